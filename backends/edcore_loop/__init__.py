@@ -1,0 +1,35 @@
+"""The oracle: the ED method in explicit loops over layers, cells and samples, summed in float64.
+
+Written to be obviously right, and a template for a backend of your own: this file is its entry in the registry.
+"""
+
+from __future__ import annotations
+
+from edcore.backend import Availability, Backend, BackendInfo
+
+__all__ = ["BACKEND"]
+
+
+def probe(device: str | None) -> Availability:
+    """Return that it can run: it needs NumPy only."""
+    return Availability(True)
+
+
+def load(device: str | None) -> Backend:
+    """Return the backend."""
+    from edcore_loop.loops import LoopBackend
+
+    return LoopBackend()
+
+
+BACKEND = BackendInfo(
+    name="loop",
+    summary="explicit Python loops with float64 sums: the slow reference that all others are compared with",
+    install="",
+    priority=0,
+    device_types=("cpu",),
+    namespaces=(),
+    api_version=1,
+    probe=probe,
+    load=load,
+)

@@ -1,0 +1,154 @@
+"""The contract met with `edcore.core` for any library that follows the Array API standard."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterable
+from typing import Any
+
+from array_api_compat import array_namespace, to_device
+from array_api_compat import device as array_device
+
+from edcore import core, libraries
+from edcore.backend import API_VERSION, Array, Availability, Backend, BackendInfo, HostWeights, Supported, Weights, fits
+from edcore.libraries import library_name, to_numpy
+from edcore.network import Network, Rule
+
+__all__ = ["ArrayAPIBackend", "array_api_backend"]
+
+
+class ArrayAPIBackend(Backend):
+    """The core over one array library, on one device.
+
+    Parameters
+    ----------
+    namespace : module
+        The library's Array API namespace, as ``array_api_compat.array_namespace`` returns it.
+    device : object
+        A device of that library; None for the library's own choice.
+    info : BackendInfo, optional
+        Its entry in the registry; one named after the library is made where none is given.
+    """
+
+    def __init__(self, namespace: Any, device: Any = None, info: BackendInfo | None = None) -> None:
+        self.namespace = namespace
+        self.library = library_name(namespace)
+        self.info = info or array_api_backend(self.library, self.library, f"the array library {self.library}", "", 0, ())
+        self._device = array_device(namespace.empty(0)) if device is None else device
+        self.device = libraries.device_string(self.library, self._device)
+        self._latest: Any = None  # what `synchronize` waits for in a library that offers nothing but that
+
+    def supports(self, network: Network, rule: Rule) -> Supported:
+        """Return True, or that the device lacks the dtype or the memory."""
+        dtypes = self.namespace.__array_namespace_info__().dtypes(device=self._device, kind="real floating")
+        if network.dtype not in dtypes:
+            return libraries.missing_dtype(self.library, network.dtype)
+        return fits(network, libraries.memory(self.library, self._device))
+
+    def from_host(self, weights: HostWeights) -> Weights:
+        """Return the weights as this library's arrays, on its device."""
+        # A copy first, since some libraries share NumPy's memory, and some refuse what is read-only.
+        return {key: self._own(value.copy()) for key, value in weights.items()}
+
+    def to_host(self, weights: Weights) -> HostWeights:
+        """Return the weights as NumPy arrays."""
+        return {key: to_numpy(value).copy() for key, value in weights.items()}
+
+    def forward(self, network: Network, weights: Weights, x: Array) -> Array:
+        """Return the outputs of `core.forward`."""
+        with libraries.exact(self.library):
+            self._latest = core.forward(network, weights, self._own(x))
+        return self._latest
+
+    def trace(self, network: Network, weights: Weights, x: Array) -> tuple[Array, core.Trace]:
+        """Return the outputs and the trace of `core.trace`."""
+        with libraries.exact(self.library):
+            outputs, trace = core.trace(network, weights, self._own(x))
+        self._latest = outputs
+        return outputs, trace
+
+    def update(self, network: Network, rule: Rule, weights: Weights, trace: core.Trace, error: Array) -> Weights:
+        """Return the weights of `core.update`."""
+        with libraries.exact(self.library):
+            learned = core.update(network, rule, weights, trace, self._own(error))
+        self._latest = learned
+        return learned
+
+    def fit(self, network: Network, rule: Rule, weights: Weights, batches: Iterable[tuple[Array, Array]]) -> Weights:
+        """Return the weights after all batches, each moved to the device as it comes."""
+        own = ((self._own(x), self._own(target)) for x, target in batches)
+        return super().fit(network, rule, weights, own)
+
+    def synchronize(self) -> None:
+        """Wait for the device."""
+        libraries.synchronize(self.library, self._device, self._latest)
+
+    def _own(self, array: Array) -> Array:
+        """Return the array as one of this library's, on this device."""
+        if library_name(array_namespace(array)) == self.library:
+            return to_device(libraries.detached(array), self._device)
+        array = array if array.flags.writeable else array.copy()  # PyTorch warns of read-only memory
+        return self.namespace.asarray(array, device=self._device)
+
+
+def array_api_backend(
+    name: str, module: str, summary: str, install: str, priority: int, device_types: tuple[str, ...]
+) -> BackendInfo:
+    """Return the registry entry of the core over one array library.
+
+    Parameters
+    ----------
+    name : str
+        The backend's name.
+    module : str
+        The library's import name.
+    summary, install, priority, device_types
+        As in `BackendInfo`.
+
+    Returns
+    -------
+    BackendInfo
+        An entry whose probe and load import the library no sooner than they are called.
+
+    Examples
+    --------
+    >>> from edcore.array_api import array_api_backend
+    >>> array_api_backend("dpnp", "dpnp", "dpnp on a SYCL device", "pip install dpnp", 0, ("gpu",)).probe(None)
+    Availability(ok=False, reason='the package dpnp is not installed')
+    """
+
+    def probe(device: str | None) -> Availability:
+        reason = libraries.unavailable(module, device or device_types[0])
+        return Availability(not reason, reason)
+
+    def load(device: str | None) -> Backend:
+        namespace = libraries.namespace(importlib.import_module(module))
+        return ArrayAPIBackend(namespace, libraries.native_device(module, device or device_types[0]), info)
+
+    info = BackendInfo(
+        name=name,
+        summary=summary,
+        install=install,
+        priority=priority,
+        device_types=device_types,
+        namespaces=(module,),
+        api_version=API_VERSION,
+        probe=probe,
+        load=load,
+    )
+    return info
+
+
+NUMPY = array_api_backend("numpy", "numpy", "NumPy on the CPU", "", 10, ("cpu",))
+TORCH = array_api_backend(
+    "torch", "torch", "PyTorch, on whatever device it reaches", 'pip install "edcore[torch]"', 0, ("cpu", "cuda", "mps")
+)
+JAX = array_api_backend("jax", "jax", "JAX, on the CPU or a GPU", 'pip install "edcore[jax]"', 0, ("cpu", "cuda"))
+ARRAY_API_STRICT = array_api_backend(
+    "array_api_strict",
+    "array_api_strict",
+    "the standard's own strict library, for tests",
+    "pip install array-api-strict",
+    0,
+    ("cpu", "device1", "device2", "no_float64", "no_x64"),
+)

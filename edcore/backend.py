@@ -1,0 +1,169 @@
+"""The contract between the method and whatever computes it.
+
+A backend sees the whole network in one call, so that it can fuse it. Its arrays are opaque to the caller, who only hands
+them back. `edcore.testing` checks all that is promised here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
+
+import numpy as np
+import numpy.typing as npt
+
+from edcore.network import Network, Rule
+
+__all__ = ["API_VERSION", "Array", "Availability", "Backend", "BackendInfo", "HostWeights", "Supported", "Weights"]
+
+API_VERSION = 1
+"""Version of this contract. A backend written for another version is listed, with the reason, and never loaded."""
+
+Array: TypeAlias = Any
+"""An array of any library that follows the Array API standard (which has no typing of its own)."""
+
+Weights: TypeAlias = dict[str, Array]
+"""A backend's own weights, under the keys of `Network.weight_shapes`; or whatever else it likes: the caller never looks."""
+
+HostWeights: TypeAlias = dict[str, npt.NDArray[Any]]
+"""Weights as NumPy arrays, with the keys and shapes of `Network.weight_shapes`, in the network's dtype."""
+
+Supported: TypeAlias = Literal[True] | str
+"""True, or the reason why not, as a sentence without its full stop."""
+
+
+@dataclass(frozen=True, slots=True)
+class Availability:
+    """Whether a backend can run here.
+
+    Parameters
+    ----------
+    ok : bool
+        True if it can.
+    reason : str
+        Why it cannot, without a full stop; empty where it can.
+    """
+
+    ok: bool
+    reason: str = ""
+
+
+@runtime_checkable
+class Backend(Protocol):
+    """What computes a network. Subclass it to inherit `fit` and `synchronize`.
+
+    All arrays that the caller hands in (x, target, error) are validated: right shape, finite, in the network's dtype;
+    each is a NumPy array (perhaps read-only or not contiguous) or an array of one of `info.namespaces`, on any device.
+    Outputs are a backend's own arrays: of one of `info.namespaces`, else NumPy arrays.
+
+    Attributes
+    ----------
+    info : BackendInfo
+        Its entry in the registry.
+    device : str
+        The device that it computes on, such as ``"cpu"`` or ``"cuda:0"``.
+    """
+
+    info: BackendInfo
+    device: str
+
+    def supports(self, network: Network, rule: Rule) -> Supported:
+        """Return True if this backend can run the network under the rule on its device, else the reason why not."""
+        ...
+
+    def from_host(self, weights: HostWeights) -> Weights:
+        """Return this backend's own copy of the weights, on its device."""
+        ...
+
+    def to_host(self, weights: Weights) -> HostWeights:
+        """Return the weights as NumPy arrays that share no memory with the backend's."""
+        ...
+
+    def forward(self, network: Network, weights: Weights, x: Array) -> Array:
+        """Return the outputs (batch, heads) for x (batch, in_). Memory does not grow with depth; batch may be 0."""
+        ...
+
+    def trace(self, network: Network, weights: Weights, x: Array) -> tuple[Array, Any]:
+        """Return the outputs (batch, heads) for x (batch, in_), batch ≥ 1, and what `update` will need."""
+        ...
+
+    def update(self, network: Network, rule: Rule, weights: Weights, trace: Any, error: Array) -> Weights:
+        """Return the weights after one update of all layers, for error = target − output (batch, heads).
+
+        The weights and the trace that were given may be consumed: the caller drops them.
+        """
+        ...
+
+    def fit(self, network: Network, rule: Rule, weights: Weights, batches: Iterable[tuple[Array, Array]]) -> Weights:
+        """Return the weights after a run over batches of x (batch, in_) and target (batch, heads), in their order.
+
+        With ``rule.order == "online"`` each sample is an update of its own. A backend that can stay in compiled code
+        for the whole run overrides this.
+        """
+        online = rule.order == "online"
+        for x, target in batches:
+            for x_part, target_part in _single_samples(x, target) if online else [(x, target)]:
+                outputs, trace = self.trace(network, weights, x_part)
+                weights = self.update(network, rule, weights, trace, target_part - outputs)
+        return weights
+
+    def synchronize(self) -> None:
+        """Wait until the device has finished all work that was given to it."""
+        return None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BackendInfo:
+    """What an entry point of the group ``edcore.backends`` names. It is light: importing it loads no array library.
+
+    Parameters
+    ----------
+    name : str
+        The name that users write, as in ``ED(backend="numpy")``.
+    summary : str
+        One line on what it is.
+    install : str
+        The command that installs what it needs; empty where nothing is needed.
+    priority : int
+        ``auto`` takes the ready backend with the highest one; those with 0 are used only when asked for.
+    device_types : tuple of str
+        Types of devices it can compute on, the preferred one first.
+    namespaces : tuple of str
+        Array libraries, beside NumPy, whose arrays it takes as they are, such as ``"torch"``.
+    api_version : int
+        The `API_VERSION` that it was written for.
+    probe : callable
+        ``probe(device) -> Availability``; never raises. A device of None stands for the backend's own choice.
+    load : callable
+        ``load(device) -> Backend``; called at first use, after a probe that was ok.
+    """
+
+    name: str
+    summary: str
+    install: str
+    priority: int
+    device_types: tuple[str, ...]
+    namespaces: tuple[str, ...]
+    api_version: int
+    probe: Callable[[str | None], Availability]
+    load: Callable[[str | None], Backend]
+
+
+def host_memory() -> int:
+    """Return the bytes of memory that this machine has."""
+    import psutil
+
+    return int(psutil.virtual_memory().total)
+
+
+def fits(network: Network, memory: int) -> Supported:
+    """Return True if an update of the network's weights fits into `memory` bytes, else the reason why not."""
+    needed = 2 * network.parameters * np.dtype(network.dtype).itemsize  # the weights, and the weights after the update
+    if needed <= memory:
+        return True
+    return f"its weights and their update need {needed / 2**30:,.1f} GiB, and the device has {memory / 2**30:,.1f} GiB"
+
+
+def _single_samples(x: Array, target: Array) -> Iterable[tuple[Array, Array]]:
+    return ((x[i : i + 1, ...], target[i : i + 1, ...]) for i in range(x.shape[0]))

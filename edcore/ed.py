@@ -1,0 +1,374 @@
+"""The class `ED`: the article's network, on any backend."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from array_api_compat import array_namespace
+
+from edcore.backend import Array, Backend, HostWeights
+from edcore.errors import InputError, NoTraceError
+from edcore.initialise import initialise
+from edcore.inputs import as_array, checked, checked_weights
+from edcore.libraries import library_name, like, to_numpy
+from edcore.network import Network, Rule, as_rule, whole_number
+from edcore.randomness import checked_seed, permutation
+from edcore.select import bind, requested
+
+__all__ = ["ED"]
+
+
+class ED:
+    """Independent networks, one for each output, that learn by the ED method (Kaneko 1999; the article of 2024).
+
+    Parameters
+    ----------
+    in_ : int, optional
+        Input features. Left out, it is taken from the first x.
+    hidden_width : int
+        Cells per stream in the input layer and in each hidden layer; a stream is excitatory (+) or inhibitory (−).
+    hidden_depth : int
+        Layers from hidden_width to hidden_width, at least 0.
+    alpha : float
+        Learning rate of the input layer and the hidden layers.
+    heads : int
+        Outputs, each from a network of its own.
+    rule : {"signed", "split"} or Rule
+        How weights learn, see `Rule`. A `Rule` brings its own learning rates.
+    u0 : float
+        Width of the activation f(z) = 1 / (1 + exp(−2 z / u0)).
+    alpha_output : float
+        Learning rate of the output layer.
+    dtype : {"float32", "float64"}
+        Precision of weights and activities.
+    seed : int, optional
+        Seed of the initial weights and of `fit`'s shuffling. Left out, a fresh one is drawn; `ED.seed` tells it.
+    backend : str or Backend
+        A name of `list_backends`, a backend itself, or ``"auto"``: the context `use_backend`, else the environment
+        variable EDCORE_BACKEND, else the library of the first x, else the best backend that is ready.
+    device : str, optional
+        Device such as ``"cpu"``, ``"cuda"`` or ``"cuda:1"``. Left out, it is the backend's choice.
+
+    Raises
+    ------
+    InputError
+        If an argument is not accepted.
+    BackendUnavailableError
+        If a backend that was asked for by name cannot run here.
+
+    Examples
+    --------
+    The article's loop, on the four patterns of XOR:
+
+    >>> import edcore
+    >>> data = edcore.datasets.xor()
+    >>> ed = edcore.ED(in_=2, hidden_width=8, hidden_depth=0, rule="split", seed=1)
+    >>> for epoch in range(300):
+    ...     outputs = ed(data.x_train)
+    ...     ed.update(data.y_train - outputs)
+    >>> ed.predict(data.x_test).round().tolist()
+    [0.0, 1.0, 1.0, 0.0]
+    """
+
+    def __init__(
+        self,
+        in_: int | None = None,
+        hidden_width: int = 32,
+        hidden_depth: int = 1,
+        alpha: float = 0.8,
+        *,
+        heads: int = 1,
+        rule: str | Rule = "signed",
+        u0: float = 0.4,
+        alpha_output: float = 1.0,
+        dtype: str = "float32",
+        seed: int | None = None,
+        backend: str | Backend = "auto",
+        device: str | None = None,
+    ) -> None:
+        shape = {
+            "in_": 1 if in_ is None else in_,
+            "width": whole_number("hidden_width", hidden_width, 1),
+            "depth": whole_number("hidden_depth", hidden_depth, 0),
+            "heads": heads,
+            "u0": u0,
+            "dtype": dtype,
+        }
+        self.rule: Rule = as_rule(rule, alpha, alpha_output)
+        self.seed: int = checked_seed(seed)
+        self._shape = shape
+        self._network = Network(**shape)
+        self._in_known = in_ is not None
+        self._request = requested(backend, device)
+        self._bound: Backend | None = None
+        self._weights: Any = None  # the backend's own
+        self._pending: Any = None  # the trace that the next update uses, and the shape of its error
+        self._epochs = 0
+        if self._in_known and self._request.backend != "auto":
+            self._bind(None)
+
+    @property
+    def network(self) -> Network:
+        """The network's shape; an error while in_ is not known."""
+        if not self._in_known:
+            raise InputError("in_", "None, and no x yet", "a number of features", "Give in_, or call the network once.")
+        return self._network
+
+    @property
+    def backend(self) -> str:
+        """Name of the backend; what was asked for while the first x has not decided."""
+        backend = self._bound or self._request.backend
+        return backend if isinstance(backend, str) else backend.info.name
+
+    @property
+    def device(self) -> str | None:
+        """Device string of the backend; what was asked for while the first x has not decided."""
+        return self._bound.device if self._bound else self._request.device
+
+    @property
+    def weights(self) -> HostWeights:
+        """A copy of the weights as NumPy arrays, under the keys and in the shapes of `Network.weight_shapes`."""
+        backend = self._bind(None)
+        return backend.to_host(self._weights)
+
+    def load_weights(self, weights: HostWeights) -> None:
+        """Set all weights.
+
+        Parameters
+        ----------
+        weights : dict of str to ndarray
+            Laid out as `ED.weights` returns them. They are copied.
+
+        Raises
+        ------
+        InputError
+            If a key, a shape, a dtype or a value is wrong. Then nothing is changed.
+        """
+        new = checked_weights(self.network, weights)
+        self._weights = self._bind(None).from_host(new)
+        self._pending = None
+
+    def __call__(self, x: Array) -> Array:
+        """Return the outputs for x, and keep the trace for `update`.
+
+        Parameters
+        ----------
+        x : array, shape (batch, in_)
+            Real, finite values, of any library that follows the Array API standard.
+
+        Returns
+        -------
+        array, shape (batch,) for one head, else (batch, heads)
+            Outputs between 0 and 1, of x's library, on its device, in the network's dtype.
+
+        Raises
+        ------
+        InputError
+            If x has another shape, or values that are not real and finite.
+        """
+        x = self._checked_x(x)
+        backend = self._bind(x)
+        if x.shape[0]:
+            outputs, trace = backend.trace(self._network, self._weights, self._handed(x))
+        else:
+            outputs, trace = backend.forward(self._network, self._weights, self._handed(x)), None
+        outputs = self._returned(outputs, x)
+        self._pending = trace, tuple(outputs.shape)
+        return outputs
+
+    def update(self, error: Array) -> None:
+        """Update all layers at once, from the trace of the last call.
+
+        Parameters
+        ----------
+        error : array, shape of that call's outputs
+            target − output, of any library.
+
+        Raises
+        ------
+        NoTraceError
+            If there was no call since the last update.
+        InputError
+            If the error has another shape, is empty, is not real and finite, or if the rule is online and the batch is
+            larger than one sample.
+        """
+        if self._pending is None:
+            raise NoTraceError("update: there is no trace; call the network on x first, once for each update.")
+        trace, shape = self._pending
+        error = checked("error", error, shape, f"{shape}, that of the outputs", self._network.dtype)
+        if shape[0] == 0:
+            raise InputError("error", "an empty batch", "at least one sample")
+        if self.rule.order == "online" and shape[0] > 1:
+            fix = "Use step or fit, which go through a batch one by one."
+            raise InputError("error", f"{shape[0]} samples", "one sample, as the rule is online", fix)
+        self._learn(trace, error)
+
+    def step(self, x: Array, target: Array) -> Array:
+        """Learn one batch: call, and update with error = target − output.
+
+        Parameters
+        ----------
+        x : array, shape (batch, in_)
+            As for a call; at least one sample.
+        target : array, shape (batch,) for one head, else (batch, heads)
+            What the outputs should be, of any library.
+
+        Returns
+        -------
+        array, shape of target
+            The outputs from before the update (of each sample's own update where the rule is online).
+
+        Raises
+        ------
+        InputError
+            If x or target are not accepted. Then nothing has been learnt.
+        """
+        x, target = self._checked_pair(x, target)
+        target = like(target, x)
+        if self.rule.order == "batch" or x.shape[0] == 1:
+            return self._step(x, target)
+        xp = array_namespace(x)
+        return xp.concat([self._step(x[i : i + 1, ...], target[i : i + 1, ...]) for i in range(x.shape[0])])
+
+    def fit(self, x: Array, target: Array, *, epochs: int = 1, batch_size: int = 64, shuffle: bool = True) -> ED:
+        """Learn all samples, in batches, without returning outputs: the fastest way to train.
+
+        Parameters
+        ----------
+        x : array, shape (samples, in_)
+            As for a call; at least one sample.
+        target : array, shape (samples,) for one head, else (samples, heads)
+            What the outputs should be.
+        epochs : int
+            Passes over the samples.
+        batch_size : int
+            Samples in a batch; the last one of an epoch may be smaller.
+        shuffle : bool
+            Visit the samples in an order of each epoch's own, drawn from the seed.
+
+        Returns
+        -------
+        ED
+            The network itself.
+
+        Raises
+        ------
+        InputError
+            If an argument is not accepted. Then nothing has been learnt.
+
+        Examples
+        --------
+        >>> import edcore
+        >>> data = edcore.datasets.digits(classes=(0, 1))
+        >>> ed = edcore.ED(seed=1).fit(data.x_train, data.y_train, epochs=5)
+        >>> bool((ed.predict(data.x_test).round() == data.y_test).mean() > 0.95)
+        True
+        """
+        epochs, batch_size = whole_number("epochs", epochs, 0), whole_number("batch_size", batch_size, 1)
+        x, target = self._checked_pair(x, target)
+        backend = self._bind(x)
+        x, target = self._handed(x), self._handed(target)
+        target = target if len(target.shape) == 2 else target[:, None]
+        self._pending = None
+        for _ in range(epochs):
+            batches = self._batches(x, target, batch_size, shuffle)
+            self._weights = backend.fit(self._network, self.rule, self._weights, batches)
+            self._epochs += 1
+        return self
+
+    def predict(self, x: Array) -> Array:
+        """Return the outputs for x and keep no trace: memory does not grow with depth.
+
+        Parameters
+        ----------
+        x : array, shape (batch, in_)
+            As for a call.
+
+        Returns
+        -------
+        array, shape (batch,) for one head, else (batch, heads)
+            As for a call.
+
+        Raises
+        ------
+        InputError
+            As for a call.
+        """
+        x = self._checked_x(x)
+        backend = self._bind(x)
+        return self._returned(backend.forward(self._network, self._weights, self._handed(x)), x)
+
+    def synchronize(self) -> None:
+        """Wait until the device has finished all work that was given to it. Call it before reading a clock."""
+        if self._bound:
+            self._bound.synchronize()
+
+    def __repr__(self) -> str:
+        n = self._network
+        in_ = n.in_ if self._in_known else None
+        return (
+            f"ED(in_={in_}, hidden_width={n.width}, hidden_depth={n.depth}, heads={n.heads}, rule={self.rule!r}, "
+            f"u0={n.u0}, dtype={n.dtype!r}, seed={self.seed}, backend={self.backend!r}, device={self.device!r})"
+        )
+
+    def _bind(self, x: Array | None) -> Backend:
+        """Return the backend; at the first time choose it, and give it the initial weights."""
+        if self._bound is None:
+            backend = bind(self._request, self.network, self.rule, x)
+            self._weights = backend.from_host(initialise(self._network, self.seed))
+            self._bound = backend
+        return self._bound
+
+    def _checked_x(self, x: Any) -> Array:
+        """Return x as a checked array; the first one tells in_ where it was left out."""
+        n = self._network
+        features = n.in_ if self._in_known else None
+        x = checked("x", x, (None, features), f"(batch, {features or 'features'})", n.dtype)
+        if not self._in_known:
+            self._network = Network(**{**self._shape, "in_": x.shape[1]})
+            self._in_known = True
+        return x
+
+    def _checked_pair(self, x: Any, target: Any) -> tuple[Array, Array]:
+        """Return x and target, checked, of at least one sample."""
+        x = as_array("x", x)
+        shape = tuple(x.shape[:1]) if self._network.heads == 1 else (*x.shape[:1], self._network.heads)
+        target = checked("target", target, shape, f"{shape}, one for each output", self._network.dtype)
+        x = self._checked_x(x)
+        if x.shape[0] == 0:
+            raise InputError("x", "an empty batch", "at least one sample")
+        return x, target
+
+    def _step(self, x: Array, target: Array) -> Array:
+        outputs = self(x)
+        trace, _ = self._pending
+        self._learn(trace, target - outputs)
+        return outputs
+
+    def _learn(self, trace: Any, error: Array) -> None:
+        assert self._bound is not None  # there is a trace, so there was a call
+        error = error if len(error.shape) == 2 else error[:, None]
+        self._pending = None
+        self._weights = self._bound.update(self._network, self.rule, self._weights, trace, self._handed(error))
+
+    def _handed(self, array: Array) -> Array:
+        """Return the array as the backend takes it: of one of its libraries, else NumPy's."""
+        assert self._bound is not None
+        return array if library_name(array_namespace(array)) in self._bound.info.namespaces else to_numpy(array)
+
+    def _returned(self, outputs: Array, x: Array) -> Array:
+        """Return the outputs as an array of x's library, without the axis of a single head."""
+        outputs = like(outputs, x)
+        return outputs[:, 0] if self._network.heads == 1 else outputs
+
+    def _batches(self, x: Array, target: Array, batch_size: int, shuffle: bool) -> Iterator[tuple[Array, Array]]:
+        if not shuffle:
+            for start in range(0, x.shape[0], batch_size):
+                yield x[start : start + batch_size, ...], target[start : start + batch_size, ...]
+            return
+        xp = array_namespace(x)
+        order = like(permutation(self.seed, self._epochs, x.shape[0]), x)
+        for start in range(0, x.shape[0], batch_size):
+            rows = order[start : start + batch_size]
+            yield xp.take(x, rows, axis=0), array_namespace(target).take(target, like(rows, target), axis=0)

@@ -1,0 +1,47 @@
+"""Seeded weights, the same bits for every backend."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from edcore.backend import HostWeights
+from edcore.network import Network
+from edcore.randomness import BIASES, WEIGHTS, half_normal, uniform
+
+__all__ = ["initialise"]
+
+
+def initialise(network: Network, seed: int) -> HostWeights:
+    """Draw the article's initial weights: s_i · s_j · |N(0, 1)|, and biases s_b · s_j · U(0, 1).
+
+    Parameters
+    ----------
+    network : Network
+        The shape of the weights.
+    seed : int
+        The seed, at least 0. Each head and layer has a stream of its own, so the first heads of a network with many are
+        those of a network with few.
+
+    Returns
+    -------
+    dict of str to ndarray
+        The weights under the keys and in the shapes of ``network.weight_shapes``, in its dtype.
+
+    Examples
+    --------
+    >>> from edcore import Network
+    >>> from edcore.initialise import initialise
+    >>> initialise(Network(in_=1, width=1), seed=0)["input.weight"].round(3).tolist()
+    [[[0.815, -1.384], [-0.706, 0.302]]]
+    """
+    weights = {key: np.empty(shape, network.dtype) for key, shape in network.weight_shapes.items()}
+    for head in range(network.heads):
+        for number, layer in enumerate(network.layers):
+            for key, signs, draw, purpose in (
+                ("weight", layer.source_signs, half_normal, WEIGHTS),
+                ("bias", network.bias_signs, uniform, BIASES),
+            ):
+                sign = np.outer(signs, layer.target_signs)
+                drawn = draw(seed, purpose, head, number, sign.size).reshape(sign.shape)
+                weights[f"{layer.name}.{key}"][layer.where(head)] = sign * drawn
+    return weights

@@ -1,0 +1,107 @@
+"""Checks on the arrays that users hand in. Bad input never gives a silent wrong answer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from array_api_compat import array_namespace, is_array_api_obj
+
+from edcore.backend import Array, HostWeights
+from edcore.errors import InputError
+from edcore.libraries import detached, to_numpy
+from edcore.network import Network
+
+__all__ = ["as_array", "checked", "checked_weights"]
+
+
+def as_array(name: str, value: Any) -> Array:
+    """Return the value as an array of its own library, or as a NumPy array where it is of none."""
+    if is_array_api_obj(value) and not isinstance(value, np.ndarray):
+        return detached(value)
+    if isinstance(value, np.ma.MaskedArray):
+        raise InputError(name, "a masked array", "an array with no mask", f"Fill it: {name}.filled(…).")
+    try:
+        return np.asarray(value)
+    except ValueError as error:
+        raise InputError(name, f"{type(value).__name__} ({error})", "an array of numbers") from error
+
+
+def checked(name: str, value: Any, shape: tuple[int | None, ...], meaning: str, dtype: str) -> Array:
+    """Return the value as an array of its own library, in this dtype, or refuse it under its `name`.
+
+    Parameters
+    ----------
+    name : str
+        Name of the argument.
+    value : array_like
+        What was given.
+    shape : tuple of int or None
+        The shape that it must have; None stands for any number.
+    meaning : str
+        The shape in words, such as ``"(batch, 784)"``.
+    dtype : str
+        The network's dtype.
+
+    Returns
+    -------
+    array
+        The array; all its values are finite.
+    """
+    array = as_array(name, value)
+    xp = array_namespace(array)
+    if not _is_real(xp, array.dtype):
+        raise InputError(name, f"dtype {array.dtype}", "real numbers", "Convert it to numbers first.")
+    if len(array.shape) != len(shape) or any(want not in (None, size) for want, size in zip(shape, array.shape, strict=True)):
+        raise InputError(name, f"shape {tuple(array.shape)}", f"shape {meaning}", _shape_hint(name, array.shape, shape))
+    with np.errstate(over="ignore"):
+        cast = xp.astype(array, getattr(xp, dtype), copy=False)
+    if not bool(xp.all(xp.isfinite(cast))):
+        if not _is_floating(xp, array.dtype) or bool(xp.all(xp.isfinite(array))):
+            raise InputError(name, f"values too large for {dtype}", "what it can hold", "Scale them, for example to 0 … 1.")
+        _refuse_non_finite(name, to_numpy(cast))
+    return cast
+
+
+def checked_weights(network: Network, weights: Any) -> HostWeights:
+    """Return the weights, each as a NumPy array, or refuse them for a wrong key, shape, dtype or value."""
+    shapes = network.weight_shapes
+    if not hasattr(weights, "keys"):
+        raise InputError("weights", type(weights).__name__, f"a dictionary with the keys {', '.join(shapes)}")
+    missing, unknown = sorted(shapes.keys() - weights.keys()), sorted(map(str, weights.keys() - shapes.keys()))
+    if missing or unknown:
+        given = "; ".join(f"{what} {', '.join(keys)}" for what, keys in (("no", missing), ("also", unknown)) if keys)
+        raise InputError("weights", given, f"exactly the keys {', '.join(shapes)}")
+    arrays = {}
+    for key, shape in shapes.items():
+        array = to_numpy(as_array(f"weights[{key!r}]", weights[key]))
+        if array.shape != shape:
+            raise InputError(f"weights[{key!r}]", f"shape {array.shape}", f"shape {shape}", "ED.weights shows the layout.")
+        if array.dtype != network.dtype:
+            fix = f"Convert it with .astype({network.dtype!r})."
+            raise InputError(f"weights[{key!r}]", f"dtype {array.dtype}", f"dtype {network.dtype}", fix)
+        if not np.isfinite(array).all():
+            _refuse_non_finite(f"weights[{key!r}]", array)
+        arrays[key] = array
+    return arrays
+
+
+def _is_real(xp: Any, dtype: Any) -> bool:
+    try:
+        return bool(xp.isdtype(dtype, ("bool", "integral", "real floating")))
+    except (TypeError, ValueError):
+        return False
+
+
+def _is_floating(xp: Any, dtype: Any) -> bool:
+    return bool(xp.isdtype(dtype, "real floating"))
+
+
+def _shape_hint(name: str, given: tuple[int, ...], wanted: tuple[int | None, ...]) -> str:
+    return f"A single sample is {name}[None, :]." if len(given) == 1 and len(wanted) == 2 else ""
+
+
+def _refuse_non_finite(name: str, array: Any) -> None:
+    bad = ~np.isfinite(array)
+    first = ", ".join(map(str, np.argwhere(bad)[0]))
+    raise InputError(name, f"{bad.sum()} NaN or infinite values, the first at [{first}]", "finite values", "Clean it first.")

@@ -1,0 +1,167 @@
+"""What the Array API standard leaves open, for each array library: devices, waiting, precision, memory, the way to NumPy.
+
+No library is imported here unless the user has named it or handed in one of its arrays.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+from collections.abc import Iterator
+from importlib.util import find_spec
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from array_api_compat import array_namespace, to_device
+from array_api_compat import device as array_device
+
+from edcore.backend import Array, host_memory
+
+
+def library_name(namespace: Any) -> str:
+    """Return the name of the library behind an Array API namespace, such as ``"torch"``."""
+    return str(namespace.__name__).removeprefix("array_api_compat.").partition(".")[0]
+
+
+def namespace(module: Any) -> Any:
+    """Return the Array API namespace of an array library."""
+    return array_namespace(module.numpy.zeros(0) if module.__name__ == "jax" else module.zeros(0))
+
+
+def detached(array: Array) -> Array:
+    """Return the array without PyTorch's record of how to differentiate it, which ED has no use for."""
+    return array.detach() if hasattr(array, "detach") else array
+
+
+def to_numpy(array: Array) -> npt.NDArray[Any]:
+    """Return the array as a NumPy array, which may share its memory and be read-only."""
+    if isinstance(array, np.ndarray):
+        return array
+    library = library_name(array_namespace(array))
+    if library in ("torch", "cupy"):
+        return np.asarray(to_device(detached(array), "cpu"))
+    if library == "array_api_strict":  # on its made-up devices it refuses NumPy's own conversion
+        return np.from_dlpack(array)
+    return np.asarray(array)
+
+
+def like(array: Array, x: Array) -> Array:
+    """Return the array as one of x's library, on x's device."""
+    xp = array_namespace(x)
+    if library_name(array_namespace(array)) == library_name(xp):
+        return to_device(array, array_device(x))
+    return xp.asarray(to_numpy(array).copy(), device=array_device(x))
+
+
+def native_device(library: str, device: str) -> Any:
+    """Return the library's own device object for a device string such as ``"cuda:1"``."""
+    kind, _, index = device.partition(":")
+    module = importlib.import_module(library)
+    match library:
+        case "torch":
+            return module.device(device)
+        case "jax":
+            return module.devices(kind)[int(index or 0)]
+        case "cupy":
+            return module.cuda.Device(int(index or 0))
+        case "array_api_strict":
+            return module.Device("CPU_DEVICE" if kind == "cpu" else kind)
+        case _:
+            return device
+
+
+def device_string(library: str, device: Any) -> str:
+    """Return the device string of a library's own device object, the inverse of `native_device`."""
+    match library:
+        case "jax" if hasattr(device, "platform"):
+            return "cpu" if device.platform == "cpu" else f"{device.platform.replace('gpu', 'cuda')}:{device.id}"
+        case "cupy":
+            return f"cuda:{device.id}"
+        case "array_api_strict":
+            return str(device).split("'")[1].replace("CPU_DEVICE", "cpu")
+        case _:
+            return str(device)
+
+
+def unavailable(library: str, device: str) -> str:
+    """Return why the library cannot compute on the device here, or an empty string where it can. Never raises."""
+    if find_spec(library) is None:
+        return f"the package {library} is not installed"
+    kind, _, index = device.partition(":")
+    try:
+        module = importlib.import_module(library)
+        match library, kind:
+            case "torch", "cuda" if not module.cuda.is_available():
+                return "PyTorch sees no CUDA device"
+            case "torch", "mps" if not module.backends.mps.is_available():
+                return "PyTorch sees no Apple GPU"
+            case "torch", "cuda":
+                count = module.cuda.device_count()
+            case "cupy", "cuda":
+                count = module.cuda.runtime.getDeviceCount()
+            case "jax", _:
+                count = len(module.devices(kind))
+            case _:
+                count = 1
+    except Exception as error:  # a broken driver can raise anything
+        return f"{library} does not work on {kind!r} here ({type(error).__name__}: {str(error).strip() or 'no message'})"
+    if int(index or 0) < count:
+        return ""
+    return f"{library} sees {count} device{'s' * (count != 1)} of type {kind!r} here, so there is no {device!r}"
+
+
+def missing_dtype(library: str, dtype: str) -> str:
+    """Return the sentence that says that a device lacks a dtype."""
+    if library == "jax":
+        return f"JAX has {dtype} switched off; jax.config.update('jax_enable_x64', True) before its first use switches it on"
+    return f"the device has no {dtype}"
+
+
+def memory(library: str, device: Any) -> int:
+    """Return the bytes of memory that the device has."""
+    match library:
+        case "torch" if device.type == "cuda":
+            return int(importlib.import_module(library).cuda.mem_get_info(device)[1])
+        case "cupy":
+            return int(device.mem_info[1])
+        case "jax" if (stats := getattr(device, "memory_stats", lambda: None)()) and "bytes_limit" in stats:
+            return int(stats["bytes_limit"])
+        case _:
+            return host_memory()
+
+
+def synchronize(library: str, device: Any, latest: Any) -> None:
+    """Wait until the device has finished all work that was given to it; `latest` is the newest result."""
+    match library:
+        case "torch" if device.type in ("cuda", "mps"):
+            module = importlib.import_module(library)
+            if device.type == "cuda":
+                module.cuda.synchronize(device)
+            else:
+                module.mps.synchronize()
+        case "cupy":
+            device.synchronize()
+        case "jax" if latest is not None:
+            importlib.import_module(library).block_until_ready(latest)
+
+
+@contextlib.contextmanager
+def exact(library: str) -> Iterator[None]:
+    """Compute in full precision (no TF32, no bfloat16), and do not warn of the exp that saturates."""
+    match library:
+        case "torch":
+            module = importlib.import_module(library)
+            before = module.get_float32_matmul_precision()
+            module.set_float32_matmul_precision("highest")
+            try:
+                with module.no_grad():
+                    yield
+            finally:
+                module.set_float32_matmul_precision(before)
+        case "jax":
+            with importlib.import_module(library).default_matmul_precision("highest"):
+                yield
+        case _:
+            with np.errstate(over="ignore", under="ignore"):
+                yield

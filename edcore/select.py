@@ -1,0 +1,207 @@
+"""From what the user asked for to one backend.
+
+An instance, a name, the context `use_backend`, the environment variable EDCORE_BACKEND, ``auto``: the first that speaks,
+decides. What is asked for by name runs or is an error; only ``auto`` looks further.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import re
+from collections.abc import Iterator
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Any
+
+from array_api_compat import array_namespace
+from array_api_compat import device as array_device
+
+from edcore import registry
+from edcore.array_api import ArrayAPIBackend
+from edcore.backend import Array, Backend, BackendInfo
+from edcore.errors import BackendUnavailableError, InputError, UnknownNameError
+from edcore.libraries import device_string, library_name
+from edcore.network import Network, Rule
+
+__all__ = ["Request", "bind", "requested", "use_backend"]
+
+ENVIRONMENT = "EDCORE_BACKEND"
+logger = logging.getLogger("edcore")
+
+_context: ContextVar[str | Backend | None] = ContextVar("edcore_backend", default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """Which backend is asked for, and by whom.
+
+    Parameters
+    ----------
+    backend : str or Backend
+        A name, ``"auto"``, or a backend itself.
+    asked_by : str
+        Who asked, as the start of an error's sentence.
+    device : str or None
+        The device string that was asked for.
+    """
+
+    backend: str | Backend
+    asked_by: str
+    device: str | None
+
+
+@contextlib.contextmanager
+def use_backend(backend: str | Backend) -> Iterator[None]:
+    """Make a backend the one that is used where none is named.
+
+    Parameters
+    ----------
+    backend : str or Backend
+        A name of `list_backends`, ``"auto"``, or a backend itself.
+
+    Raises
+    ------
+    UnknownNameError
+        If no backend has that name.
+
+    Examples
+    --------
+    >>> import edcore
+    >>> with edcore.use_backend("loop"):
+    ...     ed = edcore.ED(in_=2)
+    >>> ed.backend
+    'loop'
+    """
+    _checked(backend, "use_backend")
+    token = _context.set(backend)
+    try:
+        yield
+    finally:
+        _context.reset(token)
+
+
+def requested(backend: str | Backend, device: str | None) -> Request:
+    """Return what is asked for by the arguments, the context or the environment; every name in it is known."""
+    _check_device(device)
+    if backend != "auto":
+        return _request(backend, "backend", f"backend={backend!r}", device)
+    if (context := _context.get()) is not None:
+        return _request(context, "use_backend", f"use_backend({context!r})", device)
+    if name := os.environ.get(ENVIRONMENT):
+        return _request(name, ENVIRONMENT, f"the environment variable {ENVIRONMENT}={name}", device)
+    return Request("auto", "auto", device)
+
+
+def bind(request: Request, network: Network, rule: Rule, x: Array | None = None) -> Backend:
+    """Return the backend that will compute the network, for a first x of this kind (None is as good as NumPy).
+
+    Raises
+    ------
+    BackendUnavailableError
+        If what was asked for cannot run here, or ``auto`` found nothing that can.
+    """
+    if not isinstance(request.backend, str):
+        return _checked_support(request.backend, request.backend.info, request.asked_by, network, rule)
+    if request.backend != "auto":
+        info = registry.installed()[request.backend]
+        if request.device and _kind(request.device) not in info.device_types:
+            raise InputError("device", repr(request.device), f"a device of {info.name}: {', '.join(info.device_types)}")
+        state = registry.probe(info, request.device)
+        if not state.ok:
+            raise _unavailable(request.asked_by, state.reason, info)
+        return _checked_support(_load(info, request), info, request.asked_by, network, rule)
+    library = "numpy" if x is None else library_name(array_namespace(x))
+    return _auto(request.device, network, rule) if library == "numpy" else _follow(x, library, request, network, rule)
+
+
+def _auto(device: str | None, network: Network, rule: Rule) -> Backend:
+    """Return the ready backend with the highest priority; say of each other why it was passed over."""
+    passed_over = []
+    for info in sorted(registry.installed().values(), key=lambda info: (-info.priority, info.name)):
+        reason, backend = _why_not(info, device, network, rule)
+        if backend is not None:
+            logger.info("auto: %s on %s", info.name, backend.device)
+            return backend
+        logger.info("auto: %s passed over: %s", info.name, reason)
+        passed_over.append(f"{info.name}: {reason}")
+    where = f" on device={device!r}" if device else ""
+    raise BackendUnavailableError(f"auto: no backend can run this network{where}. " + "; ".join(passed_over) + ".")
+
+
+def _why_not(info: BackendInfo, device: str | None, network: Network, rule: Rule) -> tuple[str, Backend | None]:
+    """Return why ``auto`` passes a backend over, or else the backend."""
+    if info.priority <= 0:
+        return "it is used only when asked for", None
+    if device and _kind(device) not in info.device_types:
+        return f"it does not compute on {_kind(device)}", None
+    if not (state := registry.probe(info, device)).ok:
+        return state.reason, None
+    try:
+        backend = info.load(device)
+        supported = backend.supports(network, rule)
+    except Exception as error:
+        return f"it failed to load ({type(error).__name__}: {error})", None
+    return ("", backend) if supported is True else (supported, None)
+
+
+def _follow(x: Array, library: str, request: Request, network: Network, rule: Rule) -> Backend:
+    """Return a backend of x's own library, on its device unless another one was asked for."""
+    device = request.device or device_string(library, array_device(x))
+    info = registry.installed().get(library)
+    if info and registry.probe(info, device).ok:
+        backend = _load(info, Request(library, "auto", device))
+    elif request.device:
+        raise InputError("device", repr(request.device), f"{device_string(library, array_device(x))!r}, where x is")
+    else:
+        backend = ArrayAPIBackend(array_namespace(x), array_device(x))
+    logger.info("auto: %s on %s, as x is an array of %s", backend.info.name, backend.device, library)
+    return _checked_support(backend, backend.info, f"auto, which follows x into {library},", network, rule)
+
+
+def _load(info: BackendInfo, request: Request) -> Backend:
+    try:
+        return info.load(request.device)
+    except Exception as error:
+        raise _unavailable(request.asked_by, f"it failed to load ({type(error).__name__}: {error})", info) from error
+
+
+def _checked_support(backend: Backend, info: BackendInfo, asked_by: str, network: Network, rule: Rule) -> Backend:
+    supported = backend.supports(network, rule)
+    if supported is not True:
+        raise BackendUnavailableError(f"{asked_by} cannot run this network: {supported}. Nothing else was tried.")
+    return backend
+
+
+def _unavailable(asked_by: str, reason: str, info: BackendInfo) -> BackendUnavailableError:
+    install = f" Install it with: {info.install}." if info.install else ""
+    return BackendUnavailableError(f"{asked_by} cannot run here: {reason}. Nothing else was tried.{install}")
+
+
+def _request(backend: str | Backend, argument: str, asked_by: str, device: str | None) -> Request:
+    _checked(backend, argument)
+    if not isinstance(backend, str):
+        asked_by = f"the given backend {backend.info.name!r}"
+        if device not in (None, backend.device):
+            raise InputError("device", repr(device), f"{backend.device!r}, where the given backend is")
+    return Request(backend, asked_by, device)
+
+
+def _checked(backend: Any, argument: str) -> None:
+    if isinstance(backend, str):
+        if backend != "auto" and backend not in registry.installed():
+            fix = "`edcore info` lists the backends and how to install more."
+            raise UnknownNameError(argument, backend, {"auto", *registry.installed()}, fix)
+    elif not isinstance(backend, Backend):
+        raise InputError(argument, repr(backend), "a backend's name, 'auto', or a Backend")
+
+
+def _check_device(device: Any) -> None:
+    if device is None or (isinstance(device, str) and re.fullmatch(r"[a-z]\w*(:\d+)?", device)):
+        return
+    raise InputError("device", repr(device), "None or a device string, such as 'cpu', 'cuda' or 'cuda:1'")
+
+
+def _kind(device: str) -> str:
+    return device.partition(":")[0]
