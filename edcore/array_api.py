@@ -6,6 +6,7 @@ import importlib
 from collections.abc import Iterable
 from typing import Any
 
+import numpy as np
 from array_api_compat import array_namespace, to_device
 from array_api_compat import device as array_device
 
@@ -47,8 +48,7 @@ class ArrayAPIBackend(Backend):
 
     def from_host(self, weights: HostWeights) -> Weights:
         """Return the weights as this library's arrays, on its device."""
-        # A copy first, since some libraries share NumPy's memory, and some refuse what is read-only.
-        return {key: self._own(value.copy()) for key, value in weights.items()}
+        return {key: self._own(value) for key, value in weights.items()}
 
     def to_host(self, weights: Weights) -> HostWeights:
         """Return the weights as NumPy arrays."""
@@ -85,9 +85,12 @@ class ArrayAPIBackend(Backend):
 
     def _own(self, array: Array) -> Array:
         """Return the array as one of this library's, on this device."""
+        if isinstance(array, np.ndarray):
+            # Always a copy: libraries share NumPy's memory, refuse what is read-only or has a negative stride, and give
+            # other bits for another layout.
+            array = np.array(array, order="C")
         if library_name(array_namespace(array)) == self.library:
             return to_device(libraries.detached(array), self._device)
-        array = array if array.flags.writeable else array.copy()  # PyTorch warns of read-only memory
         return self.namespace.asarray(array, device=self._device)
 
 

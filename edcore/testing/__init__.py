@@ -1,0 +1,36 @@
+"""The conformance suite for backends, ours and anybody's.
+
+A backend's whole test file::
+
+    from edcore.testing import parametrize_with_backend_checks
+
+    @parametrize_with_backend_checks(["my_backend"])
+    def test_conformance(backend, check):
+        check(backend)
+
+and ``edcore check my_backend`` does the same on the command line. The suite needs ``pip install "edcore[testing]"``.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from edcore.testing.checks import iter_checks
+    from edcore.testing.parametrize import parametrize_with_backend_checks
+
+__all__ = ["iter_checks", "parametrize_with_backend_checks"]
+
+
+def __getattr__(name: str) -> Any:
+    # Loaded at first use: pytest imports this package for its plug-in wherever edcore is installed, with or without
+    # Hypothesis.
+    if name == "iter_checks":
+        from edcore.testing.checks import iter_checks
+
+        return iter_checks
+    if name == "parametrize_with_backend_checks":
+        from edcore.testing.parametrize import parametrize_with_backend_checks
+
+        return parametrize_with_backend_checks
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

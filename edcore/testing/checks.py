@@ -1,0 +1,348 @@
+"""The checks: what the contract promises, one plain function each.
+
+A check takes a backend and raises AssertionError where a promise is broken. The examples are the same at each run.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+from edcore_loop.loops import LoopBackend
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from edcore.backend import Array, Availability, Backend, HostWeights
+from edcore.ed import ED
+from edcore.initialise import initialise
+from edcore.libraries import to_numpy
+from edcore.network import Network, Rule
+from edcore.testing.strategies import Case, cases, rules
+from edcore.testing.tolerance import Bounds
+
+__all__ = ["iter_checks"]
+
+EXAMPLES = 40
+"""Examples that each check draws."""
+
+Check = Callable[[Backend], None]
+
+
+def iter_checks() -> Iterator[tuple[str, Check]]:
+    """Yield the name and the function of each check, in the order in which they are best read.
+
+    Yields
+    ------
+    name : str
+        Such as ``"check_forward"``.
+    check : callable
+        ``check(backend)``; it raises AssertionError where the backend breaks a promise.
+
+    Examples
+    --------
+    >>> from edcore.testing import iter_checks
+    >>> [name for name, check in iter_checks()][:2]
+    ['check_protocol', 'check_probe_never_raises']
+    """
+    for name, value in globals().items():
+        if name.startswith("check_"):
+            yield name, value
+
+
+def check_protocol(backend: Backend) -> None:
+    """It has the members of the contract, and supports a small network in one precision at least."""
+    assert isinstance(backend, Backend), "it lacks a member of edcore.Backend"
+    assert isinstance(backend.device, str)
+    assert _dtypes(backend)
+
+
+def check_probe_never_raises(backend: Backend) -> None:
+    """The probe answers for any device, and says yes to the one that the backend is on."""
+    for device in (None, *backend.info.device_types, "cuda:99", "cpu:99", "nonsense", "", backend.device):
+        state = backend.info.probe(device)
+        assert isinstance(state, Availability), f"probe({device!r}) returned {state!r}"
+        assert state.ok or state.reason, f"probe({device!r}) gives no reason"
+    assert state.ok, f"probe({backend.device!r}) says no: {state.reason}"
+
+
+def check_oversize_gives_a_reason(backend: Backend) -> None:
+    """A network that fits nowhere is refused with a reason, before anything is allocated."""
+    answer = backend.supports(Network(in_=10**6, width=10**6, depth=10**6), Rule())
+    assert isinstance(answer, str), f"supports returned {answer!r} for a network of 10**18 weights"
+    assert answer
+
+
+def check_host_round_trip(backend: Backend) -> None:
+    """Weights come back from the backend bit for bit, in memory of their own."""
+
+    def run(case: Case) -> None:
+        given_weights = {key: value.copy() for key, value in case.weights.items()}
+        own = backend.from_host(given_weights)
+        for value in given_weights.values():
+            value[...] = 0
+        first = backend.to_host(own)
+        _same_bits(first, case.weights, "after from_host and to_host")
+        for value in first.values():
+            value[...] = 0
+        _same_bits(backend.to_host(own), case.weights, "after the array of an earlier to_host was written to")
+
+    _for_all(cases(_dtypes(backend)), run)
+
+
+def check_same_seed_same_weights(backend: Backend) -> None:
+    """A seed means the same initial weights as everywhere."""
+    for dtype in _dtypes(backend):
+        network = Network(in_=3, width=5, depth=2, heads=2, dtype=dtype)
+        ed = ED(3, 5, 2, heads=2, dtype=dtype, seed=7, backend=backend)
+        _same_bits(ed.weights, initialise(network, 7), "of ED(seed=7)")
+
+
+def check_forward(backend: Backend) -> None:
+    """Forward and trace give the oracle's outputs."""
+
+    def run(case: Case) -> None:
+        exact = case.in_float64
+        expected, activities = LoopBackend().trace(exact.network, exact.weights, exact.x)
+        bound = Bounds(case.network, exact.weights).outputs(activities)
+        weights = backend.from_host(case.weights)
+        _close(_outputs(case, backend.forward(case.network, weights, case.x)), expected, bound, "forward's outputs")
+        _close(_outputs(case, backend.trace(case.network, weights, case.x)[0]), expected, bound, "trace's outputs")
+
+    _for_all(cases(_dtypes(backend)), run)
+
+
+def check_update_signed(backend: Backend) -> None:
+    """One update by the signed rule is the oracle's."""
+    _for_all(cases(_dtypes(backend), rules("signed")), lambda case: _update_is_the_oracles(backend, case))
+
+
+def check_update_split(backend: Backend) -> None:
+    """One update by the split rule is the oracle's."""
+    _for_all(cases(_dtypes(backend), rules("split")), lambda case: _update_is_the_oracles(backend, case))
+
+
+def check_negative_inputs(backend: Backend) -> None:
+    """Inputs below 0 are computed by the same formula."""
+
+    def run(case: Case) -> None:
+        _update_is_the_oracles(backend, dataclasses.replace(case, x=1 - 2 * case.x))
+
+    _for_all(cases(_dtypes(backend)), run)
+
+
+def check_zero_error_leaves_every_bit(backend: Backend) -> None:
+    """An error of 0 changes nothing."""
+
+    def run(case: Case) -> None:
+        silent = dataclasses.replace(case, error=0 * case.error)
+        _same_bits(_updated(backend, silent), case.weights, "after an update for an error of 0")
+
+    _for_all(cases(_dtypes(backend)), run)
+
+
+def check_split_keeps_signs(backend: Backend) -> None:
+    """Under the split rule with inputs of at least 0, no weight changes its sign and none shrinks."""
+
+    def run(case: Case) -> None:
+        for key, new in _updated(backend, case).items():
+            old = case.weights[key]
+            assert (np.sign(new) == np.sign(old)).all(), f"{key} has weights that changed their sign"
+            assert (np.abs(new) >= np.abs(old)).all(), f"{key} has weights that shrank"
+
+    _for_all(cases(_dtypes(backend), rules("split")), run)
+
+
+def check_heads_are_independent(backend: Backend) -> None:
+    """A head learns as it would alone, and nothing from the others' errors."""
+
+    def run(case: Case) -> None:
+        alone = dataclasses.replace(
+            case,
+            network=dataclasses.replace(case.network, heads=1),
+            weights={key: value[:1].copy() for key, value in case.weights.items()},
+            error=case.error[:, :1],
+        )
+        others_silent = dataclasses.replace(case, error=case.error * (np.arange(case.network.heads) == 0))
+        together, silent = _updated(backend, case), _updated(backend, others_silent)
+        _same_bits(_first_head(together), _first_head(silent), "of head 0, whatever the errors of the others")
+        exact = alone.in_float64
+        _, activities = LoopBackend().trace(exact.network, exact.weights, exact.x)
+        bounds = Bounds(alone.network, exact.weights).updated(case.rule, activities, exact.error)
+        _all_close(_first_head(together), _updated(backend, alone), {k: 2 * v for k, v in bounds.items()}, "of head 0 alone")
+
+    _for_all(cases(_dtypes(backend)), run)
+
+
+def check_empty_batch(backend: Backend) -> None:
+    """An empty batch has empty outputs."""
+
+    def run(case: Case) -> None:
+        outputs = backend.forward(case.network, backend.from_host(case.weights), case.x[:0])
+        assert to_numpy(outputs).shape == (0, case.network.heads)
+
+    _for_all(cases(_dtypes(backend)), run)
+
+
+def check_any_memory_layout(backend: Backend) -> None:
+    """Inputs and errors that are not contiguous, or read-only, give the bits of those that are, and are not written to."""
+
+    def run(case: Case) -> None:
+        wide_x, wide_error = np.repeat(case.x, 2, axis=1), np.asfortranarray(case.error)
+        strided = dataclasses.replace(case, x=wide_x[:, ::2], error=wide_error)
+        frozen = dataclasses.replace(case, x=case.x.copy(), error=case.error.copy())
+        for array in (frozen.x, frozen.error, *frozen.weights.values()):
+            array.flags.writeable = False
+        expected = _updated(backend, case)
+        _same_bits(_updated(backend, strided), expected, "for strided inputs")
+        _same_bits(_updated(backend, frozen), expected, "for read-only inputs")
+        assert (frozen.x == case.x).all()
+        assert (frozen.error == case.error).all()
+
+    _for_all(cases(_dtypes(backend)), run)
+
+
+def check_same_call_same_bits(backend: Backend) -> None:
+    """The same call gives the same bits."""
+
+    def run(case: Case) -> None:
+        _same_bits(_updated(backend, case), _updated(backend, case), "of the same call again")
+        weights = backend.from_host(case.weights)
+        first, second = (to_numpy(backend.forward(case.network, weights, case.x)) for _ in range(2))
+        assert (first == second).all(), "forward gives other bits at the second call"
+
+    _for_all(cases(_dtypes(backend)), run)
+
+
+def check_trajectory(backend: Backend) -> None:
+    """Ten steps stay with the oracle's, within bounds that grow with each step."""
+
+    def run(case: Case) -> None:
+        steps = [(case.x, (case.error > 0).astype(case.x.dtype))] * 10
+        weights, expected, bounds = backend.from_host(case.weights), case.in_float64.weights, None
+        for x, target in steps:
+            outputs, trace = backend.trace(case.network, weights, x)
+            weights = backend.update(case.network, case.rule, weights, trace, target - _outputs(case, outputs))
+            expected, bounds = _oracle_step(case, expected, bounds, x, target)
+        _all_close(backend.to_host(weights), expected, bounds, "after ten steps")
+
+    _for_all(_gentle(backend, rules()), run)
+
+
+def check_fit(backend: Backend) -> None:
+    """A run over batches is a step for each."""
+    _for_all(_gentle(backend, rules()), lambda case: _fit_is_the_oracles(backend, case, samples=len(case.x)))
+
+
+def check_fit_online(backend: Backend) -> None:
+    """An online run over batches is a step for each sample."""
+    _for_all(_gentle(backend, rules(order="online")), lambda case: _fit_is_the_oracles(backend, case, samples=1))
+
+
+def _for_all(strategy: st.SearchStrategy[Case], run: Callable[[Case], None]) -> None:
+    """Run a check on the examples of a strategy: given stands inside, as Hypothesis refuses it on inherited tests."""
+
+    @settings(
+        max_examples=EXAMPLES, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck)
+    )
+    @given(strategy)
+    def test(case: Case) -> None:
+        run(case)
+
+    test()
+
+
+def _gentle(backend: Backend, rule: st.SearchStrategy[Rule]) -> st.SearchStrategy[Case]:
+    """Return cases on which rounding errors do not explode within ten steps: shallow, with small batches."""
+
+    def gentle(case: Case) -> bool:
+        return case.network.depth <= 1 and case.network.width <= 3
+
+    return cases(_dtypes(backend), rule, batches=(1, 2, 5)).filter(gentle)
+
+
+def _dtypes(backend: Backend) -> tuple[str, ...]:
+    """Return the precisions in which the backend supports a small network."""
+    answers = {dtype: backend.supports(Network(in_=1, width=1, dtype=dtype), Rule()) for dtype in ("float32", "float64")}
+    for dtype, answer in answers.items():
+        assert answer is True or (isinstance(answer, str) and answer), f"supports returned {answer!r} for {dtype}"
+    return tuple(dtype for dtype, answer in answers.items() if answer is True)
+
+
+def _update_is_the_oracles(backend: Backend, case: Case) -> None:
+    exact, oracle = case.in_float64, LoopBackend()
+    _, activities = oracle.trace(exact.network, exact.weights, exact.x)
+    expected = oracle.update(exact.network, exact.rule, exact.weights, activities, exact.error)
+    bounds = Bounds(case.network, exact.weights).updated(case.rule, activities, exact.error)
+    _all_close(_updated(backend, case), expected, bounds, "after one update")
+
+
+def _fit_is_the_oracles(backend: Backend, case: Case, samples: int) -> None:
+    target = (case.error > 0).astype(case.x.dtype)
+    batches = [(case.x, target), (case.x[::-1], target[::-1])]
+    learned = backend.fit(case.network, case.rule, backend.from_host(case.weights), iter(batches))
+    expected, bounds = case.in_float64.weights, None
+    for x, y in batches:
+        for start in range(0, len(x), samples):
+            part = slice(start, start + samples)
+            expected, bounds = _oracle_step(case, expected, bounds, x[part], y[part])
+    _all_close(backend.to_host(learned), expected, bounds, "after fit")
+
+
+def _oracle_step(
+    case: Case, weights: HostWeights, off: HostWeights | None, x: Array, target: Array
+) -> tuple[HostWeights, HostWeights]:
+    """Return the oracle's weights after a step, and how far from them the backend's may be."""
+    oracle, network, x = LoopBackend(), case.in_float64.network, x.astype(np.float64)
+    outputs, activities = oracle.trace(network, weights, x)
+    error = target - outputs
+    bounds = Bounds(case.network, weights, off)
+    error_off = bounds.outputs(activities) + bounds.eps
+    return (
+        oracle.update(network, case.rule, weights, activities, error),
+        bounds.updated(case.rule, activities, error, error_off),
+    )
+
+
+def _updated(backend: Backend, case: Case) -> HostWeights:
+    """Return the backend's weights after one update, on the host."""
+    weights = backend.from_host(case.weights)
+    _, trace = backend.trace(case.network, weights, case.x)
+    return backend.to_host(backend.update(case.network, case.rule, weights, trace, case.error))
+
+
+def _outputs(case: Case, outputs: Array) -> Array:
+    """Return the outputs on the host, with the right shape and dtype."""
+    host = to_numpy(outputs)
+    assert host.shape == (len(case.x), case.network.heads), f"outputs have shape {host.shape}"
+    assert host.dtype == case.network.dtype, f"outputs have dtype {host.dtype}"
+    return host
+
+
+def _first_head(weights: HostWeights) -> HostWeights:
+    return {key: value[:1] for key, value in weights.items()}
+
+
+def _same_bits(got: HostWeights, expected: HostWeights, what: str) -> None:
+    assert got.keys() == expected.keys(), f"the keys are {sorted(got)}"
+    for key, value in expected.items():
+        assert got[key].dtype == value.dtype, f"{key} has dtype {got[key].dtype}"
+        assert got[key].shape == value.shape, f"{key} has shape {got[key].shape}"
+        assert (got[key] == value).all(), f"{key} has other bits {what}"
+
+
+def _all_close(got: HostWeights, expected: HostWeights, bounds: HostWeights | None, what: str) -> None:
+    assert bounds is not None
+    for key, value in expected.items():
+        _close(got[key], value, bounds[key], f"{key} {what}")
+
+
+def _close(got: Array, expected: Array, bound: Any, what: str) -> None:
+    assert got.shape == expected.shape, f"{what}: shape {got.shape}, not {expected.shape}"
+    if not got.size:
+        return
+    off = np.abs(got.astype(np.float64) - expected)
+    worst = np.unravel_index(np.argmax(np.nan_to_num(off / bound, nan=np.inf)), off.shape)
+    message = f"{what} at {[int(i) for i in worst]}: {got[worst]!r}, and the oracle has {expected[worst]!r}"
+    assert (off <= bound).all(), f"{message}; {off[worst]:.3g} apart, where the bound is {bound[worst]:.3g}"

@@ -1,0 +1,67 @@
+"""The suite as pytest parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import pytest
+
+from edcore.backend import Backend
+from edcore.errors import BackendUnavailableError, UnknownNameError
+from edcore.network import Network, Rule
+from edcore.select import bind, requested
+from edcore.testing.checks import iter_checks
+
+__all__ = ["parametrize_with_backend_checks"]
+
+
+def parametrize_with_backend_checks(
+    backends: Iterable[str | Backend], expected_failures: Mapping[str, str] | None = None
+) -> pytest.MarkDecorator:
+    """Return a decorator that runs a test for each pair of a backend and a check.
+
+    Parameters
+    ----------
+    backends : iterable of str or Backend
+        Names of backends, or backends themselves. Those that cannot run here are skipped, with the reason.
+    expected_failures : mapping of str to str, optional
+        Name of a check → why it is known to fail. A check listed here that passes is a failure.
+
+    Returns
+    -------
+    pytest.MarkDecorator
+        A decorator for a test with the arguments ``backend`` and ``check``.
+
+    Raises
+    ------
+    UnknownNameError
+        If a backend or a check is not known.
+
+    Examples
+    --------
+    >>> from edcore.testing import parametrize_with_backend_checks
+    >>> @parametrize_with_backend_checks(["loop"])
+    ... def test_conformance(backend, check):
+    ...     check(backend)
+    """
+    expected = dict(expected_failures or {})
+    checks = dict(iter_checks())
+    if unknown := expected.keys() - checks.keys():
+        raise UnknownNameError("expected_failures", sorted(unknown)[0], checks)
+    parameters = []
+    for given in backends:
+        backend, name, marks = _ready(given)
+        for check_name, check in checks.items():
+            xfail = [pytest.mark.xfail(reason=expected[check_name], strict=True)] if check_name in expected else []
+            parameters.append(pytest.param(backend, check, marks=[*marks, *xfail], id=f"{name}-{check_name}"))
+    return pytest.mark.parametrize(("backend", "check"), parameters)
+
+
+def _ready(given: str | Backend) -> tuple[Backend | None, str, list[Any]]:
+    if not isinstance(given, str):
+        return given, given.info.name, []
+    try:
+        return bind(requested(given, None), Network(in_=1), Rule()), given, []
+    except BackendUnavailableError as error:
+        return None, given, [pytest.mark.skip(reason=str(error))]

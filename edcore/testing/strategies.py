@@ -1,0 +1,96 @@
+"""Hypothesis strategies: small networks of every kind, with weights, inputs and errors."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+
+import numpy as np
+from hypothesis import strategies as st
+
+from edcore.backend import Array, HostWeights
+from edcore.initialise import initialise
+from edcore.network import Network, Rule
+
+__all__ = ["Case", "cases", "networks", "rules"]
+
+
+@dataclass(frozen=True)
+class Case:
+    """One network with all that it takes to run and update it once.
+
+    Parameters
+    ----------
+    network : Network
+        Its shape.
+    rule : Rule
+        How it learns.
+    weights : dict of str to ndarray
+        Its weights, of the article's signs.
+    x : ndarray, shape (batch, in_)
+        Inputs between 0 and 1, both ends included.
+    error : ndarray, shape (batch, heads)
+        Errors of both signs.
+    """
+
+    network: Network
+    rule: Rule
+    weights: HostWeights
+    x: Array
+    error: Array
+
+    @property
+    def in_float64(self) -> Case:
+        """The same case as the oracle computes it."""
+        network = dataclasses.replace(self.network, dtype="float64")
+        weights = {key: value.astype(np.float64) for key, value in self.weights.items()}
+        return Case(network, self.rule, weights, self.x.astype(np.float64), self.error.astype(np.float64))
+
+
+def networks(dtypes: tuple[str, ...] = ("float32", "float64")) -> st.SearchStrategy[Network]:
+    """Return a strategy for small networks: every count at its least, odd sizes, a width beyond one tile of 16."""
+    return st.builds(
+        Network,
+        in_=st.sampled_from([1, 2, 5]),
+        width=st.sampled_from([1, 2, 3, 17]),
+        depth=st.sampled_from([0, 1, 3]),
+        heads=st.sampled_from([1, 2, 3]),
+        u0=st.sampled_from([0.4, 1.0]),
+        n_bias=st.sampled_from([1, 2]),
+        dtype=st.sampled_from(dtypes),
+    )
+
+
+def rules(error: str | None = None, order: str = "batch") -> st.SearchStrategy[Rule]:
+    """Return a strategy for rules, of one `error` or of any."""
+    return st.builds(
+        Rule,
+        error=st.sampled_from(["signed", "split"]) if error is None else st.just(error),
+        alpha=st.sampled_from([0.8, 0.1]),
+        alpha_output=st.sampled_from([1.0, 0.3]),
+        reduction=st.sampled_from(["mean", "sum"]),
+        order=st.just(order),
+    )
+
+
+@st.composite
+def cases(
+    draw: st.DrawFn,
+    dtypes: tuple[str, ...] = ("float32", "float64"),
+    rule: st.SearchStrategy[Rule] | None = None,
+    batches: tuple[int, ...] = (1, 2, 5, 33),
+) -> Case:
+    """Draw a case. The scale of the weights goes from linear to saturated cells."""
+    network, learning = draw(networks(dtypes)), draw(rules() if rule is None else rule)
+    batch, scale = draw(st.sampled_from(batches)), draw(st.sampled_from([1.0, 0.2, 4.0]))
+    seed = draw(st.integers(0, 2**16))
+    weights = {key: value * network_dtype(network, scale) for key, value in initialise(network, seed).items()}
+    random = np.random.default_rng(seed)
+    x = np.clip(random.uniform(-0.2, 1.2, (batch, network.in_)), 0, 1).astype(network.dtype)
+    error = random.uniform(-1, 1, (batch, network.heads)).astype(network.dtype)
+    return Case(network, learning, weights, x, error)
+
+
+def network_dtype(network: Network, value: float) -> np.floating:
+    """Return the number in the network's precision."""
+    return np.dtype(network.dtype).type(value)
