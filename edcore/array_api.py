@@ -41,8 +41,7 @@ class ArrayAPIBackend(Backend):
 
     def supports(self, network: Network, rule: Rule) -> Supported:
         """Return True, or that the device lacks the dtype or the memory."""
-        dtypes = self.namespace.__array_namespace_info__().dtypes(device=self._device, kind="real floating")
-        if network.dtype not in dtypes:
+        if not libraries.has_dtype(self.namespace, self._device, network.dtype):
             return libraries.missing_dtype(self.library, network.dtype)
         return fits(network, libraries.memory(self.library, self._device))
 

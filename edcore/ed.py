@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 from array_api_compat import array_namespace
 
 from edcore.backend import Array, Backend, HostWeights
 from edcore.errors import InputError, NoTraceError
 from edcore.initialise import initialise
-from edcore.inputs import as_array, checked, checked_weights
+from edcore.inputs import checked, checked_weights
 from edcore.libraries import library_name, like, to_numpy
 from edcore.network import Network, Rule, as_rule, whole_number
 from edcore.randomness import checked_seed, permutation
@@ -35,7 +37,8 @@ class ED:
     heads : int
         Outputs, each from a network of its own.
     rule : {"signed", "split"} or Rule
-        How weights learn, see `Rule`. A `Rule` brings its own learning rates.
+        How weights learn, see `Rule`. A `Rule` brings its own learning rates. Each layer has one excitatory bias cell,
+        as in the article, and under a split rule an inhibitory one too, as in Kaneko's program.
     u0 : float
         Width of the activation f(z) = 1 / (1 + exp(−2 z / u0)).
     alpha_output : float
@@ -87,15 +90,17 @@ class ED:
         backend: str | Backend = "auto",
         device: str | None = None,
     ) -> None:
+        self.rule: Rule = as_rule(rule, alpha, alpha_output)
         shape = {
             "in_": 1 if in_ is None else in_,
             "width": whole_number("hidden_width", hidden_width, 1),
             "depth": whole_number("hidden_depth", hidden_depth, 0),
             "heads": heads,
             "u0": u0,
+            # Under the split rule a negative error moves inhibitory sources alone: without such a bias, an x of 0 is dead.
+            "n_bias": 2 if self.rule.error == "split" else 1,
             "dtype": dtype,
         }
-        self.rule: Rule = as_rule(rule, alpha, alpha_output)
         self.seed: int = checked_seed(seed)
         self._shape = shape
         self._network = Network(**shape)
@@ -315,27 +320,24 @@ class ED:
     def _bind(self, x: Array | None) -> Backend:
         """Return the backend; at the first time choose it, and give it the initial weights."""
         if self._bound is None:
+            if not self._in_known and x is not None:
+                self._network = Network(**{**self._shape, "in_": x.shape[1]})
+                self._in_known = True
             backend = bind(self._request, self.network, self.rule, x)
             self._weights = backend.from_host(initialise(self._network, self.seed))
             self._bound = backend
         return self._bound
 
     def _checked_x(self, x: Any) -> Array:
-        """Return x as a checked array; the first one tells in_ where it was left out."""
-        n = self._network
-        features = n.in_ if self._in_known else None
-        x = checked("x", x, (None, features), f"(batch, {features or 'features'})", n.dtype)
-        if not self._in_known:
-            self._network = Network(**{**self._shape, "in_": x.shape[1]})
-            self._in_known = True
-        return x
+        """Return x as a checked array of its own library."""
+        features = self._network.in_ if self._in_known else None
+        return checked("x", x, (None, features), f"(batch, {features or 'features'})", self._network.dtype)
 
     def _checked_pair(self, x: Any, target: Any) -> tuple[Array, Array]:
         """Return x and target, checked, of at least one sample."""
-        x = as_array("x", x)
-        shape = tuple(x.shape[:1]) if self._network.heads == 1 else (*x.shape[:1], self._network.heads)
-        target = checked("target", target, shape, f"{shape}, one for each output", self._network.dtype)
         x = self._checked_x(x)
+        shape = (x.shape[0],) if self._network.heads == 1 else (x.shape[0], self._network.heads)
+        target = checked("target", target, shape, f"{shape}, one for each output", self._network.dtype)
         if x.shape[0] == 0:
             raise InputError("x", "an empty batch", "at least one sample")
         return x, target
@@ -363,12 +365,12 @@ class ED:
         return outputs[:, 0] if self._network.heads == 1 else outputs
 
     def _batches(self, x: Array, target: Array, batch_size: int, shuffle: bool) -> Iterator[tuple[Array, Array]]:
-        if not shuffle:
-            for start in range(0, x.shape[0], batch_size):
-                yield x[start : start + batch_size, ...], target[start : start + batch_size, ...]
-            return
-        xp = array_namespace(x)
-        order = like(permutation(self.seed, self._epochs, x.shape[0]), x)
-        for start in range(0, x.shape[0], batch_size):
+        n = x.shape[0]
+        order = permutation(self.seed, self._epochs, n) if shuffle else np.arange(n)
+        for start in range(0, n, batch_size):
             rows = order[start : start + batch_size]
-            yield xp.take(x, rows, axis=0), array_namespace(target).take(target, like(rows, target), axis=0)
+            yield _rows(x, rows), _rows(target, rows)
+
+
+def _rows(array: Array, rows: npt.NDArray[np.intp]) -> Array:
+    return array_namespace(array).take(array, like(rows, array), axis=0)

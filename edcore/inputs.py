@@ -6,10 +6,11 @@ from typing import Any
 
 import numpy as np
 from array_api_compat import array_namespace, is_array_api_obj
+from array_api_compat import device as array_device
 
 from edcore.backend import Array, HostWeights
 from edcore.errors import InputError
-from edcore.libraries import detached, to_numpy
+from edcore.libraries import detached, has_dtype, library_name, missing_dtype, to_numpy
 from edcore.network import Network
 
 __all__ = ["as_array", "checked", "checked_weights"]
@@ -54,6 +55,9 @@ def checked(name: str, value: Any, shape: tuple[int | None, ...], meaning: str, 
         raise InputError(name, f"dtype {array.dtype}", "real numbers", "Convert it to numbers first.")
     if len(array.shape) != len(shape) or any(want not in (None, size) for want, size in zip(shape, array.shape, strict=True)):
         raise InputError(name, f"shape {tuple(array.shape)}", f"shape {meaning}", _shape_hint(name, array.shape, shape))
+    if dtype == "float64" and not has_dtype(xp, array_device(array), dtype):
+        fix = f"{missing_dtype(library_name(xp), dtype)}."
+        raise InputError("dtype", repr(dtype), f"what the device of {name} has", fix)
     with np.errstate(over="ignore"):
         cast = xp.astype(array, getattr(xp, dtype), copy=False)
     if not bool(xp.all(xp.isfinite(cast))):

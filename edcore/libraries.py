@@ -111,6 +111,11 @@ def unavailable(library: str, device: str) -> str:
     return f"{library} sees {count} device{'s' * (count != 1)} of type {kind!r} here, so there is no {device!r}"
 
 
+def has_dtype(namespace: Any, device: Any, dtype: str) -> bool:
+    """Return whether a device of an array library computes in this dtype."""
+    return dtype in namespace.__array_namespace_info__().dtypes(device=device, kind="real floating")
+
+
 def missing_dtype(library: str, dtype: str) -> str:
     """Return the sentence that says that a device lacks a dtype."""
     if library == "jax":

@@ -67,7 +67,7 @@ class Network:
     >>> from edcore import Network
     >>> network = Network(in_=784, width=32, depth=4096)
     >>> network.parameters
-    17144962
+    17139906
     >>> network.weight_shapes["hidden.weight"]
     (1, 4096, 64, 64)
     """
@@ -86,7 +86,7 @@ class Network:
         _set(self, "u0", _real("u0", self.u0, positive=True))
         if whole_number("n_bias", self.n_bias, 1) > 2:
             raise InputError("n_bias", repr(self.n_bias), "1 (an excitatory cell) or 2 (and an inhibitory one)")
-        _set(self, "dtype", _dtype_name(self.dtype))
+        _set(self, "dtype", dtype_name(self.dtype))
 
     @property
     def input_signs(self) -> tuple[int, ...]:
@@ -299,7 +299,8 @@ def _real(name: str, value: Any, positive: bool = False) -> float:
     return number
 
 
-def _dtype_name(dtype: Any) -> str:
+def dtype_name(dtype: Any) -> str:
+    """Return the name of one of the accepted dtypes, however it is written, or refuse it."""
     try:
         name = "" if dtype is None else np.dtype(dtype).name  # NumPy reads None as float64
     except TypeError:

@@ -86,7 +86,7 @@ def probe(info: BackendInfo, device: str | None) -> Availability:
     try:
         return info.probe(device)
     except Exception as error:
-        return Availability(False, f"its probe failed ({type(error).__name__}: {error})")
+        return Availability(False, f"its probe failed ({error!r})")
 
 
 def list_backends() -> list[BackendStatus]:
@@ -122,7 +122,7 @@ def _load(point: EntryPoint) -> BackendInfo:
         if info.api_version != API_VERSION:
             raise TypeError(f"it was written for version {info.api_version} of the contract, and this is {API_VERSION}")
     except Exception as error:
-        reason = f"its plug-in {point.value!r} is broken ({type(error).__name__}: {error})"
+        reason = f"its plug-in {point.value!r} is broken ({error!r})"
         _warn(f"the backend {point.name!r} cannot be used: {reason}")
         return _broken(point.name, reason)
     return dataclasses.replace(info, name=point.name)

@@ -139,10 +139,10 @@ def _why_not(info: BackendInfo, device: str | None, network: Network, rule: Rule
     if not (state := registry.probe(info, device)).ok:
         return state.reason, None
     try:
-        backend = info.load(device)
-        supported = backend.supports(network, rule)
-    except Exception as error:
-        return f"it failed to load ({type(error).__name__}: {error})", None
+        backend = _load(info, Request(info.name, "auto", device))
+    except BackendUnavailableError as error:
+        return f"it failed to load ({error.__cause__!r})", None
+    supported = backend.supports(network, rule)
     return ("", backend) if supported is True else (supported, None)
 
 
@@ -162,9 +162,11 @@ def _follow(x: Array, library: str, request: Request, network: Network, rule: Ru
 
 def _load(info: BackendInfo, request: Request) -> Backend:
     try:
-        return info.load(request.device)
+        backend = info.load(request.device)
     except Exception as error:
-        raise _unavailable(request.asked_by, f"it failed to load ({type(error).__name__}: {error})", info) from error
+        raise _unavailable(request.asked_by, f"it failed to load ({error!r})", info) from error
+    backend.info = info  # a plug-in may be registered under another name than its own
+    return backend
 
 
 def _checked_support(backend: Backend, info: BackendInfo, asked_by: str, network: Network, rule: Rule) -> Backend:

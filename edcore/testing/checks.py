@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 from edcore_loop.loops import LoopBackend
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from edcore.backend import Array, Availability, Backend, HostWeights
@@ -244,7 +244,13 @@ def _for_all(strategy: st.SearchStrategy[Case], run: Callable[[Case], None]) -> 
     """Run a check on the examples of a strategy: given stands inside, as Hypothesis refuses it on inherited tests."""
 
     @settings(
-        max_examples=EXAMPLES, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck)
+        max_examples=EXAMPLES,
+        derandomize=True,
+        database=None,
+        deadline=None,
+        report_multiple_bugs=False,
+        phases=[Phase.generate, Phase.shrink],
+        suppress_health_check=list(HealthCheck),
     )
     @given(strategy)
     def test(case: Case) -> None:

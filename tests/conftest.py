@@ -1,0 +1,40 @@
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+# Before JAX is first imported: the suite checks both precisions.
+os.environ.setdefault("JAX_ENABLE_X64", "1")
+
+from edcore import registry
+
+HERE = Path(__file__).parent
+
+
+@pytest.fixture
+def fresh_registry(monkeypatch):
+    """A registry that the test may change; its changes, and the environment's word on backends, are gone afterwards."""
+    monkeypatch.delenv("EDCORE_BACKEND", raising=False)
+    registry.refresh()
+    yield registry
+    registry.refresh()
+
+
+@pytest.fixture
+def plugin_example(monkeypatch, fresh_registry):
+    """A third party's backend, found as an installed one is, without being installed."""
+    monkeypatch.syspath_prepend(HERE / "plugin_example")
+    registry.refresh()
+    yield
+    for name in [name for name in sys.modules if name.startswith("edcore_example")]:
+        del sys.modules[name]
+
+
+@pytest.fixture(scope="session")
+def mnist_dir():
+    """The folder with the real MNIST files, in torchvision's layout."""
+    folder = Path(os.environ.get("EDCORE_TEST_DATA", HERE.parent.parent / "shared" / "data"))
+    if not (folder / "MNIST" / "raw").is_dir():
+        pytest.skip(f"no MNIST files under {folder}; EDCORE_TEST_DATA can name their folder")
+    return folder

@@ -1,0 +1,181 @@
+"""The suite catches backends with a planted fault, each with the checks that are there for it."""
+
+import dataclasses
+
+import array_api_compat.numpy as xp
+import numpy as np
+import pytest
+
+from edcore import core
+from edcore.array_api import NUMPY, ArrayAPIBackend
+from edcore.backend import Availability
+from edcore.testing import iter_checks, parametrize_with_backend_checks
+
+
+class Sound(ArrayAPIBackend):
+    """The numpy backend, in which each fault below is planted."""
+
+    def __init__(self):
+        super().__init__(xp, "cpu", NUMPY)
+
+
+class WrongSignInOneStream(Sound):
+    def update(self, network, rule, weights, trace, error):
+        learned = super().update(network, rule, weights, trace, error)
+        half = network.width
+        change = learned["input.weight"] - weights["input.weight"]
+        learned["input.weight"][..., half:] -= 2 * change[..., half:]
+        return learned
+
+
+class MissingMean(Sound):
+    def update(self, network, rule, weights, trace, error):
+        return super().update(network, dataclasses.replace(rule, reduction="sum"), weights, trace, error)
+
+
+class TransposedHiddenLayer(Sound):
+    def trace(self, network, weights, x):
+        return super().trace(network, self._transposed(weights), x)
+
+    def forward(self, network, weights, x):
+        return super().forward(network, self._transposed(weights), x)
+
+    def _transposed(self, weights):
+        return {**weights, "hidden.weight": np.swapaxes(weights["hidden.weight"], -1, -2)}
+
+
+class Float32Sums(Sound):
+    def update(self, network, rule, weights, trace, error):
+        single = core.Trace(*(part.astype(np.float32) for part in trace))
+        old = {key: value.astype(np.float32) for key, value in weights.items()}
+        new = super().update(network, rule, old, single, error.astype(np.float32))
+        return {key: weights[key] + (new[key] - old[key]).astype(network.dtype) for key in weights}
+
+
+class ForwardInFloat32(Sound):
+    def forward(self, network, weights, x):
+        old = {key: value.astype(np.float32) for key, value in weights.items()}
+        return super().forward(network, old, x.astype(np.float32)).astype(network.dtype)
+
+
+class SplitWithoutSplitting(Sound):
+    def update(self, network, rule, weights, trace, error):
+        return super().update(network, dataclasses.replace(rule, error="signed"), weights, trace, error)
+
+
+class HeadsMixed(Sound):
+    def update(self, network, rule, weights, trace, error):
+        return super().update(network, rule, weights, trace, np.repeat(error.mean(axis=1, keepdims=True), network.heads, 1))
+
+
+class ForgottenOutputRate(Sound):
+    def update(self, network, rule, weights, trace, error):
+        return super().update(network, dataclasses.replace(rule, alpha_output=rule.alpha), weights, trace, error)
+
+
+class OnlineAsBatch(Sound):
+    def fit(self, network, rule, weights, batches):
+        return super().fit(network, dataclasses.replace(rule, order="batch"), weights, batches)
+
+
+class FitDropsTheLastBatch(Sound):
+    def fit(self, network, rule, weights, batches):
+        return super().fit(network, rule, weights, list(batches)[:-1])
+
+
+class SharesMemory(Sound):
+    def from_host(self, weights):
+        return weights
+
+
+class WritesToItsInput(Sound):
+    def update(self, network, rule, weights, trace, error):
+        error *= 1
+        return super().update(network, rule, weights, trace, error)
+
+
+class NotDeterministic(Sound):
+    def update(self, network, rule, weights, trace, error):
+        learned = super().update(network, rule, weights, trace, error)
+        noise = np.random.default_rng().integers(0, 2, learned["input.weight"].shape)
+        return {**learned, "input.weight": learned["input.weight"] * (1 + noise * np.finfo(network.dtype).eps)}
+
+
+class NoReason(Sound):
+    def supports(self, network, rule):
+        return True
+
+
+class ProbeRaises(Sound):
+    def __init__(self):
+        super().__init__()
+        self.info = dataclasses.replace(NUMPY, probe=lambda device: 1 / 0)
+
+
+class ProbeGivesNoReason(Sound):
+    def __init__(self):
+        super().__init__()
+        self.info = dataclasses.replace(NUMPY, probe=lambda device: Availability(device == "cpu"))
+
+
+class FailsOnAnEmptyBatch(Sound):
+    def forward(self, network, weights, x):
+        if not len(x):
+            raise ValueError("zero rows")
+        return super().forward(network, weights, x)
+
+
+CAUGHT = [
+    (WrongSignInOneStream, "check_update_signed"),
+    (WrongSignInOneStream, "check_update_split"),
+    (MissingMean, "check_update_signed"),
+    (TransposedHiddenLayer, "check_forward"),
+    (Float32Sums, "check_update_signed"),
+    (Float32Sums, "check_update_split"),
+    (Float32Sums, "check_trajectory"),
+    (ForwardInFloat32, "check_forward"),
+    (SplitWithoutSplitting, "check_update_split"),
+    (SplitWithoutSplitting, "check_split_keeps_signs"),
+    (HeadsMixed, "check_heads_are_independent"),
+    (ForgottenOutputRate, "check_update_signed"),
+    (OnlineAsBatch, "check_fit_online"),
+    (FitDropsTheLastBatch, "check_fit"),
+    (SharesMemory, "check_host_round_trip"),
+    (WritesToItsInput, "check_any_memory_layout"),
+    (NotDeterministic, "check_same_call_same_bits"),
+    (NotDeterministic, "check_zero_error_leaves_every_bit"),
+    (NoReason, "check_oversize_gives_a_reason"),
+    (ProbeRaises, "check_probe_never_raises"),
+    (ProbeGivesNoReason, "check_probe_never_raises"),
+    (FailsOnAnEmptyBatch, "check_empty_batch"),
+]
+
+
+@pytest.mark.parametrize(("faulty", "name"), [pytest.param(*pair, id="-".join((pair[0].__name__, pair[1]))) for pair in CAUGHT])
+def test_fault_is_caught(faulty, name):
+    with pytest.raises((AssertionError, ValueError, ZeroDivisionError)):
+        dict(iter_checks())[name](faulty())
+
+
+@parametrize_with_backend_checks([Sound()])
+def test_the_backend_without_a_fault_passes(backend, check):
+    check(backend)
+
+
+@parametrize_with_backend_checks([FailsOnAnEmptyBatch()], expected_failures={"check_empty_batch": "zero rows"})
+def test_expected_failures(backend, check):
+    check(backend)
+
+
+def test_expected_failure_of_an_unknown_check():
+    with pytest.raises(ValueError, match=r"expected_failures: given 'check_fowrard'; .*Did you mean 'check_forward'\?"):
+        parametrize_with_backend_checks(["loop"], expected_failures={"check_fowrard": "a typing error"})
+
+
+def test_backend_that_cannot_run_is_skipped_with_the_reason(fresh_registry):
+    info = dataclasses.replace(NUMPY, name="absent", probe=lambda device: Availability(False, "no such device"))
+    fresh_registry.register(info)
+    mark = parametrize_with_backend_checks(["absent"])
+    for parameter in mark.args[1]:
+        assert parameter.marks[0].name == "skip"
+        assert "no such device" in parameter.marks[0].kwargs["reason"]
