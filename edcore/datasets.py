@@ -5,11 +5,8 @@ Every pixel is scaled to 0…1, and classes can be picked, as the article does w
 
 from __future__ import annotations
 
-import gzip
-import math
 import os
 import re
-import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,7 +15,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edcore.errors import DataFileError, InputError, UnknownNameError
+from edcore.errors import InputError, UnknownNameError
+from edcore.idx import Samples, read_folder
 from edcore.network import dtype_name, whole_number
 
 __all__ = ["NAMES", "Dataset", "digits", "fashion_mnist", "load", "mnist", "parity", "xor"]
@@ -27,14 +25,6 @@ NAMES = ("digits", "fashion_mnist", "mnist", "parityN", "xor")
 """The names that `load` knows; parityN stands for parity1 to parity20."""
 
 MOST_BITS = 20  # 2**20 patterns of 20 float64 values are 160 MiB
-IMAGE = (28, 28)
-PARTS = ("train", "t10k")
-IMAGES, LABELS = "{}-images-idx3-ubyte", "{}-labels-idx1-ubyte"
-FILES = tuple(kind.format(part) for part in PARTS for kind in (IMAGES, LABELS))
-
-Samples = tuple[npt.NDArray[Any], npt.NDArray[Any]]
-"""Values as they are stored, of shape (samples, features), and the label of each sample."""
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Dataset:
@@ -357,72 +347,5 @@ def _from_files(
         root = Path(data_dir)
     except TypeError:
         raise InputError("data_dir", repr(data_dir), "the path of a folder") from None
-    raw = root / kind / "raw"
-    missing = ", ".join(_missing(raw))
-    if missing:
-        _download(kind, root, f"{raw}: missing {missing}; accepted: {', '.join(FILES)}, each plain or as .gz.")
-    train, test = (_pair(_path(raw, IMAGES.format(part)), _path(raw, LABELS.format(part))) for part in PARTS)
+    train, test = read_folder(root, kind)
     return _picked(name, train, test, 255, labels, dtype)
-
-
-def _missing(raw: Path) -> list[str]:
-    try:
-        return [file for file in FILES if not _path(raw, file).is_file()]
-    except OSError as error:
-        raise DataFileError(f"{raw}: cannot be looked into ({error}). Give another data_dir.") from error
-
-
-def _path(raw: Path, file: str) -> Path:
-    plain = raw / file
-    return plain if plain.is_file() else plain.with_name(f"{file}.gz")
-
-
-def _download(kind: str, root: Path, problem: str) -> None:
-    # Neither an installation that does not fit its PyTorch nor a download fails with one kind of error only.
-    try:
-        from torchvision import datasets
-    except Exception as error:
-        way = 'Put them there, or let torchvision download them: pip install "edcore[torchvision]"'
-        raise DataFileError(f"{problem} {way} (importing torchvision failed: {error}).") from error
-    try:
-        getattr(datasets, kind)(str(root), download=True)
-    except Exception as error:
-        way = "Check the network and that the folder can be written to, or put the files there"
-        reason = " ".join(str(error).split())  # torchvision's has several lines
-        raise DataFileError(f"{problem} {way}: torchvision could not download them ({reason}).") from error
-
-
-def _pair(images_path: Path, labels_path: Path) -> Samples:
-    images, labels = _idx(images_path, 3), _idx(labels_path, 1)
-    if images.shape[1:] != IMAGE:
-        raise _damaged(images_path, f"images of shape {images.shape[1:]}", f"images of shape {IMAGE}")
-    if len(images) != len(labels) or not len(images):
-        given = f"{len(images)} images, and {len(labels)} labels in {labels_path.name}"
-        raise _damaged(images_path, given, "at least one image, and one label for each")
-    if labels.max() > 9:
-        raise _damaged(labels_path, f"label {labels.max()}", "labels 0 to 9")
-    return images.reshape(len(images), math.prod(IMAGE)), labels
-
-
-def _idx(path: Path, dimensions: int) -> npt.NDArray[np.uint8]:
-    """Read an IDX file: 0, 0, dtype code, number of dimensions, each of them as 4 big-endian bytes, the values."""
-    try:
-        content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-    except (OSError, EOFError, zlib.error) as error:
-        raise _damaged(path, str(error), "a file that can be read, and gzip where it ends in .gz") from error
-    magic, header = bytes((0, 0, 8, dimensions)), 4 + 4 * dimensions
-    if content[:4] != magic:
-        accepted = f"{magic!r}, for unsigned bytes in {dimensions} dimensions"
-        raise _damaged(path, f"magic number {content[:4]!r}", accepted)
-    if len(content) < header:
-        raise _damaged(path, f"{len(content)} bytes", f"a header of {header} bytes")
-    shape = tuple(int(size) for size in np.frombuffer(content[4:header], ">u4"))
-    if len(content) != header + math.prod(shape):
-        accepted = f"{header + math.prod(shape)}, as its header says for shape {shape}"
-        raise _damaged(path, f"{len(content)} bytes", accepted)
-    return np.frombuffer(content, np.uint8, offset=header).reshape(shape)
-
-
-def _damaged(path: Path, given: str, accepted: str) -> DataFileError:
-    fix = "Replace the file, or delete it and torchvision downloads it again."
-    return DataFileError(f"{path}: given {given}; accepted: {accepted}. {fix}")
