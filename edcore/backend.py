@@ -1,7 +1,7 @@
 """The contract between the method and whatever computes it.
 
-A backend sees the whole network in one call, so that it can fuse it. Its arrays are opaque to the caller, who only hands
-them back. `edcore.testing` checks all that is promised here.
+A backend sees the whole network in one call, so that it can fuse it. Its arrays are opaque to the caller, who only
+hands them back. `edcore.testing` checks all that is promised here.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ API_VERSION = 1
 Array: TypeAlias = Any
 """An array of any library that follows the Array API standard (which has no typing of its own)."""
 
-Weights: TypeAlias = dict[str, Array]
-"""A backend's own weights, under the keys of `Network.weight_shapes`; or whatever else it likes: the caller never looks."""
+Weights: TypeAlias = Any
+"""A backend's own weights, in whatever form it likes: the caller never looks."""
 
 HostWeights: TypeAlias = dict[str, npt.NDArray[Any]]
 """Weights as NumPy arrays, with the keys and shapes of `Network.weight_shapes`, in the network's dtype."""
@@ -110,7 +110,7 @@ class Backend(Protocol):
 
     def synchronize(self) -> None:
         """Wait until the device has finished all work that was given to it."""
-        return None
+        return None  # noqa: RET501 -- an empty body would make the method abstract
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -58,7 +58,15 @@ def update(network: Network, rule: Rule, weights: Weights, trace: Trace, error: 
     learned = {}
     for layer, e_, sources, source_signs, targets, target_signs, alpha in (
         ("input", e, x, network.input_signs, hidden[:, 0, ...], network.hidden_signs, rule.alpha),
-        ("hidden", e[:, None, ...], hidden[:, :-1, ...], network.hidden_signs, hidden[:, 1:, ...], network.hidden_signs, rule.alpha),
+        (
+            "hidden",
+            e[:, None, ...],
+            hidden[:, :-1, ...],
+            network.hidden_signs,
+            hidden[:, 1:, ...],
+            network.hidden_signs,
+            rule.alpha,
+        ),
         ("output", e, hidden[:, -1, ...], network.hidden_signs, output, network.output_signs, rule.alpha_output),
     ):
         delta = targets * (1 - targets) * (alpha * _like(error, target_signs))  # α g(y) s_j

@@ -26,6 +26,7 @@ NAMES = ("digits", "fashion_mnist", "mnist", "parityN", "xor")
 
 MOST_BITS = 20  # 2**20 patterns of 20 float64 values are 160 MiB
 
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Dataset:
     """Samples to learn from and samples to test on.

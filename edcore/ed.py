@@ -91,13 +91,13 @@ class ED:
         device: str | None = None,
     ) -> None:
         self.rule: Rule = as_rule(rule, alpha, alpha_output)
-        shape = {
+        shape: dict[str, Any] = {
             "in_": 1 if in_ is None else in_,
             "width": whole_number("hidden_width", hidden_width, 1),
             "depth": whole_number("hidden_depth", hidden_depth, 0),
             "heads": heads,
             "u0": u0,
-            # Under the split rule a negative error moves inhibitory sources alone: without such a bias, an x of 0 is dead.
+            # Under the split rule a negative error moves inhibitory sources alone: without such a bias x = 0 is dead.
             "n_bias": 2 if self.rule.error == "split" else 1,
             "dtype": dtype,
         }
@@ -266,7 +266,7 @@ class ED:
         --------
         >>> import edcore
         >>> data = edcore.datasets.digits(classes=(0, 1))
-        >>> ed = edcore.ED(seed=1).fit(data.x_train, data.y_train, epochs=5)
+        >>> ed = edcore.ED(seed=0).fit(data.x_train, data.y_train, epochs=5)
         >>> bool((ed.predict(data.x_test).round() == data.y_test).mean() > 0.95)
         True
         """

@@ -31,8 +31,8 @@ def initialise(network: Network, seed: int) -> HostWeights:
     --------
     >>> from edcore import Network
     >>> from edcore.initialise import initialise
-    >>> initialise(Network(in_=1, width=1), seed=0)["input.weight"].round(3).tolist()
-    [[[0.815, -1.384], [-0.706, 0.302]]]
+    >>> initialise(Network(in_=1, width=1, dtype="float64"), seed=0)["input.weight"].round(3).tolist()
+    [[[1.325, -1.302], [-0.3, 0.151]]]
     """
     weights = {key: np.empty(shape, network.dtype) for key, shape in network.weight_shapes.items()}
     for head in range(network.heads):

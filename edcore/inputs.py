@@ -53,7 +53,9 @@ def checked(name: str, value: Any, shape: tuple[int | None, ...], meaning: str, 
     xp = array_namespace(array)
     if not _is_real(xp, array.dtype):
         raise InputError(name, f"dtype {array.dtype}", "real numbers", "Convert it to numbers first.")
-    if len(array.shape) != len(shape) or any(want not in (None, size) for want, size in zip(shape, array.shape, strict=True)):
+    if len(array.shape) != len(shape) or any(
+        want not in (None, size) for want, size in zip(shape, array.shape, strict=True)
+    ):
         raise InputError(name, f"shape {tuple(array.shape)}", f"shape {meaning}", _shape_hint(name, array.shape, shape))
     if dtype == "float64" and not has_dtype(xp, array_device(array), dtype):
         fix = f"{missing_dtype(library_name(xp), dtype)}."
@@ -62,7 +64,9 @@ def checked(name: str, value: Any, shape: tuple[int | None, ...], meaning: str, 
         cast = xp.astype(array, getattr(xp, dtype), copy=False)
     if not bool(xp.all(xp.isfinite(cast))):
         if not _is_floating(xp, array.dtype) or bool(xp.all(xp.isfinite(array))):
-            raise InputError(name, f"values too large for {dtype}", "what it can hold", "Scale them, for example to 0 … 1.")
+            raise InputError(
+                name, f"values too large for {dtype}", "what it can hold", "Scale them, for example to 0 … 1."
+            )
         _refuse_non_finite(name, to_numpy(cast))
     return cast
 
@@ -80,7 +84,9 @@ def checked_weights(network: Network, weights: Any) -> HostWeights:
     for key, shape in shapes.items():
         array = to_numpy(as_array(f"weights[{key!r}]", weights[key]))
         if array.shape != shape:
-            raise InputError(f"weights[{key!r}]", f"shape {array.shape}", f"shape {shape}", "ED.weights shows the layout.")
+            raise InputError(
+                f"weights[{key!r}]", f"shape {array.shape}", f"shape {shape}", "ED.weights shows the layout."
+            )
         if array.dtype != network.dtype:
             fix = f"Convert it with .astype({network.dtype!r})."
             raise InputError(f"weights[{key!r}]", f"dtype {array.dtype}", f"dtype {network.dtype}", fix)
@@ -108,4 +114,6 @@ def _shape_hint(name: str, given: tuple[int, ...], wanted: tuple[int | None, ...
 def _refuse_non_finite(name: str, array: Any) -> None:
     bad = ~np.isfinite(array)
     first = ", ".join(map(str, np.argwhere(bad)[0]))
-    raise InputError(name, f"{bad.sum()} NaN or infinite values, the first at [{first}]", "finite values", "Clean it first.")
+    raise InputError(
+        name, f"{bad.sum()} NaN or infinite values, the first at [{first}]", "finite values", "Clean it first."
+    )

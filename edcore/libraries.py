@@ -1,4 +1,4 @@
-"""What the Array API standard leaves open, for each array library: devices, waiting, precision, memory, the way to NumPy.
+"""What the Array API standard leaves open, for each library: devices, waiting, precision, memory, the way to NumPy.
 
 No library is imported here unless the user has named it or handed in one of its arrays.
 """
@@ -105,7 +105,9 @@ def unavailable(library: str, device: str) -> str:
             case _:
                 count = 1
     except Exception as error:  # a broken driver can raise anything
-        return f"{library} does not work on {kind!r} here ({type(error).__name__}: {str(error).strip() or 'no message'})"
+        return (
+            f"{library} does not work on {kind!r} here ({type(error).__name__}: {str(error).strip() or 'no message'})"
+        )
     if int(index or 0) < count:
         return ""
     return f"{library} sees {count} device{'s' * (count != 1)} of type {kind!r} here, so there is no {device!r}"
@@ -119,7 +121,8 @@ def has_dtype(namespace: Any, device: Any, dtype: str) -> bool:
 def missing_dtype(library: str, dtype: str) -> str:
     """Return the sentence that says that a device lacks a dtype."""
     if library == "jax":
-        return f"JAX has {dtype} switched off; jax.config.update('jax_enable_x64', True) before its first use switches it on"
+        switch = "jax.config.update('jax_enable_x64', True)"
+        return f"JAX has {dtype} switched off; {switch} before its first use switches it on"
     return f"the device has no {dtype}"
 
 

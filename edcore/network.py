@@ -1,11 +1,11 @@
-"""What a network is and how it learns: two frozen values that every backend is given, and the article's weight layout."""
+"""What a network is and how it learns: two frozen values that every backend is given; and the article's layout."""
 
 from __future__ import annotations
 
 import math
 import operator
 from dataclasses import dataclass, fields
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +14,8 @@ from edcore.errors import InputError, UnknownNameError
 
 __all__ = ["RULES", "Network", "Rule", "from_article", "to_article"]
 
-DTYPES = ("float32", "float64")
+DType: TypeAlias = Literal["float32", "float64"]
+DTYPES: tuple[DType, ...] = ("float32", "float64")
 
 
 class Layer(NamedTuple):
@@ -24,13 +25,13 @@ class Layer(NamedTuple):
     """
 
     name: Literal["input", "hidden", "output"]
-    index: int | None  # its place in the hidden stack
+    position: int | None  # its place in the hidden stack
     source_signs: tuple[int, ...]
     target_signs: tuple[int, ...]
 
     def where(self, head: int) -> tuple[int, ...]:
         """Return the index of this layer's weights of one head."""
-        return (head,) if self.index is None else (head, self.index)
+        return (head,) if self.position is None else (head, self.position)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +79,7 @@ class Network:
     heads: int = 1
     u0: float = 0.4
     n_bias: int = 1
-    dtype: Literal["float32", "float64"] = "float32"
+    dtype: DType = "float32"
 
     def __post_init__(self) -> None:
         for name, least in (("in_", 1), ("width", 1), ("depth", 0), ("heads", 1)):
@@ -112,7 +113,7 @@ class Network:
     def layers(self) -> tuple[Layer, ...]:
         """All layers, from the input layer to the output layer."""
         hidden = self.hidden_signs
-        stack = (Layer("hidden", index, hidden, hidden) for index in range(self.depth))
+        stack = (Layer("hidden", position, hidden, hidden) for position in range(self.depth))
         first, last = Layer("input", None, self.input_signs, hidden), Layer("output", None, hidden, self.output_signs)
         return (first, *stack, last)
 
@@ -174,7 +175,11 @@ class Rule:
     order: Literal["batch", "online"] = "batch"
 
     def __post_init__(self) -> None:
-        for name, known in (("error", ("signed", "split")), ("reduction", ("mean", "sum")), ("order", ("batch", "online"))):
+        for name, known in (
+            ("error", ("signed", "split")),
+            ("reduction", ("mean", "sum")),
+            ("order", ("batch", "online")),
+        ):
             if getattr(self, name) not in known:
                 raise UnknownNameError(name, getattr(self, name), known)
         _set(self, "alpha", _real("alpha", self.alpha))
@@ -270,7 +275,9 @@ def as_rule(rule: Rule | str, alpha: float, alpha_output: float) -> Rule:
         defaults = {field.name: field.default for field in fields(Rule)}
         for name, value in (("alpha", alpha), ("alpha_output", alpha_output)):
             if value != defaults[name]:
-                raise InputError(name, repr(value), "no value beside rule=Rule(…)", f"Write rule=Rule(…, {name}={value!r}).")
+                raise InputError(
+                    name, repr(value), "no value beside rule=Rule(…)", f"Write rule=Rule(…, {name}={value!r})."
+                )
         return rule
     if not isinstance(rule, str) or rule not in RULES:
         raise UnknownNameError("rule", rule, RULES, "A Rule(…) of your own is taken too.")

@@ -37,7 +37,7 @@ def checked_seed(seed: Any) -> int:
 
 def uniform(seed: int, purpose: int, head: int, layer: int, n: int) -> npt.NDArray[np.float64]:
     """Return n numbers, uniform on [0, 1), with 53 random bits each."""
-    return (_raw_bits(seed, purpose, head, layer, n) >> np.uint64(11)) * 2.0**-53
+    return np.asarray((_raw_bits(seed, purpose, head, layer, n) >> np.uint64(11)) * 2.0**-53, np.float64)
 
 
 def half_normal(seed: int, purpose: int, head: int, layer: int, n: int) -> npt.NDArray[np.float64]:

@@ -75,7 +75,9 @@ def register(info: BackendInfo) -> None:
         If it is no `BackendInfo`, or was written for another version of the contract.
     """
     if not isinstance(info, BackendInfo):
-        raise InputError("info", repr(info), "a BackendInfo", "Describe the backend with edcore.backend.BackendInfo(…).")
+        raise InputError(
+            "info", repr(info), "a BackendInfo", "Describe the backend with edcore.backend.BackendInfo(…)."
+        )
     if info.api_version != API_VERSION:
         raise InputError("info", f"api_version={info.api_version}", f"api_version={API_VERSION}", "Port the backend.")
     installed()[info.name] = info
@@ -118,7 +120,7 @@ def _load(point: EntryPoint) -> BackendInfo:
     try:
         info = point.load()
         if not isinstance(info, BackendInfo):
-            raise TypeError(f"{point.value} is no BackendInfo")  # noqa: TRY301
+            raise TypeError(f"{point.value} is no BackendInfo")
         if info.api_version != API_VERSION:
             raise TypeError(f"it was written for version {info.api_version} of the contract, and this is {API_VERSION}")
     except Exception as error:

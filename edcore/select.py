@@ -1,7 +1,7 @@
 """From what the user asked for to one backend.
 
-An instance, a name, the context `use_backend`, the environment variable EDCORE_BACKEND, ``auto``: the first that speaks,
-decides. What is asked for by name runs or is an error; only ``auto`` looks further.
+An instance, a name, the context `use_backend`, the environment variable EDCORE_BACKEND, ``auto``: the first that
+speaks, decides. What is asked for by name runs or is an error; only ``auto`` looks further.
 """
 
 from __future__ import annotations

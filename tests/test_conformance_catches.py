@@ -65,7 +65,9 @@ class SplitWithoutSplitting(Sound):
 
 class HeadsMixed(Sound):
     def update(self, network, rule, weights, trace, error):
-        return super().update(network, rule, weights, trace, np.repeat(error.mean(axis=1, keepdims=True), network.heads, 1))
+        return super().update(
+            network, rule, weights, trace, np.repeat(error.mean(axis=1, keepdims=True), network.heads, 1)
+        )
 
 
 class ForgottenOutputRate(Sound):
@@ -151,7 +153,9 @@ CAUGHT = [
 ]
 
 
-@pytest.mark.parametrize(("faulty", "name"), [pytest.param(*pair, id="-".join((pair[0].__name__, pair[1]))) for pair in CAUGHT])
+@pytest.mark.parametrize(
+    ("faulty", "name"), [pytest.param(*pair, id="-".join((pair[0].__name__, pair[1]))) for pair in CAUGHT]
+)
 def test_fault_is_caught(faulty, name):
     with pytest.raises((AssertionError, ValueError, ZeroDivisionError)):
         dict(iter_checks())[name](faulty())

@@ -3,10 +3,10 @@
 import ast
 from pathlib import Path
 
-import article
 import numpy as np
 import pytest
 
+import article
 from edcore import ED, Network, Rule, core, datasets
 from edcore.initialise import initialise
 from edcore.network import from_article
@@ -29,8 +29,9 @@ def as_weights(layers):
 def assert_equal_to_the_article(x, y, depth, batches):
     """Outputs and weights are equal to 1e-12 of their layer's largest (one that is nearly 0 by chance has lost digits).
 
-    The network amplifies rounding errors as it learns. Over seeds 0 to 15 of MNIST at depths 8 and 64, the largest weight
-    difference was 3e-14 to 1e-11, 2e-13 in the middle, and above 1e-12 for three of the 32; seed 15 has 3e-14 at both.
+    The network amplifies rounding errors as it learns. Over seeds 0 to 15 of MNIST at depths 8 and 64, the largest
+    weight difference was 3e-14 to 1e-11, 2e-13 in the middle, and above 1e-12 for three of the 32; seed 15 has 3e-14 at
+    both.
     """
     theirs = article.Network(x.shape[1], 32, depth, alpha=0.8, seed=15)
     ours = ED(x.shape[1], 32, depth, dtype="float64", backend="numpy")

@@ -104,9 +104,12 @@ def test_loading_weights_drops_the_trace():
         ),
         (
             lambda w: w.update({"output.bias": np.zeros((1, 1, 2))}),
-            r"weights\['output.bias'\]: given dtype float64; accepted: dtype float32. Convert it with .astype\('float32'\)",
+            r"weights\['output.bias'\]: given dtype float64; accepted: dtype float32. Convert it with .astype",
         ),
-        (lambda w: w["output.bias"].fill(np.nan), r"weights\['output.bias'\]: given 2 NaN or infinite values, the first at"),
+        (
+            lambda w: w["output.bias"].fill(np.nan),
+            r"weights\['output.bias'\]: given 2 NaN or infinite values, the first at",
+        ),
         (lambda w: w["input.weight"].fill(np.inf), r"weights\['input.weight'\]: given 384 NaN or infinite values"),
     ],
 )
@@ -128,7 +131,10 @@ BAD_X = [
     (X[0], r"x: given shape \(3,\); accepted: shape \(batch, 3\). A single sample is x\[None, :\]"),
     (X[None], r"x: given shape \(1, 6, 3\); accepted: shape \(batch, 3\)"),
     (X[:, :2], r"x: given shape \(6, 2\); accepted: shape \(batch, 3\)"),
-    (np.where(X > 0.9, np.nan, X), r"x: given \d+ NaN or infinite values, the first at \[\d, \d\]; accepted: finite values"),
+    (
+        np.where(X > 0.9, np.nan, X),
+        r"x: given \d+ NaN or infinite values, the first at \[\d, \d\]; accepted: finite values",
+    ),
     (np.where(X > 0.9, -np.inf, X), r"x: given \d+ NaN or infinite values"),
     (X.astype(np.float64) * 1e300, "x: given values too large for float32; accepted: what it can hold. Scale them"),
     (X.astype(complex), "x: given dtype complex128; accepted: real numbers"),
@@ -270,7 +276,9 @@ def test_online_goes_through_a_batch_one_by_one(backend):
     assert same(stepped.weights, single.weights)
     assert same(fitted.weights, single.weights)
     stepped(X)
-    with pytest.raises(InputError, match="error: given 6 samples; accepted: one sample, as the rule is online. Use step"):
+    with pytest.raises(
+        InputError, match="error: given 6 samples; accepted: one sample, as the rule is online. Use step"
+    ):
         stepped.update(Y)
 
 
@@ -370,7 +378,9 @@ def test_full_precision_whatever_the_user_has_set():
 
 
 def test_network_too_large_for_memory_is_refused_before_it_is_made():
-    with pytest.raises(edcore.BackendUnavailableError, match=r"its weights and their update need [\d,.]+ GiB, and the device"):
+    with pytest.raises(
+        edcore.BackendUnavailableError, match=r"its weights and their update need [\d,.]+ GiB, and the device"
+    ):
         ED(10**6, 10**6, 10**6, backend="numpy")
 
 

@@ -105,7 +105,9 @@ def test_article_layout_and_back(sources, targets, seed):
 
 
 def test_article_layout_refuses_other_shapes():
-    with pytest.raises(InputError, match=r"weight: given shape \(2, 3, 4\); accepted: shape \(2, 2, sources, targets\)"):
+    with pytest.raises(
+        InputError, match=r"weight: given shape \(2, 3, 4\); accepted: shape \(2, 2, sources, targets\)"
+    ):
         from_article(np.zeros((2, 3, 4)), np.zeros((2, 1, 4)))
     with pytest.raises(InputError, match=r"bias: given shape \(4,\); accepted: shape \(2, 1, 4\)"):
         from_article(np.zeros((2, 2, 3, 4)), np.zeros(4))
@@ -142,7 +144,9 @@ def test_a_shard_of_the_heads_starts_from_the_same_weights():
     for key, value in few.items():
         assert np.array_equal(value, many[key][:2])
         assert not np.array_equal(many[key][0], many[key][1])
-    assert not np.array_equal(few["input.weight"], initialise(Network(in_=3, width=2, depth=2, heads=2), 10)["input.weight"])
+    assert not np.array_equal(
+        few["input.weight"], initialise(Network(in_=3, width=2, depth=2, heads=2), 10)["input.weight"]
+    )
 
 
 def test_raw_bits_stay_the_same_for_ever():

@@ -10,7 +10,7 @@ from edcore.registry import installed
 BROKEN = {
     "raises": "raise RuntimeError('no driver')",
     "is_no_info": "BACKEND = 3",
-    "is_old": "import dataclasses\nfrom edcore.array_api import NUMPY\nBACKEND = dataclasses.replace(NUMPY, api_version=0)",
+    "is_old": "import dataclasses, edcore.array_api as a\nBACKEND = dataclasses.replace(a.NUMPY, api_version=0)",
 }
 
 
@@ -24,7 +24,9 @@ def write_plugin(folder, name, code, entry="BACKEND", distribution=None):
 
 def test_all_backends_are_listed_the_preferred_ones_first(fresh_registry):
     statuses = edcore.list_backends()
-    assert {"cupy", "numba", "numpy", "loop", "torch", "jax", "array_api_strict"} <= {status.name for status in statuses}
+    assert {"cupy", "numba", "numpy", "loop", "torch", "jax", "array_api_strict"} <= {
+        status.name for status in statuses
+    }
     assert [status.priority for status in statuses] == sorted((status.priority for status in statuses), reverse=True)
     for status in statuses:
         assert status.summary
@@ -70,7 +72,9 @@ def test_broken_plugin_warns_once_and_breaks_nothing(tmp_path, monkeypatch, fres
     assert not statuses[name].ready
     assert reason.partition("(")[0].replace("\\", "") in statuses[name].reason
     assert statuses["numpy"].ready
-    with pytest.raises(edcore.BackendUnavailableError, match=f"backend='{name}' cannot run here: its plug-in .* is broken"):
+    with pytest.raises(
+        edcore.BackendUnavailableError, match=f"backend='{name}' cannot run here: its plug-in .* is broken"
+    ):
         edcore.ED(2, backend=name)
     assert edcore.ED(2)([[0, 1]]).shape == (1,)
 

@@ -91,11 +91,19 @@ def test_environment(monkeypatch):
 
 
 def test_unknown_names_are_refused_wherever_they_come_from(monkeypatch):
-    with pytest.raises(InputError, match=r"backend: given 'nunpy'; accepted: 'array_api_strict', 'auto', .*Did you mean 'numpy'\?"):
+    with pytest.raises(
+        InputError, match=r"backend: given 'nunpy'; accepted: 'array_api_strict', 'auto', .*Did you mean 'numpy'\?"
+    ):
         ED(2, backend="nunpy")
-    with pytest.raises(InputError, match="use_backend: given 'xyz'; .* `edcore info` lists the backends"), use_backend("xyz"):
+    with (
+        pytest.raises(InputError, match="use_backend: given 'xyz'; .* `edcore info` lists the backends"),
+        use_backend("xyz"),
+    ):
         pass
-    with pytest.raises(InputError, match="use_backend: given 3; accepted: a backend's name, 'auto', or a Backend"), use_backend(3):
+    with (
+        pytest.raises(InputError, match="use_backend: given 3; accepted: a backend's name, 'auto', or a Backend"),
+        use_backend(3),
+    ):
         pass
     monkeypatch.setenv("EDCORE_BACKEND", "xyz")
     with pytest.raises(InputError, match="EDCORE_BACKEND: given 'xyz'; accepted: "):
@@ -133,7 +141,9 @@ def test_named_backend_that_cannot_run_is_an_error_and_never_a_fallback(monkeypa
 
 def test_named_backend_that_fails_to_load():
     fake("dead", load=lambda device: 1 / 0)
-    with pytest.raises(BackendUnavailableError, match=r"it failed to load \(ZeroDivisionError\('division by zero'\)\)\. Nothing"):
+    with pytest.raises(
+        BackendUnavailableError, match=r"it failed to load \(ZeroDivisionError\('division by zero'\)\)\. Nothing"
+    ):
         ED(2, backend="dead")
 
 
@@ -161,7 +171,9 @@ def test_name_is_refused_when_it_is_given_and_not_at_the_first_call():
 def test_device_that_the_backend_does_not_have():
     with pytest.raises(InputError, match="device: given 'cuda'; accepted: a device of numpy: cpu"):
         ED(2, backend="numpy", device="cuda")
-    with pytest.raises(BackendUnavailableError, match="backend='numpy' cannot run here: numpy sees 1 device of type 'cpu'"):
+    with pytest.raises(
+        BackendUnavailableError, match="backend='numpy' cannot run here: numpy sees 1 device of type 'cpu'"
+    ):
         ED(2, backend="numpy", device="cpu:1")
 
 
@@ -182,7 +194,13 @@ def test_auto_waits_for_the_first_x():
 def test_auto_takes_the_best_that_is_ready_and_logs_why_each_other_was_passed_over(caplog):
     only(
         fake("gpu", priority=90, ok=False),
-        fake("tpu", priority=80, device_types=("tpu",), probe=lambda device: Availability(True), load=lambda device: 1 / 0),
+        fake(
+            "tpu",
+            priority=80,
+            device_types=("tpu",),
+            probe=lambda device: Availability(True),
+            load=lambda device: 1 / 0,
+        ),
         fake("best", priority=70),
         fake("second", priority=60),
     )
@@ -207,7 +225,9 @@ def test_auto_never_takes_what_is_used_only_when_asked_for():
 def test_auto_on_a_device():
     only(fake("gpu", priority=90, device_types=("cuda",), ok=False), fake("cpu", priority=80))
     assert ED(2, device="cpu")(X).shape == (1,)
-    message = r"no backend can run this network on device='cuda:1'. gpu: it has no driver; cpu: it does not compute on cuda;"
+    message = (
+        r"no backend can run this network on device='cuda:1'. gpu: it has no driver; cpu: it does not compute on cuda;"
+    )
     with pytest.raises(BackendUnavailableError, match=message):
         ED(2, device="cuda:1")(X)
 

@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
-from edcore_loop.loops import LoopBackend
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
@@ -18,9 +17,10 @@ from edcore.backend import Array, Availability, Backend, HostWeights
 from edcore.ed import ED
 from edcore.initialise import initialise
 from edcore.libraries import to_numpy
-from edcore.network import Network, Rule
+from edcore.network import DTYPES, DType, Network, Rule
 from edcore.testing.strategies import Case, cases, rules
 from edcore.testing.tolerance import Bounds
+from edcore_loop.loops import LoopBackend
 
 __all__ = ["iter_checks"]
 
@@ -170,7 +170,9 @@ def check_heads_are_independent(backend: Backend) -> None:
         exact = alone.in_float64
         _, activities = LoopBackend().trace(exact.network, exact.weights, exact.x)
         bounds = Bounds(alone.network, exact.weights).updated(case.rule, activities, exact.error)
-        _all_close(_first_head(together), _updated(backend, alone), {k: 2 * v for k, v in bounds.items()}, "of head 0 alone")
+        _all_close(
+            _first_head(together), _updated(backend, alone), {k: 2 * v for k, v in bounds.items()}, "of head 0 alone"
+        )
 
     _for_all(cases(_dtypes(backend)), run)
 
@@ -186,7 +188,7 @@ def check_empty_batch(backend: Backend) -> None:
 
 
 def check_any_memory_layout(backend: Backend) -> None:
-    """Inputs and errors that are not contiguous, or read-only, give the bits of those that are, and are not written to."""
+    """Inputs that are not contiguous, or read-only, give the bits of those that are, and are not written to."""
 
     def run(case: Case) -> None:
         wide_x, wide_error = np.repeat(case.x, 2, axis=1), np.asfortranarray(case.error)
@@ -268,9 +270,9 @@ def _gentle(backend: Backend, rule: st.SearchStrategy[Rule]) -> st.SearchStrateg
     return cases(_dtypes(backend), rule, batches=(1, 2, 5)).filter(gentle)
 
 
-def _dtypes(backend: Backend) -> tuple[str, ...]:
+def _dtypes(backend: Backend) -> tuple[DType, ...]:
     """Return the precisions in which the backend supports a small network."""
-    answers = {dtype: backend.supports(Network(in_=1, width=1, dtype=dtype), Rule()) for dtype in ("float32", "float64")}
+    answers = {dtype: backend.supports(Network(in_=1, width=1, dtype=dtype), Rule()) for dtype in DTYPES}
     for dtype, answer in answers.items():
         assert answer is True or (isinstance(answer, str) and answer), f"supports returned {answer!r} for {dtype}"
     return tuple(dtype for dtype, answer in answers.items() if answer is True)

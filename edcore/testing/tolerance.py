@@ -1,8 +1,8 @@
 """How far a backend may be from the float64 oracle: first-order bounds on rounding errors, cell by cell.
 
-A sum of n products is allowed C · eps · √n times the sum of their magnitudes, an activity C · eps beside; these errors
-are then carried through the layers, the error signal and the updates by the magnitudes of the derivatives. So a bound is
-tight where a network is well conditioned, and wide only where rounding itself is amplified, as in a trajectory.
+A sum of n products is allowed C · eps · √n times the sum of their magnitudes, an activity C · eps beside. These errors
+are then carried through the layers, the error signal and the updates by the magnitudes of the derivatives. So a bound
+is tight where a network is well conditioned, and wide only where rounding itself is amplified, as in a trajectory.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy.typing as npt
 from edcore.backend import HostWeights
 from edcore.network import Network, Rule
 
-__all__ = ["C", "Bounds"]
+__all__ = ["Bounds", "C"]
 
 C = 8.0
 """The one constant: how many units of rounding a single operation of a backend may be off."""
@@ -67,7 +67,9 @@ class Bounds:
         """Return how far the outputs (batch, heads) may be from the oracle's."""
         return np.stack([layers[-1][:, 0] for layers in self.activities(trace)], axis=1)
 
-    def updated(self, rule: Rule, trace: list[list[Float]], error: Float, error_off: Float | float = 0.0) -> HostWeights:
+    def updated(
+        self, rule: Rule, trace: list[list[Float]], error: Float, error_off: Float | float = 0.0
+    ) -> HostWeights:
         """Return how far the weights may be from the oracle's after an update for `error`, known to `error_off`."""
         bounds = {key: np.zeros_like(value, np.float64) for key, value in self.weights.items()}
         all_off = self.activities(trace)

@@ -1,0 +1,138 @@
+"""What differs between array libraries, with stand-ins for those (and those devices) that are not here."""
+
+import sys
+from importlib.machinery import ModuleSpec
+from types import ModuleType, SimpleNamespace
+
+import numpy as np
+import pytest
+
+from edcore import BackendUnavailableError, libraries
+from edcore.libraries import device_string, memory, synchronize, unavailable
+
+
+def module(monkeypatch, name, **members):
+    made = ModuleType(name)
+    made.__spec__ = ModuleSpec(name, None)
+    for key, value in members.items():
+        setattr(made, key, value)
+    monkeypatch.setitem(sys.modules, name, made)
+    return made
+
+
+def raising(error):
+    def function(*arguments):
+        raise error
+
+    return function
+
+
+def test_package_that_is_not_installed():
+    assert unavailable("no_such_library", "cpu") == "the package no_such_library is not installed"
+
+
+def test_cupy_without_a_driver_is_a_reason(monkeypatch):
+    runtime = SimpleNamespace(getDeviceCount=raising(RuntimeError("cudaErrorInsufficientDriver: too old")))
+    module(monkeypatch, "cupy", cuda=SimpleNamespace(runtime=runtime))
+    reason = "cupy does not work on 'cuda' here (RuntimeError: cudaErrorInsufficientDriver: too old)"
+    assert unavailable("cupy", "cuda") == reason
+    from edcore import ED
+
+    with pytest.raises(BackendUnavailableError) as raised:
+        ED(2, backend="cupy")
+    assert str(raised.value).startswith(f"backend='cupy' cannot run here: {reason}. Nothing else was tried. Install it")
+
+
+def test_cupy_counts_its_devices(monkeypatch):
+    runtime = SimpleNamespace(getDeviceCount=lambda: 1)
+    module(monkeypatch, "cupy", cuda=SimpleNamespace(runtime=runtime))
+    assert unavailable("cupy", "cuda") == ""
+    assert unavailable("cupy", "cuda:1") == "cupy sees 1 device of type 'cuda' here, so there is no 'cuda:1'"
+
+
+def test_package_that_breaks_on_import(monkeypatch, tmp_path):
+    (tmp_path / "broken_library.py").write_text("raise OSError('libcudart.so: cannot open shared object file')")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert unavailable("broken_library", "cpu") == (
+        "broken_library does not work on 'cpu' here (OSError: libcudart.so: cannot open shared object file)"
+    )
+
+
+def test_torch_devices(monkeypatch):
+    cuda = SimpleNamespace(is_available=lambda: False, device_count=lambda: 2)
+    mps = SimpleNamespace(is_available=lambda: False)
+    torch = module(monkeypatch, "torch", cuda=cuda, backends=SimpleNamespace(mps=mps))
+    assert unavailable("torch", "cpu") == ""
+    assert unavailable("torch", "cuda") == "PyTorch sees no CUDA device"
+    assert unavailable("torch", "mps") == "PyTorch sees no Apple GPU"
+    torch.cuda.is_available = lambda: True
+    assert unavailable("torch", "cuda:1") == ""
+    assert unavailable("torch", "cuda:2") == "torch sees 2 devices of type 'cuda' here, so there is no 'cuda:2'"
+
+
+def test_jax_without_a_gpu():
+    pytest.importorskip("jax")
+    assert unavailable("jax", "cpu") == ""
+    assert unavailable("jax", "cuda").startswith("jax does not work on 'cuda' here (RuntimeError: ")
+
+
+def test_device_strings():
+    assert device_string("numpy", "cpu") == "cpu"
+    assert device_string("cupy", SimpleNamespace(id=1)) == "cuda:1"
+    assert device_string("jax", SimpleNamespace(platform="gpu", id=1)) == "cuda:1"
+    assert device_string("jax", SimpleNamespace(platform="cpu", id=0)) == "cpu"
+    assert device_string("dpnp", "level_zero:gpu:0") == "level_zero:gpu:0"
+
+
+def test_memory_of_each_kind_of_device(monkeypatch):
+    module(monkeypatch, "torch", cuda=SimpleNamespace(mem_get_info=lambda device: (1, 7)))
+    assert memory("torch", SimpleNamespace(type="cuda")) == 7
+    assert memory("torch", SimpleNamespace(type="cpu")) == libraries.host_memory()
+    assert memory("cupy", SimpleNamespace(mem_info=(1, 8))) == 8
+    assert memory("jax", SimpleNamespace(memory_stats=lambda: {"bytes_limit": 9})) == 9
+    assert memory("jax", SimpleNamespace(memory_stats=lambda: None)) == libraries.host_memory()
+    assert libraries.host_memory() > 2**20
+
+
+def test_synchronize_waits_for_each_kind_of_device(monkeypatch):
+    waited = []
+    module(
+        monkeypatch,
+        "torch",
+        cuda=SimpleNamespace(synchronize=waited.append),
+        mps=SimpleNamespace(synchronize=lambda: waited.append("mps")),
+    )
+    cuda = SimpleNamespace(type="cuda")
+    synchronize("torch", cuda, None)
+    synchronize("torch", SimpleNamespace(type="mps"), None)
+    synchronize("torch", SimpleNamespace(type="cpu"), None)
+    module(monkeypatch, "jax", block_until_ready=waited.append)
+    synchronize("jax", None, "latest")
+    synchronize("jax", None, None)
+    synchronize("cupy", SimpleNamespace(synchronize=lambda: waited.append("cupy")), None)
+    synchronize("numpy", "cpu", None)
+    assert waited == [cuda, "mps", "latest", "cupy"]
+
+
+def test_arrays_on_their_way_to_numpy_and_back():
+    torch = pytest.importorskip("torch")
+    array = torch.arange(3.0, requires_grad=True)
+    assert libraries.to_numpy(array).tolist() == [0, 1, 2]
+    back = libraries.like(np.arange(3.0), array)
+    assert isinstance(back, torch.Tensor)
+    assert libraries.like(array, np.zeros(1)).tolist() == [0, 1, 2]
+
+
+def test_libraries_are_found_by_their_namespaces():
+    import array_api_compat.numpy
+
+    assert libraries.library_name(array_api_compat.numpy) == "numpy"
+    assert libraries.library_name(np) == "numpy"
+
+
+def test_exact_restores_what_the_user_has_set():
+    with np.errstate(over="raise"):
+        with libraries.exact("numpy"):
+            assert np.exp(np.float32(1000)) == np.inf
+        with pytest.raises(FloatingPointError):
+            np.exp(np.float32(1000))
