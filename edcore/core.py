@@ -55,31 +55,23 @@ def update(network: Network, rule: Rule, weights: Weights, trace: Trace, error: 
     e = xp.matrix_transpose(scaled)[..., None]  # (heads, batch, 1)
     bias = xp.ones((error.shape[0], network.n_bias), dtype=error.dtype, device=device(error))
     x, hidden, output = trace
+    cells, signed = network.hidden_signs, rule.error == "signed"
     learned = {}
     for layer, e_, sources, source_signs, targets, target_signs, alpha in (
-        ("input", e, x, network.input_signs, hidden[:, 0, ...], network.hidden_signs, rule.alpha),
-        (
-            "hidden",
-            e[:, None, ...],
-            hidden[:, :-1, ...],
-            network.hidden_signs,
-            hidden[:, 1:, ...],
-            network.hidden_signs,
-            rule.alpha,
-        ),
-        ("output", e, hidden[:, -1, ...], network.hidden_signs, output, network.output_signs, rule.alpha_output),
+        ("input", e, x, network.input_signs, hidden[:, 0, ...], cells, rule.alpha),
+        ("hidden", e[:, None, ...], hidden[:, :-1, ...], cells, hidden[:, 1:, ...], cells, rule.alpha),
+        ("output", e, hidden[:, -1, ...], cells, output, network.output_signs, rule.alpha_output),
     ):
-        delta = targets * (1 - targets) * (alpha * _like(error, target_signs))  # α g(y) s_j
+        # E_bij is e_b for all sources, or a factor of the source cell: it is multiplied in where it is smallest.
+        delta = targets * (1 - targets) * ((e_ if signed else 1) * alpha * _like(e, target_signs))
         for key, activity, signs in (("weight", sources, source_signs), ("bias", bias, network.bias_signs)):
-            increment = xp.matrix_transpose(activity * _credit(rule, e_, signs)) @ delta
-            learned[f"{layer}.{key}"] = weights[f"{layer}.{key}"] + increment
+            credited = activity if signed else activity * _split(e_, signs)
+            learned[f"{layer}.{key}"] = weights[f"{layer}.{key}"] + xp.matrix_transpose(credited) @ delta
     return learned
 
 
-def _credit(rule: Rule, e: Array, source_signs: tuple[int, ...]) -> Array:
-    """Return E_bi, the part of the error (…, batch, 1) that the synapses of each source cell learn from."""
-    if rule.error == "signed":
-        return e
+def _split(e: Array, source_signs: tuple[int, ...]) -> Array:
+    """Return max(e, 0) for the excitatory sources and min(e, 0) for the inhibitory ones, (…, batch, sources)."""
     xp, zero = array_namespace(e), e * 0
     return xp.where(_like(e, source_signs) > 0, xp.maximum(e, zero), xp.minimum(e, zero))
 
