@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import numpy as np
 from hypothesis import HealthCheck, Phase, given, settings
@@ -18,6 +17,7 @@ from edcore.ed import ED
 from edcore.initialise import initialise
 from edcore.libraries import to_numpy
 from edcore.network import DTYPES, DType, Network, Rule
+from edcore.testing.compare import all_close, close, same_bits
 from edcore.testing.strategies import Case, cases, rules
 from edcore.testing.tolerance import Bounds
 from edcore_loop.loops import LoopBackend
@@ -83,10 +83,10 @@ def check_host_round_trip(backend: Backend) -> None:
         for value in given_weights.values():
             value[...] = 0
         first = backend.to_host(own)
-        _same_bits(first, case.weights, "after from_host and to_host")
+        same_bits(first, case.weights, "after from_host and to_host")
         for value in first.values():
             value[...] = 0
-        _same_bits(backend.to_host(own), case.weights, "after the array of an earlier to_host was written to")
+        same_bits(backend.to_host(own), case.weights, "after the array of an earlier to_host was written to")
 
     _for_all(cases(_dtypes(backend)), run)
 
@@ -96,7 +96,7 @@ def check_same_seed_same_weights(backend: Backend) -> None:
     for dtype in _dtypes(backend):
         network = Network(in_=3, width=5, depth=2, heads=2, dtype=dtype)
         ed = ED(3, 5, 2, heads=2, dtype=dtype, seed=7, backend=backend)
-        _same_bits(ed.weights, initialise(network, 7), "of ED(seed=7)")
+        same_bits(ed.weights, initialise(network, 7), "of ED(seed=7)")
 
 
 def check_forward(backend: Backend) -> None:
@@ -107,8 +107,8 @@ def check_forward(backend: Backend) -> None:
         expected, activities = LoopBackend().trace(exact.network, exact.weights, exact.x)
         bound = Bounds(case.network, exact.weights).outputs(activities)
         weights = backend.from_host(case.weights)
-        _close(_outputs(case, backend.forward(case.network, weights, case.x)), expected, bound, "forward's outputs")
-        _close(_outputs(case, backend.trace(case.network, weights, case.x)[0]), expected, bound, "trace's outputs")
+        close(_outputs(case, backend.forward(case.network, weights, case.x)), expected, bound, "forward's outputs")
+        close(_outputs(case, backend.trace(case.network, weights, case.x)[0]), expected, bound, "trace's outputs")
 
     _for_all(cases(_dtypes(backend)), run)
 
@@ -137,7 +137,7 @@ def check_zero_error_leaves_every_bit(backend: Backend) -> None:
 
     def run(case: Case) -> None:
         silent = dataclasses.replace(case, error=0 * case.error)
-        _same_bits(_updated(backend, silent), case.weights, "after an update for an error of 0")
+        same_bits(_updated(backend, silent), case.weights, "after an update for an error of 0")
 
     _for_all(cases(_dtypes(backend)), run)
 
@@ -166,11 +166,11 @@ def check_heads_are_independent(backend: Backend) -> None:
         )
         others_silent = dataclasses.replace(case, error=case.error * (np.arange(case.network.heads) == 0))
         together, silent = _updated(backend, case), _updated(backend, others_silent)
-        _same_bits(_first_head(together), _first_head(silent), "of head 0, whatever the errors of the others")
+        same_bits(_first_head(together), _first_head(silent), "of head 0, whatever the errors of the others")
         exact = alone.in_float64
         _, activities = LoopBackend().trace(exact.network, exact.weights, exact.x)
         bounds = Bounds(alone.network, exact.weights).updated(case.rule, activities, exact.error)
-        _all_close(
+        all_close(
             _first_head(together), _updated(backend, alone), {k: 2 * v for k, v in bounds.items()}, "of head 0 alone"
         )
 
@@ -197,19 +197,19 @@ def check_any_memory_layout(backend: Backend) -> None:
         for array in (frozen.x, frozen.error, *frozen.weights.values()):
             array.flags.writeable = False
         expected = _updated(backend, case)
-        _same_bits(_updated(backend, strided), expected, "for strided inputs")
-        _same_bits(_updated(backend, frozen), expected, "for read-only inputs")
+        same_bits(_updated(backend, strided), expected, "for strided inputs")
+        same_bits(_updated(backend, frozen), expected, "for read-only inputs")
         assert (frozen.x == case.x).all()
         assert (frozen.error == case.error).all()
 
     _for_all(cases(_dtypes(backend)), run)
 
 
-def check_same_call_same_bits(backend: Backend) -> None:
+def check_same_callsame_bits(backend: Backend) -> None:
     """The same call gives the same bits."""
 
     def run(case: Case) -> None:
-        _same_bits(_updated(backend, case), _updated(backend, case), "of the same call again")
+        same_bits(_updated(backend, case), _updated(backend, case), "of the same call again")
         weights = backend.from_host(case.weights)
         first, second = (to_numpy(backend.forward(case.network, weights, case.x)) for _ in range(2))
         assert (first == second).all(), "forward gives other bits at the second call"
@@ -227,7 +227,7 @@ def check_trajectory(backend: Backend) -> None:
             outputs, trace = backend.trace(case.network, weights, x)
             weights = backend.update(case.network, case.rule, weights, trace, target - _outputs(case, outputs))
             expected, bounds = _oracle_step(case, expected, bounds, x, target)
-        _all_close(backend.to_host(weights), expected, bounds, "after ten steps")
+        all_close(backend.to_host(weights), expected, bounds, "after ten steps")
 
     _for_all(_gentle(backend, rules()), run)
 
@@ -283,7 +283,7 @@ def _update_is_the_oracles(backend: Backend, case: Case) -> None:
     _, activities = oracle.trace(exact.network, exact.weights, exact.x)
     expected = oracle.update(exact.network, exact.rule, exact.weights, activities, exact.error)
     bounds = Bounds(case.network, exact.weights).updated(case.rule, activities, exact.error)
-    _all_close(_updated(backend, case), expected, bounds, "after one update")
+    all_close(_updated(backend, case), expected, bounds, "after one update")
 
 
 def _fit_is_the_oracles(backend: Backend, case: Case, samples: int) -> None:
@@ -295,7 +295,7 @@ def _fit_is_the_oracles(backend: Backend, case: Case, samples: int) -> None:
         for start in range(0, len(x), samples):
             part = slice(start, start + samples)
             expected, bounds = _oracle_step(case, expected, bounds, x[part], y[part])
-    _all_close(backend.to_host(learned), expected, bounds, "after fit")
+    all_close(backend.to_host(learned), expected, bounds, "after fit")
 
 
 def _oracle_step(
@@ -330,27 +330,3 @@ def _outputs(case: Case, outputs: Array) -> Array:
 
 def _first_head(weights: HostWeights) -> HostWeights:
     return {key: value[:1] for key, value in weights.items()}
-
-
-def _same_bits(got: HostWeights, expected: HostWeights, what: str) -> None:
-    assert got.keys() == expected.keys(), f"the keys are {sorted(got)}"
-    for key, value in expected.items():
-        assert got[key].dtype == value.dtype, f"{key} has dtype {got[key].dtype}"
-        assert got[key].shape == value.shape, f"{key} has shape {got[key].shape}"
-        assert (got[key] == value).all(), f"{key} has other bits {what}"
-
-
-def _all_close(got: HostWeights, expected: HostWeights, bounds: HostWeights | None, what: str) -> None:
-    assert bounds is not None
-    for key, value in expected.items():
-        _close(got[key], value, bounds[key], f"{key} {what}")
-
-
-def _close(got: Array, expected: Array, bound: Any, what: str) -> None:
-    assert got.shape == expected.shape, f"{what}: shape {got.shape}, not {expected.shape}"
-    if not got.size:
-        return
-    off = np.abs(got.astype(np.float64) - expected)
-    worst = np.unravel_index(np.argmax(np.nan_to_num(off / bound, nan=np.inf)), off.shape)
-    message = f"{what} at {[int(i) for i in worst]}: {got[worst]!r}, and the oracle has {expected[worst]!r}"
-    assert (off <= bound).all(), f"{message}; {off[worst]:.3g} apart, where the bound is {bound[worst]:.3g}"
