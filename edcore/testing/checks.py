@@ -205,7 +205,7 @@ def check_any_memory_layout(backend: Backend) -> None:
     _for_all(cases(_dtypes(backend)), run)
 
 
-def check_same_callsame_bits(backend: Backend) -> None:
+def check_same_call_same_bits(backend: Backend) -> None:
     """The same call gives the same bits."""
 
     def run(case: Case) -> None:
