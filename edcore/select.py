@@ -83,7 +83,15 @@ def use_backend(backend: str | Backend) -> Iterator[None]:
 
 
 def requested(backend: str | Backend, device: str | None) -> Request:
-    """Return what is asked for by the arguments, the context or the environment; every name in it is known."""
+    """Return what is asked for by the arguments, the context or the environment.
+
+    Raises
+    ------
+    InputError
+        If the backend or the device is not known.
+    BackendUnavailableError
+        If a backend that is asked for by name cannot run here.
+    """
     _check_device(device)
     if backend != "auto":
         return _request(backend, "backend", f"backend={backend!r}", device)
@@ -106,11 +114,6 @@ def bind(request: Request, network: Network, rule: Rule, x: Array | None = None)
         return _checked_support(request.backend, request.backend.info, request.asked_by, network, rule)
     if request.backend != "auto":
         info = registry.installed()[request.backend]
-        if request.device and _kind(request.device) not in info.device_types:
-            raise InputError("device", repr(request.device), f"a device of {info.name}: {', '.join(info.device_types)}")
-        state = registry.probe(info, request.device)
-        if not state.ok:
-            raise _unavailable(request.asked_by, state.reason, info)
         return _checked_support(_load(info, request), info, request.asked_by, network, rule)
     library = "numpy" if x is None else library_name(array_namespace(x))
     return _auto(request.device, network, rule) if library == "numpy" else _follow(x, library, request, network, rule)
@@ -183,11 +186,21 @@ def _unavailable(asked_by: str, reason: str, info: BackendInfo) -> BackendUnavai
 
 def _request(backend: str | Backend, argument: str, asked_by: str, device: str | None) -> Request:
     _checked(backend, argument)
-    if not isinstance(backend, str):
-        asked_by = f"the given backend {backend.info.name!r}"
-        if device not in (None, backend.device):
-            raise InputError("device", repr(device), f"{backend.device!r}, where the given backend is")
-    return Request(backend, asked_by, device)
+    if isinstance(backend, str):
+        if backend != "auto":
+            _check_ready(registry.installed()[backend], asked_by, device)
+        return Request(backend, asked_by, device)
+    if device not in (None, backend.device):
+        raise InputError("device", repr(device), f"{backend.device!r}, where the given backend is")
+    return Request(backend, f"the given backend {backend.info.name!r}", device)
+
+
+def _check_ready(info: BackendInfo, asked_by: str, device: str | None) -> None:
+    if device and _kind(device) not in info.device_types:
+        raise InputError("device", repr(device), f"a device of {info.name}: {', '.join(info.device_types)}")
+    state = registry.probe(info, device)
+    if not state.ok:
+        raise _unavailable(asked_by, state.reason, info)
 
 
 def _checked(backend: Any, argument: str) -> None:

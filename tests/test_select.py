@@ -165,7 +165,7 @@ def test_named_backend_that_does_not_support_the_network():
 def test_name_is_refused_when_it_is_given_and_not_at_the_first_call():
     fake("dead", ok=False)
     with pytest.raises(BackendUnavailableError):
-        ED(2, backend="dead")
+        ED(backend="dead")
 
 
 def test_device_that_the_backend_does_not_have():
