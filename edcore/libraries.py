@@ -160,13 +160,16 @@ def exact(library: str) -> Iterator[None]:
     match library:
         case "torch":
             module = importlib.import_module(library)
-            before = module.get_float32_matmul_precision()
-            module.set_float32_matmul_precision("highest")
+            switches = (module.backends.cuda.matmul, module.backends.mkldnn.matmul)
+            before = [switch.fp32_precision for switch in switches]
             try:
+                for switch in switches:
+                    switch.fp32_precision = "ieee"
                 with module.no_grad():
                     yield
             finally:
-                module.set_float32_matmul_precision(before)
+                for switch, precision in zip(switches, before, strict=True):
+                    switch.fp32_precision = precision
         case "jax":
             with importlib.import_module(library).default_matmul_precision("highest"):
                 yield

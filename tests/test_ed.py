@@ -366,15 +366,17 @@ def test_strict_in_strict_out_on_its_device():
     ed.fit(strict.asarray(X, device=device), Y, batch_size=4)
 
 
-def test_full_precision_whatever_the_user_has_set():
+@pytest.mark.parametrize("kind", ["cuda", "mkldnn"])
+def test_full_precision_whatever_the_user_has_set(monkeypatch, kind):
     torch = pytest.importorskip("torch")
-    before = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision("medium")
-    try:
-        ED(3, backend="torch")(X)
-        assert torch.get_float32_matmul_precision() == "medium"
-    finally:
-        torch.set_float32_matmul_precision(before)
+    switch = getattr(torch.backends, kind).matmul
+    monkeypatch.setattr(switch, "fp32_precision", "tf32")
+    seen = []
+    trace = edcore.core.trace
+    monkeypatch.setattr(edcore.core, "trace", lambda *a: seen.append(switch.fp32_precision) or trace(*a))
+    ED(3, backend="torch")(X)
+    assert seen == ["ieee"]
+    assert switch.fp32_precision == "tf32"
 
 
 def test_network_too_large_for_memory_is_refused_before_it_is_made():
