@@ -370,13 +370,16 @@ def test_strict_in_strict_out_on_its_device():
 def test_full_precision_whatever_the_user_has_set(monkeypatch, kind):
     torch = pytest.importorskip("torch")
     switch = getattr(torch.backends, kind).matmul
-    monkeypatch.setattr(switch, "fp32_precision", "tf32")
-    seen = []
+    before, seen = switch.fp32_precision, []
+    switch.fp32_precision = "tf32"
     trace = edcore.core.trace
     monkeypatch.setattr(edcore.core, "trace", lambda *a: seen.append(switch.fp32_precision) or trace(*a))
-    ED(3, backend="torch")(X)
+    try:
+        ED(3, backend="torch")(X)
+        assert switch.fp32_precision == "tf32"
+    finally:
+        switch.fp32_precision = before
     assert seen == ["ieee"]
-    assert switch.fp32_precision == "tf32"
 
 
 def test_network_too_large_for_memory_is_refused_before_it_is_made():
