@@ -15,7 +15,18 @@ import numpy.typing as npt
 
 from edcore.network import Network, Rule
 
-__all__ = ["API_VERSION", "Array", "Availability", "Backend", "BackendInfo", "HostWeights", "Supported", "Weights"]
+__all__ = [
+    "API_VERSION",
+    "Array",
+    "Availability",
+    "Backend",
+    "BackendInfo",
+    "HostWeights",
+    "Supported",
+    "Weights",
+    "fits",
+    "host_memory",
+]
 
 API_VERSION = 1
 """Version of this contract. A backend written for another version is listed, with the reason, and never loaded."""

@@ -1,7 +1,7 @@
 """The ED method, as pure functions of the Array API standard: the clearest statement of it there is.
 
 A layer has source cells i with signs s_i, target cells j with signs s_j, and a weight matrix W in which the signs are
-folded. One scalar error e per output is broadcast, unchanged, to every layer:
+folded. One scalar error e per output is broadcast, unchanged, to every layer::
 
     z = x W + bias        y = f(z)        f(z) = 1 / (1 + exp(−2 z / u0))
     ΔW_ij = α · reduce_b [ x_bi · E_bij · g(y_bj) · s_j ]        g(y) = y (1 − y)

@@ -53,6 +53,13 @@ class ED:
     device : str, optional
         Device such as ``"cpu"``, ``"cuda"`` or ``"cuda:1"``. Left out, it is the backend's choice.
 
+    Attributes
+    ----------
+    rule : Rule
+        How weights learn, with its learning rates.
+    seed : int
+        The seed in use, given or drawn.
+
     Raises
     ------
     InputError

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from edcore.errors import InputError, UnknownNameError
 
-__all__ = ["RULES", "Network", "Rule", "from_article", "to_article"]
+__all__ = ["RULES", "Layer", "Network", "Rule", "from_article", "to_article"]
 
 DType: TypeAlias = Literal["float32", "float64"]
 DTYPES: tuple[DType, ...] = ("float32", "float64")
