@@ -158,7 +158,7 @@ def train(ed: ED, data: Dataset, *, epochs: int = 1, batch_size: int = 64, eval_
     >>> import edcore
     >>> from edcore.training import train
     >>> data = edcore.datasets.load("digits", classes=(0, 1))
-    >>> *_, last = train(edcore.ED(in_=data.features, seed=1), data, epochs=5)
+    >>> *_, last = train(edcore.ED(in_=data.features, seed=1), data, epochs=5, batch_size=4)
     >>> last.samples, last.accuracy > 0.95
     (1440, True)
     """

@@ -1,0 +1,236 @@
+"""The command line: ``edcore train``, ``edcore info`` and ``edcore check``.
+
+Values of options are checked by the library alone. Its errors become one line on stderr in one place, `main`.
+"""
+
+from __future__ import annotations
+
+import inspect
+import platform
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import numpy as np
+import typer
+from rich.console import Console
+from rich.table import Column, Table
+
+import edcore
+from edcore import datasets, registry, training
+from edcore.backend import Backend
+from edcore.cli_report import RunReport
+from edcore.ed import ED
+from edcore.errors import EDCoreError, InputError, UnknownNameError
+from edcore.network import Network, Rule
+from edcore.select import bind, requested
+
+__all__ = ["app", "main"]
+
+CHECK_FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
+EXIT_CODES = (
+    f"Exit codes: 0 all is well; {CHECK_FAILED} a check failed; {BAD_INPUT} a bad option, bad input, or a backend that "
+    f"cannot run here; {INTERRUPTED} stopped with Ctrl-C (train still prints its summary)."
+)
+
+WIDTH, DEPTH = 32, 32
+DIGIT_FEATURES = 64  # of a sample of the default data set
+SCHEDULES = {"digits": (10, 4), "mnist": (1, 64), "fashion_mnist": (1, 64)}
+PATTERN_SCHEDULE = (1000, 64)  # of XOR and parity: few samples, many passes
+"""Epochs and batch size of each data set where none are given."""
+
+OPTIONS = {"hidden_width": "width", "hidden_depth": "depth"}
+"""Options of train whose names differ from those of the library's arguments."""
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Networks that learn without back-propagation, by Kaneko's ED method (error diffusion).",
+    epilog=EXIT_CODES,
+)
+
+
+def main(argv: Sequence[str] | None = None) -> NoReturn:
+    """Run the command line and end the program with its exit code.
+
+    Parameters
+    ----------
+    argv : sequence of str, optional
+        The arguments. Left out, those of the program.
+
+    Raises
+    ------
+    SystemExit
+        Always: 0 if all is well, 1 if a check failed, 2 for a bad option, bad input or a backend that cannot run here,
+        130 for Ctrl-C.
+    """
+    try:
+        app(argv, prog_name="edcore")
+    except EDCoreError as error:
+        sentence = _in_options(error)
+    except MemoryError:
+        sentence = "there is not enough memory. Give a smaller --depth, --width or --batch-size."
+    print(f"edcore: {sentence}", file=sys.stderr)
+    sys.exit(BAD_INPUT)
+
+
+def _in_options(error: EDCoreError) -> str:
+    """Return the error's sentence, with the option in place of the argument of Python that it names."""
+    sentence = " ".join(str(error).split())
+    if not isinstance(error, InputError):
+        return sentence
+    option = OPTIONS.get(error.argument, error.argument)
+    if option not in inspect.signature(train).parameters:
+        return sentence
+    return f"--{option.replace('_', '-')}{sentence.removeprefix(error.argument)}"
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"edcore {edcore.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _edcore(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and end.")
+    ] = False,
+) -> None: ...
+
+
+@app.command()
+def train(
+    dataset: Annotated[str, typer.Option(help="digits, mnist, fashion_mnist, xor, or parity1 to parity20.")] = "digits",
+    data_dir: Annotated[Path, typer.Option(help="Folder that holds MNIST/raw or FashionMNIST/raw.")] = Path("data"),
+    classes: Annotated[str, typer.Option(help="Labels with commas between them, or all.")] = "0,1",
+    width: Annotated[int, typer.Option(help="Cells per stream of each layer.")] = WIDTH,
+    depth: Annotated[int, typer.Option(help="Hidden layers.")] = DEPTH,
+    alpha: Annotated[float, typer.Option(help="Learning rate.")] = 0.8,
+    batch_size: Annotated[
+        int | None, typer.Option(help="Samples in a batch.", show_default=f"64; digits {SCHEDULES['digits'][1]}")
+    ] = None,
+    epochs: Annotated[
+        int | None,
+        typer.Option(
+            help="Passes over the training samples.",
+            show_default=f"1; digits {SCHEDULES['digits'][0]}; xor and parity {PATTERN_SCHEDULE[0]}",
+        ),
+    ] = None,
+    rule: Annotated[str, typer.Option(help="signed (the article's) or split (Kaneko's amine).")] = "signed",
+    backend: Annotated[str, typer.Option(help="A name that edcore info lists, or auto.")] = "auto",
+    device: Annotated[
+        str | None, typer.Option(help="Such as cpu, cuda or cuda:1.", show_default="the backend's choice")
+    ] = None,
+    dtype: Annotated[str, typer.Option(help="float32 or float64.")] = "float32",
+    seed: Annotated[
+        int | None, typer.Option(help="Seed of the weights and of the shuffling.", show_default="a fresh one, printed")
+    ] = None,
+    eval_every: Annotated[int, typer.Option(help="Batches from one test to the next.")] = 50,
+) -> None:
+    """Train a network: with no options, a deep one on the zeros and ones of scikit-learn's digits."""
+    data = datasets.load(dataset, data_dir=data_dir, classes=_labels(classes), dtype=dtype)
+    usual_epochs, usual_batch_size = SCHEDULES.get(data.name, PATTERN_SCHEDULE)
+    ed = ED(
+        in_=data.features,
+        hidden_width=width,
+        hidden_depth=depth,
+        alpha=alpha,
+        heads=training.heads(len(data.classes)),
+        rule=rule,
+        dtype=dtype,
+        seed=seed,
+        backend=backend,
+        device=device,
+    )
+    run = training.train(
+        ed,
+        data,
+        epochs=usual_epochs if epochs is None else epochs,
+        batch_size=usual_batch_size if batch_size is None else batch_size,
+        eval_every=eval_every,
+    )
+    report = RunReport(_console())
+    try:
+        report.follow(run)
+    except KeyboardInterrupt:
+        report.summarise(ed, data)
+        raise typer.Exit(INTERRUPTED) from None
+    report.summarise(ed, data)
+
+
+@app.command()
+def info() -> None:
+    """List the backends: which can run here, why the others cannot, and how to install them."""
+    console = _console()
+    console.print(f"edcore {edcore.__version__}, Python {platform.python_version()}, NumPy {np.__version__}\n")
+    name = Column("backend", no_wrap=True)
+    table = Table(name, "state", "devices", "why not", box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    states = registry.list_backends()
+    for state in states:
+        table.add_row(state.name, "ready" if state.ready else "not ready", ", ".join(state.devices), state.reason)
+    console.print(table)
+    for state in states:
+        if state.install and not state.ready:
+            # Never folded, so that the command can be copied.
+            console.print(f"\nTo install {state.name}: {state.install}", soft_wrap=True)
+    chosen = bind(requested("auto", None), Network(DIGIT_FEATURES, WIDTH, DEPTH), Rule())
+    console.print(f"\nauto takes {chosen.info.name} on {chosen.device} for the default network of edcore train.")
+
+
+@app.command()
+def check(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A backend that edcore info lists.")],
+    device: Annotated[
+        str | None, typer.Option(help="Such as cpu, cuda or cuda:1.", show_default="the backend's choice")
+    ] = None,
+) -> None:
+    """Run the conformance suite on a backend, ours or anybody's."""
+    if name not in registry.installed():  # auto is a choice among backends, and none itself
+        raise UnknownNameError("NAME", name, registry.installed(), "`edcore info` lists the backends.")
+    failed = _failed_checks(bind(requested(name, device), Network(in_=2), Rule()))
+    raise typer.Exit(CHECK_FAILED if failed else 0)
+
+
+def _failed_checks(backend: Backend) -> int:
+    """Run all checks, print what comes of each, and return how many failed."""
+    try:
+        from edcore.testing import iter_checks
+    except ModuleNotFoundError as error:
+        if error.name != "hypothesis":
+            raise
+        fix = 'Install it with: pip install "edcore[testing]".'
+        raise EDCoreError(f"check: the suite needs the package hypothesis, which is not installed. {fix}") from error
+    checks, failed, console = list(iter_checks()), 0, _console()
+    for name, run in checks:
+        try:
+            run(backend)
+        except Exception as error:  # a backend can raise anything
+            failed += 1
+            console.print(f"FAILED  {name}: {_first_line(error)}", soft_wrap=True)
+        else:
+            console.print(f"ok      {name}")
+    console.print(f"{len(checks) - failed} passed, {failed} failed: {backend.info.name} on {backend.device}")
+    return failed
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)
+
+
+def _labels(classes: str) -> tuple[int, ...] | None:
+    """Return the labels that --classes lists, None for all."""
+    if classes == "all":
+        return None
+    try:
+        return tuple(int(label) for label in classes.split(","))
+    except ValueError:
+        accepted = "whole numbers with commas between them, such as 0,1, or all"
+        raise InputError("classes", repr(classes), accepted) from None
+
+
+def _console() -> Console:
+    # What is printed is text: edcore[cupy] and cuda:1 are no markup and no emoji.
+    return Console(markup=False, emoji=False, highlight=False)
