@@ -17,7 +17,7 @@ A saturated exp overflows to infinity, which gives the right activity, 0; array 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any, TypeAlias
 
 from array_api_compat import array_namespace, device
 
@@ -27,12 +27,13 @@ from edcore.network import Network, Rule
 __all__ = ["Trace", "forward", "trace", "update"]
 
 
-class Trace(NamedTuple):
-    """The activities of one forward pass, which is all that an update needs besides the error."""
+HIDDEN = ("hidden.weight", "hidden.bias")
 
-    inputs: Array  # (1, batch, 2·in_): the same for every head
-    hidden: Array  # (heads, 1 + depth, batch, 2·width): the input layer's activities, then each hidden layer's
-    output: Array  # (heads, batch, 2)
+SLAB = 64
+"""Hidden layers that learn in one product: enough for it to be worth while, few enough for a CPU's cache."""
+
+Trace: TypeAlias = tuple[Array, ...]
+"""The activities (heads, batch, cells) of one forward pass: of the input cells, then of each layer in turn."""
 
 
 def forward(network: Network, weights: Weights, x: Array) -> Array:
@@ -44,29 +45,46 @@ def forward(network: Network, weights: Weights, x: Array) -> Array:
 
 def trace(network: Network, weights: Weights, x: Array) -> tuple[Array, Trace]:
     """Return the outputs (batch, heads) for x (batch, in_), and the activities that `update` needs."""
-    inputs, *hidden, output = _activities(network, weights, x)
-    return _outputs(output), Trace(inputs, array_namespace(x).stack(hidden, axis=1), output)
+    activities = tuple(_activities(network, weights, x))
+    return _outputs(activities[-1]), activities
 
 
 def update(network: Network, rule: Rule, weights: Weights, trace: Trace, error: Array) -> Weights:
-    """Return the weights after one update of all layers at once, for error = target − output (batch, heads)."""
+    """Return the weights after one update of all layers, for error = target − output (batch, heads).
+
+    A layer learns from its own activities and the error alone: nothing depends on the order of the layers.
+    """
     xp = array_namespace(error)
     scaled = error / error.shape[0] if rule.reduction == "mean" else error
     e = xp.matrix_transpose(scaled)[..., None]  # (heads, batch, 1)
-    bias = xp.ones((error.shape[0], network.n_bias), dtype=error.dtype, device=device(error))
-    x, hidden, output = trace
-    cells, signed = network.hidden_signs, rule.error == "signed"
+    learned = {
+        **_learned(network, rule, "input", weights, e, trace[0], trace[1]),
+        **_learned(network, rule, "output", weights, e, trace[-2], trace[-1]),
+    }
+    slabs = []
+    for start in range(0, network.depth, SLAB):
+        stop = min(start + SLAB, network.depth)
+        x, y = (xp.stack(trace[start + i : stop + i], axis=1) for i in (1, 2))
+        slab = {key: weights[key][:, start:stop, ...] for key in HIDDEN}
+        slabs.append(_learned(network, rule, "hidden", slab, e[:, None, ...], x, y))
+    hidden = {key: xp.concat([slab[key] for slab in slabs], axis=1) if slabs else weights[key] for key in HIDDEN}
+    return learned | hidden
+
+
+def _learned(network: Network, rule: Rule, layer: str, weights: Weights, e: Array, x: Array, y: Array) -> Weights:
+    """Return the weights of a layer (or a slab of them) plus α Σ_b x_bi E_bij g(y_bj) s_j, and its biases likewise."""
+    xp = array_namespace(e)
+    x_signs = network.input_signs if layer == "input" else network.hidden_signs
+    y_signs = network.output_signs if layer == "output" else network.hidden_signs
+    alpha = rule.alpha_output if layer == "output" else rule.alpha
+    ones = xp.ones((e.shape[-2], network.n_bias), dtype=e.dtype, device=device(e))  # the activity of the bias cells
+    # E_bij is e_b for all synapses, or a factor of the source cell: it is multiplied in where that costs least.
+    signed = rule.error == "signed"
+    delta = y * (1 - y) * ((e if signed else 1) * alpha * _like(e, y_signs))
     learned = {}
-    for layer, e_, sources, source_signs, targets, target_signs, alpha in (
-        ("input", e, x, network.input_signs, hidden[:, 0, ...], cells, rule.alpha),
-        ("hidden", e[:, None, ...], hidden[:, :-1, ...], cells, hidden[:, 1:, ...], cells, rule.alpha),
-        ("output", e, hidden[:, -1, ...], cells, output, network.output_signs, rule.alpha_output),
-    ):
-        # E_bij is e_b for all sources, or a factor of the source cell: it is multiplied in where it is smallest.
-        delta = targets * (1 - targets) * ((e_ if signed else 1) * alpha * _like(e, target_signs))
-        for key, activity, signs in (("weight", sources, source_signs), ("bias", bias, network.bias_signs)):
-            credited = activity if signed else activity * _split(e_, signs)
-            learned[f"{layer}.{key}"] = weights[f"{layer}.{key}"] + xp.matrix_transpose(credited) @ delta
+    for key, source, signs in ((f"{layer}.weight", x, x_signs), (f"{layer}.bias", ones, network.bias_signs)):
+        credited = source if signed else source * _split(e, signs)
+        learned[key] = weights[key] + xp.matrix_transpose(credited) @ delta
     return learned
 
 

@@ -6,7 +6,6 @@ import array_api_compat.numpy as xp
 import numpy as np
 import pytest
 
-from edcore import core
 from edcore.array_api import NUMPY, ArrayAPIBackend
 from edcore.backend import Availability
 from edcore.testing import iter_checks, parametrize_with_backend_checks
@@ -46,7 +45,7 @@ class TransposedHiddenLayer(Sound):
 
 class Float32Sums(Sound):
     def update(self, network, rule, weights, trace, error):
-        single = core.Trace(*(part.astype(np.float32) for part in trace))
+        single = tuple(activities.astype(np.float32) for activities in trace)
         old = {key: value.astype(np.float32) for key, value in weights.items()}
         new = super().update(network, rule, old, single, error.astype(np.float32))
         return {key: weights[key] + (new[key] - old[key]).astype(network.dtype) for key in weights}
@@ -97,10 +96,19 @@ class WritesToItsInput(Sound):
 
 
 class NotDeterministic(Sound):
+    calls = 0
+
     def update(self, network, rule, weights, trace, error):
         learned = super().update(network, rule, weights, trace, error)
-        noise = np.random.default_rng().integers(0, 2, learned["input.weight"].shape)
-        return {**learned, "input.weight": learned["input.weight"] * (1 + noise * np.finfo(network.dtype).eps)}
+        self.calls += 1
+        nudge = 1 + self.calls % 2 * np.finfo(network.dtype).eps
+        return {**learned, "input.weight": learned["input.weight"] * nudge}
+
+
+class NudgesWeights(Sound):
+    def update(self, network, rule, weights, trace, error):
+        learned = super().update(network, rule, weights, trace, error)
+        return {**learned, "hidden.bias": learned["hidden.bias"] * (1 + np.finfo(network.dtype).eps)}
 
 
 class NoReason(Sound):
@@ -145,7 +153,7 @@ CAUGHT = [
     (SharesMemory, "check_host_round_trip"),
     (WritesToItsInput, "check_any_memory_layout"),
     (NotDeterministic, "check_same_call_same_bits"),
-    (NotDeterministic, "check_zero_error_leaves_every_bit"),
+    (NudgesWeights, "check_zero_error_leaves_every_bit"),
     (NoReason, "check_oversize_gives_a_reason"),
     (ProbeRaises, "check_probe_never_raises"),
     (ProbeGivesNoReason, "check_probe_never_raises"),
