@@ -57,6 +57,13 @@ class ForwardInFloat32(Sound):
         return super().forward(network, old, x.astype(np.float32)).astype(network.dtype)
 
 
+class ForgetsALayerOfADeepStack(Sound):
+    def update(self, network, rule, weights, trace, error):
+        learned = super().update(network, rule, weights, trace, error)
+        learned["hidden.weight"][:, 64:65] = weights["hidden.weight"][:, 64:65]
+        return learned
+
+
 class SplitWithoutSplitting(Sound):
     def update(self, network, rule, weights, trace, error):
         return super().update(network, dataclasses.replace(rule, error="signed"), weights, trace, error)
@@ -144,6 +151,7 @@ CAUGHT = [
     (Float32Sums, "check_update_split"),
     (Float32Sums, "check_trajectory"),
     (ForwardInFloat32, "check_forward"),
+    (ForgetsALayerOfADeepStack, "check_deep_stack"),
     (SplitWithoutSplitting, "check_update_split"),
     (SplitWithoutSplitting, "check_split_keeps_signs"),
     (HeadsMixed, "check_heads_are_independent"),

@@ -18,7 +18,7 @@ from edcore.initialise import initialise
 from edcore.libraries import to_numpy
 from edcore.network import DTYPES, DType, Network, Rule
 from edcore.testing.compare import all_close, close, same_bits
-from edcore.testing.strategies import Case, cases, rules
+from edcore.testing.strategies import Case, cases, drawn_case, rules
 from edcore.testing.tolerance import Bounds
 from edcore_loop.loops import LoopBackend
 
@@ -121,6 +121,14 @@ def check_update_signed(backend: Backend) -> None:
 def check_update_split(backend: Backend) -> None:
     """One update by the split rule is the oracle's."""
     _for_all(cases(_dtypes(backend), rules("split")), lambda case: _update_is_the_oracles(backend, case))
+
+
+def check_deep_stack(backend: Backend) -> None:
+    """A stack of more layers than are computed at once learns in all of them."""
+    for dtype in _dtypes(backend):
+        for rule in (Rule("signed"), Rule("split")):
+            network = Network(in_=2, width=2, depth=133, u0=1.0, n_bias=2, dtype=dtype)
+            _update_is_the_oracles(backend, drawn_case(network, rule, batch=3, scale=0.2, seed=0))
 
 
 def check_negative_inputs(backend: Backend) -> None:

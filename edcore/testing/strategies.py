@@ -12,7 +12,7 @@ from edcore.backend import Array, HostWeights
 from edcore.initialise import initialise
 from edcore.network import Network, Rule
 
-__all__ = ["Case", "cases", "networks", "rules"]
+__all__ = ["Case", "cases", "drawn_case", "networks", "rules"]
 
 
 @dataclass(frozen=True)
@@ -83,14 +83,14 @@ def cases(
     """Draw a case. The scale of the weights goes from linear to saturated cells."""
     network, learning = draw(networks(dtypes)), draw(rules() if rule is None else rule)
     batch, scale = draw(st.sampled_from(batches)), draw(st.sampled_from([1.0, 0.2, 4.0]))
-    seed = draw(st.integers(0, 15))
-    weights = {key: value * network_dtype(network, scale) for key, value in initialise(network, seed).items()}
+    return drawn_case(network, learning, batch, scale, seed=draw(st.integers(0, 15)))
+
+
+def drawn_case(network: Network, rule: Rule, batch: int, scale: float, seed: int) -> Case:
+    """Return the case that these numbers name, its weights `scale` times the initial ones."""
+    factor = np.dtype(network.dtype).type(scale)
+    weights = {key: value * factor for key, value in initialise(network, seed).items()}
     random = np.random.default_rng(seed)
     x = np.clip(random.uniform(-0.2, 1.2, (batch, network.in_)), 0, 1).astype(network.dtype)
     error = random.uniform(-1, 1, (batch, network.heads)).astype(network.dtype)
-    return Case(network, learning, weights, x, error)
-
-
-def network_dtype(network: Network, value: float) -> np.floating:
-    """Return the number in the network's precision."""
-    return np.dtype(network.dtype).type(value)
+    return Case(network, rule, weights, x, error)
