@@ -57,20 +57,20 @@ class ArrayAPIBackend(Backend):
 
     def forward(self, network: Network, weights: Weights, x: Array) -> Array:
         """Return the outputs of `core.forward`."""
-        with libraries.exact(self.library):
+        with libraries.exact(self.library, self._device):
             self._latest = core.forward(network, weights, self._own(x))
         return self._latest
 
     def trace(self, network: Network, weights: Weights, x: Array) -> tuple[Array, core.Trace]:
         """Return the outputs and the trace of `core.trace`."""
-        with libraries.exact(self.library):
+        with libraries.exact(self.library, self._device):
             outputs, trace = core.trace(network, weights, self._own(x))
         self._latest = outputs
         return outputs, trace
 
     def update(self, network: Network, rule: Rule, weights: Weights, trace: core.Trace, error: Array) -> Weights:
         """Return the weights of `core.update`."""
-        with libraries.exact(self.library):
+        with libraries.exact(self.library, self._device):
             learned = core.update(network, rule, weights, trace, self._own(error))
         self._latest = learned
         return learned

@@ -155,8 +155,8 @@ def synchronize(library: str, device: Any, latest: Any) -> None:
 
 
 @contextlib.contextmanager
-def exact(library: str) -> Iterator[None]:
-    """Compute in full precision (no TF32, no bfloat16), and do not warn of the exp that saturates."""
+def exact(library: str, device: Any) -> Iterator[None]:
+    """Compute in full precision (no TF32, no bfloat16), on the device, and do not warn of the exp that saturates."""
     match library:
         case "torch":
             module = importlib.import_module(library)
@@ -172,6 +172,9 @@ def exact(library: str) -> Iterator[None]:
                     switch.fp32_precision = precision
         case "jax":
             with importlib.import_module(library).default_matmul_precision("highest"):
+                yield
+        case "cupy":  # its kernels run on the current device, wherever their arrays are
+            with device:
                 yield
         case _:
             with np.errstate(over="ignore", under="ignore"):

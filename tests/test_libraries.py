@@ -132,7 +132,22 @@ def test_libraries_are_found_by_their_namespaces():
 
 def test_exact_restores_what_the_user_has_set():
     with np.errstate(over="raise"):
-        with libraries.exact("numpy"):
+        with libraries.exact("numpy", "cpu"):
             assert np.exp(np.float32(1000)) == np.inf
         with pytest.raises(FloatingPointError):
             np.exp(np.float32(1000))
+
+
+def test_exact_makes_cupys_device_the_current_one():
+    entered = []
+
+    class Device:
+        def __enter__(self):
+            entered.append("in")
+
+        def __exit__(self, *error):
+            entered.append("out")
+
+    with libraries.exact("cupy", Device()):
+        assert entered == ["in"]
+    assert entered == ["in", "out"]
