@@ -57,18 +57,17 @@ def update(network: Network, rule: Rule, weights: Weights, trace: Trace, error: 
     xp = array_namespace(error)
     scaled = error / error.shape[0] if rule.reduction == "mean" else error
     e = xp.matrix_transpose(scaled)[..., None]  # (heads, batch, 1)
-    learned = {
-        **_learned(network, rule, "input", weights, e, trace[0], trace[1]),
-        **_learned(network, rule, "output", weights, e, trace[-2], trace[-1]),
-    }
     slabs = []
     for start in range(0, network.depth, SLAB):
         stop = min(start + SLAB, network.depth)
         x, y = (xp.stack(trace[start + i : stop + i], axis=1) for i in (1, 2))
         slab = {key: weights[key][:, start:stop, ...] for key in HIDDEN}
         slabs.append(_learned(network, rule, "hidden", slab, e[:, None, ...], x, y))
-    hidden = {key: xp.concat([slab[key] for slab in slabs], axis=1) if slabs else weights[key] for key in HIDDEN}
-    return learned | hidden
+    return {
+        **_learned(network, rule, "input", weights, e, trace[0], trace[1]),
+        **{key: xp.concat([slab[key] for slab in slabs], axis=1) if slabs else weights[key] for key in HIDDEN},
+        **_learned(network, rule, "output", weights, e, trace[-2], trace[-1]),
+    }
 
 
 def _learned(network: Network, rule: Rule, layer: str, weights: Weights, e: Array, x: Array, y: Array) -> Weights:
