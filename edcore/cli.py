@@ -175,7 +175,7 @@ def info() -> None:
     for state in states:
         if state.install and not state.ready:
             # Never folded, so that the command can be copied.
-            console.print(f"\nTo install {state.name}: {state.install}", soft_wrap=True)
+            console.print(f"\n{state.name} needs: {state.install}", soft_wrap=True)
     chosen = bind(requested("auto", None), Network(DIGIT_FEATURES, WIDTH, DEPTH), Rule())
     console.print(f"\nauto takes {chosen.info.name} on {chosen.device} for the default network of edcore train.")
 

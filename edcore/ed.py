@@ -206,7 +206,9 @@ class ED:
             larger than one sample.
         """
         if self._pending is None:
-            raise NoTraceError("update: there is no trace; call the network on x first, once for each update.")
+            raise NoTraceError(
+                "update: there is no trace; call the network, ed(x), once before each update (predict keeps none)."
+            )
         trace, shape = self._pending
         error = checked("error", error, shape, f"{shape}, that of the outputs", self._network.dtype)
         if shape[0] == 0:
@@ -347,6 +349,10 @@ class ED:
         target = checked("target", target, shape, f"{shape}, one for each output", self._network.dtype)
         if x.shape[0] == 0:
             raise InputError("x", "an empty batch", "at least one sample")
+        least, most = float(array_namespace(target).min(target)), float(array_namespace(target).max(target))
+        if least < 0 or most > 1:
+            fix = "Write classes one-hot, with one head for each: numpy.eye(heads)[labels]."
+            raise InputError("target", f"values from {least:g} to {most:g}", "0 to 1, as the outputs are", fix)
         return x, target
 
     def _step(self, x: Array, target: Array) -> Array:

@@ -52,7 +52,8 @@ def checked(name: str, value: Any, shape: tuple[int | None, ...], meaning: str, 
     array = as_array(name, value)
     xp = array_namespace(array)
     if not _is_real(xp, array.dtype):
-        raise InputError(name, f"dtype {array.dtype}", "real numbers", "Convert it to numbers first.")
+        fix = "Convert it to numbers first; numpy.unique(labels, return_inverse=True) does so with labels."
+        raise InputError(name, f"dtype {array.dtype}", "real numbers", fix)
     if len(array.shape) != len(shape) or any(
         want not in (None, size) for want, size in zip(shape, array.shape, strict=True)
     ):
@@ -108,7 +109,17 @@ def _is_floating(xp: Any, dtype: Any) -> bool:
 
 
 def _shape_hint(name: str, given: tuple[int, ...], wanted: tuple[int | None, ...]) -> str:
-    return f"A single sample is {name}[None, :]." if len(given) == 1 and len(wanted) == 2 else ""
+    if len(given) > 2 and name == "x":
+        return "Flatten each sample: x.reshape(len(x), -1)."
+    if len(given) == 1 and len(wanted) == 2:
+        return (
+            "A single sample is x[None, :]."
+            if name == "x"
+            else "Classes are written one-hot: numpy.eye(heads)[labels]."
+        )
+    if len(given) == 2 and len(wanted) == 1:
+        return f"One head has one axis: {name}[:, 0]; or give the network one head for each column."
+    return ""
 
 
 def _refuse_non_finite(name: str, array: Any) -> None:

@@ -298,7 +298,7 @@ def whole_number(name: str, value: Any, least: int) -> int:
 
 def _real(name: str, value: Any, positive: bool = False) -> float:
     try:
-        number = float(value)
+        number = math.nan if isinstance(value, str) else float(value)
     except (TypeError, ValueError):
         number = math.nan
     if not math.isfinite(number) or number < 0 or (positive and number == 0):

@@ -99,6 +99,10 @@ def requested(backend: str | Backend, device: str | None) -> Request:
         return _request(context, "use_backend", f"use_backend({context!r})", device)
     if name := os.environ.get(ENVIRONMENT):
         return _request(name, ENVIRONMENT, f"the environment variable {ENVIRONMENT}={name}", device)
+    kinds = {kind for info in registry.installed().values() for kind in info.device_types}
+    if device and _kind(device) not in kinds:
+        fix = "An NVIDIA GPU is 'cuda', the second one 'cuda:1', an Apple GPU 'mps'."
+        raise InputError("device", repr(device), ", ".join(map(repr, sorted(kinds))), fix)
     return Request("auto", "auto", device)
 
 
@@ -136,7 +140,7 @@ def _auto(device: str | None, network: Network, rule: Rule) -> Backend:
 def _why_not(info: BackendInfo, device: str | None, network: Network, rule: Rule) -> tuple[str, Backend | None]:
     """Return why ``auto`` passes a backend over, or else the backend."""
     if info.priority <= 0:
-        return "it is used only when asked for", None
+        return f"it is used only when asked for, as backend={info.name!r}", None
     if device and _kind(device) not in info.device_types:
         return f"it does not compute on {_kind(device)}", None
     if not (state := registry.probe(info, device)).ok:
@@ -180,7 +184,7 @@ def _checked_support(backend: Backend, info: BackendInfo, asked_by: str, network
 
 
 def _unavailable(asked_by: str, reason: str, info: BackendInfo) -> BackendUnavailableError:
-    install = f" Install it with: {info.install}." if info.install else ""
+    install = f" Its packages are installed by: {info.install}." if info.install else ""
     return BackendUnavailableError(f"{asked_by} cannot run here: {reason}. Nothing else was tried.{install}")
 
 

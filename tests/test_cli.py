@@ -226,7 +226,7 @@ def test_usage_errors(run, arguments):
 def test_a_backend_that_cannot_run_says_why(refused, unready):
     assert refused(*QUICK, "--backend", "unready") == (
         "backend='unready' cannot run here: it was left at home. Nothing else was tried. "
-        'Install it with: pip install "edcore[unready]" --extra-index-url https://wheels.example.org/simple.'
+        'Its packages are installed by: pip install "edcore[unready]" --extra-index-url https://wheels.example.org/simple.'
     )
 
 
@@ -416,8 +416,8 @@ def test_info_lists_every_backend_with_its_state(run, fresh_registry, unready):
 def test_info_fits_80_columns_and_leaves_commands_whole(run, unready):
     _, out, _ = run("info")
     command = 'pip install "edcore[unready]" --extra-index-url https://wheels.example.org/simple'
-    assert f"To install unready: {command}\n" in out
-    assert all(len(line) <= 80 for line in out.splitlines() if not line.startswith("To install "))
+    assert f"unready needs: {command}\n" in out
+    assert all(len(line) <= 80 for line in out.splitlines() if " needs: " not in line)
 
 
 def test_info_tells_what_auto_takes(run, fresh_registry, monkeypatch):

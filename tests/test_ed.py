@@ -40,7 +40,9 @@ def test_predict_is_the_call_without_a_trace():
     assert np.array_equal(ed.predict(X), outputs)
     ed.update(Y - outputs)
     ed.predict(X)
-    with pytest.raises(NoTraceError, match="update: there is no trace; call the network on x first"):
+    with pytest.raises(
+        NoTraceError, match=r"update: there is no trace; call the network, ed\(x\), once before each update"
+    ):
         ed.update(Y - outputs)
 
 
@@ -129,7 +131,10 @@ def test_weights_that_are_no_dictionary():
 
 BAD_X = [
     (X[0], r"x: given shape \(3,\); accepted: shape \(batch, 3\). A single sample is x\[None, :\]"),
-    (X[None], r"x: given shape \(1, 6, 3\); accepted: shape \(batch, 3\)"),
+    (
+        X[None],
+        r"x: given shape \(1, 6, 3\); accepted: shape \(batch, 3\). Flatten each sample: x.reshape\(len\(x\), -1\)",
+    ),
     (X[:, :2], r"x: given shape \(6, 2\); accepted: shape \(batch, 3\)"),
     (
         np.where(X > 0.9, np.nan, X),
@@ -181,9 +186,11 @@ def test_bad_error_changes_nothing_and_keeps_the_trace(error, message):
     ("target", "message"),
     [
         (Y[:5], r"target: given shape \(5,\); accepted: shape \(6,\), one for each output"),
-        (Y[:, None], r"target: given shape \(6, 1\); accepted: shape \(6,\)"),
+        (Y[:, None], r"target: given shape \(6, 1\); accepted: shape \(6,\).*One head has one axis: target\[:, 0\]"),
         (np.full(6, np.nan), "target: given 6 NaN or infinite values"),
-        (Y.astype(str), "target: given dtype <U21; accepted: real numbers"),
+        (Y.astype(str), "target: given dtype <U21; accepted: real numbers.*return_inverse=True"),
+        (9 * Y, r"target: given values from 0 to 9; accepted: 0 to 1, as the outputs are. Write classes one-hot"),
+        (2 * Y - 1, r"target: given values from -1 to 1; accepted: 0 to 1"),
     ],
 )
 def test_bad_target(method, target, message):
@@ -216,6 +223,7 @@ def test_empty_batch_has_an_empty_result_and_no_update(backend):
         ({"hidden_depth": -1}, "hidden_depth: given -1; accepted: a whole number of at least 0"),
         ({"heads": 0}, "heads: given 0"),
         ({"alpha": float("nan")}, "alpha: given nan"),
+        ({"alpha": "0.8"}, "alpha: given '0.8'; accepted: a finite number"),
         ({"alpha_output": -1}, "alpha_output: given -1"),
         ({"u0": 0}, "u0: given 0"),
         ({"rule": "hebbian"}, "rule: given 'hebbian'; accepted: 'signed', 'split'"),
@@ -227,6 +235,10 @@ def test_empty_batch_has_an_empty_result_and_no_update(backend):
         ({"backend": 3}, "backend: given 3; accepted: a backend's name, 'auto', or a Backend"),
         ({"device": "GPU 0"}, "device: given 'GPU 0'; accepted: None or a device string, such as 'cpu'"),
         ({"device": 0}, "device: given 0"),
+        (
+            {"device": "gpu"},
+            "device: given 'gpu'; accepted: .*'cpu', 'cuda', .* An NVIDIA GPU is 'cuda', the second one 'cuda:1'",
+        ),
     ],
 )
 def test_bad_arguments(arguments, message):
@@ -394,6 +406,8 @@ def test_update_that_is_refused_by_shape_names_heads():
     ed(X)
     with pytest.raises(InputError, match=r"error: given shape \(6,\); accepted: shape \(6, 2\)"):
         ed.update(np.zeros(6))
+    with pytest.raises(InputError, match=r"target: given shape \(6,\); accepted: shape \(6, 2\).*one-hot: numpy.eye"):
+        ed.step(X, Y)
 
 
 def test_rule_object_with_rates_beside_it():

@@ -100,11 +100,11 @@ def test_third_partys_backend_is_found_without_being_installed(plugin_example):
 
 
 def test_register_adds_and_refresh_drops(fresh_registry):
-    edcore.register(dataclasses.replace(NUMPY, name="mine"))
-    assert edcore.ED(2, backend="mine").backend == "mine"
+    edcore.register(dataclasses.replace(NUMPY, name="of_this_test"))
+    assert edcore.ED(2, backend="of_this_test").backend == "of_this_test"
     edcore.refresh()
-    with pytest.raises(InputError, match="backend: given 'mine'"):
-        edcore.ED(2, backend="mine")
+    with pytest.raises(InputError, match="backend: given 'of_this_test'"):
+        edcore.ED(2, backend="of_this_test")
 
 
 def test_register_refuses(fresh_registry):
@@ -115,6 +115,6 @@ def test_register_refuses(fresh_registry):
 
 
 def test_probe_that_raises_is_a_reason(fresh_registry):
-    edcore.register(dataclasses.replace(NUMPY, name="mine", probe=lambda device: 1 / 0))
-    status = {status.name: status for status in edcore.list_backends()}["mine"]
+    edcore.register(dataclasses.replace(NUMPY, name="of_this_test", probe=lambda device: 1 / 0))
+    status = {status.name: status for status in edcore.list_backends()}["of_this_test"]
     assert status.reason == "its probe failed (ZeroDivisionError('division by zero'))"

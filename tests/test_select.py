@@ -134,7 +134,7 @@ def by_environment(monkeypatch):
 )
 def test_named_backend_that_cannot_run_is_an_error_and_never_a_fallback(monkeypatch, ask, who):
     fake("dead", ok=False, install="pip install dead")
-    sentence = f"{who} cannot run here: it has no driver. Nothing else was tried. Install it with: pip install dead."
+    sentence = f"{who} cannot run here: it has no driver. Nothing else was tried. Its packages are installed by: pip"
     with pytest.raises(BackendUnavailableError, match=sentence):
         ask(monkeypatch)
 
@@ -217,7 +217,9 @@ def test_auto_takes_the_best_that_is_ready_and_logs_why_each_other_was_passed_ov
 
 def test_auto_never_takes_what_is_used_only_when_asked_for():
     only(fake("gpu", priority=5, ok=False))
-    message = "auto: no backend can run this network. gpu: it has no driver; .*loop: it is used only when asked for"
+    message = (
+        "auto: no backend can run .* gpu: it has no driver; .*loop: it is used only when asked for, as backend='loop'"
+    )
     with pytest.raises(BackendUnavailableError, match=message):
         ED(2)(X)
 
@@ -263,8 +265,8 @@ def test_auto_follows_x_into_a_library_that_no_backend_is_registered_for(fresh_r
     ed = ED(2)
     ed(strict.asarray(X))
     assert (ed.backend, ed.device) == ("array_api_strict", "cpu")
-    with pytest.raises(InputError, match="device: given 'device1'; accepted: 'cpu', where x is"):
-        ED(2, device="device1")(strict.asarray(X))
+    with pytest.raises(InputError, match="device: given 'mps'; accepted: 'cpu', where x is"):
+        ED(2, device="mps")(strict.asarray(X))
 
 
 def test_auto_follows_x_and_says_what_the_library_lacks():

@@ -18,7 +18,7 @@ class LoopBackend(Backend):
     """The contract met with loops. Weights and activities are rounded to the network's dtype, sums are not."""
 
     def __init__(self) -> None:
-        from edcore_loop import BACKEND
+        from . import BACKEND
 
         self.info = BACKEND
         self.device = "cpu"

@@ -35,5 +35,5 @@ def close(got: Array, expected: Array, bound: Any, what: str) -> None:
     off = np.abs(got.astype(np.float64) - expected)
     with np.errstate(divide="ignore", invalid="ignore"):
         worst = np.unravel_index(np.argmax(np.nan_to_num(off / bound, nan=np.inf)), off.shape)
-    message = f"{what} at {[int(i) for i in worst]}: {got[worst]!r}, and the oracle has {expected[worst]!r}"
+    message = f"{what} at {[int(i) for i in worst]}: {got[worst]:.9g}, and the oracle has {expected[worst]:.17g}"
     assert (off <= bound).all(), f"{message}; {off[worst]:.3g} apart, where the bound is {bound[worst]:.3g}"

@@ -3,8 +3,8 @@
     python tests/benchmarks/step.py --depth 4096 --width 32 --batch 64
 
 Each contender is warmed up once; then they take turns, so that a slow minute of the machine hits them all; the device
-is synchronised before each reading of the clock. Printed are medians, and the ratio to the first contender. The
-article's algorithm is tests/article.py: NumPy, with an outer product for every sample.
+is synchronised before each reading of the clock. Printed are medians, and each step as a multiple of the first
+contender's. The article's algorithm is tests/article.py: NumPy, with an outer product for every sample.
 """
 
 import argparse
@@ -75,7 +75,7 @@ def measured(arguments):
 
 
 def table(times):
-    yield "| contender | forward ms | update ms | step ms | step, fastest … slowest | ratio of steps |"
+    yield "| contender | forward ms | update ms | step ms | step, fastest … slowest | × the first |"
     yield "|---|---|---|---|---|---|"
     steps = {name: [forward + update for forward, update in pairs] for name, pairs in times.items()}
     first = statistics.median(next(iter(steps.values())))
@@ -83,7 +83,7 @@ def table(times):
         forward, update = (1e3 * statistics.median(column) for column in zip(*pairs, strict=True))
         step = 1e3 * statistics.median(steps[name])
         spread = f"{1e3 * min(steps[name]):.1f} … {1e3 * max(steps[name]):.1f}"
-        yield f"| {name} | {forward:.1f} | {update:.1f} | {step:.1f} | {spread} | {1e3 * first / step:.1f} |"
+        yield f"| {name} | {forward:.1f} | {update:.1f} | {step:.1f} | {spread} | {step / 1e3 / first:.2f} |"
 
 
 def versions(contenders):
