@@ -65,6 +65,9 @@ class ArrayAPIBackend(Backend):
         """Return the outputs and the trace of `core.trace`."""
         with libraries.exact(self.library, self._device):
             outputs, trace = core.trace(network, weights, self._own(x))
+            outputs = self.namespace.asarray(
+                outputs, copy=True
+            )  # the caller may write to them; the trace must not see it
         self._latest = outputs
         return outputs, trace
 
@@ -78,7 +81,8 @@ class ArrayAPIBackend(Backend):
     def fit(self, network: Network, rule: Rule, weights: Weights, batches: Iterable[tuple[Array, Array]]) -> Weights:
         """Return the weights after all batches, each moved to the device as it comes."""
         own = ((self._own(x), self._own(target)) for x, target in batches)
-        return super().fit(network, rule, weights, own)
+        with libraries.exact(self.library, self._device):
+            return super().fit(network, rule, weights, own)
 
     def synchronize(self) -> None:
         """Wait for the device."""
@@ -122,6 +126,8 @@ def array_api_backend(
     """
 
     def probe(device: str | None) -> Availability:
+        if device is not None and device.partition(":")[0] not in device_types:
+            return Availability(False, f"it does not compute on {device!r}")
         reason = libraries.unavailable(module, device or device_types[0])
         return Availability(not reason, reason)
 

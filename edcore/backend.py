@@ -66,7 +66,9 @@ class Backend(Protocol):
 
     All arrays that the caller hands in (x, target, error) are validated: right shape, finite, in the network's dtype;
     each is a NumPy array (perhaps read-only or not contiguous) or an array of one of `info.namespaces`, on any device.
-    Outputs are a backend's own arrays: of one of `info.namespaces`, else NumPy arrays.
+    Outputs are a backend's own arrays: of one of `info.namespaces`, else NumPy arrays. Like weights and trace they stay
+    as they are, whatever is computed next, and the caller may write to them and to what it handed in. A call that
+    raises leaves the weights that it was given whole.
 
     Attributes
     ----------
@@ -112,11 +114,13 @@ class Backend(Protocol):
         With ``rule.order == "online"`` each sample is an update of its own. A backend that can stay in compiled code
         for the whole run overrides this.
         """
+        from edcore.libraries import like
+
         online = rule.order == "online"
         for x, target in batches:
             for x_part, target_part in _single_samples(x, target) if online else [(x, target)]:
                 outputs, trace = self.trace(network, weights, x_part)
-                weights = self.update(network, rule, weights, trace, target_part - outputs)
+                weights = self.update(network, rule, weights, trace, like(target_part, outputs) - outputs)
         return weights
 
     def synchronize(self) -> None:
@@ -170,7 +174,8 @@ def host_memory() -> int:
 
 def fits(network: Network, memory: int) -> Supported:
     """Return True if an update of the network's weights fits into `memory` bytes, else the reason why not."""
-    needed = 2 * network.parameters * np.dtype(network.dtype).itemsize  # the weights, and the weights after the update
+    # The weights, those after the update, and its largest intermediate.
+    needed = 3 * network.parameters * np.dtype(network.dtype).itemsize
     if needed <= memory:
         return True
     return f"its weights and their update need {needed / 2**30:,.1f} GiB, and the device has {memory / 2**30:,.1f} GiB"

@@ -17,7 +17,7 @@ A saturated exp overflows to infinity, which gives the right activity, 0; array 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from array_api_compat import array_namespace, device
 
@@ -96,19 +96,23 @@ def _split(e: Array, source_signs: tuple[int, ...]) -> Array:
 def _activities(network: Network, weights: Weights, x: Array) -> Iterator[Array]:
     """Yield the activities (heads, batch, cells) of the input cells, then those of each layer in turn."""
     xp = array_namespace(x)
-    bias = {key: xp.sum(value, axis=-2, keepdims=True) for key, value in weights.items() if key.endswith("bias")}
+    w, b = weights["hidden.weight"], weights["hidden.bias"]
     y = xp.concat([x, x], axis=-1)[None, ...]  # both streams see the same input
     yield y
-    y = _activation(network, xp, y @ weights["input.weight"] + bias["input.bias"])
+    y = _layer(network, y, weights["input.weight"], weights["input.bias"])
     yield y
     for d in range(network.depth):
-        y = _activation(network, xp, y @ weights["hidden.weight"][:, d, ...] + bias["hidden.bias"][:, d, ...])
+        y = _layer(network, y, w[:, d, ...], b[:, d, ...])
         yield y
-    yield _activation(network, xp, y @ weights["output.weight"] + bias["output.bias"])
+    yield _layer(network, y, weights["output.weight"], weights["output.bias"])
 
 
-def _activation(network: Network, xp: Any, z: Array) -> Array:
-    return 1 / (1 + xp.exp(z * (-2 / network.u0)))
+def _layer(network: Network, x: Array, weight: Array, bias: Array) -> Array:
+    """Return f(x W + bias), for the biases of one bias cell or two."""
+    z = x @ weight
+    for cell in range(network.n_bias):
+        z = z + bias[:, cell : cell + 1, :]
+    return 1 / (1 + array_namespace(x).exp(z * (-2 / network.u0)))
 
 
 def _outputs(y: Array) -> Array:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -109,11 +110,11 @@ class ED:
             "dtype": dtype,
         }
         self.seed: int = checked_seed(seed)
-        self._shape = shape
         self._network = Network(**shape)
         self._in_known = in_ is not None
         self._request = requested(backend, device)
         self._bound: Backend | None = None
+        self._start: HostWeights | None = None  # weights that were set before there was a backend
         self._weights: Any = None  # the backend's own
         self._pending: Any = None  # the trace that the next update uses, and the shape of its error
         self._epochs = 0
@@ -141,8 +142,10 @@ class ED:
     @property
     def weights(self) -> HostWeights:
         """A copy of the weights as NumPy arrays, under the keys and in the shapes of `Network.weight_shapes`."""
-        backend = self._bind(None)
-        return backend.to_host(self._weights)
+        if self._bound is None:  # the first x has not chosen a backend
+            start = self._start or initialise(self.network, self.seed)
+            return {key: value.copy() for key, value in start.items()}
+        return self._bound.to_host(self._weights)
 
     def load_weights(self, weights: HostWeights) -> None:
         """Set all weights.
@@ -158,7 +161,10 @@ class ED:
             If a key, a shape, a dtype or a value is wrong. Then nothing is changed.
         """
         new = checked_weights(self.network, weights)
-        self._weights = self._bind(None).from_host(new)
+        if self._bound is None:
+            self._start = {key: value.copy() for key, value in new.items()}
+        else:
+            self._weights = self._bound.from_host(new)
         self._pending = None
 
     def __call__(self, x: Array) -> Array:
@@ -179,6 +185,7 @@ class ED:
         InputError
             If x has another shape, or values that are not real and finite.
         """
+        self._pending = None  # a call that is refused leaves no older trace behind
         x = self._checked_x(x)
         backend = self._bind(x)
         if x.shape[0]:
@@ -259,7 +266,8 @@ class ED:
         batch_size : int
             Samples in a batch; the last one of an epoch may be smaller.
         shuffle : bool
-            Visit the samples in an order of each epoch's own, drawn from the seed.
+            Visit the samples in an order of each epoch's own, drawn from the seed. An epoch that is interrupted does
+            not count, and what it has learnt is dropped.
 
         Returns
         -------
@@ -329,18 +337,19 @@ class ED:
     def _bind(self, x: Array | None) -> Backend:
         """Return the backend; at the first time choose it, and give it the initial weights."""
         if self._bound is None:
-            if not self._in_known and x is not None:
-                self._network = Network(**{**self._shape, "in_": x.shape[1]})
-                self._in_known = True
-            backend = bind(self._request, self.network, self.rule, x)
-            self._weights = backend.from_host(initialise(self._network, self.seed))
-            self._bound = backend
+            network = self.network if x is None else replace(self._network, in_=x.shape[1])
+            backend = bind(self._request, network, self.rule, x)
+            self._weights = backend.from_host(self._start or initialise(network, self.seed))
+            self._network, self._in_known, self._bound, self._start = network, True, backend, None
         return self._bound
 
     def _checked_x(self, x: Any) -> Array:
         """Return x as a checked array of its own library."""
         features = self._network.in_ if self._in_known else None
-        return checked("x", x, (None, features), f"(batch, {features or 'features'})", self._network.dtype)
+        x = checked("x", x, (None, features), f"(batch, {features or 'features'})", self._network.dtype)
+        if x.shape[1] == 0:
+            raise InputError("x", f"shape {tuple(x.shape)}", "at least one feature")
+        return x
 
     def _checked_pair(self, x: Any, target: Any) -> tuple[Array, Array]:
         """Return x and target, checked, of at least one sample."""
@@ -352,7 +361,7 @@ class ED:
         least, most = float(array_namespace(target).min(target)), float(array_namespace(target).max(target))
         if least < 0 or most > 1:
             fix = "Write classes one-hot, with one head for each: numpy.eye(heads)[labels]."
-            raise InputError("target", f"values from {least:g} to {most:g}", "0 to 1, as the outputs are", fix)
+            raise InputError("target", f"values from {least!r} to {most!r}", "0 to 1, as the outputs are", fix)
         return x, target
 
     def _step(self, x: Array, target: Array) -> Array:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from edcore.backend import HostWeights
+from edcore.backend import HostWeights, fits, host_memory
+from edcore.errors import EDCoreError
 from edcore.network import Network
 from edcore.randomness import BIASES, WEIGHTS, half_normal, uniform
 
@@ -27,6 +28,11 @@ def initialise(network: Network, seed: int) -> HostWeights:
     dict of str to ndarray
         The weights under the keys and in the shapes of ``network.weight_shapes``, in its dtype.
 
+    Raises
+    ------
+    EDCoreError
+        If they do not fit into this machine's memory.
+
     Examples
     --------
     >>> from edcore import Network
@@ -34,6 +40,8 @@ def initialise(network: Network, seed: int) -> HostWeights:
     >>> initialise(Network(in_=1, width=1, dtype="float64"), seed=0)["input.weight"].round(3).tolist()
     [[[1.325, -1.302], [-0.3, 0.151]]]
     """
+    if (reason := fits(network, host_memory())) is not True:
+        raise EDCoreError(f"initialise: the weights are drawn on the host, which is too small: {reason}.")
     weights = {key: np.empty(shape, network.dtype) for key, shape in network.weight_shapes.items()}
     for head in range(network.heads):
         for number, layer in enumerate(network.layers):

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import threading
 from collections.abc import Iterator
 from importlib.util import find_spec
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -86,12 +87,15 @@ def device_string(library: str, device: Any) -> str:
 
 def unavailable(library: str, device: str) -> str:
     """Return why the library cannot compute on the device here, or an empty string where it can. Never raises."""
-    if find_spec(library) is None:
-        return f"the package {library} is not installed"
     kind, _, index = device.partition(":")
     try:
+        if find_spec(library) is None:
+            return f"the package {library} is not installed"
+        number = int(index or 0)
         module = importlib.import_module(library)
         match library, kind:
+            case "torch", _ if not hasattr(module.backends.cuda.matmul, "fp32_precision"):
+                return f"it needs PyTorch 2.9 or later, and this is {module.__version__}"
             case "torch", "cuda" if not module.cuda.is_available():
                 return "PyTorch sees no CUDA device"
             case "torch", "mps" if not module.backends.mps.is_available():
@@ -106,9 +110,9 @@ def unavailable(library: str, device: str) -> str:
                 count = 1
     except Exception as error:  # a broken driver can raise anything
         return (
-            f"{library} does not work on {kind!r} here ({type(error).__name__}: {str(error).strip() or 'no message'})"
+            f"{library} does not work on {device!r} here ({type(error).__name__}: {str(error).strip() or 'no message'})"
         )
-    if int(index or 0) < count:
+    if number < count:
         return ""
     return f"{library} sees {count} device{'s' * (count != 1)} of type {kind!r} here, so there is no {device!r}"
 
@@ -160,16 +164,8 @@ def exact(library: str, device: Any) -> Iterator[None]:
     match library:
         case "torch":
             module = importlib.import_module(library)
-            switches = (module.backends.cuda.matmul, module.backends.mkldnn.matmul)
-            before = [switch.fp32_precision for switch in switches]
-            try:
-                for switch in switches:
-                    switch.fp32_precision = "ieee"
-                with module.no_grad():
-                    yield
-            finally:
-                for switch, precision in zip(switches, before, strict=True):
-                    switch.fp32_precision = precision
+            with _torch_switches(module), module.no_grad():
+                yield
         case "jax":
             with importlib.import_module(library).default_matmul_precision("highest"):
                 yield
@@ -179,3 +175,31 @@ def exact(library: str, device: Any) -> Iterator[None]:
         case _:
             with np.errstate(over="ignore", under="ignore"):
                 yield
+
+
+class _Held:
+    """Who is inside `_torch_switches`, over all threads, and what the user had set."""
+
+    lock = threading.Lock()
+    inside = 0
+    before: ClassVar[list[str]] = []
+
+
+@contextlib.contextmanager
+def _torch_switches(torch: Any) -> Iterator[None]:
+    """Hold PyTorch at full precision. The switches are the whole process's, so the last thread out restores them."""
+    switches = (torch.backends.cuda.matmul, torch.backends.mkldnn.matmul)
+    with _Held.lock:
+        if _Held.inside == 0:
+            _Held.before = [switch.fp32_precision for switch in switches]
+            for switch in switches:
+                switch.fp32_precision = "ieee"
+        _Held.inside += 1
+    try:
+        yield
+    finally:
+        with _Held.lock:
+            _Held.inside -= 1
+            if _Held.inside == 0:
+                for switch, precision in zip(switches, _Held.before, strict=True):
+                    switch.fp32_precision = precision

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import operator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
@@ -281,8 +281,7 @@ def as_rule(rule: Rule | str, alpha: float, alpha_output: float) -> Rule:
         return rule
     if not isinstance(rule, str) or rule not in RULES:
         raise UnknownNameError("rule", rule, RULES, "A Rule(…) of your own is taken too.")
-    preset = RULES[rule]
-    return Rule(preset.error, alpha, alpha_output, preset.reduction, preset.order)
+    return replace(RULES[rule], alpha=alpha, alpha_output=alpha_output)
 
 
 def whole_number(name: str, value: Any, least: int) -> int:
@@ -298,7 +297,7 @@ def whole_number(name: str, value: Any, least: int) -> int:
 
 def _real(name: str, value: Any, positive: bool = False) -> float:
     try:
-        number = math.nan if isinstance(value, str) else float(value)
+        number = math.nan if isinstance(value, str | bool) else float(value)
     except (TypeError, ValueError):
         number = math.nan
     if not math.isfinite(number) or number < 0 or (positive and number == 0):

@@ -86,9 +86,10 @@ def register(info: BackendInfo) -> None:
 def probe(info: BackendInfo, device: str | None) -> Availability:
     """Return the backend's own word on whether it can run here, and its reason where the probe itself fails."""
     try:
-        return info.probe(device)
+        state = info.probe(device)
     except Exception as error:
         return Availability(False, f"its probe failed ({error!r})")
+    return state if isinstance(state, Availability) else Availability(False, f"its probe returned {state!r}")
 
 
 def list_backends() -> list[BackendStatus]:

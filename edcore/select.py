@@ -149,27 +149,31 @@ def _why_not(info: BackendInfo, device: str | None, network: Network, rule: Rule
         backend = _load(info, Request(info.name, "auto", device))
     except BackendUnavailableError as error:
         return f"it failed to load ({error.__cause__!r})", None
-    supported = backend.supports(network, rule)
-    return ("", backend) if supported is True else (supported, None)
+    reason = _unsupported(backend, network, rule)
+    return (reason, None) if reason else ("", backend)
 
 
 def _follow(x: Array, library: str, request: Request, network: Network, rule: Rule) -> Backend:
     """Return a backend of x's own library, on its device unless another one was asked for."""
     device = request.device or device_string(library, array_device(x))
+    who = f"auto, which follows x into {library},"
     info = registry.installed().get(library)
-    if info and registry.probe(info, device).ok:
-        backend = _load(info, Request(library, "auto", device))
+    if info and _kind(device) in info.device_types:
+        _check_ready(info, who, device)
+        backend = _load(info, Request(library, who, device))
     elif request.device:
         raise InputError("device", repr(request.device), f"{device_string(library, array_device(x))!r}, where x is")
     else:
         backend = ArrayAPIBackend(array_namespace(x), array_device(x))
     logger.info("auto: %s on %s, as x is an array of %s", backend.info.name, backend.device, library)
-    return _checked_support(backend, backend.info, f"auto, which follows x into {library},", network, rule)
+    return _checked_support(backend, backend.info, who, network, rule)
 
 
 def _load(info: BackendInfo, request: Request) -> Backend:
     try:
         backend = info.load(request.device)
+        if not isinstance(backend, Backend):
+            raise TypeError(f"load returned {backend!r}, which is no Backend")
     except Exception as error:
         raise _unavailable(request.asked_by, f"it failed to load ({error!r})", info) from error
     backend.info = info  # a plug-in may be registered under another name than its own
@@ -177,10 +181,18 @@ def _load(info: BackendInfo, request: Request) -> Backend:
 
 
 def _checked_support(backend: Backend, info: BackendInfo, asked_by: str, network: Network, rule: Rule) -> Backend:
-    supported = backend.supports(network, rule)
-    if supported is not True:
-        raise BackendUnavailableError(f"{asked_by} cannot run this network: {supported}. Nothing else was tried.")
+    if reason := _unsupported(backend, network, rule):
+        raise BackendUnavailableError(f"{asked_by} cannot run this network: {reason}. Nothing else was tried.")
     return backend
+
+
+def _unsupported(backend: Backend, network: Network, rule: Rule) -> str:
+    """Return why the backend does not support the network, or an empty string where it does."""
+    try:
+        supported = backend.supports(network, rule)
+    except Exception as error:
+        return f"its answer to that failed ({error!r})"
+    return "" if supported is True else str(supported)
 
 
 def _unavailable(asked_by: str, reason: str, info: BackendInfo) -> BackendUnavailableError:

@@ -189,8 +189,8 @@ def test_bad_error_changes_nothing_and_keeps_the_trace(error, message):
         (Y[:, None], r"target: given shape \(6, 1\); accepted: shape \(6,\).*One head has one axis: target\[:, 0\]"),
         (np.full(6, np.nan), "target: given 6 NaN or infinite values"),
         (Y.astype(str), "target: given dtype <U21; accepted: real numbers.*return_inverse=True"),
-        (9 * Y, r"target: given values from 0 to 9; accepted: 0 to 1, as the outputs are. Write classes one-hot"),
-        (2 * Y - 1, r"target: given values from -1 to 1; accepted: 0 to 1"),
+        (9 * Y, r"target: given values from 0.0 to 9.0; accepted: 0 to 1, as the outputs are. Write classes one-hot"),
+        (2 * Y - 1, r"target: given values from -1.0 to 1.0; accepted: 0 to 1"),
     ],
 )
 def test_bad_target(method, target, message):
@@ -414,3 +414,62 @@ def test_rule_object_with_rates_beside_it():
     assert ED(3, rule=Rule("split", alpha=0.1)).rule == dataclasses.replace(Rule(), error="split", alpha=0.1)
     with pytest.raises(InputError, match="alpha: given 0.5; accepted: no value beside rule"):
         ED(3, alpha=0.5, rule=Rule("split"))
+
+
+@pytest.mark.parametrize("backend", ["numpy", "loop"])
+def test_outputs_may_be_written_to_before_the_update(backend):
+    one, other = (ED(3, 4, 2, seed=1, backend=backend, u0=2.0) for _ in range(2))
+    outputs = one(X)
+    outputs -= Y
+    outputs *= -1
+    one.update(outputs)
+    other.step(X, Y)
+    assert same(one.weights, other.weights)
+
+
+def test_refused_call_leaves_no_older_trace():
+    ed = ED(3, seed=1)
+    outputs = ed(X)
+    with pytest.raises(InputError):
+        ed(np.full_like(X, np.nan))
+    with pytest.raises(NoTraceError):
+        ed.update(Y - outputs)
+
+
+def test_weights_can_be_read_and_set_before_the_first_x_decides_on_the_backend():
+    torch = pytest.importorskip("torch")
+    ed, start = ED(3, seed=1), ED(3, seed=2).weights
+    assert same(ed.weights, initialise(ed.network, 1))
+    ed.load_weights(start)
+    assert same(ed.weights, start)
+    assert ed.backend == "auto"
+    ed(torch.asarray(X.copy()))
+    assert ed.backend == "torch"
+    assert same(ed.weights, start)
+
+
+def test_first_x_that_fails_decides_nothing(monkeypatch):
+    ed = ED()
+    monkeypatch.setattr("edcore.backend.host_memory", lambda: 0)
+    monkeypatch.setattr("edcore.libraries.host_memory", lambda: 0)
+    with pytest.raises(edcore.BackendUnavailableError):
+        ed(X)
+    monkeypatch.undo()
+    assert ed(X[:, :2]).shape == (6,)
+
+
+def test_x_without_features():
+    with pytest.raises(InputError, match=r"x: given shape \(6, 0\); accepted: at least one feature"):
+        ED()(X[:, :0])
+
+
+def test_target_that_is_hardly_above_1_is_shown_as_it_is():
+    with pytest.raises(InputError, match=r"target: given values from 0.0 to 1.00000\d+; accepted: 0 to 1"):
+        ED(3).step(X, Y * 1.000001)
+
+
+def test_network_too_large_for_the_host_is_not_drawn():
+    with pytest.raises(
+        edcore.EDCoreError, match=r"initialise: the weights are drawn on the host, .*GiB, and the device has"
+    ):
+        _ = ED(10**6, 10**6, 10**6).weights

@@ -40,7 +40,9 @@ def test_cupy_without_a_driver_is_a_reason(monkeypatch):
 
     with pytest.raises(BackendUnavailableError) as raised:
         ED(2, backend="cupy")
-    assert str(raised.value).startswith(f"backend='cupy' cannot run here: {reason}. Nothing else was tried. Install it")
+    assert str(raised.value).startswith(
+        f"backend='cupy' cannot run here: {reason}. Nothing else was tried. Its packages"
+    )
 
 
 def test_cupy_counts_its_devices(monkeypatch):
@@ -61,12 +63,16 @@ def test_package_that_breaks_on_import(monkeypatch, tmp_path):
 def test_torch_devices(monkeypatch):
     cuda = SimpleNamespace(is_available=lambda: False, device_count=lambda: 2)
     mps = SimpleNamespace(is_available=lambda: False)
-    torch = module(monkeypatch, "torch", cuda=cuda, backends=SimpleNamespace(mps=mps))
+    switch = SimpleNamespace(matmul=SimpleNamespace(fp32_precision="none"))
+    torch = module(monkeypatch, "torch", cuda=cuda, backends=SimpleNamespace(mps=mps, cuda=switch), __version__="2.8")
     assert unavailable("torch", "cpu") == ""
     assert unavailable("torch", "cuda") == "PyTorch sees no CUDA device"
     assert unavailable("torch", "mps") == "PyTorch sees no Apple GPU"
     torch.cuda.is_available = lambda: True
     assert unavailable("torch", "cuda:1") == ""
+    assert unavailable("torch", "cuda:x").startswith(
+        "torch does not work on 'cuda:x' here (ValueError: invalid literal"
+    )
     assert unavailable("torch", "cuda:2") == "torch sees 2 devices of type 'cuda' here, so there is no 'cuda:2'"
 
 
@@ -151,3 +157,25 @@ def test_exact_makes_cupys_device_the_current_one():
     with libraries.exact("cupy", Device()):
         assert entered == ["in"]
     assert entered == ["in", "out"]
+
+
+def test_torch_that_is_too_old_for_the_precision_switches(monkeypatch):
+    old = SimpleNamespace(matmul=SimpleNamespace())
+    module(monkeypatch, "torch", backends=SimpleNamespace(cuda=old), __version__="2.8.0")
+    assert unavailable("torch", "cpu") == "it needs PyTorch 2.9 or later, and this is 2.8.0"
+
+
+def test_torchs_switches_are_restored_by_the_last_thread_out():
+    torch = pytest.importorskip("torch")
+    switch = torch.backends.cuda.matmul
+    before, switch.fp32_precision = switch.fp32_precision, "tf32"
+    try:
+        first, second = libraries.exact("torch", None), libraries.exact("torch", None)
+        first.__enter__()
+        second.__enter__()
+        first.__exit__(None, None, None)
+        assert switch.fp32_precision == "ieee"
+        second.__exit__(None, None, None)
+        assert switch.fp32_precision == "tf32"
+    finally:
+        switch.fp32_precision = before

@@ -2,6 +2,7 @@
 
 import dataclasses
 import logging
+import re
 import threading
 
 import pytest
@@ -237,14 +238,46 @@ def test_auto_on_a_device():
 def test_auto_passes_over_what_does_not_support_the_network(caplog):
     message = r"auto: no backend can run this network. .*numpy: its weights and their update need"
     with pytest.raises(BackendUnavailableError, match=message):
-        ED(10**6, 10**6, 10**6).weights  # noqa: B018
+        ED(2, 10**6, 10**6)(X)
 
 
-def test_auto_never_takes_the_simulator(monkeypatch):
-    monkeypatch.setenv("NUMBA_ENABLE_CUDASIM", "1")
-    ed = ED(2)
-    ed(X)
-    assert ed.device != "cudasim"
+@pytest.mark.parametrize(
+    ("fault", "reason"),
+    [
+        ({"load": lambda device: None}, "it failed to load .*load returned None, which is no Backend"),
+        ({"probe": lambda device: True}, "its probe returned True"),
+    ],
+)
+def test_faulty_plugin_is_passed_over(caplog, fault, reason):
+    fake("faulty", priority=99, **fault)
+    with caplog.at_level(logging.INFO, logger="edcore"):
+        ED(2)(X)
+    assert re.search(f"auto: faulty passed over: {reason}", caplog.text)
+    assert {status.name: status for status in edcore.list_backends()}["faulty"].ready is ("load" in fault)
+    with pytest.raises(BackendUnavailableError, match=reason):
+        ED(2, backend="faulty")
+
+
+def test_backend_that_cannot_say_what_it_supports():
+    class Silent(type(bind(requested("numpy", None), edcore.Network(in_=1), edcore.Rule()))):
+        def supports(self, network, rule):
+            raise RuntimeError("no answer")
+
+    import array_api_compat.numpy as xp
+
+    fake("silent", priority=99, load=lambda device: Silent(xp))
+    ED(2)(X)
+    with pytest.raises(BackendUnavailableError, match=r"its answer to that failed \(RuntimeError\('no answer'\)\)"):
+        ED(2, backend="silent")
+
+
+def test_auto_that_follows_x_says_why_its_library_cannot_run_there():
+    torch = pytest.importorskip("torch")
+    if torch.cuda.is_available():
+        pytest.skip("there is a CUDA device")
+    message = "auto, which follows x into torch, cannot run here: PyTorch sees no CUDA device. Nothing else was tried."
+    with pytest.raises(BackendUnavailableError, match=message):
+        ED(2, device="cuda")(torch.zeros((1, 2)))
 
 
 def test_auto_follows_x(caplog):
