@@ -28,6 +28,7 @@ from edcore.network import Network, Rule
 __all__ = ["Request", "bind", "requested", "use_backend"]
 
 ENVIRONMENT = "EDCORE_BACKEND"
+SIMULATOR = "cudasim"
 logger = logging.getLogger("edcore")
 
 _context: ContextVar[str | Backend | None] = ContextVar("edcore_backend", default=None)
@@ -149,6 +150,8 @@ def _why_not(info: BackendInfo, device: str | None, network: Network, rule: Rule
         backend = _load(info, Request(info.name, "auto", device))
     except BackendUnavailableError as error:
         return f"it failed to load ({error.__cause__!r})", None
+    if device is None and _kind(backend.device) == SIMULATOR:
+        return "a simulator is used only when asked for", None
     reason = _unsupported(backend, network, rule)
     return (reason, None) if reason else ("", backend)
 

@@ -6,6 +6,7 @@ import array_api_compat.numpy as xp
 import numpy as np
 import pytest
 
+from edcore import core
 from edcore.array_api import NUMPY, ArrayAPIBackend
 from edcore.backend import Availability
 from edcore.testing import iter_checks, parametrize_with_backend_checks
@@ -62,6 +63,55 @@ class ForgetsALayerOfADeepStack(Sound):
         learned = super().update(network, rule, weights, trace, error)
         learned["hidden.weight"][:, 64:65] = weights["hidden.weight"][:, 64:65]
         return learned
+
+
+class DropsRowsBeyondOneTile(Sound):
+    def update(self, network, rule, weights, trace, error):
+        kept = np.where(np.arange(len(error))[:, None] < 64, error, 0)
+        return super().update(network, rule, weights, trace, kept)
+
+
+class ForwardReturnsAReusedBuffer(Sound):
+    buffers = None
+
+    def forward(self, network, weights, x):
+        outputs = super().forward(network, weights, x)
+        if self.buffers is None or self.buffers.shape != outputs.shape or self.buffers.dtype != outputs.dtype:
+            self.buffers = np.empty_like(outputs)
+        self.buffers[...] = outputs
+        return self.buffers
+
+
+class TraceKeepsTheCallersX(Sound):
+    def trace(self, network, weights, x):
+        outputs, trace = super().trace(network, weights, x)
+        return outputs, (x, trace)
+
+    def update(self, network, rule, weights, trace, error):
+        x, (_, *others) = trace
+        inputs = np.concatenate([x, x], axis=-1)[None]
+        return super().update(network, rule, weights, (inputs, *others), error)
+
+
+class OutputsShareTheTracesMemory(Sound):
+    def trace(self, network, weights, x):
+        return core.trace(network, weights, x)
+
+
+class FitMeansByTheFirstBatch(Sound):
+    def fit(self, network, rule, weights, batches):
+        batches = list(batches)
+        size = len(batches[0][0]) if batches else 1
+        for x, target in batches:
+            outputs, trace = self.trace(network, weights, x)
+            error = (target - outputs) * (len(x) / size)
+            weights = self.update(network, rule, weights, trace, error.astype(x.dtype))
+        return weights
+
+
+class EmptyOutputsAreFloat64(Sound):
+    def forward(self, network, weights, x):
+        return super().forward(network, weights, x) if len(x) else np.zeros((0, network.heads))
 
 
 class SplitWithoutSplitting(Sound):
@@ -152,6 +202,12 @@ CAUGHT = [
     (Float32Sums, "check_trajectory"),
     (ForwardInFloat32, "check_forward"),
     (ForgetsALayerOfADeepStack, "check_deep_stack"),
+    (DropsRowsBeyondOneTile, "check_sizes_beyond_one_tile"),
+    (ForwardReturnsAReusedBuffer, "check_results_stay"),
+    (TraceKeepsTheCallersX, "check_results_stay"),
+    (OutputsShareTheTracesMemory, "check_results_stay"),
+    (FitMeansByTheFirstBatch, "check_fit"),
+    (EmptyOutputsAreFloat64, "check_empty_batch"),
     (SplitWithoutSplitting, "check_update_split"),
     (SplitWithoutSplitting, "check_split_keeps_signs"),
     (HeadsMixed, "check_heads_are_independent"),

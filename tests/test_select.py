@@ -241,6 +241,21 @@ def test_auto_passes_over_what_does_not_support_the_network(caplog):
         ED(2, 10**6, 10**6)(X)
 
 
+def test_auto_never_takes_the_simulator(caplog):
+    class Simulator(type(bind(requested("numpy", None), edcore.Network(in_=1), edcore.Rule()))):
+        device = "cudasim"
+
+        def __init__(self):
+            pass
+
+    fake("simulated", priority=99, load=lambda device: Simulator())
+    with caplog.at_level(logging.INFO, logger="edcore"):
+        ed = ED(2)
+        ed(X)
+    assert ed.backend == "numpy"
+    assert "auto: simulated passed over: a simulator is used only when asked for" in caplog.messages
+
+
 @pytest.mark.parametrize(
     ("fault", "reason"),
     [

@@ -101,16 +101,7 @@ def check_same_seed_same_weights(backend: Backend) -> None:
 
 def check_forward(backend: Backend) -> None:
     """Forward and trace give the oracle's outputs."""
-
-    def run(case: Case) -> None:
-        exact = case.in_float64
-        expected, activities = LoopBackend().trace(exact.network, exact.weights, exact.x)
-        bound = Bounds(case.network, exact.weights).outputs(activities)
-        weights = backend.from_host(case.weights)
-        close(_outputs(case, backend.forward(case.network, weights, case.x)), expected, bound, "forward's outputs")
-        close(_outputs(case, backend.trace(case.network, weights, case.x)[0]), expected, bound, "trace's outputs")
-
-    _for_all(cases(_dtypes(backend)), run)
+    _for_all(cases(_dtypes(backend)), lambda case: _forward_is_the_oracles(backend, case))
 
 
 def check_update_signed(backend: Backend) -> None:
@@ -124,11 +115,25 @@ def check_update_split(backend: Backend) -> None:
 
 
 def check_deep_stack(backend: Backend) -> None:
-    """A stack of more layers than are computed at once learns in all of them."""
+    """A stack of more layers than are computed at once learns in all of them, in every head."""
     for dtype in _dtypes(backend):
         for rule in (Rule("signed"), Rule("split")):
-            network = Network(in_=2, width=2, depth=133, u0=1.0, n_bias=2, dtype=dtype)
-            _update_is_the_oracles(backend, drawn_case(network, rule, batch=3, scale=0.2, seed=0))
+            network = Network(in_=2, width=2, depth=133, heads=2, u0=1.0, n_bias=2, dtype=dtype)
+            _update_is_the_oracles(backend, drawn_case(network, rule, batch=3, scale=0.2, seed=1))
+
+
+def check_sizes_beyond_one_tile(backend: Backend) -> None:
+    """Many features, cells, samples and heads are all computed, in forward and in update."""
+    large = ({"in_": 150, "batch": 3}, {"width": 45, "batch": 3}, {"batch": 140}, {"heads": 7, "batch": 3})
+    for dtype in _dtypes(backend):
+        for sizes in large:
+            shape = {"in_": 2, "width": 2, "depth": 1, "heads": 1, **sizes}
+            batch = shape.pop("batch")
+            # Many sources make large sums: smaller weights keep the cells from saturating.
+            scale = 1 / max(shape["in_"], shape["width"])
+            case = drawn_case(Network(**shape, u0=1.0, dtype=dtype), Rule("split"), batch, scale, seed=1)
+            _update_is_the_oracles(backend, case)
+            _forward_is_the_oracles(backend, case)
 
 
 def check_negative_inputs(backend: Backend) -> None:
@@ -189,8 +194,8 @@ def check_empty_batch(backend: Backend) -> None:
     """An empty batch has empty outputs."""
 
     def run(case: Case) -> None:
-        outputs = backend.forward(case.network, backend.from_host(case.weights), case.x[:0])
-        assert to_numpy(outputs).shape == (0, case.network.heads)
+        empty = dataclasses.replace(case, x=case.x[:0])
+        _outputs(empty, backend.forward(case.network, backend.from_host(case.weights), empty.x))
 
     _for_all(cases(_dtypes(backend)), run)
 
@@ -221,6 +226,28 @@ def check_same_call_same_bits(backend: Backend) -> None:
         weights = backend.from_host(case.weights)
         first, second = (to_numpy(backend.forward(case.network, weights, case.x)) for _ in range(2))
         assert (first == second).all(), "forward gives other bits at the second call"
+
+    _for_all(cases(_dtypes(backend)), run)
+
+
+def check_results_stay(backend: Backend) -> None:
+    """Outputs and a trace stay as they are while other things are computed, and while the caller reuses its arrays."""
+
+    def run(case: Case) -> None:
+        weights, x = backend.from_host(case.weights), case.x.copy()
+        outputs, trace = backend.trace(case.network, weights, x)
+        kept = to_numpy(outputs).copy()
+        x[...] = 0.5
+        other = backend.forward(case.network, weights, x)
+        kept_other = to_numpy(other).copy()
+        backend.trace(case.network, weights, x)
+        backend.forward(case.network, weights, case.x)
+        assert (to_numpy(outputs) == kept).all(), "the outputs of trace changed while something else was computed"
+        assert (to_numpy(other) == kept_other).all(), "the outputs of forward changed while something else was computed"
+        if isinstance(outputs, np.ndarray) and outputs.flags.writeable:
+            outputs[...] = 0.5
+        learned = backend.to_host(backend.update(case.network, case.rule, weights, trace, case.error))
+        same_bits(learned, _updated(backend, case), "where something else was computed between trace and update")
 
     _for_all(cases(_dtypes(backend)), run)
 
@@ -286,6 +313,15 @@ def _dtypes(backend: Backend) -> tuple[DType, ...]:
     return tuple(dtype for dtype, answer in answers.items() if answer is True)
 
 
+def _forward_is_the_oracles(backend: Backend, case: Case) -> None:
+    exact = case.in_float64
+    expected, activities = LoopBackend().trace(exact.network, exact.weights, exact.x)
+    bound = Bounds(case.network, exact.weights).outputs(activities)
+    weights = backend.from_host(case.weights)
+    close(_outputs(case, backend.forward(case.network, weights, case.x)), expected, bound, "forward's outputs")
+    close(_outputs(case, backend.trace(case.network, weights, case.x)[0]), expected, bound, "trace's outputs")
+
+
 def _update_is_the_oracles(backend: Backend, case: Case) -> None:
     exact, oracle = case.in_float64, LoopBackend()
     _, activities = oracle.trace(exact.network, exact.weights, exact.x)
@@ -296,7 +332,10 @@ def _update_is_the_oracles(backend: Backend, case: Case) -> None:
 
 def _fit_is_the_oracles(backend: Backend, case: Case, samples: int) -> None:
     target = (case.error > 0).astype(case.x.dtype)
-    batches = [(case.x, target), (case.x[::-1], target[::-1])]
+    # Three batches of their own samples, the last one smaller.
+    batches = [(case.x, target), (1 - case.x[::-1], target[::-1]), (case.x[:1] / 2, target[:1])]
+    unchanged = backend.fit(case.network, case.rule, backend.from_host(case.weights), iter([]))
+    same_bits(backend.to_host(unchanged), case.weights, "after a fit of no batches")
     learned = backend.fit(case.network, case.rule, backend.from_host(case.weights), iter(batches))
     expected, bounds = case.in_float64.weights, None
     for x, y in batches:
