@@ -116,10 +116,10 @@ def bind(request: Request, network: Network, rule: Rule, x: Array | None = None)
         If what was asked for cannot run here, or ``auto`` found nothing that can.
     """
     if not isinstance(request.backend, str):
-        return _checked_support(request.backend, request.backend.info, request.asked_by, network, rule)
+        return _checked_support(request.backend, request.asked_by, network, rule)
     if request.backend != "auto":
         info = registry.installed()[request.backend]
-        return _checked_support(_load(info, request), info, request.asked_by, network, rule)
+        return _checked_support(_load(info, request), request.asked_by, network, rule)
     library = "numpy" if x is None else library_name(array_namespace(x))
     return _auto(request.device, network, rule) if library == "numpy" else _follow(x, library, request, network, rule)
 
@@ -169,7 +169,7 @@ def _follow(x: Array, library: str, request: Request, network: Network, rule: Ru
     else:
         backend = ArrayAPIBackend(array_namespace(x), array_device(x))
     logger.info("auto: %s on %s, as x is an array of %s", backend.info.name, backend.device, library)
-    return _checked_support(backend, backend.info, who, network, rule)
+    return _checked_support(backend, who, network, rule)
 
 
 def _load(info: BackendInfo, request: Request) -> Backend:
@@ -183,7 +183,7 @@ def _load(info: BackendInfo, request: Request) -> Backend:
     return backend
 
 
-def _checked_support(backend: Backend, info: BackendInfo, asked_by: str, network: Network, rule: Rule) -> Backend:
+def _checked_support(backend: Backend, asked_by: str, network: Network, rule: Rule) -> Backend:
     if reason := _unsupported(backend, network, rule):
         raise BackendUnavailableError(f"{asked_by} cannot run this network: {reason}. Nothing else was tried.")
     return backend
