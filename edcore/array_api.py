@@ -65,9 +65,8 @@ class ArrayAPIBackend(Backend):
         """Return the outputs and the trace of `core.trace`."""
         with libraries.exact(self.library, self._device):
             outputs, trace = core.trace(network, weights, self._own(x))
-            outputs = self.namespace.asarray(
-                outputs, copy=True
-            )  # the caller may write to them; the trace must not see it
+            # The caller may write to the outputs, and the trace must not see it.
+            outputs = self.namespace.asarray(outputs, copy=True)
         self._latest = outputs
         return outputs, trace
 

@@ -186,15 +186,7 @@ class ED:
             If x has another shape, or values that are not real and finite.
         """
         self._pending = None  # a call that is refused leaves no older trace behind
-        x = self._checked_x(x)
-        backend = self._bind(x)
-        if x.shape[0]:
-            outputs, trace = backend.trace(self._network, self._weights, self._handed(x))
-        else:
-            outputs, trace = backend.forward(self._network, self._weights, self._handed(x)), None
-        outputs = self._returned(outputs, x)
-        self._pending = trace, tuple(outputs.shape)
-        return outputs
+        return self._traced(self._checked_x(x))
 
     def update(self, error: Array) -> None:
         """Update all layers at once, from the trace of the last call.
@@ -364,8 +356,19 @@ class ED:
             raise InputError("target", f"values from {least!r} to {most!r}", "0 to 1, as the outputs are", fix)
         return x, target
 
+    def _traced(self, x: Array) -> Array:
+        """Return the outputs for a checked x, and keep the trace."""
+        backend = self._bind(x)
+        if x.shape[0]:
+            outputs, trace = backend.trace(self._network, self._weights, self._handed(x))
+        else:
+            outputs, trace = backend.forward(self._network, self._weights, self._handed(x)), None
+        outputs = self._returned(outputs, x)
+        self._pending = trace, tuple(outputs.shape)
+        return outputs
+
     def _step(self, x: Array, target: Array) -> Array:
-        outputs = self(x)
+        outputs = self._traced(x)
         trace, _ = self._pending
         self._learn(trace, target - outputs)
         return outputs
