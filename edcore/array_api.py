@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from array_api_compat import array_namespace, to_device
 from array_api_compat import device as array_device
 
 from edcore import core, libraries
-from edcore.backend import API_VERSION, Array, Availability, Backend, BackendInfo, HostWeights, Supported, Weights, fits
+from edcore.backend import (
+    API_VERSION,
+    Array,
+    Availability,
+    Backend,
+    BackendInfo,
+    HostWeights,
+    Schedule,
+    Supported,
+    Weights,
+    fits,
+)
 from edcore.libraries import library_name, to_numpy
 from edcore.network import Network, Rule
 
@@ -77,11 +88,12 @@ class ArrayAPIBackend(Backend):
         self._latest = learned
         return learned
 
-    def fit(self, network: Network, rule: Rule, weights: Weights, batches: Iterable[tuple[Array, Array]]) -> Weights:
-        """Return the weights after all batches, each moved to the device as it comes."""
-        own = ((self._own(x), self._own(target)) for x, target in batches)
+    def fit(
+        self, network: Network, rule: Rule, weights: Weights, x: Array, target: Array, schedule: Schedule
+    ) -> tuple[Weights, npt.NDArray[np.intp]]:
+        """Run the inherited loop on the device."""
         with libraries.exact(self.library, self._device):
-            return super().fit(network, rule, weights, own)
+            return super().fit(network, rule, weights, x, target, schedule)
 
     def synchronize(self) -> None:
         """Wait for the device."""

@@ -6,12 +6,13 @@ hands them back. `edcore.testing` checks all that is promised here.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
+from array_api_compat import array_namespace
 
 from edcore.network import Network, Rule
 
@@ -22,6 +23,7 @@ __all__ = [
     "Backend",
     "BackendInfo",
     "HostWeights",
+    "Schedule",
     "Supported",
     "Weights",
     "fits",
@@ -58,6 +60,29 @@ class Availability:
 
     ok: bool
     reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Schedule:
+    """Which samples `Backend.fit` visits, in which order, and when a head has learnt enough.
+
+    Parameters
+    ----------
+    orders : ndarray of intp, shape (epochs, samples)
+        For each epoch, the rows of x in the order of their visit. Perhaps read-only, or a view with strides of 0.
+    batch_size : int
+        Samples in a batch; the last one of an epoch may be smaller. An online rule visits one by one all the same.
+    tolerance : float
+        A head stops after the first epoch in which its Σ |target − output| over the samples, each as it was visited, is
+        below this (Kaneko 1999: 0.1). With 0 none stops.
+    learning : ndarray of bool, shape (heads,)
+        The heads that learn; the others keep every bit.
+    """
+
+    orders: npt.NDArray[np.intp]
+    batch_size: int
+    tolerance: float
+    learning: npt.NDArray[np.bool_]
 
 
 @runtime_checkable
@@ -108,20 +133,36 @@ class Backend(Protocol):
         """
         ...
 
-    def fit(self, network: Network, rule: Rule, weights: Weights, batches: Iterable[tuple[Array, Array]]) -> Weights:
-        """Return the weights after a run over batches of x (batch, in_) and target (batch, heads), in their order.
+    def fit(
+        self, network: Network, rule: Rule, weights: Weights, x: Array, target: Array, schedule: Schedule
+    ) -> tuple[Weights, npt.NDArray[np.intp]]:
+        """Return the weights after a run over x (samples, in_) and target (samples, heads), and when each head stopped.
 
-        With ``rule.order == "online"`` each sample is an update of its own. A backend that can stay in compiled code
-        for the whole run overrides this.
+        The second is the epoch of the schedule, from 1, after which a head reached the tolerance; 0 where it did not.
+        A backend that can stay in compiled code for the whole run overrides this.
         """
-        from edcore.libraries import like
+        from edcore.libraries import like, rows, to_numpy
 
-        online = rule.order == "online"
-        for x, target in batches:
-            for x_part, target_part in _single_samples(x, target) if online else [(x, target)]:
-                outputs, trace = self.trace(network, weights, x_part)
-                weights = self.update(network, rule, weights, trace, like(target_part, outputs) - outputs)
-        return weights
+        size = 1 if rule.order == "online" else schedule.batch_size
+        learning, stopped = schedule.learning.copy(), np.zeros(network.heads, np.intp)
+        for epoch, order in enumerate(schedule.orders, 1):
+            if not learning.any():
+                break
+            total: Any = 0
+            for start in range(0, len(order), size):
+                batch = order[start : start + size]
+                outputs, trace = self.trace(network, weights, rows(x, batch))
+                error = like(rows(target, batch), outputs) - outputs
+                if not learning.all():  # an error of 0 leaves every bit of a head
+                    error = error * like(learning.astype(network.dtype), error)
+                if schedule.tolerance:
+                    total = total + array_namespace(error).sum(abs(error), axis=0)
+                weights = self.update(network, rule, weights, trace, error)
+            if schedule.tolerance:
+                done = learning & (to_numpy(total) < schedule.tolerance)
+                stopped[done] = epoch
+                learning &= ~done
+        return weights, stopped
 
     def synchronize(self) -> None:
         """Wait until the device has finished all work that was given to it."""
@@ -179,7 +220,3 @@ def fits(network: Network, memory: int) -> Supported:
     if needed <= memory:
         return True
     return f"its weights and their update need {needed / 2**30:,.1f} GiB, and the device has {memory / 2**30:,.1f} GiB"
-
-
-def _single_samples(x: Array, target: Array) -> Iterable[tuple[Array, Array]]:
-    return ((x[i : i + 1, ...], target[i : i + 1, ...]) for i in range(x.shape[0]))

@@ -55,6 +55,11 @@ def like(array: Array, x: Array) -> Array:
     return xp.asarray(to_numpy(array).copy(), device=array_device(x))
 
 
+def rows(array: Array, numbers: npt.NDArray[np.intp]) -> Array:
+    """Return the rows with these numbers."""
+    return array_namespace(array).take(array, like(numbers, array), axis=0)
+
+
 def native_device(library: str, device: str) -> Any:
     """Return the library's own device object for a device string such as ``"cuda:1"``."""
     kind, _, index = device.partition(":")

@@ -84,7 +84,7 @@ class Network:
     def __post_init__(self) -> None:
         for name, least in (("in_", 1), ("width", 1), ("depth", 0), ("heads", 1)):
             _set(self, name, whole_number(name, getattr(self, name), least))
-        _set(self, "u0", _real("u0", self.u0, positive=True))
+        _set(self, "u0", real("u0", self.u0, positive=True))
         if whole_number("n_bias", self.n_bias, 1) > 2:
             raise InputError("n_bias", repr(self.n_bias), "1 (an excitatory cell) or 2 (and an inhibitory one)")
         _set(self, "dtype", dtype_name(self.dtype))
@@ -182,8 +182,8 @@ class Rule:
         ):
             if getattr(self, name) not in known:
                 raise UnknownNameError(name, getattr(self, name), known)
-        _set(self, "alpha", _real("alpha", self.alpha))
-        _set(self, "alpha_output", _real("alpha_output", self.alpha_output))
+        _set(self, "alpha", real("alpha", self.alpha))
+        _set(self, "alpha_output", real("alpha_output", self.alpha_output))
 
 
 def from_article(weight: npt.ArrayLike, bias: npt.ArrayLike) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
@@ -295,7 +295,8 @@ def whole_number(name: str, value: Any, least: int) -> int:
     return number
 
 
-def _real(name: str, value: Any, positive: bool = False) -> float:
+def real(name: str, value: Any, positive: bool = False) -> float:
+    """Return `value` as a finite float of at least 0, or above it, or refuse it under the argument's `name`."""
     try:
         number = math.nan if isinstance(value, str | bool) else float(value)
     except (TypeError, ValueError):

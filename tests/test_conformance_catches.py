@@ -98,15 +98,37 @@ class OutputsShareTheTracesMemory(Sound):
         return core.trace(network, weights, x)
 
 
-class FitMeansByTheFirstBatch(Sound):
-    def fit(self, network, rule, weights, batches):
-        batches = list(batches)
-        size = len(batches[0][0]) if batches else 1
-        for x, target in batches:
-            outputs, trace = self.trace(network, weights, x)
-            error = (target - outputs) * (len(x) / size)
-            weights = self.update(network, rule, weights, trace, error.astype(x.dtype))
-        return weights
+class FitMeansByTheWholeBatch(Sound):
+    def fit(self, network, rule, weights, x, target, schedule):
+        inner = Sound()
+        inner.update = lambda network, rule, weights, trace, error: Sound.update(
+            self, network, rule, weights, trace, (error * (len(error) / schedule.batch_size)).astype(error.dtype)
+        )
+        return inner.fit(network, rule, weights, x, target, schedule)
+
+
+class FitRepeatsTheFirstOrder(Sound):
+    def fit(self, network, rule, weights, x, target, schedule):
+        first = np.broadcast_to(schedule.orders[:1], schedule.orders.shape)
+        return super().fit(network, rule, weights, x, target, dataclasses.replace(schedule, orders=first))
+
+
+class FitNeverStops(Sound):
+    def fit(self, network, rule, weights, x, target, schedule):
+        return super().fit(network, rule, weights, x, target, dataclasses.replace(schedule, tolerance=0.0))
+
+
+class StoppedHeadsLearnOn(Sound):
+    def fit(self, network, rule, weights, x, target, schedule):
+        _, stopped = super().fit(network, rule, dict(weights), x, target, schedule)
+        endless = dataclasses.replace(schedule, tolerance=0.0)
+        return super().fit(network, rule, weights, x, target, endless)[0], stopped
+
+
+class FitIgnoresWhoLearns(Sound):
+    def fit(self, network, rule, weights, x, target, schedule):
+        everyone = dataclasses.replace(schedule, learning=np.ones_like(schedule.learning))
+        return super().fit(network, rule, weights, x, target, everyone)
 
 
 class EmptyOutputsAreFloat64(Sound):
@@ -132,13 +154,15 @@ class ForgottenOutputRate(Sound):
 
 
 class OnlineAsBatch(Sound):
-    def fit(self, network, rule, weights, batches):
-        return super().fit(network, dataclasses.replace(rule, order="batch"), weights, batches)
+    def fit(self, network, rule, weights, x, target, schedule):
+        return super().fit(network, dataclasses.replace(rule, order="batch"), weights, x, target, schedule)
 
 
 class FitDropsTheLastBatch(Sound):
-    def fit(self, network, rule, weights, batches):
-        return super().fit(network, rule, weights, list(batches)[:-1])
+    def fit(self, network, rule, weights, x, target, schedule):
+        size = 1 if rule.order == "online" else schedule.batch_size
+        whole = schedule.orders[:, : max(1, (len(x) - 1) // size * size)]
+        return super().fit(network, rule, weights, x, target, dataclasses.replace(schedule, orders=whole))
 
 
 class SharesMemory(Sound):
@@ -206,7 +230,12 @@ CAUGHT = [
     (ForwardReturnsAReusedBuffer, "check_results_stay"),
     (TraceKeepsTheCallersX, "check_results_stay"),
     (OutputsShareTheTracesMemory, "check_results_stay"),
-    (FitMeansByTheFirstBatch, "check_fit"),
+    (FitMeansByTheWholeBatch, "check_fit"),
+    (FitRepeatsTheFirstOrder, "check_fit"),
+    (FitRepeatsTheFirstOrder, "check_fit_online"),
+    (FitNeverStops, "check_fit_stops"),
+    (StoppedHeadsLearnOn, "check_fit_stops"),
+    (FitIgnoresWhoLearns, "check_fit_stops"),
     (EmptyOutputsAreFloat64, "check_empty_batch"),
     (SplitWithoutSplitting, "check_update_split"),
     (SplitWithoutSplitting, "check_split_keeps_signs"),

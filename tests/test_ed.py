@@ -8,6 +8,7 @@ import pytest
 
 import edcore
 from edcore import ED, InputError, Network, NoTraceError, Rule
+from edcore import ed as ed_module
 from edcore.initialise import initialise
 
 X = np.random.default_rng(0).random((6, 3)).astype(np.float32)
@@ -251,6 +252,8 @@ def test_bad_arguments(arguments, message):
     [
         ({"epochs": -1}, "epochs: given -1; accepted: a whole number of at least 0"),
         ({"batch_size": 0}, "batch_size: given 0; accepted: a whole number of at least 1"),
+        ({"tolerance": -0.1}, "tolerance: given -0.1; accepted: a finite number of at least 0"),
+        ({"tolerance": np.nan}, "tolerance: given nan; accepted: a finite number of at least 0"),
     ],
 )
 def test_bad_arguments_of_fit(arguments, message):
@@ -274,6 +277,51 @@ def test_fit_shuffles_from_the_seed_and_goes_on_where_it_was():
     ordered.fit(X, Y, epochs=2, batch_size=4, shuffle=False)
     assert same(at_once.weights, in_two.weights)
     assert not same(at_once.weights, ordered.weights)
+
+
+def xor_runs(heads, backend="numpy"):
+    rule = Rule("split", alpha=0.8, alpha_output=0.8, order="online")
+    return ED(2, 4, 0, heads=heads, rule=rule, dtype="float64", seed=2, backend=backend)
+
+
+@pytest.mark.parametrize("shuffle", [True, False])
+def test_heads_stop_at_the_tolerance_however_the_epochs_are_cut_into_calls(monkeypatch, shuffle):
+    data = edcore.datasets.xor()
+    target = np.repeat(data.y_train[:, None], 5, axis=1)
+    at_once, cut = xor_runs(5), xor_runs(5)
+    at_once.fit(data.x_train, target, epochs=400, shuffle=shuffle, tolerance=0.1)
+    assert len(set(at_once.epochs)) > 1
+    assert (at_once.epochs < 400).all()
+    monkeypatch.setattr(ed_module, "VISITS", (8, 64))
+    cut.fit(data.x_train, target, epochs=400, shuffle=shuffle, tolerance=0.1)
+    assert (cut.epochs == at_once.epochs).all()
+    assert same(cut.weights, at_once.weights)
+    assert (np.abs(target - cut.predict(data.x_test)).sum(axis=0) < 0.1).all()
+
+
+def test_epochs_without_a_tolerance():
+    ed = ED(3, 4, 1, heads=2, seed=3)
+    assert ed.epochs.tolist() == [0, 0]
+    ed.fit(X, np.stack([Y, Y], axis=1), epochs=3)
+    assert ed.epochs.tolist() == [3, 3]
+
+
+def test_an_interrupted_fit_keeps_the_epochs_before(monkeypatch):
+    monkeypatch.setattr(ed_module, "VISITS", (6, 6))  # X has 6 samples: an epoch for each call
+    ed, expected = (ED(3, 4, 1, seed=3, backend="numpy") for _ in range(2))
+    backend, updates = ed._bind(None), []
+
+    def interrupted(*arguments):
+        updates.append(arguments)
+        if len(updates) == 6:  # the last batch of the third epoch
+            raise KeyboardInterrupt
+        return type(backend).update(backend, *arguments)
+
+    monkeypatch.setattr(backend, "update", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        ed.fit(X, Y, epochs=9, batch_size=3)
+    assert ed.epochs.tolist() == [2]
+    assert same(ed.weights, expected.fit(X, Y, epochs=2, batch_size=3).weights)
 
 
 @pytest.mark.parametrize("backend", ["loop", "numpy"])

@@ -6,13 +6,14 @@ A check takes a backend and raises AssertionError where a promise is broken. The
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable, Iterator
 
 import numpy as np
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from edcore.backend import Array, Availability, Backend, HostWeights
+from edcore.backend import Array, Availability, Backend, HostWeights, Schedule
 from edcore.ed import ED
 from edcore.initialise import initialise
 from edcore.libraries import to_numpy
@@ -24,14 +25,39 @@ from edcore_loop.loops import LoopBackend
 
 __all__ = ["iter_checks"]
 
-EXAMPLES = 40
-"""Examples that each check draws."""
-
 Check = Callable[[Backend], None]
 
 
-def iter_checks() -> Iterator[tuple[str, Check]]:
+@dataclasses.dataclass(frozen=True)
+class Extent:
+    """How much a check tries.
+
+    Parameters
+    ----------
+    examples : int
+        Examples that it draws.
+    depth : int
+        Layers of the deep stack.
+    large : tuple of dict
+        Sizes beyond one tile, each in an otherwise small network.
+    """
+
+    examples: int
+    depth: int
+    large: tuple[dict[str, int], ...]
+
+
+FULL = Extent(40, 133, ({"in_": 150, "batch": 3}, {"width": 45, "batch": 3}, {"batch": 140}, {"heads": 7, "batch": 3}))
+QUICK = Extent(4, 9, ({"in_": 70, "batch": 3}, {"width": 34, "batch": 3}, {"batch": 70}, {"heads": 3, "batch": 3}))
+
+
+def iter_checks(quick: bool = False) -> Iterator[tuple[str, Check]]:
     """Yield the name and the function of each check, in the order in which they are best read.
+
+    Parameters
+    ----------
+    quick : bool
+        Try a tenth of the examples, and smaller sizes: for a simulator, on which all takes long.
 
     Yields
     ------
@@ -48,17 +74,17 @@ def iter_checks() -> Iterator[tuple[str, Check]]:
     """
     for name, value in globals().items():
         if name.startswith("check_"):
-            yield name, value
+            yield name, functools.partial(value, extent=QUICK) if quick else value
 
 
-def check_protocol(backend: Backend) -> None:
+def check_protocol(backend: Backend, extent: Extent = FULL) -> None:
     """It has the members of the contract, and supports a small network in one precision at least."""
     assert isinstance(backend, Backend), "it lacks a member of edcore.Backend"
     assert isinstance(backend.device, str)
     assert _dtypes(backend)
 
 
-def check_probe_never_raises(backend: Backend) -> None:
+def check_probe_never_raises(backend: Backend, extent: Extent = FULL) -> None:
     """The probe answers for any device, and says yes to the one that the backend is on."""
     for device in (None, *backend.info.device_types, "cuda:99", "cpu:99", "nonsense", "", backend.device):
         state = backend.info.probe(device)
@@ -67,14 +93,14 @@ def check_probe_never_raises(backend: Backend) -> None:
     assert state.ok, f"probe({backend.device!r}) says no: {state.reason}"
 
 
-def check_oversize_gives_a_reason(backend: Backend) -> None:
+def check_oversize_gives_a_reason(backend: Backend, extent: Extent = FULL) -> None:
     """A network that fits nowhere is refused with a reason, before anything is allocated."""
     answer = backend.supports(Network(in_=10**6, width=10**6, depth=10**6), Rule())
     assert isinstance(answer, str), f"supports returned {answer!r} for a network of 10**18 weights"
     assert answer
 
 
-def check_host_round_trip(backend: Backend) -> None:
+def check_host_round_trip(backend: Backend, extent: Extent = FULL) -> None:
     """Weights come back from the backend bit for bit, in memory of their own."""
 
     def run(case: Case) -> None:
@@ -88,10 +114,10 @@ def check_host_round_trip(backend: Backend) -> None:
             value[...] = 0
         same_bits(backend.to_host(own), case.weights, "after the array of an earlier to_host was written to")
 
-    _for_all(cases(_dtypes(backend)), run)
+    _for_all(extent, cases(_dtypes(backend)), run)
 
 
-def check_same_seed_same_weights(backend: Backend) -> None:
+def check_same_seed_same_weights(backend: Backend, extent: Extent = FULL) -> None:
     """A seed means the same initial weights as everywhere."""
     for dtype in _dtypes(backend):
         network = Network(in_=3, width=5, depth=2, heads=2, dtype=dtype)
@@ -99,34 +125,33 @@ def check_same_seed_same_weights(backend: Backend) -> None:
         same_bits(ed.weights, initialise(network, 7), "of ED(seed=7)")
 
 
-def check_forward(backend: Backend) -> None:
+def check_forward(backend: Backend, extent: Extent = FULL) -> None:
     """Forward and trace give the oracle's outputs."""
-    _for_all(cases(_dtypes(backend)), lambda case: _forward_is_the_oracles(backend, case))
+    _for_all(extent, cases(_dtypes(backend)), lambda case: _forward_is_the_oracles(backend, case))
 
 
-def check_update_signed(backend: Backend) -> None:
+def check_update_signed(backend: Backend, extent: Extent = FULL) -> None:
     """One update by the signed rule is the oracle's."""
-    _for_all(cases(_dtypes(backend), rules("signed")), lambda case: _update_is_the_oracles(backend, case))
+    _for_all(extent, cases(_dtypes(backend), rules("signed")), lambda case: _update_is_the_oracles(backend, case))
 
 
-def check_update_split(backend: Backend) -> None:
+def check_update_split(backend: Backend, extent: Extent = FULL) -> None:
     """One update by the split rule is the oracle's."""
-    _for_all(cases(_dtypes(backend), rules("split")), lambda case: _update_is_the_oracles(backend, case))
+    _for_all(extent, cases(_dtypes(backend), rules("split")), lambda case: _update_is_the_oracles(backend, case))
 
 
-def check_deep_stack(backend: Backend) -> None:
+def check_deep_stack(backend: Backend, extent: Extent = FULL) -> None:
     """A stack of more layers than are computed at once learns in all of them, in every head."""
     for dtype in _dtypes(backend):
         for rule in (Rule("signed"), Rule("split")):
-            network = Network(in_=2, width=2, depth=133, heads=2, u0=1.0, n_bias=2, dtype=dtype)
+            network = Network(in_=2, width=2, depth=extent.depth, heads=2, u0=1.0, n_bias=2, dtype=dtype)
             _update_is_the_oracles(backend, drawn_case(network, rule, batch=3, scale=0.2, seed=1))
 
 
-def check_sizes_beyond_one_tile(backend: Backend) -> None:
+def check_sizes_beyond_one_tile(backend: Backend, extent: Extent = FULL) -> None:
     """Many features, cells, samples and heads are all computed, in forward and in update."""
-    large = ({"in_": 150, "batch": 3}, {"width": 45, "batch": 3}, {"batch": 140}, {"heads": 7, "batch": 3})
     for dtype in _dtypes(backend):
-        for sizes in large:
+        for sizes in extent.large:
             shape = {"in_": 2, "width": 2, "depth": 1, "heads": 1, **sizes}
             batch = shape.pop("batch")
             # Many sources make large sums: smaller weights keep the cells from saturating.
@@ -136,26 +161,26 @@ def check_sizes_beyond_one_tile(backend: Backend) -> None:
             _forward_is_the_oracles(backend, case)
 
 
-def check_negative_inputs(backend: Backend) -> None:
+def check_negative_inputs(backend: Backend, extent: Extent = FULL) -> None:
     """Inputs below 0 are computed by the same formula."""
 
     def run(case: Case) -> None:
         _update_is_the_oracles(backend, dataclasses.replace(case, x=1 - 2 * case.x))
 
-    _for_all(cases(_dtypes(backend)), run)
+    _for_all(extent, cases(_dtypes(backend)), run)
 
 
-def check_zero_error_leaves_every_bit(backend: Backend) -> None:
+def check_zero_error_leaves_every_bit(backend: Backend, extent: Extent = FULL) -> None:
     """An error of 0 changes nothing."""
 
     def run(case: Case) -> None:
         silent = dataclasses.replace(case, error=0 * case.error)
         same_bits(_updated(backend, silent), case.weights, "after an update for an error of 0")
 
-    _for_all(cases(_dtypes(backend)), run)
+    _for_all(extent, cases(_dtypes(backend)), run)
 
 
-def check_split_keeps_signs(backend: Backend) -> None:
+def check_split_keeps_signs(backend: Backend, extent: Extent = FULL) -> None:
     """Under the split rule with inputs of at least 0, no weight changes its sign and none shrinks."""
 
     def run(case: Case) -> None:
@@ -164,10 +189,10 @@ def check_split_keeps_signs(backend: Backend) -> None:
             assert (np.sign(new) == np.sign(old)).all(), f"{key} has weights that changed their sign"
             assert (np.abs(new) >= np.abs(old)).all(), f"{key} has weights that shrank"
 
-    _for_all(cases(_dtypes(backend), rules("split")), run)
+    _for_all(extent, cases(_dtypes(backend), rules("split")), run)
 
 
-def check_heads_are_independent(backend: Backend) -> None:
+def check_heads_are_independent(backend: Backend, extent: Extent = FULL) -> None:
     """A head learns as it would alone, and nothing from the others' errors."""
 
     def run(case: Case) -> None:
@@ -187,20 +212,20 @@ def check_heads_are_independent(backend: Backend) -> None:
             _first_head(together), _updated(backend, alone), {k: 2 * v for k, v in bounds.items()}, "of head 0 alone"
         )
 
-    _for_all(cases(_dtypes(backend)), run)
+    _for_all(extent, cases(_dtypes(backend)), run)
 
 
-def check_empty_batch(backend: Backend) -> None:
+def check_empty_batch(backend: Backend, extent: Extent = FULL) -> None:
     """An empty batch has empty outputs."""
 
     def run(case: Case) -> None:
         empty = dataclasses.replace(case, x=case.x[:0])
         _outputs(empty, backend.forward(case.network, backend.from_host(case.weights), empty.x))
 
-    _for_all(cases(_dtypes(backend)), run)
+    _for_all(extent, cases(_dtypes(backend)), run)
 
 
-def check_any_memory_layout(backend: Backend) -> None:
+def check_any_memory_layout(backend: Backend, extent: Extent = FULL) -> None:
     """Inputs that are not contiguous, or read-only, give the bits of those that are, and are not written to."""
 
     def run(case: Case) -> None:
@@ -215,10 +240,10 @@ def check_any_memory_layout(backend: Backend) -> None:
         assert (frozen.x == case.x).all()
         assert (frozen.error == case.error).all()
 
-    _for_all(cases(_dtypes(backend)), run)
+    _for_all(extent, cases(_dtypes(backend)), run)
 
 
-def check_same_call_same_bits(backend: Backend) -> None:
+def check_same_call_same_bits(backend: Backend, extent: Extent = FULL) -> None:
     """The same call gives the same bits."""
 
     def run(case: Case) -> None:
@@ -227,10 +252,10 @@ def check_same_call_same_bits(backend: Backend) -> None:
         first, second = (to_numpy(backend.forward(case.network, weights, case.x)) for _ in range(2))
         assert (first == second).all(), "forward gives other bits at the second call"
 
-    _for_all(cases(_dtypes(backend)), run)
+    _for_all(extent, cases(_dtypes(backend)), run)
 
 
-def check_results_stay(backend: Backend) -> None:
+def check_results_stay(backend: Backend, extent: Extent = FULL) -> None:
     """Outputs and a trace stay as they are while other things are computed, and while the caller reuses its arrays."""
 
     def run(case: Case) -> None:
@@ -249,10 +274,10 @@ def check_results_stay(backend: Backend) -> None:
         learned = backend.to_host(backend.update(case.network, case.rule, weights, trace, case.error))
         same_bits(learned, _updated(backend, case), "where something else was computed between trace and update")
 
-    _for_all(cases(_dtypes(backend)), run)
+    _for_all(extent, cases(_dtypes(backend)), run)
 
 
-def check_trajectory(backend: Backend) -> None:
+def check_trajectory(backend: Backend, extent: Extent = FULL) -> None:
     """Ten steps stay with the oracle's, within bounds that grow with each step."""
 
     def run(case: Case) -> None:
@@ -264,24 +289,51 @@ def check_trajectory(backend: Backend) -> None:
             expected, bounds = _oracle_step(case, expected, bounds, x, target)
         all_close(backend.to_host(weights), expected, bounds, "after ten steps")
 
-    _for_all(_gentle(backend, rules()), run)
+    _for_all(extent, _gentle(backend, rules()), run)
 
 
-def check_fit(backend: Backend) -> None:
-    """A run over batches is a step for each."""
-    _for_all(_gentle(backend, rules()), lambda case: _fit_is_the_oracles(backend, case, samples=len(case.x)))
+def check_fit(backend: Backend, extent: Extent = FULL) -> None:
+    """A run is a step for each batch, in the order of each epoch."""
+    _for_all(extent, _gentle(backend, rules()), lambda case: _fit_is_the_oracles(backend, case))
 
 
-def check_fit_online(backend: Backend) -> None:
-    """An online run over batches is a step for each sample."""
-    _for_all(_gentle(backend, rules(order="online")), lambda case: _fit_is_the_oracles(backend, case, samples=1))
+def check_fit_online(backend: Backend, extent: Extent = FULL) -> None:
+    """An online run is a step for each sample, in the order of each epoch."""
+    _for_all(extent, _gentle(backend, rules(order="online")), lambda case: _fit_is_the_oracles(backend, case))
 
 
-def _for_all(strategy: st.SearchStrategy[Case], run: Callable[[Case], None]) -> None:
+def check_fit_stops(backend: Backend, extent: Extent = FULL) -> None:
+    """A head stops after the first epoch whose errors are below the tolerance; one that has stopped keeps every bit."""
+
+    def run(case: Case) -> None:
+        x, target = case.x, (case.error > 0).astype(case.x.dtype)
+        # Three epochs, in which the first head's errors are above and below the tolerance in turn.
+        sums = _epoch_errors(backend, case, target)[:, 0]
+        tolerance = float(np.sort(sums)[:2].mean())
+        off_the_line = np.abs(sums - tolerance) > 1e-3 * tolerance
+        if not off_the_line.all():
+            return
+        schedule = dataclasses.replace(_schedule(case, epochs=3), tolerance=tolerance)
+        learned, stopped = backend.fit(case.network, case.rule, backend.from_host(case.weights), x, target, schedule)
+        expected = np.argmax(sums < tolerance) + 1
+        assert isinstance(stopped, np.ndarray), f"fit returned {stopped!r} for when each head stopped"
+        assert stopped.shape == (case.network.heads,), f"when each head stopped has shape {stopped.shape}"
+        assert stopped[0] == expected, f"head 0 stopped after epoch {stopped[0]}, not {expected}"
+        alone = dataclasses.replace(_schedule(case, epochs=int(expected)), learning=np.arange(case.network.heads) == 0)
+        shorter, _ = backend.fit(case.network, case.rule, backend.from_host(case.weights), x, target, alone)
+        shorter = backend.to_host(shorter)
+        same_bits(_first_head(backend.to_host(learned)), _first_head(shorter), "of the head that stopped")
+        others = {key: value[1:] for key, value in shorter.items()}
+        same_bits(others, {key: value[1:] for key, value in case.weights.items()}, "of a head that does not learn")
+
+    _for_all(extent, _gentle(backend, st.one_of(rules(), rules(order="online"))), run)
+
+
+def _for_all(extent: Extent, strategy: st.SearchStrategy[Case], run: Callable[[Case], None]) -> None:
     """Run a check on the examples of a strategy: given stands inside, as Hypothesis refuses it on inherited tests."""
 
     @settings(
-        max_examples=EXAMPLES,
+        max_examples=extent.examples,
         derandomize=True,
         database=None,
         deadline=None,
@@ -330,19 +382,47 @@ def _update_is_the_oracles(backend: Backend, case: Case) -> None:
     all_close(_updated(backend, case), expected, bounds, "after one update")
 
 
-def _fit_is_the_oracles(backend: Backend, case: Case, samples: int) -> None:
-    target = (case.error > 0).astype(case.x.dtype)
-    # Three batches of their own samples, the last one smaller.
-    batches = [(case.x, target), (1 - case.x[::-1], target[::-1]), (case.x[:1] / 2, target[:1])]
-    unchanged = backend.fit(case.network, case.rule, backend.from_host(case.weights), iter([]))
-    same_bits(backend.to_host(unchanged), case.weights, "after a fit of no batches")
-    learned = backend.fit(case.network, case.rule, backend.from_host(case.weights), iter(batches))
+def _fit_is_the_oracles(backend: Backend, case: Case) -> None:
+    # Two epochs, each with an order of its own and a smaller last batch.
+    x = np.concatenate([case.x, 1 - case.x[::-1], case.x[:1] / 2])
+    target = (np.concatenate([case.error, case.error[::-1], case.error[:1]]) > 0).astype(x.dtype)
+    given_weights = backend.from_host(case.weights)
+    schedule = _schedule(dataclasses.replace(case, x=x), epochs=2, batch_size=len(case.x))
+    none = dataclasses.replace(schedule, orders=schedule.orders[:0])
+    unchanged, _ = backend.fit(case.network, case.rule, backend.from_host(case.weights), x, target, none)
+    same_bits(backend.to_host(unchanged), case.weights, "after a fit of no epochs")
+    learned, stopped = backend.fit(case.network, case.rule, given_weights, x, target, schedule)
+    assert not np.any(stopped), f"heads stopped without a tolerance: {stopped}"
     expected, bounds = case.in_float64.weights, None
-    for x, y in batches:
-        for start in range(0, len(x), samples):
-            part = slice(start, start + samples)
-            expected, bounds = _oracle_step(case, expected, bounds, x[part], y[part])
+    size = 1 if case.rule.order == "online" else schedule.batch_size
+    for order in schedule.orders:
+        for start in range(0, len(order), size):
+            rows = order[start : start + size]
+            expected, bounds = _oracle_step(case, expected, bounds, x[rows], target[rows])
     all_close(backend.to_host(learned), expected, bounds, "after fit")
+
+
+def _schedule(case: Case, epochs: int, batch_size: int = 2) -> Schedule:
+    """Return a read-only schedule over the case's samples, in another order at each epoch."""
+    orders = np.stack([np.roll(np.arange(len(case.x))[::-1], epoch) for epoch in range(epochs)])
+    orders.flags.writeable = False
+    learning = np.ones(case.network.heads, np.bool_)
+    return Schedule(orders=orders, batch_size=batch_size, tolerance=0.0, learning=learning)
+
+
+def _epoch_errors(backend: Backend, case: Case, target: Array) -> Array:
+    """Return the sums over each epoch of the magnitudes of the errors, (epochs, heads), by trace and update."""
+    weights, schedule, sums = backend.from_host(case.weights), _schedule(case, epochs=3), []
+    size = 1 if case.rule.order == "online" else schedule.batch_size
+    for order in schedule.orders:
+        errors = []
+        for start in range(0, len(order), size):
+            rows = order[start : start + size]
+            outputs, trace = backend.trace(case.network, weights, case.x[rows])
+            errors.append(target[rows] - to_numpy(outputs))
+            weights = backend.update(case.network, case.rule, weights, trace, errors[-1])
+        sums.append(np.abs(np.concatenate(errors)).sum(axis=0))
+    return np.stack(sums)
 
 
 def _oracle_step(

@@ -17,7 +17,7 @@ __all__ = ["parametrize_with_backend_checks"]
 
 
 def parametrize_with_backend_checks(
-    backends: Iterable[str | Backend], expected_failures: Mapping[str, str] | None = None
+    backends: Iterable[str | Backend], expected_failures: Mapping[str, str] | None = None, *, quick: bool = False
 ) -> pytest.MarkDecorator:
     """Return a decorator that runs a test for each pair of a backend and a check.
 
@@ -27,6 +27,9 @@ def parametrize_with_backend_checks(
         Names of backends, or backends themselves. Those that cannot run here are skipped, with the reason.
     expected_failures : mapping of str to str, optional
         Name of a check → why it is known to fail. A check listed here that passes is a failure.
+
+    quick : bool
+        Try a tenth of the examples, and smaller sizes: for a simulator, on which all takes long.
 
     Returns
     -------
@@ -46,7 +49,7 @@ def parametrize_with_backend_checks(
     ...     check(backend)
     """
     expected = dict(expected_failures or {})
-    checks = dict(iter_checks())
+    checks = dict(iter_checks(quick))
     if unknown := expected.keys() - checks.keys():
         raise UnknownNameError("expected_failures", sorted(unknown)[0], checks)
     parameters = []
