@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import article
 from edcore import ED, Network, Rule, core, datasets
+from edcore.bench import article
 from edcore.initialise import initialise
 from edcore.network import from_article
 

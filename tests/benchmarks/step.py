@@ -4,7 +4,7 @@
 
 Each contender is warmed up once; then they take turns, so that a slow minute of the machine hits them all; the device
 is synchronised before each reading of the clock. Printed are medians, and each step as a multiple of the first
-contender's. The article's algorithm is tests/article.py: NumPy, with an outer product for every sample.
+contender's. The article's algorithm is edcore/bench/article.py: NumPy, with an outer product for every sample.
 """
 
 import argparse
@@ -14,16 +14,13 @@ import os
 import platform
 import statistics
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
-
-import article
 import edcore
+from edcore.bench import article
 
 
 class Article:

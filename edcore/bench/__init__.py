@@ -1,0 +1,1 @@
+"""The article's algorithm, which the tests and the benchmarks compare with."""
