@@ -1,4 +1,4 @@
-"""The command line: ``edcore train``, ``edcore info`` and ``edcore check``.
+"""The command line: ``edcore train``, ``edcore info``, ``edcore check``, and ``edcore bench`` of `cli_bench`.
 
 Values of options are checked by the library alone. Its errors become one line on stderr in one place, `main`.
 """
@@ -20,6 +20,7 @@ from rich.table import Column, Table
 import edcore
 from edcore import datasets, registry, training
 from edcore.backend import Backend
+from edcore.cli_bench import bench
 from edcore.cli_report import RunReport
 from edcore.ed import ED
 from edcore.errors import EDCoreError, InputError, UnknownNameError
@@ -40,8 +41,8 @@ SCHEDULES = {"digits": (10, 4), "mnist": (1, 64), "fashion_mnist": (1, 64)}
 PATTERN_SCHEDULE = (1000, 64)  # of XOR and parity: few samples, many passes
 """Epochs and batch size of each data set where none are given."""
 
-OPTIONS = {"hidden_width": "width", "hidden_depth": "depth"}
-"""Options of train whose names differ from those of the library's arguments."""
+OPTIONS = {"hidden_width": "width", "hidden_depth": "depth", "in_": "features"}
+"""Options of train and bench whose names differ from those of the library's arguments."""
 
 app = typer.Typer(
     add_completion=False,
@@ -82,7 +83,7 @@ def _in_options(error: EDCoreError) -> str:
     if not isinstance(error, InputError):
         return sentence
     option = OPTIONS.get(error.argument, error.argument)
-    if option not in inspect.signature(train).parameters:
+    if not any(option in inspect.signature(command).parameters for command in (train, bench)):
         return sentence
     return f"--{option.replace('_', '-')}{sentence.removeprefix(error.argument)}"
 
@@ -192,6 +193,9 @@ def check(
         raise UnknownNameError("NAME", name, registry.installed(), "`edcore info` lists the backends.")
     failed = _failed_checks(bind(requested(name, device), Network(in_=2), Rule()))
     raise typer.Exit(CHECK_FAILED if failed else 0)
+
+
+app.command()(bench)
 
 
 def _failed_checks(backend: Backend) -> int:

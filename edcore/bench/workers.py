@@ -1,0 +1,104 @@
+"""Processes of their own, each of which holds one task and runs it when asked, and waits idle in between.
+
+The idle threads of PyTorch and JAX disturb what else is timed in their process, so every contender has its own.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import signal
+from collections.abc import Callable, Iterator
+from multiprocessing.connection import Connection
+from typing import Any, TypeAlias
+
+from edcore.errors import EDCoreError
+
+__all__ = ["Worker", "WorkerError", "workers"]
+
+Task: TypeAlias = Callable[[], Any]
+
+GRACE = 5
+"""Seconds that a process has to end before it is killed."""
+
+
+class WorkerError(Exception):
+    """A worker cannot go on; its text is the reason, without a full stop."""
+
+
+class Worker:
+    """A process that was told how to make its task.
+
+    Parameters
+    ----------
+    make : callable
+        ``make(*arguments)`` returns the task and what is to be told of it; it is called in the new process, which
+        imports it by its name.
+    *arguments : object
+        What it is given.
+    """
+
+    def __init__(self, make: Callable[..., tuple[Task, Any]], *arguments: Any) -> None:
+        context = multiprocessing.get_context("spawn")  # a fork would share the thread pools of this process
+        self._connection, theirs = context.Pipe()
+        self._process = context.Process(target=_serve, args=(theirs, make, arguments), daemon=True)
+        self._process.start()
+        theirs.close()  # so that the end of the process is the end of the connection
+
+    def told(self) -> Any:
+        """Return what is to be told of the task, once it is made."""
+        return self._answer()
+
+    def run(self) -> Any:
+        """Run the task once, and return its result."""
+        with contextlib.suppress(OSError):  # it has died; the answer says how
+            self._connection.send(True)
+        return self._answer()
+
+    def end(self) -> None:
+        """End the process, whatever it is doing."""
+        self._process.terminate()
+        self._process.join(GRACE)
+        self._process.kill()
+        self._process.join()
+        self._connection.close()
+
+    def _answer(self) -> Any:
+        try:
+            done, answer = self._connection.recv()
+        except (EOFError, OSError):
+            self._process.join(GRACE)
+            raise WorkerError(f"its process ended with exit code {self._process.exitcode}") from None
+        if not done:
+            raise WorkerError(answer)
+        return answer
+
+
+@contextlib.contextmanager
+def workers() -> Iterator[list[Worker]]:
+    """Yield a list for workers, all of which end when the block is left, even by Ctrl-C."""
+    started: list[Worker] = []
+    try:
+        yield started
+    finally:
+        for worker in started:
+            worker.end()
+
+
+def _serve(connection: Connection, make: Callable[..., tuple[Task, Any]], arguments: tuple[Any, ...]) -> None:
+    """Make the task, and run it as often as asked, until the other side is gone."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; the first one ends the others
+    try:
+        task, told = make(*arguments)
+        connection.send((True, told))
+        while connection.recv():
+            connection.send((True, task()))
+    except (EOFError, BrokenPipeError):
+        return
+    except Exception as error:  # a library can raise anything
+        connection.send((False, _reason(error)))
+
+
+def _reason(error: Exception) -> str:
+    sentence = " ".join(str(error).split()).rstrip(".")
+    return sentence if isinstance(error, EDCoreError) else f"{type(error).__name__}: {sentence or 'no message'}"

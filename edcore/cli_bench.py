@@ -1,0 +1,101 @@
+"""The command ``edcore bench``: its options, and where its results go."""
+
+from __future__ import annotations
+
+import json as json_format
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from edcore.errors import EDCoreError, InputError
+
+__all__ = ["bench"]
+
+NOTHING_RAN = 2
+WIDE = 120  # of a table in a file or a pipe, where nothing need be folded
+PICTURES = (".pdf", ".png", ".svg")
+
+
+def bench(
+    contenders: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="CONTENDERS",
+            help="Backends that edcore info lists, article, torch-peer, jax-peer, article-cupy; the first is ×1.",
+            show_default="all that suit the device",
+        ),
+    ] = None,
+    features: Annotated[int, typer.Option(help="Input features.")] = 784,
+    width: Annotated[int, typer.Option(help="Cells per stream of each layer.")] = 32,
+    depth: Annotated[int, typer.Option(help="Hidden layers.")] = 4096,
+    heads: Annotated[int, typer.Option(help="Outputs.")] = 1,
+    batch: Annotated[int, typer.Option(help="Samples in the batch.")] = 64,
+    dtype: Annotated[str, typer.Option(help="float32 or float64.")] = "float32",
+    rule: Annotated[str, typer.Option(help="signed, or split, which backends alone have.")] = "signed",
+    repeats: Annotated[int, typer.Option(help="Timings of each contender.")] = 9,
+    device: Annotated[str, typer.Option(help="Such as cpu, cuda or cuda:1.")] = "cpu",
+    json: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Write all timings; - writes them, and nothing else, to stdout.")
+    ] = None,
+    plot: Annotated[Path | None, typer.Option(metavar="FILE", help="Draw a .png, .svg or .pdf.")] = None,
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print the table in Markdown.")] = False,
+) -> None:
+    """Time forward, update and training step of backends, side by side, each in a process of its own."""
+    # Here and not above: the other commands need none of it.
+    from edcore.bench import report
+    from edcore.bench.plot import plot as draw
+    from edcore.bench.run import bench as run
+    from edcore.bench.setting import Setting
+
+    _check_files(json, plot)
+    setting = Setting(
+        features=features,
+        width=width,
+        depth=depth,
+        heads=heads,
+        batch=batch,
+        dtype=dtype,
+        rule=rule,
+        repeats=repeats,
+        device=device,
+    )
+    results = run(contenders or [], setting, _announce)
+    if json != "-":
+        columns = None if sys.stdout.isatty() else WIDE
+        console = Console(markup=False, emoji=False, highlight=False, width=columns)
+        if markdown:
+            console.print(report.markdown(results), soft_wrap=True)
+        else:
+            report.show(results, console)
+    if json:
+        text = json_format.dumps(results.as_dict(), indent=1) + "\n"
+        if json == "-":
+            sys.stdout.write(text)
+        else:
+            Path(json).write_text(text, encoding="utf-8")
+    if not results.measured:
+        raise typer.Exit(NOTHING_RAN)
+    if plot:
+        draw(results, plot)
+
+
+def _check_files(json: str | None, plot: Path | None) -> None:
+    """Refuse, before minutes of measuring, what could not be written after them."""
+    for name, file in (("json", json if json != "-" else None), ("plot", plot)):
+        if file and not Path(file).absolute().parent.is_dir():
+            raise InputError(name, repr(str(file)), "a file in a folder that exists")
+    if plot and plot.suffix not in PICTURES:
+        raise InputError("plot", repr(str(plot)), f"a file whose name ends in {', '.join(PICTURES)}")
+    if plot and find_spec("matplotlib") is None:
+        fix = 'Install it with: pip install "edcore[plots]".'
+        raise EDCoreError(f"--plot needs the package matplotlib, which is not installed. {fix}")
+
+
+def _announce(line: str) -> None:
+    """Print what goes on for whoever is watching. A moving bar would take time from what is measured."""
+    if sys.stderr.isatty():
+        print(line, file=sys.stderr)
