@@ -1,0 +1,175 @@
+"""The CUDA kernel of the update, for all layers at once, and the sums of errors; `kernels_cuda_forward` says more."""
+# mypy: disable-error-code="no-untyped-def"
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import numpy as np
+from numba import cuda
+
+from edcore_numba.cuda_tiles import UpdateTile
+
+__all__ = ["SUM_THREADS", "error_sums", "update_kernel"]
+
+SUM_THREADS = 32
+"""Threads of a block of `error_sums`."""
+
+U = np.uint64
+U0, U1, U2 = U(0), U(1), U(2)
+
+
+@cache
+def update_kernel(tile: UpdateTile, n_bias: int, dtype: str, split: bool) -> Any:
+    """Return the update of all layers in one launch: a block for each head, layer and tile of its weight matrix.
+
+    All loads of a kind are sent off before the first is waited for. What lies outside of the layer or of the batch is
+    loaded from a place inside, and not used.
+    """
+    real = np.dtype(dtype).type
+    zero, one = real(0), real(1)
+    n_sums, n_staged, n_activities = tile.per_source * tile.per_target, tile.staged, tile.samples * tile.side
+    side, samples, rows, staged = map(U, (tile.side, tile.samples, tile.rows, tile.staged))
+    source_groups, target_groups, per_source, per_target, biases = map(
+        U, (tile.source_groups, tile.target_groups, tile.per_source, tile.per_target, n_bias)
+    )
+
+    @cuda.jit(device=True)
+    def credit(error, excitatory):  # the part of an error that a synapse of a source of this sign learns from
+        if excitatory:
+            return zero if error < zero else error  # a NaN stays one
+        return zero if error > zero else error
+
+    @cuda.jit(device=True)
+    def moved(weight, change):
+        return weight + change if change != zero else weight  # −0 + 0 has other bits than −0
+
+    @cuda.jit
+    def update(weights, record, errors, learning, features_, cells_, depth_, batch_, start_, rate, rate_output):
+        xs = cuda.shared.array(n_activities, real)
+        ds = cuda.shared.array(n_activities, real)
+        x = cuda.local.array(n_staged, real)
+        y = cuda.local.array(n_staged, real)
+        error = cuda.local.array(n_staged, real)
+        sums = cuda.local.array(n_sums, real)
+        w = cuda.local.array(n_sums, real)
+        bias_sums = cuda.local.array(n_bias, real)
+        t, batch, start = U(cuda.threadIdx.x), U(batch_), U(start_)
+        features, cells, depth, heads = U(features_), U(cells_), U(depth_), U(learning.size)
+        input_tiles = (U2 * features + side - U1) // side
+        cell_tiles = (cells + side - U1) // side
+        head_tiles = input_tiles * cell_tiles + depth * cell_tiles * cell_tiles + cell_tiles
+        head = U(cuda.blockIdx.x) // head_tiles
+        q = U(cuda.blockIdx.x) % head_tiles
+        if learning[head] == 0:
+            return
+        # Which layer it is: its sizes, and where its weights and the activities of its sources and targets are.
+        hidden_at = heads * (U2 * features + biases) * cells
+        output_at = hidden_at + heads * depth * (cells + biases) * cells
+        layers_at = batch * features + head * (depth + U1) * batch * cells
+        sources, wrap, source_half, source_pitch = cells, cells, cells // U2, cells
+        targets, target_half, alpha, across = cells, cells // U2, rate, cell_tiles
+        if q < input_tiles * cell_tiles:
+            sources, wrap, source_half, source_pitch = U2 * features, features, features, features
+            weight_at = head * sources * cells
+            bias_at = (heads * sources + head * biases) * cells
+            source_at = U0
+            target_at = layers_at
+        elif q < head_tiles - cell_tiles:
+            layer = (q - input_tiles * cell_tiles) // (cell_tiles * cell_tiles)
+            q = (q - input_tiles * cell_tiles) % (cell_tiles * cell_tiles)
+            weight_at = hidden_at + (head * depth + layer) * cells * cells
+            bias_at = hidden_at + (heads * depth * cells + (head * depth + layer) * biases) * cells
+            source_at = layers_at + layer * batch * cells
+            target_at = source_at + batch * cells
+        else:
+            q -= head_tiles - cell_tiles
+            targets, target_half, alpha, across = U2, U1, rate_output, U1
+            weight_at = output_at + head * cells * U2
+            bias_at = output_at + (heads * cells + head * biases) * U2
+            source_at = layers_at + depth * batch * cells
+            target_at = batch * features + (heads * (depth + U1) * cells + head * U2) * batch
+        i0 = q // across * side
+        j0 = q % across * side
+
+        own_i, own_j = t // target_groups, t % target_groups
+
+        # A thread stages one source and one target, for every rows-th sample of a part of the batch.
+        column, row = t % side, t // side
+        i, j = i0 + column, j0 + column
+        i_inside, j_inside, excitatory = i < sources, j < targets, i < source_half
+        factor = alpha if j < target_half else -alpha
+        source_at += (i if i < wrap else i - wrap) if i_inside else U0
+        target_at += j if j_inside else U0
+        for a in range(per_source * per_target):
+            sums[a] = zero
+        for n in range(biases):
+            bias_sums[n] = zero
+        for first in range(U0, batch, samples):
+            for u in range(staged):
+                b = first + row + u * rows
+                b = b if b < batch else U0
+                x[u] = record[source_at + b * source_pitch]
+                y[u] = record[target_at + b * targets]
+                error[u] = errors[start + b, head]
+            for u in range(staged):
+                in_batch = first + row + u * rows < batch
+                d = y[u] * (one - y[u]) * factor if j_inside and in_batch else zero
+                e = error[u] if in_batch else zero
+                if split:
+                    for n in range(biases):
+                        bias_sums[n] += credit(e, n == U0) * d
+                    x[u] *= credit(e, excitatory)
+                else:
+                    d *= e
+                    for n in range(biases):
+                        bias_sums[n] += d
+                at = (row + u * rows) * side + column
+                xs[at] = x[u] if i_inside and in_batch else zero
+                ds[at] = d
+            cuda.syncthreads()
+            for s in range(samples):
+                for n in range(per_target):
+                    d = ds[s * side + own_j + n * target_groups]
+                    for m in range(per_source):
+                        sums[m * per_target + n] += xs[s * side + own_i + m * source_groups] * d
+            cuda.syncthreads()
+
+        for a in range(per_source * per_target):
+            i, j = i0 + own_i + a // per_target * source_groups, j0 + own_j + a % per_target * target_groups
+            w[a] = weights[weight_at + (i * targets + j if i < sources and j < targets else U0)]
+        for a in range(per_source * per_target):
+            i, j = i0 + own_i + a // per_target * source_groups, j0 + own_j + a % per_target * target_groups
+            if i < sources and j < targets:
+                weights[weight_at + i * targets + j] = moved(w[a], sums[a])
+        if i0 == U0:
+            for n in range(biases):
+                ds[(n * rows + row) * side + column] = bias_sums[n]
+            cuda.syncthreads()
+            if row == U0 and j_inside:
+                for n in range(biases):
+                    change = zero
+                    for s in range(rows):
+                        change += ds[(n * rows + s) * side + column]
+                    at = bias_at + n * targets + j0 + column
+                    weights[at] = moved(weights[at], change)
+
+    return update
+
+
+@cuda.jit
+def error_sums(errors, sums):
+    """Set sums (heads,) in float64 to the sums of |errors| (samples, heads), each in one order."""
+    parts = cuda.shared.array(SUM_THREADS, np.float64)
+    t = U(cuda.threadIdx.x)
+    head = U(cuda.blockIdx.x)
+    total = np.float64(0)
+    for row in range(t, U(errors.shape[0]), U(SUM_THREADS)):
+        total += np.float64(abs(errors[row, head]))
+    parts[t] = total
+    cuda.syncthreads()
+    if t == U0:
+        for other in range(1, SUM_THREADS):
+            total += parts[other]
+        sums[head] = total
