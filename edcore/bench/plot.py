@@ -31,7 +31,7 @@ def plot(results: Results, file: Path) -> None:
     wide = max(steps) > WIDE_RANGE * min(steps)
     figure = Figure(figsize=(8, 1.6 + 0.45 * len(rows)), layout="constrained")
     axes = figure.add_subplot()
-    _bars(axes, rows, results)
+    _bars(axes, rows)
     if wide:
         axes.set_xscale("log")
         axes.xaxis.set_major_formatter("{x:,g}")
@@ -44,17 +44,18 @@ def plot(results: Results, file: Path) -> None:
     figure.savefig(file, dpi=150)
 
 
-def _bars(axes: Any, rows: list[Row], results: Results) -> None:
-    places = range(len(rows))
-    traces, updates = ([1e3 * row.median(what) for row in rows] for what in ("trace", "update"))
+def _bars(axes: Any, rows: list[Row]) -> None:
+    places, steps = range(len(rows)), [row.median("step") for row in rows]
+    halves = [(row.median("trace"), row.median("update")) for row in rows]
+    # A median of sums is no sum of medians: the bar is as long as the median step, and divided as the medians are.
+    traces = [1e3 * step * trace / (trace + update) for step, (trace, update) in zip(steps, halves, strict=True)]
+    updates = [1e3 * step - trace for step, trace in zip(steps, traces, strict=True)]
     axes.barh(places, traces, color=BLUE, label="forward with trace")
     axes.barh(places, updates, left=traces, color=ORANGE, label="update")
-    reference = rows[0].median("step")
-    for place, trace, update, row in zip(places, traces, updates, rows, strict=True):
-        step = row.median("step")
+    for place, step in zip(places, steps, strict=True):
         axes.annotate(
-            f"{milliseconds(step)} ms   {step / reference:.2f} ×",
-            (trace + update, place),
+            f"{milliseconds(step)} ms   {step / steps[0]:.2f} ×",
+            (1e3 * step, place),
             xytext=(5, 0),
             textcoords="offset points",
             va="center",
