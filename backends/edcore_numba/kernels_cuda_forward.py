@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import cuda
 
-from edcore_numba.cuda_tiles import ForwardTile
+from edcore_numba.gpu_tiles import ForwardTile
 
 __all__ = ["ForwardKernels", "forward_kernels"]
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numba import cuda
 
-from edcore_numba.cuda_tiles import UpdateTile
+from edcore_numba.gpu_tiles import UpdateTile
 
 __all__ = ["SUM_THREADS", "error_sums", "update_kernel"]
 

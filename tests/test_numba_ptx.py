@@ -1,0 +1,52 @@
+"""The CUDA kernels compile without a GPU, in the types that are meant, and stay in registers."""
+
+import re
+
+import pytest
+
+from benchmarks.cuda_registers import CAPABILITIES, assembled, compiled, kernels, ptxas_path, why_not
+
+HOPPER = CAPABILITIES[0]
+
+REGISTERS = 65_536
+"""Of a multiprocessor, for all threads of a block."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def toolkit():
+    if reason := why_not():
+        pytest.skip(reason)
+
+
+@pytest.fixture(scope="module")
+def ptxas():
+    return ptxas_path() or pytest.skip("ptxas is neither on the PATH nor in the package nvidia-cuda-nvcc")
+
+
+@pytest.mark.parametrize("capability", CAPABILITIES)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_every_kernel_becomes_ptx_with_everything_in_registers(dtype, capability):
+    for kernel in kernels(32, dtype, n_bias=2):
+        ptx = compiled(kernel, capability)
+        assert f".target sm_{capability[0]}{capability[1]}" in ptx
+        assert not re.search(r"\b(ld|st)\.local\b", ptx), f"{kernel.name} keeps something outside of registers"
+        if dtype == "float32" and kernel.name != "error_sums":  # which sums in float64
+            assert ".f64" not in ptx, f"{kernel.name} computes in float64"
+
+
+@pytest.mark.parametrize("capability", CAPABILITIES)
+def test_width_32_in_float32_needs_no_stack_and_spills_nothing(ptxas, capability):
+    for kernel in kernels(32, "float32"):
+        needs = assembled(compiled(kernel, capability), capability, ptxas)
+        assert (needs.stack, needs.spill_stores, needs.spill_loads) == (0, 0, 0), f"{kernel.name}: {needs}"
+        if capability == HOPPER and kernel.name.startswith("update"):
+            # Four blocks at once on a multiprocessor: some compute while others wait for memory.
+            assert needs.registers <= 128, f"{kernel.name}: {needs}"
+
+
+@pytest.mark.parametrize(("width", "dtype"), [(17, "float32"), (512, "float64")])
+def test_a_block_of_any_width_finds_enough_registers(ptxas, width, dtype):
+    for kernel in kernels(width, dtype):
+        needs = assembled(compiled(kernel, HOPPER), HOPPER, ptxas)
+        in_blocks = -(-needs.registers // 8) * 8 * -(-kernel.threads // 32) * 32
+        assert in_blocks <= REGISTERS, f"{kernel.name}: {needs}"
