@@ -12,8 +12,8 @@ import os
 import re
 from collections.abc import Iterator
 from contextvars import ContextVar
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, NoReturn
 
 from array_api_compat import array_namespace
 from array_api_compat import device as array_device
@@ -118,8 +118,8 @@ def bind(request: Request, network: Network, rule: Rule, x: Array | None = None)
     if not isinstance(request.backend, str):
         return _checked_support(request.backend, request.asked_by, network, rule)
     if request.backend != "auto":
-        info = registry.installed()[request.backend]
-        return _checked_support(_load(info, request), request.asked_by, network, rule)
+        reason, backend = _placed(registry.installed()[request.backend], request, network, rule)
+        return _refused(reason, request.asked_by) if reason else backend
     library = "numpy" if x is None else library_name(array_namespace(x))
     return _auto(request.device, network, rule) if library == "numpy" else _follow(x, library, request, network, rule)
 
@@ -147,13 +147,29 @@ def _why_not(info: BackendInfo, device: str | None, network: Network, rule: Rule
     if not (state := registry.probe(info, device)).ok:
         return state.reason, None
     try:
-        backend = _load(info, Request(info.name, "auto", device))
+        reason, backend = _placed(info, Request(info.name, "auto", device), network, rule)
     except BackendUnavailableError as error:
         return f"it failed to load ({error.__cause__!r})", None
     if device is None and _kind(backend.device) == SIMULATOR:
         return "a simulator is used only when asked for", None
-    reason = _unsupported(backend, network, rule)
     return (reason, None) if reason else ("", backend)
+
+
+def _placed(info: BackendInfo, request: Request, network: Network, rule: Rule) -> tuple[str, Backend]:
+    """Return the backend where it was asked for, else where it likes to be, else on another device that supports more.
+
+    The first is why it does not support the network, empty where it does.
+    """
+    backend = _load(info, request)
+    reason = _unsupported(backend, network, rule)
+    others = () if request.device else info.device_types
+    for kind in others if reason else ():
+        if kind in (SIMULATOR, _kind(backend.device)) or not registry.probe(info, kind).ok:
+            continue
+        other = _load(info, replace(request, device=kind))
+        if not _unsupported(other, network, rule):
+            return "", other
+    return reason, backend
 
 
 def _follow(x: Array, library: str, request: Request, network: Network, rule: Rule) -> Backend:
@@ -184,9 +200,12 @@ def _load(info: BackendInfo, request: Request) -> Backend:
 
 
 def _checked_support(backend: Backend, asked_by: str, network: Network, rule: Rule) -> Backend:
-    if reason := _unsupported(backend, network, rule):
-        raise BackendUnavailableError(f"{asked_by} cannot run this network: {reason}. Nothing else was tried.")
-    return backend
+    reason = _unsupported(backend, network, rule)
+    return _refused(reason, asked_by) if reason else backend
+
+
+def _refused(reason: str, asked_by: str) -> NoReturn:
+    raise BackendUnavailableError(f"{asked_by} cannot run this network: {reason}. Nothing else was tried.")
 
 
 def _unsupported(backend: Backend, network: Network, rule: Rule) -> str:

@@ -4,6 +4,7 @@ import dataclasses
 import logging
 import re
 import threading
+from importlib.util import find_spec
 
 import pytest
 
@@ -186,10 +187,20 @@ def test_device_beside_an_instance():
 
 
 def test_auto_waits_for_the_first_x():
+    only(NUMPY)
     ed = ED(2)
     assert (ed.backend, ed.device) == ("auto", None)
     ed(X)
     assert (ed.backend, ed.device) == ("numpy", "cpu")
+
+
+@pytest.mark.skipif(find_spec("numba") is None, reason="Numba is not installed")
+def test_auto_takes_numba_where_there_is_no_gpu():
+    if any("cuda" in state.devices for state in edcore.list_backends()):
+        pytest.skip("there is a GPU")
+    ed = ED(2)
+    ed(X)
+    assert (ed.backend, ed.device) == ("numba", "cpu")
 
 
 def test_auto_takes_the_best_that_is_ready_and_logs_why_each_other_was_passed_over(caplog):
@@ -241,6 +252,45 @@ def test_auto_passes_over_what_does_not_support_the_network(caplog):
         ED(2, 10**6, 10**6)(X)
 
 
+class Small(type(NUMPY.load(None))):
+    """A backend that supports no more than so many cells on a GPU."""
+
+    def __init__(self, device):
+        super().__init__(NUMPY.load(None).namespace, "cpu", NUMPY)
+        self.device = device or "cuda:0"
+
+    def supports(self, network, rule):
+        narrow = network.width <= 8 or self.device == "cpu"
+        return True if narrow else "its shared memory holds no more than 8 cells"
+
+
+def small(probe=lambda device: Availability(True)):
+    fake("small", priority=99, device_types=("cuda", "cudasim", "cpu"), load=Small, probe=probe)
+
+
+@pytest.mark.parametrize("backend", ["auto", "small"])
+@pytest.mark.parametrize(("width", "device"), [(8, "cuda:0"), (9, "cpu")])
+def test_a_network_that_one_device_does_not_support_goes_to_another(backend, width, device):
+    small()
+    ed = ED(2, width, backend=backend)
+    ed(X)
+    assert (ed.backend, ed.device) == ("small", device)
+
+
+def test_another_device_that_is_not_ready_or_not_asked_for_is_not_tried(caplog):
+    caplog.set_level(logging.INFO, "edcore")
+    only(NUMPY)
+    small(probe=lambda device: Availability(device != "cpu", "it has no processor"))
+    ed = ED(2, 9)
+    ed(X)
+    assert ed.backend == "numpy"
+    assert "auto: small passed over: its shared memory holds no more than 8 cells" in caplog.messages
+    small()
+    message = "backend='small' cannot run this network: its shared memory holds no more than 8 cells"
+    with pytest.raises(BackendUnavailableError, match=message):
+        ED(2, 9, backend="small", device="cuda")
+
+
 def test_auto_never_takes_the_simulator(caplog):
     class Simulator(type(bind(requested("numpy", None), edcore.Network(in_=1), edcore.Rule()))):
         device = "cudasim"
@@ -252,7 +302,7 @@ def test_auto_never_takes_the_simulator(caplog):
     with caplog.at_level(logging.INFO, logger="edcore"):
         ed = ED(2)
         ed(X)
-    assert ed.backend == "numpy"
+    assert ed.backend in ("numba", "numpy")
     assert "auto: simulated passed over: a simulator is used only when asked for" in caplog.messages
 
 

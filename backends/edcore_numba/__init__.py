@@ -1,26 +1,48 @@
-"""The entry of the Numba backend. Its kernels come with a later version of edcore; until then the probe says so."""
+"""The entry of the Numba backend: fused kernels, compiled for the CPU and for CUDA."""
 
 from __future__ import annotations
 
+import importlib
+import os
 from importlib.util import find_spec
 
 from edcore.backend import Availability, Backend, BackendInfo
 
 __all__ = ["BACKEND"]
 
-MISSING_KERNELS = "this version of edcore does not contain the Numba kernels yet"
-
 
 def probe(device: str | None) -> Availability:
-    """Return why it cannot run here."""
+    """Return whether Numba compiles here, and whether the device is there."""
     if find_spec("numba") is None:
-        return Availability(False, f"Numba is not installed, and {MISSING_KERNELS}")
-    return Availability(False, MISSING_KERNELS)
+        return Availability(False, "the package numba is not installed")
+    if os.environ.get("NUMBA_DISABLE_JIT", "0") != "0":
+        return Availability(False, "NUMBA_DISABLE_JIT is set, and without compilation there are no kernels")
+    try:
+        importlib.import_module("numba")
+    except Exception as error:  # such as a NumPy that this Numba is too old for
+        return Availability(False, f"numba does not work here ({type(error).__name__}: {error})")
+    kind, _, index = (device or "cpu").partition(":")
+    if kind == "cpu":
+        return Availability(not index, "the processor is one device, 'cpu'" if index else "")
+    reason = _unavailable(device)
+    return Availability(not reason, reason)
 
 
 def load(device: str | None) -> Backend:
-    """Refuse: no probe says that this can be loaded."""
-    raise NotImplementedError(MISSING_KERNELS)
+    """Return the kernels for a device; None stands for a GPU where there is one, else for the CPU."""
+    if device == "cpu" or (device is None and _unavailable("cuda")):
+        from .cpu import NumbaCPU
+
+        return NumbaCPU()
+    from .cuda import NumbaCUDA
+
+    return NumbaCUDA(device)
+
+
+def _unavailable(device: str | None) -> str:
+    from .cuda import unavailable
+
+    return unavailable(device)
 
 
 BACKEND = BackendInfo(
@@ -28,8 +50,8 @@ BACKEND = BackendInfo(
     summary="fused kernels, compiled by Numba for the CPU and for CUDA",
     install='pip install "edcore[numba]"',
     priority=50,
-    device_types=("cpu", "cuda", "cudasim"),
-    namespaces=(),
+    device_types=("cuda", "cpu", "cudasim"),
+    namespaces=("cupy", "torch"),
     api_version=1,
     probe=probe,
     load=load,

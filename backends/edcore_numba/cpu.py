@@ -1,0 +1,176 @@
+"""The contract met with the CPU kernels."""
+
+from __future__ import annotations
+
+import math
+import threading
+from concurrent.futures import ThreadPoolExecutor, wait
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from numba import get_num_threads, set_num_threads
+
+from edcore.backend import Array, Backend, HostWeights, Schedule, Supported, fits, host_memory
+from edcore.libraries import to_numpy
+from edcore.network import Network, Rule
+
+from . import BACKEND, epochs, kernels_cpu
+from .kernels_cpu import WEIGHTS
+
+__all__ = ["NumbaCPU"]
+
+TILE = 128
+"""Most rows that a thread takes through all layers at once: two layers' activities of them stay in its cache."""
+
+SMALL = 2**21
+"""Multiplications of a batch below which a head is left to one thread: sharing it would cost more than it gains."""
+
+LAUNCH = threading.Lock()
+"""Numba's own threading layer must not be entered by two threads."""
+
+Activities = list[npt.NDArray[Any]]
+"""A trace: x, the activities of the inner layers and those of the output layer; emptied when it has been used."""
+
+
+class NumbaCPU(Backend):
+    """The fused kernels, on all threads that Numba may use (``NUMBA_NUM_THREADS``, ``numba.set_num_threads``).
+
+    Results do not depend on the number of threads. Weights are updated in place.
+    """
+
+    def __init__(self) -> None:
+        self.info = BACKEND
+        self.device = "cpu"
+        # Fresh memory costs as much as the pass that fills it, so the latest trace that was used up lends its own.
+        self._spare: Activities = []
+
+    def supports(self, network: Network, rule: Rule) -> Supported:
+        """Return True unless the network is larger than memory."""
+        return fits(network, host_memory())
+
+    def from_host(self, weights: HostWeights) -> HostWeights:
+        """Return a contiguous copy."""
+        return {key: np.array(value, order="C") for key, value in weights.items()}
+
+    def to_host(self, weights: HostWeights) -> HostWeights:
+        """Return a copy."""
+        return self.from_host(weights)
+
+    def forward(self, network: Network, weights: HostWeights, x: Array) -> Array:
+        """Return the outputs; each thread keeps the activities of two layers."""
+        if len(x) == 0:
+            return np.empty((0, network.heads), network.dtype)
+        x = np.require(to_numpy(x), requirements=["C", "W"])
+        with LAUNCH:
+            outputs = kernels_cpu.forward(_ordered(weights), x, _tile(network, len(x)), _scale(network))
+        return outputs[:, :, 0].T.copy()
+
+    def trace(self, network: Network, weights: HostWeights, x: Array) -> tuple[Array, Activities]:
+        """Return the outputs and the activities of all layers."""
+        own, batch = np.array(to_numpy(x), order="C"), len(x)
+        hidden = self._room((network.heads, network.depth + 1, batch, 2 * network.width), own.dtype)
+        outputs = np.empty((network.heads, batch, 2), own.dtype)
+        with LAUNCH:
+            tile = _tile(network, batch)
+            kernels_cpu.trace(_ordered(weights), _all(network), own, hidden, outputs, tile, _scale(network))
+        return outputs[:, :, 0].T.copy(), [own, hidden, outputs]
+
+    def update(
+        self, network: Network, rule: Rule, weights: HostWeights, trace: Activities, error: Array
+    ) -> HostWeights:
+        """Return the weights, updated in place."""
+        x, hidden, outputs = trace
+        parts = len(x) if rule.reduction == "mean" else 1
+        rates = tuple(x.dtype.type(rate / parts) for rate in (rule.alpha, rule.alpha_output))
+        errors, split = np.array(to_numpy(error).T, order="C"), rule.error == "split"
+        with LAUNCH:
+            arguments = _ordered(weights), _all(network), x, hidden, outputs, errors, rates, split, get_num_threads()
+            kernels_cpu.update(*arguments)
+        trace.clear()
+        self._spare = [hidden]
+        return weights
+
+    def fit(
+        self, network: Network, rule: Rule, weights: HostWeights, x: Array, target: Array, schedule: Schedule
+    ) -> tuple[HostWeights, npt.NDArray[np.intp]]:
+        """Return the weights and when each head stopped, after one compiled call for all epochs.
+
+        It can be interrupted at the end of each batch: the call is made on a thread of its own, and told to return.
+        """
+        learned, stopped = self.from_host(weights), np.zeros(network.heads, np.intp)
+        count, samples = schedule.orders.shape
+        if count == 0:
+            return learned, stopped
+        repeated = schedule.orders.strides[0] == 0
+        orders = np.array(schedule.orders[:1] if repeated else schedule.orders, order="C").reshape(-1)
+        size = 1 if rule.order == "online" else min(schedule.batch_size, samples)
+        each = network.parameters // network.heads * size
+        by_head = each <= SMALL or network.heads >= get_num_threads()
+        plan = epochs.Plan(
+            epochs=count,
+            samples=samples,
+            stride=0 if repeated else samples,
+            size=size,
+            alpha=rule.alpha,
+            alpha_output=rule.alpha_output,
+            mean=rule.reduction == "mean",
+            split=rule.error == "split",
+            tolerance=schedule.tolerance,
+            tile=_tile(network, size),
+            workers=get_num_threads(),
+        )
+        # Read-only, whatever was given: kernels are compiled for each kind of array.
+        x, target = (np.ascontiguousarray(to_numpy(array)).view() for array in (x, target))
+        x.flags.writeable = target.flags.writeable = False
+        arguments = _ordered(learned), x, target, orders, np.flatnonzero(schedule.learning), plan, _scale(network)
+        _interruptible(epochs.fit_heads if by_head else epochs.fit_batches, (*arguments, stopped))
+        return learned, stopped
+
+    def _room(self, shape: tuple[int, ...], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
+        """Return memory for the activities of a trace."""
+        try:
+            spare = self._spare.pop()
+        except IndexError:
+            return np.empty(shape, dtype)
+        return spare if spare.shape == shape and spare.dtype == dtype else np.empty(shape, dtype)
+
+
+def _interruptible(kernel: Any, arguments: tuple[Any, ...]) -> None:
+    """Run a kernel whose last argument tells it to return early, and tell it so when this thread is interrupted."""
+    cancelled, threads = np.zeros(1, np.bool_), get_num_threads()
+
+    def call() -> None:
+        set_num_threads(threads)
+        kernel(*arguments, cancelled)
+
+    with LAUNCH, ThreadPoolExecutor(1) as pool:
+        try:
+            running = pool.submit(call)
+            while wait([running], timeout=0.1).not_done:
+                pass  # on some platforms, and in some threads, a wait with no end hears of a signal only afterwards
+            running.result()
+        except BaseException:
+            cancelled[0] = True
+            raise
+
+
+def _ordered(weights: HostWeights) -> tuple[npt.NDArray[Any], ...]:
+    return tuple(weights[key] for key in WEIGHTS)
+
+
+def _all(network: Network) -> npt.NDArray[np.intp]:
+    return np.arange(network.heads)
+
+
+def _scale(network: Network) -> Any:
+    """Return the factor that makes f(z) = 1 / (1 + 2**(factor · z))."""
+    return np.dtype(network.dtype).type(-2 / network.u0 / math.log(2))
+
+
+def _tile(network: Network, batch: int) -> int:
+    """Return how many rows a thread takes at once: as few tiles as give all threads the same work."""
+    threads = get_num_threads()
+    tiles = threads // math.gcd(network.heads, threads)
+    rows = -(-batch // tiles)
+    return min(TILE, -(-rows // 4) * 4)

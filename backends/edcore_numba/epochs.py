@@ -1,0 +1,120 @@
+"""Whole epochs in one compiled call, for `fit`."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numba import prange
+
+from .compiled import compiled, inlined
+from .kernels_cpu import learn_head, run_rows, trace, update
+
+__all__ = ["Plan", "fit_batches", "fit_heads"]
+
+
+class Plan(NamedTuple):
+    """What a run of epochs is told, beside its arrays. Epoch e visits ``orders[e * stride : e * stride + samples]``."""
+
+    epochs: int
+    samples: int
+    stride: int
+    size: int  # of a batch
+    alpha: float
+    alpha_output: float
+    mean: bool
+    split: bool
+    tolerance: float
+    tile: int  # rows that a thread takes through all layers
+    workers: int
+
+
+@compiled()
+def fit_batches(
+    weights: Any, x: Any, target: Any, orders: Any, heads: Any, plan: Plan, scale: Any, stopped: Any, cancelled: Any
+) -> None:
+    """Go through all batches, each of which is spread over the threads. `heads` are those that learn."""
+    all_heads, cells, depth = weights[0].shape[0], weights[0].shape[2], weights[2].shape[1]
+    batch_x = np.empty((plan.size, x.shape[1]), x.dtype)
+    hidden = np.empty((all_heads, depth + 1, plan.size, cells), x.dtype)
+    outputs, errors = np.empty((all_heads, plan.size, 2), x.dtype), np.empty((all_heads, plan.size), x.dtype)
+    for epoch in range(plan.epochs):
+        totals = np.zeros(all_heads)
+        for start in range(0, plan.samples, plan.size):
+            if cancelled[0] or len(heads) == 0:
+                return
+            rows = min(plan.size, plan.samples - start)
+            visited = orders[epoch * plan.stride + start : epoch * plan.stride + start + rows]
+            gathered = batch_x[:rows]
+            _gather(x, visited, gathered)
+            trace(weights, heads, gathered, hidden, outputs, plan.tile, scale)
+            for head in heads:
+                totals[head] += _errors(target, visited, head, outputs[head], errors[head])
+            update(
+                weights, heads, gathered, hidden, outputs, errors, _rates(plan, rows, scale), plan.split, plan.workers
+            )
+        for head in heads:
+            if totals[head] < plan.tolerance:
+                stopped[head] = epoch + 1
+        heads = heads[stopped[heads] == 0]
+
+
+@compiled(parallel=True)
+def fit_heads(
+    weights: Any, x: Any, target: Any, orders: Any, heads: Any, plan: Plan, scale: Any, stopped: Any, cancelled: Any
+) -> None:
+    """Let each thread take whole heads through all epochs: for small networks, and for many."""
+    for index in prange(plan.workers):
+        worker = np.intp(index)
+        for i in range(worker, len(heads), plan.workers):
+            stopped[heads[i]] = _fit_head(weights, x, target, orders, heads[i], plan, scale, cancelled)
+
+
+@compiled()
+def _fit_head(weights: Any, x: Any, target: Any, orders: Any, head: int, plan: Plan, scale: Any, cancelled: Any) -> int:
+    """Return the epoch after which the head stopped, 0 if it did not."""
+    cells, depth = weights[0].shape[2], weights[2].shape[1]
+    batch_x, delta = np.empty((plan.size, x.shape[1]), x.dtype), np.empty((plan.size, cells), x.dtype)
+    hidden = np.empty((depth + 1, plan.size, cells), x.dtype)
+    outputs, errors = np.empty((plan.size, 2), x.dtype), np.empty(plan.size, x.dtype)
+    for epoch in range(plan.epochs):
+        total = 0.0
+        for start in range(0, plan.samples, plan.size):
+            if cancelled[0]:
+                return 0
+            rows = min(plan.size, plan.samples - start)
+            visited = orders[epoch * plan.stride + start : epoch * plan.stride + start + rows]
+            gathered, own = batch_x[:rows], errors[:rows]
+            _gather(x, visited, gathered)
+            run_rows(weights, head, gathered, 0, rows, hidden, 0, outputs, 0, scale)
+            total += _errors(target, visited, head, outputs, own)
+            rates = _rates(plan, rows, scale)
+            learn_head(weights, head, gathered, hidden, outputs, own, rates, plan.split, delta)
+        if total < plan.tolerance:
+            return epoch + 1
+    return 0
+
+
+@inlined
+def _gather(x: Any, visited: Any, gathered: Any) -> None:
+    for row in range(len(visited)):
+        for feature in range(x.shape[1]):
+            gathered[row, feature] = x[visited[row], feature]
+
+
+@inlined
+def _errors(target: Any, visited: Any, head: int, outputs: Any, errors: Any) -> float:
+    """Write the errors of the visited samples, and return the sum of their magnitudes."""
+    total = 0.0
+    for row in range(len(visited)):
+        errors[row] = target[visited[row], head] - outputs[row, 0]
+        total += abs(errors[row])
+    return total
+
+
+@inlined
+def _rates(plan: Plan, rows: int, scale: Any) -> Any:
+    """Return the learning rates of the inner layers and of the output layer, in the type of scale."""
+    parts = rows if plan.mean else 1
+    real = type(scale)
+    return real(plan.alpha / parts), real(plan.alpha_output / parts)

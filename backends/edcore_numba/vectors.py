@@ -1,0 +1,235 @@
+"""Matrix products of any size and the sigmoid, written in LLVM's vectors: what the CPU kernels are made of.
+
+Each element is a sum in the order of its terms, one fused multiply-add after another, in whichever tile of the product
+it lies. So results do not depend on how rows are cut into tiles and shared among threads. LLVM splits the vectors of
+64 bytes into whatever the processor has.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from llvmlite import binding, ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+__all__ = ["accumulate", "activate", "at"]
+
+VECTOR_BYTES = 64
+ROWS = 4
+"""Rows of a tile."""
+
+# The sums of a tile stay in registers: 16 vectors of 64 bytes, where a processor has 32 that long; else 4.
+VECTORS = 4 if binding.get_host_cpu_features().get("avx512f") else 1
+"""Vectors side by side in a tile."""
+
+LOG2_TERMS = {32: 6, 64: 12}
+"""Terms of the polynomial for 2**f: its error is below a tenth of the unit of rounding."""
+
+INDEX = ir.IntType(64)
+
+
+class Vector:
+    """A vector type of so many lanes, with the operations that a tile needs."""
+
+    def __init__(self, builder: ir.IRBuilder, real: Any, lanes: int) -> None:
+        self.builder, self.lanes = builder, lanes
+        self.bits: int = real.bitwidth
+        self.type = ir.VectorType(ir.FloatType() if self.bits == 32 else ir.DoubleType(), lanes)
+        self.integers = ir.VectorType(ir.IntType(self.bits), lanes)
+
+    def constant(self, value: float) -> ir.Constant:
+        rounded = float(np.float32(value)) if self.bits == 32 else value
+        return ir.Constant(self.type, [rounded] * self.lanes)
+
+    def whole(self, value: int) -> ir.Constant:
+        return ir.Constant(self.integers, [value] * self.lanes)
+
+    def pointer(self, start: ir.Value, offset: ir.Value) -> ir.Value:
+        return self.builder.bitcast(self.builder.gep(start, [offset]), self.type.as_pointer())
+
+    def load(self, start: ir.Value, offset: ir.Value) -> ir.Value:
+        value = self.builder.load(self.pointer(start, offset))
+        value.align = self.bits // 8
+        return value
+
+    def store(self, value: ir.Value, start: ir.Value, offset: ir.Value) -> None:
+        self.builder.store(value, self.pointer(start, offset)).align = self.bits // 8
+
+    def prefetch(self, start: ir.Value, offset: ir.Value) -> None:
+        pointer, flag = ir.IntType(8).as_pointer(), ir.IntType(32)
+        kind = ir.FunctionType(ir.VoidType(), [pointer, flag, flag, flag])
+        function = cgutils.get_or_insert_function(self.builder.module, kind, "llvm.prefetch.p0")
+        address = self.builder.bitcast(self.pointer(start, offset), pointer)
+        self.builder.call(function, [address, flag(0), flag(3), flag(1)])  # to read, to keep, data
+
+    def splat(self, scalar: ir.Value) -> ir.Value:
+        undefined = ir.Constant(self.type, ir.Undefined)
+        first = self.builder.insert_element(undefined, scalar, ir.IntType(32)(0))
+        mask = ir.Constant(ir.VectorType(ir.IntType(32), self.lanes), [0] * self.lanes)
+        return self.builder.shuffle_vector(first, undefined, mask)
+
+    def multiply_add(self, a: ir.Value, b: ir.Value, c: ir.Value) -> ir.Value:
+        kind = ir.FunctionType(self.type, [self.type] * 3)
+        name = f"llvm.fmuladd.v{self.lanes}f{self.bits}"
+        return self.builder.call(cgutils.get_or_insert_function(self.builder.module, kind, name), [a, b, c])
+
+    def clip(self, value: ir.Value, most: float) -> ir.Value:
+        """Return the value between −most and most; a NaN fails both comparisons and stays."""
+        for sign, bound in (("<", self.constant(-most)), (">", self.constant(most))):
+            value = self.builder.select(self.builder.fcmp_ordered(sign, value, bound), bound, value)
+        return value
+
+    def sigmoid(self, z: ir.Value, scale: ir.Value) -> ir.Value:
+        """Return 1 / (1 + 2**t) for t = z · scale.
+
+        t = n + f with n whole and |f| ≤ 1/2. Adding 1.5 · 2**mantissa rounds to n and leaves it in the lowest bits,
+        from where a shift makes it an exponent. t is clipped to where 2**n is a normal number; beyond, y is 0 or 1.
+        """
+        b = self.builder
+        mantissa, most, one_bits = (23, 126.0, 127 << 23) if self.bits == 32 else (52, 1022.0, 1023 << 52)
+        t = self.clip(b.fmul(z, scale), most)
+        magic = self.constant(1.5 * 2.0**mantissa)
+        rounded = b.fadd(t, magic)
+        f = b.fsub(t, b.fsub(rounded, magic))
+        *lower, highest = (self.constant(term) for term in _terms(LOG2_TERMS[self.bits]))
+        power = highest
+        for term in reversed(lower):
+            power = self.multiply_add(power, f, term)
+        exponent = b.add(b.shl(b.bitcast(rounded, self.integers), self.whole(mantissa)), self.whole(one_bits))
+        one = self.constant(1.0)
+        return b.fdiv(one, self.multiply_add(power, b.bitcast(exponent, self.type), one))
+
+
+def _terms(count: int) -> list[float]:
+    """Return the polynomial that interpolates 2**f at Chebyshev's points of [−1/2, 1/2], lowest power first."""
+    points = np.cos((np.arange(count) + 0.5) * np.pi / count) / 2
+    series = np.polynomial.Chebyshev.fit(points, np.exp2(points), count - 1, domain=[-0.5, 0.5])
+    return [float(term) for term in series.convert(kind=np.polynomial.Polynomial).coef]
+
+
+def _tile(vector: Vector, rows: int, vectors: int, of: dict[str, ir.Value], scale: ir.Value | None) -> None:
+    """Emit y = c + a b for `rows` rows and `vectors` vectors of columns; with a scale, the sigmoid of that."""
+    b = vector.builder
+    places = [(row, i) for row in range(rows) for i in range(vectors)]
+
+    def offset(name: str, place: tuple[int, int]) -> ir.Value:
+        return b.add(b.mul(of[f"{name}_row"], INDEX(place[0])), INDEX(place[1] * vector.lanes))
+
+    for place in places:
+        vector.prefetch(of["c"], offset("c", place))
+    sources = [b.gep(of["a"], [b.mul(of["a_row"], INDEX(row))]) for row in range(rows)]
+    before, loop, done = b.block, b.append_basic_block("tile"), b.append_basic_block("tile.done")
+    b.branch(loop)
+    b.position_at_end(loop)
+    k = b.phi(INDEX)
+    sums = {place: b.phi(vector.type) for place in places}
+    a_at, b_at = b.mul(k, of["a_k"]), b.mul(k, of["b_k"])
+    columns = [vector.load(of["b"], b.add(b_at, INDEX(i * vector.lanes))) for i in range(vectors)]
+    activities = [vector.splat(b.load(b.gep(source, [a_at]))) for source in sources]
+    new = {(row, i): vector.multiply_add(activities[row], columns[i], sums[row, i]) for row, i in places}
+    following = b.add(k, INDEX(1))
+    b.cbranch(b.icmp_signed("<", following, of["k"]), loop, done)
+    k.add_incoming(INDEX(0), before)
+    k.add_incoming(following, loop)
+    for place in places:
+        sums[place].add_incoming(ir.Constant(vector.type, None), before)
+        sums[place].add_incoming(new[place], loop)
+    b.position_at_end(done)
+    for place in places:
+        z = b.fadd(vector.load(of["c"], offset("c", place)), new[place])
+        vector.store(z if scale is None else vector.sigmoid(z, vector.splat(scale)), of["y"], offset("y", place))
+
+
+def _product(builder: ir.IRBuilder, real: Any, v: dict[str, ir.Value], activated: bool) -> None:
+    """Emit the product in tiles: columns in vectors that get shorter towards the end, rows in fours and then ones."""
+    longest = VECTOR_BYTES * 8 // real.bitwidth
+    shapes = [(longest, VECTORS)] if VECTORS > 1 else []
+    lanes = longest
+    while lanes > 1:  # every layer has an even number of cells
+        shapes.append((lanes, 1))
+        lanes //= 2
+    first_column: ir.Value = INDEX(0)
+    for lanes, vectors in shapes:
+        width = INDEX(lanes * vectors)
+        count = builder.sdiv(builder.sub(v["columns"], first_column), width)
+        with cgutils.for_range(builder, count) as block:
+            column = builder.add(first_column, builder.mul(block.index, width))
+            first_row: ir.Value = INDEX(0)
+            for rows in (ROWS, 1):
+                many = builder.sdiv(builder.sub(v["rows"], first_row), INDEX(rows))
+                with cgutils.for_range(builder, many) as tile:
+                    row = builder.add(first_row, builder.mul(tile.index, INDEX(rows)))
+                    factors = dict(v)
+                    for name, offset in (("a", INDEX(0)), ("c", column), ("y", column)):
+                        offset = builder.add(builder.mul(row, v[f"{name}_row"]), offset)
+                        factors[name] = builder.gep(v[name], [offset])
+                    factors["b"] = builder.gep(v["b"], [column])
+                    _tile(Vector(builder, real, lanes), rows, vectors, factors, v["scale"] if activated else None)
+                first_row = builder.add(first_row, builder.mul(many, INDEX(rows)))
+        first_column = builder.add(first_column, builder.mul(count, width))
+
+
+ARGUMENTS = ("a", "a_row", "a_k", "b", "b_k", "k", "c", "c_row", "y", "y_row", "rows", "columns", "scale")
+
+
+def _call(context: Any, builder: ir.IRBuilder, real: Any, arguments: Any, activated: bool) -> Any:
+    """Emit a call of the product, which is a function of its own: inlined at each call it takes long to compile."""
+    kinds = [argument.type for argument in arguments]
+    name = f"edcore_{'activate' if activated else 'accumulate'}_{real.bitwidth}"
+    function = cgutils.get_or_insert_function(builder.module, ir.FunctionType(ir.VoidType(), kinds), name)
+    if not function.blocks:
+        function.linkage = "linkonce_odr"
+        function.attributes.add("noinline")
+        inner = ir.IRBuilder(function.append_basic_block("entry"))
+        _product(inner, real, dict(zip(ARGUMENTS, function.args, strict=True)), activated)
+        inner.ret_void()
+    builder.call(function, arguments)
+    return context.get_dummy_value()
+
+
+def _signature(real: Any) -> Any:
+    pointer = types.CPointer(real)
+    kinds = {"a": pointer, "b": pointer, "c": pointer, "y": pointer, "scale": real}
+    return types.void(*(kinds.get(name, types.intp) for name in ARGUMENTS))
+
+
+@intrinsic
+def accumulate(  # type: ignore[no-untyped-def]
+    context, a, a_row, a_k, b, b_k, k, c, c_row, y, y_row, rows, columns, scale
+):
+    """Emit y = c + a b, for a (rows, k), b (k, columns), k ≥ 1, columns even; c and y (rows, columns) may be one.
+
+    Pointers come with the distance between their rows, in elements; a also with that between its columns. A distance
+    of 0 repeats a row of c. scale gives the type.
+    """
+
+    def code(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Any:
+        return _call(context, builder, signature.args[-1], arguments, activated=False)
+
+    return _signature(scale), code
+
+
+@intrinsic
+def activate(  # type: ignore[no-untyped-def]
+    context, a, a_row, a_k, b, b_k, k, c, c_row, y, y_row, rows, columns, scale
+):
+    """Emit y = 1 / (1 + 2**(scale · (c + a b))), with the arguments of `accumulate`."""
+
+    def code(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Any:
+        return _call(context, builder, signature.args[-1], arguments, activated=True)
+
+    return _signature(scale), code
+
+
+@intrinsic
+def at(context, array, offset):  # type: ignore[no-untyped-def]
+    """Return a pointer to the element `offset` of a contiguous array."""
+
+    def code(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Any:
+        start = context.make_array(signature.args[0])(context, builder, arguments[0]).data
+        return builder.gep(start, [arguments[1]])
+
+    return types.CPointer(array.dtype)(array, types.intp), code
