@@ -239,7 +239,7 @@ def _walk(tile: ForwardTile, n_bias: int, dtype: str, records: bool, gathers: bo
         heads = U(cuda.gridDim.x) // tiles
         head = U(cuda.blockIdx.x) // tiles
         row0 = U(cuda.blockIdx.x) % tiles * rows
-        if not learns(learning, head):
+        if head != U0 and not learns(learning, head):  # head 0 records x, for all heads
             return
         sources = U2 * features
         input_chunks = (sources + chunk - U1) // chunk
