@@ -20,7 +20,12 @@ def toolkit():
 
 @pytest.fixture(scope="module")
 def ptxas():
-    return ptxas_path() or pytest.skip("ptxas is neither on the PATH nor in the package nvidia-cuda-nvcc")
+    path = ptxas_path() or pytest.skip("ptxas is neither on the PATH nor in the package nvidia-cuda-nvcc")
+    try:
+        assembled(compiled(next(kernels(1, "float32")), HOPPER), HOPPER, path)
+    except RuntimeError as error:  # older than the NVVM that Numba found
+        pytest.skip(str(error))
+    return path
 
 
 @pytest.mark.parametrize("capability", CAPABILITIES)

@@ -53,7 +53,8 @@ def unavailable(device: str | None) -> str:
         if not cuda.is_available():
             return "Numba finds no CUDA toolkit; the package numba-cuda[cu12] or numba-cuda[cu13] brings one"
     except Exception as error:  # a broken driver can raise anything
-        message = " ".join(str(error).split()) or "no message"
+        lines = [line.strip() for line in str(error).splitlines()]
+        message = next((line for line in lines if line and not line.endswith(":")), "no message").rstrip(".")
         return f"Numba does not work on {device or 'cuda'!r} here ({type(error).__name__}: {message})"
     return ""
 
