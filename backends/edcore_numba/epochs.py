@@ -9,6 +9,8 @@ from numba import prange
 
 from .compiled import compiled, inlined
 from .kernels_cpu import learn_head, run_rows, trace, update
+from .samples import activate_one, learn_one
+from .vectors import at
 
 __all__ = ["Plan", "fit_batches", "fit_heads"]
 
@@ -67,7 +69,10 @@ def fit_heads(
     for index in prange(plan.workers):
         worker = np.intp(index)
         for i in range(worker, len(heads), plan.workers):
-            stopped[heads[i]] = _fit_head(weights, x, target, orders, heads[i], plan, scale, cancelled)
+            if plan.size == 1:
+                stopped[heads[i]] = _fit_head_online(weights, x, target, orders, heads[i], plan, scale, cancelled)
+            else:
+                stopped[heads[i]] = _fit_head(weights, x, target, orders, heads[i], plan, scale, cancelled)
 
 
 @compiled()
@@ -93,6 +98,54 @@ def _fit_head(weights: Any, x: Any, target: Any, orders: Any, head: int, plan: P
         if total < plan.tolerance:
             return epoch + 1
     return 0
+
+
+@compiled()
+def _fit_head_online(
+    weights: Any, x: Any, target: Any, orders: Any, head: int, plan: Plan, scale: Any, cancelled: Any
+) -> int:
+    """Do as `_fit_head` for a batch of one, with the same bits."""
+    input_weight, input_bias, hidden_weight, hidden_bias, output_weight, output_bias = weights
+    features, cells, depth, biases = x.shape[1], input_weight.shape[2], hidden_weight.shape[1], input_bias.shape[1]
+    y, outputs = np.empty((depth + 1) * cells, x.dtype), np.empty(2, x.dtype)
+    result, last = at(outputs, 0), at(y, depth * cells)
+    first, first_bias = at(input_weight, head * 2 * features * cells), at(input_bias, head * biases * cells)
+    final, final_bias = at(output_weight, head * cells * 2), at(output_bias, head * biases * 2)
+    rate, rate_output = _rates(plan, 1, scale)
+    for epoch in range(plan.epochs):
+        total = 0.0
+        for visit in range(plan.samples):
+            if cancelled[0]:
+                return 0
+            row = orders[epoch * plan.stride + visit]
+            sample = at(x, row * features)
+            activate_one(sample, first, features, features, first_bias, biases, at(y, 0), cells, scale)
+            for layer in range(depth):
+                place = head * depth + layer
+                weight, bias = at(hidden_weight, place * cells * cells), at(hidden_bias, place * biases * cells)
+                source, to = at(y, layer * cells), at(y, (layer + 1) * cells)
+                activate_one(source, weight, cells, 0, bias, biases, to, cells, scale)
+            activate_one(last, final, cells, 0, final_bias, biases, result, 2, scale)
+            error = target[row, head] - outputs[0]
+            total += abs(error)
+            plus, minus = _part(error, plan.split), -_part(-error, plan.split)
+            learn_one(sample, 0, first, features, first_bias, biases, at(y, 0), cells, plus * rate, minus * rate)
+            width = cells // 2
+            for layer in range(depth):
+                place = head * depth + layer
+                weight, bias = at(hidden_weight, place * cells * cells), at(hidden_bias, place * biases * cells)
+                source, to = at(y, layer * cells), at(y, (layer + 1) * cells)
+                learn_one(source, width, weight, width, bias, biases, to, cells, plus * rate, minus * rate)
+            learn_one(last, width, final, width, final_bias, biases, result, 2, plus * rate_output, minus * rate_output)
+        if total < plan.tolerance:
+            return epoch + 1
+    return 0
+
+
+@inlined
+def _part(error: Any, split: bool) -> Any:
+    """Return what is above 0 of the error, under a split rule, else all of it."""
+    return type(error)(0) if split and error < 0 else error
 
 
 @inlined

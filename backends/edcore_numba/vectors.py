@@ -7,6 +7,7 @@ it lies. So results do not depend on how rows are cut into tiles and shared amon
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-__all__ = ["accumulate", "activate", "at"]
+__all__ = ["INDEX", "Vector", "accumulate", "activate", "at", "call_of", "in_vectors"]
 
 VECTOR_BYTES = 64
 ROWS = 4
@@ -34,31 +35,36 @@ INDEX = ir.IntType(64)
 class Vector:
     """A vector type of so many lanes, with the operations that a tile needs."""
 
-    def __init__(self, builder: ir.IRBuilder, real: Any, lanes: int) -> None:
-        self.builder, self.lanes = builder, lanes
-        self.bits: int = real.bitwidth
+    def __init__(self, builder: ir.IRBuilder, bits: int, lanes: int) -> None:
+        self.builder, self.bits, self.lanes = builder, bits, lanes
         self.type = ir.VectorType(ir.FloatType() if self.bits == 32 else ir.DoubleType(), lanes)
         self.integers = ir.VectorType(ir.IntType(self.bits), lanes)
 
     def constant(self, value: float) -> ir.Constant:
+        """Return the number in all lanes."""
         rounded = float(np.float32(value)) if self.bits == 32 else value
         return ir.Constant(self.type, [rounded] * self.lanes)
 
     def whole(self, value: int) -> ir.Constant:
+        """Return the whole number in all lanes."""
         return ir.Constant(self.integers, [value] * self.lanes)
 
     def pointer(self, start: ir.Value, offset: ir.Value) -> ir.Value:
+        """Emit the address of the vector that starts at the element `offset`."""
         return self.builder.bitcast(self.builder.gep(start, [offset]), self.type.as_pointer())
 
     def load(self, start: ir.Value, offset: ir.Value) -> ir.Value:
+        """Emit a read; nothing is assumed of the address."""
         value = self.builder.load(self.pointer(start, offset))
         value.align = self.bits // 8
         return value
 
     def store(self, value: ir.Value, start: ir.Value, offset: ir.Value) -> None:
+        """Emit a write; nothing is assumed of the address."""
         self.builder.store(value, self.pointer(start, offset)).align = self.bits // 8
 
     def prefetch(self, start: ir.Value, offset: ir.Value) -> None:
+        """Emit the hint that a vector will be read soon."""
         pointer, flag = ir.IntType(8).as_pointer(), ir.IntType(32)
         kind = ir.FunctionType(ir.VoidType(), [pointer, flag, flag, flag])
         function = cgutils.get_or_insert_function(self.builder.module, kind, "llvm.prefetch.p0")
@@ -66,12 +72,21 @@ class Vector:
         self.builder.call(function, [address, flag(0), flag(3), flag(1)])  # to read, to keep, data
 
     def splat(self, scalar: ir.Value) -> ir.Value:
-        undefined = ir.Constant(self.type, ir.Undefined)
+        """Emit a number in all lanes."""
+        return self._splat(scalar, self.type)
+
+    def splat_index(self, scalar: ir.Value) -> ir.Value:
+        """Emit an index in all lanes."""
+        return self._splat(scalar, ir.VectorType(INDEX, self.lanes))
+
+    def _splat(self, scalar: ir.Value, kind: ir.VectorType) -> ir.Value:
+        undefined = ir.Constant(kind, ir.Undefined)
         first = self.builder.insert_element(undefined, scalar, ir.IntType(32)(0))
         mask = ir.Constant(ir.VectorType(ir.IntType(32), self.lanes), [0] * self.lanes)
         return self.builder.shuffle_vector(first, undefined, mask)
 
     def multiply_add(self, a: ir.Value, b: ir.Value, c: ir.Value) -> ir.Value:
+        """Emit a · b + c, rounded once where the processor can do so."""
         kind = ir.FunctionType(self.type, [self.type] * 3)
         name = f"llvm.fmuladd.v{self.lanes}f{self.bits}"
         return self.builder.call(cgutils.get_or_insert_function(self.builder.module, kind, name), [a, b, c])
@@ -143,51 +158,76 @@ def _tile(vector: Vector, rows: int, vectors: int, of: dict[str, ir.Value], scal
         vector.store(z if scale is None else vector.sigmoid(z, vector.splat(scale)), of["y"], offset("y", place))
 
 
-def _product(builder: ir.IRBuilder, real: Any, v: dict[str, ir.Value], activated: bool) -> None:
-    """Emit the product in tiles: columns in vectors that get shorter towards the end, rows in fours and then ones."""
-    longest = VECTOR_BYTES * 8 // real.bitwidth
-    shapes = [(longest, VECTORS)] if VECTORS > 1 else []
-    lanes = longest
+def in_vectors(
+    builder: ir.IRBuilder,
+    real: ir.Type,
+    columns: ir.Value,
+    emit: Callable[[Vector, ir.Value], None],
+    emit_wide: Callable[[Vector, ir.Value], None] | None = None,
+) -> None:
+    """Emit loops over an even number of columns in vectors, long ones first; `emit_wide` takes `VECTORS` at once."""
+    bits = 32 if isinstance(real, ir.FloatType) else 64
+    lanes = VECTOR_BYTES * 8 // bits
+    shapes = [(lanes, VECTORS, emit_wide)] if emit_wide and VECTORS > 1 else []
     while lanes > 1:  # every layer has an even number of cells
-        shapes.append((lanes, 1))
+        shapes.append((lanes, 1, emit))
         lanes //= 2
-    first_column: ir.Value = INDEX(0)
-    for lanes, vectors in shapes:
+    first: ir.Value = INDEX(0)
+    for lanes, vectors, body in shapes:
         width = INDEX(lanes * vectors)
-        count = builder.sdiv(builder.sub(v["columns"], first_column), width)
+        count = builder.sdiv(builder.sub(columns, first), width)
         with cgutils.for_range(builder, count) as block:
-            column = builder.add(first_column, builder.mul(block.index, width))
-            first_row: ir.Value = INDEX(0)
+            body(Vector(builder, bits, lanes), builder.add(first, builder.mul(block.index, width)))
+        first = builder.add(first, builder.mul(count, width))
+
+
+def call_of(builder: ir.IRBuilder, name: str, arguments: Any, body: Callable[[ir.IRBuilder, Any], None]) -> None:
+    """Emit a call of a function of this name, which has this body: inlined at each call it takes long to compile."""
+    kind = ir.FunctionType(ir.VoidType(), [argument.type for argument in arguments])
+    function = cgutils.get_or_insert_function(builder.module, kind, name)
+    if not function.blocks:
+        function.linkage = "linkonce_odr"
+        function.attributes.add("noinline")
+        inner = ir.IRBuilder(function.append_basic_block("entry"))
+        body(inner, function.args)
+        inner.ret_void()
+    builder.call(function, arguments)
+
+
+def _product(builder: ir.IRBuilder, of: dict[str, ir.Value], activated: bool) -> None:
+    """Emit the product in tiles: columns in vectors, rows in fours and then ones."""
+    scale = of["scale"] if activated else None
+
+    def columns(vectors: int) -> Callable[[Vector, ir.Value], None]:
+        def emit(vector: Vector, column: ir.Value) -> None:
+            first: ir.Value = INDEX(0)
             for rows in (ROWS, 1):
-                many = builder.sdiv(builder.sub(v["rows"], first_row), INDEX(rows))
+                many = builder.sdiv(builder.sub(of["rows"], first), INDEX(rows))
                 with cgutils.for_range(builder, many) as tile:
-                    row = builder.add(first_row, builder.mul(tile.index, INDEX(rows)))
-                    factors = dict(v)
+                    row = builder.add(first, builder.mul(tile.index, INDEX(rows)))
+                    own = {**of, "b": builder.gep(of["b"], [column])}
                     for name, offset in (("a", INDEX(0)), ("c", column), ("y", column)):
-                        offset = builder.add(builder.mul(row, v[f"{name}_row"]), offset)
-                        factors[name] = builder.gep(v[name], [offset])
-                    factors["b"] = builder.gep(v["b"], [column])
-                    _tile(Vector(builder, real, lanes), rows, vectors, factors, v["scale"] if activated else None)
-                first_row = builder.add(first_row, builder.mul(many, INDEX(rows)))
-        first_column = builder.add(first_column, builder.mul(count, width))
+                        own[name] = builder.gep(of[name], [builder.add(builder.mul(row, of[f"{name}_row"]), offset)])
+                    _tile(vector, rows, vectors, own, scale)
+                first = builder.add(first, builder.mul(many, INDEX(rows)))
+
+        return emit
+
+    in_vectors(builder, of["scale"].type, of["columns"], columns(1), columns(VECTORS))
 
 
 ARGUMENTS = ("a", "a_row", "a_k", "b", "b_k", "k", "c", "c_row", "y", "y_row", "rows", "columns", "scale")
 
 
-def _call(context: Any, builder: ir.IRBuilder, real: Any, arguments: Any, activated: bool) -> Any:
-    """Emit a call of the product, which is a function of its own: inlined at each call it takes long to compile."""
-    kinds = [argument.type for argument in arguments]
-    name = f"edcore_{'activate' if activated else 'accumulate'}_{real.bitwidth}"
-    function = cgutils.get_or_insert_function(builder.module, ir.FunctionType(ir.VoidType(), kinds), name)
-    if not function.blocks:
-        function.linkage = "linkonce_odr"
-        function.attributes.add("noinline")
-        inner = ir.IRBuilder(function.append_basic_block("entry"))
-        _product(inner, real, dict(zip(ARGUMENTS, function.args, strict=True)), activated)
-        inner.ret_void()
-    builder.call(function, arguments)
-    return context.get_dummy_value()
+def _code(name: str, activated: bool) -> Any:
+    def body(builder: ir.IRBuilder, arguments: Any) -> None:
+        _product(builder, dict(zip(ARGUMENTS, arguments, strict=True)), activated)
+
+    def code(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Any:
+        call_of(builder, f"edcore_{name}_{signature.args[-1].bitwidth}", arguments, body)
+        return context.get_dummy_value()
+
+    return code
 
 
 def _signature(real: Any) -> Any:
@@ -205,11 +245,7 @@ def accumulate(  # type: ignore[no-untyped-def]
     Pointers come with the distance between their rows, in elements; a also with that between its columns. A distance
     of 0 repeats a row of c. scale gives the type.
     """
-
-    def code(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Any:
-        return _call(context, builder, signature.args[-1], arguments, activated=False)
-
-    return _signature(scale), code
+    return _signature(scale), _code("accumulate", activated=False)
 
 
 @intrinsic
@@ -217,11 +253,7 @@ def activate(  # type: ignore[no-untyped-def]
     context, a, a_row, a_k, b, b_k, k, c, c_row, y, y_row, rows, columns, scale
 ):
     """Emit y = 1 / (1 + 2**(scale · (c + a b))), with the arguments of `accumulate`."""
-
-    def code(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Any:
-        return _call(context, builder, signature.args[-1], arguments, activated=True)
-
-    return _signature(scale), code
+    return _signature(scale), _code("activate", activated=True)
 
 
 @intrinsic
