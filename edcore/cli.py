@@ -187,18 +187,21 @@ def check(
     device: Annotated[
         str | None, typer.Option(help="Such as cpu, cuda or cuda:1.", show_default="the backend's choice")
     ] = None,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="A tenth of the examples and smaller sizes, as for a simulator.")
+    ] = False,
 ) -> None:
     """Run the conformance suite on a backend, ours or anybody's."""
     if name not in registry.installed():  # auto is a choice among backends, and none itself
         raise UnknownNameError("NAME", name, registry.installed(), "`edcore info` lists the backends.")
-    failed = _failed_checks(bind(requested(name, device), Network(in_=2), Rule()))
+    failed = _failed_checks(bind(requested(name, device), Network(in_=2), Rule()), quick)
     raise typer.Exit(CHECK_FAILED if failed else 0)
 
 
 app.command()(bench)
 
 
-def _failed_checks(backend: Backend) -> int:
+def _failed_checks(backend: Backend, quick: bool) -> int:
     """Run all checks, print what comes of each, and return how many failed."""
     try:
         from edcore.testing import iter_checks
@@ -207,7 +210,7 @@ def _failed_checks(backend: Backend) -> int:
             raise
         fix = 'Install it with: pip install "edcore[testing]".'
         raise EDCoreError(f"check: the suite needs the package hypothesis, which is not installed. {fix}") from error
-    checks, failed, console = list(iter_checks()), 0, _console()
+    checks, failed, console = list(iter_checks(quick)), 0, _console()
     for name, run in checks:
         try:
             run(backend)

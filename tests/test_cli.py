@@ -442,7 +442,7 @@ def test_info_refuses_a_wrong_environment_after_the_table(run, monkeypatch):
 def checks(monkeypatch):
     """The checks that the suite has; a test lists its own."""
     checks = []
-    monkeypatch.setitem(vars(edcore.testing), "iter_checks", lambda: iter(checks))
+    monkeypatch.setitem(vars(edcore.testing), "iter_checks", lambda quick: iter(checks[:1] if quick else checks))
     return checks
 
 
@@ -466,6 +466,12 @@ def test_check_passes(run, checks):
     code, out, err = run("check", "loop")
     assert (code, err) == (0, "")
     assert out == "ok      check_one\nok      check_two\n2 passed, 0 failed: loop on cpu\n"
+
+
+def test_check_quickly(run, checks):
+    checks += [("check_quick", passes), ("check_two", passes)]
+    _, out, _ = run("check", "loop", "--quick")
+    assert out == "ok      check_quick\n1 passed, 0 failed: loop on cpu\n"
 
 
 def test_check_fails_and_goes_on(run, checks):
