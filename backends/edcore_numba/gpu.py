@@ -78,9 +78,9 @@ class _Trace:
 class NumbaCUDA(Backend):
     """The contract met with a kernel for all layers of a forward pass, and one for all layers of an update.
 
-    Outputs are an array of the library of x where x is on this device, and nothing is waited for. For a NumPy x they
-    are a NumPy array: beside `to_host`, `synchronize` and the end of each epoch of a `fit` with a tolerance, that copy
-    is the only place that waits for the device.
+    Outputs are an array of the library of x where x is on this device, and then nothing waits for the device. What
+    comes from the host or goes there does: a NumPy x or error, the outputs for a NumPy x, `to_host`, `synchronize`;
+    in a `fit`, each epoch's order, and with a tolerance the sums of its errors.
 
     Parameters
     ----------

@@ -74,8 +74,9 @@ class ForwardTile:
 
     @property
     def even(self) -> bool:
-        """Whether the threads' weights are exactly those of a layer, so that none needs a test of its place."""
-        return self.columns * self.groups == self.cells == self.pitch
+        """Whether the threads' weights and activities are exactly those of a layer: none needs a test of its place."""
+        whole = self.columns * self.groups == self.cells == self.pitch
+        return whole and self.rows * self.pitch % self.threads == 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -74,14 +74,14 @@ def _walk(tile: ForwardTile, n_bias: int, dtype: str, records: bool, gathers: bo
     real = np.dtype(dtype).type
     zero, one = real(0), real(1)
     even = tile.even
-    n_weights, n_biases, n_sums = tile.steps * tile.columns, tile.per_thread * n_bias, tile.rows * tile.columns
-    n_loaded = -(-tile.rows * tile.chunk // tile.threads)
+    n_own, n_weights, n_sums = tile.per_thread, tile.steps * tile.columns, tile.rows * tile.columns
+    n_biases, n_loaded = n_own * n_bias, -(-tile.rows * tile.chunk // tile.threads)
     n_activities, n_parts = tile.rows * tile.pitch, tile.rows * tile.slices * tile.part_pitch
     cells, rows, columns, groups, slices, steps = map(
         U, (tile.cells, tile.rows, tile.columns, tile.groups, tile.slices, tile.steps)
     )
     threads, chunk, chunks, pitch = map(U, (tile.threads, tile.chunk, tile.chunks, tile.pitch))
-    part_pitch, per_thread, per_stage, biases = map(U, (tile.part_pitch, tile.per_thread, n_loaded, n_bias))
+    part_pitch, own, per_stage, biases = map(U, (tile.part_pitch, n_own, n_loaded, n_bias))
 
     @cuda.jit(device=True)
     def sigmoid(t):
@@ -144,7 +144,7 @@ def _walk(tile: ForwardTile, n_bias: int, dtype: str, records: bool, gathers: bo
         else:
             layer = head * depth + (q - input_chunks) // chunks
             base = hidden_at + heads * depth * cells * cells + layer * biases * cells
-        for e in range(per_thread):
+        for e in range(own):
             j = (t + e * threads) % pitch
             for n in range(biases):
                 b[e * biases + n] = weights[base + n * cells + j] if even or j < cells else zero
@@ -170,22 +170,28 @@ def _walk(tile: ForwardTile, n_bias: int, dtype: str, records: bool, gathers: bo
 
     @cuda.jit(device=True)
     def activate(ys, parts, b, record, record_at, row0, batch, scale, t):
-        for e in range(per_thread):
+        # Step by step for all cells of the thread, so that one cell's step is computed while another's is on its way.
+        y = cuda.local.array(n_own, real)
+        for e in range(own):
             at = t + e * threads
-            if at < rows * pitch:
-                r = at // pitch
-                j = at % pitch
-                y = zero
-                if even or j < cells:
-                    z = zero
-                    for s in range(slices):
-                        z += parts[(r * slices + s) * part_pitch + j]
-                    for n in range(biases):
-                        z += b[e * biases + n]
-                    y = sigmoid(z * scale)
-                    if records and row0 + r < batch:
-                        record[record_at + (row0 + r) * cells + j] = y
-                ys[r * pitch + j] = y
+            r, j = at // pitch, at % pitch
+            inside = even or (r < rows and j < cells)
+            part = r * slices * part_pitch + j if inside else U0
+            z = zero
+            for s in range(slices):
+                z += parts[part + s * part_pitch]
+            for n in range(biases):
+                z += b[e * biases + n]
+            y[e] = z * scale
+        for e in range(own):
+            y[e] = sigmoid(y[e])
+        for e in range(own):
+            at = t + e * threads
+            r, j = at // pitch, at % pitch
+            if even or r < rows:
+                ys[at] = y[e] if even or j < cells else zero
+                if records and (even or j < cells) and row0 + r < batch:
+                    record[record_at + (row0 + r) * cells + j] = y[e]
 
     @cuda.jit(device=True)
     def compute(
