@@ -25,7 +25,7 @@ def bench(
         list[str] | None,
         typer.Argument(
             metavar="CONTENDERS",
-            help="Backends that edcore info lists, article, torch-peer, jax-peer, article-cupy; the first is ×1.",
+            help="Backends, article, torch-peer, jax-peer, article-cupy, products; the first is ×1.",
             show_default="all that suit the device",
         ),
     ] = None,

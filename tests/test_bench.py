@@ -124,6 +124,21 @@ def test_the_article_has_a_network_for_each_head_in_the_dtype(dtype):
     assert not np.array_equal(made.network(made.x)[:, 0], outputs[:, 0])
 
 
+@pytest.mark.parametrize("rule", ["signed", "split"])
+def test_products_are_those_of_every_layer_and_change_nothing(rule):
+    setting = Setting(features=5, width=3, depth=2, heads=2, batch=4, rule=rule)
+    made = contenders.contender("products", setting)
+    outputs = made.network(made.x)
+    made.network.update(made.target - outputs)
+    assert outputs.shape == (4, 2)
+    start = initialise(setting.network, contenders.SEED)
+    layers = [(layer, head) for head in range(2) for layer in setting.network.layers]
+    for (layer, head), (x, weight, y, g, change) in zip(layers, made.network._layers, strict=True):
+        assert np.array_equal(weight, start[f"{layer.name}.weight"][layer.where(head)])
+        np.testing.assert_allclose(y, x @ weight, rtol=1e-5)
+        np.testing.assert_allclose(change, x.T @ g, rtol=1e-5)
+
+
 def test_a_missing_library_is_a_reason(monkeypatch):
     monkeypatch.setitem(sys.modules, "torch", None)
     with pytest.raises(EDCoreError, match=r'the package torch is not installed\. .* pip install "edcore\[torch\]"'):

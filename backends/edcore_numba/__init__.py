@@ -34,13 +34,13 @@ def load(device: str | None) -> Backend:
         from .cpu import NumbaCPU
 
         return NumbaCPU()
-    from .cuda import NumbaCUDA
+    from .gpu import NumbaCUDA
 
     return NumbaCUDA(device)
 
 
 def _unavailable(device: str | None) -> str:
-    from .cuda import unavailable
+    from .gpu import unavailable
 
     return unavailable(device)
 

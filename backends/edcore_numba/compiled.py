@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,6 +15,8 @@ from numba import config, njit
 __all__ = ["compiled", "inlined"]
 
 HERE = Path(__file__).parent
+GPU = re.compile("gpu|cuda")
+"""Files whose code runs on a GPU only."""
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -44,7 +47,7 @@ def _folder() -> str | None:
     It is named after the kernels' sources: Numba looks at the date of a function's own file alone, and an update of
     edcore may change another one.
     """
-    sources = b"".join(path.read_bytes() for path in sorted(HERE.glob("*.py")) if "cuda" not in path.name)
+    sources = b"".join(path.read_bytes() for path in sorted(HERE.glob("*.py")) if not GPU.search(path.name))
     name = f"edcore-{hashlib.sha256(sources).hexdigest()[:16]}"
     for parent in _parents():
         folder = parent / name

@@ -13,7 +13,7 @@ import numpy as np
 from numba import prange
 
 from .compiled import compiled, inlined
-from .vectors import accumulate, activate, at
+from .vectors import accumulate, activate, add, at, credit
 
 __all__ = ["WEIGHTS", "forward", "learn_head", "run_rows", "trace", "update"]
 
@@ -55,15 +55,18 @@ def update(
     weights: Any, heads: Any, x: Any, hidden: Any, outputs: Any, errors: Any, rates: Any, split: bool, workers: int
 ) -> None:
     """Let all layers learn, in place."""
-    each = _pieces(weights, x.shape[1])
+    each, batch = _pieces(weights, x.shape[1]), x.shape[0]
     pieces = len(heads) * each
+    shares = np.empty((errors.shape[0], 2, 2, batch), x.dtype)
+    for head in heads:
+        _share(errors[head], rates, split, shares[head])
     for index in prange(workers):
         worker = np.intp(index)
-        delta = np.empty((x.shape[0], weights[0].shape[2]), x.dtype)
+        delta, one = np.empty((batch, weights[0].shape[2]), x.dtype), np.ones(1, x.dtype)
         for piece in range(pieces * worker // workers, pieces * (worker + 1) // workers):
             head = heads[piece // each]
-            own = errors[head, : x.shape[0]]
-            _learn_piece(weights, head, piece % each, x, hidden[head], outputs[head], own, rates, split, delta)
+            own, y = shares[head], outputs[head]
+            _learn_piece(weights, head, piece % each, x, hidden[head], y, own, split, delta, one)
 
 
 @inlined
@@ -71,8 +74,10 @@ def learn_head(
     weights: Any, head: int, x: Any, hidden: Any, outputs: Any, errors: Any, rates: Any, split: bool, delta: Any
 ) -> None:
     """Let all layers of one head learn, on this thread; delta is room for (batch, cells)."""
+    shares, one = np.empty((2, 2, x.shape[0]), x.dtype), np.ones(1, x.dtype)
+    _share(errors, rates, split, shares)
     for piece in range(_pieces(weights, x.shape[1])):
-        _learn_piece(weights, head, piece, x, hidden, outputs, errors, rates, split, delta)
+        _learn_piece(weights, head, piece, x, hidden, outputs, shares, split, delta, one)
 
 
 @compiled()
@@ -84,30 +89,35 @@ def run_rows(
     hidden is (slots, rows, cells); where there are fewer slots than layers, they are used in turn.
     """
     input_weight, input_bias, hidden_weight, hidden_bias, output_weight, output_bias = weights
-    features, cells, slots = x.shape[1], input_weight.shape[2], hidden.shape[0]
-    total = np.empty(cells, x.dtype)
-    bias, source, y = at(total, 0), at(x, first * features), at(hidden[0], to * cells)
+    features, cells, depth, biases = x.shape[1], input_weight.shape[2], hidden_weight.shape[1], input_bias.shape[1]
+    both, slots = np.empty(cells, x.dtype), hidden.shape[0]
+    source, y = at(x, first * features), at(hidden, to * cells)
     # Both streams see the same x: first the excitatory sources, then the inhibitory ones on top.
-    _add_up(input_bias[head], total)
-    plus, minus = at(input_weight[head], 0), at(input_weight[head], features * cells)
+    plus = at(input_weight, head * 2 * features * cells)
+    minus = at(input_weight, (head * 2 + 1) * features * cells)
+    bias = _together(input_bias, head, biases, cells, both)
     accumulate(source, features, 1, plus, cells, features, bias, 0, y, cells, rows, cells, scale)
     activate(source, features, 1, minus, cells, features, y, cells, y, cells, rows, cells, scale)
-    for layer in range(hidden_weight.shape[1]):
-        _add_up(hidden_bias[head, layer], total)
-        source, y = y, at(hidden[(layer + 1) % slots], to * cells)
-        weight = at(hidden_weight[head, layer], 0)
+    slot = 0
+    for layer in range(depth):
+        slot = slot + 1 if slot + 1 < slots else 0
+        source, y = y, at(hidden, (slot * hidden.shape[1] + to) * cells)
+        place = head * depth + layer
+        weight, bias = at(hidden_weight, place * cells * cells), _together(hidden_bias, place, biases, cells, both)
         activate(source, cells, 1, weight, cells, cells, bias, 0, y, cells, rows, cells, scale)
-    _add_up(output_bias[head], total)
-    activate(y, cells, 1, at(output_weight[head], 0), 2, cells, bias, 0, at(outputs, out * 2), 2, rows, 2, scale)
+    weight, bias = at(output_weight, head * cells * 2), _together(output_bias, head, biases, 2, both)
+    activate(y, cells, 1, weight, 2, cells, bias, 0, at(outputs, out * 2), 2, rows, 2, scale)
 
 
 @inlined
-def _add_up(biases: Any, total: Any) -> None:
-    """Write what all bias cells together give to each target."""
-    for j in range(biases.shape[1]):
-        total[j] = biases[0, j]
-        for cell in range(1, biases.shape[0]):
-            total[j] += biases[cell, j]
+def _together(bias: Any, place: int, biases: int, targets: int, both: Any) -> Any:
+    """Return a pointer to what all bias cells of a layer give to each target; `both` is room for the sum of two."""
+    start = at(bias, place * biases * targets)
+    if biases == 1:
+        return start
+    one = at(both, 0)
+    add(start, at(bias, (place * biases + 1) * targets), one, targets, both[0])
+    return one
 
 
 @inlined
@@ -115,6 +125,18 @@ def _pieces(weights: Any, features: int) -> int:
     """Return how many pieces of work the update of one head is."""
     inner = (weights[2].shape[2] // 2 + BLOCK - 1) // BLOCK
     return (features + BLOCK - 1) // BLOCK + inner * (weights[2].shape[1] + 1)
+
+
+@inlined
+def _share(errors: Any, rates: Any, split: bool, shares: Any) -> None:
+    """Write rate · E (inner and output layers, excitatory and inhibitory sources, batch) for the errors of one head."""
+    for layer in range(2):
+        for stream in range(2):
+            for b in range(shares.shape[2]):
+                part = errors[b]
+                if split and (part < 0) == (stream == 0):
+                    part -= part
+                shares[layer, stream, b] = part * rates[layer]
 
 
 @compiled()
@@ -125,16 +147,19 @@ def _learn_piece(
     x: Any,
     hidden: Any,
     outputs: Any,
-    errors: Any,
-    rates: Any,
+    shares: Any,
     split: bool,
     delta: Any,
+    one: Any,
 ) -> None:
-    """Let one block of the sources of one layer learn; rates are those of the inner layers and of the output layer."""
+    """Let one block of the sources of one layer learn from its share of the errors.
+
+    delta is room for (batch, cells), and one holds the activity of a bias cell.
+    """
     input_weight, input_bias, hidden_weight, hidden_bias, output_weight, output_bias = weights
     features, width, depth = x.shape[1], input_weight.shape[2] // 2, hidden_weight.shape[1]
     first, inner = (features + BLOCK - 1) // BLOCK, (width + BLOCK - 1) // BLOCK
-    layer, low, rate = (piece - first) // inner, (piece - first) % inner * BLOCK, rates[0]
+    layer, low, own = (piece - first) // inner, (piece - first) % inner * BLOCK, shares[0]
     if piece < first:
         # Both streams' sources are x; in all other layers the second stream's lie beside the first one's.
         weight, bias, source, y = input_weight[head], input_bias[head], x, hidden[0]
@@ -144,29 +169,14 @@ def _learn_piece(
         sources, shift = width, width
     else:
         weight, bias, source, y = output_weight[head], output_bias[head], hidden[depth], outputs
-        sources, shift, rate = width, width, rates[1]
-    high, batch, cells, one = min(low + BLOCK, sources), len(errors), y.shape[1], np.ones(1, weight.dtype)
+        sources, shift, own = width, width, shares[1]
+    high, batch, cells = min(low + BLOCK, sources), shares.shape[2], y.shape[1]
+    d, step, none = at(delta, 0), delta.shape[1], one[0] - one[0]
     for stream in range(2):
         if split or stream == 0:
-            _credit(errors, (1 - 2 * stream) if split else 0, rate, y, delta)
-        d, w = at(delta, 0), at(weight, (stream * sources + low) * cells)
-        active = at(source, stream * shift + low)
-        accumulate(active, 1, source.shape[1], d, cells, batch, w, cells, w, cells, high - low, cells, rate)
+            credit(at(own, stream * batch), at(y, 0), cells, d, step, batch, cells, none)
+        active, w = at(source, stream * shift + low), at(weight, (stream * sources + low) * cells)
+        accumulate(active, 1, source.shape[1], d, step, batch, w, cells, w, cells, high - low, cells, none)
         if low == 0 and stream < bias.shape[0]:
             b = at(bias, stream * cells)
-            accumulate(at(one, 0), 0, 0, d, cells, batch, b, cells, b, cells, 1, cells, rate)
-
-
-@inlined
-def _credit(errors: Any, sign: int, rate: Any, y: Any, delta: Any) -> None:
-    """Write rate · E_b g(y_bj) s_j: E is the error, or its part of one sign."""
-    cells, flat, one = y.shape[1], delta.reshape(delta.size), delta.dtype.type(1)
-    for b in range(len(errors)):
-        e = errors[b]
-        if sign * e < 0:
-            e = delta.dtype.type(0)
-        e *= rate
-        for j in range(cells // 2):
-            flat[b * cells + j] = e * y[b, j] * (one - y[b, j])
-        for j in range(cells // 2, cells):
-            flat[b * cells + j] = -e * y[b, j] * (one - y[b, j])
+            accumulate(at(one, 0), 0, 0, d, step, batch, b, cells, b, cells, 1, cells, none)

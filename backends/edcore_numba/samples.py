@@ -66,13 +66,9 @@ def learn_one(  # type: ignore[no-untyped-def]
         def columns(vector: Vector, column: ir.Value) -> None:
             b = vector.builder
             activity, one = vector.load(y, column), vector.constant(1.0)
-            half = b.sdiv(targets, INDEX(2))
-            lanes = ir.VectorType(INDEX, vector.lanes)
-            numbers = b.add(vector.splat_index(column), ir.Constant(lanes, list(range(vector.lanes))))
-            excitatory = b.icmp_signed("<", numbers, vector.splat_index(half))
+            signs = vector.signs(column, targets)
             for stream, error in enumerate((plus, minus)):
-                e = vector.splat(error)
-                signed = b.select(excitatory, e, b.fneg(e))
+                signed = b.fmul(vector.splat(error), signs)
                 delta = b.fmul(b.fmul(signed, activity), b.fsub(one, activity))
                 start = b.gep(x, [b.mul(shift, INDEX(stream))])
                 first = b.gep(weight, [b.add(b.mul(b.mul(sources, INDEX(stream)), targets), column)])

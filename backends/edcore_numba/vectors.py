@@ -16,7 +16,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-__all__ = ["INDEX", "Vector", "accumulate", "activate", "at", "call_of", "in_vectors"]
+__all__ = ["INDEX", "Vector", "accumulate", "activate", "add", "at", "call_of", "credit", "in_vectors"]
 
 VECTOR_BYTES = 64
 ROWS = 4
@@ -64,26 +64,29 @@ class Vector:
         self.builder.store(value, self.pointer(start, offset)).align = self.bits // 8
 
     def prefetch(self, start: ir.Value, offset: ir.Value) -> None:
-        """Emit the hint that a vector will be read soon."""
+        """Emit the hint that a vector will be written soon."""
         pointer, flag = ir.IntType(8).as_pointer(), ir.IntType(32)
         kind = ir.FunctionType(ir.VoidType(), [pointer, flag, flag, flag])
         function = cgutils.get_or_insert_function(self.builder.module, kind, "llvm.prefetch.p0")
         address = self.builder.bitcast(self.pointer(start, offset), pointer)
-        self.builder.call(function, [address, flag(0), flag(3), flag(1)])  # to read, to keep, data
+        self.builder.call(function, [address, flag(1), flag(3), flag(1)])  # to write, to keep, data
 
     def splat(self, scalar: ir.Value) -> ir.Value:
         """Emit a number in all lanes."""
         return self._splat(scalar, self.type)
-
-    def splat_index(self, scalar: ir.Value) -> ir.Value:
-        """Emit an index in all lanes."""
-        return self._splat(scalar, ir.VectorType(INDEX, self.lanes))
 
     def _splat(self, scalar: ir.Value, kind: ir.VectorType) -> ir.Value:
         undefined = ir.Constant(kind, ir.Undefined)
         first = self.builder.insert_element(undefined, scalar, ir.IntType(32)(0))
         mask = ir.Constant(ir.VectorType(ir.IntType(32), self.lanes), [0] * self.lanes)
         return self.builder.shuffle_vector(first, undefined, mask)
+
+    def signs(self, column: ir.Value, columns: ir.Value) -> ir.Value:
+        """Emit the signs of the target cells from `column`: +1 in the first half of the columns, −1 in the second."""
+        b, lanes = self.builder, ir.VectorType(INDEX, self.lanes)
+        half = self._splat(b.sdiv(columns, INDEX(2)), lanes)
+        numbers = b.add(self._splat(column, lanes), ir.Constant(lanes, list(range(self.lanes))))
+        return b.select(b.icmp_signed("<", numbers, half), self.constant(1.0), self.constant(-1.0))
 
     def multiply_add(self, a: ir.Value, b: ir.Value, c: ir.Value) -> ir.Value:
         """Emit a · b + c, rounded once where the processor can do so."""
@@ -101,10 +104,11 @@ class Vector:
         """Return 1 / (1 + 2**t) for t = z · scale.
 
         t = n + f with n whole and |f| ≤ 1/2. Adding 1.5 · 2**mantissa rounds to n and leaves it in the lowest bits,
-        from where a shift makes it an exponent. t is clipped to where 2**n is a normal number; beyond, y is 0 or 1.
+        from where a shift makes it an exponent. t is clipped: y stays so far above 0 that its products in the next
+        layer are normal numbers, as others take a processor many times as long.
         """
         b = self.builder
-        mantissa, most, one_bits = (23, 126.0, 127 << 23) if self.bits == 32 else (52, 1022.0, 1023 << 52)
+        mantissa, most, one_bits = (23, 64.0, 127 << 23) if self.bits == 32 else (52, 512.0, 1023 << 52)
         t = self.clip(b.fmul(z, scale), most)
         magic = self.constant(1.5 * 2.0**mantissa)
         rounded = b.fadd(t, magic)
@@ -134,7 +138,7 @@ def _tile(vector: Vector, rows: int, vectors: int, of: dict[str, ir.Value], scal
         return b.add(b.mul(of[f"{name}_row"], INDEX(place[0])), INDEX(place[1] * vector.lanes))
 
     for place in places:
-        vector.prefetch(of["c"], offset("c", place))
+        vector.prefetch(of["y"], offset("y", place))
     sources = [b.gep(of["a"], [b.mul(of["a_row"], INDEX(row))]) for row in range(rows)]
     before, loop, done = b.block, b.append_basic_block("tile"), b.append_basic_block("tile.done")
     b.branch(loop)
@@ -254,6 +258,48 @@ def activate(  # type: ignore[no-untyped-def]
 ):
     """Emit y = 1 / (1 + 2**(scale · (c + a b))), with the arguments of `accumulate`."""
     return _signature(scale), _code("activate", activated=True)
+
+
+@intrinsic
+def credit(context, errors, y, y_row, delta, delta_row, rows, columns, zero):  # type: ignore[no-untyped-def]
+    """Emit delta_bj = errors_b s_j g(y_bj), for columns of which the first half is excitatory; zero gives the type."""
+    pointer, n = types.CPointer(zero), types.intp
+
+    def body(builder: ir.IRBuilder, arguments: Any) -> None:
+        errors, y, y_row, delta, delta_row, rows, columns, _ = arguments
+
+        def emit(vector: Vector, column: ir.Value) -> None:
+            one, signs = vector.constant(1.0), vector.signs(column, columns)
+            with cgutils.for_range(builder, rows) as row:
+                error = vector.splat(builder.load(builder.gep(errors, [row.index])))
+                activity = vector.load(y, builder.add(builder.mul(row.index, y_row), column))
+                value = builder.fmul(builder.fmul(builder.fmul(error, signs), activity), builder.fsub(one, activity))
+                vector.store(value, delta, builder.add(builder.mul(row.index, delta_row), column))
+
+        in_vectors(builder, arguments[-1].type, columns, emit)
+
+    def code(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Any:
+        call_of(builder, f"edcore_credit_{zero.bitwidth}", arguments, body)
+        return context.get_dummy_value()
+
+    return types.void(pointer, pointer, n, pointer, n, n, n, zero), code
+
+
+@intrinsic
+def add(context, a, b, y, columns, zero):  # type: ignore[no-untyped-def]
+    """Emit y = a + b for an even number of columns; zero gives the type."""
+    pointer = types.CPointer(zero)
+
+    def code(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Any:
+        a, b, y, columns, _ = arguments
+
+        def emit(vector: Vector, column: ir.Value) -> None:
+            vector.store(builder.fadd(vector.load(a, column), vector.load(b, column)), y, column)
+
+        in_vectors(builder, arguments[-1].type, columns, emit)
+        return context.get_dummy_value()
+
+    return types.void(pointer, pointer, pointer, types.intp, zero), code
 
 
 @intrinsic

@@ -16,6 +16,7 @@ import numpy as np
 from edcore import libraries, registry
 from edcore.backend import Array
 from edcore.bench import article, peers
+from edcore.bench.products import Products
 from edcore.bench.setting import Setting
 from edcore.ed import ED
 from edcore.errors import EDCoreError, UnknownNameError
@@ -24,7 +25,13 @@ from edcore.initialise import initialise
 __all__ = ["Contender", "Timed", "contender", "defaults", "known", "versions"]
 
 SEED = 0
-HAND_WRITTEN = {"article": "numpy", "article-cupy": "cupy", "torch-peer": "torch", "jax-peer": "jax"}
+HAND_WRITTEN = {
+    "article": "numpy",
+    "article-cupy": "cupy",
+    "torch-peer": "torch",
+    "jax-peer": "jax",
+    "products": "numpy",
+}
 """What is no backend, and the library that it uses."""
 
 REPORTED = ("numpy", "numba", "torch", "jax", "cupy")
@@ -163,7 +170,7 @@ def _backend(name: str, setting: Setting, x: Array, target: Array) -> Contender:
 
 def _hand_written(name: str, setting: Setting, x: Array, target: Array) -> Contender:
     library, device = HAND_WRITTEN[name], setting.device
-    if setting.rule != "signed":
+    if setting.rule != "signed" and name != "products":
         raise EDCoreError(f"it has the signed rule only, and not {setting.rule!r}")
     if library == "numpy" and setting.device_type != "cpu":
         raise EDCoreError(f"it computes on the CPU only, and not on {device!r}")
@@ -178,6 +185,8 @@ def _hand_written(name: str, setting: Setting, x: Array, target: Array) -> Conte
         if library == "cupy":
             native.use()
         timed = ArticleHeads(setting, importlib.import_module(library), native)
+    elif name == "products":
+        timed = Products(network, initialise(network, SEED), setting.batch)
     elif library == "torch":
         timed = peers.TorchPeer(network, rule, initialise(network, SEED), setting.batch, device)
     else:

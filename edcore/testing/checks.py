@@ -202,14 +202,15 @@ def check_heads_are_independent(backend: Backend, extent: Extent = FULL) -> None
             weights={key: value[:1].copy() for key, value in case.weights.items()},
             error=case.error[:, :1],
         )
-        others_silent = dataclasses.replace(case, error=case.error * (np.arange(case.network.heads) == 0))
+        first = np.arange(case.network.heads) == 0
+        others_silent = dataclasses.replace(case, error=case.error * first)
         together, silent = _updated(backend, case), _updated(backend, others_silent)
-        same_bits(_first_head(together), _first_head(silent), "of head 0, whatever the errors of the others")
+        same_bits(_heads(together, first), _heads(silent, first), "of head 0, whatever the errors of the others")
         exact = alone.in_float64
         _, activities = LoopBackend().trace(exact.network, exact.weights, exact.x)
         bounds = Bounds(alone.network, exact.weights).updated(case.rule, activities, exact.error)
         all_close(
-            _first_head(together), _updated(backend, alone), {k: 2 * v for k, v in bounds.items()}, "of head 0 alone"
+            _heads(together, first), _updated(backend, alone), {k: 2 * v for k, v in bounds.items()}, "of head 0 alone"
         )
 
     _for_all(extent, cases(_dtypes(backend)), run)
@@ -307,24 +308,25 @@ def check_fit_stops(backend: Backend, extent: Extent = FULL) -> None:
 
     def run(case: Case) -> None:
         x, target = case.x, (case.error > 0).astype(case.x.dtype)
-        # Three epochs, in which the first head's errors are above and below the tolerance in turn.
-        sums = _epoch_errors(backend, case, target)[:, 0]
-        tolerance = float(np.sort(sums)[:2].mean())
-        off_the_line = np.abs(sums - tolerance) > 1e-3 * tolerance
-        if not off_the_line.all():
+        sums = _epoch_errors(backend, case, target)
+        # Between the first head's two best epochs of three; where others stop, if they do, is as it comes.
+        tolerance = float(np.sort(sums[:, 0])[:2].mean())
+        if (np.abs(sums - tolerance) < 1e-3 * tolerance).any():
             return
         schedule = dataclasses.replace(_schedule(case, epochs=3), tolerance=tolerance)
         learned, stopped = backend.fit(case.network, case.rule, backend.from_host(case.weights), x, target, schedule)
-        expected = np.argmax(sums < tolerance) + 1
         assert isinstance(stopped, np.ndarray), f"fit returned {stopped!r} for when each head stopped"
-        assert stopped.shape == (case.network.heads,), f"when each head stopped has shape {stopped.shape}"
-        assert stopped[0] == expected, f"head 0 stopped after epoch {stopped[0]}, not {expected}"
-        alone = dataclasses.replace(_schedule(case, epochs=int(expected)), learning=np.arange(case.network.heads) == 0)
-        shorter, _ = backend.fit(case.network, case.rule, backend.from_host(case.weights), x, target, alone)
-        shorter = backend.to_host(shorter)
-        same_bits(_first_head(backend.to_host(learned)), _first_head(shorter), "of the head that stopped")
-        others = {key: value[1:] for key, value in shorter.items()}
-        same_bits(others, {key: value[1:] for key, value in case.weights.items()}, "of a head that does not learn")
+        below = sums < tolerance
+        expected = np.where(below.any(axis=0), np.argmax(below, axis=0) + 1, 0)
+        assert np.array_equal(stopped, expected), f"heads stopped after epochs {stopped}, not {expected}"
+        got = backend.to_host(learned)
+        for head, epochs in enumerate(expected):
+            learning = np.arange(case.network.heads) == head
+            alone = dataclasses.replace(_schedule(case, int(epochs) or 3), learning=learning)
+            shorter, _ = backend.fit(case.network, case.rule, backend.from_host(case.weights), x, target, alone)
+            shorter = backend.to_host(shorter)
+            same_bits(_heads(got, learning), _heads(shorter, learning), f"of head {head}, which stopped or did not")
+            same_bits(_heads(shorter, ~learning), _heads(case.weights, ~learning), "of heads that do not learn")
 
     _for_all(extent, _gentle(backend, st.one_of(rules(), rules(order="online"))), run)
 
@@ -455,5 +457,5 @@ def _outputs(case: Case, outputs: Array) -> Array:
     return host
 
 
-def _first_head(weights: HostWeights) -> HostWeights:
-    return {key: value[:1] for key, value in weights.items()}
+def _heads(weights: HostWeights, which: Array) -> HostWeights:
+    return {key: value[which] for key, value in weights.items()}
