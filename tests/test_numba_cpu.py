@@ -209,7 +209,7 @@ from edcore_numba import compiled, kernels_cpu
 import edcore
 ed = edcore.ED(2, 2, 1, seed=0, backend="numba", device="cpu")
 ed.predict(np.ones((2, 2)))
-print(compiled.FOLDER, sum(kernels_cpu.forward.stats.cache_hits.values()))
+print(compiled.FOLDER, sum(kernels_cpu.trace.stats.cache_hits.values()))
 """
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import math
+import os
 import threading
 from concurrent.futures import ThreadPoolExecutor, wait
 from typing import Any
@@ -58,22 +60,18 @@ class NumbaCPU(Backend):
         return self.from_host(weights)
 
     def forward(self, network: Network, weights: HostWeights, x: Array) -> Array:
-        """Return the outputs; each thread keeps the activities of two layers."""
+        """Return the outputs, with room for the activities of two layers."""
         if len(x) == 0:
             return np.empty((0, network.heads), network.dtype)
         x = np.require(to_numpy(x), requirements=["C", "W"])
-        with LAUNCH:
-            outputs = kernels_cpu.forward(_ordered(weights), x, _tile(network, len(x)), _scale(network))
-        return outputs[:, :, 0].T.copy()
+        layers = np.empty((network.heads, 2, len(x), 2 * network.width), x.dtype)  # used in turn
+        return self._run(network, weights, x, layers)[:, :, 0].T.copy()
 
     def trace(self, network: Network, weights: HostWeights, x: Array) -> tuple[Array, Activities]:
         """Return the outputs and the activities of all layers."""
-        own, batch = np.array(to_numpy(x), order="C"), len(x)
-        hidden = self._room((network.heads, network.depth + 1, batch, 2 * network.width), own.dtype)
-        outputs = np.empty((network.heads, batch, 2), own.dtype)
-        with LAUNCH:
-            tile = _tile(network, batch)
-            kernels_cpu.trace(_ordered(weights), _all(network), own, hidden, outputs, tile, _scale(network))
+        own = np.array(to_numpy(x), order="C")
+        hidden = self._room((network.heads, network.depth + 1, len(x), 2 * network.width), own.dtype)
+        outputs = self._run(network, weights, own, hidden)
         return outputs[:, :, 0].T.copy(), [own, hidden, outputs]
 
     def update(
@@ -124,8 +122,17 @@ class NumbaCPU(Backend):
         x, target = (np.ascontiguousarray(to_numpy(array)).view() for array in (x, target))
         x.flags.writeable = target.flags.writeable = False
         arguments = _ordered(learned), x, target, orders, np.flatnonzero(schedule.learning), plan, _scale(network)
-        _interruptible(epochs.fit_heads if by_head else epochs.fit_batches, (*arguments, stopped))
+        by_head_kernel = epochs.fit_heads_online if size == 1 else epochs.fit_heads
+        _interruptible(by_head_kernel if by_head else epochs.fit_batches, (*arguments, stopped))
         return learned, stopped
+
+    def _run(self, network: Network, weights: HostWeights, x: Array, hidden: Array) -> npt.NDArray[Any]:
+        """Return the activities of the output layer, and fill in the others."""
+        outputs = np.empty((network.heads, len(x), 2), x.dtype)
+        with LAUNCH:
+            tile = _tile(network, len(x))
+            kernels_cpu.trace(_ordered(weights), _all(network), x, hidden, outputs, tile, _scale(network))
+        return outputs
 
     def _room(self, shape: tuple[int, ...], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
         """Return memory for the activities of a trace."""
@@ -144,15 +151,22 @@ def _interruptible(kernel: Any, arguments: tuple[Any, ...]) -> None:
         set_num_threads(threads)
         kernel(*arguments, cancelled)
 
-    with LAUNCH, ThreadPoolExecutor(1) as pool:
+    with LAUNCH:
+        running = _pool(os.getpid()).submit(call)
         try:
-            running = pool.submit(call)
             while wait([running], timeout=0.1).not_done:
                 pass  # on some platforms, and in some threads, a wait with no end hears of a signal only afterwards
-            running.result()
         except BaseException:
             cancelled[0] = True
+            wait([running])
             raise
+        running.result()
+
+
+@functools.cache
+def _pool(process: int) -> ThreadPoolExecutor:
+    """Return this process's thread for long calls. One for each call would have Numba start its threads each time."""
+    return ThreadPoolExecutor(1, "edcore")
 
 
 def _ordered(weights: HostWeights) -> tuple[npt.NDArray[Any], ...]:

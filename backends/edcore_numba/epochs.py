@@ -12,7 +12,7 @@ from .kernels_cpu import learn_head, run_rows, trace, update
 from .samples import activate_one, learn_one
 from .vectors import at
 
-__all__ = ["Plan", "fit_batches", "fit_heads"]
+__all__ = ["Plan", "fit_batches", "fit_heads", "fit_heads_online"]
 
 
 class Plan(NamedTuple):
@@ -69,10 +69,18 @@ def fit_heads(
     for index in prange(plan.workers):
         worker = np.intp(index)
         for i in range(worker, len(heads), plan.workers):
-            if plan.size == 1:
-                stopped[heads[i]] = _fit_head_online(weights, x, target, orders, heads[i], plan, scale, cancelled)
-            else:
-                stopped[heads[i]] = _fit_head(weights, x, target, orders, heads[i], plan, scale, cancelled)
+            stopped[heads[i]] = _fit_head(weights, x, target, orders, heads[i], plan, scale, cancelled)
+
+
+@compiled(parallel=True)
+def fit_heads_online(
+    weights: Any, x: Any, target: Any, orders: Any, heads: Any, plan: Plan, scale: Any, stopped: Any, cancelled: Any
+) -> None:
+    """Do as `fit_heads` for batches of one, with the same bits."""
+    for index in prange(plan.workers):
+        worker = np.intp(index)
+        for i in range(worker, len(heads), plan.workers):
+            stopped[heads[i]] = _fit_head_online(weights, x, target, orders, heads[i], plan, scale, cancelled)
 
 
 @compiled()
@@ -104,7 +112,7 @@ def _fit_head(weights: Any, x: Any, target: Any, orders: Any, head: int, plan: P
 def _fit_head_online(
     weights: Any, x: Any, target: Any, orders: Any, head: int, plan: Plan, scale: Any, cancelled: Any
 ) -> int:
-    """Do as `_fit_head` for a batch of one, with the same bits."""
+    """Return the epoch after which the head stopped, 0 if it did not."""
     input_weight, input_bias, hidden_weight, hidden_bias, output_weight, output_bias = weights
     features, cells, depth, biases = x.shape[1], input_weight.shape[2], hidden_weight.shape[1], input_bias.shape[1]
     y, outputs = np.empty((depth + 1) * cells, x.dtype), np.empty(2, x.dtype)

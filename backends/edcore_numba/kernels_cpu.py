@@ -15,7 +15,7 @@ from numba import prange
 from .compiled import compiled, inlined
 from .vectors import accumulate, activate, add, at, credit
 
-__all__ = ["WEIGHTS", "forward", "learn_head", "run_rows", "trace", "update"]
+__all__ = ["WEIGHTS", "learn_head", "run_rows", "trace", "update"]
 
 WEIGHTS = ("input.weight", "input.bias", "hidden.weight", "hidden.bias", "output.weight", "output.bias")
 
@@ -24,27 +24,12 @@ BLOCK = 128
 
 
 @compiled(parallel=True)
-def forward(weights: Any, x: Any, tile: int, scale: Any) -> Any:
-    """Return the activities of the output layer, keeping two layers' activities of one tile of rows on each thread."""
-    heads, cells, batch = weights[0].shape[0], weights[0].shape[2], x.shape[0]
-    outputs = np.empty((heads, batch, 2), x.dtype)
-    tiles = (batch + tile - 1) // tile
-    for index in prange(heads * tiles):
-        task = np.intp(index)  # the index has no sign, and mixed with numbers that have one it would become a float
-        head, first = task // tiles, task % tiles * tile
-        rows = min(tile, batch - first)
-        layers = np.empty((2, rows, cells), x.dtype)
-        run_rows(weights, head, x, first, rows, layers, 0, outputs[head], first, scale)
-    return outputs
-
-
-@compiled(parallel=True)
 def trace(weights: Any, heads: Any, x: Any, hidden: Any, outputs: Any, tile: int, scale: Any) -> None:
-    """Fill in the activities of all layers."""
+    """Fill in the activities of all layers; where hidden has room for fewer, the latest ones remain."""
     batch = x.shape[0]
     tiles = (batch + tile - 1) // tile
     for index in prange(len(heads) * tiles):
-        task = np.intp(index)
+        task = np.intp(index)  # the index has no sign, and mixed with numbers that have one it would become a float
         head, first = heads[task // tiles], task % tiles * tile
         rows = min(tile, batch - first)
         run_rows(weights, head, x, first, rows, hidden[head], first, outputs[head], first, scale)
