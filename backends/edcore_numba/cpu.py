@@ -6,6 +6,7 @@ import functools
 import math
 import os
 import threading
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from typing import Any
 
@@ -94,7 +95,8 @@ class NumbaCPU(Backend):
     ) -> tuple[HostWeights, npt.NDArray[np.intp]]:
         """Return the weights and when each head stopped, after one compiled call for all epochs.
 
-        It can be interrupted at the end of each batch: the call is made on a thread of its own, and told to return.
+        A small network, or one of many heads, is shared out by heads, else by batches. It can be interrupted at the end
+        of each batch: the call is made on other threads, which are told to return.
         """
         learned, stopped = self.from_host(weights), np.zeros(network.heads, np.intp)
         count, samples = schedule.orders.shape
@@ -121,9 +123,19 @@ class NumbaCPU(Backend):
         # Read-only, whatever was given: kernels are compiled for each kind of array.
         x, target = (np.ascontiguousarray(to_numpy(array)).view() for array in (x, target))
         x.flags.writeable = target.flags.writeable = False
-        arguments = _ordered(learned), x, target, orders, np.flatnonzero(schedule.learning), plan, _scale(network)
-        by_head_kernel = epochs.fit_heads_online if size == 1 else epochs.fit_heads
-        _interruptible(by_head_kernel if by_head else epochs.fit_batches, (*arguments, stopped))
+        heads, cancelled = np.flatnonzero(schedule.learning), np.zeros(1, np.bool_)
+
+        def run(kernel: Any, heads: npt.NDArray[np.intp]) -> None:
+            set_num_threads(plan.workers)
+            kernel(_ordered(learned), x, target, orders, heads, plan, _scale(network), stopped, cancelled)
+
+        if by_head:
+            kernel = epochs.fit_heads_online if size == 1 else epochs.fit_heads
+            calls = [functools.partial(run, kernel, heads[i :: plan.workers].copy()) for i in range(plan.workers)]
+            _interruptible(calls[: len(heads)], cancelled)
+        else:
+            with LAUNCH:
+                _interruptible([functools.partial(run, epochs.fit_batches, heads)], cancelled)
         return learned, stopped
 
     def _run(self, network: Network, weights: HostWeights, x: Array, hidden: Array) -> npt.NDArray[Any]:
@@ -143,30 +155,25 @@ class NumbaCPU(Backend):
         return spare if spare.shape == shape and spare.dtype == dtype else np.empty(shape, dtype)
 
 
-def _interruptible(kernel: Any, arguments: tuple[Any, ...]) -> None:
-    """Run a kernel whose last argument tells it to return early, and tell it so when this thread is interrupted."""
-    cancelled, threads = np.zeros(1, np.bool_), get_num_threads()
-
-    def call() -> None:
-        set_num_threads(threads)
-        kernel(*arguments, cancelled)
-
-    with LAUNCH:
-        running = _pool(os.getpid()).submit(call)
-        try:
-            while wait([running], timeout=0.1).not_done:
-                pass  # on some platforms, and in some threads, a wait with no end hears of a signal only afterwards
-        except BaseException:
-            cancelled[0] = True
-            wait([running])
-            raise
-        running.result()
+def _interruptible(calls: Sequence[Callable[[], None]], cancelled: npt.NDArray[np.bool_]) -> None:
+    """Make the calls, each on a thread of its own, and tell them to return early when this thread is interrupted."""
+    pool = _pool(os.getpid(), len(calls))
+    running = [pool.submit(call) for call in calls]
+    try:
+        while wait(running, timeout=0.1).not_done:
+            pass  # on some platforms, and in some threads, a wait with no end hears of a signal only afterwards
+    except BaseException:
+        cancelled[0] = True
+        wait(running)
+        raise
+    for call in running:
+        call.result()
 
 
 @functools.cache
-def _pool(process: int) -> ThreadPoolExecutor:
-    """Return this process's thread for long calls. One for each call would have Numba start its threads each time."""
-    return ThreadPoolExecutor(1, "edcore")
+def _pool(process: int, threads: int) -> ThreadPoolExecutor:
+    """Return this process's threads for long calls; new ones for each call would have Numba start its own each time."""
+    return ThreadPoolExecutor(max(threads, 1), "edcore")
 
 
 def _ordered(weights: HostWeights) -> tuple[npt.NDArray[Any], ...]:

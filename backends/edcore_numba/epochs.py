@@ -1,11 +1,10 @@
-"""Whole epochs in one compiled call, for `fit`."""
+"""Whole epochs in one compiled call, for `fit`: each batch spread over the threads, or each head on one of them."""
 
 from __future__ import annotations
 
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import prange
 
 from .compiled import compiled, inlined
 from .kernels_cpu import learn_head, run_rows, trace, update
@@ -61,26 +60,22 @@ def fit_batches(
         heads = heads[stopped[heads] == 0]
 
 
-@compiled(parallel=True)
+@compiled()
 def fit_heads(
     weights: Any, x: Any, target: Any, orders: Any, heads: Any, plan: Plan, scale: Any, stopped: Any, cancelled: Any
 ) -> None:
-    """Let each thread take whole heads through all epochs: for small networks, and for many."""
-    for index in prange(plan.workers):
-        worker = np.intp(index)
-        for i in range(worker, len(heads), plan.workers):
-            stopped[heads[i]] = _fit_head(weights, x, target, orders, heads[i], plan, scale, cancelled)
+    """Take head after head through all epochs, on this thread."""
+    for head in heads:
+        stopped[head] = _fit_head(weights, x, target, orders, head, plan, scale, cancelled)
 
 
-@compiled(parallel=True)
+@compiled()
 def fit_heads_online(
     weights: Any, x: Any, target: Any, orders: Any, heads: Any, plan: Plan, scale: Any, stopped: Any, cancelled: Any
 ) -> None:
     """Do as `fit_heads` for batches of one, with the same bits."""
-    for index in prange(plan.workers):
-        worker = np.intp(index)
-        for i in range(worker, len(heads), plan.workers):
-            stopped[heads[i]] = _fit_head_online(weights, x, target, orders, heads[i], plan, scale, cancelled)
+    for head in heads:
+        stopped[head] = _fit_head_online(weights, x, target, orders, head, plan, scale, cancelled)
 
 
 @compiled()
