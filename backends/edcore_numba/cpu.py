@@ -7,7 +7,7 @@ import math
 import os
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Any
 
 import numpy as np
@@ -28,6 +28,9 @@ TILE = 128
 
 SMALL = 2**21
 """Multiplications of a batch below which a head is left to one thread: sharing it would cost more than it gains."""
+
+MANY = 8
+"""Heads for each thread from which on it does not matter that one thread has a head more than another."""
 
 LAUNCH = threading.Lock()
 """Numba's own threading layer must not be entered by two threads."""
@@ -105,8 +108,9 @@ class NumbaCPU(Backend):
         repeated = schedule.orders.strides[0] == 0
         orders = np.array(schedule.orders[:1] if repeated else schedule.orders, order="C").reshape(-1)
         size = 1 if rule.order == "online" else min(schedule.batch_size, samples)
-        each = network.parameters // network.heads * size
-        by_head = each <= SMALL or network.heads >= get_num_threads()
+        heads, threads = np.flatnonzero(schedule.learning), get_num_threads()
+        small = network.parameters // network.heads * size <= SMALL
+        by_head = small or len(heads) % threads == 0 or len(heads) >= MANY * threads
         plan = epochs.Plan(
             epochs=count,
             samples=samples,
@@ -118,20 +122,20 @@ class NumbaCPU(Backend):
             split=rule.error == "split",
             tolerance=schedule.tolerance,
             tile=_tile(network, size),
-            workers=get_num_threads(),
+            workers=threads,
         )
         # Read-only, whatever was given: kernels are compiled for each kind of array.
         x, target = (np.ascontiguousarray(to_numpy(array)).view() for array in (x, target))
         x.flags.writeable = target.flags.writeable = False
-        heads, cancelled = np.flatnonzero(schedule.learning), np.zeros(1, np.bool_)
+        cancelled = np.zeros(1, np.bool_)
 
         def run(kernel: Any, heads: npt.NDArray[np.intp]) -> None:
-            set_num_threads(plan.workers)
+            set_num_threads(threads)
             kernel(_ordered(learned), x, target, orders, heads, plan, _scale(network), stopped, cancelled)
 
         if by_head:
             kernel = epochs.fit_heads_online if size == 1 else epochs.fit_heads
-            calls = [functools.partial(run, kernel, heads[i :: plan.workers].copy()) for i in range(plan.workers)]
+            calls = [functools.partial(run, kernel, heads[i::threads].copy()) for i in range(threads)]
             _interruptible(calls[: len(heads)], cancelled)
         else:
             with LAUNCH:
@@ -157,17 +161,17 @@ class NumbaCPU(Backend):
 
 def _interruptible(calls: Sequence[Callable[[], None]], cancelled: npt.NDArray[np.bool_]) -> None:
     """Make the calls, each on a thread of its own, and tell them to return early when this thread is interrupted."""
-    pool = _pool(os.getpid(), len(calls))
-    running = [pool.submit(call) for call in calls]
+    running: list[Future[None]] = []
     try:
+        running += [_pool(os.getpid(), len(calls)).submit(call) for call in calls]
         while wait(running, timeout=0.1).not_done:
             pass  # on some platforms, and in some threads, a wait with no end hears of a signal only afterwards
     except BaseException:
         cancelled[0] = True
         wait(running)
         raise
-    for call in running:
-        call.result()
+    for future in running:
+        future.result()
 
 
 @functools.cache
