@@ -2,6 +2,7 @@
 
 import dataclasses
 import tracemalloc
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -498,8 +499,7 @@ def test_weights_can_be_read_and_set_before_the_first_x_decides_on_the_backend()
 
 def test_first_x_that_fails_decides_nothing(monkeypatch):
     ed = ED()
-    monkeypatch.setattr("edcore.backend.host_memory", lambda: 0)
-    monkeypatch.setattr("edcore.libraries.host_memory", lambda: 0)
+    monkeypatch.setattr("psutil.virtual_memory", lambda: SimpleNamespace(total=0))
     with pytest.raises(edcore.BackendUnavailableError):
         ed(X)
     monkeypatch.undo()
