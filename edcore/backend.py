@@ -73,10 +73,10 @@ class Schedule:
     batch_size : int
         Samples in a batch; the last one of an epoch may be smaller. An online rule visits one by one all the same.
     tolerance : float
-        A head stops after the first epoch in which its Σ |target − output| over the samples, each as it was visited, is
-        below this (Kaneko 1999: 0.1). With 0 none stops.
+        A head stops after the first epoch in which its sum of abs(target − output) over the samples, each as it was
+        visited, is below this (Kaneko 1999: 0.1). With 0 none stops.
     learning : ndarray of bool, shape (heads,)
-        The heads that learn; the others keep every bit.
+        The heads that learn; the others keep every bit (a weight of −0.0 may become 0.0).
     """
 
     orders: npt.NDArray[np.intp]
@@ -139,12 +139,14 @@ class Backend(Protocol):
         """Return the weights after a run over x (samples, in_) and target (samples, heads), and when each head stopped.
 
         The second is the epoch of the schedule, from 1, after which a head reached the tolerance; 0 where it did not.
-        A backend that can stay in compiled code for the whole run overrides this.
+        A backend that can stay in compiled code for the whole run overrides this. Like this one it leaves the weights
+        that it was given as they were.
         """
         from edcore.libraries import like, rows, to_numpy
 
         size = 1 if rule.order == "online" else schedule.batch_size
         learning, stopped = schedule.learning.copy(), np.zeros(network.heads, np.intp)
+        weights = self.from_host(self.to_host(weights))  # an update may be in place, and the run interrupted
         for epoch, order in enumerate(schedule.orders, 1):
             if not learning.any():
                 break

@@ -276,8 +276,8 @@ class ED:
         shuffle : bool
             Visit the samples in an order of each epoch's own, drawn from the seed.
         tolerance : float
-            A head stops after the first epoch in which its Σ |target − output| over the samples, each as it was
-            visited, is below this (Kaneko 1999: 0.1). With 0 none stops. `ED.epochs` tells when each did.
+            A head stops after the first epoch in which its sum of abs(target − output) over the samples, each as it
+            was visited, is below this (Kaneko 1999: 0.1). With 0 none stops. `ED.epochs` tells when each did.
 
         Returns
         -------

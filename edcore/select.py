@@ -166,9 +166,10 @@ def _placed(info: BackendInfo, request: Request, network: Network, rule: Rule) -
     for kind in others if reason else ():
         if kind in (SIMULATOR, _kind(backend.device)) or not registry.probe(info, kind).ok:
             continue
-        other = _load(info, replace(request, device=kind))
-        if not _unsupported(other, network, rule):
-            return "", other
+        with contextlib.suppress(BackendUnavailableError):
+            other = _load(info, replace(request, device=kind))
+            if not _unsupported(other, network, rule):
+                return "", other
     return reason, backend
 
 

@@ -16,10 +16,10 @@ import numba
 
 import edcore
 from edcore import ED, Network, Rule
-from edcore.backend import Schedule
+from edcore.backend import Backend, Schedule
 from edcore.initialise import initialise
 from edcore.select import bind, requested
-from edcore_numba import probe
+from edcore_numba import cpu, probe
 from edcore_numba.compiled import compiled
 from edcore_numba.vectors import activate, at
 
@@ -86,11 +86,11 @@ def learned_bits(network, rule, batch):
     schedule = Schedule(
         orders=np.stack([random.permutation(batch) for _ in range(2)]),
         batch_size=7,
-        tolerance=0.0,
-        learning=np.ones(network.heads, np.bool_),
+        tolerance=batch / 2,  # some heads stop after the first epoch
+        learning=np.arange(network.heads) != 1,
     )
-    own, _ = one.fit(network, rule, own, x, target, schedule)
-    digest = hashlib.sha256(outputs.tobytes())
+    own, stopped = one.fit(network, rule, own, x, target, schedule)
+    digest = hashlib.sha256(outputs.tobytes() + stopped.tobytes())
     for key, value in sorted(one.to_host(own).items()):
         digest.update(key.encode() + value.tobytes())
     return digest.hexdigest()
@@ -106,32 +106,84 @@ def all_bits():
 
 
 def test_bits_do_not_depend_on_the_number_of_threads():
-    code = f"""
-import sys, numba
-sys.path.insert(0, {HERE!r})
+    in_a_process(
+        """
+import numba
 from edcore_numba import cpu
 from test_numba_cpu import all_bits
-seen = set()
+seen, cpu.MANY = set(), 10**9
 for threads in (1, 3):
     numba.set_num_threads(threads)
     for small in (0, 2**40):  # by batches, and by heads
         cpu.SMALL = small
         seen.add(tuple(all_bits()))
 assert len(seen) == 1, seen
-"""
-    environment = {**os.environ, "NUMBA_NUM_THREADS": "3"}
-    run = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
-    assert run.returncode == 0, run.stderr
+""",
+        NUMBA_NUM_THREADS="3",
+    )
 
 
-def test_users_choice_of_threads_is_kept():
-    before = numba.get_num_threads()
-    numba.set_num_threads(1)
+@pytest.mark.parametrize("batches", [True, False])
+def test_no_more_threads_than_the_user_allows(monkeypatch, batches):
+    monkeypatch.setattr(cpu, "SMALL", 0)
+    monkeypatch.setattr(cpu, "MANY", 10**9)
+    seen, on_threads, fit_batches = [], cpu._on_threads, cpu.epochs.fit_batches
+    monkeypatch.setattr(cpu, "_on_threads", lambda calls, *rest: seen.append(len(calls)) or on_threads(calls, *rest))
+
+    def recording(*arguments):
+        seen.append(numba.get_num_threads())
+        fit_batches(*arguments)
+
+    monkeypatch.setattr(cpu.epochs, "fit_batches", recording)
+    before, heads = numba.get_num_threads(), 3 if batches else 4
+    if before < 2:
+        pytest.skip("Numba has one thread here")
+    numba.set_num_threads(2)
     try:
-        ED(3, 4, 1, seed=1, backend="numba", device="cpu").fit(np.ones((4, 3)), np.ones(4))
-        assert numba.get_num_threads() == 1
+        ED(3, 4, 1, heads=heads, seed=1, backend="numba", device="cpu").fit(np.ones((4, 3)), np.ones((4, heads)))
     finally:
         numba.set_num_threads(before)
+    assert seen == ([1, 2] if batches else [2])
+
+
+def in_a_process(code, **environment):
+    code = f"import sys; sys.path.insert(0, {HERE!r})\n{code}"
+    environment = {**os.environ, **environment}
+    run = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr
+    return run.stdout
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this platform")
+def test_a_forked_process_computes_on():
+    out = in_a_process("""
+import os
+from edcore_numba import cpu
+from test_numba_cpu import SIZES, Rule, learned_bits
+cpu.SMALL, cpu.MANY = 0, 10**9
+expected = learned_bits(SIZES[1], Rule(), 13)  # by batches, on Numba's threads
+child = os.fork()
+if child == 0:
+    os._exit(0 if learned_bits(SIZES[1], Rule(), 13) == expected else 3)
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+""")
+    assert out == "0\n"
+
+
+def test_calls_from_several_threads_where_numbas_own_must_not_be_entered_twice():
+    out = in_a_process(
+        """
+from concurrent.futures import ThreadPoolExecutor
+from edcore_numba import cpu
+from test_numba_cpu import SIZES, Rule, learned_bits
+cpu.SMALL, cpu.MANY = 0, 10**9
+with ThreadPoolExecutor(4) as pool:
+    print(len(set(pool.map(lambda _: learned_bits(SIZES[1], Rule(), 13), range(8)))))
+""",
+        NUMBA_THREADING_LAYER="workqueue",
+        NUMBA_NUM_THREADS="2",
+    )
+    assert out == "1\n"
 
 
 def test_calls_from_several_threads():
@@ -157,25 +209,67 @@ def test_a_trace_lends_its_memory_only_when_it_is_used_up():
     assert np.shares_memory(third[1], memory)
 
 
-def test_an_interrupted_fit_leaves_the_weights_whole():
-    network, one = Network(in_=2, width=32, depth=256), backend()
-    weights = one.from_host(initialise(network, 0))
+LONG = {
+    "fit_batches": (Network(in_=2, width=32, depth=256), Rule()),
+    "fit_heads": (Network(in_=2, width=8, depth=8), Rule()),
+    "fit_heads_online": (Network(in_=2, width=8, depth=8), Rule(order="online")),
+}
+
+
+@pytest.mark.parametrize("kernel", LONG)
+def test_an_interrupted_fit_returns_at_once_and_leaves_the_weights_whole(monkeypatch, kernel):
+    network, rule = LONG[kernel]
+    if kernel == "fit_batches" and numba.get_num_threads() == 1:
+        pytest.skip("with one thread there is nothing to share out")
+    weights = backend().from_host(initialise(network, 0))
     before = {key: value.copy() for key, value in weights.items()}
     x, target = np.random.default_rng(0).random((64, 2)).astype(np.float32), np.ones((64, 1), np.float32)
 
     def fit(epochs):
         orders = np.broadcast_to(np.arange(64), (epochs, 64))
-        learning = np.ones(1, np.bool_)
-        schedule = Schedule(orders=orders, batch_size=64, tolerance=0.0, learning=learning)
-        one.fit(network, Rule(), weights, x, target, schedule)
+        schedule = Schedule(orders=orders, batch_size=64, tolerance=0.0, learning=np.ones(1, np.bool_))
+        return backend().fit(network, rule, weights, x, target, schedule)
 
     fit(1)  # compiled now
+    told, on_threads, original = [], cpu._on_threads, getattr(cpu.epochs, kernel)
+    monkeypatch.setattr(cpu, "_on_threads", lambda calls, flag: told.append(flag) or on_threads(calls, flag))
+    done = threading.Event()
+
+    def watched(*arguments):
+        original(*arguments)
+        done.set()
+
+    monkeypatch.setattr(cpu.epochs, kernel, watched)
     timer = threading.Timer(0.3, signal.raise_signal, [signal.SIGINT])
     timer.start()
     with pytest.raises(KeyboardInterrupt):
-        fit(10_000)  # half a minute and more, were it not told to return
+        fit(10**9)  # years, were it not told to return
     timer.join()
+    assert done.is_set()
+    assert told[0][0]
     for key, value in before.items():
+        assert (weights[key] == value).all()
+
+
+def test_the_inherited_fit_leaves_the_weights_whole_when_an_update_fails():
+    class Failing(cpu.NumbaCPU):
+        updates = 0
+        fit = Backend.fit
+
+        def update(self, *arguments):
+            self.updates += 1
+            if self.updates == 3:
+                raise KeyboardInterrupt
+            return super().update(*arguments)
+
+    network, one = Network(in_=2, width=3, depth=1), Failing()
+    weights = one.from_host(initialise(network, 0))
+    orders, learning = np.broadcast_to(np.arange(8), (3, 8)), np.ones(1, np.bool_)
+    schedule = Schedule(orders=orders, batch_size=4, tolerance=0.0, learning=learning)
+    x, target = np.full((8, 2), 0.5, np.float32), np.ones((8, 1), np.float32)
+    with pytest.raises(KeyboardInterrupt):
+        one.fit(network, Rule(), weights, x, target, schedule)
+    for key, value in initialise(network, 0).items():
         assert (weights[key] == value).all()
 
 
@@ -209,7 +303,7 @@ from edcore_numba import compiled, kernels_cpu
 import edcore
 ed = edcore.ED(2, 2, 1, seed=0, backend="numba", device="cpu")
 ed.predict(np.ones((2, 2)))
-print(compiled.FOLDER, sum(kernels_cpu.trace.stats.cache_hits.values()))
+print(compiled.FOLDER, sum(kernels_cpu.trace_part.stats.cache_hits.values()))
 """
 
 

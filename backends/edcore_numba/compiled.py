@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -37,7 +38,7 @@ def compiled(parallel: bool = False) -> Callable[[Function], Function]:
 
 
 def inlined(function: Function) -> Function:
-    """Compile a function as part of each that calls it; one by itself is compiled anew at each level of calls."""
+    """Compile a function as part of each that calls it: Numba compiles what is called again at every level of calls."""
     return cast(Function, njit(inline="always", error_model="numpy")(function))
 
 
@@ -52,6 +53,9 @@ def _folder() -> str | None:
     for parent in _parents():
         folder = parent / name
         try:
+            if parent == HERE / "__pycache__" and not folder.exists():  # those of sources that are no longer here
+                for old in parent.glob("edcore-*"):
+                    shutil.rmtree(old, ignore_errors=True)
             folder.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryFile(dir=folder):
                 return str(folder)

@@ -30,13 +30,35 @@ SMALL = 2**21
 """Multiplications of a batch below which a head is left to one thread: sharing it would cost more than it gains."""
 
 MANY = 8
-"""Heads for each thread from which on it does not matter that one thread has a head more than another."""
+"""With so many heads for each thread it does not matter if one thread has a head more than another."""
 
-LAUNCH = threading.Lock()
-"""Numba's own threading layer must not be entered by two threads."""
+POOL = 1024
+"""Most threads of ours: enough for all calls that are made at the same time."""
 
 Activities = list[npt.NDArray[Any]]
 """A trace: x, the activities of the inner layers and those of the output layer; emptied when it has been used."""
+
+
+class NumbasThreads:
+    """Numba's own threads, which are entered by one call at a time, and not by a process that forked after they were.
+
+    Only `epochs.fit_batches` needs them, as it goes from one thread to many inside compiled code.
+    """
+
+    _lock = threading.Lock()
+    _used_by: int | None = None
+
+    @classmethod
+    def usable(cls) -> bool:
+        """Return False in a process that was forked from one that used them: there they would end it."""
+        return cls._used_by in (None, os.getpid())
+
+    def __enter__(self) -> None:
+        self._lock.acquire()
+        type(self)._used_by = os.getpid()
+
+    def __exit__(self, *exception: object) -> None:
+        self._lock.release()
 
 
 class NumbaCPU(Backend):
@@ -86,9 +108,9 @@ class NumbaCPU(Backend):
         parts = len(x) if rule.reduction == "mean" else 1
         rates = tuple(x.dtype.type(rate / parts) for rate in (rule.alpha, rule.alpha_output))
         errors, split = np.array(to_numpy(error).T, order="C"), rule.error == "split"
-        with LAUNCH:
-            arguments = _ordered(weights), _all(network), x, hidden, outputs, errors, rates, split, get_num_threads()
-            kernels_cpu.update(*arguments)
+        shares = kernels_cpu.share(errors, len(x), rates, split)
+        arguments = _ordered(weights), _all(network), x, hidden, outputs, shares, split
+        self._spread(kernels_cpu.update_part, arguments, network, len(x))
         trace.clear()
         self._spare = [hidden]
         return weights
@@ -98,8 +120,8 @@ class NumbaCPU(Backend):
     ) -> tuple[HostWeights, npt.NDArray[np.intp]]:
         """Return the weights and when each head stopped, after one compiled call for all epochs.
 
-        A small network, or one of many heads, is shared out by heads, else by batches. It can be interrupted at the end
-        of each batch: the call is made on other threads, which are told to return.
+        The threads share out the heads where the network is small or heads come out even, else each batch. It can be
+        interrupted at the end of each batch: the call is made on other threads, which are told to return.
         """
         learned, stopped = self.from_host(weights), np.zeros(network.heads, np.intp)
         count, samples = schedule.orders.shape
@@ -107,10 +129,11 @@ class NumbaCPU(Backend):
             return learned, stopped
         repeated = schedule.orders.strides[0] == 0
         orders = np.array(schedule.orders[:1] if repeated else schedule.orders, order="C").reshape(-1)
-        size = 1 if rule.order == "online" else min(schedule.batch_size, samples)
+        size = 1 if rule.order == "online" else min(schedule.batch_size, max(samples, 1))
         heads, threads = np.flatnonzero(schedule.learning), get_num_threads()
         small = network.parameters // network.heads * size <= SMALL
-        by_head = small or len(heads) % threads == 0 or len(heads) >= MANY * threads
+        even = len(heads) % threads == 0 or len(heads) >= MANY * threads
+        by_head = small or even or not NumbasThreads.usable()
         plan = epochs.Plan(
             epochs=count,
             samples=samples,
@@ -130,25 +153,35 @@ class NumbaCPU(Backend):
         cancelled = np.zeros(1, np.bool_)
 
         def run(kernel: Any, heads: npt.NDArray[np.intp]) -> None:
-            set_num_threads(threads)
             kernel(_ordered(learned), x, target, orders, heads, plan, _scale(network), stopped, cancelled)
+
+        def run_batches() -> None:
+            set_num_threads(threads)
+            run(epochs.fit_batches, heads)
 
         if by_head:
             kernel = epochs.fit_heads_online if size == 1 else epochs.fit_heads
             calls = [functools.partial(run, kernel, heads[i::threads].copy()) for i in range(threads)]
-            _interruptible(calls[: len(heads)], cancelled)
+            _on_threads(calls[: len(heads)], cancelled)
         else:
-            with LAUNCH:
-                _interruptible([functools.partial(run, epochs.fit_batches, heads)], cancelled)
+            with NumbasThreads():
+                _on_threads([run_batches], cancelled)
         return learned, stopped
 
     def _run(self, network: Network, weights: HostWeights, x: Array, hidden: Array) -> npt.NDArray[Any]:
         """Return the activities of the output layer, and fill in the others."""
         outputs = np.empty((network.heads, len(x), 2), x.dtype)
-        with LAUNCH:
-            tile = _tile(network, len(x))
-            kernels_cpu.trace(_ordered(weights), _all(network), x, hidden, outputs, tile, _scale(network))
+        arguments = _ordered(weights), _all(network), x, hidden, outputs, _tile(network, len(x)), _scale(network)
+        self._spread(kernels_cpu.trace_part, arguments, network, len(x))
         return outputs
+
+    def _spread(self, kernel: Any, arguments: tuple[Any, ...], network: Network, batch: int) -> None:
+        """Run a kernel's shares on all threads, or on this one where there is little to do."""
+        workers = get_num_threads()
+        if workers == 1 or network.parameters * batch <= SMALL:
+            kernel(*arguments, 0, 1)
+        else:
+            _on_threads([functools.partial(kernel, *arguments, worker, workers) for worker in range(workers)])
 
     def _room(self, shape: tuple[int, ...], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
         """Return memory for the activities of a trace."""
@@ -159,25 +192,27 @@ class NumbaCPU(Backend):
         return spare if spare.shape == shape and spare.dtype == dtype else np.empty(shape, dtype)
 
 
-def _interruptible(calls: Sequence[Callable[[], None]], cancelled: npt.NDArray[np.bool_]) -> None:
-    """Make the calls, each on a thread of its own, and tell them to return early when this thread is interrupted."""
+def _on_threads(calls: Sequence[Callable[[], None]], cancelled: npt.NDArray[np.bool_] | None = None) -> None:
+    """Make the calls, each on a thread of its own, and have them return early when this thread is interrupted."""
     running: list[Future[None]] = []
     try:
-        running += [_pool(os.getpid(), len(calls)).submit(call) for call in calls]
+        for call in calls:
+            running.append(_pool(os.getpid()).submit(call))  # noqa: PERF401 -- an interrupt must find those that run
         while wait(running, timeout=0.1).not_done:
             pass  # on some platforms, and in some threads, a wait with no end hears of a signal only afterwards
     except BaseException:
-        cancelled[0] = True
-        wait(running)
+        if cancelled is not None:
+            cancelled[0] = True
+        wait([future for future in running if not future.cancel()])
         raise
     for future in running:
         future.result()
 
 
 @functools.cache
-def _pool(process: int, threads: int) -> ThreadPoolExecutor:
-    """Return this process's threads for long calls; new ones for each call would have Numba start its own each time."""
-    return ThreadPoolExecutor(max(threads, 1), "edcore")
+def _pool(process: int) -> ThreadPoolExecutor:
+    """Return this process's threads; a forked process has none of its parent's. Idle ones are taken again first."""
+    return ThreadPoolExecutor(POOL, "edcore")
 
 
 def _ordered(weights: HostWeights) -> tuple[npt.NDArray[Any], ...]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
+from numba import prange
 
 from .compiled import compiled, inlined
-from .kernels_cpu import learn_head, run_rows, trace, update
+from .kernels_cpu import learn_head, run_rows, share, trace_part, update_part
 from .samples import activate_one, learn_one
 from .vectors import at
 
@@ -48,16 +49,31 @@ def fit_batches(
             visited = orders[epoch * plan.stride + start : epoch * plan.stride + start + rows]
             gathered = batch_x[:rows]
             _gather(x, visited, gathered)
-            trace(weights, heads, gathered, hidden, outputs, plan.tile, scale)
+            _trace(weights, heads, gathered, hidden, outputs, scale, plan)
             for head in heads:
                 totals[head] += _errors(target, visited, head, outputs[head], errors[head])
-            update(
-                weights, heads, gathered, hidden, outputs, errors, _rates(plan, rows, scale), plan.split, plan.workers
-            )
+            shares = share(errors, rows, _rates(plan, rows, scale), plan.split)
+            _update(weights, heads, gathered, hidden, outputs, shares, plan)
         for head in heads:
             if totals[head] < plan.tolerance:
                 stopped[head] = epoch + 1
         heads = heads[stopped[heads] == 0]
+
+
+@compiled(parallel=True)
+def _trace(weights: Any, heads: Any, x: Any, hidden: Any, outputs: Any, scale: Any, plan: Plan) -> None:
+    for index in prange(plan.workers):
+        worker: Any = np.intp(
+            index
+        )  # the index has no sign, and mixed with numbers that have one it would become a float
+        trace_part(weights, heads, x, hidden, outputs, plan.tile, scale, worker, plan.workers)
+
+
+@compiled(parallel=True)
+def _update(weights: Any, heads: Any, x: Any, hidden: Any, outputs: Any, shares: Any, plan: Plan) -> None:
+    for index in prange(plan.workers):
+        worker: Any = np.intp(index)
+        update_part(weights, heads, x, hidden, outputs, shares, plan.split, worker, plan.workers)
 
 
 @compiled()

@@ -54,7 +54,7 @@ class Device:
             call = Call(self, library, array, cuda.external_stream(handle) if handle else 0)
             if self._latest is None:
                 self._latest = cuda.event()
-            elif handle != self._handle:
+            elif handle or self._handle:  # only the default stream is known to be the one that it was
                 self._latest.wait(call.stream)
             try:
                 yield call
@@ -78,7 +78,13 @@ class Device:
         for place, spare in enumerate(self._spare):
             if spare.shape == shape and spare.dtype == dtype:
                 return self._spare.pop(place)
-        return cuda.device_array(shape, dtype)
+        try:
+            return cuda.device_array(shape, dtype)
+        except Exception:
+            if not self._spare:
+                raise
+            self._spare.clear()  # perhaps what is missing is only kept
+            return cuda.device_array(shape, dtype)
 
     def spare(self, memory: Any) -> None:
         """Take memory back, for work that is given later."""
@@ -122,8 +128,8 @@ class Call:
         return memory
 
     def taken(self, array: Array) -> Any:
-        """Return the array on the device: itself where it is there, else a copy."""
-        if self.device.library(array) != "numpy":
+        """Return the array on the device: itself where it is there, on the call's stream, else a copy."""
+        if self.library != "numpy" and self.device.library(array) == self.library:
             # No waiting for the stream that the array names: this call's work is put on that one.
             return cuda.as_cuda_array(detached(array), sync=False)
         host = np.ascontiguousarray(to_numpy(array))

@@ -2,7 +2,8 @@
 
 Weights are the tuple of the arrays in `WEIGHTS`; everything is contiguous. Activities are x (batch, in_), hidden
 (heads, depth + 1, batch, cells) of the input layer and of each hidden layer, and outputs (heads, batch, 2). Errors are
-(heads, batch). The last three may have room for more rows than x has. `heads` lists the heads at work.
+(heads, batch). The last three may have room for more rows than x has. `heads` lists the heads at work, of which each
+`worker` of so many `workers` has its share.
 """
 
 from __future__ import annotations
@@ -10,12 +11,11 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import prange
 
 from .compiled import compiled, inlined
 from .vectors import accumulate, activate, add, at, credit
 
-__all__ = ["WEIGHTS", "learn_head", "run_rows", "trace", "update"]
+__all__ = ["WEIGHTS", "learn_head", "run_rows", "share", "trace_part", "update_part"]
 
 WEIGHTS = ("input.weight", "input.bias", "hidden.weight", "hidden.bias", "output.weight", "output.bias")
 
@@ -23,35 +23,40 @@ BLOCK = 128
 """Sources of each stream that learn in one piece of work: enough to hide what the targets' factors cost."""
 
 
-@compiled(parallel=True)
-def trace(weights: Any, heads: Any, x: Any, hidden: Any, outputs: Any, tile: int, scale: Any) -> None:
-    """Fill in the activities of all layers; where hidden has room for fewer, the latest ones remain."""
+@compiled()
+def trace_part(
+    weights: Any, heads: Any, x: Any, hidden: Any, outputs: Any, tile: int, scale: Any, worker: int, workers: int
+) -> None:
+    """Fill in one worker's share of all activities; where hidden has room for fewer layers, the latest ones remain."""
     batch = x.shape[0]
     tiles = (batch + tile - 1) // tile
-    for index in prange(len(heads) * tiles):
-        task = np.intp(index)  # the index has no sign, and mixed with numbers that have one it would become a float
+    for task in range(worker, len(heads) * tiles, workers):
         head, first = heads[task // tiles], task % tiles * tile
         rows = min(tile, batch - first)
         run_rows(weights, head, x, first, rows, hidden[head], first, outputs[head], first, scale)
 
 
-@compiled(parallel=True)
-def update(
-    weights: Any, heads: Any, x: Any, hidden: Any, outputs: Any, errors: Any, rates: Any, split: bool, workers: int
+@compiled()
+def update_part(
+    weights: Any, heads: Any, x: Any, hidden: Any, outputs: Any, shares: Any, split: bool, worker: int, workers: int
 ) -> None:
-    """Let all layers learn, in place."""
+    """Let one worker's share of the sources learn, in place."""
     each, batch = _pieces(weights, x.shape[1]), x.shape[0]
     pieces = len(heads) * each
-    shares = np.empty((errors.shape[0], 2, 2, batch), x.dtype)
-    for head in heads:
+    delta, one = np.empty((batch, weights[0].shape[2]), x.dtype), np.ones(1, x.dtype)
+    for piece in range(pieces * worker // workers, pieces * (worker + 1) // workers):
+        head = heads[piece // each]
+        own, y = shares[head], outputs[head]
+        _learn_piece(weights, head, piece % each, x, hidden[head], y, own, split, delta, one)
+
+
+@compiled()
+def share(errors: Any, batch: int, rates: Any, split: bool) -> Any:
+    """Return rate · E for errors (heads, batch): (heads, inner and output layers, + and − sources, batch)."""
+    shares = np.empty((errors.shape[0], 2, 2, batch), errors.dtype)
+    for head in range(errors.shape[0]):
         _share(errors[head], rates, split, shares[head])
-    for index in prange(workers):
-        worker = np.intp(index)
-        delta, one = np.empty((batch, weights[0].shape[2]), x.dtype), np.ones(1, x.dtype)
-        for piece in range(pieces * worker // workers, pieces * (worker + 1) // workers):
-            head = heads[piece // each]
-            own, y = shares[head], outputs[head]
-            _learn_piece(weights, head, piece % each, x, hidden[head], y, own, split, delta, one)
+    return shares
 
 
 @inlined

@@ -18,12 +18,20 @@ from numba.extending import intrinsic
 
 __all__ = ["INDEX", "Vector", "accumulate", "activate", "add", "at", "call_of", "credit", "in_vectors"]
 
+
+def _has_avx512() -> bool:
+    try:
+        return bool(binding.get_host_cpu_features().get("avx512f"))
+    except RuntimeError:  # a processor that LLVM does not know
+        return False
+
+
 VECTOR_BYTES = 64
 ROWS = 4
 """Rows of a tile."""
 
 # The sums of a tile stay in registers: 16 vectors of 64 bytes, where a processor has 32 that long; else 4.
-VECTORS = 4 if binding.get_host_cpu_features().get("avx512f") else 1
+VECTORS = 4 if _has_avx512() else 1
 """Vectors side by side in a tile."""
 
 LOG2_TERMS = {32: 6, 64: 12}

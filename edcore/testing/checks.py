@@ -322,8 +322,9 @@ def check_fit_stops(backend: Backend, extent: Extent = FULL) -> None:
         got = backend.to_host(learned)
         for head, epochs in enumerate(expected):
             learning = np.arange(case.network.heads) == head
-            alone = dataclasses.replace(_schedule(case, int(epochs) or 3), learning=learning)
-            shorter, _ = backend.fit(case.network, case.rule, backend.from_host(case.weights), x, target, alone)
+            alone = dataclasses.replace(_schedule(case, int(epochs) or 3), tolerance=tolerance, learning=learning)
+            shorter, stopped = backend.fit(case.network, case.rule, backend.from_host(case.weights), x, target, alone)
+            assert np.array_equal(stopped, expected * learning), f"alone, head {head} stopped after {stopped}"
             shorter = backend.to_host(shorter)
             same_bits(_heads(got, learning), _heads(shorter, learning), f"of head {head}, which stopped or did not")
             same_bits(_heads(shorter, ~learning), _heads(case.weights, ~learning), "of heads that do not learn")
@@ -395,6 +396,13 @@ def _fit_is_the_oracles(backend: Backend, case: Case) -> None:
     same_bits(backend.to_host(unchanged), case.weights, "after a fit of no epochs")
     learned, stopped = backend.fit(case.network, case.rule, given_weights, x, target, schedule)
     assert not np.any(stopped), f"heads stopped without a tolerance: {stopped}"
+    again = np.broadcast_to(schedule.orders[0], (2, len(x)))  # as ED.fit gives epochs that are all in one order
+    plain, repeated = (dataclasses.replace(schedule, orders=orders) for orders in (again.copy(), again))
+    frozen_x, frozen_target = (np.repeat(array, 2, axis=1)[:, ::2] for array in (x, target))
+    frozen_x.flags.writeable = frozen_target.flags.writeable = False
+    one, _ = backend.fit(case.network, case.rule, backend.from_host(case.weights), x, target, plain)
+    other, _ = backend.fit(case.network, case.rule, backend.from_host(case.weights), frozen_x, frozen_target, repeated)
+    same_bits(backend.to_host(other), backend.to_host(one), "for strided, read-only samples and repeated orders")
     expected, bounds = case.in_float64.weights, None
     size = 1 if case.rule.order == "online" else schedule.batch_size
     for order in schedule.orders:
