@@ -115,7 +115,7 @@ seen, cpu.MANY = set(), 10**9
 for threads in (1, 3):
     numba.set_num_threads(threads)
     for small in (0, 2**40):  # by batches, and by heads
-        cpu.SMALL = small
+        cpu.SMALL = cpu.LITTLE = small
         seen.add(tuple(all_bits()))
 assert len(seen) == 1, seen
 """,

@@ -29,6 +29,9 @@ TILE = 128
 SMALL = 2**21
 """Multiplications of a batch below which a head is left to one thread: sharing it would cost more than it gains."""
 
+LITTLE = 2**23
+"""Multiplications of a pass below which this thread makes it alone: others take a tenth of a millisecond to start."""
+
 MANY = 8
 """With so many heads for each thread it does not matter if one thread has a head more than another."""
 
@@ -178,7 +181,7 @@ class NumbaCPU(Backend):
     def _spread(self, kernel: Any, arguments: tuple[Any, ...], network: Network, batch: int) -> None:
         """Run a kernel's shares on all threads, or on this one where there is little to do."""
         workers = get_num_threads()
-        if workers == 1 or network.parameters * batch <= SMALL:
+        if workers == 1 or network.parameters * batch <= LITTLE:
             kernel(*arguments, 0, 1)
         else:
             _on_threads([functools.partial(kernel, *arguments, worker, workers) for worker in range(workers)])
