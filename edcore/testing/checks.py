@@ -309,8 +309,8 @@ def check_fit_stops(backend: Backend, extent: Extent = FULL) -> None:
     def run(case: Case) -> None:
         x, target = case.x, (case.error > 0).astype(case.x.dtype)
         sums = _epoch_errors(backend, case, target)
-        # Between the first head's two best epochs of three; where others stop, if they do, is as it comes.
-        tolerance = float(np.sort(sums[:, 0])[:2].mean())
+        # Between the first head's two worst epochs of three; where others stop, if they do, is as it comes.
+        tolerance = float(np.sort(sums[:, 0])[1:].mean())
         if (np.abs(sums - tolerance) < 1e-3 * tolerance).any():
             return
         schedule = dataclasses.replace(_schedule(case, epochs=3), tolerance=tolerance)
@@ -329,7 +329,8 @@ def check_fit_stops(backend: Backend, extent: Extent = FULL) -> None:
             same_bits(_heads(got, learning), _heads(shorter, learning), f"of head {head}, which stopped or did not")
             same_bits(_heads(shorter, ~learning), _heads(case.weights, ~learning), "of heads that do not learn")
 
-    _for_all(extent, _gentle(backend, st.one_of(rules(), rules(order="online"))), run)
+    fewer = dataclasses.replace(extent, examples=-(-extent.examples // 4))  # each is many runs
+    _for_all(fewer, _gentle(backend, st.one_of(rules(), rules(order="online"))), run)
 
 
 def _for_all(extent: Extent, strategy: st.SearchStrategy[Case], run: Callable[[Case], None]) -> None:
