@@ -8,7 +8,10 @@ from importlib.util import find_spec
 
 from edcore.backend import Availability, Backend, BackendInfo
 
-__all__ = ["BACKEND"]
+__all__ = ["BACKEND", "WEIGHTS"]
+
+WEIGHTS = ("input.weight", "input.bias", "hidden.weight", "hidden.bias", "output.weight", "output.bias")
+"""The parts of the weights, in the order in which the kernels expect them."""
 
 
 def probe(device: str | None) -> Availability:

@@ -18,8 +18,7 @@ from edcore.backend import Array, Backend, HostWeights, Schedule, Supported, fit
 from edcore.libraries import to_numpy
 from edcore.network import Network, Rule
 
-from . import BACKEND, epochs, kernels_cpu
-from .kernels_cpu import WEIGHTS
+from . import BACKEND, WEIGHTS, epochs, kernels_cpu
 
 __all__ = ["NumbaCPU"]
 

@@ -63,9 +63,8 @@ def fit_batches(
 @compiled(parallel=True)
 def _trace(weights: Any, heads: Any, x: Any, hidden: Any, outputs: Any, scale: Any, plan: Plan) -> None:
     for index in prange(plan.workers):
-        worker: Any = np.intp(
-            index
-        )  # the index has no sign, and mixed with numbers that have one it would become a float
+        # The index has no sign, and mixed with numbers that have one it would become a float.
+        worker: Any = np.intp(index)
         trace_part(weights, heads, x, hidden, outputs, plan.tile, scale, worker, plan.workers)
 
 

@@ -16,14 +16,12 @@ import numpy.typing as npt
 
 from edcore.backend import Array, Backend, HostWeights, Schedule, Supported, fits, host_memory
 from edcore.network import Network, Rule
+from edcore_numba import WEIGHTS
 from edcore_numba.gpu_tiles import WIDEST, forward_tile, update_tile
 
 __all__ = ["NumbaCUDA", "unavailable"]
 
 SIMULATOR = "cudasim"
-
-WEIGHTS = ("input.weight", "input.bias", "hidden.weight", "hidden.bias", "output.weight", "output.bias")
-"""The parts of the weights, in the order in which the kernels expect them."""
 
 
 def unavailable(device: str | None) -> str:

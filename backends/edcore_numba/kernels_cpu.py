@@ -15,9 +15,7 @@ import numpy as np
 from .compiled import compiled, inlined
 from .vectors import accumulate, activate, add, at, credit
 
-__all__ = ["WEIGHTS", "learn_head", "run_rows", "share", "trace_part", "update_part"]
-
-WEIGHTS = ("input.weight", "input.bias", "hidden.weight", "hidden.bias", "output.weight", "output.bias")
+__all__ = ["learn_head", "run_rows", "share", "trace_part", "update_part"]
 
 BLOCK = 128
 """Sources of each stream that learn in one piece of work: enough to hide what the targets' factors cost."""

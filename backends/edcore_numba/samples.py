@@ -5,7 +5,6 @@ The arithmetic is that of `vectors` for a batch of one, in every bit, without wh
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from llvmlite import ir
@@ -13,7 +12,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from .vectors import INDEX, Vector, call_of, in_vectors
+from .vectors import INDEX, Vector, function_of, in_vectors
 
 __all__ = ["activate_one", "learn_one"]
 
@@ -47,7 +46,7 @@ def activate_one(  # type: ignore[no-untyped-def]
         in_vectors(builder, scale.type, targets, columns)
 
     signature = types.void(pointer, pointer, n, n, pointer, n, pointer, n, scale)
-    return signature, _function("activate_one", scale, body)
+    return signature, function_of("activate_one", scale, body)
 
 
 @intrinsic
@@ -83,7 +82,7 @@ def learn_one(  # type: ignore[no-untyped-def]
         in_vectors(builder, plus.type, targets, columns)
 
     signature = types.void(pointer, n, pointer, n, pointer, n, pointer, n, plus, plus)
-    return signature, _function("learn_one", plus, body)
+    return signature, function_of("learn_one", plus, body)
 
 
 def _sum(vector: Vector, x: ir.Value, weight: ir.Value, targets: ir.Value, count: ir.Value) -> ir.Value:
@@ -106,11 +105,3 @@ def _sum(vector: Vector, x: ir.Value, weight: ir.Value, targets: ir.Value, count
     result.add_incoming(zero, before)
     result.add_incoming(new, loop)
     return result
-
-
-def _function(name: str, real: Any, body: Callable[[ir.IRBuilder, Any], None]) -> Any:
-    def code(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Any:
-        call_of(builder, f"edcore_{name}_{real.bitwidth}", arguments, body)
-        return context.get_dummy_value()
-
-    return code

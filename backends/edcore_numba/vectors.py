@@ -16,7 +16,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-__all__ = ["INDEX", "Vector", "accumulate", "activate", "add", "at", "call_of", "credit", "in_vectors"]
+__all__ = ["INDEX", "Vector", "accumulate", "activate", "add", "at", "credit", "function_of", "in_vectors"]
 
 
 def _has_avx512() -> bool:
@@ -193,17 +193,22 @@ def in_vectors(
         first = builder.add(first, builder.mul(count, width))
 
 
-def call_of(builder: ir.IRBuilder, name: str, arguments: Any, body: Callable[[ir.IRBuilder, Any], None]) -> None:
-    """Emit a call of a function of this name, which has this body: inlined at each call it takes long to compile."""
-    kind = ir.FunctionType(ir.VoidType(), [argument.type for argument in arguments])
-    function = cgutils.get_or_insert_function(builder.module, kind, name)
-    if not function.blocks:
-        function.linkage = "linkonce_odr"
-        function.attributes.add("noinline")
-        inner = ir.IRBuilder(function.append_basic_block("entry"))
-        body(inner, function.args)
-        inner.ret_void()
-    builder.call(function, arguments)
+def function_of(name: str, real: Any, body: Callable[[ir.IRBuilder, Any], None]) -> Any:
+    """Return the code of an intrinsic that calls a function with this body: inlined at each call it compiles slowly."""
+
+    def code(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Any:
+        kind = ir.FunctionType(ir.VoidType(), [argument.type for argument in arguments])
+        function = cgutils.get_or_insert_function(builder.module, kind, f"edcore_{name}_{real.bitwidth}")
+        if not function.blocks:
+            function.linkage = "linkonce_odr"
+            function.attributes.add("noinline")
+            inner = ir.IRBuilder(function.append_basic_block("entry"))
+            body(inner, function.args)
+            inner.ret_void()
+        builder.call(function, arguments)
+        return context.get_dummy_value()
+
+    return code
 
 
 def _product(builder: ir.IRBuilder, of: dict[str, ir.Value], activated: bool) -> None:
@@ -231,15 +236,11 @@ def _product(builder: ir.IRBuilder, of: dict[str, ir.Value], activated: bool) ->
 ARGUMENTS = ("a", "a_row", "a_k", "b", "b_k", "k", "c", "c_row", "y", "y_row", "rows", "columns", "scale")
 
 
-def _code(name: str, activated: bool) -> Any:
+def _product_function(name: str, real: Any, activated: bool) -> Any:
     def body(builder: ir.IRBuilder, arguments: Any) -> None:
         _product(builder, dict(zip(ARGUMENTS, arguments, strict=True)), activated)
 
-    def code(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Any:
-        call_of(builder, f"edcore_{name}_{signature.args[-1].bitwidth}", arguments, body)
-        return context.get_dummy_value()
-
-    return code
+    return function_of(name, real, body)
 
 
 def _signature(real: Any) -> Any:
@@ -257,7 +258,7 @@ def accumulate(  # type: ignore[no-untyped-def]
     Pointers come with the distance between their rows, in elements; a also with that between its columns. A distance
     of 0 repeats a row of c. scale gives the type.
     """
-    return _signature(scale), _code("accumulate", activated=False)
+    return _signature(scale), _product_function("accumulate", scale, activated=False)
 
 
 @intrinsic
@@ -265,7 +266,7 @@ def activate(  # type: ignore[no-untyped-def]
     context, a, a_row, a_k, b, b_k, k, c, c_row, y, y_row, rows, columns, scale
 ):
     """Emit y = 1 / (1 + 2**(scale · (c + a b))), with the arguments of `accumulate`."""
-    return _signature(scale), _code("activate", activated=True)
+    return _signature(scale), _product_function("activate", scale, activated=True)
 
 
 @intrinsic
@@ -286,11 +287,7 @@ def credit(context, errors, y, y_row, delta, delta_row, rows, columns, zero):  #
 
         in_vectors(builder, arguments[-1].type, columns, emit)
 
-    def code(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Any:
-        call_of(builder, f"edcore_credit_{zero.bitwidth}", arguments, body)
-        return context.get_dummy_value()
-
-    return types.void(pointer, pointer, n, pointer, n, n, n, zero), code
+    return types.void(pointer, pointer, n, pointer, n, n, n, zero), function_of("credit", zero, body)
 
 
 @intrinsic
