@@ -72,7 +72,7 @@ class ArrayAPIBackend(Backend):
             self._latest = core.forward(network, weights, self._own(x))
         return self._latest
 
-    def trace(self, network: Network, weights: Weights, x: Array) -> tuple[Array, core.Trace]:
+    def trace(self, network: Network, weights: Weights, x: Array) -> tuple[Array, Any]:
         """Return the outputs and the trace of `core.trace`."""
         with libraries.exact(self.library, self._device):
             outputs, trace = core.trace(network, weights, self._own(x))
@@ -81,19 +81,23 @@ class ArrayAPIBackend(Backend):
         self._latest = outputs
         return outputs, trace
 
-    def update(self, network: Network, rule: Rule, weights: Weights, trace: core.Trace, error: Array) -> Weights:
+    def update(self, network: Network, rule: Rule, weights: Weights, trace: Any, error: Array) -> Weights:
         """Return the weights of `core.update`."""
         with libraries.exact(self.library, self._device):
             learned = core.update(network, rule, weights, trace, self._own(error))
         self._latest = learned
         return learned
 
+    def copy(self, weights: Weights) -> Weights:
+        """Return the weights themselves: nothing is written in place."""
+        return weights
+
     def fit(
         self, network: Network, rule: Rule, weights: Weights, x: Array, target: Array, schedule: Schedule
     ) -> tuple[Weights, npt.NDArray[np.intp]]:
-        """Run the inherited loop on the device."""
+        """Run the inherited loop on the device, where the samples then are."""
         with libraries.exact(self.library, self._device):
-            return super().fit(network, rule, weights, x, target, schedule)
+            return super().fit(network, rule, weights, self._own(x), self._own(target), schedule)
 
     def synchronize(self) -> None:
         """Wait for the device."""
@@ -161,9 +165,6 @@ def array_api_backend(
 
 
 NUMPY = array_api_backend("numpy", "numpy", "NumPy on the CPU", "", 10, ("cpu",))
-TORCH = array_api_backend(
-    "torch", "torch", "PyTorch, on whatever device it reaches", 'pip install "edcore[torch]"', 0, ("cpu", "cuda", "mps")
-)
 JAX = array_api_backend("jax", "jax", "JAX, on the CPU or a GPU", 'pip install "edcore[jax]"', 0, ("cpu", "cuda"))
 ARRAY_API_STRICT = array_api_backend(
     "array_api_strict",

@@ -87,7 +87,7 @@ class Schedule:
 
 @runtime_checkable
 class Backend(Protocol):
-    """What computes a network. Subclass it to inherit `fit` and `synchronize`.
+    """What computes a network. Subclass it to inherit `copy`, `fit` and `synchronize`.
 
     All arrays that the caller hands in (x, target, error) are validated: right shape, finite, in the network's dtype;
     each is a NumPy array (perhaps read-only or not contiguous) or an array of one of `info.namespaces`, on any device.
@@ -133,6 +133,10 @@ class Backend(Protocol):
         """
         ...
 
+    def copy(self, weights: Weights) -> Weights:
+        """Return weights to learn with, such that those given keep their values."""
+        return self.from_host(self.to_host(weights))
+
     def fit(
         self, network: Network, rule: Rule, weights: Weights, x: Array, target: Array, schedule: Schedule
     ) -> tuple[Weights, npt.NDArray[np.intp]]:
@@ -146,7 +150,7 @@ class Backend(Protocol):
 
         size = 1 if rule.order == "online" else schedule.batch_size
         learning, stopped = schedule.learning.copy(), np.zeros(network.heads, np.intp)
-        weights = self.from_host(self.to_host(weights))  # an update may be in place, and the run interrupted
+        weights = self.copy(weights)  # an update may be in place, and the run interrupted
         for epoch, order in enumerate(schedule.orders, 1):
             if not learning.any():
                 break

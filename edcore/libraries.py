@@ -19,6 +19,9 @@ from array_api_compat import device as array_device
 
 from edcore.backend import Array, host_memory
 
+CUPY_DEFAULT, CUPY_TF32 = 1, 7
+"""CuPy's numbers for how products are computed."""
+
 
 def library_name(namespace: Any) -> str:
     """Return the name of the library behind an Array API namespace, such as ``"torch"``."""
@@ -42,6 +45,8 @@ def to_numpy(array: Array) -> npt.NDArray[Any]:
     library = library_name(array_namespace(array))
     if library in ("torch", "cupy"):
         return np.asarray(to_device(detached(array), "cpu"))
+    if library == "dpnp":
+        return importlib.import_module(library).asnumpy(array)
     if library == "array_api_strict":  # on its made-up devices it refuses NumPy's own conversion
         return np.from_dlpack(array)
     return np.asarray(array)
@@ -124,6 +129,8 @@ def unavailable(library: str, device: str) -> str:
 
 def has_dtype(namespace: Any, device: Any, dtype: str) -> bool:
     """Return whether a device of an array library computes in this dtype."""
+    if dtype == "float64" and getattr(device, "type", "") == "mps":  # PyTorch lists what some device has
+        return False
     return dtype in namespace.__array_namespace_info__().dtypes(device=device, kind="real floating")
 
 
@@ -169,17 +176,37 @@ def exact(library: str, device: Any) -> Iterator[None]:
     match library:
         case "torch":
             module = importlib.import_module(library)
-            with _torch_switches(module), module.no_grad():
+            # Not in the user's inference mode, whose tensors could not be written to outside it; nor in an autocast.
+            with (
+                _torch_switches(module),
+                module.inference_mode(False),
+                module.no_grad(),
+                module.autocast(device.type, enabled=False),
+            ):
                 yield
         case "jax":
             with importlib.import_module(library).default_matmul_precision("highest"):
                 yield
         case "cupy":  # its kernels run on the current device, wherever their arrays are
-            with device:
+            with device, _cupy_switch(importlib.import_module(library)):
                 yield
         case _:
             with np.errstate(over="ignore", under="ignore"):
                 yield
+
+
+@contextlib.contextmanager
+def _cupy_switch(cupy: Any) -> Iterator[None]:
+    """Hold CuPy's products at full precision, where the environment variable CUPY_TF32 has asked for less."""
+    core, float32 = cupy._core, np.dtype("float32")  # there is no public switch
+    if core.get_compute_type(float32) != CUPY_TF32:
+        yield
+        return
+    core.set_compute_type(float32, CUPY_DEFAULT)
+    try:
+        yield
+    finally:
+        core.set_compute_type(float32, CUPY_TF32)
 
 
 class _Held:

@@ -144,8 +144,22 @@ def test_exact_restores_what_the_user_has_set():
             np.exp(np.float32(1000))
 
 
-def test_exact_makes_cupys_device_the_current_one():
-    entered = []
+class CuPysSwitch(SimpleNamespace):
+    """CuPy's internal switch of how products are computed."""
+
+    def get_compute_type(self, dtype):
+        assert dtype == np.float32
+        return self.number
+
+    def set_compute_type(self, dtype, number):
+        assert dtype == np.float32
+        self.number = number
+
+
+@pytest.mark.parametrize("number", [1, 7])
+def test_exact_makes_cupys_device_the_current_one_and_switches_tf32_off(monkeypatch, number):
+    entered, switch = [], CuPysSwitch(number=number)
+    module(monkeypatch, "cupy", _core=switch)
 
     class Device:
         def __enter__(self):
@@ -156,7 +170,39 @@ def test_exact_makes_cupys_device_the_current_one():
 
     with libraries.exact("cupy", Device()):
         assert entered == ["in"]
+        assert switch.number == 1
     assert entered == ["in", "out"]
+    assert switch.number == number
+
+
+def test_cupy_still_has_the_switch_that_exact_uses():
+    core = pytest.importorskip("cupy._core")
+    assert core.get_compute_type(np.dtype("float32")) in (0, 1, 7)
+
+
+def test_an_apple_gpu_has_no_float64():
+    torch = pytest.importorskip("torch")
+    xp = libraries.namespace(torch)
+    assert not libraries.has_dtype(xp, torch.device("mps"), "float64")
+    assert libraries.has_dtype(xp, torch.device("cpu"), "float64")
+
+
+def test_exact_leaves_inference_mode_and_autocast():
+    torch = pytest.importorskip("torch")
+    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16), libraries.exact("torch", torch.device("cpu")):
+        made = torch.ones((2, 2)) @ torch.ones((2, 2))
+    assert made.dtype == torch.float32
+    assert not made.is_inference()
+    assert not made.requires_grad
+
+
+def test_dpnps_arrays_come_to_numpy_by_its_own_function(monkeypatch):
+    class Array:
+        def __array_namespace__(self, api_version=None):
+            return SimpleNamespace(__name__="dpnp")
+
+    module(monkeypatch, "dpnp", asnumpy=lambda array: np.arange(3))
+    assert libraries.to_numpy(Array()).tolist() == [0, 1, 2]
 
 
 def test_torch_that_is_too_old_for_the_precision_switches(monkeypatch):
@@ -170,7 +216,7 @@ def test_torchs_switches_are_restored_by_the_last_thread_out():
     switch = torch.backends.cuda.matmul
     before, switch.fp32_precision = switch.fp32_precision, "tf32"
     try:
-        first, second = libraries.exact("torch", None), libraries.exact("torch", None)
+        first, second = (libraries.exact("torch", torch.device("cpu")) for _ in range(2))
         first.__enter__()
         second.__enter__()
         first.__exit__(None, None, None)

@@ -1,16 +1,54 @@
-"""The entry of the CuPy backend: the Array API core over CuPy, on an NVIDIA GPU."""
+"""The entry of the CuPy backend: einsum over whole stacks of layers, fused kernels and CUDA graphs on an NVIDIA GPU."""
 
 from __future__ import annotations
 
-from edcore.array_api import array_api_backend
+import logging
+
+from edcore import libraries
+from edcore.backend import API_VERSION, Availability, Backend, BackendInfo
 
 __all__ = ["BACKEND"]
 
-BACKEND = array_api_backend(
+SLAB = 2**26
+"""Numbers δ at once: those of the article's network in one product, and no more than a share of a GPU's memory."""
+
+logger = logging.getLogger("edcore")
+
+
+def probe(device: str | None) -> Availability:
+    """Return whether CuPy is here and sees the device."""
+    reason = libraries.unavailable("cupy", device or "cuda")
+    return Availability(not reason, reason)
+
+
+def load(device: str | None) -> Backend:
+    """Return the backend on a GPU; None stands for the first one."""
+    import cupy
+
+    from edcore.stacked import Operations, StackedBackend
+
+    from . import cublas
+    from .arrays import ArrayOperations
+    from .recorded import RecordedOperations
+
+    operations: Operations
+    try:
+        operations = RecordedOperations(SLAB, cublas.load(cupy))
+    except Exception as error:  # whatever the finder raises: there is another way
+        logger.info("cupy: nothing is recorded, as its cuBLAS was not found: %r", error)
+        operations = ArrayOperations(cupy, SLAB)
+    native = libraries.native_device("cupy", device or "cuda")
+    return StackedBackend(libraries.namespace(cupy), native, BACKEND, operations)
+
+
+BACKEND = BackendInfo(
     name="cupy",
-    module="cupy",
-    summary="CuPy on an NVIDIA GPU",
+    summary="CuPy on an NVIDIA GPU: batched products, fused kernels, CUDA graphs",
     install='pip install "edcore[cupy]" (CUDA 12) or pip install "edcore[cupy13]" (CUDA 13)',
     priority=100,
     device_types=("cuda",),
+    namespaces=("cupy",),
+    api_version=API_VERSION,
+    probe=probe,
+    load=load,
 )

@@ -1,0 +1,106 @@
+"""cuBLAS's batched product, called where CuPy does not: while a stream is recorded.
+
+CuPy (14) refuses each call of cuBLAS on a stream that is being captured into a graph, though cuBLAS allows it. So the
+one function that is needed is called here, on CuPy's own handle, from the library that CuPy has loaded.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import itertools
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+from edcore.backend import Array
+
+__all__ = ["Product", "load"]
+
+Product: TypeAlias = Callable[[Array, Array, float, Array], None]
+"""``product(a, b, beta, out)`` computes out = a @ b + beta · out, of matrices or of stacks of them."""
+
+NORMAL, TRANSPOSED = 0, 1
+MOST = 65535
+"""Products in one call, as many as blocks in the third direction of a grid."""
+
+FUNCTIONS = {
+    "float32": ("cublasSgemmStridedBatched", ctypes.c_float),
+    "float64": ("cublasDgemmStridedBatched", ctypes.c_double),
+}
+
+
+def load(cupy: Any) -> Product:
+    """Return the product of the cuBLAS that CuPy uses.
+
+    Raises
+    ------
+    Exception
+        Of the finder's own kinds, if there is no cuBLAS.
+    """
+    from cuda.pathfinder import load_nvidia_dynamic_lib  # by which CuPy finds it too
+
+    library = ctypes.CDLL(load_nvidia_dynamic_lib("cublas").abs_path)
+
+    def handle() -> tuple[int, int]:
+        # It is the thread's own, for the current device.
+        return cupy.cuda.device.get_cublas_handle(), cupy.cuda.get_current_stream().ptr
+
+    return product(library, handle, lambda array: int(array.data.ptr))
+
+
+def product(library: Any, current: Callable[[], tuple[int, int]], address: Callable[[Array], int]) -> Product:
+    """Return the product, given the library, its handle and the stream in use, and where an array begins."""
+
+    def multiply(a: Array, b: Array, beta: float, out: Array) -> None:
+        if not out.size:
+            return
+        function, number = FUNCTIONS[out.dtype.name]
+        handle, stream = current()
+        _check("cublasSetStream_v2", library.cublasSetStream_v2(ctypes.c_void_p(handle), ctypes.c_void_p(stream)))
+        rows, columns = out.shape[-2:]
+        stack = 1
+        for size in out.shape[:-2]:
+            stack *= size
+        (ta, la, sa), (tb, lb, sb), (_, lo, so) = _matrix(a), _matrix(b), _matrix(out)
+        step = out.dtype.itemsize
+        for start in range(0, stack, MOST):
+            # In columns, as cuBLAS has it, each matrix is its transpose: outᵀ = bᵀ aᵀ.
+            status = getattr(library, function)(
+                *(ctypes.c_void_p(handle), ctypes.c_int(tb), ctypes.c_int(ta)),
+                *(ctypes.c_int(columns), ctypes.c_int(rows), ctypes.c_int(a.shape[-1])),
+                ctypes.byref(number(1)),
+                *(ctypes.c_void_p(address(b) + start * sb * step), ctypes.c_int(lb), ctypes.c_longlong(sb)),
+                *(ctypes.c_void_p(address(a) + start * sa * step), ctypes.c_int(la), ctypes.c_longlong(sa)),
+                ctypes.byref(number(beta)),
+                *(ctypes.c_void_p(address(out) + start * so * step), ctypes.c_int(lo), ctypes.c_longlong(so)),
+                ctypes.c_int(min(MOST, stack - start)),
+            )
+            _check(function, status)
+
+    return multiply
+
+
+def _matrix(array: Array) -> tuple[int, int, int]:
+    """Return how cuBLAS sees a stack of matrices: transposed or not, its leading dimension, and its stride."""
+    size = array.dtype.itemsize
+    *outer, rows, columns = (stride // size for stride in array.strides)
+    height, width = array.shape[-2:]
+    stride = _one_stride(array.shape[:-2], outer)
+    if width == 1 or columns == 1:
+        return NORMAL, max(rows if height > 1 else 1, width), stride
+    if height == 1 or rows == 1:
+        return TRANSPOSED, max(columns, height), stride
+    raise ValueError(f"no side of these matrices is contiguous: shape {array.shape}, strides {array.strides}")
+
+
+def _one_stride(shape: tuple[int, ...], strides: list[int]) -> int:
+    """Return the one stride by which the matrices of a stack follow each other."""
+    axes = [(size, stride) for size, stride in zip(shape, strides, strict=True) if size > 1]
+    for (_, stride), (inner, inner_stride) in itertools.pairwise(axes):
+        if stride != inner * inner_stride:
+            raise ValueError(f"matrices that do not follow each other evenly: shape {shape}, strides {strides}")
+    return axes[-1][1] if axes else 0
+
+
+def _check(function: str, status: int) -> None:
+    if status:
+        raise RuntimeError(f"{function} failed with status {status}")

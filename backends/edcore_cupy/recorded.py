@@ -1,0 +1,98 @@
+"""The operations on a GPU: fused element-wise kernels, products that can be recorded, CUDA graphs."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import cupy
+
+from edcore.backend import Array
+from edcore.stacked import Player
+
+from .arrays import ArrayOperations
+from .cublas import Product
+
+__all__ = ["RecordedOperations"]
+
+logger = logging.getLogger("edcore")
+
+activate = cupy.ElementwiseKernel("T bias, T slope", "T y", "y = 1 / (1 + exp(-slope * (y + bias)))", "edcore_activate")
+"""The activities from the products that y holds."""
+
+derive = cupy.ElementwiseKernel("T factor, T y", "T delta", "delta = factor * y * (1 - y)", "edcore_derive")
+
+
+class RecordedOperations(ArrayOperations):
+    """See `edcore.stacked.Operations`.
+
+    Parameters
+    ----------
+    slab : int
+        Numbers δ that are made at once.
+    product : callable
+        A product that cuBLAS makes on whatever stream is current, also on one that is recorded.
+    """
+
+    def __init__(self, slab: int, product: Product) -> None:
+        super().__init__(cupy, slab)
+        self._product = product
+        self._stream: Any = None
+
+    def layer(self, x: Array, weight: Array, bias: Array, slope: float, y: Array) -> None:
+        """Compute the activities by a product and one kernel."""
+        self._product(x, weight, 0, y)
+        activate(bias, y.dtype.type(slope), y)
+
+    def delta(self, factor: Array, y: Array, delta: Array) -> None:
+        """Compute δ by one kernel."""
+        derive(factor, y, delta)
+
+    def accumulate(self, x: Array, delta: Array, weight: Array) -> None:
+        """Add the contraction over the batch, within the product itself."""
+        self._product(x.swapaxes(-1, -2), delta, 1, weight)
+
+    def player(self) -> Player:
+        """Return a player that records a CUDA graph."""
+        return _Graph()
+
+    def ordered(self) -> None:
+        """Let the stream in use wait for the one of the call before."""
+        stream = cupy.cuda.get_current_stream()
+        if self._stream is not None and self._stream != stream:
+            stream.wait_event(self._stream.record())
+        self._stream = stream
+
+
+class _Graph:
+    """Does the work as it is at first, which compiles it; then records it, and from then on plays it again."""
+
+    def __init__(self) -> None:
+        self._graph: Any = None
+        self._runs = 0
+
+    def __call__(self, work: Callable[[], None]) -> None:
+        self._runs += 1
+        if self._runs == 2:
+            self._graph = _recorded(work)
+        if self._graph is None:
+            work()
+        else:
+            self._graph.launch()
+
+
+def _recorded(work: Callable[[], None]) -> Any:
+    """Return the work as a graph that the current stream can play; None if it cannot be recorded."""
+    stream = cupy.cuda.Stream(non_blocking=True)  # nothing runs on it: what it is given is written down
+    try:
+        with stream:
+            stream.begin_capture()
+            try:
+                work()
+            finally:
+                graph = stream.end_capture()
+    except Exception as error:
+        logger.info("cupy: the layers' work is not recorded as a CUDA graph: %r", error)
+        return None
+    return graph

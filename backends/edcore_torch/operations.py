@@ -1,0 +1,104 @@
+"""PyTorch's form of the operations: products with bias and output in one call, and CUDA graphs."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from edcore.backend import Array
+from edcore.stacked import Player
+
+__all__ = ["TorchOperations"]
+
+CACHE, SHARE = 2**18, 2**26
+"""Numbers δ at once: on a CPU what its cache holds beside x, y and the weights; on a GPU a share of its memory."""
+
+logger = logging.getLogger("edcore")
+
+
+class TorchOperations:
+    """See `edcore.stacked.Operations`.
+
+    Parameters
+    ----------
+    device : torch.device
+        Where the tensors are.
+    """
+
+    def __init__(self, device: Any) -> None:
+        self.slab = CACHE if device.type == "cpu" else SHARE
+        self._device = device
+        self._stream: Any = None
+
+    def layer(self, x: Array, weight: Array, bias: Array, slope: float, y: Array) -> None:
+        """Compute the activities with the bias added by the product."""
+        # One head needs no batched product: addmm takes less time to call.
+        linear = torch.addmm if y.ndim == 2 else torch.baddbmm
+        linear(bias, x, weight, beta=slope, alpha=slope, out=y).sigmoid_()
+
+    def delta(self, factor: Array, y: Array, delta: Array) -> None:
+        """Compute δ by the kernel that PyTorch has for a sigmoid's derivative."""
+        torch.ops.aten.sigmoid_backward.grad_input(factor, y, grad_input=delta)
+
+    def accumulate(self, x: Array, delta: Array, weight: Array) -> None:
+        """Add the product of each layer and head to its weights."""
+        # A view, or an error: a copy of the weights would learn in their place.
+        weights, x, delta = weight.view(-1, *weight.shape[2:]), x.flatten(0, 1).mT, delta.flatten(0, 1)
+        if self._device.type == "cuda":
+            weights.baddbmm_(x, delta)
+        else:
+            # MKL would round at the size of the weight for each sample, and not once for the whole sum.
+            weights += torch.bmm(x, delta)
+
+    def add_rows(self, delta: Array, bias: Array) -> None:
+        """Add the sum over the batch."""
+        bias.add_(delta.sum(-2, keepdim=True))
+
+    def player(self) -> Player:
+        """Return a player that records a CUDA graph; elsewhere the work is done anew each time."""
+        return _Graph() if self._device.type == "cuda" else _done
+
+    def ordered(self) -> None:
+        """Let the stream in use wait for the one of the call before."""
+        if self._device.type != "cuda":
+            return
+        stream = torch.cuda.current_stream(self._device)
+        if self._stream is not None and self._stream != stream:
+            stream.wait_stream(self._stream)
+        self._stream = stream
+
+
+class _Graph:
+    """Does the work as it is at first, which warms it up; then records it, and from then on plays it again."""
+
+    def __init__(self) -> None:
+        self._graph: Any = None
+        self._runs = 0
+
+    def __call__(self, work: Callable[[], None]) -> None:
+        self._runs += 1
+        if self._runs == 2:
+            self._graph = _recorded(work)
+        if self._graph is None:
+            work()
+        else:
+            self._graph.replay()
+
+
+def _recorded(work: Callable[[], None]) -> Any:
+    graph = torch.cuda.CUDAGraph()
+    try:
+        # Only what this thread does is recorded, so that other threads may go on with theirs.
+        with torch.cuda.graph(graph, capture_error_mode="thread_local"):
+            work()
+    except RuntimeError as error:
+        logger.info("torch: the layers' work is not recorded as a CUDA graph: %s", error)
+        return None
+    return graph
+
+
+def _done(work: Callable[[], None]) -> None:
+    work()

@@ -1,0 +1,219 @@
+"""The method in place: whole stacks of layers in memory that stays, for libraries that write where they are told.
+
+It computes what `edcore.core` does, with no new array for each result: memory that stays where it is lets a device
+record the layers' work once and play it again. The few operations whose form differs between libraries are
+`Operations`; all else is the same for PyTorch, for CuPy, and for NumPy, over which the tests run it.
+
+Inside, the layers are the first axis, then the heads, so that a layer's weights lie together. The input and the output
+are stacks of one layer.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import math
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple, Protocol, TypeAlias
+
+import numpy as np
+
+from edcore import libraries
+from edcore.array_api import ArrayAPIBackend
+from edcore.backend import Array, BackendInfo, HostWeights
+from edcore.network import Network, Rule
+from edcore.passes import Pass, Passes, StackedWeights
+from edcore.uninterrupted import uninterrupted
+
+__all__ = ["Operations", "Player", "StackedBackend"]
+
+Player: TypeAlias = Callable[[Callable[[], None]], None]
+"""It is given the same work again and again, and does it. It may record it, as its memory stays where it is."""
+
+
+class Operations(Protocol):
+    """What differs between libraries. Results are written into the last argument.
+
+    Attributes
+    ----------
+    slab : int
+        Numbers δ that are made at once: few enough for a CPU's cache, or for a GPU's memory.
+    """
+
+    slab: int
+
+    def layer(self, x: Array, weight: Array, bias: Array, slope: float, y: Array) -> None:
+        """Compute y = 1 / (1 + exp(−slope · (x W + bias))), of one layer: (batch, cells), or (heads, batch, cells)."""
+        ...
+
+    def delta(self, factor: Array, y: Array, delta: Array) -> None:
+        """Compute δ = factor · y (1 − y), of layers (layers, heads, batch, cells) that share the factor."""
+        ...
+
+    def accumulate(self, x: Array, delta: Array, weight: Array) -> None:
+        """Add einsum("lhbi,lhbj->lhij", x, δ): one product for each layer and head, which contracts the batch."""
+        ...
+
+    def add_rows(self, delta: Array, bias: Array) -> None:
+        """Add einsum("lhbj->lhj", δ) to the biases of each bias cell, (layers, heads, bias cells, cells)."""
+        ...
+
+    def player(self) -> Player:
+        """Return a player for one piece of work."""
+        ...
+
+    def ordered(self) -> None:
+        """Let the stream in use wait for what earlier calls gave to another one."""
+        ...
+
+
+class StackedBackend(ArrayAPIBackend):
+    """The contract met in place.
+
+    Parameters
+    ----------
+    namespace, device, info
+        As for `ArrayAPIBackend`.
+    operations : Operations
+        The library's operations on that device.
+    """
+
+    def __init__(self, namespace: Any, device: Any, info: BackendInfo, operations: Operations) -> None:
+        super().__init__(namespace, device, info)
+        self._ops = operations
+
+    def from_host(self, weights: HostWeights) -> StackedWeights:
+        """Return a copy on the device, the layers first."""
+        with self._computing():
+            arrays = {key: self._own(_layers_first(key, value)) for key, value in weights.items()}
+            return StackedWeights(self.namespace, arrays)
+
+    def to_host(self, weights: StackedWeights) -> HostWeights:
+        """Return the weights as NumPy arrays."""
+        with self._computing():
+            host = {key: libraries.to_numpy(value) for key, value in weights.arrays.items()}
+        return {
+            key: np.array(value.swapaxes(0, 1) if key.startswith("hidden") else value[0], order="C")
+            for key, value in host.items()
+        }
+
+    def copy(self, weights: StackedWeights) -> StackedWeights:
+        """Return the weights where they are, with all that is recorded there; those given go on in a copy."""
+        with self._computing():
+            return weights.moved()
+
+    def forward(self, network: Network, weights: StackedWeights, x: Array) -> Array:
+        """Return the outputs; the memory of two layers takes turns."""
+        with self._computing():
+            outputs, made = self._passed(network, weights, x, traced=False)
+            weights.passes.put(made)
+        return outputs
+
+    def trace(self, network: Network, weights: StackedWeights, x: Array) -> tuple[Array, _Trace]:
+        """Return the outputs, and the pass with the activities of all layers."""
+        with self._computing():
+            outputs, made = self._passed(network, weights, x, traced=True)
+        return outputs, _Trace(made, weights.passes)
+
+    def update(
+        self, network: Network, rule: Rule, weights: StackedWeights, trace: _Trace, error: Array
+    ) -> StackedWeights:
+        """Return the same weights after an update in place."""
+        with self._computing():
+            # What asks for memory comes before the first weight changes.
+            parts = list(self._parts(network, rule, weights, trace.made, self._own(error)))
+            with uninterrupted():
+                for part in parts:
+                    self._learn(part)
+                weights.add_up_biases()
+        trace.passes.put(trace.made)
+        return weights
+
+    @contextlib.contextmanager
+    def _computing(self) -> Iterator[None]:
+        with libraries.exact(self.library, self._device):
+            self._ops.ordered()
+            yield
+
+    def _passed(self, network: Network, weights: StackedWeights, x: Array, traced: bool) -> tuple[Array, Pass]:
+        made = weights.passes.take(network, x.shape[0], traced)
+        if made is None:
+            made = Pass(self.namespace, self._ops, network, weights, x.shape[0], traced)
+        return made(self._own(x)), made
+
+    def _parts(
+        self, network: Network, rule: Rule, weights: StackedWeights, made: Pass, error: Array
+    ) -> Iterator[_Part]:
+        """Yield what learns: of each stack of layers, the synapses of those sources for which E is the same."""
+        e = error.T[None, :, :, None] / (made.batch if rule.reduction == "mean" else 1)
+        for name, x, y, x_signs, alpha in (
+            ("input", made.x, made.hidden[:1], network.input_signs, rule.alpha),
+            ("hidden", made.hidden[:-1], made.hidden[1:], network.hidden_signs, rule.alpha),
+            ("output", made.hidden[-1:], made.y, network.hidden_signs, rule.alpha_output),
+        ):
+            layers = min(len(y), max(1, self._ops.slab // math.prod(y.shape[1:])))
+            delta = self.namespace.empty((layers, *y.shape[1:]), dtype=y.dtype, device=self._device)
+            for sign, credited in _errors_by_source(self.namespace, rule, e):
+                factor = credited * (alpha * made.signs[name])
+                yield _Part(
+                    *(x, y, factor, delta, weights.arrays[f"{name}.weight"], weights.arrays[f"{name}.bias"]),
+                    *(_runs(x_signs, sign), _runs(network.bias_signs, sign)),
+                )
+
+    def _learn(self, part: _Part) -> None:
+        """Add the batch's part to the weights, a slab of layers at a time."""
+        for start in range(0, len(part.y), max(1, len(part.delta))):
+            slab = slice(start, start + len(part.delta))
+            x, y, weight, bias = part.x[slab], part.y[slab], part.weight[slab], part.bias[slab]
+            delta = part.delta[: len(y)]
+            self._ops.delta(part.factor, y, delta)
+            for cells in part.sources:
+                self._ops.accumulate(x[..., cells], delta, weight[:, :, cells, :])
+            for cells in part.bias_cells:
+                self._ops.add_rows(delta, bias[:, :, cells, :])
+
+
+class _Trace(NamedTuple):
+    """The pass that an update reads, and where it goes afterwards."""
+
+    made: Pass
+    passes: Passes
+
+
+class _Part(NamedTuple):
+    """Some synapses of a stack of layers: x and y of the layers, what multiplies y (1 − y), and which sources learn."""
+
+    x: Array
+    y: Array
+    factor: Array
+    delta: Array  # memory for a slab of layers
+    weight: Array
+    bias: Array
+    sources: list[slice]
+    bias_cells: list[slice]
+
+
+def _errors_by_source(xp: Any, rule: Rule, e: Array) -> list[tuple[int, Array]]:
+    """Return E for the sources of each sign; a sign of 0 stands for all of them."""
+    if rule.error == "signed":
+        return [(0, e)]
+    zero = xp.zeros_like(e)
+    return [(1, xp.maximum(e, zero)), (-1, xp.minimum(e, zero))]
+
+
+def _runs(signs: tuple[int, ...], sign: int) -> list[slice]:
+    """Return the runs of cells of this sign; of all cells for a sign of 0."""
+    if sign == 0:
+        return [slice(None)]
+    runs, start = [], 0
+    for value, cells in itertools.groupby(signs):
+        stop = start + len(list(cells))
+        if value == sign:
+            runs.append(slice(start, stop))
+        start = stop
+    return runs
+
+
+def _layers_first(key: str, value: Array) -> Array:
+    """Return weights (heads, layers, …) or (heads, …) as (layers, heads, …)."""
+    return value.swapaxes(0, 1) if key.startswith("hidden") else value[None]

@@ -1,0 +1,148 @@
+"""What the CuPy backend needs of CuPy and cuBLAS, over NumPy: streams that can be recorded, kernels, the product.
+
+A kernel's code is C++ and Python alike, so what is tested is what a GPU compiles. As on a GPU, what a stream is given
+while it is recorded does not run; a graph that is launched runs it, with the memory that it was given then.
+"""
+
+import ctypes
+from types import ModuleType, SimpleNamespace
+
+import numpy as np
+
+HANDLE = 4711
+
+
+class Stream:
+    current = None
+
+    def __init__(self, non_blocking=False):
+        self.ptr, self.non_blocking = id(self), non_blocking
+        self.log, self.recording, self.waited_for, self._before = [], False, [], []
+
+    def __enter__(self):
+        self._before.append(Stream.current)
+        Stream.current = self
+        return self
+
+    def __exit__(self, *error):
+        Stream.current = self._before.pop()
+
+    def begin_capture(self):
+        assert self.non_blocking, "the default stream cannot be captured"
+        self.log, self.recording = [], True
+
+    def end_capture(self):
+        self.recording = False
+        return Graph(self.log)
+
+    def record(self):
+        return self
+
+    def wait_event(self, event):
+        self.waited_for.append(event)
+
+    def do(self, work):
+        if self.recording:
+            self.log.append(work)
+        else:
+            work()
+
+
+class Graph:
+    launched = 0
+
+    def __init__(self, log):
+        self.log = log
+
+    def launch(self):
+        Graph.launched += 1
+        for work in self.log:
+            work()
+
+
+class ElementwiseKernel:
+    def __init__(self, ins, outs, code, name):
+        self.ins, self.outs = ([part.split()[1] for part in side.split(",")] for side in (ins, outs))
+        self.target, self.expression = (side.strip() for side in code.split("=", 1))
+        self.code = compile(self.expression, name, "eval")
+
+    def __call__(self, *arguments):
+        names = dict(zip([*self.ins, *self.outs], arguments, strict=True))
+        dtypes = {np.asarray(value).dtype for value in arguments}
+        assert len(dtypes) == 1, f"T would stand for {dtypes}"
+        out = names[self.target]
+        assert np.broadcast_shapes(*(np.shape(value) for value in arguments)) == out.shape
+
+        def work():
+            with np.errstate(over="ignore"):
+                out[...] = eval(self.code, {"exp": np.exp}, names)
+
+        Stream.current.do(work)
+
+
+class CuBLAS:
+    """The two functions of cuBLAS, by their definition: column-major, with transposes, leading dimensions, strides."""
+
+    def __init__(self):
+        self.stream = None
+
+    def cublasSetStream_v2(self, handle, stream):  # noqa: N802
+        assert handle.value == HANDLE
+        self.stream = stream.value
+        return 0
+
+    def cublasSgemmStridedBatched(self, *arguments):  # noqa: N802
+        return self._product(np.float32, ctypes.c_float, *arguments)
+
+    def cublasDgemmStridedBatched(self, *arguments):  # noqa: N802
+        return self._product(np.float64, ctypes.c_double, *arguments)
+
+    def _product(self, dtype, number, handle, ta, tb, m, n, k, alpha, a, la, sa, b, lb, sb, beta, c, lc, sc, count):
+        assert handle.value == HANDLE
+        assert self.stream == Stream.current.ptr
+        alpha, beta = (ctypes.cast(pointer, ctypes.POINTER(number))[0] for pointer in (alpha, beta))
+        ta, tb, m, n, k, la, lb, lc, sa, sb, sc, count = (
+            argument.value for argument in (ta, tb, m, n, k, la, lb, lc, sa, sb, sc, count)
+        )
+        if la < max(1, k if ta else m) or lb < max(1, n if tb else k) or lc < max(1, m):
+            return 7  # CUBLAS_STATUS_INVALID_VALUE
+
+        def columns(pointer, rows, columns, leading, stride):
+            size = np.dtype(dtype).itemsize
+            memory = ctypes.c_char * ((count - 1) * stride * size + ((columns - 1) * leading + rows) * size)
+            flat = np.frombuffer(memory.from_address(pointer.value), dtype)
+            strides = (stride * size, size, leading * size)
+            return np.lib.stride_tricks.as_strided(flat, (count, rows, columns), strides)
+
+        left = columns(a, k if ta else m, m if ta else k, la, sa)
+        right = columns(b, n if tb else k, k if tb else n, lb, sb)
+        out = columns(c, m, n, lc, sc)
+
+        def work():
+            product = (left.swapaxes(1, 2) if ta else left) @ (right.swapaxes(1, 2) if tb else right)
+            out[...] = alpha * product + (beta * out if beta else 0)
+
+        Stream.current.do(work)
+        return 0
+
+
+def address(array):
+    return array.ctypes.data
+
+
+def make(monkeypatch):
+    """Put it in the place of CuPy, and return it."""
+    import importlib.machinery
+    import sys
+
+    module = ModuleType("cupy")
+    module.__spec__ = importlib.machinery.ModuleSpec("cupy", None)
+    for name in ("einsum", "sum", "exp", "matmul", "divide", "subtract"):
+        setattr(module, name, getattr(np, name))
+    module.ElementwiseKernel = ElementwiseKernel
+    module.cuda = SimpleNamespace(Stream=Stream, get_current_stream=lambda: Stream.current)
+    monkeypatch.setattr(Stream, "current", Stream())
+    monkeypatch.setattr(Graph, "launched", 0)
+    monkeypatch.setitem(sys.modules, "cupy", module)
+    monkeypatch.delitem(sys.modules, "edcore_cupy.recorded", raising=False)
+    return module

@@ -1,0 +1,135 @@
+"""The method in place: memory that is used again, and weights that stay whole."""
+
+import dataclasses
+import signal
+
+import array_api_compat.numpy as xp
+import numpy as np
+import pytest
+
+from edcore import Network, Rule
+from edcore.array_api import NUMPY, ArrayAPIBackend
+from edcore.backend import Schedule
+from edcore.passes import KEPT
+from edcore.stacked import StackedBackend
+from edcore.testing.compare import same_bits
+from edcore.testing.strategies import drawn_case
+from edcore_cupy.arrays import ArrayOperations
+
+
+class Operations(ArrayOperations):
+    """They count the players, and can be interrupted."""
+
+    def __init__(self):
+        super().__init__(np, 100)
+        self.players, self.at_delta = 0, lambda: None
+
+    def player(self):
+        self.players += 1
+        return super().player()
+
+    def delta(self, factor, y, delta):
+        self.at_delta()
+        super().delta(factor, y, delta)
+
+
+@pytest.fixture
+def ops():
+    return Operations()
+
+
+@pytest.fixture
+def backend(ops):
+    return StackedBackend(xp, "cpu", NUMPY, ops)
+
+
+@pytest.fixture
+def case():
+    network = Network(in_=3, width=4, depth=6, heads=2, u0=1.0, n_bias=2)
+    return drawn_case(network, Rule("split"), batch=6, scale=0.3, seed=5)
+
+
+def schedule(case, epochs=2):
+    orders = np.stack([np.arange(len(case.x))] * epochs)
+    learning = np.ones(case.network.heads, np.bool_)
+    return Schedule(orders=orders, batch_size=4, tolerance=0.0, learning=learning)
+
+
+def stepped(backend, case, weights, x, error):
+    outputs, trace = backend.trace(case.network, weights, x)
+    return outputs, backend.update(case.network, case.rule, weights, trace, error)
+
+
+def test_memory_is_used_again_from_batch_to_batch(backend, ops, case):
+    weights = backend.from_host(case.weights)
+    for _ in range(3):
+        for size in (6, 4):
+            _, weights = stepped(backend, case, weights, case.x[:size], case.error[:size])
+            backend.forward(case.network, weights, case.x[:size])
+    assert ops.players == 4, "one pass for each of two sizes, in training and in inference"
+
+
+def test_memory_of_batch_sizes_that_come_no_more_is_given_back(backend, ops, case):
+    weights = backend.from_host(case.weights)
+    for size in (*range(1, KEPT + 2), KEPT + 1, 1):
+        backend.forward(case.network, weights, case.x[:size])
+    assert ops.players == KEPT + 2, "the smallest size was kept for longer than others were used"
+
+
+def test_another_network_has_memory_of_its_own(backend, case):
+    weights = backend.from_host(case.weights)
+    first = backend.forward(case.network, weights, case.x)
+    flat = dataclasses.replace(case.network, u0=50.0)
+    second = backend.forward(flat, weights, case.x)
+    expected = ArrayAPIBackend(xp).forward(flat, case.weights, case.x)
+    assert not np.allclose(first, second)
+    np.testing.assert_allclose(second, expected, rtol=1e-5)
+
+
+def test_two_traces_at_once_do_not_share_memory(backend, case):
+    weights = backend.from_host(case.weights)
+    first = backend.trace(case.network, weights, case.x)
+    backend.trace(case.network, weights, 1 - case.x)
+    learned = backend.to_host(backend.update(case.network, case.rule, weights, first[1], case.error))
+    _, expected = stepped(backend, case, backend.from_host(case.weights), case.x, case.error)
+    same_bits(learned, backend.to_host(expected), "with another trace in between")
+
+
+def test_ctrl_c_waits_for_the_end_of_an_update(backend, ops, case):
+    _, expected = stepped(backend, case, backend.from_host(case.weights), case.x, case.error)
+    weights = backend.from_host(case.weights)
+    _, trace = backend.trace(case.network, weights, case.x)
+    ops.at_delta = lambda: signal.raise_signal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        backend.update(case.network, case.rule, weights, trace, case.error)
+    same_bits(backend.to_host(weights), backend.to_host(expected), "after an update with Ctrl-C")
+
+
+def test_a_fit_that_fails_leaves_the_weights_whole(backend, ops, case):
+    weights = backend.from_host(case.weights)
+    stepped(backend, case, weights, case.x, 0 * case.error)
+    target = (case.error > 0).astype(case.x.dtype)
+    calls = iter(range(20))
+
+    def fail():
+        if next(calls) == 8:
+            raise RuntimeError("cudaErrorIllegalAddress")
+
+    ops.at_delta = fail
+    with pytest.raises(RuntimeError, match="cudaErrorIllegalAddress"):
+        backend.fit(case.network, case.rule, weights, case.x, target, schedule(case))
+    same_bits(backend.to_host(weights), case.weights, "after a fit that failed")
+    ops.at_delta = lambda: None
+    _, learned = stepped(backend, case, weights, case.x, case.error)
+    _, expected = stepped(backend, case, backend.from_host(case.weights), case.x, case.error)
+    same_bits(backend.to_host(learned), backend.to_host(expected), "of a step after a fit that failed")
+
+
+def test_fit_hands_on_the_memory_that_is_recorded(backend, ops, case):
+    target = (case.error > 0).astype(case.x.dtype)
+    given = backend.from_host(case.weights)
+    weights, _ = backend.fit(case.network, case.rule, given, case.x, target, schedule(case))
+    made = ops.players
+    weights, _ = backend.fit(case.network, case.rule, weights, case.x, target, schedule(case))
+    assert ops.players == made
+    same_bits(backend.to_host(given), case.weights, "that fit was given")

@@ -1,0 +1,133 @@
+"""What is PyTorch's own: CUDA graphs and streams, with stand-ins where there is no GPU; its tensors and modes."""
+
+import contextlib
+import logging
+from types import SimpleNamespace
+
+import pytest
+
+import edcore
+from edcore import Network, Rule
+from edcore.testing.compare import same_bits
+from edcore.testing.strategies import drawn_case
+from edcore_torch import BACKEND
+
+torch = pytest.importorskip("torch")
+CUDA = SimpleNamespace(type="cuda")
+
+
+def operations(device):
+    from edcore_torch.operations import TorchOperations
+
+    return TorchOperations(device)
+
+
+@pytest.fixture
+def recording(monkeypatch):
+    """What happened to a stand-in for CUDA graphs, in order."""
+    happened = []
+
+    class Graph:
+        def replay(self):
+            happened.append("replayed")
+
+    @contextlib.contextmanager
+    def graph(made, capture_error_mode):
+        assert isinstance(made, Graph)
+        assert capture_error_mode == "thread_local"
+        happened.append("recording")
+        yield
+        happened.append("recorded")
+
+    monkeypatch.setattr(torch.cuda, "CUDAGraph", Graph)
+    monkeypatch.setattr(torch.cuda, "graph", graph)
+    return happened
+
+
+def test_work_is_recorded_at_the_second_time_and_replayed_from_then_on(recording):
+    play = operations(CUDA).player()
+    for _ in range(3):
+        play(lambda: recording.append("done"))
+    assert recording == ["done", "recording", "done", "recorded", "replayed", "replayed"]
+
+
+def test_work_that_cannot_be_recorded_is_done_anew(recording, monkeypatch, caplog):
+    def refuse(*arguments, **options):
+        raise RuntimeError("operation not permitted when stream is capturing")
+
+    monkeypatch.setattr(torch.cuda, "graph", refuse)
+    play = operations(CUDA).player()
+    with caplog.at_level(logging.INFO, "edcore"):
+        for _ in range(3):
+            play(lambda: recording.append("done"))
+    assert recording == ["done"] * 3
+    assert len(caplog.records) == 1
+    assert "not recorded as a CUDA graph: operation not permitted" in caplog.text
+
+
+def test_on_the_cpu_nothing_is_recorded(recording):
+    play = operations(torch.device("cpu")).player()
+    for _ in range(3):
+        play(lambda: recording.append("done"))
+    assert recording == ["done"] * 3
+
+
+def test_a_new_stream_waits_for_the_one_before(monkeypatch):
+    class Stream:
+        def __init__(self):
+            self.waited_for = []
+
+        def wait_stream(self, other):
+            self.waited_for.append(other)
+
+    first, second = Stream(), Stream()
+    in_use = iter([first, first, second, second])
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda device: next(in_use))
+    ops = operations(CUDA)
+    for _ in range(4):
+        ops.ordered()
+    assert (first.waited_for, second.waited_for) == ([], [first])
+
+
+def test_a_part_of_the_weights_that_is_no_view_is_an_error():
+    ops = operations(torch.device("cpu"))
+    weight = torch.zeros(2, 3, 4, 4)[:, ::2]
+    with pytest.raises(RuntimeError, match="view"):
+        ops.accumulate(torch.ones(2, 2, 5, 4), torch.ones(2, 2, 5, 4), weight)
+
+
+def test_training_in_inference_mode_goes_on_outside_it():
+    data = edcore.datasets.xor()
+    ed, plain = (edcore.ED(2, hidden_width=8, rule="split", seed=1, backend="torch") for _ in range(2))
+    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+        ed.step(data.x_train, data.y_train)
+    ed.step(data.x_train, data.y_train)
+    for _ in range(2):
+        plain.step(data.x_train, data.y_train)
+    same_bits(ed.weights, plain.weights, "of training in inference mode and under autocast")
+
+
+def test_gradients_are_left_out():
+    x = torch.ones((3, 2), requires_grad=True)
+    ed = edcore.ED(2, hidden_width=4, seed=1, backend="torch")
+    outputs = ed.step(x, torch.ones(3, requires_grad=True))
+    assert isinstance(outputs, torch.Tensor)
+    assert not outputs.requires_grad
+
+
+def test_outputs_and_error_may_be_written_to():
+    network = Network(in_=3, width=4, depth=2)
+    case = drawn_case(network, Rule(), batch=5, scale=0.3, seed=1)
+    backend = BACKEND.load(None)
+    weights = backend.from_host(case.weights)
+    x = torch.asarray(case.x.copy())
+    outputs, trace = backend.trace(network, weights, x)
+    before = outputs.numpy().copy()
+    x.fill_(0.5)
+    outputs.fill_(0.5)
+    again, _ = backend.trace(network, backend.from_host(case.weights), torch.asarray(case.x.copy()))
+    assert (again.numpy() == before).all()
+    learned = backend.to_host(backend.update(network, case.rule, weights, trace, torch.asarray(case.error.copy())))
+    other = backend.from_host(case.weights)
+    _, trace = backend.trace(network, other, case.x)
+    same_bits(learned, backend.to_host(backend.update(network, case.rule, other, trace, case.error)), "of both ways")
