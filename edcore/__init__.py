@@ -9,6 +9,7 @@ from edcore.errors import (
     EDCoreError,
     InputError,
     NoTraceError,
+    OutOfMemoryError,
     UnknownNameError,
 )
 from edcore.network import Network, Rule
@@ -29,6 +30,7 @@ __all__ = [
     "InputError",
     "Network",
     "NoTraceError",
+    "OutOfMemoryError",
     "Rule",
     "UnknownNameError",
     "__version__",

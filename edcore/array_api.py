@@ -18,6 +18,7 @@ from edcore.backend import (
     Backend,
     BackendInfo,
     HostWeights,
+    Memory,
     Schedule,
     Supported,
     Weights,
@@ -56,7 +57,11 @@ class ArrayAPIBackend(Backend):
         """Return True, or that the device lacks the dtype or the memory."""
         if not libraries.has_dtype(self.namespace, self._device, network.dtype):
             return libraries.missing_dtype(self.library, network.dtype)
-        return fits(network, libraries.memory(self.library, self._device))
+        return fits(network, self.memory())
+
+    def memory(self) -> Memory:
+        """Return the memory of the device."""
+        return libraries.memory(self.library, self._device)
 
     def from_host(self, weights: HostWeights) -> Weights:
         """Return the weights as this library's arrays, on its device."""
@@ -165,7 +170,6 @@ def array_api_backend(
 
 
 NUMPY = array_api_backend("numpy", "numpy", "NumPy on the CPU", "", 10, ("cpu",))
-JAX = array_api_backend("jax", "jax", "JAX, on the CPU or a GPU", 'pip install "edcore[jax]"', 0, ("cpu", "cuda"))
 ARRAY_API_STRICT = array_api_backend(
     "array_api_strict",
     "array_api_strict",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
+from typing import Any, Literal, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -23,11 +23,13 @@ __all__ = [
     "Backend",
     "BackendInfo",
     "HostWeights",
+    "Memory",
     "Schedule",
     "Supported",
     "Weights",
     "fits",
     "host_memory",
+    "needed",
 ]
 
 API_VERSION = 1
@@ -62,6 +64,13 @@ class Availability:
     reason: str = ""
 
 
+class Memory(NamedTuple):
+    """The memory of a device, in bytes."""
+
+    free: int
+    total: int
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Schedule:
     """Which samples `Backend.fit` visits, in which order, and when a head has learnt enough.
@@ -87,7 +96,7 @@ class Schedule:
 
 @runtime_checkable
 class Backend(Protocol):
-    """What computes a network. Subclass it to inherit `copy`, `fit` and `synchronize`.
+    """What computes a network. Subclass it to inherit `copy`, `fit`, `memory` and `synchronize`.
 
     All arrays that the caller hands in (x, target, error) are validated: right shape, finite, in the network's dtype;
     each is a NumPy array (perhaps read-only or not contiguous) or an array of one of `info.namespaces`, on any device.
@@ -170,6 +179,10 @@ class Backend(Protocol):
                 learning &= ~done
         return weights, stopped
 
+    def memory(self) -> Memory:
+        """Return the memory of its device; inherited, that of the machine."""
+        return host_memory()
+
     def synchronize(self) -> None:
         """Wait until the device has finished all work that was given to it."""
         return None  # noqa: RET501 -- an empty body would make the method abstract
@@ -212,17 +225,24 @@ class BackendInfo:
     load: Callable[[str | None], Backend]
 
 
-def host_memory() -> int:
-    """Return the bytes of memory that this machine has."""
+def host_memory() -> Memory:
+    """Return the memory of this machine."""
     import psutil
 
-    return int(psutil.virtual_memory().total)
+    memory = psutil.virtual_memory()
+    return Memory(int(memory.available), int(memory.total))
 
 
-def fits(network: Network, memory: int) -> Supported:
-    """Return True if an update of the network's weights fits into `memory` bytes, else the reason why not."""
-    # The weights, those after the update, and its largest intermediate.
-    needed = 3 * network.parameters * np.dtype(network.dtype).itemsize
-    if needed <= memory:
+def needed(network: Network, batch: int = 0) -> int:
+    """Return the bytes of the network's weights, and of the activities of a batch in training."""
+    cells = 2 * network.in_ + network.heads * (2 * network.width * (network.depth + 1) + 2)
+    return (network.parameters + batch * cells) * np.dtype(network.dtype).itemsize
+
+
+def fits(network: Network, memory: Memory) -> Supported:
+    """Return True if an update of the network's weights fits into a device's memory, else the reason why not."""
+    weights = 3 * needed(network)  # those before the update, those after it, and its largest intermediate
+    if weights <= memory.total:
         return True
-    return f"its weights and their update need {needed / 2**30:,.1f} GiB, and the device has {memory / 2**30:,.1f} GiB"
+    has = memory.total / 2**30
+    return f"its weights and their update need {weights / 2**30:,.1f} GiB, and the device has {has:,.1f} GiB"

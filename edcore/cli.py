@@ -15,12 +15,12 @@ from typing import Annotated, NoReturn
 import numpy as np
 import typer
 from rich.console import Console
-from rich.table import Column, Table
 
 import edcore
 from edcore import datasets, registry, training
 from edcore.backend import Backend
 from edcore.cli_bench import bench
+from edcore.cli_info import show_backends, show_choice
 from edcore.cli_report import RunReport
 from edcore.ed import ED
 from edcore.errors import EDCoreError, InputError, UnknownNameError
@@ -83,7 +83,7 @@ def _in_options(error: EDCoreError) -> str:
     if not isinstance(error, InputError):
         return sentence
     option = OPTIONS.get(error.argument, error.argument)
-    if not any(option in inspect.signature(command).parameters for command in (train, bench)):
+    if not any(option in inspect.signature(command).parameters for command in (train, info, bench)):
         return sentence
     return f"--{option.replace('_', '-')}{sentence.removeprefix(error.argument)}"
 
@@ -163,20 +163,19 @@ def train(
 
 
 @app.command()
-def info() -> None:
+def info(
+    explain: Annotated[
+        tuple[int, int, int] | None,
+        typer.Option(metavar="IN WIDTH DEPTH", help="Say what auto takes for a network of this shape, and why."),
+    ] = None,
+) -> None:
     """List the backends: which can run here, why the others cannot, and how to install them."""
     console = _console()
     console.print(f"edcore {edcore.__version__}, Python {platform.python_version()}, NumPy {np.__version__}\n")
-    name = Column("backend", no_wrap=True)
-    table = Table(name, "state", "devices", "why not", box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    states = registry.list_backends()
-    for state in states:
-        table.add_row(state.name, "ready" if state.ready else "not ready", ", ".join(state.devices), state.reason)
-    console.print(table)
-    for state in states:
-        if state.install and not state.ready:
-            # Never folded, so that the command can be copied.
-            console.print(f"\n{state.name} needs: {state.install}", soft_wrap=True)
+    if explain:
+        show_choice(_shape(explain), Rule(), console)
+        return
+    show_backends(console)
     chosen = bind(requested("auto", None), Network(DIGIT_FEATURES, WIDTH, DEPTH), Rule())
     console.print(f"\nauto takes {chosen.info.name} on {chosen.device} for the default network of edcore train.")
 
@@ -225,6 +224,15 @@ def _failed_checks(backend: Backend, quick: bool) -> int:
 
 def _first_line(error: Exception) -> str:
     return next(iter(str(error).strip().splitlines()), type(error).__name__)
+
+
+def _shape(explain: tuple[int, int, int]) -> Network:
+    """Return the network that --explain asks about."""
+    try:
+        return Network(*explain)
+    except InputError:
+        given, accepted = " ".join(map(str, explain)), "IN and WIDTH of at least 1, DEPTH of at least 0"
+        raise InputError("explain", given, accepted) from None
 
 
 def _labels(classes: str) -> tuple[int, ...] | None:

@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.table import Table
 
 from edcore.errors import EDCoreError, InputError
 
@@ -21,11 +22,12 @@ PICTURES = (".pdf", ".png", ".svg")
 
 
 def bench(
+    context: typer.Context,
     contenders: Annotated[
         list[str] | None,
         typer.Argument(
             metavar="CONTENDERS",
-            help="Backends, article, torch-peer, jax-peer, article-cupy, products; the first is ×1.",
+            help="Backends, article, torch-peer, torch-compile, jax-peer, article-cupy, products; the first is ×1.",
             show_default="all that suit the device",
         ),
     ] = None,
@@ -43,8 +45,15 @@ def bench(
     ] = None,
     plot: Annotated[Path | None, typer.Option(metavar="FILE", help="Draw a .png, .svg or .pdf.")] = None,
     markdown: Annotated[bool, typer.Option("--markdown", help="Print the table in Markdown.")] = False,
+    calibrate: Annotated[
+        bool,
+        typer.Option("--calibrate", help="Measure at which width which backend is the fastest; auto goes by that."),
+    ] = False,
 ) -> None:
     """Time forward, update and training step of backends, side by side, each in a process of its own."""
+    if calibrate:
+        _calibrate(context, device, repeats)
+        return
     # Here and not above: the other commands need none of it.
     from edcore.bench import report
     from edcore.bench.plot import plot as draw
@@ -81,6 +90,27 @@ def bench(
         raise typer.Exit(NOTHING_RAN)
     if plot:
         draw(results, plot)
+
+
+def _calibrate(context: typer.Context, device: str, repeats: int) -> None:
+    """Measure, show and save the table by which ``auto`` orders backends."""
+    from edcore.bench.calibrate import calibrate
+    from edcore.calibration import save
+
+    for name in context.params.keys() - {"calibrate", "device", "repeats"}:
+        source = context.get_parameter_source(name)
+        if source is not None and source.name == "COMMANDLINE":
+            fix = "What is measured is the same each time, so that tables can be compared."
+            raise InputError(name, "a value beside --calibrate", "only --device and --repeats beside it", fix)
+    table = calibrate(device, repeats, _announce)
+    console = Console(markup=False, emoji=False, highlight=False)
+    shown = Table("width", "fastest first, ms a step", box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for row in table.rows:
+        ranked = zip(row.fastest, row.ms, strict=True)
+        shown.add_row(str(row.width), ", ".join(f"{name} {ms:,.3g}" for name, ms in ranked))
+    console.print(table.source, soft_wrap=True)
+    console.print(shown)
+    console.print(f"\nauto goes by it from now on: {save(device.partition(':')[0], table)}", soft_wrap=True)
 
 
 def _check_files(json: str | None, plot: Path | None) -> None:

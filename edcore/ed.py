@@ -12,8 +12,9 @@ from array_api_compat import array_namespace
 from edcore.backend import Array, Backend, HostWeights, Schedule
 from edcore.errors import InputError, NoTraceError
 from edcore.initialise import initialise
-from edcore.inputs import checked, checked_weights
-from edcore.libraries import library_name, like, to_numpy
+from edcore.inputs import Place, check_place, checked, checked_weights, place
+from edcore.libraries import library_name, like, on_its_device, to_numpy
+from edcore.memory import explained, most, too_much
 from edcore.network import Network, Rule, as_rule, real, whole_number
 from edcore.randomness import checked_seed, permutation
 from edcore.select import bind, requested
@@ -116,9 +117,11 @@ class ED:
         self._in_known = in_ is not None
         self._request = requested(backend, device)
         self._bound: Backend | None = None
+        self._first: Place | None = None  # of the first x, where auto has followed it
+        self._most = 0  # samples in a batch, by the memory of the backend's device
         self._start: HostWeights | None = None  # weights that were set before there was a backend
         self._weights: Any = None  # the backend's own
-        self._pending: Any = None  # the trace that the next update uses, and the shape of its error
+        self._pending: Any = None  # the trace that the next update uses, with shape and place of its outputs
         self._epochs = np.zeros(self._network.heads, np.intp)
         if self._in_known and self._request.backend != "auto":
             self._bind(None)
@@ -193,7 +196,8 @@ class ED:
             If x has another shape, or values that are not real and finite.
         """
         self._pending = None  # a call that is refused leaves no older trace behind
-        return self._traced(self._checked_x(x))
+        with on_its_device(x):
+            return self._traced(self._checked_x(x))
 
     def update(self, error: Array) -> None:
         """Update all layers at once, from the trace of the last call.
@@ -215,8 +219,10 @@ class ED:
             raise NoTraceError(
                 "update: there is no trace; call the network, ed(x), once before each update (predict keeps none)."
             )
-        trace, shape = self._pending
-        error = checked("error", error, shape, f"{shape}, that of the outputs", self._network.dtype)
+        trace, shape, where = self._pending
+        check_place("error", error, where, "the outputs are")
+        with on_its_device(error):
+            error = checked("error", error, shape, f"{shape}, that of the outputs", self._network.dtype)
         if shape[0] == 0:
             raise InputError("error", "an empty batch", "at least one sample")
         if self.rule.order == "online" and shape[0] > 1:
@@ -244,12 +250,13 @@ class ED:
         InputError
             If x or target are not accepted. Then nothing has been learnt.
         """
-        x, target = self._checked_pair(x, target)
-        target = like(target, x)
-        if self.rule.order == "batch" or x.shape[0] == 1:
-            return self._step(x, target)
-        xp = array_namespace(x)
-        return xp.concat([self._step(x[i : i + 1, ...], target[i : i + 1, ...]) for i in range(x.shape[0])])
+        with on_its_device(x):
+            x, target = self._checked_pair(x, target)
+            target = like(target, x)
+            if self.rule.order == "batch" or x.shape[0] == 1:
+                return self._step(x, target)
+            xp = array_namespace(x)
+            return xp.concat([self._step(x[i : i + 1, ...], target[i : i + 1, ...]) for i in range(x.shape[0])])
 
     def fit(
         self,
@@ -315,8 +322,11 @@ class ED:
         """
         epochs, batch_size = whole_number("epochs", epochs, 0), whole_number("batch_size", batch_size, 1)
         tolerance = real("tolerance", tolerance)
-        x, target = self._checked_pair(x, target)
+        with on_its_device(x):
+            x, target = self._checked_pair(x, target)
         backend = self._bind(x)
+        batch = 1 if self.rule.order == "online" else min(batch_size, x.shape[0])
+        self._check_memory(batch)
         x, target = self._handed(x), self._handed(target)
         target = target if len(target.shape) == 2 else target[:, None]
         self._pending = None
@@ -331,7 +341,8 @@ class ED:
                 tolerance=tolerance,
                 learning=learning.copy(),
             )
-            self._weights, stopped = backend.fit(self._network, self.rule, self._weights, x, target, schedule)
+            with explained(self._network, backend, batch):
+                self._weights, stopped = backend.fit(self._network, self.rule, self._weights, x, target, schedule)
             self._epochs[learning] += np.where(stopped, stopped, until - first)[learning]
             learning &= stopped == 0
             first, visits = until, min(2 * visits, VISITS[1])
@@ -355,9 +366,12 @@ class ED:
         InputError
             As for a call.
         """
-        x = self._checked_x(x)
-        backend = self._bind(x)
-        return self._returned(backend.forward(self._network, self._weights, self._handed(x)), x)
+        with on_its_device(x):
+            x = self._checked_x(x)
+            backend = self._bind(x)
+            with explained(self._network, backend, x.shape[0]):
+                outputs = backend.forward(self._network, self._weights, self._handed(x))
+            return self._returned(outputs, x)
 
     def synchronize(self) -> None:
         """Wait until the device has finished all work that was given to it. Call it before reading a clock."""
@@ -377,7 +391,11 @@ class ED:
         if self._bound is None:
             network = self.network if x is None else replace(self._network, in_=x.shape[1])
             backend = bind(self._request, network, self.rule, x)
-            self._weights = backend.from_host(self._start or initialise(network, self.seed))
+            with explained(network, backend, 1):
+                self._weights = backend.from_host(self._start or initialise(network, self.seed))
+            self._most = most(network, backend)
+            if x is not None and self._request.backend == "auto":
+                self._first = place(x)
             self._network, self._in_known, self._bound, self._start = network, True, backend, None
         return self._bound
 
@@ -387,12 +405,15 @@ class ED:
         x = checked("x", x, (None, features), f"(batch, {features or 'features'})", self._network.dtype)
         if x.shape[1] == 0:
             raise InputError("x", f"shape {tuple(x.shape)}", "at least one feature")
+        if self._first is not None:
+            check_place("x", x, self._first, "the first x was, which the network follows")
         return x
 
     def _checked_pair(self, x: Any, target: Any) -> tuple[Array, Array]:
         """Return x and target, checked, of at least one sample."""
         x = self._checked_x(x)
         shape = (x.shape[0],) if self._network.heads == 1 else (x.shape[0], self._network.heads)
+        check_place("target", target, place(x), "x is")
         target = checked("target", target, shape, f"{shape}, one for each output", self._network.dtype)
         if x.shape[0] == 0:
             raise InputError("x", "an empty batch", "at least one sample")
@@ -405,17 +426,19 @@ class ED:
     def _traced(self, x: Array) -> Array:
         """Return the outputs for a checked x, and keep the trace."""
         backend = self._bind(x)
-        if x.shape[0]:
-            outputs, trace = backend.trace(self._network, self._weights, self._handed(x))
-        else:
-            outputs, trace = backend.forward(self._network, self._weights, self._handed(x)), None
+        self._check_memory(x.shape[0])
+        with explained(self._network, backend, x.shape[0]):
+            if x.shape[0]:
+                outputs, trace = backend.trace(self._network, self._weights, self._handed(x))
+            else:
+                outputs, trace = backend.forward(self._network, self._weights, self._handed(x)), None
         outputs = self._returned(outputs, x)
-        self._pending = trace, tuple(outputs.shape)
+        self._pending = trace, tuple(outputs.shape), place(outputs)
         return outputs
 
     def _step(self, x: Array, target: Array) -> Array:
         outputs = self._traced(x)
-        trace, _ = self._pending
+        trace, *_ = self._pending
         self._learn(trace, target - outputs)
         return outputs
 
@@ -423,7 +446,13 @@ class ED:
         assert self._bound is not None  # there is a trace, so there was a call
         error = error if len(error.shape) == 2 else error[:, None]
         self._pending = None
-        self._weights = self._bound.update(self._network, self.rule, self._weights, trace, self._handed(error))
+        with explained(self._network, self._bound, error.shape[0]):
+            self._weights = self._bound.update(self._network, self.rule, self._weights, trace, self._handed(error))
+
+    def _check_memory(self, batch: int) -> None:
+        assert self._bound is not None
+        if batch > self._most:
+            raise too_much(self._network, self._bound, batch)
 
     def _handed(self, array: Array) -> Array:
         """Return the array as the backend takes it: of one of its libraries, else NumPy's."""

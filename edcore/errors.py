@@ -8,7 +8,15 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
-__all__ = ["BackendUnavailableError", "DataFileError", "EDCoreError", "InputError", "NoTraceError", "UnknownNameError"]
+__all__ = [
+    "BackendUnavailableError",
+    "DataFileError",
+    "EDCoreError",
+    "InputError",
+    "NoTraceError",
+    "OutOfMemoryError",
+    "UnknownNameError",
+]
 
 
 class EDCoreError(Exception):
@@ -66,6 +74,10 @@ class UnknownNameError(InputError):
 
 class BackendUnavailableError(EDCoreError, RuntimeError):
     """A backend that was asked for by name cannot run here; nothing else was tried."""
+
+
+class OutOfMemoryError(EDCoreError, MemoryError):
+    """A network or a batch does not fit into the memory of its device."""
 
 
 class NoTraceError(EDCoreError, RuntimeError):

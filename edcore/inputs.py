@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from array_api_compat import array_namespace, is_array_api_obj
@@ -10,10 +10,33 @@ from array_api_compat import device as array_device
 
 from edcore.backend import Array, HostWeights
 from edcore.errors import InputError
-from edcore.libraries import detached, has_dtype, library_name, missing_dtype, to_numpy
+from edcore.libraries import detached, device_string, has_dtype, library_name, missing_dtype, to_numpy
 from edcore.network import Network
 
-__all__ = ["as_array", "checked", "checked_weights"]
+__all__ = ["Place", "as_array", "check_place", "checked", "checked_weights", "place"]
+
+
+class Place(NamedTuple):
+    """Where an array is: its library, and the string of its device."""
+
+    library: str
+    device: str
+
+
+def place(array: Array) -> Place:
+    """Return where the array is."""
+    library = library_name(array_namespace(array))
+    return Place(library, device_string(library, array_device(array)))
+
+
+def check_place(name: str, value: Any, wanted: Place, meaning: str) -> None:
+    """Refuse an array that is on another device than `wanted`, in the same library; others are converted anyway."""
+    if wanted.library == "numpy" or not is_array_api_obj(value):
+        return
+    given = place(value)
+    if given.library == wanted.library and given != wanted:
+        fix = f"Move {name} there first: a hidden transfer would cost more than the step."
+        raise InputError(name, f"an array on {given.device!r}", f"one on {wanted.device!r}, where {meaning}", fix)
 
 
 def as_array(name: str, value: Any) -> Array:

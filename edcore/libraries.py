@@ -17,7 +17,7 @@ import numpy.typing as npt
 from array_api_compat import array_namespace, to_device
 from array_api_compat import device as array_device
 
-from edcore.backend import Array, host_memory
+from edcore.backend import Array, Memory, host_memory
 
 CUPY_DEFAULT, CUPY_TF32 = 1, 7
 """CuPy's numbers for how products are computed."""
@@ -89,6 +89,8 @@ def device_string(library: str, device: Any) -> str:
             return "cpu" if device.platform == "cpu" else f"{device.platform.replace('gpu', 'cuda')}:{device.id}"
         case "cupy":
             return f"cuda:{device.id}"
+        case "dpnp":
+            return str(device.sycl_device.filter_string)
         case "array_api_strict":
             return str(device).split("'")[1].replace("CPU_DEVICE", "cpu")
         case _:
@@ -142,15 +144,20 @@ def missing_dtype(library: str, dtype: str) -> str:
     return f"the device has no {dtype}"
 
 
-def memory(library: str, device: Any) -> int:
-    """Return the bytes of memory that the device has."""
+def memory(library: str, device: Any) -> Memory:
+    """Return the memory of the device; what a library holds for later use is free."""
     match library:
         case "torch" if device.type == "cuda":
-            return int(importlib.import_module(library).cuda.mem_get_info(device)[1])
+            cuda = importlib.import_module(library).cuda
+            free, total = cuda.mem_get_info(device)
+            return Memory(int(free + cuda.memory_reserved(device) - cuda.memory_allocated(device)), int(total))
         case "cupy":
-            return int(device.mem_info[1])
+            free, total = device.mem_info
+            with device:
+                kept = importlib.import_module(library).get_default_memory_pool().free_bytes()
+            return Memory(int(free + kept), int(total))
         case "jax" if (stats := getattr(device, "memory_stats", lambda: None)()) and "bytes_limit" in stats:
-            return int(stats["bytes_limit"])
+            return Memory(int(stats["bytes_limit"] - stats.get("bytes_in_use", 0)), int(stats["bytes_limit"]))
         case _:
             return host_memory()
 
@@ -168,6 +175,11 @@ def synchronize(library: str, device: Any, latest: Any) -> None:
             device.synchronize()
         case "jax" if latest is not None:
             importlib.import_module(library).block_until_ready(latest)
+
+
+def on_its_device(array: Any) -> contextlib.AbstractContextManager[Any]:
+    """Make the device of a CuPy array the current one: its kernels run there, wherever their arrays are."""
+    return array.device if type(array).__module__.partition(".")[0] == "cupy" else contextlib.nullcontext()
 
 
 @contextlib.contextmanager

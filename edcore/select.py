@@ -20,15 +20,15 @@ from array_api_compat import device as array_device
 
 from edcore import registry
 from edcore.array_api import ArrayAPIBackend
+from edcore.auto import SIMULATOR, Candidate, preferences
 from edcore.backend import Array, Backend, BackendInfo
 from edcore.errors import BackendUnavailableError, InputError, UnknownNameError
 from edcore.libraries import device_string, library_name
 from edcore.network import Network, Rule
 
-__all__ = ["Request", "bind", "requested", "use_backend"]
+__all__ = ["Request", "bind", "requested", "use_backend", "why_not"]
 
 ENVIRONMENT = "EDCORE_BACKEND"
-SIMULATOR = "cudasim"
 logger = logging.getLogger("edcore")
 
 _context: ContextVar[str | Backend | None] = ContextVar("edcore_backend", default=None)
@@ -125,33 +125,33 @@ def bind(request: Request, network: Network, rule: Rule, x: Array | None = None)
 
 
 def _auto(device: str | None, network: Network, rule: Rule) -> Backend:
-    """Return the ready backend with the highest priority; say of each other why it was passed over."""
+    """Return the first ready backend in the order of `edcore.auto`; say of each before it why it was passed over."""
+    liked = preferences(network.width, device)
     passed_over = []
-    for info in sorted(registry.installed().values(), key=lambda info: (-info.priority, info.name)):
-        reason, backend = _why_not(info, device, network, rule)
+    for candidate in liked.candidates:
+        reason, backend = why_not(candidate, network, rule)
         if backend is not None:
-            logger.info("auto: %s on %s", info.name, backend.device)
+            logger.info("auto: %s on %s", candidate.info.name, backend.device)
             return backend
-        logger.info("auto: %s passed over: %s", info.name, reason)
-        passed_over.append(f"{info.name}: {reason}")
+        logger.info("auto: %s passed over: %s", candidate.name, reason)
+        passed_over.append(f"{candidate.name}: {reason}")
+    passed_over.extend(f"{name}: {reason}" for name, reason in liked.excluded)
     where = f" on device={device!r}" if device else ""
     raise BackendUnavailableError(f"auto: no backend can run this network{where}. " + "; ".join(passed_over) + ".")
 
 
-def _why_not(info: BackendInfo, device: str | None, network: Network, rule: Rule) -> tuple[str, Backend | None]:
-    """Return why ``auto`` passes a backend over, or else the backend."""
-    if info.priority <= 0:
-        return f"it is used only when asked for, as backend={info.name!r}", None
-    if device and _kind(device) not in info.device_types:
-        return f"it does not compute on {_kind(device)}", None
+def why_not(candidate: Candidate, network: Network, rule: Rule) -> tuple[str, Backend | None]:
+    """Return why ``auto`` passes a candidate over, or else the backend."""
+    info, device = candidate.info, candidate.device
     if not (state := registry.probe(info, device)).ok:
         return state.reason, None
     try:
-        reason, backend = _placed(info, Request(info.name, "auto", device), network, rule)
+        backend = _load(info, Request(info.name, "auto", device))
     except BackendUnavailableError as error:
         return f"it failed to load ({error.__cause__!r})", None
-    if device is None and _kind(backend.device) == SIMULATOR:
+    if _kind(backend.device) == SIMULATOR:
         return "a simulator is used only when asked for", None
+    reason = _unsupported(backend, network, rule)
     return (reason, None) if reason else ("", backend)
 
 
@@ -174,17 +174,27 @@ def _placed(info: BackendInfo, request: Request, network: Network, rule: Rule) -
 
 
 def _follow(x: Array, library: str, request: Request, network: Network, rule: Rule) -> Backend:
-    """Return a backend of x's own library, on its device unless another one was asked for."""
-    device = request.device or device_string(library, array_device(x))
+    """Return a backend for arrays of x's library, on its device unless another one was asked for."""
+    where = device_string(library, array_device(x))
+    device = request.device or where
     who = f"auto, which follows x into {library},"
-    info = registry.installed().get(library)
-    if info and _kind(device) in info.device_types:
-        _check_ready(info, who, device)
-        backend = _load(info, Request(library, who, device))
-    elif request.device:
-        raise InputError("device", repr(request.device), f"{device_string(library, array_device(x))!r}, where x is")
-    else:
-        backend = ArrayAPIBackend(array_namespace(x), array_device(x))
+    own = registry.installed().get(library)
+    if not own or _kind(device) not in own.device_types:
+        if request.device:
+            raise InputError("device", repr(device), f"{where!r}, where x is")
+        return _followed(ArrayAPIBackend(array_namespace(x), array_device(x)), library, who, network, rule)
+    for candidate in preferences(network.width, device, library).candidates:
+        if candidate.info is own:
+            break
+        reason, backend = why_not(candidate, network, rule)
+        if backend is not None:
+            return _followed(backend, library, who, network, rule)
+        logger.info("auto: %s passed over: %s", candidate.name, reason)
+    _check_ready(own, who, device)
+    return _followed(_load(own, Request(library, who, device)), library, who, network, rule)
+
+
+def _followed(backend: Backend, library: str, who: str, network: Network, rule: Rule) -> Backend:
     logger.info("auto: %s on %s, as x is an array of %s", backend.info.name, backend.device, library)
     return _checked_support(backend, who, network, rule)
 

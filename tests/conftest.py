@@ -4,12 +4,19 @@ from pathlib import Path
 
 import pytest
 
-# Before JAX is first imported: the suite checks both precisions.
+# Before JAX is first imported. The suite checks both precisions.
 os.environ.setdefault("JAX_ENABLE_X64", "1")
+os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # or it takes most of a GPU's memory from the others
 
-from edcore import registry
+from edcore import calibration, registry
 
 HERE = Path(__file__).parent
+
+
+@pytest.fixture(autouse=True)
+def no_calibration_of_the_users(monkeypatch, tmp_path):
+    """What a user has measured on this machine changes what ``auto`` takes, and tests leave it alone."""
+    monkeypatch.setattr(calibration, "user_file", lambda: tmp_path / "config" / "calibration.json")
 
 
 @pytest.fixture

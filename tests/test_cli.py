@@ -13,6 +13,7 @@ import edcore
 import edcore.testing
 from edcore import cli, datasets, training
 from edcore.backend import API_VERSION, Availability, BackendInfo
+from edcore.calibration import Calibration, Row, save
 from edcore.training import Progress
 from edcore_loop.loops import LoopBackend
 
@@ -425,6 +426,33 @@ def test_info_tells_what_auto_takes(run, fresh_registry, monkeypatch):
     assert "\nauto takes best on cpu for the default network" in run("info")[1]
     monkeypatch.setenv("EDCORE_BACKEND", "numpy")
     assert "\nauto takes numpy on cpu for the default network" in run("info")[1]
+
+
+def test_info_explains_what_auto_takes_for_a_shape(run, fresh_registry):
+    fresh_registry.register(backend_info("best", priority=1000))
+    fresh_registry.register(backend_info("unready", "it was left at home", priority=2000))
+    save("cpu", Calibration("measured by a test", (Row(64, ("numpy", "best"), (1.25, 2.5)),)))
+    code, out, err = run("info", "--explain", "784", "32", "4096")
+    assert (code, err) == (0, "")
+    assert "784 inputs, 4,096 hidden layers of 2 x 32 cells: 17,139,906 weights, 65.4 MiB" in out
+    assert re.search(r"^unready +cpu +it was left at home *$", out, re.M)
+    assert re.search(r"^numpy +cpu +1.25 +taken *$", out, re.M)
+    assert re.search(r"^best +cpu +2.5 +ready *$", out, re.M)
+    assert re.search(r"^loop +it is used only when asked for", out, re.M)
+    assert "\nauto takes numpy on cpu for NumPy arrays.\n" in out
+    assert "The order on cpu is that of width 64, measured by a test." in out
+
+
+def test_info_explains_that_the_environment_decides_before_auto(run, monkeypatch):
+    monkeypatch.setenv("EDCORE_BACKEND", "loop")
+    assert "EDCORE_BACKEND=loop decides before auto" in run("info", "--explain", "2", "3", "1")[1]
+
+
+@pytest.mark.parametrize("shape", ["0 32 1", "784 0 1", "784 32 -1"])
+def test_info_refuses_to_explain_what_is_no_network(run, shape):
+    code, _, err = run("info", "--explain", *shape.split())
+    assert code == 2
+    assert f"--explain: given {shape}; accepted: IN and WIDTH of at least 1, DEPTH of at least 0." in err
 
 
 def test_info_refuses_a_wrong_environment_after_the_table(run, monkeypatch):

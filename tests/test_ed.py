@@ -396,7 +396,7 @@ def test_torch_in_torch_out(backend):
     assert not outputs.requires_grad
     ed.update(y - outputs)
     assert isinstance(ed.step(x, y), torch.Tensor)
-    assert ed.backend == ("torch" if backend == "auto" else backend)
+    assert ed.backend in (("torch", "numba") if backend == "auto" else (backend,))
     expected = ED(3, 4, 2, seed=1, backend="numpy")
     expected.step(X, Y)
     expected.step(X, Y)
@@ -433,14 +433,14 @@ def test_full_precision_whatever_the_user_has_set(monkeypatch, kind):
     switch = getattr(torch.backends, kind).matmul
     before, seen = switch.fp32_precision, []
     switch.fp32_precision = "tf32"
-    trace = edcore.core.trace
-    monkeypatch.setattr(edcore.core, "trace", lambda *a: seen.append(switch.fp32_precision) or trace(*a))
+    addmm = torch.addmm
+    monkeypatch.setattr(torch, "addmm", lambda *a, **k: seen.append(switch.fp32_precision) or addmm(*a, **k))
     try:
         ED(3, backend="torch")(X)
         assert switch.fp32_precision == "tf32"
     finally:
         switch.fp32_precision = before
-    assert seen == ["ieee"]
+    assert set(seen) == {"ieee"}
 
 
 def test_network_too_large_for_memory_is_refused_before_it_is_made():
@@ -493,7 +493,7 @@ def test_weights_can_be_read_and_set_before_the_first_x_decides_on_the_backend()
     assert same(ed.weights, start)
     assert ed.backend == "auto"
     ed(torch.asarray(X.copy()))
-    assert ed.backend == "torch"
+    assert ed.backend in ("torch", "numba")
     assert same(ed.weights, start)
 
 

@@ -1,5 +1,6 @@
 """What differs between array libraries, with stand-ins for those (and those devices) that are not here."""
 
+import contextlib
 import sys
 from importlib.machinery import ModuleSpec
 from types import ModuleType, SimpleNamespace
@@ -87,17 +88,32 @@ def test_device_strings():
     assert device_string("cupy", SimpleNamespace(id=1)) == "cuda:1"
     assert device_string("jax", SimpleNamespace(platform="gpu", id=1)) == "cuda:1"
     assert device_string("jax", SimpleNamespace(platform="cpu", id=0)) == "cpu"
-    assert device_string("dpnp", "level_zero:gpu:0") == "level_zero:gpu:0"
+    sycl = SimpleNamespace(filter_string="level_zero:gpu:0")
+    assert device_string("dpnp", SimpleNamespace(sycl_device=sycl)) == "level_zero:gpu:0"
+    assert device_string("other", "tpu:0") == "tpu:0"
 
 
 def test_memory_of_each_kind_of_device(monkeypatch):
-    module(monkeypatch, "torch", cuda=SimpleNamespace(mem_get_info=lambda device: (1, 7)))
-    assert memory("torch", SimpleNamespace(type="cuda")) == 7
-    assert memory("torch", SimpleNamespace(type="cpu")) == libraries.host_memory()
-    assert memory("cupy", SimpleNamespace(mem_info=(1, 8))) == 8
-    assert memory("jax", SimpleNamespace(memory_stats=lambda: {"bytes_limit": 9})) == 9
-    assert memory("jax", SimpleNamespace(memory_stats=lambda: None)) == libraries.host_memory()
-    assert libraries.host_memory() > 2**20
+    cuda = SimpleNamespace(
+        mem_get_info=lambda device: (1, 70), memory_reserved=lambda device: 20, memory_allocated=lambda device: 15
+    )
+    module(monkeypatch, "torch", cuda=cuda)
+    assert memory("torch", SimpleNamespace(type="cuda")) == (6, 70)
+    module(monkeypatch, "cupy", get_default_memory_pool=lambda: SimpleNamespace(free_bytes=lambda: 4))
+
+    class Device(contextlib.nullcontext):
+        mem_info = 1, 80
+
+    assert memory("cupy", Device()) == (5, 80)
+    stats = {"bytes_limit": 90, "bytes_in_use": 30}
+    assert memory("jax", SimpleNamespace(memory_stats=lambda: stats)) == (60, 90)
+    here = libraries.host_memory()
+    assert 2**20 < here.free < here.total
+    for library, device in (
+        ("jax", SimpleNamespace(memory_stats=lambda: None)),
+        ("torch", SimpleNamespace(type="cpu")),
+    ):
+        assert memory(library, device).total == here.total
 
 
 def test_synchronize_waits_for_each_kind_of_device(monkeypatch):

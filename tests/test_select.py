@@ -257,7 +257,7 @@ class Small(type(NUMPY.load(None))):
 
     def __init__(self, device):
         super().__init__(NUMPY.load(None).namespace, "cpu", NUMPY)
-        self.device = device or "cuda:0"
+        self.device = "cuda:0" if device in (None, "cuda") else device
 
     def supports(self, network, rule):
         narrow = network.width <= 8 or self.device == "cpu"
@@ -284,7 +284,7 @@ def test_another_device_that_is_not_ready_or_not_asked_for_is_not_tried(caplog):
     ed = ED(2, 9)
     ed(X)
     assert ed.backend == "numpy"
-    assert "auto: small passed over: its shared memory holds no more than 8 cells" in caplog.messages
+    assert "auto: small on cuda passed over: its shared memory holds no more than 8 cells" in caplog.messages
     small()
     message = "backend='small' cannot run this network: its shared memory holds no more than 8 cells"
     with pytest.raises(BackendUnavailableError, match=message):

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from edcore.backend import Array, Backend, HostWeights, Supported, fits, host_memory
+from edcore.backend import Array, Backend, HostWeights, Supported, fits
 from edcore.network import Layer, Network, Rule
 
 Activities = list[list[Any]]
@@ -25,7 +25,7 @@ class LoopBackend(Backend):
 
     def supports(self, network: Network, rule: Rule) -> Supported:
         """Return True unless the network is larger than memory."""
-        return fits(network, host_memory())
+        return fits(network, self.memory())
 
     def from_host(self, weights: HostWeights) -> HostWeights:
         """Return a copy."""

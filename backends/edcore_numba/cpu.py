@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import get_num_threads, set_num_threads
 
-from edcore.backend import Array, Backend, HostWeights, Schedule, Supported, fits, host_memory
+from edcore.backend import Array, Backend, HostWeights, Schedule, Supported, fits
 from edcore.libraries import to_numpy
 from edcore.network import Network, Rule
 
@@ -77,7 +77,7 @@ class NumbaCPU(Backend):
 
     def supports(self, network: Network, rule: Rule) -> Supported:
         """Return True unless the network is larger than memory."""
-        return fits(network, host_memory())
+        return fits(network, self.memory())
 
     def from_host(self, weights: HostWeights) -> HostWeights:
         """Return a contiguous copy."""

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edcore.backend import Array, Backend, HostWeights, Schedule, Supported, fits, host_memory
+from edcore.backend import Array, Backend, HostWeights, Memory, Schedule, Supported, fits, host_memory
 from edcore.network import Network, Rule
 from edcore_numba import WEIGHTS
 from edcore_numba.gpu_tiles import WIDEST, forward_tile, update_tile
@@ -101,7 +101,7 @@ class NumbaCUDA(Backend):
         """Return True, or that a layer is too wide for a thread block, or the network too large for the device."""
         if 2 * network.width > WIDEST:
             return f"a block of threads holds layers of width {WIDEST // 2} at most, not {network.width}"
-        return fits(network, host_memory() if self.device == SIMULATOR else self._device.total_memory())
+        return fits(network, self.memory())
 
     def from_host(self, weights: HostWeights) -> _Weights:
         """Return a copy on the device."""
@@ -182,6 +182,10 @@ class NumbaCUDA(Backend):
                         learning &= ~done
                         call.upload(learns, learning.astype(np.uint8))
         return _Weights(flat, weights.shapes), stopped
+
+    def memory(self) -> Memory:
+        """Return the device's memory; what Numba keeps for later use is not free."""
+        return host_memory() if self.device == SIMULATOR else self._device.total_memory()
 
     def synchronize(self) -> None:
         """Wait for the device."""

@@ -12,7 +12,7 @@ import numpy as np
 from numba import cuda
 from numba.core.errors import NumbaPerformanceWarning
 
-from edcore.backend import Array
+from edcore.backend import Array, Memory
 from edcore.libraries import detached, to_numpy
 
 __all__ = ["Call", "Device"]
@@ -90,10 +90,10 @@ class Device:
         """Take memory back, for work that is given later."""
         self._spare.append(memory)
 
-    def total_memory(self) -> int:
-        """Return the bytes that the device has."""
+    def total_memory(self) -> Memory:
+        """Return the device's memory."""
         with cuda.gpus[self.index]:
-            return int(cuda.current_context().get_memory_info().total)
+            return Memory(*map(int, cuda.current_context().get_memory_info()))
 
     def synchronize(self) -> None:
         """Wait until the device has finished all work."""

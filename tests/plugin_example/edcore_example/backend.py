@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from edcore.backend import Backend, fits, host_memory
+from edcore.backend import Backend, fits
 
 
 class ExampleBackend(Backend):
@@ -14,7 +14,7 @@ class ExampleBackend(Backend):
         self.info = BACKEND
 
     def supports(self, network, rule):
-        return fits(network, host_memory())
+        return fits(network, self.memory())
 
     def from_host(self, weights):
         return {key: value.copy() for key, value in weights.items()}
