@@ -1,0 +1,149 @@
+"""The JAX backend: the contract met with compiled functions."""
+
+from __future__ import annotations
+
+import time
+from typing import Any, TypeAlias
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import numpy.typing as npt
+
+from edcore import libraries
+from edcore.array_api import ArrayAPIBackend
+from edcore.backend import Array, BackendInfo, HostWeights, Schedule
+from edcore.libraries import to_numpy
+from edcore.network import Network, Rule
+from edcore.uninterrupted import uninterrupted
+
+from . import compiled
+from .method import Arrays, Scalars, Trace
+
+__all__ = ["JaxBackend"]
+
+Place: TypeAlias = list[Arrays]
+"""A list of one: the arrays, which an update replaces by others."""
+
+SHORT = 0.1
+"""Seconds of a compiled run of batches below which the next one has more of them. An interrupt is heard in between."""
+
+
+class JaxBackend(ArrayAPIBackend):
+    """The method compiled by XLA, on one device.
+
+    The weights are a list with one dictionary, which `update` replaces: its arrays' memory is that of the new ones. The
+    memory of a trace that was learnt from is that of the next one.
+
+    Parameters
+    ----------
+    device : str
+        A device string, such as ``"cpu"`` or ``"cuda:1"``.
+    info : BackendInfo
+        Its entry in the registry.
+    """
+
+    def __init__(self, device: str, info: BackendInfo) -> None:
+        super().__init__(libraries.namespace(jax), libraries.native_device("jax", device), info)
+        self._spare: list[Array] = []  # room for the hidden activities of a trace
+
+    def from_host(self, weights: HostWeights) -> Place:
+        """Return the weights on the device, layers first."""
+        return [super().from_host({key: _swapped(key, value) for key, value in weights.items()})]
+
+    def to_host(self, weights: Place) -> HostWeights:
+        """Return the weights as NumPy arrays."""
+        return {key: np.array(_swapped(key, to_numpy(value)), order="C") for key, value in weights[0].items()}
+
+    def forward(self, network: Network, weights: Place, x: Array) -> Array:
+        """Return the outputs of a scan over the layers."""
+        with libraries.exact("jax", self._device):
+            self._latest = compiled.forward(weights[0], self._own(x), _slope(network))
+        return self._latest
+
+    def trace(self, network: Network, weights: Place, x: Array) -> tuple[Array, Trace]:
+        """Return the outputs of a scan over the layers, and the activities."""
+        with libraries.exact("jax", self._device):
+            outputs, trace = compiled.trace(self._room(network, len(x)), weights[0], self._own(x), _slope(network))
+        self._latest = outputs
+        return outputs, trace
+
+    def update(self, network: Network, rule: Rule, weights: Place, trace: Any, error: Array) -> Place:
+        """Return the weights, learnt in their own memory."""
+        scalars, split = _scalars(network, rule, len(error)), rule.error == "split"
+        error = self._own(error)
+        with libraries.exact("jax", self._device), uninterrupted():  # the arrays that are given are gone with the call
+            weights[0] = compiled.update(weights[0], trace, error, scalars, split)
+        self._spare = [trace.hidden]
+        self._latest = weights
+        return weights
+
+    def copy(self, weights: Place) -> Place:
+        """Return a copy on the device, as an update takes the memory of what it is given."""
+        return [compiled.copy(weights[0])]
+
+    def fit(
+        self, network: Network, rule: Rule, weights: Place, x: Array, target: Array, schedule: Schedule
+    ) -> tuple[Place, npt.NDArray[np.intp]]:
+        """Return the weights and when each head stopped, after compiled runs of many batches each."""
+        size = 1 if rule.order == "online" else schedule.batch_size
+        learning, stopped = schedule.learning.copy(), np.zeros(network.heads, np.intp)
+        x, target = self._own(x), self._own(target)
+        [learned] = self.copy(weights)
+        pace = 1
+        for epoch, order in enumerate(schedule.orders, 1):
+            if not learning.any():
+                break
+            visits, mask = self._own(order.astype(np.int32)), self._own(learning.astype(network.dtype))
+            total = self._own(np.zeros(network.heads, network.dtype))
+            first = 0
+            while first < len(order):
+                rows = min(size, len(order) - first)  # fewer in the last batch
+                batches = min(pace, (len(order) - first) // rows)
+                state = learned, total, self._room(network, rows)
+                samples = x, target, visits, np.int32(first), np.int32(batches)
+                how = mask, _scalars(network, rule, rows), rule.error == "split"
+                start = time.perf_counter()
+                with libraries.exact("jax", self._device):
+                    learned, total, room = compiled.run(*state, *samples, *how)
+                    jax.block_until_ready(total)
+                self._spare = [room]
+                if time.perf_counter() - start < SHORT:
+                    pace = max(pace, 2 * batches)
+                first += rows * batches
+            if schedule.tolerance:
+                done = learning & (to_numpy(total) < schedule.tolerance)
+                stopped[done] = epoch
+                learning &= ~done
+        self._latest = [learned]
+        return self._latest, stopped
+
+    def _own(self, array: Array) -> Array:
+        """Return the array as JAX's, on this device: a NumPy array as a copy, of which JAX may share the memory."""
+        return jax.device_put(np.array(array, order="C") if isinstance(array, np.ndarray) else array, self._device)
+
+    def _room(self, network: Network, batch: int) -> Array:
+        """Return memory for the hidden activities of a trace."""
+        shape = (network.depth + 1, network.heads, batch, len(network.hidden_signs))
+        try:
+            spare = self._spare.pop()
+        except IndexError:
+            spare = None
+        if spare is not None and spare.shape == shape and spare.dtype == network.dtype:
+            return spare
+        return jnp.empty(shape, network.dtype, device=self._device)
+
+
+def _scalars(network: Network, rule: Rule, batch: int) -> Scalars:
+    parts = batch if rule.reduction == "mean" else 1
+    real = np.dtype(network.dtype).type
+    return Scalars(_slope(network), real(rule.alpha / parts), real(rule.alpha_output / parts))
+
+
+def _slope(network: Network) -> Any:
+    return np.dtype(network.dtype).type(-2 / network.u0)
+
+
+def _swapped(key: str, array: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
+    """Return hidden weights (heads, layers, …) as (layers, heads, …), and the other way round."""
+    return array.swapaxes(0, 1) if key.startswith("hidden") else array
