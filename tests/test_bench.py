@@ -2,12 +2,14 @@
 
 import functools
 import json
+import multiprocessing
 import os
 import platform
 import re
 import subprocess
 import sys
 import time
+import types
 
 import numpy as np
 import psutil
@@ -15,7 +17,7 @@ import pytest
 
 import edcore
 from edcore import cli
-from edcore.bench import contenders, machine, peers, results, run
+from edcore.bench import compiled_peer, contenders, machine, peers, results, run
 from edcore.bench.plot import plot
 from edcore.bench.report import markdown
 from edcore.bench.results import Environment, Results, Row
@@ -82,10 +84,44 @@ def test_a_bad_setting_is_refused(value, argument):
 @pytest.mark.parametrize(("depth", "heads"), [(3, 1), (2, 3), (0, 2)])
 def test_peers_compute_what_the_numpy_backend_does(library, depth, heads):
     pytest.importorskip(library)
+    compare_with_numpy(f"{library}-peer", depth, heads)
+
+
+@pytest.fixture
+def compiler():
+    """PyTorch that compiles; it takes a C++ compiler and Python's headers."""
+    torch = pytest.importorskip("torch")
+    try:
+        torch.compile(lambda x: x + 1)(torch.ones(1))
+    except Exception as error:
+        pytest.skip(f"torch.compile does not work here: {error}")
+
+
+# PyTorch's compiler, when it is first imported, uses what PyTorch deprecates.
+@pytest.mark.filterwarnings("ignore::DeprecationWarning:torch")
+@pytest.mark.slow
+@pytest.mark.parametrize(("unrolled", "heads"), [(2, 3), (1, 1)])
+def test_the_compiled_peer_does_too_in_one_graph_or_a_layer_at_a_time(compiler, monkeypatch, unrolled, heads):
+    monkeypatch.setattr(compiled_peer, "UNROLLED", unrolled)
+    compare_with_numpy("torch-compile", 2, heads)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning:torch")
+def test_outputs_of_the_compiled_peer_are_not_its_memory(monkeypatch):
+    torch = pytest.importorskip("torch")
+    kept = torch.zeros((4, 1))  # as a CUDA graph has its outputs always in the same place
+    monkeypatch.setattr(torch, "compile", lambda function, **how: lambda *arguments: kept.copy_(function(*arguments)))
+    made = contenders.contender("torch-compile", TINY)
+    for outputs in (made.network(made.x), made.network.predict(made.x)):
+        assert outputs.data_ptr() != kept.data_ptr()
+
+
+def compare_with_numpy(name, depth, heads):
+    """Let a peer and the backend learn side by side."""
     setting = Setting(features=7, width=4, depth=depth, heads=heads, batch=6, dtype="float64")
     ours = edcore.ED(7, 4, depth, heads=heads, dtype="float64", backend="numpy", seed=contenders.SEED)
     start = ours.weights
-    made = contenders.contender(f"{library}-peer", setting)
+    made = contenders.contender(name, setting)
     peer, x, target = made.network, np.asarray(made.x), np.asarray(made.target)
     for _ in range(5):
         outputs = ours(x)
@@ -229,13 +265,89 @@ def test_a_worker_that_dies_or_raises_has_a_reason(make, arguments, reason):
             pytest.fail(f"{pool[0].told()} {pool[0].run()}")
 
 
+def test_a_worker_that_takes_too_long_is_ended():
+    with workers() as pool:
+        pool.append(Worker(time.sleep, 1e6))
+        with pytest.raises(WorkerError, match=r"it was not done after 0\.2 seconds, when its time was up"):
+            pool[0].told(0.2)
+        assert not multiprocessing.active_children()
+        pool.append(Worker(tuple, [functools.partial(time.sleep, 1e6), "made"]))
+        assert pool[1].told() == "made"
+        with pytest.raises(WorkerError, match=r"it was not done after 0\.1 seconds"):
+            pool[1].run(0.1)
+        assert not multiprocessing.active_children()
+
+
+class Paced:
+    """A worker that gets ready, and makes its turns, in as many seconds of a made-up clock as its name says."""
+
+    now = 0.0
+    given = []  # noqa: RUF012
+
+    def __init__(self, make, name, *setting):
+        self.name = name
+        self.ready, self.turn = {"cpu": (8, 0), "numba": (1000, 0), "numpy": (2, 10), "loop": (2, 20)}[name]
+
+    def told(self, seconds):
+        self.given.append((self.name, seconds))
+        self._take(self.ready, seconds)
+        return ("cpu", {})
+
+    def run(self, seconds):
+        self._take(self.turn, seconds)
+        return {"step": self.turn}
+
+    def end(self):
+        pass
+
+    def _take(self, needed, seconds):
+        Paced.now += min(needed, seconds)
+        if needed > seconds:
+            raise WorkerError("late")
+
+
+@pytest.fixture
+def paced(monkeypatch):
+    clock = types.SimpleNamespace(monotonic=lambda: Paced.now, sleep=lambda seconds: None)
+    monkeypatch.setattr(Paced, "now", 0.0)
+    monkeypatch.setattr(Paced, "given", [])
+    monkeypatch.setattr(run, "Worker", Paced)
+    monkeypatch.setattr(run, "time", clock)
+    return Paced
+
+
+def test_time_is_left_for_those_after_one_that_hangs_and_for_whole_rounds(paced):
+    found = run.bench(["numba", "numpy", "loop"], TINY, seconds=128)
+    assert paced.given == [("cpu", 48), ("numba", 44), ("numpy", 22), ("loop", 21)]
+    assert found.rows[0].reason == "late"
+    # Ready at 56 of 128 seconds. A round takes 30: two fit, and Setting has no more.
+    assert [row.seconds for row in found.rows] == [{}, {"step": [10, 10]}, {"step": [20, 20]}]
+    assert found.setting.repeats == 2
+
+
+def test_a_round_that_does_not_fit_is_not_begun(paced):
+    found = run.bench(["numpy", "loop"], TINY, seconds=60)
+    assert [row.seconds for row in found.rows] == [{"step": [10]}, {"step": [20]}]
+    assert found.setting.repeats == 1
+
+
+def test_who_finds_no_time_left_says_so(paced):
+    found = run.bench(["numpy", "loop"], TINY, seconds=0)
+    assert paced.given == []
+    assert found.machine_reason == "no time left"
+    assert [row.reason for row in found.rows] == ["no time left"] * 2
+    found = run.bench(["numpy", "loop"], TINY, seconds=21)
+    assert found.machine_reason == "late"
+    assert [row.reason for row in found.rows] == ["late", "no time left"]
+
+
 def test_a_contender_that_dies_in_its_turn_is_a_row_with_a_reason():
     class Dying:
-        def run(self):
+        def run(self, seconds):
             raise WorkerError("its process ended with exit code -9")
 
     found = row("numpy", 1, 1)
-    run._take_turn(found, Dying())
+    run._take_turn(found, Dying(), None)
     assert (found.reason, found.seconds) == ("its process ended with exit code -9", {})
 
 

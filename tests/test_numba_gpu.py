@@ -156,7 +156,7 @@ def test_fit_takes_samples_that_are_on_the_device(backend, library, case):
 
 def test_the_articles_size(backend):
     network, rule = Network(in_=784, width=32, depth=4096), Rule("split")
-    case = drawn_case(network, rule, batch=64, scale=1.0, seed=0)
+    case = drawn_case(network, rule, batch=64, scale=0.05, seed=0)  # larger weights saturate the outputs
     outputs, weights = learned(backend, case, case.x, case.error)
     again, weights_again = learned(backend, case, case.x, case.error)
     assert (outputs == again).all()

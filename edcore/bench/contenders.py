@@ -16,6 +16,7 @@ import numpy as np
 from edcore import libraries, registry
 from edcore.backend import Array
 from edcore.bench import article, peers
+from edcore.bench.compiled_peer import CompiledPeer
 from edcore.bench.products import Products
 from edcore.bench.setting import Setting
 from edcore.ed import ED
@@ -29,6 +30,7 @@ HAND_WRITTEN = {
     "article": "numpy",
     "article-cupy": "cupy",
     "torch-peer": "torch",
+    "torch-compile": "torch",
     "jax-peer": "jax",
     "products": "numpy",
 }
@@ -188,7 +190,8 @@ def _hand_written(name: str, setting: Setting, x: Array, target: Array) -> Conte
     elif name == "products":
         timed = Products(network, initialise(network, SEED), setting.batch)
     elif library == "torch":
-        timed = peers.TorchPeer(network, rule, initialise(network, SEED), setting.batch, device)
+        peer = CompiledPeer if name == "torch-compile" else peers.TorchPeer
+        timed = peer(network, rule, initialise(network, SEED), setting.batch, device)
     else:
         timed = peers.JaxPeer(network, rule, initialise(network, SEED), device)
     x, target = (_placed(array, library, device) for array in (x, target))

@@ -49,6 +49,7 @@ class TorchPeer:
         signs = zip(LAYERS, (network.hidden_signs, network.hidden_signs, network.output_signs), strict=True)
         self._signs = {name: self._own(np.asarray(values, network.dtype)) for name, values in signs}
         cells = 2 * network.width
+        self._x = self._own(np.empty((batch, 2 * network.in_), network.dtype))  # both streams see the same input
         self._hidden = self._own(np.empty((network.depth + 1, network.heads, batch, cells), network.dtype))
         self._output = self._own(np.empty((1, network.heads, batch, 2), network.dtype))
         places = [*self._hidden, *self._output]
@@ -66,39 +67,51 @@ class TorchPeer:
     def predict(self, x: Array) -> Array:
         """Return the outputs (batch, heads)."""
         with exact("torch", self.device):
-            y = self._doubled(x)
-            for w, b, _ in self._views:
-                y = self._linear(b, y, w, beta=self._slope, alpha=self._slope).sigmoid_()
-            return self._outputs(y)
+            return self._predict(x)
 
     def __call__(self, x: Array) -> Array:
         """Return the outputs (batch, heads), and keep all activities."""
         with exact("torch", self.device):
-            y = self._x = self._doubled(x)
-            for w, b, place in self._views:
-                y = self._linear(b, y, w, beta=self._slope, alpha=self._slope, out=place).sigmoid_()
-            return self._outputs(y)
+            self.torch.cat([x, x], dim=-1, out=self._x)
+            return self._trace()
 
     def update(self, error: Array) -> None:
         """Learn in place, for error = target − output (batch, heads)."""
         with exact("torch", self.device):
-            e = error.T[..., None] / self._batch
-            x = self._x.expand(1, e.shape[0], *self._x.shape[-2:])
-            self._learn("input", x, self._hidden[:1], e * self._rule.alpha)
-            self._learn("hidden", self._hidden[:-1], self._hidden[1:], e * self._rule.alpha)
-            self._learn("output", self._hidden[-1:], self._output, e * self._rule.alpha_output)
+            self._update(error)
 
     def synchronize(self) -> None:
         """Wait for the device."""
         synchronize("torch", self.device, None)
 
+    # Below: what `CompiledPeer` compiles.
+
+    def _predict(self, x: Any) -> Any:
+        y = self.torch.cat([x, x], dim=-1).expand(*self._heads, -1, -1)
+        for w, b, _ in self._views:
+            y = self._layer(y, w, b)
+        return self._outputs(y)
+
+    def _trace(self) -> Any:
+        y = self._x.expand(*self._heads, -1, -1)
+        for w, b, place in self._views:
+            y = self._layer(y, w, b, place)
+        return self._outputs(y)
+
+    def _layer(self, y: Any, w: Any, b: Any, place: Any = None) -> Any:
+        return self._linear(b, y, w, beta=self._slope, alpha=self._slope, out=place).sigmoid_()
+
+    def _update(self, error: Any) -> None:
+        e = error.T[..., None] / self._batch
+        x = self._x.expand(1, e.shape[0], -1, -1)
+        self._learn("input", x, self._hidden[:1], e * self._rule.alpha)
+        self._learn("hidden", self._hidden[:-1], self._hidden[1:], e * self._rule.alpha)
+        self._learn("output", self._hidden[-1:], self._output, e * self._rule.alpha_output)
+
     def _learn(self, name: str, x: Any, y: Any, e: Any) -> None:
         delta = (1 - y).mul_(y).mul_(e * self._signs[name])
         self._weights[f"{name}.weight"].flatten(0, 1).baddbmm_(x.flatten(0, 1).mT, delta.flatten(0, 1))
         self._weights[f"{name}.bias"].add_(delta.sum(-2, keepdim=True))
-
-    def _doubled(self, x: Any) -> Any:
-        return self.torch.cat([x, x], dim=-1).expand(*self._heads, -1, -1)  # both streams see the same input
 
     def _outputs(self, y: Any) -> Any:
         return y[..., 0].reshape(-1, self._batch).T.clone()

@@ -45,15 +45,15 @@ class Worker:
         self._process.start()
         theirs.close()  # so that the end of the process is the end of the connection
 
-    def told(self) -> Any:
-        """Return what is to be told of the task, once it is made."""
-        return self._answer()
+    def told(self, seconds: float | None = None) -> Any:
+        """Return what is to be told of the task, once it is made; within so many seconds, if any are given."""
+        return self._answer(seconds)
 
-    def run(self) -> Any:
-        """Run the task once, and return its result."""
+    def run(self, seconds: float | None = None) -> Any:
+        """Run the task once, and return its result; within so many seconds, if any are given."""
         with contextlib.suppress(OSError):  # it has died; the answer says how
             self._connection.send(True)
-        return self._answer()
+        return self._answer(seconds)
 
     def end(self) -> None:
         """End the process, whatever it is doing."""
@@ -63,8 +63,11 @@ class Worker:
         self._process.join()
         self._connection.close()
 
-    def _answer(self) -> Any:
+    def _answer(self, seconds: float | None) -> Any:
         try:
+            if not self._connection.poll(seconds):
+                self.end()  # or it would go on beside what is timed next
+                raise WorkerError(f"it was not done after {seconds:.3g} seconds, when its time was up")
             done, answer = self._connection.recv()
         except (EOFError, OSError):
             self._process.join(GRACE)
