@@ -8,7 +8,7 @@ import pytest
 
 from edcore import core
 from edcore.array_api import NUMPY, ArrayAPIBackend
-from edcore.backend import Availability
+from edcore.backend import Availability, Memory
 from edcore.testing import iter_checks, parametrize_with_backend_checks
 
 
@@ -131,6 +131,18 @@ class FitIgnoresWhoLearns(Sound):
         return super().fit(network, rule, weights, x, target, everyone)
 
 
+class CopyIsTheWeights(Sound):
+    def update(self, network, rule, weights, trace, error):
+        for key, value in super().update(network, rule, weights, trace, error).items():
+            weights[key][...] = value
+        return weights
+
+
+class MoreIsFreeThanThereIs(Sound):
+    def memory(self):
+        return Memory(2, 1)
+
+
 class EmptyOutputsAreFloat64(Sound):
     def forward(self, network, weights, x):
         return super().forward(network, weights, x) if len(x) else np.zeros((0, network.heads))
@@ -236,6 +248,8 @@ CAUGHT = [
     (FitNeverStops, "check_fit_stops"),
     (StoppedHeadsLearnOn, "check_fit_stops"),
     (FitIgnoresWhoLearns, "check_fit_stops"),
+    (CopyIsTheWeights, "check_copy"),
+    (MoreIsFreeThanThereIs, "check_protocol"),
     (EmptyOutputsAreFloat64, "check_empty_batch"),
     (SplitWithoutSplitting, "check_update_split"),
     (SplitWithoutSplitting, "check_split_keeps_signs"),

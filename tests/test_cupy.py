@@ -1,6 +1,7 @@
 """The CuPy backend without a GPU: its array code over NumPy, and over stand-ins for CuPy and cuBLAS."""
 
 import ctypes
+import importlib
 import logging
 import sys
 from types import SimpleNamespace
@@ -175,6 +176,18 @@ def test_cublas_is_the_one_that_cupy_finds(monkeypatch):
     monkeypatch.setitem(sys.modules, "cuda.pathfinder", finder)
     cublas.load(None)
     assert opened == ["/found/cublas.so"]
+
+
+def test_cupy_has_what_the_backend_calls(monkeypatch):
+    cupy = pytest.importorskip("cupy")
+    monkeypatch.delitem(sys.modules, "edcore_cupy.recorded", raising=False)
+    recorded = importlib.import_module("edcore_cupy.recorded")  # which makes its kernels
+    assert [one.name for one in recorded.activate.params[:3]] == ["bias", "slope", "y"]
+    for name in ("begin_capture", "end_capture", "record", "wait_event"):
+        assert callable(getattr(cupy.cuda.Stream, name))
+    assert callable(cupy.cuda.device.get_cublas_handle)
+    assert callable(cupy.cuda.Graph.launch)
+    assert callable(importlib.import_module("cuda.pathfinder").load_nvidia_dynamic_lib)
 
 
 def test_without_cublas_the_array_code_runs(monkeypatch, caplog):

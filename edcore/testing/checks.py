@@ -82,6 +82,8 @@ def check_protocol(backend: Backend, extent: Extent = FULL) -> None:
     assert isinstance(backend, Backend), "it lacks a member of edcore.Backend"
     assert isinstance(backend.device, str)
     assert _dtypes(backend)
+    free, total = backend.memory()
+    assert 0 <= free <= total, f"of its {total} bytes of memory {free} are free"
 
 
 def check_probe_never_raises(backend: Backend, extent: Extent = FULL) -> None:
@@ -115,6 +117,22 @@ def check_host_round_trip(backend: Backend, extent: Extent = FULL) -> None:
         same_bits(backend.to_host(own), case.weights, "after the array of an earlier to_host was written to")
 
     _for_all(extent, cases(_dtypes(backend)), run)
+
+
+def check_copy(backend: Backend, extent: Extent = FULL) -> None:
+    """A copy learns, and the weights that it is of keep every bit until they learn too."""
+    for dtype in _dtypes(backend):
+        network = Network(in_=3, width=2, depth=2, heads=2, u0=1.0, dtype=dtype)
+        case = drawn_case(network, Rule(), batch=3, scale=0.3, seed=1)
+        weights = backend.from_host(case.weights)
+        learned = []
+        for one in (backend.copy(weights), weights):
+            same_bits(backend.to_host(weights), case.weights, "of weights before they learnt")
+            _, trace = backend.trace(network, one, case.x)
+            learned.append(backend.update(network, case.rule, one, trace, case.error))
+        copied, own = (backend.to_host(one) for one in learned)
+        same_bits(copied, own, "of a copy that learnt the same")
+        assert not (own["input.weight"] == case.weights["input.weight"]).all(), "nothing was learnt"
 
 
 def check_same_seed_same_weights(backend: Backend, extent: Extent = FULL) -> None:
