@@ -13,8 +13,12 @@ from edcore.stacked import Player
 
 __all__ = ["TorchOperations"]
 
-CACHE, SHARE = 2**18, 2**26
+CACHE, SHARE = 2**20, 2**26
 """Numbers δ at once: on a CPU what its cache holds beside x, y and the weights; on a GPU a share of its memory."""
+
+SMALL = 16
+"""Rows or columns below which a CPU's product that adds to the weights rounds at their size for each sample, and not
+once for the sum over the batch (MKL)."""
 
 logger = logging.getLogger("edcore")
 
@@ -47,11 +51,10 @@ class TorchOperations:
         """Add the product of each layer and head to its weights."""
         # A view, or an error: a copy of the weights would learn in their place.
         weights, x, delta = weight.view(-1, *weight.shape[2:]), x.flatten(0, 1).mT, delta.flatten(0, 1)
-        if self._device.type == "cuda":
-            weights.baddbmm_(x, delta)
-        else:
-            # MKL would round at the size of the weight for each sample, and not once for the whole sum.
+        if self._device.type == "cpu" and min(weights.shape[-2:]) < SMALL:
             weights += torch.bmm(x, delta)
+        else:
+            weights.baddbmm_(x, delta)
 
     def add_rows(self, delta: Array, bias: Array) -> None:
         """Add the sum over the batch."""
