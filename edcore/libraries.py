@@ -194,6 +194,7 @@ def exact(library: str, device: Any) -> Iterator[None]:
                 module.inference_mode(False),
                 module.no_grad(),
                 module.autocast(device.type, enabled=False),
+                module.cuda.device(device) if device.type == "cuda" else contextlib.nullcontext(),
             ):
                 yield
         case "jax":

@@ -151,6 +151,9 @@ def test_a_second_device(library, case):
     outputs, weights = learned(backend, case, x, put(library, case.error, "cuda:1"))
     assert backend.device == "cuda:1"
     assert outputs.device == x.device
+    own = backend.from_host(case.weights)
+    for _ in range(3):  # recorded at the second time, played at the third
+        assert np.array_equal(libraries.to_numpy(backend.forward(case.network, own, x)), libraries.to_numpy(outputs))
     np.testing.assert_allclose(libraries.to_numpy(outputs), libraries.to_numpy(expected), rtol=1e-6)
     for key, value in expected_weights.items():
         np.testing.assert_allclose(weights[key], value, atol=1e-6)

@@ -8,6 +8,7 @@ import pytest
 
 import edcore
 from edcore import Network, Rule
+from edcore.libraries import exact
 from edcore.testing.compare import same_bits
 from edcore.testing.strategies import drawn_case
 from edcore_torch import BACKEND
@@ -32,14 +33,16 @@ def recording(monkeypatch):
             happened.append("replayed")
 
     @contextlib.contextmanager
-    def graph(made, capture_error_mode):
+    def graph(made, stream, capture_error_mode):
         assert isinstance(made, Graph)
+        assert stream == ("stream", CUDA)
         assert capture_error_mode == "thread_local"
         happened.append("recording")
         yield
         happened.append("recorded")
 
     monkeypatch.setattr(torch.cuda, "CUDAGraph", Graph)
+    monkeypatch.setattr(torch.cuda, "Stream", lambda device: ("stream", device))
     monkeypatch.setattr(torch.cuda, "graph", graph)
     return happened
 
@@ -63,6 +66,21 @@ def test_work_that_cannot_be_recorded_is_done_anew(recording, monkeypatch, caplo
     assert recording == ["done"] * 3
     assert len(caplog.records) == 1
     assert "not recorded as a CUDA graph: operation not permitted" in caplog.text
+
+
+def test_the_device_of_the_network_is_the_current_one(monkeypatch):
+    entered = []
+
+    @contextlib.contextmanager
+    def device(which):
+        entered.append(which)
+        yield
+
+    monkeypatch.setattr(torch.cuda, "device", device)
+    with exact("torch", torch.device("cpu")):
+        assert entered == []
+    with exact("torch", torch.device("cuda:1")):
+        assert entered == [torch.device("cuda:1")]
 
 
 def test_on_the_cpu_nothing_is_recorded(recording):

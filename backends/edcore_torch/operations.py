@@ -62,7 +62,7 @@ class TorchOperations:
 
     def player(self) -> Player:
         """Return a player that records a CUDA graph; elsewhere the work is done anew each time."""
-        return _Graph() if self._device.type == "cuda" else _done
+        return _Graph(self._device) if self._device.type == "cuda" else _done
 
     def ordered(self) -> None:
         """Let the stream in use wait for the one of the call before."""
@@ -77,25 +77,28 @@ class TorchOperations:
 class _Graph:
     """Does the work as it is at first, which warms it up; then records it, and from then on plays it again."""
 
-    def __init__(self) -> None:
+    def __init__(self, device: Any) -> None:
+        self._device = device
         self._graph: Any = None
         self._runs = 0
 
     def __call__(self, work: Callable[[], None]) -> None:
         self._runs += 1
         if self._runs == 2:
-            self._graph = _recorded(work)
+            self._graph = _recorded(work, self._device)
         if self._graph is None:
             work()
         else:
             self._graph.replay()
 
 
-def _recorded(work: Callable[[], None]) -> Any:
+def _recorded(work: Callable[[], None], device: Any) -> Any:
+    """Return the work as a graph that the current stream can play; None if it cannot be recorded."""
     graph = torch.cuda.CUDAGraph()
+    # PyTorch's own stream for this is on the device that was first used. Other threads may go on with what they do.
+    how = {"stream": torch.cuda.Stream(device), "capture_error_mode": "thread_local"}
     try:
-        # Only what this thread does is recorded, so that other threads may go on with theirs.
-        with torch.cuda.graph(graph, capture_error_mode="thread_local"):
+        with torch.cuda.graph(graph, **how):
             work()
     except RuntimeError as error:
         logger.info("torch: the layers' work is not recorded as a CUDA graph: %s", error)
