@@ -46,11 +46,12 @@ class ArrayAPIBackend(Backend):
     def __init__(self, namespace: Any, device: Any = None, info: BackendInfo | None = None) -> None:
         self.namespace = namespace
         self.library = library_name(namespace)
-        self.info = info or array_api_backend(
-            self.library, self.library, f"the array library {self.library}", "", 0, ()
-        )
         self._device = array_device(namespace.empty(0)) if device is None else device
         self.device = libraries.device_string(self.library, self._device)
+        kinds = (self.device.partition(":")[0],)
+        self.info = info or array_api_backend(
+            self.library, self.library, f"the array library {self.library}", "", 0, kinds
+        )
         self._latest: Any = None  # what `synchronize` waits for in a library that offers nothing but that
 
     def supports(self, network: Network, rule: Rule) -> Supported:

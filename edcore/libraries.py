@@ -90,7 +90,7 @@ def device_string(library: str, device: Any) -> str:
         case "cupy":
             return f"cuda:{device.id}"
         case "dpnp":
-            return str(device.sycl_device.filter_string)
+            return str(device.sycl_device.filter_string).partition(":")[2]  # without SYCL's own backend
         case "array_api_strict":
             return str(device).split("'")[1].replace("CPU_DEVICE", "cpu")
         case _:

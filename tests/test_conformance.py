@@ -2,7 +2,8 @@
 
 import pytest
 
-from edcore import Network, Rule, list_backends
+from edcore import Network, Rule, libraries, list_backends
+from edcore.array_api import ArrayAPIBackend
 from edcore.select import bind, requested
 from edcore.testing import iter_checks, parametrize_with_backend_checks
 
@@ -23,6 +24,16 @@ def test_array_api_strict_on_its_made_up_devices(device):
     backend = bind(requested("array_api_strict", device), Network(in_=1), Rule())
     for _, check in iter_checks():
         check(backend)
+
+
+def test_a_library_that_no_backend_is_registered_for():
+    dpnp = pytest.importorskip("dpnp")
+    try:
+        xp = libraries.namespace(dpnp)
+    except Exception as error:  # of its own kind
+        pytest.skip(f"dpnp finds no device: {error}")
+    for _, check in iter_checks(quick=True):
+        check(ArrayAPIBackend(xp))
 
 
 @pytest.mark.parametrize("check", [pytest.param(check, id=name) for name, check in iter_checks()])

@@ -89,7 +89,7 @@ def test_device_strings():
     assert device_string("jax", SimpleNamespace(platform="gpu", id=1)) == "cuda:1"
     assert device_string("jax", SimpleNamespace(platform="cpu", id=0)) == "cpu"
     sycl = SimpleNamespace(filter_string="level_zero:gpu:0")
-    assert device_string("dpnp", SimpleNamespace(sycl_device=sycl)) == "level_zero:gpu:0"
+    assert device_string("dpnp", SimpleNamespace(sycl_device=sycl)) == "gpu:0"
     assert device_string("other", "tpu:0") == "tpu:0"
 
 
