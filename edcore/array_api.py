@@ -75,8 +75,9 @@ class ArrayAPIBackend(Backend):
     def forward(self, network: Network, weights: Weights, x: Array) -> Array:
         """Return the outputs of `core.forward`."""
         with libraries.exact(self.library, self._device):
-            self._latest = core.forward(network, weights, self._own(x))
-        return self._latest
+            outputs = core.forward(network, weights, self._own(x))
+        self._latest = outputs
+        return outputs
 
     def trace(self, network: Network, weights: Weights, x: Array) -> tuple[Array, Any]:
         """Return the outputs and the trace of `core.trace`."""

@@ -18,6 +18,7 @@ from array_api_compat import array_namespace, to_device
 from array_api_compat import device as array_device
 
 from edcore.backend import Array, Memory, host_memory
+from edcore.uninterrupted import uninterrupted
 
 CUPY_DEFAULT, CUPY_TF32 = 1, 7
 """CuPy's numbers for how products are computed."""
@@ -70,8 +71,8 @@ def native_device(library: str, device: str) -> Any:
     kind, _, index = device.partition(":")
     module = importlib.import_module(library)
     match library:
-        case "torch":
-            return module.device(device)
+        case "torch":  # with its number, so that it stays the same one whatever device is current
+            return module.device(f"{kind}:{index or 0}" if kind == "cuda" else device)
         case "jax":
             return module.devices(kind)[int(index or 0)]
         case "cupy":
@@ -174,7 +175,9 @@ def synchronize(library: str, device: Any, latest: Any) -> None:
         case "cupy":
             device.synchronize()
         case "jax" if latest is not None:
-            importlib.import_module(library).block_until_ready(latest)
+            jax = importlib.import_module(library)
+            # What the caller has given away has been waited for by whoever took it.
+            jax.block_until_ready([array for array in jax.tree.leaves(latest) if not array.is_deleted()])
 
 
 def on_its_device(array: Any) -> contextlib.AbstractContextManager[Any]:
@@ -227,24 +230,37 @@ class _Held:
 
     lock = threading.Lock()
     inside = 0
-    before: ClassVar[list[str]] = []
+    before: ClassVar[list[tuple[Any, str]]] = []
 
 
 @contextlib.contextmanager
 def _torch_switches(torch: Any) -> Iterator[None]:
     """Hold PyTorch at full precision. The switches are the whole process's, so the last thread out restores them."""
-    switches = (torch.backends.cuda.matmul, torch.backends.mkldnn.matmul)
-    with _Held.lock:
-        if _Held.inside == 0:
-            _Held.before = [switch.fp32_precision for switch in switches]
-            for switch in switches:
-                switch.fp32_precision = "ieee"
-        _Held.inside += 1
+    entered = False
     try:
+        with uninterrupted(), _Held.lock:
+            if _Held.inside == 0:
+                _Held.before = _lowered(torch)
+                for switch, _ in _Held.before:
+                    switch.fp32_precision = "ieee"
+            _Held.inside += 1
+            entered = True
         yield
     finally:
-        with _Held.lock:
-            _Held.inside -= 1
-            if _Held.inside == 0:
-                for switch, precision in zip(switches, _Held.before, strict=True):
-                    switch.fp32_precision = precision
+        if entered:
+            with uninterrupted(), _Held.lock:
+                _Held.inside -= 1
+                if _Held.inside == 0:
+                    for switch, precision in _Held.before:
+                        switch.fp32_precision = precision
+
+
+def _lowered(torch: Any) -> list[tuple[Any, str]]:
+    """Return the switches that let products be less precise, each with what restores it."""
+    found = []
+    for switch in (torch.backends.cuda.matmul, torch.backends.mkldnn.matmul):
+        precision = switch.fp32_precision
+        if precision not in ("ieee", "none"):
+            # One that is as PyTorch's general switch goes on following it.
+            found.append((switch, "none" if precision == torch.backends.fp32_precision else precision))
+    return found

@@ -34,19 +34,26 @@ class StackedWeights:
 
     def __init__(self, xp: Any, arrays: dict[str, Array]) -> None:
         self.xp, self.arrays, self.passes = xp, arrays, Passes()
+        biases = {name: arrays[f"{name}.bias"] for name in LAYERS}
         # A layer adds one bias to each cell: where there are two bias cells, the sum of theirs.
-        self._sums = {name: xp.sum(arrays[f"{name}.bias"], axis=-2, keepdims=True) for name in LAYERS}
-
-    @property
-    def layers(self) -> list[tuple[Array, Array]]:
-        """The weights and the biases of each layer, (heads, …), without the axis of a single head."""
-        pairs = [pair for name in LAYERS for pair in zip(self.arrays[f"{name}.weight"], self._sums[name], strict=True)]
-        return [(_one(weight), _one(bias)) for weight, bias in pairs]
+        self._sums = {
+            name: bias if bias.shape[-2] == 1 else xp.sum(bias, axis=-2, keepdims=True) for name, bias in biases.items()
+        }
+        # The weights and the biases of each layer, made once for all passes: views take as much as narrow layers do.
+        self.layers = [
+            (_one(weight), _one(bias))
+            for name in LAYERS
+            for weight, bias in zip(arrays[f"{name}.weight"], self._sums[name], strict=True)
+        ]
 
     def add_up_biases(self) -> None:
-        """Renew the sums, after the biases have learnt."""
+        """Renew the sums, after the biases have learnt; with no new memory."""
         for name, total in self._sums.items():
-            total[...] = self.xp.sum(self.arrays[f"{name}.bias"], axis=-2, keepdims=True)
+            bias = self.arrays[f"{name}.bias"]
+            if bias.shape[-2] > 1:
+                total[...] = bias[:, :, :1, :]
+                for cell in range(1, bias.shape[-2]):
+                    total += bias[:, :, cell : cell + 1, :]
 
     def moved(self) -> StackedWeights:
         """Return weights with this one's memory and passes, and go on with a copy."""
@@ -97,10 +104,8 @@ class Pass:
         self.x = xp.broadcast_to(self._x, (1, heads, batch, len(network.input_signs)))
         self.hidden = empty(layers if traced else min(layers, 2), heads, len(network.hidden_signs))
         self.y = empty(1, heads, len(network.output_signs))
-        places = [_one(place) for place in self.hidden]
-        targets = [*itertools.islice(itertools.cycle(places), layers), _one(self.y[0, ...])]
-        sources = [_one(self.x[0, ...]), *targets[:-1]]
-        self._steps = [(x, *layer, y) for x, layer, y in zip(sources, weights.layers, targets, strict=True)]
+        self._first, self._last = _one(self.x[0, ...]), _one(self.y[0, ...])
+        self._places, self._weights = [_one(place) for place in self.hidden], weights.layers
         self.signs = {
             name: xp.asarray(signs, dtype=like.dtype, device=array_device(like))
             for name, signs in zip(
@@ -119,9 +124,11 @@ class Pass:
         return self._xp.asarray(self.y[0, :, :, 0].T, copy=True)
 
     def _through_the_layers(self) -> None:
-        layer, slope = self._layer, self._slope
-        for x, weight, bias, y in self._steps:
+        layer, slope, x = self._layer, self._slope, self._first
+        hidden = itertools.islice(itertools.cycle(self._places), self.network.depth + 1)
+        for (weight, bias), y in zip(self._weights, itertools.chain(hidden, [self._last]), strict=True):
             layer(x, weight, bias, slope, y)
+            x = y
 
 
 class Passes:
@@ -137,9 +144,9 @@ class Passes:
     def put(self, made: Pass) -> None:
         """Keep a pass; of each kind, those of the sizes that were last used."""
         self._waiting[made.network, made.batch, made.traced] = made
-        alike = [key for key in self._waiting if key[2] == made.traced]
+        alike = [key for key in list(self._waiting) if key[2] == made.traced]
         for key in alike[:-KEPT]:
-            del self._waiting[key]
+            self._waiting.pop(key, None)
 
 
 def _one(array: Array) -> Array:

@@ -50,12 +50,19 @@ class Operations(Protocol):
         """Compute δ = factor · y (1 − y), of layers (layers, heads, batch, cells) that share the factor."""
         ...
 
-    def accumulate(self, x: Array, delta: Array, weight: Array) -> None:
-        """Add einsum("lhbi,lhbj->lhij", x, δ): one product for each layer and head, which contracts the batch."""
+    def adds_apart(self, weight: Array) -> bool:
+        """Return whether `accumulate` needs memory for the product before it adds it to these weights."""
         ...
 
-    def add_rows(self, delta: Array, bias: Array) -> None:
-        """Add einsum("lhbj->lhj", δ) to the biases of each bias cell, (layers, heads, bias cells, cells)."""
+    def accumulate(self, x: Array, delta: Array, product: Array | None, weight: Array) -> None:
+        """Add einsum("lhbi,lhbj->lhij", x, δ): one product for each layer and head, which contracts the batch.
+
+        It takes no new memory, so that too little of it is found before the first weight changes.
+        """
+        ...
+
+    def add_rows(self, delta: Array, rows: Array, bias: Array) -> None:
+        """Add einsum("lhbj->lhj", δ), made in `rows`, to the biases (layers, heads, bias cells, targets)."""
         ...
 
     def player(self) -> Player:
@@ -105,15 +112,15 @@ class StackedBackend(ArrayAPIBackend):
     def forward(self, network: Network, weights: StackedWeights, x: Array) -> Array:
         """Return the outputs; the memory of two layers takes turns."""
         with self._computing():
-            outputs, made = self._passed(network, weights, x, traced=False)
-            weights.passes.put(made)
+            outputs, made, passes = self._passed(network, weights, x, traced=False)
+            passes.put(made)
         return outputs
 
     def trace(self, network: Network, weights: StackedWeights, x: Array) -> tuple[Array, _Trace]:
         """Return the outputs, and the pass with the activities of all layers."""
         with self._computing():
-            outputs, made = self._passed(network, weights, x, traced=True)
-        return outputs, _Trace(made, weights.passes)
+            outputs, made, passes = self._passed(network, weights, x, traced=True)
+        return outputs, _Trace(made, passes)
 
     def update(
         self, network: Network, rule: Rule, weights: StackedWeights, trace: _Trace, error: Array
@@ -123,9 +130,11 @@ class StackedBackend(ArrayAPIBackend):
             # What asks for memory comes before the first weight changes.
             parts = list(self._parts(network, rule, weights, trace.made, self._own(error)))
             with uninterrupted():
-                for part in parts:
-                    self._learn(part)
-                weights.add_up_biases()
+                try:
+                    for part in parts:
+                        self._learn(part)
+                finally:
+                    weights.add_up_biases()
         trace.passes.put(trace.made)
         return weights
 
@@ -135,11 +144,12 @@ class StackedBackend(ArrayAPIBackend):
             self._ops.ordered()
             yield
 
-    def _passed(self, network: Network, weights: StackedWeights, x: Array, traced: bool) -> tuple[Array, Pass]:
-        made = weights.passes.take(network, x.shape[0], traced)
+    def _passed(self, network: Network, weights: StackedWeights, x: Array, traced: bool) -> tuple[Array, Pass, Passes]:
+        passes = weights.passes
+        made = passes.take(network, x.shape[0], traced)
         if made is None:
             made = Pass(self.namespace, self._ops, network, weights, x.shape[0], traced)
-        return made(self._own(x)), made
+        return made(self._own(x)), made, passes
 
     def _parts(
         self, network: Network, rule: Rule, weights: StackedWeights, made: Pass, error: Array
@@ -152,25 +162,29 @@ class StackedBackend(ArrayAPIBackend):
             ("output", made.hidden[-1:], made.y, network.hidden_signs, rule.alpha_output),
         ):
             layers = min(len(y), max(1, self._ops.slab // math.prod(y.shape[1:])))
-            delta = self.namespace.empty((layers, *y.shape[1:]), dtype=y.dtype, device=self._device)
+            weight, bias = weights.arrays[f"{name}.weight"], weights.arrays[f"{name}.bias"]
+            delta, rows = self._empty(y, layers), self._empty(y[:, :, :1, :], layers)
+            product = self._empty(weight, layers) if self._ops.adds_apart(weight) else None
             for sign, credited in _errors_by_source(self.namespace, rule, e):
                 factor = credited * (alpha * made.signs[name])
-                yield _Part(
-                    *(x, y, factor, delta, weights.arrays[f"{name}.weight"], weights.arrays[f"{name}.bias"]),
-                    *(_runs(x_signs, sign), _runs(network.bias_signs, sign)),
-                )
+                runs = _runs(x_signs, sign), _runs(network.bias_signs, sign)
+                yield _Part(x, y, factor, weight, bias, *runs, delta, product, rows)
+
+    def _empty(self, like: Array, layers: int) -> Array:
+        return self.namespace.empty((layers, *like.shape[1:]), dtype=like.dtype, device=self._device)
 
     def _learn(self, part: _Part) -> None:
         """Add the batch's part to the weights, a slab of layers at a time."""
         for start in range(0, len(part.y), max(1, len(part.delta))):
             slab = slice(start, start + len(part.delta))
             x, y, weight, bias = part.x[slab], part.y[slab], part.weight[slab], part.bias[slab]
-            delta = part.delta[: len(y)]
+            delta, rows = part.delta[: len(y)], part.rows[: len(y)]
             self._ops.delta(part.factor, y, delta)
             for cells in part.sources:
-                self._ops.accumulate(x[..., cells], delta, weight[:, :, cells, :])
+                product = None if part.product is None else part.product[: len(y), :, cells, :]
+                self._ops.accumulate(x[..., cells], delta, product, weight[:, :, cells, :])
             for cells in part.bias_cells:
-                self._ops.add_rows(delta, bias[:, :, cells, :])
+                self._ops.add_rows(delta, rows, bias[:, :, cells, :])
 
 
 class _Trace(NamedTuple):
@@ -186,11 +200,14 @@ class _Part(NamedTuple):
     x: Array
     y: Array
     factor: Array
-    delta: Array  # memory for a slab of layers
     weight: Array
     bias: Array
     sources: list[slice]
     bias_cells: list[slice]
+    # Memory for a slab of layers.
+    delta: Array
+    product: Array | None
+    rows: Array
 
 
 def _errors_by_source(xp: Any, rule: Rule, e: Array) -> list[tuple[int, Array]]:

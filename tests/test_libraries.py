@@ -128,12 +128,14 @@ def test_synchronize_waits_for_each_kind_of_device(monkeypatch):
     synchronize("torch", cuda, None)
     synchronize("torch", SimpleNamespace(type="mps"), None)
     synchronize("torch", SimpleNamespace(type="cpu"), None)
-    module(monkeypatch, "jax", block_until_ready=waited.append)
-    synchronize("jax", None, "latest")
+    leaves = SimpleNamespace(leaves=lambda latest: latest)
+    module(monkeypatch, "jax", block_until_ready=waited.extend, tree=leaves)
+    gone, there = (SimpleNamespace(is_deleted=lambda deleted=deleted: deleted) for deleted in (True, False))
+    synchronize("jax", None, [gone, there])
     synchronize("jax", None, None)
     synchronize("cupy", SimpleNamespace(synchronize=lambda: waited.append("cupy")), None)
     synchronize("numpy", "cpu", None)
-    assert waited == [cuda, "mps", "latest", "cupy"]
+    assert waited == [cuda, "mps", there, "cupy"]
 
 
 def test_arrays_on_their_way_to_numpy_and_back():

@@ -2,6 +2,7 @@
 
 import dataclasses
 import signal
+import tracemalloc
 
 import array_api_compat.numpy as xp
 import numpy as np
@@ -133,3 +134,55 @@ def test_fit_hands_on_the_memory_that_is_recorded(backend, ops, case):
     weights, _ = backend.fit(case.network, case.rule, weights, case.x, target, schedule(case))
     assert ops.players == made
     same_bits(backend.to_host(given), case.weights, "that fit was given")
+
+
+@pytest.mark.parametrize("operation", ["accumulate", "delta"])
+def test_no_new_memory_is_asked_for_while_weights_learn(backend, ops, operation, monkeypatch):
+    case = drawn_case(Network(in_=40, width=32, depth=3), Rule("split"), batch=40, scale=0.3, seed=1)
+    weights = backend.from_host(case.weights)
+    _, trace = backend.trace(case.network, weights, case.x)
+    learning = []
+
+    def counted(*arguments):
+        tracemalloc.reset_peak()
+        before = tracemalloc.get_traced_memory()[0]
+        getattr(ArrayOperations, operation)(ops, *arguments)
+        learning.append(tracemalloc.get_traced_memory()[1] - before)
+
+    monkeypatch.setattr(ops, operation, counted)
+    tracemalloc.start()
+    try:
+        backend.update(case.network, case.rule, weights, trace, case.error)
+    finally:
+        tracemalloc.stop()
+    activities, layer = 40 * 64 * 4, 32 * 64 * 4
+    assert max(learning) < min(activities, layer) / 2
+
+
+def test_the_sums_of_biases_follow_them_even_where_an_update_fails(backend, ops, case):
+    weights = backend.from_host(case.weights)
+    _, trace = backend.trace(case.network, weights, case.x)
+    calls = iter(range(20))
+
+    def fail():
+        if next(calls) == 2:
+            raise MemoryError
+
+    ops.at_delta = fail
+    with pytest.raises(MemoryError):
+        backend.update(case.network, case.rule, weights, trace, case.error)
+    own = backend.from_host(backend.to_host(weights))
+    assert (backend.forward(case.network, weights, case.x) == backend.forward(case.network, own, case.x)).all()
+
+
+def test_a_pass_for_inference_takes_no_memory_for_each_layer(backend):
+    network = Network(in_=2, width=1, depth=2000)
+    case = drawn_case(network, Rule(), batch=3, scale=0.3, seed=1)
+    weights = backend.from_host(case.weights)
+    tracemalloc.start()
+    try:
+        backend.forward(network, weights, case.x)
+        kept, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert kept < 20 * network.depth, f"{kept} bytes are kept after a forward pass"

@@ -43,6 +43,14 @@ def recording(monkeypatch):
 
     monkeypatch.setattr(torch.cuda, "CUDAGraph", Graph)
     monkeypatch.setattr(torch.cuda, "Stream", lambda device: ("stream", device))
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda device: ("the user's", device))
+
+    @contextlib.contextmanager
+    def stream(before):
+        yield
+        happened.append(("restored", before))
+
+    monkeypatch.setattr(torch.cuda, "stream", stream)
     monkeypatch.setattr(torch.cuda, "graph", graph)
     return happened
 
@@ -51,19 +59,34 @@ def test_work_is_recorded_at_the_second_time_and_replayed_from_then_on(recording
     play = operations(CUDA).player()
     for _ in range(3):
         play(lambda: recording.append("done"))
-    assert recording == ["done", "recording", "done", "recorded", "replayed", "replayed"]
+    restored = ("restored", ("the user's", CUDA))
+    assert recording == ["done", "recording", "done", "recorded", restored, "replayed", "replayed"]
 
 
 def test_work_that_cannot_be_recorded_is_done_anew(recording, monkeypatch, caplog):
+    @contextlib.contextmanager
     def refuse(*arguments, **options):
+        yield
         raise RuntimeError("operation not permitted when stream is capturing")
 
     monkeypatch.setattr(torch.cuda, "graph", refuse)
+    stream_in_use = []
+
+    @contextlib.contextmanager
+    def stream(before):
+        stream_in_use.append("another")
+        try:
+            yield
+        finally:
+            stream_in_use.append(before)
+
+    monkeypatch.setattr(torch.cuda, "stream", stream)
     play = operations(CUDA).player()
     with caplog.at_level(logging.INFO, "edcore"):
         for _ in range(3):
             play(lambda: recording.append("done"))
-    assert recording == ["done"] * 3
+    assert recording == ["done"] * 4  # once for the recording that failed
+    assert stream_in_use == ["another", ("the user's", CUDA)]
     assert len(caplog.records) == 1
     assert "not recorded as a CUDA graph: operation not permitted" in caplog.text
 
@@ -111,7 +134,7 @@ def test_a_part_of_the_weights_that_is_no_view_is_an_error():
     ops = operations(torch.device("cpu"))
     weight = torch.zeros(2, 3, 4, 4)[:, ::2]
     with pytest.raises(RuntimeError, match="view"):
-        ops.accumulate(torch.ones(2, 2, 5, 4), torch.ones(2, 2, 5, 4), weight)
+        ops.accumulate(torch.ones(2, 2, 5, 4), torch.ones(2, 2, 5, 4), None, weight)
 
 
 def test_training_in_inference_mode_goes_on_outside_it():
@@ -133,7 +156,7 @@ def test_gradients_are_left_out():
     assert not outputs.requires_grad
 
 
-def test_outputs_and_error_may_be_written_to():
+def test_x_and_outputs_may_be_written_to():
     network = Network(in_=3, width=4, depth=2)
     case = drawn_case(network, Rule(), batch=5, scale=0.3, seed=1)
     backend = BACKEND.load(None)

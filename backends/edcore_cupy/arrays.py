@@ -40,13 +40,19 @@ class ArrayOperations:
         delta *= y
         delta *= factor
 
-    def accumulate(self, x: Array, delta: Array, weight: Array) -> None:
-        """Add the contraction over the batch, which is one batched product."""
-        weight += self.xp.einsum("lhbi,lhbj->lhij", x, delta)
+    def adds_apart(self, weight: Array) -> bool:
+        """Return True: a product of arrays does not add."""
+        return True
 
-    def add_rows(self, delta: Array, bias: Array) -> None:
+    def accumulate(self, x: Array, delta: Array, product: Array | None, weight: Array) -> None:
+        """Add the contraction over the batch, which is one batched product."""
+        self.xp.matmul(x.swapaxes(-1, -2), delta, out=product)
+        weight += product
+
+    def add_rows(self, delta: Array, rows: Array, bias: Array) -> None:
         """Add the sum over the batch."""
-        bias += self.xp.sum(delta, axis=-2, keepdims=True)
+        self.xp.sum(delta, axis=-2, keepdims=True, out=rows)
+        bias += rows
 
     def player(self) -> Player:
         """Return what does the work anew each time."""

@@ -60,7 +60,9 @@ def product(library: Any, current: Callable[[], tuple[int, int]], address: Calla
         stack = 1
         for size in out.shape[:-2]:
             stack *= size
-        (ta, la, sa), (tb, lb, sb), (_, lo, so) = _matrix(a), _matrix(b), _matrix(out)
+        (ta, la, sa), (tb, lb, sb), (to, lo, so) = _matrix(a), _matrix(b), _matrix(out)
+        if to != NORMAL:
+            raise ValueError(f"the rows of the result are not contiguous: shape {out.shape}, strides {out.strides}")
         step = out.dtype.itemsize
         for start in range(0, stack, MOST):
             # In columns, as cuBLAS has it, each matrix is its transpose: outᵀ = bᵀ aᵀ.

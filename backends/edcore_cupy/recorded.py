@@ -49,7 +49,11 @@ class RecordedOperations(ArrayOperations):
         """Compute δ by one kernel."""
         derive(factor, y, delta)
 
-    def accumulate(self, x: Array, delta: Array, weight: Array) -> None:
+    def adds_apart(self, weight: Array) -> bool:
+        """Return False: the product adds to what is there."""
+        return False
+
+    def accumulate(self, x: Array, delta: Array, product: Array | None, weight: Array) -> None:
         """Add the contraction over the batch, within the product itself."""
         self._product(x.swapaxes(-1, -2), delta, 1, weight)
 

@@ -58,8 +58,9 @@ class JaxBackend(ArrayAPIBackend):
     def forward(self, network: Network, weights: Place, x: Array) -> Array:
         """Return the outputs of a scan over the layers."""
         with libraries.exact("jax", self._device):
-            self._latest = compiled.forward(weights[0], self._own(x), _slope(network))
-        return self._latest
+            outputs = compiled.forward(weights[0], self._own(x), _slope(network))
+        self._latest = outputs
+        return outputs
 
     def trace(self, network: Network, weights: Place, x: Array) -> tuple[Array, Trace]:
         """Return the outputs of a scan over the layers, and the activities."""
@@ -115,8 +116,8 @@ class JaxBackend(ArrayAPIBackend):
                 done = learning & (to_numpy(total) < schedule.tolerance)
                 stopped[done] = epoch
                 learning &= ~done
-        self._latest = [learned]
-        return self._latest, stopped
+        self._latest = learned
+        return [learned], stopped
 
     def _own(self, array: Array) -> Array:
         """Return the array as JAX's, on this device: a NumPy array as a copy, of which JAX may share the memory."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -10,6 +11,7 @@ import torch
 
 from edcore.backend import Array
 from edcore.stacked import Player
+from edcore.uninterrupted import uninterrupted
 
 __all__ = ["TorchOperations"]
 
@@ -19,6 +21,9 @@ CACHE, SHARE = 2**20, 2**26
 SMALL = 16
 """Rows or columns below which a CPU's product that adds to the weights rounds at their size for each sample, and not
 once for the sum over the batch (MKL)."""
+
+recording = threading.Lock()
+"""PyTorch records one graph at a time in a process, and waits for the device before, which breaks another recording."""
 
 logger = logging.getLogger("edcore")
 
@@ -47,18 +52,24 @@ class TorchOperations:
         """Compute δ by the kernel that PyTorch has for a sigmoid's derivative."""
         torch.ops.aten.sigmoid_backward.grad_input(factor, y, grad_input=delta)
 
-    def accumulate(self, x: Array, delta: Array, weight: Array) -> None:
-        """Add the product of each layer and head to its weights."""
-        # A view, or an error: a copy of the weights would learn in their place.
-        weights, x, delta = weight.view(-1, *weight.shape[2:]), x.flatten(0, 1).mT, delta.flatten(0, 1)
-        if self._device.type == "cpu" and min(weights.shape[-2:]) < SMALL:
-            weights += torch.bmm(x, delta)
-        else:
-            weights.baddbmm_(x, delta)
+    def adds_apart(self, weight: Array) -> bool:
+        """Return whether a product that adds would be imprecise, of all sources or of those of one sign."""
+        return self._device.type == "cpu" and min(weight.shape[-2:]) < 2 * SMALL
 
-    def add_rows(self, delta: Array, bias: Array) -> None:
+    def accumulate(self, x: Array, delta: Array, product: Array | None, weight: Array) -> None:
+        """Add the product of each layer and head to its weights."""
+        target = weight if product is None else product
+        target = target.view(-1, *target.shape[2:])  # or an error: a copy would be filled in its place
+        x, delta = x.flatten(0, 1).mT, delta.flatten(0, 1)
+        if product is None:
+            target.baddbmm_(x, delta)
+        else:
+            torch.bmm(x, delta, out=target)
+            weight += product
+
+    def add_rows(self, delta: Array, rows: Array, bias: Array) -> None:
         """Add the sum over the batch."""
-        bias.add_(delta.sum(-2, keepdim=True))
+        bias.add_(torch.sum(delta, -2, keepdim=True, out=rows))
 
     def player(self) -> Player:
         """Return a player that records a CUDA graph; elsewhere the work is done anew each time."""
@@ -95,10 +106,12 @@ class _Graph:
 def _recorded(work: Callable[[], None], device: Any) -> Any:
     """Return the work as a graph that the current stream can play; None if it cannot be recorded."""
     graph = torch.cuda.CUDAGraph()
-    # PyTorch's own stream for this is on the device that was first used. Other threads may go on with what they do.
+    # PyTorch's own stream for this is on the device that was first used.
     how = {"stream": torch.cuda.Stream(device), "capture_error_mode": "thread_local"}
+    # What fails leaves that stream in use, so the one before is put back here.
+    restored = torch.cuda.stream(torch.cuda.current_stream(device))
     try:
-        with torch.cuda.graph(graph, **how):
+        with recording, uninterrupted(), restored, torch.cuda.graph(graph, **how):
             work()
     except RuntimeError as error:
         logger.info("torch: the layers' work is not recorded as a CUDA graph: %s", error)
