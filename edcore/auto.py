@@ -49,9 +49,9 @@ class Candidate:
     @property
     def ms(self) -> float | None:
         """Milliseconds of a step, by the table."""
-        if self.row is None or not self.row.ms:
+        if self.row is None:
             return None
-        return self.row.ms[self.row.fastest.index(self.info.name)]
+        return dict(zip(self.row.fastest, self.row.ms, strict=False)).get(self.info.name)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import json
 import math
 import os
@@ -15,7 +17,11 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-__all__ = ["Calibration", "Row", "calibration", "save", "user_file"]
+from edcore.errors import EDCoreError
+
+__all__ = ["Calibration", "Row", "calibration", "check_folder", "save", "user_file"]
+
+WIDEST = 10**9
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +35,12 @@ class Row:
     fastest : tuple of str
         The backends, the fastest first.
     ms : tuple of float
-        Milliseconds of a step of each, in that order; empty if nothing was measured.
+        Milliseconds of a step of the first ones in that order; of none where nothing was measured.
+
+    Raises
+    ------
+    ValueError
+        If it is no such row.
     """
 
     width: int
@@ -37,9 +48,11 @@ class Row:
     ms: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
+        whole = type(self.width) is int and 1 <= self.width <= WIDEST
         names = all(isinstance(name, str) for name in self.fastest) and len(set(self.fastest)) == len(self.fastest)
-        if not (isinstance(self.width, int) and self.width >= 1 and names and len(self.ms) in (0, len(self.fastest))):
-            raise ValueError(f"no row of a calibration: {self!r}")
+        times = all(type(ms) in (int, float) and 0 < ms < math.inf for ms in self.ms)
+        if not (whole and self.fastest and names and times and len(self.ms) <= len(self.fastest)):
+            raise ValueError(f"no row of a calibration: {self!r:.200}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +65,11 @@ class Calibration:
         Where and when it was measured.
     rows : tuple of Row
         One for each width, at least one.
+
+    Raises
+    ------
+    ValueError
+        If it is no such table.
     """
 
     source: str
@@ -66,11 +84,11 @@ class Calibration:
         return min(self.rows, key=lambda row: abs(math.log(row.width / width)))
 
 
-def user_file() -> Path:
-    """Return where the user's own table is, if there is one."""
+def user_file(device_type: str) -> Path:
+    """Return where the user's own table of a type of device is, if there is one."""
     import platformdirs  # not needed to import edcore
 
-    return platformdirs.user_config_path("edcore") / "calibration.json"
+    return platformdirs.user_config_path("edcore") / f"calibration-{device_type}.json"
 
 
 def calibration(device_type: str) -> Calibration | None:
@@ -84,7 +102,8 @@ def calibration(device_type: str) -> Calibration | None:
     Returns
     -------
     Calibration or None
-        The table. A user's file that cannot be read is left out, with a warning.
+        The table. In a user's table, backends that were not there when it was measured come last, in edcore's order.
+        A user's file that cannot be read is left out, with a warning.
 
     Examples
     --------
@@ -92,23 +111,38 @@ def calibration(device_type: str) -> Calibration | None:
     >>> calibration("abacus") is None
     True
     """
+    file, shipped = user_file(device_type), _shipped().get(device_type)
     try:
-        tables = _read(user_file().read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        tables = {}
-    except (OSError, ValueError) as error:
-        warnings.warn(
-            f"the calibration {user_file()} cannot be read ({error}), so edcore's own is used. "
-            "`edcore bench --calibrate` writes it anew.",
-            RuntimeWarning,
-            stacklevel=2,
-        )
-        tables = {}
-    return tables.get(device_type) or _read(_shipped()).get(device_type)
+        changed = file.stat().st_mtime_ns
+    except OSError:  # there is none
+        return shipped
+    own = _users(file, changed)
+    if own is None or shipped is None:
+        return own or shipped
+    rows = []
+    for row in own.rows:
+        others = (name for name in shipped.nearest(row.width).fastest if name not in row.fastest)
+        rows.append(Row(row.width, (*row.fastest, *others), row.ms))
+    return Calibration(own.source, tuple(rows))
+
+
+def check_folder(device_type: str) -> None:
+    """Refuse, before minutes of measuring, a folder that `save` could not write to.
+
+    Raises
+    ------
+    EDCoreError
+        If it cannot be made or written to.
+    """
+    with _reported(user_file(device_type)) as file:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        if file.is_dir():
+            raise IsADirectoryError("it is a folder")
+        tempfile.TemporaryFile(dir=file.parent).close()
 
 
 def save(device_type: str, table: Calibration) -> Path:
-    """Write the user's table of a type of device; those of other types stay as they are.
+    """Write the user's table of a type of device.
 
     Parameters
     ----------
@@ -121,32 +155,66 @@ def save(device_type: str, table: Calibration) -> Path:
     -------
     Path
         The file.
+
+    Raises
+    ------
+    EDCoreError
+        If it cannot be written. Then the one that was there is as it was.
     """
-    file = user_file()
-    try:
-        tables = _read(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError):  # there is none, or none that could be used
-        tables = {}
-    tables[device_type] = table
-    file.parent.mkdir(parents=True, exist_ok=True)
-    text = json.dumps({kind: asdict(one) for kind, one in tables.items()}, indent=1) + "\n"
-    with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=file.parent, delete=False) as new:
-        new.write(text)
-    os.replace(new.name, file)
+    with _reported(user_file(device_type)) as file:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=file.parent, delete=False) as new:
+            try:
+                new.write(json.dumps(asdict(table), indent=1) + "\n")
+                new.close()
+                os.replace(new.name, file)
+            except BaseException:
+                os.unlink(new.name)
+                raise
     return file
 
 
-def _shipped() -> str:
-    return files("edcore").joinpath("calibration.json").read_text(encoding="utf-8")
-
-
-def _read(text: str) -> dict[str, Calibration]:
-    """Return the tables in a file's text; a ValueError for any other text."""
+@contextlib.contextmanager
+def _reported(file: Path) -> Any:
+    """Yield the file; turn an OSError into a sentence."""
     try:
-        return {kind: _table(**value) for kind, value in json.loads(text).items()}
-    except (AttributeError, KeyError, TypeError) as error:
-        raise ValueError(f"it is no calibration: {error}") from error
+        yield file
+    except OSError as error:
+        fix = "Make its folder one that you can write to, or set XDG_CONFIG_HOME to another one."
+        raise EDCoreError(f"--calibrate: the table cannot be written to {file} ({error}). {fix}") from error
 
 
-def _table(source: str, rows: list[dict[str, Any]]) -> Calibration:
-    return Calibration(source, tuple(Row(row["width"], tuple(row["fastest"]), tuple(row["ms"])) for row in rows))
+@functools.cache
+def _shipped() -> dict[str, Calibration]:
+    text = files("edcore").joinpath("calibration.json").read_text(encoding="utf-8")
+    return {kind: _table(value) for kind, value in json.loads(text).items()}
+
+
+@functools.lru_cache(maxsize=8)
+def _users(file: Path, changed: int) -> Calibration | None:
+    """Return a user's table, read once for each time that it was changed; None, with a warning, if it is none."""
+    try:
+        return _table(json.loads(file.read_text(encoding="utf-8")))
+    except (OSError, ValueError, RecursionError) as error:
+        warnings.warn(
+            f"the calibration {file} cannot be read ({error}), so edcore's own is used. "
+            "`edcore bench --calibrate` writes it anew.",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+        return None
+
+
+def _table(value: Any) -> Calibration:
+    """Return the table that JSON's values are; a ValueError for any others."""
+    try:
+        rows = tuple(Row(row["width"], _tuple(row["fastest"]), _tuple(row["ms"])) for row in _tuple(value["rows"]))
+        return Calibration(value["source"], rows)
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"it is no calibration: {error!r:.200}") from error
+
+
+def _tuple(value: Any) -> tuple[Any, ...]:
+    if not isinstance(value, list):
+        raise TypeError(f"no list: {value!r:.50}")
+    return tuple(value)

@@ -95,13 +95,16 @@ def bench(
 def _calibrate(context: typer.Context, device: str, repeats: int) -> None:
     """Measure, show and save the table by which ``auto`` orders backends."""
     from edcore.bench.calibrate import calibrate
-    from edcore.calibration import save
+    from edcore.calibration import check_folder, save
 
-    for name in context.params.keys() - {"calibrate", "device", "repeats"}:
+    for name in context.params:
         source = context.get_parameter_source(name)
-        if source is not None and source.name == "COMMANDLINE":
+        if name not in ("calibrate", "device", "repeats") and source is not None and source.name == "COMMANDLINE":
             fix = "What is measured is the same each time, so that tables can be compared."
-            raise InputError(name, "a value beside --calibrate", "only --device and --repeats beside it", fix)
+            argument = "CONTENDERS" if name == "contenders" else name
+            raise InputError(argument, "a value beside --calibrate", "only --device and --repeats beside it", fix)
+    kind = device.partition(":")[0]
+    check_folder(kind)
     table = calibrate(device, repeats, _announce)
     console = Console(markup=False, emoji=False, highlight=False)
     shown = Table("width", "fastest first, ms a step", box=None, pad_edge=False, padding=(0, 2, 0, 0))
@@ -110,7 +113,7 @@ def _calibrate(context: typer.Context, device: str, repeats: int) -> None:
         shown.add_row(str(row.width), ", ".join(f"{name} {ms:,.3g}" for name, ms in ranked))
     console.print(table.source, soft_wrap=True)
     console.print(shown)
-    console.print(f"\nauto goes by it from now on: {save(device.partition(':')[0], table)}", soft_wrap=True)
+    console.print(f"\nauto goes by it from now on: {save(kind, table)}", soft_wrap=True)
 
 
 def _check_files(json: str | None, plot: Path | None) -> None:

@@ -65,10 +65,10 @@ def show_choice(network: Network, rule: Rule, console: Console) -> None:
     console.print(f"\nauto takes {choice} for NumPy arrays.")
     for library, kind, name in followed(network, rule):
         console.print(f"For arrays of {library} on {kind} it takes {name}.")
-    for kind in dict.fromkeys(one.device for one in verdicts if one.device):
+    for kind in dict.fromkeys(one.device for one in verdicts if one.device and not one.reason):
         if table_of_kind := calibration(kind):
             width = table_of_kind.nearest(network.width).width
-            console.print(f"\nThe order on {kind} is that of width {width}, {table_of_kind.source}.", soft_wrap=True)
+            console.print(f"\nThe order on {kind} is that of width {width}: {table_of_kind.source}.", soft_wrap=True)
     console.print("\nms: a step of a smaller network of that width. Measure this machine by: edcore bench --calibrate")
 
 

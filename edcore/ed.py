@@ -71,6 +71,10 @@ class ED:
     BackendUnavailableError
         If a backend that was asked for by name cannot run here.
 
+    Notes
+    -----
+    One thread at a time may use it. Memory that is too small is an `OutOfMemoryError` from whatever needs it.
+
     Examples
     --------
     The article's loop, on the four patterns of XOR:
@@ -197,7 +201,9 @@ class ED:
         """
         self._pending = None  # a call that is refused leaves no older trace behind
         with on_its_device(x):
-            return self._traced(self._checked_x(x))
+            outputs, trace = self._traced(self._checked_x(x))
+        self._pending = trace, tuple(outputs.shape), place(outputs)
+        return outputs
 
     def update(self, error: Array) -> None:
         """Update all layers at once, from the trace of the last call.
@@ -341,7 +347,7 @@ class ED:
                 tolerance=tolerance,
                 learning=learning.copy(),
             )
-            with explained(self._network, backend, batch):
+            with explained(self._network, backend, batch, samples=x.shape[0]):
                 self._weights, stopped = backend.fit(self._network, self.rule, self._weights, x, target, schedule)
             self._epochs[learning] += np.where(stopped, stopped, until - first)[learning]
             learning &= stopped == 0
@@ -369,7 +375,7 @@ class ED:
         with on_its_device(x):
             x = self._checked_x(x)
             backend = self._bind(x)
-            with explained(self._network, backend, x.shape[0]):
+            with explained(self._network, backend, x.shape[0], inference=True):
                 outputs = backend.forward(self._network, self._weights, self._handed(x))
             return self._returned(outputs, x)
 
@@ -394,7 +400,7 @@ class ED:
             with explained(network, backend, 1):
                 self._weights = backend.from_host(self._start or initialise(network, self.seed))
             self._most = most(network, backend)
-            if x is not None and self._request.backend == "auto":
+            if x is not None and self._request.backend == "auto" and self._request.device is None:
                 self._first = place(x)
             self._network, self._in_known, self._bound, self._start = network, True, backend, None
         return self._bound
@@ -423,8 +429,8 @@ class ED:
             raise InputError("target", f"values from {least!r} to {most!r}", "0 to 1, as the outputs are", fix)
         return x, target
 
-    def _traced(self, x: Array) -> Array:
-        """Return the outputs for a checked x, and keep the trace."""
+    def _traced(self, x: Array) -> tuple[Array, Any]:
+        """Return the outputs for a checked x, and the trace."""
         backend = self._bind(x)
         self._check_memory(x.shape[0])
         with explained(self._network, backend, x.shape[0]):
@@ -432,13 +438,11 @@ class ED:
                 outputs, trace = backend.trace(self._network, self._weights, self._handed(x))
             else:
                 outputs, trace = backend.forward(self._network, self._weights, self._handed(x)), None
-        outputs = self._returned(outputs, x)
-        self._pending = trace, tuple(outputs.shape), place(outputs)
-        return outputs
+        return self._returned(outputs, x), trace
 
     def _step(self, x: Array, target: Array) -> Array:
-        outputs = self._traced(x)
-        trace, *_ = self._pending
+        self._pending = None
+        outputs, trace = self._traced(x)
         self._learn(trace, target - outputs)
         return outputs
 

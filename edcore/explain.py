@@ -11,7 +11,7 @@ from edcore.select import why_not
 
 __all__ = ["Verdict", "explain", "followed"]
 
-USUAL = {"cpu", "cuda", "mps"}
+USUAL = ("cuda", "mps", "cpu")
 """Types of devices; array_api_strict makes up more."""
 
 
@@ -72,7 +72,8 @@ def followed(network: Network, rule: Rule) -> list[tuple[str, str, str]]:
     """Return (library, type of device, backend) for the arrays of each library that is ready: what ``auto`` takes."""
     found: list[tuple[str, str, str]] = []
     for name, info in sorted(registry.installed().items()):
-        for kind in USUAL.intersection(info.device_types) if name in info.namespaces and name != "numpy" else ():
+        kinds = [kind for kind in USUAL if kind in info.device_types]
+        for kind in kinds if name in info.namespaces and name != "numpy" else ():
             if registry.probe(info, kind).ok:
                 ready = [one.name for one in explain(network, rule, kind, name) if not one.reason]
                 found.extend((name, kind, backend) for backend in ready[:1])

@@ -110,9 +110,9 @@ def unavailable(library: str, device: str) -> str:
             case "torch", _ if not hasattr(module.backends.cuda.matmul, "fp32_precision"):
                 return f"it needs PyTorch 2.9 or later, and this is {module.__version__}"
             case "torch", "cuda" if not module.cuda.is_available():
-                return "PyTorch sees no CUDA device"
+                return f"PyTorch sees no CUDA device here, so there is no {device!r}"
             case "torch", "mps" if not module.backends.mps.is_available():
-                return "PyTorch sees no Apple GPU"
+                return f"PyTorch sees no Apple GPU here, so there is no {device!r}"
             case "torch", "cuda":
                 count = module.cuda.device_count()
             case "cupy", "cuda":

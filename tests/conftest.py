@@ -16,7 +16,7 @@ HERE = Path(__file__).parent
 @pytest.fixture(autouse=True)
 def no_calibration_of_the_users(monkeypatch, tmp_path):
     """What a user has measured on this machine changes what ``auto`` takes, and tests leave it alone."""
-    monkeypatch.setattr(calibration, "user_file", lambda: tmp_path / "config" / "calibration.json")
+    monkeypatch.setattr(calibration, "user_file", lambda kind: tmp_path / "config" / f"{kind}.json")
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import edcore
-from edcore import ED, InputError, calibration, registry
+from edcore import ED, EDCoreError, InputError, calibration, registry
 from edcore.array_api import NUMPY
 from edcore.auto import preferences
 from edcore.backend import Availability
@@ -147,17 +147,32 @@ def test_tables_that_edcore_brings_name_our_backends_and_say_where_they_are_from
 
 def test_a_users_table_goes_before_edcores_and_leaves_other_devices_alone():
     brought = {kind: calibration.calibration(kind) for kind in ("cpu", "cuda")}
-    mine = Calibration("mine", (Row(32, ("numpy", "numba"), (1.0, 2.0)),))
+    names = brought["cpu"].rows[0].fastest
+    mine = Calibration("mine", (Row(32, names[::-1], (1.0, 2.0)),))
     file = save("cpu", mine)
-    assert file == calibration.user_file()
+    assert file == calibration.user_file("cpu")
     assert calibration.calibration("cpu") == mine
     assert calibration.calibration("cuda") == brought["cuda"]
     save("cuda", mine)
     assert calibration.calibration("cpu") == mine
-    assert os.listdir(file.parent) == [file.name]
+    assert sorted(os.listdir(file.parent)) == ["cpu.json", "cuda.json"]
 
 
-ROWS = [{"width": 32, "fastest": ["numpy"], "ms": []}]
+def test_what_was_not_there_when_a_user_measured_comes_last_in_edcores_order():
+    brought = calibration.calibration("cpu").nearest(32).fastest
+    save("cpu", Calibration("mine", (Row(32, (brought[2],), (1.0,)),)))
+    merged = calibration.calibration("cpu").nearest(32)
+    assert merged.fastest == (brought[2], *(name for name in brought if name != brought[2]))
+    assert merged.ms == (1.0,)
+
+
+GOOD = {"width": 32, "fastest": ["numpy"], "ms": []}
+BAD_ROWS = [
+    {"width": 32},
+    *(GOOD | {"width": width} for width in (0, "32", True, 10**400)),
+    *(GOOD | {"fastest": fastest} for fastest in ([3], ["numpy", "numpy"], "numpy", [], None)),
+    *(GOOD | {"ms": ms} for ms in ([1, 2], ["a"], [None], [0], [float("nan")], [True], "1")),
+]
 
 
 @pytest.mark.parametrize(
@@ -166,30 +181,52 @@ ROWS = [{"width": 32, "fastest": ["numpy"], "ms": []}]
         "{",
         "[]",
         "null",
-        b"\xff\xfe".decode("latin-1"),
-        json.dumps({"cpu": []}),
-        json.dumps({"cpu": {"source": "a test"}}),
-        json.dumps({"cpu": {"source": "a test", "rows": []}}),
-        json.dumps({"cpu": {"source": 3, "rows": ROWS}}),
-        json.dumps({"cpu": {"source": "a test", "rows": [ROWS[0] | {"width": 0}]}}),
-        json.dumps({"cpu": {"source": "a test", "rows": [ROWS[0] | {"width": "32"}]}}),
-        json.dumps({"cpu": {"source": "a test", "rows": [ROWS[0] | {"fastest": [3]}]}}),
-        json.dumps({"cpu": {"source": "a test", "rows": [ROWS[0] | {"fastest": ["numpy", "numpy"]}]}}),
-        json.dumps({"cpu": {"source": "a test", "rows": [ROWS[0] | {"ms": [1, 2]}]}}),
-        json.dumps({"cpu": {"source": "a test", "rows": [{"width": 32}]}}),
+        "[" * 100_000,
+        "\xff\xfe",
+        json.dumps({"source": "a test"}),
+        json.dumps({"source": "a test", "rows": []}),
+        json.dumps({"source": 3, "rows": [GOOD]}),
+        *(json.dumps({"source": "a test", "rows": [GOOD, row]}) for row in BAD_ROWS),
     ],
+    ids=lambda text: text[:60],
 )
-def test_a_users_table_that_cannot_be_read_is_left_out_with_a_warning(text):
+def test_a_users_table_that_cannot_be_read_is_left_out_with_one_warning(text):
     brought = calibration.calibration("cpu")
-    file = calibration.user_file()
+    file = calibration.user_file("cpu")
     file.parent.mkdir()
-    file.write_text(text, encoding="utf-8")
+    file.write_text(text, encoding="latin-1")
     sentence = re.escape(f"the calibration {file} cannot be read (")
     with pytest.warns(RuntimeWarning, match=f"{sentence}.*`edcore bench --calibrate` writes it anew"):
         assert calibration.calibration("cpu") == brought
-    mine = Calibration("mine", (Row(32, ("numpy",)),))
+    assert calibration.calibration("cpu") == brought  # a second warning would be an error
+    mine = Calibration("mine", (Row(32, brought.rows[0].fastest),))
     save("cpu", mine)
     assert calibration.calibration("cpu") == mine
+
+
+def test_a_table_that_cannot_be_written_is_an_error_that_names_the_file():
+    file = calibration.user_file("cpu")
+    file.mkdir(parents=True)
+    for write in (lambda: calibration.check_folder("cpu"), lambda: save("cpu", calibration.calibration("cuda"))):
+        sentence = re.escape(f"--calibrate: the table cannot be written to {file} (")
+        with pytest.raises(EDCoreError, match=f"{sentence}.*Make its folder one that you can write to"):
+            write()
+    assert os.listdir(file.parent) == ["cpu.json"]
+    file.rmdir()
+    file.parent.rmdir()
+    file.parent.write_text("a file")
+    with pytest.raises(EDCoreError, match="cannot be written to"):
+        calibration.check_folder("cpu")
+
+
+def test_a_device_that_was_asked_for_takes_arrays_of_any():
+    strict = pytest.importorskip("array_api_strict")
+    registry.refresh()
+    ed = edcore.ED(3, 4, 1, seed=1, device="device2")
+    for device in ("CPU_DEVICE", "device2", "device1"):
+        outputs = ed(strict.asarray(np.ones((2, 3), np.float32), device=strict.Device(device)))
+        assert outputs.device == strict.Device(device)
+        assert ed.device == "device2"
 
 
 def test_array_on_two_devices_is_refused_with_what_to_do():

@@ -3,6 +3,7 @@
 import pytest
 
 from edcore import EDCoreError, calibration, registry
+from edcore.backend import Availability
 from edcore.bench import calibrate, machine, run
 from edcore.bench.results import Results, Row, here
 from edcore.calibration import Calibration
@@ -24,9 +25,8 @@ def measured(monkeypatch):
 
     monkeypatch.setattr(calibrate, "bench", bench)
     monkeypatch.setattr(calibrate, "WIDTHS", (8, 512))
-    monkeypatch.setattr(
-        registry, "probe", lambda info, device: type("State", (), {"ok": info.name in ("numpy", "numba", "jax")})
-    )
+    ready = ("numpy", "numba", "jax")
+    monkeypatch.setattr(registry, "probe", lambda info, device: Availability(info.name in ready, "it has no driver"))
     return asked
 
 
@@ -41,23 +41,28 @@ def test_the_table_has_a_row_for_each_width_with_the_fastest_first(measured):
     assert all(setting.repeats == 3 for _, setting in measured)
 
 
-def test_every_width_has_about_as_many_weights():
-    for width in calibrate.WIDTHS:
-        one = calibrate.setting(width, 3, "cpu")
-        weights = one.depth * (2 * width) ** 2
-        assert one.depth in (calibrate.DEEPEST, 1) or calibrate.WEIGHTS / 2 <= weights <= calibrate.WEIGHTS
+@pytest.mark.parametrize(("width", "depth"), [(4, 1024), (32, 1024), (64, 256), (512, 4), (1024, 1), (4096, 1)])
+def test_wide_layers_are_fewer(width, depth):
+    assert calibrate.setting(width, 3, "cpu").depth == depth
+
+
+def test_what_is_nearly_as_fast_is_ordered_by_priority(measured, monkeypatch):
+    monkeypatch.setitem(MS, "numba", (4.5, 4.5, 4.5))
+    assert calibrate.calibrate("cpu", 3).rows[0].fastest == ("numba", "numpy")
+    monkeypatch.setitem(MS, "numba", (4.7, 4.7, 4.7))
+    assert calibrate.calibrate("cpu", 3).rows[0].fastest == ("numpy", "numba")
 
 
 def test_nothing_to_measure_is_an_error_and_saves_nothing(measured, monkeypatch, capsys):
     monkeypatch.setattr(calibrate, "BACKENDS", ("jax",))
-    with pytest.raises(EDCoreError, match=r"no backend could be measured on 'cpu' at width 8 \(jax: it broke\)"):
+    with pytest.raises(EDCoreError, match=r"no backend could be measured on 'cpu'\. jax: it broke\."):
         calibrate.calibrate("cpu", 3)
     monkeypatch.setattr(calibrate, "BACKENDS", ("torch",))
     with pytest.raises(SystemExit) as raised:
         main(["bench", "--calibrate"])
     assert raised.value.code == 2
-    assert "--calibrate: no backend could be measured on 'cpu' at width 8 (none is ready)" in capsys.readouterr().err
-    assert not calibration.user_file().exists()
+    assert "--calibrate: no backend could be measured on 'cpu'. torch: it has no driver." in capsys.readouterr().err
+    assert not calibration.user_file("cpu").exists()
 
 
 def test_the_command_saves_what_auto_then_goes_by(measured, capsys):
@@ -66,7 +71,7 @@ def test_the_command_saves_what_auto_then_goes_by(measured, capsys):
     assert raised.value.code == 0
     out = capsys.readouterr().out
     assert "numba 2, numpy 4" in out
-    assert str(calibration.user_file()) in out
+    assert str(calibration.user_file("cpu")) in out
     saved = calibration.calibration("cpu")
     assert isinstance(saved, Calibration)
     assert saved.rows[0].ms == (2.0, 4.0)

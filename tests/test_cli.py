@@ -440,7 +440,7 @@ def test_info_explains_what_auto_takes_for_a_shape(run, fresh_registry):
     assert re.search(r"^best +cpu +2.5 +ready *$", out, re.M)
     assert re.search(r"^loop +it is used only when asked for", out, re.M)
     assert "\nauto takes numpy on cpu for NumPy arrays.\n" in out
-    assert "The order on cpu is that of width 64, measured by a test." in out
+    assert "The order on cpu is that of width 64: measured by a test." in out
 
 
 def test_info_explains_that_the_environment_decides_before_auto(run, monkeypatch):

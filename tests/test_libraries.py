@@ -67,8 +67,8 @@ def test_torch_devices(monkeypatch):
     switch = SimpleNamespace(matmul=SimpleNamespace(fp32_precision="none"))
     torch = module(monkeypatch, "torch", cuda=cuda, backends=SimpleNamespace(mps=mps, cuda=switch), __version__="2.8")
     assert unavailable("torch", "cpu") == ""
-    assert unavailable("torch", "cuda") == "PyTorch sees no CUDA device"
-    assert unavailable("torch", "mps") == "PyTorch sees no Apple GPU"
+    assert unavailable("torch", "cuda") == "PyTorch sees no CUDA device here, so there is no 'cuda'"
+    assert unavailable("torch", "mps") == "PyTorch sees no Apple GPU here, so there is no 'mps'"
     torch.cuda.is_available = lambda: True
     assert unavailable("torch", "cuda:1") == ""
     assert unavailable("torch", "cuda:x").startswith(

@@ -74,13 +74,15 @@ CALLS = {
     ("error", "call"), [(error, "trace") for error in ERRORS] + [(ERRORS[0], call) for call in CALLS]
 )
 def test_what_libraries_raise_says_what_is_needed_and_what_would_fit(error, call):
-    backend = Short()
+    backend = Short(free=100_000)
     ed = ED(4, 1000, 1, backend=backend)
     start = ed.weights
     backend.fails, backend.error = "trace" if call == "fit" else call, error
+    samples = ", 8 samples 0.2 KiB" if call == "fit" else ""
+    # A sample has 2·4 input cells, 2·1000·2 hidden ones, 2 outputs, of 4 bytes each, and as many δ: 32,080 bytes.
     sentence = (
-        "cuda:1 is out of memory: the network's weights need 15.4 MiB, a batch of 8 needs 0.1 MiB more for its "
-        "activities, and 1.0 MiB are left. A batch of 7 would fit."
+        "cuda:1 is out of memory: the weights need 15.4 MiB, the activities of a batch of 8 125.3 KiB more"
+        f"{samples}, and 97.7 KiB are left. A batch of 3 would fit."
     )
     with pytest.raises(OutOfMemoryError, match=re.escape(sentence)) as raised:
         CALLS[call](ed)
@@ -92,12 +94,20 @@ def test_what_libraries_raise_says_what_is_needed_and_what_would_fit(error, call
     assert ed.predict(X).shape == (8,)
 
 
-def test_the_batch_that_would_fit_is_found_from_what_is_free():
-    backend = Short(free=100_000)
+def test_inference_holds_two_layers_however_deep_the_network_is():
+    backend = Short(free=100)
+    ed = ED(4, 10, 1000, backend=backend)
+    backend.fails, backend.error = "predict", MemoryError()
+    # 2·4 input cells, 2·10·2 hidden ones and 2 outputs, of 4 bytes each.
+    with pytest.raises(OutOfMemoryError, match=r"the activities of a batch of 8 1.6 KiB more"):
+        ed.predict(X)
+
+
+def test_memory_that_others_have_is_said_to_be_theirs():
+    backend = Short(free=MIB)
     ed = ED(4, 1000, 1, backend=backend)
     backend.fails, backend.error = "trace", MemoryError()
-    # A sample has 2·4 input cells, 2·1000·2 hidden ones, 2 outputs, of 4 bytes each, and as many δ: 32,080 bytes.
-    with pytest.raises(OutOfMemoryError, match="A batch of 3 would fit"):
+    with pytest.raises(OutOfMemoryError, match=r"1.0 MiB are left. Other arrays or programs have the rest: free it"):
         ed(X)
 
 
@@ -105,14 +115,14 @@ def test_no_batch_fits():
     backend = Short(free=0)
     ed = ED(4, 1000, 1, backend=backend)
     backend.fails, backend.error = "trace", MemoryError()
-    with pytest.raises(OutOfMemoryError, match=r"0.0 MiB are left. A smaller network would fit; no smaller batch does"):
+    with pytest.raises(OutOfMemoryError, match=r"0.0 KiB are left. A smaller network would fit, but no smaller batch"):
         ed(X)
 
 
 def test_weights_that_do_not_fit():
     backend = Short()
     backend.fails, backend.error = "from_host", MemoryError()
-    with pytest.raises(OutOfMemoryError, match=r"weights need 15.4 MiB, .* A smaller network would fit"):
+    with pytest.raises(OutOfMemoryError, match=r"weights need 15.4 MiB, .* Other arrays or programs have the rest"):
         ED(4, 1000, 1, backend=backend)
 
 
@@ -124,7 +134,7 @@ def test_a_batch_beyond_the_whole_memory_is_refused_before_it_is_tried(call):
     backend.has = Memory(0, needed(network, 7))
     ed._most = 7
     backend.fails, backend.error = "trace", AssertionError("it was tried")
-    with pytest.raises(OutOfMemoryError, match=r"cuda:1 is out of memory: .* A batch of 3 would fit"):
+    with pytest.raises(OutOfMemoryError, match=r"cuda:1 is too small: .* and it has 15.5 MiB. A batch of 7 would fit"):
         CALLS[call](ed)
 
 
@@ -134,7 +144,9 @@ def test_the_largest_batch_is_that_of_the_devices_memory():
     ed = ED(4, 10, 1000, backend=Short(total=3 * needed(network)))
     largest = 2 * needed(network) // size
     ed(np.ones((largest, 4), np.float32))
-    with pytest.raises(OutOfMemoryError, match=f"a batch of {largest + 1:,} needs"):
+    with pytest.raises(
+        OutOfMemoryError, match=f"the activities of a batch of {largest + 1:,} .* A batch of {largest:,} would fit"
+    ):
         ed(np.ones((largest + 1, 4), np.float32))
 
 

@@ -340,7 +340,9 @@ def test_auto_that_follows_x_says_why_its_library_cannot_run_there():
     torch = pytest.importorskip("torch")
     if torch.cuda.is_available():
         pytest.skip("there is a CUDA device")
-    message = "auto, which follows x into torch, cannot run here: PyTorch sees no CUDA device. Nothing else was tried."
+    message = (
+        "auto, which follows x into torch, cannot run here: PyTorch sees no CUDA device here, so there is no 'cuda'"
+    )
     with pytest.raises(BackendUnavailableError, match=message):
         ED(2, device="cuda")(torch.zeros((1, 2)))
 

@@ -16,14 +16,17 @@ __all__ = ["BACKENDS", "calibrate", "setting"]
 BACKENDS = ("numba", "cupy", "numpy", "torch", "jax")
 """What is measured where it is ready; among NumPy arrays ``auto`` never takes torch or jax, but among their own."""
 
-WIDTHS = (4, 16, 64, 256, 1024)
+WIDTHS = (4, 16, 32, 64, 128, 256, 512, 1024)
 
 WEIGHTS, DEEPEST = 2**22, 1024
-"""Weights of the hidden layers, about as many at each width, and the most layers."""
+"""Weights of the hidden layers, at most; and the most layers."""
+
+TIE = 1.15
+"""Times the fastest up to which a backend is as fast: measured again, it may be the first. Then priority decides."""
 
 
 def setting(width: int, repeats: int, device: str) -> Setting:
-    """Return what is measured at a width: the article's batch, on some 10⁶ weights."""
+    """Return what is measured at a width: the article's batch, through as many layers as take some milliseconds."""
     depth = min(DEEPEST, max(1, WEIGHTS // (2 * width) ** 2))
     return Setting(width=width, depth=depth, features=64, repeats=repeats, device=device)
 
@@ -51,27 +54,32 @@ def calibrate(device: str, repeats: int, announce: Callable[[str], object] = lam
         If no backend could be measured at some width.
     """
     kind = setting(WIDTHS[0], repeats, device).device_type
-    installed = registry.installed()
-    ready = [
-        name
-        for name in BACKENDS
-        if name in installed and kind in installed[name].device_types and registry.probe(installed[name], device).ok
-    ]
-    rows, results = [], None
+    installed = [registry.installed()[name] for name in BACKENDS if name in registry.installed()]
+    states = {info.name: registry.probe(info, device) for info in installed if kind in info.device_types}
+    ready = [name for name, state in states.items() if state.ok]
+    if not ready:
+        raise _nothing(device, {name: state.reason for name, state in states.items()})
+    rows = []
     for width in WIDTHS:
         announce(f"width {width}")
-        results = bench(ready, setting(width, repeats, device), announce) if ready else None
-        if results is None or not results.measured:
-            reasons = "; ".join(f"{row.name}: {row.reason}" for row in results.rows) if results else "none is ready"
-            raise EDCoreError(f"--calibrate: no backend could be measured on {device!r} at width {width} ({reasons})")
+        results = bench(ready, setting(width, repeats, device), announce)
+        if not results.measured:
+            raise _nothing(device, {row.name: row.reason for row in results.rows})
         rows.append(_row(width, results))
-    assert results is not None
     return Calibration(_source(results), tuple(rows))
 
 
+def _nothing(device: str, reasons: dict[str, str]) -> EDCoreError:
+    told = "; ".join(f"{name}: {reason}" for name, reason in reasons.items()) or "there is none for it"
+    return EDCoreError(f"--calibrate: no backend could be measured on {device!r}. {told}.")
+
+
 def _row(width: int, results: Results) -> Row:
-    ranked = sorted(results.measured, key=lambda row: row.median("step"))
-    return Row(width, tuple(row.name for row in ranked), tuple(round(1e3 * row.median("step"), 3) for row in ranked))
+    ms = {row.name: round(1e3 * row.median("step"), 3) for row in results.measured}
+    priority = {name: registry.installed()[name].priority for name in ms}
+    fastest = min(ms.values())
+    ranked = sorted(ms, key=lambda name: (0, -priority[name]) if ms[name] <= TIE * fastest else (1, ms[name]))
+    return Row(width, tuple(ranked), tuple(ms[name] for name in ranked))
 
 
 def _source(results: Results) -> str:

@@ -12,7 +12,7 @@ from edcore.bench import contenders, machine
 from edcore.bench.results import Results, Row, here
 from edcore.bench.setting import Setting
 from edcore.bench.timing import turn
-from edcore.bench.workers import Task, Worker, WorkerError, workers
+from edcore.bench.workers import LateError, Task, Worker, WorkerError, workers
 from edcore.errors import UnknownNameError
 
 __all__ = ["bench"]
@@ -122,6 +122,9 @@ def _take_turn(row: Row, worker: Worker, end: float | None) -> None:
     time.sleep(SETTLE)
     try:
         seconds = worker.run(_left(end))
+    except LateError as error:
+        row.reason = "" if row.seconds else str(error)  # what it did before counts
+        return
     except WorkerError as error:
         row.reason, row.seconds = str(error), {}
         return

@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 
 from edcore.errors import EDCoreError
 
-__all__ = ["Worker", "WorkerError", "workers"]
+__all__ = ["LateError", "Worker", "WorkerError", "workers"]
 
 Task: TypeAlias = Callable[[], Any]
 
@@ -24,6 +24,10 @@ GRACE = 5
 
 class WorkerError(Exception):
     """A worker cannot go on; its text is the reason, without a full stop."""
+
+
+class LateError(WorkerError):
+    """A worker's time is up."""
 
 
 class Worker:
@@ -67,7 +71,7 @@ class Worker:
         try:
             if not self._connection.poll(seconds):
                 self.end()  # or it would go on beside what is timed next
-                raise WorkerError(f"it was not done after {seconds:.3g} seconds, when its time was up")
+                raise LateError(f"it was not done after {seconds:.3g} seconds, when its time was up")
             done, answer = self._connection.recv()
         except (EOFError, OSError):
             self._process.join(GRACE)
