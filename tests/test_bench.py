@@ -22,7 +22,7 @@ from edcore.bench.plot import plot
 from edcore.bench.report import markdown
 from edcore.bench.results import Environment, Results, Row
 from edcore.bench.setting import Setting, Work
-from edcore.bench.workers import Worker, WorkerError, workers
+from edcore.bench.workers import LateError, Worker, WorkerError, workers
 from edcore.errors import EDCoreError, InputError, UnknownNameError
 from edcore.initialise import initialise
 
@@ -329,6 +329,22 @@ def test_a_round_that_does_not_fit_is_not_begun(paced):
     found = run.bench(["numpy", "loop"], TINY, seconds=60)
     assert [row.seconds for row in found.rows] == [{"step": [10]}, {"step": [20]}]
     assert found.setting.repeats == 1
+
+
+@pytest.mark.parametrize(("turns", "seconds", "reason"), [((10, 1000), {"step": [10]}, ""), ((1000,), {}, "late")])
+def test_what_was_measured_counts_though_a_later_turn_takes_too_long(paced, monkeypatch, turns, seconds, reason):
+    needed = iter(turns)
+
+    def turn(self, left):
+        takes = next(needed)
+        Paced.now += min(takes, left)
+        if takes > left:
+            raise LateError("late")
+        return {"step": takes}
+
+    monkeypatch.setattr(Paced, "run", turn)
+    found = run.bench(["numpy"], TINY, seconds=100)
+    assert [(row.seconds, row.reason) for row in found.rows] == [(seconds, reason)]
 
 
 def test_who_finds_no_time_left_says_so(paced):
