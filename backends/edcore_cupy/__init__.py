@@ -1,4 +1,4 @@
-"""The entry of the CuPy backend: einsum over whole stacks of layers, fused kernels and CUDA graphs on an NVIDIA GPU."""
+"""The entry of the CuPy backend: the article's einsum as batched products, with fused kernels and CUDA graphs."""
 
 from __future__ import annotations
 
