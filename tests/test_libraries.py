@@ -243,3 +243,16 @@ def test_torchs_switches_are_restored_by_the_last_thread_out():
         assert switch.fp32_precision == "tf32"
     finally:
         switch.fp32_precision = before
+
+
+def test_a_switch_that_follows_pytorchs_general_one_goes_on_following_it():
+    torch = pytest.importorskip("torch")
+    before, torch.backends.fp32_precision = torch.backends.fp32_precision, "tf32"
+    try:
+        with libraries.exact("torch", torch.device("cpu")):
+            assert torch.backends.cuda.matmul.fp32_precision == "ieee"
+        assert torch.backends.cuda.matmul.fp32_precision == "tf32"
+        torch.backends.fp32_precision = "ieee"
+        assert torch.backends.cuda.matmul.fp32_precision == "ieee"
+    finally:
+        torch.backends.fp32_precision = before
