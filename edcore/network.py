@@ -17,6 +17,9 @@ __all__ = ["RULES", "Layer", "Network", "Rule", "from_article", "to_article"]
 DType: TypeAlias = Literal["float32", "float64"]
 DTYPES: tuple[DType, ...] = ("float32", "float64")
 
+LEAST_U0 = 1e-30
+"""Below it, 2 / u0 times a sum may be more than float32 holds, and infinities cancel to NaN."""
+
 
 class Layer(NamedTuple):
     """One layer of a network: which weights are its own, and the signs of the cells that they join.
@@ -52,7 +55,7 @@ class Network:
     heads : int
         Independent networks, one for each output, at least 1.
     u0 : float
-        Width of the activation f(z) = 1 / (1 + exp(−2 z / u0)), above 0 (Kaneko 1999; the article uses 0.4).
+        Width of the activation f(z) = 1 / (1 + exp(−2 z / u0)), at least 1e-30 (Kaneko 1999; the article uses 0.4).
     n_bias : int
         Bias cells of each layer, all with activity 1: 1 (one excitatory cell) or 2 (one excitatory, one inhibitory).
     dtype : {"float32", "float64"}
@@ -85,6 +88,8 @@ class Network:
         for name, least in (("in_", 1), ("width", 1), ("depth", 0), ("heads", 1)):
             _set(self, name, whole_number(name, getattr(self, name), least))
         _set(self, "u0", real("u0", self.u0, positive=True))
+        if self.u0 < LEAST_U0:
+            raise InputError("u0", repr(self.u0), f"a number of at least {LEAST_U0:g}", "Smaller ones give infinities.")
         if whole_number("n_bias", self.n_bias, 1) > 2:
             raise InputError("n_bias", repr(self.n_bias), "1 (an excitatory cell) or 2 (and an inhibitory one)")
         _set(self, "dtype", dtype_name(self.dtype))

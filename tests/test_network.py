@@ -159,3 +159,9 @@ def test_permutation(seed, epoch, n):
     order = permutation(seed, epoch, n)
     assert sorted(order) == list(range(n))
     assert np.array_equal(order, permutation(seed, epoch, n))
+
+
+def test_a_u0_whose_slope_is_more_than_float32_holds_is_refused():
+    assert Network(in_=2, u0=1e-30).u0 == 1e-30
+    with pytest.raises(InputError, match=r"u0: given 1e-38; accepted: a number of at least 1e-30\."):
+        Network(in_=2, u0=1e-38)
