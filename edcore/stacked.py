@@ -13,8 +13,8 @@ from __future__ import annotations
 import contextlib
 import itertools
 import math
-from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple, Protocol, TypeAlias
+from collections.abc import Iterator
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -23,12 +23,10 @@ from edcore.array_api import ArrayAPIBackend
 from edcore.backend import Array, BackendInfo, HostWeights
 from edcore.network import Network, Rule
 from edcore.passes import Pass, Passes, StackedWeights
+from edcore.players import Player
 from edcore.uninterrupted import uninterrupted
 
-__all__ = ["Operations", "Player", "StackedBackend"]
-
-Player: TypeAlias = Callable[[Callable[[], None]], None]
-"""It is given the same work again and again, and does it. It may record it, as its memory stays where it is."""
+__all__ = ["Operations", "StackedBackend"]
 
 
 class Operations(Protocol):

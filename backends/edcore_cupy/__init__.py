@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 
 from edcore import libraries
-from edcore.backend import API_VERSION, Availability, Backend, BackendInfo
+from edcore.array_api import array_api_backend
+from edcore.backend import Backend
 
 __all__ = ["BACKEND"]
 
@@ -13,12 +15,6 @@ SLAB = 2**26
 """Numbers δ at once: those of the article's network in one product, and no more than a share of a GPU's memory."""
 
 logger = logging.getLogger("edcore")
-
-
-def probe(device: str | None) -> Availability:
-    """Return whether CuPy is here and sees the device."""
-    reason = libraries.unavailable("cupy", device or "cuda")
-    return Availability(not reason, reason)
 
 
 def load(device: str | None) -> Backend:
@@ -41,14 +37,14 @@ def load(device: str | None) -> Backend:
     return StackedBackend(libraries.namespace(cupy), native, BACKEND, operations)
 
 
-BACKEND = BackendInfo(
-    name="cupy",
-    summary="CuPy on an NVIDIA GPU: batched products, fused kernels, CUDA graphs",
-    install='pip install "edcore[cupy]" (CUDA 12) or pip install "edcore[cupy13]" (CUDA 13)',
-    priority=100,
-    device_types=("cuda",),
-    namespaces=("cupy",),
-    api_version=API_VERSION,
-    probe=probe,
+BACKEND = dataclasses.replace(
+    array_api_backend(
+        name="cupy",
+        module="cupy",
+        summary="CuPy on an NVIDIA GPU: batched products, fused kernels, CUDA graphs",
+        install='pip install "edcore[cupy]" (CUDA 12) or pip install "edcore[cupy13]" (CUDA 13)',
+        priority=100,
+        device_types=("cuda",),
+    ),
     load=load,
 )

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from edcore.backend import Array
-from edcore.stacked import Player
+from edcore.players import Player, anew
 
 __all__ = ["ArrayOperations"]
 
@@ -56,11 +55,7 @@ class ArrayOperations:
 
     def player(self) -> Player:
         """Return what does the work anew each time."""
-        return _done
+        return anew
 
     def ordered(self) -> None:
         """Do nothing: whoever changes the stream waits for it."""
-
-
-def _done(work: Callable[[], None]) -> None:
-    work()

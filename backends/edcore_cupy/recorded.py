@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 from typing import Any
 
 import cupy
 
 from edcore.backend import Array
-from edcore.stacked import Player
+from edcore.players import Player, Recorded, Work
 
 from .arrays import ArrayOperations
 from .cublas import Product
@@ -59,7 +58,7 @@ class RecordedOperations(ArrayOperations):
 
     def player(self) -> Player:
         """Return a player that records a CUDA graph."""
-        return _Graph()
+        return Recorded(_recorded)
 
     def ordered(self) -> None:
         """Let the stream in use wait for the one of the call before."""
@@ -69,25 +68,8 @@ class RecordedOperations(ArrayOperations):
         self._stream = stream
 
 
-class _Graph:
-    """Does the work as it is at first, which compiles it; then records it, and from then on plays it again."""
-
-    def __init__(self) -> None:
-        self._graph: Any = None
-        self._runs = 0
-
-    def __call__(self, work: Callable[[], None]) -> None:
-        self._runs += 1
-        if self._runs == 2:
-            self._graph = _recorded(work)
-        if self._graph is None:
-            work()
-        else:
-            self._graph.launch()
-
-
-def _recorded(work: Callable[[], None]) -> Any:
-    """Return the work as a graph that the current stream can play; None if it cannot be recorded."""
+def _recorded(work: Work) -> Work | None:
+    """Return what plays the work on the current stream as a graph; None if it cannot be recorded."""
     stream = cupy.cuda.Stream(non_blocking=True)  # nothing runs on it: what it is given is written down
     try:
         with stream:
@@ -99,4 +81,5 @@ def _recorded(work: Callable[[], None]) -> Any:
     except Exception as error:
         logger.info("cupy: the layers' work is not recorded as a CUDA graph: %r", error)
         return None
-    return graph
+    replay: Work = graph.launch
+    return replay

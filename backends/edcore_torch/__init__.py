@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 from edcore import libraries
-from edcore.backend import API_VERSION, Availability, Backend, BackendInfo
+from edcore.array_api import array_api_backend
+from edcore.backend import Backend
 
 __all__ = ["BACKEND"]
-
-
-def probe(device: str | None) -> Availability:
-    """Return whether PyTorch is here and reaches the device."""
-    reason = libraries.unavailable("torch", device or "cpu")
-    return Availability(not reason, reason)
 
 
 def load(device: str | None) -> Backend:
@@ -26,14 +23,14 @@ def load(device: str | None) -> Backend:
     return StackedBackend(libraries.namespace(torch), native, BACKEND, TorchOperations(native))
 
 
-BACKEND = BackendInfo(
-    name="torch",
-    summary="PyTorch, on whatever device it reaches",
-    install='pip install "edcore[torch]"',
-    priority=0,
-    device_types=("cpu", "cuda", "mps"),
-    namespaces=("torch",),
-    api_version=API_VERSION,
-    probe=probe,
+BACKEND = dataclasses.replace(
+    array_api_backend(
+        name="torch",
+        module="torch",
+        summary="PyTorch, on whatever device it reaches",
+        install='pip install "edcore[torch]"',
+        priority=0,
+        device_types=("cpu", "cuda", "mps"),
+    ),
     load=load,
 )

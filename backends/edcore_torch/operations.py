@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import threading
-from collections.abc import Callable
 from typing import Any
 
 import torch
 
 from edcore.backend import Array
-from edcore.stacked import Player
+from edcore.players import Player, Recorded, Work, anew
 from edcore.uninterrupted import uninterrupted
 
 __all__ = ["TorchOperations"]
@@ -73,7 +73,7 @@ class TorchOperations:
 
     def player(self) -> Player:
         """Return a player that records a CUDA graph; elsewhere the work is done anew each time."""
-        return _Graph(self._device) if self._device.type == "cuda" else _done
+        return Recorded(functools.partial(_recorded, self._device)) if self._device.type == "cuda" else anew
 
     def ordered(self) -> None:
         """Let the stream in use wait for the one of the call before."""
@@ -85,26 +85,8 @@ class TorchOperations:
         self._stream = stream
 
 
-class _Graph:
-    """Does the work as it is at first, which warms it up; then records it, and from then on plays it again."""
-
-    def __init__(self, device: Any) -> None:
-        self._device = device
-        self._graph: Any = None
-        self._runs = 0
-
-    def __call__(self, work: Callable[[], None]) -> None:
-        self._runs += 1
-        if self._runs == 2:
-            self._graph = _recorded(work, self._device)
-        if self._graph is None:
-            work()
-        else:
-            self._graph.replay()
-
-
-def _recorded(work: Callable[[], None], device: Any) -> Any:
-    """Return the work as a graph that the current stream can play; None if it cannot be recorded."""
+def _recorded(device: Any, work: Work) -> Work | None:
+    """Return what plays the work on the current stream as a graph; None if it cannot be recorded."""
     graph = torch.cuda.CUDAGraph()
     # PyTorch's own stream for this is on the device that was first used.
     how = {"stream": torch.cuda.Stream(device), "capture_error_mode": "thread_local"}
@@ -116,8 +98,5 @@ def _recorded(work: Callable[[], None], device: Any) -> Any:
     except RuntimeError as error:
         logger.info("torch: the layers' work is not recorded as a CUDA graph: %s", error)
         return None
-    return graph
-
-
-def _done(work: Callable[[], None]) -> None:
-    work()
+    replay: Work = graph.replay
+    return replay
