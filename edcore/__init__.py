@@ -12,14 +12,18 @@ from edcore.errors import (
     OutOfMemoryError,
     UnknownNameError,
 )
-from edcore.network import Network, Rule
+from edcore.initial import Initial
+from edcore.network import Network
+from edcore.presets import PRESETS, Preset
 from edcore.registry import BackendStatus, list_backends, refresh, register
+from edcore.rule import Rule
 from edcore.select import use_backend
 
 __version__ = "0.1.0"
 
 __all__ = [
     "ED",
+    "PRESETS",
     "Availability",
     "Backend",
     "BackendInfo",
@@ -27,10 +31,12 @@ __all__ = [
     "BackendUnavailableError",
     "DataFileError",
     "EDCoreError",
+    "Initial",
     "InputError",
     "Network",
     "NoTraceError",
     "OutOfMemoryError",
+    "Preset",
     "Rule",
     "UnknownNameError",
     "__version__",

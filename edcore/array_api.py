@@ -25,7 +25,8 @@ from edcore.backend import (
     fits,
 )
 from edcore.libraries import library_name, to_numpy
-from edcore.network import Network, Rule
+from edcore.network import Network
+from edcore.rule import Rule
 
 __all__ = ["ArrayAPIBackend", "array_api_backend"]
 

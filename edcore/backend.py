@@ -14,7 +14,8 @@ import numpy as np
 import numpy.typing as npt
 from array_api_compat import array_namespace
 
-from edcore.network import Network, Rule
+from edcore.network import Network
+from edcore.rule import Rule
 
 __all__ = [
     "API_VERSION",
@@ -27,6 +28,7 @@ __all__ = [
     "Schedule",
     "Supported",
     "Weights",
+    "classic",
     "fits",
     "host_memory",
     "needed",
@@ -82,8 +84,8 @@ class Schedule:
     batch_size : int
         Samples in a batch; the last one of an epoch may be smaller. An online rule visits one by one all the same.
     tolerance : float
-        A head stops after the first epoch in which its sum of abs(target − output) over the samples, each as it was
-        visited, is below this (Kaneko 1999: 0.1). With 0 none stops.
+        A head stops after the first epoch in which its sum of abs(target − output) over its outputs and the samples,
+        each as it was visited, is below this (Kaneko 1999: 0.1). With 0 none stops.
     learning : ndarray of bool, shape (heads,)
         The heads that learn; the others keep every bit (a weight of −0.0 may become 0.0).
     """
@@ -128,15 +130,15 @@ class Backend(Protocol):
         ...
 
     def forward(self, network: Network, weights: Weights, x: Array) -> Array:
-        """Return the outputs (batch, heads) for x (batch, in_). Memory does not grow with depth; batch may be 0."""
+        """Return the outputs (batch, columns) for x (batch, in_). Memory does not grow with depth; batch may be 0."""
         ...
 
     def trace(self, network: Network, weights: Weights, x: Array) -> tuple[Array, Any]:
-        """Return the outputs (batch, heads) for x (batch, in_), batch ≥ 1, and what `update` will need."""
+        """Return the outputs (batch, columns) for x (batch, in_), batch ≥ 1, and what `update` will need."""
         ...
 
     def update(self, network: Network, rule: Rule, weights: Weights, trace: Any, error: Array) -> Weights:
-        """Return the weights after one update of all layers, for error = target − output (batch, heads).
+        """Return the weights after one update of all layers, for error = target − output (batch, columns).
 
         The weights and the trace that were given may be consumed: the caller drops them.
         """
@@ -149,9 +151,10 @@ class Backend(Protocol):
     def fit(
         self, network: Network, rule: Rule, weights: Weights, x: Array, target: Array, schedule: Schedule
     ) -> tuple[Weights, npt.NDArray[np.intp]]:
-        """Return the weights after a run over x (samples, in_) and target (samples, heads), and when each head stopped.
+        """Return the weights after a run over x (samples, in_) and target (samples, columns), and when heads stopped.
 
-        The second is the epoch of the schedule, from 1, after which a head reached the tolerance; 0 where it did not.
+        The second is for each head the epoch of the schedule, from 1, after which it reached the tolerance; 0 where it
+        did not.
         A backend that can stay in compiled code for the whole run overrides this. Like this one it leaves the weights
         that it was given as they were.
         """
@@ -169,12 +172,13 @@ class Backend(Protocol):
                 outputs, trace = self.trace(network, weights, rows(x, batch))
                 error = like(rows(target, batch), outputs) - outputs
                 if not learning.all():  # an error of 0 leaves every bit of a head
-                    error = error * like(learning.astype(network.dtype), error)
+                    error = error * like(np.repeat(learning, network.outputs).astype(network.dtype), error)
                 if schedule.tolerance:
                     total = total + array_namespace(error).sum(abs(error), axis=0)
                 weights = self.update(network, rule, weights, trace, error)
             if schedule.tolerance:
-                done = learning & (to_numpy(total) < schedule.tolerance)
+                sums = to_numpy(total).reshape(network.heads, network.outputs).sum(axis=1)
+                done = learning & (sums < schedule.tolerance)
                 stopped[done] = epoch
                 learning &= ~done
         return weights, stopped
@@ -225,6 +229,22 @@ class BackendInfo:
     load: Callable[[str | None], Backend]
 
 
+def classic(network: Network, rule: Rule) -> Supported:
+    """Return True for a network and a rule of the article's kind, but for u0 and split, else the reason why not.
+
+    A backend that has kernels for nothing else may say so with this, in its `supports`.
+    """
+    plain, usual = Network(1), Rule()
+    for given, default, names in (
+        (network, plain, ("outputs", "activation", "output_activation", "rms", "bias", "inhibitory_output")),
+        (rule, usual, ("centred", "floor")),
+    ):
+        for name in names:
+            if getattr(given, name) != getattr(default, name):
+                return f"it has no kernels for {type(given).__name__}({name}={getattr(given, name)!r})"
+    return True
+
+
 def host_memory() -> Memory:
     """Return the memory of this machine."""
     import psutil
@@ -235,7 +255,8 @@ def host_memory() -> Memory:
 
 def needed(network: Network, batch: int = 0) -> int:
     """Return the bytes of the network's weights, and of the activities of a batch in training."""
-    cells = 2 * network.in_ + network.heads * (2 * network.width * (network.depth + 1) + 2)
+    inner = 2 * network.width * (network.depth + 1) * (2 if network.rms else 1)  # rms: with a slope for each
+    cells = 2 * network.in_ + network.heads * (inner + len(network.output_signs))
     return (network.parameters + batch * cells) * np.dtype(network.dtype).itemsize
 
 

@@ -24,7 +24,8 @@ from edcore.cli_info import show_backends, show_choice
 from edcore.cli_report import RunReport
 from edcore.ed import ED
 from edcore.errors import EDCoreError, InputError, UnknownNameError
-from edcore.network import Network, Rule
+from edcore.network import Network
+from edcore.rule import Rule
 from edcore.select import bind, requested
 
 __all__ = ["app", "main"]

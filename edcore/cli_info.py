@@ -9,7 +9,8 @@ from edcore import registry
 from edcore.backend import needed
 from edcore.calibration import calibration
 from edcore.explain import explain, followed
-from edcore.network import Network, Rule
+from edcore.network import Network
+from edcore.rule import Rule
 from edcore.select import requested
 
 __all__ = ["show_backends", "show_choice"]

@@ -1,30 +1,32 @@
 """The ED method, as pure functions of the Array API standard: the clearest statement of it there is.
 
 A layer has source cells i with signs s_i, target cells j with signs s_j, and a weight matrix W in which the signs are
-folded. One scalar error e per output is broadcast, unchanged, to every layer::
+folded. The error e of an output is broadcast, unchanged, to every layer::
 
     z = x W + bias        y = f(z)        f(z) = 1 / (1 + exp(−2 z / u0))
     ΔW_ij = α · reduce_b [ x_bi · E_bij · g(y_bj) · s_j ]        g(y) = y (1 − y)
 
-so all layers can be updated at once, with no error propagated backwards (Kaneko 1999). The rules differ in E alone.
+so all layers can be updated at once, with no error propagated backwards (Kaneko 1999). The variants differ in E
+(`Rule`) and in f with its g (`Network`).
 
-Shapes: x (batch, in_); error and outputs (batch, heads); inside, the heads are the first axis and the batch is
-contracted inside one matrix product, so nothing of size batch × sources × targets is ever built. Weights are a
-dictionary, laid out as `Network.weight_shapes` says. Nothing is written in place: every result is a new array.
-A saturated exp overflows to infinity, which gives the right activity, 0; array libraries may warn of it.
+Shapes: x (batch, in_); error and outputs (batch, columns), see `Network.columns`; inside, the heads are the first axis
+and the batch is contracted inside one matrix product, so nothing of size batch × sources × targets is ever built.
+Weights are a dictionary, laid out as `Network.weight_shapes` says. Nothing is written in place: every result is a new
+array. A saturated exp overflows to infinity, which gives the right activity, 0; array libraries may warn of it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from array_api_compat import array_namespace, device
 
 from edcore.backend import Array, Weights
-from edcore.network import Network, Rule
+from edcore.network import Activation, LayerName, Network
+from edcore.rule import Rule
 
-__all__ = ["Trace", "forward", "trace", "update"]
+__all__ = ["RMS_EPS", "Cells", "Trace", "forward", "trace", "update"]
 
 
 HIDDEN = ("hidden.weight", "hidden.bias")
@@ -32,35 +34,48 @@ HIDDEN = ("hidden.weight", "hidden.bias")
 SLAB = 64
 """Hidden layers that learn in one product: enough for it to be worth while, few enough for a CPU's cache."""
 
-Trace: TypeAlias = tuple[Array, ...]
-"""The activities (heads, batch, cells) of one forward pass: of the input cells, then of each layer in turn."""
+RMS_EPS = 1e-5
+"""Added to the mean square of a layer's sums, where a network divides by its root (Fujita 2025)."""
+
+
+class Cells(NamedTuple):
+    """The cells of one layer after a forward pass, each array (heads, batch, cells)."""
+
+    y: Array
+    slope: Array | None  # the factor that g has beside f's own part, where the layer's sums were divided by their root
+
+
+Trace: TypeAlias = tuple[Cells, ...]
+"""What one forward pass leaves: the input cells, then each layer in turn."""
 
 
 def forward(network: Network, weights: Weights, x: Array) -> Array:
-    """Return the outputs (batch, heads) for x (batch, in_), keeping no more than one layer's activities."""
-    for y in _activities(network, weights, x):
-        last = y
-    return _outputs(last)
+    """Return the outputs (batch, columns) for x (batch, in_), keeping no more than one layer's activities."""
+    for cells in _passed(network, weights, x):
+        last = cells
+    return _outputs(network, last.y)
 
 
 def trace(network: Network, weights: Weights, x: Array) -> tuple[Array, Trace]:
-    """Return the outputs (batch, heads) for x (batch, in_), and the activities that `update` needs."""
-    activities = tuple(_activities(network, weights, x))
-    return _outputs(activities[-1]), activities
+    """Return the outputs (batch, columns) for x (batch, in_), and the trace that `update` needs."""
+    cells = tuple(_passed(network, weights, x))
+    return _outputs(network, cells[-1].y), cells
 
 
 def update(network: Network, rule: Rule, weights: Weights, trace: Trace, error: Array) -> Weights:
-    """Return the weights after one update of all layers, for error = target − output (batch, heads).
+    """Return the weights after one update of all layers, for error = target − output (batch, columns).
 
     A layer learns from its own activities and the error alone: nothing depends on the order of the layers.
     """
     xp = array_namespace(error)
+    if rule.centred:
+        error = error - xp.mean(error, axis=0, keepdims=True)
     scaled = error / error.shape[0] if rule.reduction == "mean" else error
-    e = xp.matrix_transpose(scaled)[..., None]  # (heads, batch, 1)
+    e = xp.permute_dims(xp.reshape(scaled, (-1, network.heads, network.outputs)), (1, 0, 2))
     slabs = []
     for start in range(0, network.depth, SLAB):
         stop = min(start + SLAB, network.depth)
-        x, y = (xp.stack(trace[start + i : stop + i], axis=1) for i in (1, 2))
+        x, y = (_stacked(trace[start + i : stop + i]) for i in (1, 2))
         slab = {key: weights[key][:, start:stop, ...] for key in HIDDEN}
         slabs.append(_learned(network, rule, "hidden", slab, e[:, None, ...], x, y))
     return {
@@ -70,20 +85,25 @@ def update(network: Network, rule: Rule, weights: Weights, trace: Trace, error: 
     }
 
 
-def _learned(network: Network, rule: Rule, layer: str, weights: Weights, e: Array, x: Array, y: Array) -> Weights:
+def _learned(network: Network, rule: Rule, name: LayerName, weights: Weights, e: Array, x: Cells, y: Cells) -> Weights:
     """Return the weights of a layer (or a slab of them) plus α Σ_b x_bi E_bij g(y_bj) s_j, and its biases likewise."""
     xp = array_namespace(e)
-    x_signs = network.input_signs if layer == "input" else network.hidden_signs
-    y_signs = network.output_signs if layer == "output" else network.hidden_signs
-    alpha = rule.alpha_output if layer == "output" else rule.alpha
-    ones = xp.ones((e.shape[-2], network.n_bias), dtype=e.dtype, device=device(e))  # the activity of the bias cells
-    # E_bij is e_b for all synapses, or a factor of the source cell: it is multiplied in where that costs least.
+    layer = network.layer(name)
+    alpha = rule.alpha_output if name == "output" else rule.alpha
+    bias_cells = xp.full((e.shape[-2], network.n_bias), network.bias, dtype=e.dtype, device=device(e))
+    # E_bij is e_bj for all synapses, or a factor of the source cell: it is multiplied in where that costs least.
     signed = rule.error == "signed"
-    delta = y * (1 - y) * ((e if signed else 1) * alpha * _like(e, y_signs))
+    e_j = xp.take(e, _indices(e, layer.teachers), axis=-1) if network.outputs > 1 else e
+    delta = _slope(layer.activation, y) * ((e_j if signed else 1) * alpha * _like(e, layer.target_signs))
     learned = {}
-    for key, source, signs in ((f"{layer}.weight", x, x_signs), (f"{layer}.bias", ones, network.bias_signs)):
+    for part, source, signs in (("weight", x.y, layer.source_signs), ("bias", bias_cells, network.bias_signs)):
+        key = f"{name}.{part}"
         credited = source if signed else source * _split(e, signs)
         learned[key] = weights[key] + xp.matrix_transpose(credited) @ delta
+    if rule.floor is not None:
+        signs = _like(e, layer.source_signs)[:, None] * _like(e, layer.target_signs)
+        size = learned[f"{name}.weight"] * signs
+        learned[f"{name}.weight"] = signs * xp.maximum(size, xp.full_like(size, rule.floor))
     return learned
 
 
@@ -93,32 +113,85 @@ def _split(e: Array, source_signs: tuple[int, ...]) -> Array:
     return xp.where(_like(e, source_signs) > 0, xp.maximum(e, zero), xp.minimum(e, zero))
 
 
-def _activities(network: Network, weights: Weights, x: Array) -> Iterator[Array]:
-    """Yield the activities (heads, batch, cells) of the input cells, then those of each layer in turn."""
+def _slope(activation: Activation, cells: Cells) -> Array:
+    """Return g: the derivative of the activation, from the activity itself, but for the sigmoid's factor 2 / u0."""
+    y = cells.y
+    xp, one = array_namespace(y), y * 0 + 1
+    match activation:
+        case "sigmoid":
+            g = y * (1 - y)
+        case "tanh":
+            g = 1 - y * y
+        case "relu":
+            g = xp.where(y > 0, one, 0 * one)
+        case "relu6":
+            g = xp.where((y > 0) & (y < 6), one, 0 * one)
+        case "linear":
+            g = one
+    return g if cells.slope is None else g * cells.slope
+
+
+def _passed(network: Network, weights: Weights, x: Array) -> Iterator[Cells]:
+    """Yield the input cells, then those of each layer in turn."""
     xp = array_namespace(x)
     w, b = weights["hidden.weight"], weights["hidden.bias"]
-    y = xp.concat([x, x], axis=-1)[None, ...]  # both streams see the same input
-    yield y
-    y = _layer(network, y, weights["input.weight"], weights["input.bias"])
-    yield y
+    cells = Cells(xp.concat([x, x], axis=-1)[None, ...], None)  # both streams see the same input
+    yield cells
+    cells = _layer(network, "input", cells.y, weights["input.weight"], weights["input.bias"])
+    yield cells
     for d in range(network.depth):
-        y = _layer(network, y, w[:, d, ...], b[:, d, ...])
-        yield y
-    yield _layer(network, y, weights["output.weight"], weights["output.bias"])
+        cells = _layer(network, "hidden", cells.y, w[:, d, ...], b[:, d, ...])
+        yield cells
+    yield _layer(network, "output", cells.y, weights["output.weight"], weights["output.bias"])
 
 
-def _layer(network: Network, x: Array, weight: Array, bias: Array) -> Array:
+def _layer(network: Network, name: LayerName, x: Array, weight: Array, bias: Array) -> Cells:
     """Return f(x W + bias), for the biases of one bias cell or two."""
-    z = x @ weight
+    xp, z = array_namespace(x), x @ weight
     for cell in range(network.n_bias):
-        z = z + bias[:, cell : cell + 1, :]
-    return 1 / (1 + array_namespace(x).exp(z * (-2 / network.u0)))
+        z = z + network.bias * bias[:, cell : cell + 1, :]
+    if name == "output":
+        return Cells(_activity(network, network.output_activation, z), None)
+    if not network.rms:
+        return Cells(_activity(network, network.activation, z), None)
+    r = xp.sqrt(xp.mean(z * z, axis=-1, keepdims=True) + RMS_EPS)
+    z = z / r
+    return Cells(_activity(network, network.activation, z), (1 - z * z / z.shape[-1]) / r)
 
 
-def _outputs(y: Array) -> Array:
-    """Return the first output cell of each head, as (batch, heads)."""
-    return array_namespace(y).matrix_transpose(y[..., 0])
+def _activity(network: Network, activation: Activation, z: Array) -> Array:
+    """Return f(z)."""
+    xp = array_namespace(z)
+    match activation:
+        case "sigmoid":
+            return 1 / (1 + xp.exp(z * (-2 / network.u0)))
+        case "tanh":
+            return xp.tanh(z)
+        case "relu":
+            return xp.maximum(z, 0 * z)
+        case "relu6":
+            return xp.minimum(xp.maximum(z, 0 * z), 0 * z + 6)
+        case "linear":
+            return z
+
+
+def _outputs(network: Network, y: Array) -> Array:
+    """Return the excitatory output cells of each head in turn, as (batch, columns)."""
+    xp = array_namespace(y)
+    return xp.reshape(xp.permute_dims(y[..., : network.outputs], (1, 0, 2)), (y.shape[1], network.columns))
+
+
+def _stacked(layers: Trace) -> Cells:
+    """Return layers of the stack as one, each array (heads, layers, batch, cells)."""
+    xp = array_namespace(layers[0].y)
+    slopes = [cells.slope for cells in layers if cells.slope is not None]
+    return Cells(xp.stack([cells.y for cells in layers], axis=1), xp.stack(slopes, axis=1) if slopes else None)
 
 
 def _like(array: Array, values: tuple[int, ...]) -> Array:
     return array_namespace(array).asarray(values, dtype=array.dtype, device=device(array))
+
+
+def _indices(array: Array, values: tuple[int, ...]) -> Array:
+    xp = array_namespace(array)
+    return xp.asarray(values, dtype=xp.int64, device=device(array))

@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from edcore.errors import InputError, UnknownNameError
 from edcore.idx import Samples, read_folder
-from edcore.network import dtype_name, whole_number
+from edcore.values import dtype_name, whole_number
 
 __all__ = ["NAMES", "Dataset", "digits", "fashion_mnist", "load", "mnist", "parity", "xor"]
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import warnings
 from dataclasses import replace
 from typing import Any
 
@@ -11,15 +13,27 @@ from array_api_compat import array_namespace
 
 from edcore.backend import Array, Backend, HostWeights, Schedule
 from edcore.errors import InputError, NoTraceError
+from edcore.initial import Initial
 from edcore.initialise import initialise
 from edcore.inputs import Place, check_place, checked, checked_weights, place
 from edcore.libraries import library_name, like, on_its_device, to_numpy
 from edcore.memory import explained, most, too_much
-from edcore.network import Network, Rule, as_rule, real, whole_number
+from edcore.network import Network
+from edcore.presets import preset
 from edcore.randomness import checked_seed, permutation
+from edcore.rule import Rule, check_together
 from edcore.select import bind, requested
+from edcore.values import real, whole_number
 
 __all__ = ["ED"]
+
+RANGES = {"sigmoid": (0, 1), "tanh": (-1, 1), "relu": (0, math.inf), "relu6": (0, 6), "linear": (-math.inf, math.inf)}
+"""What output cells can put out."""
+
+NEGATIVE = (
+    "x has values below 0: under a split rule with no floor, weights may then shrink and change their sign. Scale each "
+    "feature to 0 … 1, as in (x - x.min(0)) / (x.max(0) - x.min(0)), or give the rule a floor."
+)
 
 VISITS = 2**12, 2**20
 """Visits to samples in `fit`'s first call to a backend, and the most in one call: an epoch of more is a call alone."""
@@ -34,21 +48,23 @@ class ED:
         Input features. Left out, it is taken from the first x.
     hidden_width : int
         Cells per stream in the input layer and in each hidden layer; a stream is excitatory (+) or inhibitory (−).
-    hidden_depth : int
-        Layers from hidden_width to hidden_width, at least 0.
-    alpha : float
-        Learning rate of the input layer and the hidden layers.
+    hidden_depth : int, optional
+        Layers from hidden_width to hidden_width, at least 0. Left out, that of the preset: 1 in the article's.
+    alpha : float, optional
+        Learning rate of the input layer and the hidden layers. Left out, that of the preset: 0.8 in the article's.
     heads : int
-        Outputs, each from a network of its own.
-    rule : {"signed", "split"} or Rule
-        How weights learn, see `Rule`. A `Rule` brings its own learning rates. Each layer has one excitatory bias cell,
-        as in the article, and under a split rule an inhibitory one too, as in Kaneko's program.
-    u0 : float
-        Width of the activation f(z) = 1 / (1 + exp(−2 z / u0)).
-    alpha_output : float
-        Learning rate of the output layer.
+        Networks of their own that see the same x: one for each output, or with `outputs` one for so many of them.
+    rule : {"signed", "split", "kaneko", "edla", "modulo"} or Rule
+        How weights learn, by the name of one of `PRESETS`, which also says what kind of network learns so, or a `Rule`,
+        which brings its own learning rates. Under a split `Rule` each layer has a second, inhibitory bias cell.
+    alpha_output : float, optional
+        Learning rate of the output layer. Left out, that of the preset: 1 in the article's.
     dtype : {"float32", "float64"}
         Precision of weights and activities.
+    outputs : int
+        Outputs of each network, see `Network`.
+    u0, activation, output_activation, rms, n_bias, bias, inhibitory_output, initial : optional
+        The cells and the initial weights, see `Network`. Left out, they are the preset's.
     seed : int, optional
         Seed of the initial weights and of `fit`'s shuffling. Left out, a fresh one is drawn; `ED.seed` tells it.
     backend : str or Backend
@@ -93,31 +109,45 @@ class ED:
         self,
         in_: int | None = None,
         hidden_width: int = 32,
-        hidden_depth: int = 1,
-        alpha: float = 0.8,
+        hidden_depth: int | None = None,
+        alpha: float | None = None,
         *,
         heads: int = 1,
         rule: str | Rule = "signed",
-        u0: float = 0.4,
-        alpha_output: float = 1.0,
+        u0: float | None = None,
+        alpha_output: float | None = None,
         dtype: str = "float32",
         seed: int | None = None,
         backend: str | Backend = "auto",
         device: str | None = None,
+        outputs: int = 1,
+        activation: str | None = None,
+        output_activation: str | None = None,
+        rms: bool | None = None,
+        n_bias: int | None = None,
+        bias: float | None = None,
+        inhibitory_output: bool | None = None,
+        initial: Initial | None = None,
     ) -> None:
-        self.rule: Rule = as_rule(rule, alpha, alpha_output)
-        shape: dict[str, Any] = {
-            "in_": 1 if in_ is None else in_,
+        variant = preset(rule, alpha, alpha_output)
+        self.rule: Rule = variant.rule
+        own: dict[str, Any] = {
             "width": whole_number("hidden_width", hidden_width, 1),
-            "depth": whole_number("hidden_depth", hidden_depth, 0),
-            "heads": heads,
+            "depth": None if hidden_depth is None else whole_number("hidden_depth", hidden_depth, 0),
             "u0": u0,
-            # Under the split rule a negative error moves inhibitory sources alone: without such a bias x = 0 is dead.
-            "n_bias": 2 if self.rule.error == "split" else 1,
-            "dtype": dtype,
+            "activation": activation,
+            "output_activation": output_activation,
+            "rms": rms,
+            "n_bias": n_bias,
+            "bias": bias,
+            "inhibitory_output": inhibitory_output,
+            "initial": initial,
         }
+        given = {name: value for name, value in own.items() if value is not None}
+        shape: dict[str, Any] = {"in_": 1 if in_ is None else in_, "heads": heads, "outputs": outputs, "dtype": dtype}
         self.seed: int = checked_seed(seed)
-        self._network = Network(**shape)
+        self._network = Network(**{**shape, **variant.network, **given})
+        check_together(self._network, self.rule)
         self._in_known = in_ is not None
         self._request = requested(backend, device)
         self._bound: Backend | None = None
@@ -152,7 +182,7 @@ class ED:
     def weights(self) -> HostWeights:
         """A copy of the weights as NumPy arrays, under the keys and in the shapes of `Network.weight_shapes`."""
         if self._bound is None:  # the first x has not chosen a backend
-            start = self._start or initialise(self.network, self.seed)
+            start = self._start or initialise(self.network, self.seed, self.rule.floor)
             return {key: value.copy() for key, value in start.items()}
         return self._bound.to_host(self._weights)
 
@@ -172,9 +202,10 @@ class ED:
         Raises
         ------
         InputError
-            If a key, a shape, a dtype or a value is wrong. Then nothing is changed.
+            If a key, a shape, a dtype or a value is wrong, or the rule has a floor and a weight is below it. Then
+            nothing is changed.
         """
-        new = checked_weights(self.network, weights)
+        new = checked_weights(self.network, weights, self.rule.floor)
         if self._bound is None:
             self._start = {key: value.copy() for key, value in new.items()}
         else:
@@ -191,8 +222,9 @@ class ED:
 
         Returns
         -------
-        array, shape (batch,) for one head, else (batch, heads)
-            Outputs between 0 and 1, of x's library, on its device, in the network's dtype.
+        array, shape (batch,) for one output, else (batch, columns)
+            The outputs of the first head, then those of the next (see `Network.columns`), of x's library, on its
+            device, in the network's dtype.
 
         Raises
         ------
@@ -234,6 +266,7 @@ class ED:
         if self.rule.order == "online" and shape[0] > 1:
             fix = "Use step or fit, which go through a batch one by one."
             raise InputError("error", f"{shape[0]} samples", "one sample, as the rule is online", fix)
+        self._check_centred("error", shape[0])
         self._learn(trace, error)
 
     def step(self, x: Array, target: Array) -> Array:
@@ -243,8 +276,8 @@ class ED:
         ----------
         x : array, shape (batch, in_)
             As for a call; at least one sample.
-        target : array, shape (batch,) for one head, else (batch, heads)
-            What the outputs should be, of any library.
+        target : array, shape (batch,) for one output, else (batch, columns)
+            What the outputs should be, of any library, within the range of the output cells' activation.
 
         Returns
         -------
@@ -258,6 +291,7 @@ class ED:
         """
         with on_its_device(x):
             x, target = self._checked_pair(x, target)
+            self._check_centred("x", x.shape[0])
             target = like(target, x)
             if self.rule.order == "batch" or x.shape[0] == 1:
                 return self._step(x, target)
@@ -280,7 +314,7 @@ class ED:
         ----------
         x : array, shape (samples, in_)
             As for a call; at least one sample.
-        target : array, shape (samples,) for one head, else (samples, heads)
+        target : array, shape (samples,) for one output, else (samples, columns)
             What the outputs should be.
         epochs : int
             Passes over the samples, at most.
@@ -330,6 +364,7 @@ class ED:
         tolerance = real("tolerance", tolerance)
         with on_its_device(x):
             x, target = self._checked_pair(x, target)
+        self._check_centred("batch_size", batch_size)
         backend = self._bind(x)
         batch = 1 if self.rule.order == "online" else min(batch_size, x.shape[0])
         self._check_memory(batch)
@@ -364,7 +399,7 @@ class ED:
 
         Returns
         -------
-        array, shape (batch,) for one head, else (batch, heads)
+        array, shape (batch,) for one output, else (batch, columns)
             As for a call.
 
         Raises
@@ -387,9 +422,11 @@ class ED:
     def __repr__(self) -> str:
         n = self._network
         in_ = n.in_ if self._in_known else None
+        named = ("heads", "outputs", "u0", "activation", "output_activation", "rms", "n_bias", "bias")
+        cells = ", ".join(f"{name}={getattr(n, name)!r}" for name in (*named, "inhibitory_output", "initial", "dtype"))
         return (
-            f"ED(in_={in_}, hidden_width={n.width}, hidden_depth={n.depth}, heads={n.heads}, rule={self.rule!r}, "
-            f"u0={n.u0}, dtype={n.dtype!r}, seed={self.seed}, backend={self.backend!r}, device={self.device!r})"
+            f"ED(in_={in_}, hidden_width={n.width}, hidden_depth={n.depth}, rule={self.rule!r}, {cells}, "
+            f"seed={self.seed}, backend={self.backend!r}, device={self.device!r})"
         )
 
     def _bind(self, x: Array | None) -> Backend:
@@ -398,7 +435,7 @@ class ED:
             network = self.network if x is None else replace(self._network, in_=x.shape[1])
             backend = bind(self._request, network, self.rule, x)
             with explained(network, backend, 1):
-                self._weights = backend.from_host(self._start or initialise(network, self.seed))
+                self._weights = backend.from_host(self._start or initialise(network, self.seed, self.rule.floor))
             self._most = most(network, backend)
             if x is not None and self._request.backend == "auto" and self._request.device is None:
                 self._first = place(x)
@@ -418,16 +455,24 @@ class ED:
     def _checked_pair(self, x: Any, target: Any) -> tuple[Array, Array]:
         """Return x and target, checked, of at least one sample."""
         x = self._checked_x(x)
-        shape = (x.shape[0],) if self._network.heads == 1 else (x.shape[0], self._network.heads)
+        shape = (x.shape[0],) if self._network.columns == 1 else (x.shape[0], self._network.columns)
         check_place("target", target, place(x), "x is")
         target = checked("target", target, shape, f"{shape}, one for each output", self._network.dtype)
         if x.shape[0] == 0:
             raise InputError("x", "an empty batch", "at least one sample")
-        least, most = float(array_namespace(target).min(target)), float(array_namespace(target).max(target))
-        if least < 0 or most > 1:
-            fix = "Write classes one-hot, with one head for each: numpy.eye(heads)[labels]."
-            raise InputError("target", f"values from {least!r} to {most!r}", "0 to 1, as the outputs are", fix)
+        self._check_range(target)
+        if self.rule.error == "split" and self.rule.floor is None and bool(array_namespace(x).any(x < 0)):
+            warnings.warn(NEGATIVE, stacklevel=3)
         return x, target
+
+    def _check_range(self, target: Array) -> None:
+        """Refuse a target that no output can reach."""
+        low, high = RANGES[self._network.output_activation]
+        least, most = float(array_namespace(target).min(target)), float(array_namespace(target).max(target))
+        if least < low or most > high:
+            fix = "Write classes one-hot: numpy.eye(classes)[labels]; for other numbers there is a linear output."
+            accepted = f"{low:g} to {high:g}, as the outputs are ({self._network.output_activation})"
+            raise InputError("target", f"values from {least!r} to {most!r}", accepted, fix)
 
     def _traced(self, x: Array) -> tuple[Array, Any]:
         """Return the outputs for a checked x, and the trace."""
@@ -453,6 +498,12 @@ class ED:
         with explained(self._network, self._bound, error.shape[0]):
             self._weights = self._bound.update(self._network, self.rule, self._weights, trace, self._handed(error))
 
+    def _check_centred(self, name: str, batch: int) -> None:
+        """Refuse a batch from which a centred rule could not learn."""
+        if self.rule.centred and batch == 1:
+            fix = "The mean over one sample is its error itself, so nothing would be learnt."
+            raise InputError(name, "one sample", "at least two, as the rule is centred", fix)
+
     def _check_memory(self, batch: int) -> None:
         assert self._bound is not None
         if batch > self._most:
@@ -464,9 +515,9 @@ class ED:
         return array if library_name(array_namespace(array)) in self._bound.info.namespaces else to_numpy(array)
 
     def _returned(self, outputs: Array, x: Array) -> Array:
-        """Return the outputs as an array of x's library, without the axis of a single head."""
+        """Return the outputs as an array of x's library, without the axis of a single column."""
         outputs = like(outputs, x)
-        return outputs[:, 0] if self._network.heads == 1 else outputs
+        return outputs[:, 0] if self._network.columns == 1 else outputs
 
     def _orders(self, n: int, first: int, until: int, shuffle: bool) -> npt.NDArray[np.intp]:
         """Return the order of visits in each epoch, (epochs, n)."""

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from edcore import registry
 from edcore.auto import preferences
-from edcore.network import Network, Rule
+from edcore.network import Network
+from edcore.rule import Rule
 from edcore.select import why_not
 
 __all__ = ["Verdict", "explain", "followed"]

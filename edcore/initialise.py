@@ -12,8 +12,8 @@ from edcore.randomness import BIASES, WEIGHTS, half_normal, uniform
 __all__ = ["initialise"]
 
 
-def initialise(network: Network, seed: int) -> HostWeights:
-    """Draw the article's initial weights: s_i · s_j · |N(0, 1)|, and biases s_b · s_j · U(0, 1).
+def initialise(network: Network, seed: int, floor: float | None = None) -> HostWeights:
+    """Draw the initial weights, as ``network.initial`` says; the article's are s_i · s_j · abs(N(0, 1)).
 
     Parameters
     ----------
@@ -22,6 +22,8 @@ def initialise(network: Network, seed: int) -> HostWeights:
     seed : int
         The seed, at least 0. Each head and layer has a stream of its own, so the first heads of a network with many are
         those of a network with few.
+    floor : float or None
+        The least magnitude of a weight, see `Rule`; smaller ones are raised to it.
 
     Returns
     -------
@@ -42,14 +44,17 @@ def initialise(network: Network, seed: int) -> HostWeights:
     """
     if (reason := fits(network, host_memory())) is not True:
         raise EDCoreError(f"initialise: the weights are drawn on the host, which is too small: {reason}.")
+    how, least = network.initial, 0.0 if floor is None else floor
+    draw = half_normal if how.distribution == "half_normal" else uniform
     weights = {key: np.empty(shape, network.dtype) for key, shape in network.weight_shapes.items()}
     for head in range(network.heads):
         for number, layer in enumerate(network.layers):
-            for key, signs, draw, purpose in (
-                ("weight", layer.source_signs, half_normal, WEIGHTS),
-                ("bias", network.bias_signs, uniform, BIASES),
-            ):
-                sign = np.outer(signs, layer.target_signs)
-                drawn = draw(seed, purpose, head, number, sign.size).reshape(sign.shape)
-                weights[f"{layer.name}.{key}"][layer.where(head)] = sign * drawn
+            sign = np.outer(layer.source_signs, layer.target_signs)
+            scale = how.weight / len(layer.source_signs) ** how.fan_in
+            factor = 1.0 if layer.name == "output" else np.where(sign > 0, how.excitatory, how.inhibitory)
+            size = scale * factor * draw(seed, WEIGHTS, head, number, sign.size).reshape(sign.shape)
+            weights[f"{layer.name}.weight"][layer.where(head)] = sign * np.maximum(size, least)
+            sign = np.outer(network.bias_signs, layer.target_signs)
+            size = how.bias * uniform(seed, BIASES, head, number, sign.size).reshape(sign.shape)
+            weights[f"{layer.name}.bias"][layer.where(head)] = sign * size
     return weights

@@ -11,7 +11,7 @@ from array_api_compat import device as array_device
 from edcore.backend import Array, HostWeights
 from edcore.errors import InputError
 from edcore.libraries import detached, device_string, has_dtype, library_name, missing_dtype, to_numpy
-from edcore.network import Network
+from edcore.network import Layer, LayerName, Network
 
 __all__ = ["Place", "as_array", "check_place", "checked", "checked_weights", "place"]
 
@@ -100,8 +100,11 @@ def checked(name: str, value: Any, shape: tuple[int | None, ...], meaning: str, 
     return cast
 
 
-def checked_weights(network: Network, weights: Any) -> HostWeights:
-    """Return the weights, each as a NumPy array, or refuse them for a wrong key, shape, dtype or value."""
+def checked_weights(network: Network, weights: Any, floor: float | None = None) -> HostWeights:
+    """Return the weights, each as a NumPy array, or refuse them for a wrong key, shape, dtype or value.
+
+    With a floor, see `Rule`, weights whose sign or magnitude it excludes are refused too.
+    """
     shapes = network.weight_shapes
     if not hasattr(weights, "keys"):
         raise InputError("weights", type(weights).__name__, f"a dictionary with the keys {', '.join(shapes)}")
@@ -122,7 +125,22 @@ def checked_weights(network: Network, weights: Any) -> HostWeights:
         if not np.isfinite(array).all():
             _refuse_non_finite(f"weights[{key!r}]", array)
         arrays[key] = array
+    if floor is not None:
+        names: tuple[LayerName, ...] = ("input", "hidden", "output")
+        for name in names:
+            _check_floor(f"{name}.weight", arrays[f"{name}.weight"], network.layer(name), floor)
     return arrays
+
+
+def _check_floor(key: str, weights: Any, layer: Layer, floor: float) -> None:
+    size = weights * np.outer(layer.source_signs, layer.target_signs)
+    if below := int((size < weights.dtype.type(floor)).sum()):
+        raise InputError(
+            f"weights[{key!r}]",
+            f"{below} values that are below the rule's floor of {floor:g} or have not the sign s_i s_j",
+            "values that the rule keeps",
+            "edcore.initialise.initialise(network, seed, floor) draws some; a Rule with no floor takes any.",
+        )
 
 
 def _is_real(xp: Any, dtype: Any) -> bool:

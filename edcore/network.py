@@ -1,36 +1,45 @@
-"""What a network is and how it learns: two frozen values that every backend is given; and the article's layout."""
+"""What a network is: a frozen value that every backend is given; and the article's layout."""
 
 from __future__ import annotations
 
 import math
-import operator
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from edcore.errors import InputError, UnknownNameError
+from edcore.errors import InputError
+from edcore.initial import Initial
+from edcore.values import DType, assign, dtype_name, one_of, real, whole_number, yes_or_no
 
-__all__ = ["RULES", "Layer", "Network", "Rule", "from_article", "to_article"]
+__all__ = ["ACTIVATIONS", "Activation", "Layer", "LayerName", "Network", "from_article", "to_article"]
 
-DType: TypeAlias = Literal["float32", "float64"]
-DTYPES: tuple[DType, ...] = ("float32", "float64")
+Activation: TypeAlias = Literal["sigmoid", "tanh", "relu", "relu6", "linear"]
+ACTIVATIONS: tuple[Activation, ...] = ("sigmoid", "tanh", "relu", "relu6", "linear")
+"""f(z) = 1 / (1 + exp(−2 z / u0)), tanh z, max(z, 0), min(max(z, 0), 6) and z. Their g: y (1 − y), 1 − y², 1 where
+y > 0, 1 where 0 < y < 6, and 1."""
 
 LEAST_U0 = 1e-30
 """Below it, 2 / u0 times a sum may be more than float32 holds, and infinities cancel to NaN."""
 
 
+LayerName: TypeAlias = Literal["input", "hidden", "output"]
+
+
 class Layer(NamedTuple):
-    """One layer of a network: which weights are its own, and the signs of the cells that they join.
+    """One layer of a network: which weights are its own, and what the cells that they join are like.
 
     Its weights are ``weights[name + ".weight"][where(head)]``, of shape (sources, targets), and likewise its biases.
     """
 
-    name: Literal["input", "hidden", "output"]
+    name: LayerName
     position: int | None  # its place in the hidden stack
     source_signs: tuple[int, ...]
     target_signs: tuple[int, ...]
+    teachers: tuple[int, ...]  # for each target cell, the output from whose error it learns
+    activation: Activation
+    rms: bool
 
     def where(self, head: int) -> tuple[int, ...]:
         """Return the index of this layer's weights of one head."""
@@ -39,10 +48,11 @@ class Layer(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """The shape of `heads` independent ED networks of one kind.
+    """The shape of `heads` independent ED networks of one kind, and what their cells are.
 
     Each layer holds its excitatory (+) cells first and its inhibitory (−) cells second. A network has an input layer
-    (in_ → width), `depth` hidden layers (width → width) and an output layer (width → 1); all counts are per stream.
+    (in_ → width), `depth` hidden layers (width → width) and an output layer (width → outputs); all counts are per
+    stream.
 
     Parameters
     ----------
@@ -53,18 +63,36 @@ class Network:
     depth : int
         Hidden layers, at least 0.
     heads : int
-        Independent networks, one for each output, at least 1.
+        Independent networks, at least 1.
     u0 : float
-        Width of the activation f(z) = 1 / (1 + exp(−2 z / u0)), at least 1e-30 (Kaneko 1999; the article uses 0.4).
+        Width of the sigmoid f(z) = 1 / (1 + exp(−2 z / u0)), at least 1e-30 (Kaneko 1999 and the article: 0.4; Fujita's
+        slope of 1: 2; Diffusing Blame: 6). The other activations have none.
     n_bias : int
-        Bias cells of each layer, all with activity 1: 1 (one excitatory cell) or 2 (one excitatory, one inhibitory).
+        Bias cells of each layer: 1 (one excitatory cell) or 2 (one excitatory, one inhibitory).
     dtype : {"float32", "float64"}
         Precision of weights and activities.
+    outputs : int
+        Outputs of each network, at least 1. With several, cell j of a stream learns from the error of output
+        j mod outputs alone (Diffusing Blame, 2026), so width is at least outputs.
+    activation : {"sigmoid", "tanh", "relu", "relu6", "linear"}
+        What the cells of the input layer and of the hidden layers make of z.
+    output_activation : {"sigmoid", "tanh", "relu", "relu6", "linear"}
+        What the output cells make of z.
+    rms : bool
+        Divide the sums a_j of each layer but the output layer by r = √(mean_j a_j² + 1e-5), over both streams; then
+        z_j = a_j / r, and g has the factor (1/r) (1 − a_j² / (n r²)) for n cells (Fujita's RMS variant, 2025).
+    bias : float
+        Activity of the bias cells, at least 0 (Kaneko's thresholds: 0.8).
+    inhibitory_output : bool
+        Have an inhibitory output cell beside each output. It is trained and never read, so results are the same
+        without.
+    initial : Initial
+        What the weights are before training.
 
     Raises
     ------
     InputError
-        If a value is outside what is listed above.
+        If a value is outside what is listed above, or width is smaller than outputs.
 
     Examples
     --------
@@ -83,16 +111,33 @@ class Network:
     u0: float = 0.4
     n_bias: int = 1
     dtype: DType = "float32"
+    outputs: int = 1
+    activation: Activation = "sigmoid"
+    output_activation: Activation = "sigmoid"
+    rms: bool = False
+    bias: float = 1.0
+    inhibitory_output: bool = True
+    initial: Initial = field(default_factory=Initial)
 
     def __post_init__(self) -> None:
-        for name, least in (("in_", 1), ("width", 1), ("depth", 0), ("heads", 1)):
-            _set(self, name, whole_number(name, getattr(self, name), least))
-        _set(self, "u0", real("u0", self.u0, positive=True))
+        for name, least in (("in_", 1), ("width", 1), ("depth", 0), ("heads", 1), ("outputs", 1)):
+            assign(self, name, whole_number(name, getattr(self, name), least))
+        assign(self, "u0", real("u0", self.u0, positive=True))
         if self.u0 < LEAST_U0:
             raise InputError("u0", repr(self.u0), f"a number of at least {LEAST_U0:g}", "Smaller ones give infinities.")
         if whole_number("n_bias", self.n_bias, 1) > 2:
             raise InputError("n_bias", repr(self.n_bias), "1 (an excitatory cell) or 2 (and an inhibitory one)")
-        _set(self, "dtype", dtype_name(self.dtype))
+        assign(self, "dtype", dtype_name(self.dtype))
+        for name in ("activation", "output_activation"):
+            one_of(name, getattr(self, name), ACTIVATIONS)
+        for name in ("rms", "inhibitory_output"):
+            assign(self, name, yes_or_no(name, getattr(self, name)))
+        assign(self, "bias", real("bias", self.bias))
+        if not isinstance(self.initial, Initial):
+            raise InputError("initial", repr(self.initial), "an edcore.Initial(…)")
+        if self.width < self.outputs:
+            fix = "Cell j learns from output j mod outputs: with fewer cells, some outputs would teach none of them."
+            raise InputError("width", repr(self.width), f"at least {self.outputs}, the number of outputs", fix)
 
     @property
     def input_signs(self) -> tuple[int, ...]:
@@ -106,8 +151,8 @@ class Network:
 
     @property
     def output_signs(self) -> tuple[int, ...]:
-        """Signs of a head's output cells; the first is the network's output, the second is trained and never read."""
-        return (1, -1)
+        """Signs of a head's output cells; the excitatory ones, which come first, are the network's outputs."""
+        return (1,) * self.outputs + (-1,) * (self.outputs if self.inhibitory_output else 0)
 
     @property
     def bias_signs(self) -> tuple[int, ...]:
@@ -115,12 +160,24 @@ class Network:
         return (1, -1)[: self.n_bias]
 
     @property
+    def columns(self) -> int:
+        """Columns of outputs, targets and errors: the outputs of the first head, then those of the next."""
+        return self.heads * self.outputs
+
+    def layer(self, name: LayerName) -> Layer:
+        """Return the layer of this name; of the hidden layers, which are all alike, the first."""
+        hidden, taught = self.hidden_signs, tuple(j % self.outputs for j in range(self.width)) * 2
+        if name == "output":
+            signs, streams = self.output_signs, len(self.output_signs) // self.outputs
+            return Layer(name, None, hidden, signs, tuple(range(self.outputs)) * streams, self.output_activation, False)
+        sources, position = (self.input_signs, None) if name == "input" else (hidden, 0)
+        return Layer(name, position, sources, hidden, taught, self.activation, self.rms)
+
+    @property
     def layers(self) -> tuple[Layer, ...]:
         """All layers, from the input layer to the output layer."""
-        hidden = self.hidden_signs
-        stack = (Layer("hidden", position, hidden, hidden) for position in range(self.depth))
-        first, last = Layer("input", None, self.input_signs, hidden), Layer("output", None, hidden, self.output_signs)
-        return (first, *stack, last)
+        first, hidden, last = self.layer("input"), self.layer("hidden"), self.layer("output")
+        return (first, *(hidden._replace(position=position) for position in range(self.depth)), last)
 
     @property
     def weight_shapes(self) -> dict[str, tuple[int, ...]]:
@@ -140,55 +197,6 @@ class Network:
     def parameters(self) -> int:
         """Number of weights, biases included."""
         return sum(math.prod(shape) for shape in self.weight_shapes.values())
-
-
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """How the weights of a network learn: ΔW_ij = α · reduce_b [ x_bi · E_bij · g(y_bj) · s_j ], with g(y) = y (1 − y).
-
-    Parameters
-    ----------
-    error : {"signed", "split"}
-        What E is, for an error e = target − output. ``"signed"``: e itself, so weights may cross zero. ``"split"``
-        (Kaneko's amine): max(e, 0) for synapses of excitatory sources and min(e, 0) for those of inhibitory sources, so
-        a weight never changes its sign.
-    alpha : float
-        Learning rate of the input layer and the hidden layers, at least 0.
-    alpha_output : float
-        Learning rate of the output layer, at least 0 (the article's program has 1 there, whatever its alpha).
-    reduction : {"mean", "sum"}
-        What `reduce` is over the samples of a batch.
-    order : {"batch", "online"}
-        ``"batch"``: one update for each batch. ``"online"``: one for each sample, before the next sample is looked at.
-
-    Raises
-    ------
-    InputError
-        If a value is outside what is listed above.
-
-    Examples
-    --------
-    >>> from edcore import Rule
-    >>> Rule("split", alpha=0.1)
-    Rule(error='split', alpha=0.1, alpha_output=1.0, reduction='mean', order='batch')
-    """
-
-    error: Literal["signed", "split"] = "signed"
-    alpha: float = 0.8
-    alpha_output: float = 1.0
-    reduction: Literal["mean", "sum"] = "mean"
-    order: Literal["batch", "online"] = "batch"
-
-    def __post_init__(self) -> None:
-        for name, known in (
-            ("error", ("signed", "split")),
-            ("reduction", ("mean", "sum")),
-            ("order", ("batch", "online")),
-        ):
-            if getattr(self, name) not in known:
-                raise UnknownNameError(name, getattr(self, name), known)
-        _set(self, "alpha", real("alpha", self.alpha))
-        _set(self, "alpha_output", real("alpha_output", self.alpha_output))
 
 
 def from_article(weight: npt.ArrayLike, bias: npt.ArrayLike) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
@@ -272,59 +280,3 @@ def to_article(weight: npt.ArrayLike, bias: npt.ArrayLike) -> tuple[npt.NDArray[
     ope = np.asarray([1, -1], weight.dtype)
     by_target = np.transpose(weight.reshape(2, sources, 2, targets), (2, 0, 1, 3))
     return by_target * ope[:, None, None, None], bias.reshape(2, 1, targets) * ope[:, None, None]
-
-
-def as_rule(rule: Rule | str, alpha: float, alpha_output: float) -> Rule:
-    """Return the rule that `rule` names, with these learning rates; a `Rule` is returned as it is."""
-    if isinstance(rule, Rule):
-        defaults = {field.name: field.default for field in fields(Rule)}
-        for name, value in (("alpha", alpha), ("alpha_output", alpha_output)):
-            if value != defaults[name]:
-                raise InputError(
-                    name, repr(value), "no value beside rule=Rule(…)", f"Write rule=Rule(…, {name}={value!r})."
-                )
-        return rule
-    if not isinstance(rule, str) or rule not in RULES:
-        raise UnknownNameError("rule", rule, RULES, "A Rule(…) of your own is taken too.")
-    return replace(RULES[rule], alpha=alpha, alpha_output=alpha_output)
-
-
-def whole_number(name: str, value: Any, least: int) -> int:
-    """Return `value` as an int, or refuse it under the argument's `name`."""
-    try:
-        number = operator.index(value)
-    except TypeError:
-        number = least - 1
-    if isinstance(value, bool) or number < least:
-        raise InputError(name, repr(value), f"a whole number of at least {least}")
-    return number
-
-
-def real(name: str, value: Any, positive: bool = False) -> float:
-    """Return `value` as a finite float of at least 0, or above it, or refuse it under the argument's `name`."""
-    try:
-        number = math.nan if isinstance(value, str | bool) else float(value)
-    except (TypeError, ValueError):
-        number = math.nan
-    if not math.isfinite(number) or number < 0 or (positive and number == 0):
-        raise InputError(name, repr(value), f"a finite number {'above' if positive else 'of at least'} 0")
-    return number
-
-
-def dtype_name(dtype: Any) -> str:
-    """Return the name of one of the accepted dtypes, however it is written, or refuse it."""
-    try:
-        name = "" if dtype is None else np.dtype(dtype).name  # NumPy reads None as float64
-    except TypeError:
-        name = ""
-    if name not in DTYPES:
-        raise UnknownNameError("dtype", dtype, DTYPES, "float32 is the default; float64 is for checks.")
-    return name
-
-
-def _set(frozen: object, name: str, value: object) -> None:
-    object.__setattr__(frozen, name, value)
-
-
-RULES: dict[str, Rule] = {"signed": Rule("signed"), "split": Rule("split")}
-"""The named presets, with the article's learning rates."""

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edcore.errors import InputError
-from edcore.network import whole_number
+from edcore.values import whole_number
 
 __all__ = ["fresh_seed", "half_normal", "permutation", "uniform"]
 

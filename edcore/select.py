@@ -24,7 +24,8 @@ from edcore.auto import SIMULATOR, Candidate, preferences
 from edcore.backend import Array, Backend, BackendInfo
 from edcore.errors import BackendUnavailableError, InputError, UnknownNameError
 from edcore.libraries import device_string, library_name
-from edcore.network import Network, Rule
+from edcore.network import Network
+from edcore.rule import Rule
 
 __all__ = ["Request", "bind", "requested", "use_backend", "why_not"]
 

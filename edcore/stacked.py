@@ -20,10 +20,11 @@ import numpy as np
 
 from edcore import libraries
 from edcore.array_api import ArrayAPIBackend
-from edcore.backend import Array, BackendInfo, HostWeights
-from edcore.network import Network, Rule
+from edcore.backend import Array, BackendInfo, HostWeights, Supported, classic
+from edcore.network import Network
 from edcore.passes import Pass, Passes, StackedWeights
 from edcore.players import Player
+from edcore.rule import Rule
 from edcore.uninterrupted import uninterrupted
 
 __all__ = ["Operations", "StackedBackend"]
@@ -86,6 +87,11 @@ class StackedBackend(ArrayAPIBackend):
     def __init__(self, namespace: Any, device: Any, info: BackendInfo, operations: Operations) -> None:
         super().__init__(namespace, device, info)
         self._ops = operations
+
+    def supports(self, network: Network, rule: Rule) -> Supported:
+        """Return True for the article's kind of network that fits, else the reason why not."""
+        reason = classic(network, rule)
+        return reason if reason is not True else super().supports(network, rule)
 
     def from_host(self, weights: HostWeights) -> StackedWeights:
         """Return a copy on the device, the layers first."""

@@ -13,8 +13,8 @@ import numpy.typing as npt
 
 from edcore.datasets import Dataset
 from edcore.ed import ED
-from edcore.network import whole_number
 from edcore.randomness import permutation
+from edcore.values import whole_number
 
 __all__ = ["Progress", "accuracy", "heads", "targets", "train"]
 

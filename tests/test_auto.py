@@ -16,7 +16,8 @@ from edcore.auto import preferences
 from edcore.backend import Availability
 from edcore.calibration import Calibration, Row, save
 from edcore.explain import explain, followed
-from edcore.network import Network, Rule
+from edcore.network import Network
+from edcore.rule import Rule
 
 
 @pytest.fixture(autouse=True)

@@ -194,7 +194,10 @@ def test_classes(run, asked, options, classes):
         (["--backend", "loop", "--device", "cuda"], r"--device: given 'cuda'; accepted: a device of loop: cpu\."),
         (["--device", "CPU"], r"--device: given 'CPU'; accepted: None or a device string, such as 'cpu'"),
         (["--dtype", "float16"], r"--dtype: given 'float16'; accepted: 'float32', 'float64'"),
-        (["--rule", "back-prop"], r"--rule: given 'back-prop'; accepted: 'signed', 'split'"),
+        (
+            ["--rule", "back-prop"],
+            r"--rule: given 'back-prop'; accepted: 'edla', 'kaneko', 'modulo', 'sign",
+        ),
         (["--width", "0"], r"--width: given 0; accepted: a whole number of at least 1\."),
         (["--depth", "-1"], r"--depth: given -1; accepted: a whole number of at least 0\."),
         (["--alpha", "-0.1"], r"--alpha: given -0.1; accepted: a finite number of at least 0\."),

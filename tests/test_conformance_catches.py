@@ -46,7 +46,7 @@ class TransposedHiddenLayer(Sound):
 
 class Float32Sums(Sound):
     def update(self, network, rule, weights, trace, error):
-        single = tuple(activities.astype(np.float32) for activities in trace)
+        single = tuple(core.Cells(*(part if part is None else part.astype(np.float32) for part in c)) for c in trace)
         old = {key: value.astype(np.float32) for key, value in weights.items()}
         new = super().update(network, rule, old, single, error.astype(np.float32))
         return {key: weights[key] + (new[key] - old[key]).astype(network.dtype) for key in weights}
@@ -89,7 +89,7 @@ class TraceKeepsTheCallersX(Sound):
 
     def update(self, network, rule, weights, trace, error):
         x, (_, *others) = trace
-        inputs = np.concatenate([x, x], axis=-1)[None]
+        inputs = core.Cells(np.concatenate([x, x], axis=-1)[None], None)
         return super().update(network, rule, weights, (inputs, *others), error)
 
 
@@ -151,6 +151,73 @@ class EmptyOutputsAreFloat64(Sound):
 class SplitWithoutSplitting(Sound):
     def update(self, network, rule, weights, trace, error):
         return super().update(network, dataclasses.replace(rule, error="signed"), weights, trace, error)
+
+
+class ForgetsTheFloor(Sound):
+    def update(self, network, rule, weights, trace, error):
+        return super().update(network, dataclasses.replace(rule, floor=None), weights, trace, error)
+
+
+class ForgetsCentring(Sound):
+    def update(self, network, rule, weights, trace, error):
+        return super().update(network, dataclasses.replace(rule, centred=False), weights, trace, error)
+
+
+class ForgetsRms(Sound):
+    def trace(self, network, weights, x):
+        return super().trace(dataclasses.replace(network, rms=False), weights, x)
+
+    def forward(self, network, weights, x):
+        return super().forward(dataclasses.replace(network, rms=False), weights, x)
+
+
+class BiasCellsAreOne(Sound):
+    def trace(self, network, weights, x):
+        return super().trace(dataclasses.replace(network, bias=1.0), weights, x)
+
+    def forward(self, network, weights, x):
+        return super().forward(dataclasses.replace(network, bias=1.0), weights, x)
+
+
+class AlwaysSigmoid(Sound):
+    def trace(self, network, weights, x):
+        return super().trace(dataclasses.replace(network, activation="sigmoid"), weights, x)
+
+    def forward(self, network, weights, x):
+        return super().forward(dataclasses.replace(network, activation="sigmoid"), weights, x)
+
+
+class LinearIsSigmoid(Sound):
+    def trace(self, network, weights, x):
+        return super().trace(dataclasses.replace(network, output_activation="sigmoid"), weights, x)
+
+    def forward(self, network, weights, x):
+        return super().forward(dataclasses.replace(network, output_activation="sigmoid"), weights, x)
+
+
+class TaughtInBlocks(Sound):
+    def update(self, network, rule, weights, trace, error):
+        """Teach the first cells by the first output, and so on, in place of j mod outputs."""
+        order = np.argsort(np.arange(network.width) % network.outputs, kind="stable")
+        both = np.concatenate([order, network.width + order])
+
+        def moved(cells):
+            return cells._replace(y=cells.y[..., both])
+
+        def sorted_(weights, way):
+            inner = {"input.weight": (0, 1), "input.bias": (0, 1), "hidden.weight": (1, 1), "hidden.bias": (0, 1)}
+            inner["output.weight"], inner["output.bias"] = (1, 0), (0, 0)
+            out = {}
+            for key, (rows, columns) in inner.items():
+                value = weights[key][..., way] if columns else weights[key]
+                out[key] = value[..., way, :] if rows else value
+            return out
+
+        if network.outputs == 1 or network.rms:
+            return super().update(network, rule, weights, trace, error)
+        first, *inner, last = trace
+        mixed = (first, *map(moved, inner), last)
+        return sorted_(super().update(network, rule, sorted_(weights, both), mixed, error), np.argsort(both))
 
 
 class HeadsMixed(Sound):
@@ -254,6 +321,14 @@ CAUGHT = [
     (SplitWithoutSplitting, "check_update_split"),
     (SplitWithoutSplitting, "check_split_keeps_signs"),
     (HeadsMixed, "check_heads_are_independent"),
+    (ForgetsTheFloor, "check_floor"),
+    (ForgetsCentring, "check_variants"),
+    (ForgetsRms, "check_variants"),
+    (BiasCellsAreOne, "check_presets"),
+    (AlwaysSigmoid, "check_variants"),
+    (LinearIsSigmoid, "check_variants_fit"),
+    (TaughtInBlocks, "check_variants"),
+    (TaughtInBlocks, "check_presets"),
     (ForgottenOutputRate, "check_update_signed"),
     (OnlineAsBatch, "check_fit_online"),
     (FitDropsTheLastBatch, "check_fit"),

@@ -103,8 +103,8 @@ def test_core_leaves_its_arguments_as_they_were():
     for array in (*weights.values(), x, e):
         array.flags.writeable = False
     _, trace = core.trace(network, weights, x)
-    for array in trace:
-        array.flags.writeable = False
+    for cells in trace:
+        cells.y.flags.writeable = False
     core.update(network, Rule(), weights, trace, e)
 
 

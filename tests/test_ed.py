@@ -191,7 +191,7 @@ def test_bad_error_changes_nothing_and_keeps_the_trace(error, message):
         (Y[:, None], r"target: given shape \(6, 1\); accepted: shape \(6,\).*One head has one axis: target\[:, 0\]"),
         (np.full(6, np.nan), "target: given 6 NaN or infinite values"),
         (Y.astype(str), "target: given dtype <U21; accepted: real numbers.*return_inverse=True"),
-        (9 * Y, r"target: given values from 0.0 to 9.0; accepted: 0 to 1, as the outputs are. Write classes one-hot"),
+        (9 * Y, r"target: given values from 0.0 to 9.0; accepted: 0 to 1, as the outputs are .* Write classes one-hot"),
         (2 * Y - 1, r"target: given values from -1.0 to 1.0; accepted: 0 to 1"),
     ],
 )
@@ -228,7 +228,7 @@ def test_empty_batch_has_an_empty_result_and_no_update(backend):
         ({"alpha": "0.8"}, "alpha: given '0.8'; accepted: a finite number"),
         ({"alpha_output": -1}, "alpha_output: given -1"),
         ({"u0": 0}, "u0: given 0"),
-        ({"rule": "hebbian"}, "rule: given 'hebbian'; accepted: 'signed', 'split'"),
+        ({"rule": "hebbian"}, "rule: given 'hebbian'; accepted: 'edla', 'kaneko', 'modulo', 'signed', 'split'"),
         ({"dtype": "float16"}, "dtype: given 'float16'; accepted: 'float32', 'float64'"),
         ({"dtype": "complex64"}, "dtype: given 'complex64'"),
         ({"seed": -1}, r"seed: given -1; accepted: None \(a fresh seed each time\) or a whole number of at least 0"),
@@ -380,7 +380,7 @@ def test_float64():
 
 def test_repr_tells_shape_rule_and_place():
     text = repr(ED(3, 4, 2, seed=7, backend="numpy"))
-    assert text.startswith("ED(in_=3, hidden_width=4, hidden_depth=2, heads=1, rule=Rule(error='signed'")
+    assert text.startswith("ED(in_=3, hidden_width=4, hidden_depth=2, rule=Rule(error='signed', alpha=0.8")
     assert text.endswith("seed=7, backend='numpy', device='cpu')")
     assert "in_=None" in repr(ED())
 

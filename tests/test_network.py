@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from edcore import InputError, Network, Rule
 from edcore.initialise import initialise
-from edcore.network import as_rule, from_article, to_article
+from edcore.network import from_article, to_article
 from edcore.randomness import half_normal, permutation, uniform
 
 
@@ -74,18 +74,6 @@ def test_network_refuses(arguments, message):
 def test_rule_refuses(arguments, message):
     with pytest.raises(InputError, match=message):
         Rule(**arguments)
-
-
-def test_rule_by_name_takes_the_rates_and_a_rule_brings_its_own():
-    assert as_rule("split", 0.1, 0.2) == Rule("split", alpha=0.1, alpha_output=0.2)
-    own = Rule("split", alpha=0.3)
-    assert as_rule(own, 0.8, 1.0) is own
-    with pytest.raises(InputError, match=r"alpha: given 0.1; accepted: no value beside rule=Rule\(…\)"):
-        as_rule(own, 0.1, 1.0)
-    with pytest.raises(InputError, match="rule: given 'hebb'; accepted: 'signed', 'split'"):
-        as_rule("hebb", 0.8, 1.0)
-    with pytest.raises(InputError, match=r"rule: given \[\]"):
-        as_rule([], 0.8, 1.0)
 
 
 @given(st.integers(1, 4), st.integers(1, 4), st.integers(0, 9))

@@ -12,9 +12,10 @@ import numpy.typing as npt
 
 from edcore import libraries
 from edcore.array_api import ArrayAPIBackend
-from edcore.backend import Array, BackendInfo, HostWeights, Schedule
+from edcore.backend import Array, BackendInfo, HostWeights, Schedule, Supported, classic
 from edcore.libraries import to_numpy
-from edcore.network import Network, Rule
+from edcore.network import Network
+from edcore.rule import Rule
 from edcore.uninterrupted import uninterrupted
 
 from . import compiled
@@ -46,6 +47,11 @@ class JaxBackend(ArrayAPIBackend):
     def __init__(self, device: str, info: BackendInfo) -> None:
         super().__init__(libraries.namespace(jax), libraries.native_device("jax", device), info)
         self._spare: list[Array] = []  # room for the hidden activities of a trace
+
+    def supports(self, network: Network, rule: Rule) -> Supported:
+        """Return True for the article's kind of network that fits, else the reason why not."""
+        reason = classic(network, rule)
+        return reason if reason is not True else super().supports(network, rule)
 
     def from_host(self, weights: HostWeights) -> Place:
         """Return the weights on the device, layers first."""

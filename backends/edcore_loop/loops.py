@@ -8,10 +8,16 @@ from typing import Any
 import numpy as np
 
 from edcore.backend import Array, Backend, HostWeights, Supported, fits
-from edcore.network import Layer, Network, Rule
+from edcore.core import RMS_EPS
+from edcore.network import Activation, Layer, Network
+from edcore.rule import Rule
 
-Activities = list[list[Any]]
-"""For each head, the activities of the input cells and of each layer: arrays (batch, cells)."""
+Cells = tuple[Any, Any]
+"""The activities of one layer's cells, (batch, cells), and the factor that g has where sums were divided by their
+root, which is 1 where they were not."""
+
+Trace = list[list[Cells]]
+"""For each head, the input cells and those of each layer."""
 
 
 class LoopBackend(Backend):
@@ -37,48 +43,65 @@ class LoopBackend(Backend):
 
     def forward(self, network: Network, weights: HostWeights, x: Array) -> Array:
         """Return the outputs, one head after another, one layer after another."""
-        outputs = np.empty((len(x), network.heads), network.dtype)
+        outputs = np.empty((len(x), network.columns), network.dtype)
         for head in range(network.heads):
             y = input_cells(network, x)
             for layer in network.layers:
-                y = activities(network, layer, head, weights, y)
-            outputs[:, head] = y[:, 0]
+                y, _ = layer_cells(network, layer, head, weights, y)
+            for k in range(network.outputs):
+                outputs[:, head * network.outputs + k] = y[:, k]
         return outputs
 
-    def trace(self, network: Network, weights: HostWeights, x: Array) -> tuple[Array, Activities]:
+    def trace(self, network: Network, weights: HostWeights, x: Array) -> tuple[Array, Trace]:
         """Return the outputs and every cell's activity."""
-        outputs = np.empty((len(x), network.heads), network.dtype)
-        trace: Activities = []
+        outputs = np.empty((len(x), network.columns), network.dtype)
+        trace: Trace = []
         for head in range(network.heads):
-            trace.append([input_cells(network, x)])
+            y = input_cells(network, x)
+            trace.append([(y, np.ones_like(y))])
             for layer in network.layers:
-                trace[head].append(activities(network, layer, head, weights, trace[head][-1]))
-            outputs[:, head] = trace[head][-1][:, 0]
+                trace[head].append(layer_cells(network, layer, head, weights, trace[head][-1][0]))
+            for k in range(network.outputs):
+                outputs[:, head * network.outputs + k] = trace[head][-1][0][:, k]
         return outputs, trace
 
-    def update(
-        self, network: Network, rule: Rule, weights: HostWeights, trace: Activities, error: Array
-    ) -> HostWeights:
+    def update(self, network: Network, rule: Rule, weights: HostWeights, trace: Trace, error: Array) -> HostWeights:
         """Return the weights after ΔW_ij = α · reduce_b [ x_bi · E_bij · g(y_bj) · s_j ] for every synapse."""
         learned = self.from_host(weights)
         for head in range(network.heads):
-            e = error[:, head].tolist()
+            e = errors(network, rule, error, head)
             for number, layer in enumerate(network.layers):
-                x, y = trace[head][number].tolist(), trace[head][number + 1].tolist()
-                ones = [[1.0] * network.n_bias] * len(x)  # the activity of the bias cells
+                x = trace[head][number][0].tolist()
+                y, slope = (part.tolist() for part in trace[head][number + 1])
+                bias_cells = [[network.bias] * network.n_bias] * len(x)
                 alpha = rule.alpha_output if layer.name == "output" else rule.alpha
-                for key, sources, signs in (("weight", x, layer.source_signs), ("bias", ones, network.bias_signs)):
+                for key, sources, signs in (
+                    ("weight", x, layer.source_signs),
+                    ("bias", bias_cells, network.bias_signs),
+                ):
                     w = learned[f"{layer.name}.{key}"][layer.where(head)]
                     for i, s_i in enumerate(signs):
                         for j, s_j in enumerate(layer.target_signs):
                             total = 0.0
                             for b in range(len(x)):
-                                g = y[b][j] * (1.0 - y[b][j])
-                                total += sources[b][i] * credit(rule, e[b], s_i) * g * s_j
+                                g = derivative(layer.activation, y[b][j]) * slope[b][j]
+                                total += sources[b][i] * credit(rule, e[b][layer.teachers[j]], s_i) * g * s_j
                             if rule.reduction == "mean":
                                 total /= len(x)
                             w[i, j] = float(w[i, j]) + alpha * total
+                            if key == "weight" and rule.floor is not None:
+                                w[i, j] = s_i * s_j * max(s_i * s_j * w[i, j], w.dtype.type(rule.floor))
         return learned
+
+
+def errors(network: Network, rule: Rule, error: Array, head: int) -> list[list[float]]:
+    """Return the errors (batch, outputs) that one head learns from."""
+    e = []
+    for k in range(network.outputs):
+        column = error[:, head * network.outputs + k].tolist()
+        mean = math.fsum(column) / len(column) if rule.centred else 0.0
+        e.append([value - mean for value in column])
+    return [list(sample) for sample in zip(*e, strict=True)]
 
 
 def credit(rule: Rule, e: float, source_sign: int) -> float:
@@ -98,20 +121,57 @@ def input_cells(network: Network, x: Array) -> Array:
     return y
 
 
-def activities(network: Network, layer: Layer, head: int, weights: HostWeights, sources: Array) -> Array:
-    """Return the activities f(z) of a layer's cells, with z = x W + bias."""
+def layer_cells(network: Network, layer: Layer, head: int, weights: HostWeights, sources: Array) -> Cells:
+    """Return the activities f(z) of a layer's cells, with z = x W + bias, and their slopes."""
     w = weights[f"{layer.name}.weight"][layer.where(head)].tolist()
     bias = weights[f"{layer.name}.bias"][layer.where(head)].tolist()
-    y = np.empty((len(sources), len(layer.target_signs)), network.dtype)
+    y, slope = (np.empty((len(sources), len(layer.target_signs)), network.dtype) for _ in range(2))
     for b, x in enumerate(sources.tolist()):
+        sums = []
         for j in range(len(layer.target_signs)):
             z = 0.0
             for i in range(len(layer.source_signs)):
                 z += x[i] * w[i][j]
             for k in range(network.n_bias):
-                z += bias[k][j]
-            y[b, j] = sigmoid(2.0 * z / network.u0)
-    return y
+                z += network.bias * bias[k][j]
+            sums.append(z)
+        root = 1.0
+        if layer.rms:
+            root = math.sqrt(sum(a * a for a in sums) / len(sums) + RMS_EPS)
+        for j, a in enumerate(sums):
+            y[b, j] = activity(layer.activation, a / root, network.u0)
+            slope[b, j] = (1.0 - a * a / (len(sums) * root * root)) / root if layer.rms else 1.0
+    return y, slope
+
+
+def activity(activation: Activation, z: float, u0: float) -> float:
+    """Return f(z)."""
+    match activation:
+        case "sigmoid":
+            return sigmoid(2.0 * z / u0)
+        case "tanh":
+            return math.tanh(z)
+        case "relu":
+            return max(z, 0.0)
+        case "relu6":
+            return min(max(z, 0.0), 6.0)
+        case "linear":
+            return z
+
+
+def derivative(activation: Activation, y: float) -> float:
+    """Return g(y), the derivative of f where it is y, but for the sigmoid's factor 2 / u0."""
+    match activation:
+        case "sigmoid":
+            return y * (1.0 - y)
+        case "tanh":
+            return 1.0 - y * y
+        case "relu":
+            return 1.0 if y > 0.0 else 0.0
+        case "relu6":
+            return 1.0 if 0.0 < y < 6.0 else 0.0
+        case "linear":
+            return 1.0
 
 
 def sigmoid(t: float) -> float:

@@ -14,9 +14,10 @@ import numpy as np
 import numpy.typing as npt
 from numba import get_num_threads, set_num_threads
 
-from edcore.backend import Array, Backend, HostWeights, Schedule, Supported, fits
+from edcore.backend import Array, Backend, HostWeights, Schedule, Supported, classic, fits
 from edcore.libraries import to_numpy
-from edcore.network import Network, Rule
+from edcore.network import Network
+from edcore.rule import Rule
 
 from . import BACKEND, WEIGHTS, epochs, kernels_cpu
 
@@ -77,6 +78,8 @@ class NumbaCPU(Backend):
 
     def supports(self, network: Network, rule: Rule) -> Supported:
         """Return True unless the network is larger than memory."""
+        if (reason := classic(network, rule)) is not True:
+            return reason
         return fits(network, self.memory())
 
     def from_host(self, weights: HostWeights) -> HostWeights:

@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edcore.backend import Array, Backend, HostWeights, Memory, Schedule, Supported, fits, host_memory
-from edcore.network import Network, Rule
+from edcore.backend import Array, Backend, HostWeights, Memory, Schedule, Supported, classic, fits, host_memory
+from edcore.network import Network
+from edcore.rule import Rule
 from edcore_numba import WEIGHTS
 from edcore_numba.gpu_tiles import WIDEST, forward_tile, update_tile
 
@@ -101,6 +102,8 @@ class NumbaCUDA(Backend):
         """Return True, or that a layer is too wide for a thread block, or the network too large for the device."""
         if 2 * network.width > WIDEST:
             return f"a block of threads holds layers of width {WIDEST // 2} at most, not {network.width}"
+        if (reason := classic(network, rule)) is not True:
+            return reason
         return fits(network, self.memory())
 
     def from_host(self, weights: HostWeights) -> _Weights:

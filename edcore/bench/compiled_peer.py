@@ -7,7 +7,8 @@ from typing import Any
 
 from edcore.backend import Array, HostWeights
 from edcore.bench.peers import TorchPeer
-from edcore.network import Network, Rule
+from edcore.network import Network
+from edcore.rule import Rule
 
 __all__ = ["CompiledPeer"]
 

@@ -14,7 +14,8 @@ import numpy as np
 
 from edcore.backend import Array, HostWeights
 from edcore.libraries import exact, native_device, synchronize
-from edcore.network import Network, Rule
+from edcore.network import Network
+from edcore.rule import Rule
 
 __all__ = ["JaxPeer", "TorchPeer"]
 

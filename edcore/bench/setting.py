@@ -10,7 +10,10 @@ import numpy as np
 
 from edcore import registry
 from edcore.errors import UnknownNameError
-from edcore.network import Network, Rule, as_rule, whole_number
+from edcore.network import Network
+from edcore.presets import preset
+from edcore.rule import Rule
+from edcore.values import one_of, whole_number
 
 __all__ = ["Setting", "Work"]
 
@@ -28,7 +31,7 @@ class Setting:
     batch : int
         Samples in the batch, at least 1.
     rule : str
-        A name of `edcore.network.RULES`.
+        ``"signed"`` or ``"split"``, which the peers know too.
     repeats : int
         Timings of each contender, at least 1.
     device : str
@@ -56,7 +59,7 @@ class Setting:
         kinds = {kind for info in registry.installed().values() for kind in info.device_types}
         if self.device_type not in kinds:
             raise UnknownNameError("device", self.device, kinds, "An NVIDIA GPU is 'cuda', the second one 'cuda:1'.")
-        _ = self.learning_rule  # it checks the rule, and the network the rest
+        one_of("rule", self.rule, ("signed", "split"))
         object.__setattr__(self, "dtype", self.network.dtype)
 
     @property
@@ -68,7 +71,7 @@ class Setting:
     @property
     def learning_rule(self) -> Rule:
         """The rule, with the article's learning rates."""
-        return as_rule(self.rule, ALPHA, ALPHA_OUTPUT)
+        return preset(self.rule, ALPHA, ALPHA_OUTPUT).rule
 
     @property
     def device_type(self) -> str:

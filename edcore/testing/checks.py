@@ -17,10 +17,13 @@ from edcore.backend import Array, Availability, Backend, HostWeights, Schedule
 from edcore.ed import ED
 from edcore.initialise import initialise
 from edcore.libraries import to_numpy
-from edcore.network import DTYPES, DType, Network, Rule
+from edcore.network import Network
+from edcore.presets import PRESETS
+from edcore.rule import Rule
 from edcore.testing.compare import all_close, close, same_bits
-from edcore.testing.strategies import Case, cases, drawn_case, rules
+from edcore.testing.strategies import Case, cases, drawn_case, preset_case, rules, variants
 from edcore.testing.tolerance import Bounds
+from edcore.values import DTYPES, DType
 from edcore_loop.loops import LoopBackend
 
 __all__ = ["iter_checks"]
@@ -170,11 +173,12 @@ def check_sizes_beyond_one_tile(backend: Backend, extent: Extent = FULL) -> None
     """Many features, cells, samples and heads are all computed, in forward and in update."""
     for dtype in _dtypes(backend):
         for sizes in extent.large:
-            shape = {"in_": 2, "width": 2, "depth": 1, "heads": 1, **sizes}
-            batch = shape.pop("batch")
+            in_, width, heads = sizes.get("in_", 2), sizes.get("width", 2), sizes.get("heads", 1)
             # Many sources make large sums: smaller weights keep the cells from saturating.
-            scale = 1 / max(shape["in_"], shape["width"])
-            case = drawn_case(Network(**shape, u0=1.0, dtype=dtype), Rule("split"), batch, scale, seed=1)
+            scale = 1 / max(in_, width)
+            case = drawn_case(
+                Network(in_, width, 1, heads, 1.0, dtype=dtype), Rule("split"), sizes["batch"], scale, seed=1
+            )
             _update_is_the_oracles(backend, case)
             _forward_is_the_oracles(backend, case)
 
@@ -208,6 +212,62 @@ def check_split_keeps_signs(backend: Backend, extent: Extent = FULL) -> None:
             assert (np.abs(new) >= np.abs(old)).all(), f"{key} has weights that shrank"
 
     _for_all(extent, cases(_dtypes(backend), rules("split")), run)
+
+
+def check_presets(backend: Backend, extent: Extent = FULL) -> None:
+    """Every published variant is computed, or refused with a reason: forward, one update, and a run."""
+    for name in PRESETS:
+        for dtype in _dtypes(backend):
+            case = preset_case(name, dtype)
+            if not _supported(backend, case):
+                continue
+            _forward_is_the_oracles(backend, case)
+            online = case.rule.order == "online"
+            one = dataclasses.replace(case, x=case.x[:1], error=case.error[:1]) if online else case
+            _update_is_the_oracles(backend, one)
+            _fit_is_the_oracles(backend, dataclasses.replace(case, x=case.x[:2], error=case.error[:2]))
+
+
+def check_variants(backend: Backend, extent: Extent = FULL) -> None:
+    """Any fields of a network and of a rule are computed, or refused with a reason."""
+
+    def run(case: Case) -> None:
+        if not _supported(backend, case):
+            return
+        _forward_is_the_oracles(backend, case)
+        _update_is_the_oracles(backend, case)
+        silent = dataclasses.replace(case, error=0 * case.error)
+        same_bits(_updated(backend, silent), case.weights, "after an update for an error of 0")
+
+    _for_all(extent, variants(_dtypes(backend)), run)
+
+
+def check_variants_fit(backend: Backend, extent: Extent = FULL) -> None:
+    """A run of any variant is a step for each batch, or for each sample where the rule is online."""
+
+    def run(case: Case) -> None:
+        if _supported(backend, case):
+            _fit_is_the_oracles(backend, case)
+
+    either = [variants(_dtypes(backend), order, gentle=True) for order in ("batch", "online")]
+    _for_all(_fewer(extent), st.one_of(either), run)
+
+
+def check_floor(backend: Backend, extent: Extent = FULL) -> None:
+    """A rule with a floor keeps the sign s_i s_j of each weight but the biases', and its least magnitude."""
+
+    def run(case: Case) -> None:
+        if not _supported(backend, case):
+            return
+        floor = case.x.dtype.type(case.rule.floor)
+        learned = _updated(backend, dataclasses.replace(case, error=8 * case.error))
+        for layer in case.network.layers:
+            signs = np.outer(layer.source_signs, layer.target_signs)
+            for head in range(case.network.heads):
+                size = signs * learned[f"{layer.name}.weight"][layer.where(head)]
+                assert (size >= floor).all(), f"{layer.name}.weight has {size.min()}, below the floor of {floor}"
+
+    _for_all(_fewer(extent), variants(_dtypes(backend)).filter(lambda case: case.rule.floor is not None), run)
 
 
 def check_heads_are_independent(backend: Backend, extent: Extent = FULL) -> None:
@@ -347,8 +407,7 @@ def check_fit_stops(backend: Backend, extent: Extent = FULL) -> None:
             same_bits(_heads(got, learning), _heads(shorter, learning), f"of head {head}, which stopped or did not")
             same_bits(_heads(shorter, ~learning), _heads(case.weights, ~learning), "of heads that do not learn")
 
-    fewer = dataclasses.replace(extent, examples=-(-extent.examples // 4))  # each is many runs
-    _for_all(fewer, _gentle(backend, st.one_of(rules(), rules(order="online"))), run)
+    _for_all(_fewer(extent), _gentle(backend, st.one_of(rules(), rules(order="online"))), run)
 
 
 def _for_all(extent: Extent, strategy: st.SearchStrategy[Case], run: Callable[[Case], None]) -> None:
@@ -368,6 +427,18 @@ def _for_all(extent: Extent, strategy: st.SearchStrategy[Case], run: Callable[[C
         run(case)
 
     test()
+
+
+def _fewer(extent: Extent) -> Extent:
+    """Return an extent for examples of many runs each."""
+    return dataclasses.replace(extent, examples=-(-extent.examples // 4))
+
+
+def _supported(backend: Backend, case: Case) -> bool:
+    """Return whether the backend has the case's network and rule; where it has not, it must say why."""
+    answer = backend.supports(case.network, case.rule)
+    assert answer is True or (isinstance(answer, str) and answer), f"supports returned {answer!r}"
+    return answer is True
 
 
 def _gentle(backend: Backend, rule: st.SearchStrategy[Rule]) -> st.SearchStrategy[Case]:
@@ -479,7 +550,7 @@ def _updated(backend: Backend, case: Case) -> HostWeights:
 def _outputs(case: Case, outputs: Array) -> Array:
     """Return the outputs on the host, with the right shape and dtype."""
     host = to_numpy(outputs)
-    assert host.shape == (len(case.x), case.network.heads), f"outputs have shape {host.shape}"
+    assert host.shape == (len(case.x), case.network.columns), f"outputs have shape {host.shape}"
     assert host.dtype == case.network.dtype, f"outputs have dtype {host.dtype}"
     return host
 

@@ -9,7 +9,8 @@ import pytest
 
 from edcore.backend import Backend
 from edcore.errors import BackendUnavailableError, UnknownNameError
-from edcore.network import Network, Rule
+from edcore.network import Network
+from edcore.rule import Rule
 from edcore.select import bind, requested
 from edcore.testing.checks import iter_checks
 

@@ -9,10 +9,14 @@ import numpy as np
 from hypothesis import strategies as st
 
 from edcore.backend import Array, HostWeights
+from edcore.initial import Initial
 from edcore.initialise import initialise
-from edcore.network import Network, Rule
+from edcore.network import ACTIVATIONS, Network
+from edcore.presets import PRESETS
+from edcore.rule import Rule
+from edcore.values import DType
 
-__all__ = ["Case", "cases", "drawn_case", "networks", "rules"]
+__all__ = ["Case", "cases", "drawn_case", "networks", "preset_case", "rules", "variants"]
 
 
 @dataclass(frozen=True)
@@ -29,7 +33,7 @@ class Case:
         Its weights, of the article's signs.
     x : ndarray, shape (batch, in_)
         Inputs between 0 and 1, both ends included.
-    error : ndarray, shape (batch, heads)
+    error : ndarray, shape (batch, columns)
         Errors of both signs.
     """
 
@@ -86,11 +90,64 @@ def cases(
     return drawn_case(network, learning, batch, scale, seed=draw(st.integers(0, 15)))
 
 
+@st.composite
+def variants(draw: st.DrawFn, dtypes: tuple[str, ...], order: str = "batch", gentle: bool = False) -> Case:
+    """Draw a case with any fields of `Network` and `Rule`: few sizes, as some backends compile for each.
+
+    A gentle one is small and learns slowly, so that rounding errors do not explode within some steps.
+    """
+    outputs = draw(st.sampled_from([1, 2]))
+    network = draw(
+        st.builds(
+            Network,
+            in_=st.just(3),
+            width=st.sampled_from([2, 3] if gentle else [2, 5]),
+            depth=st.sampled_from([0, 1] if gentle else [0, 2]),
+            heads=st.sampled_from([1, 2]),
+            u0=st.sampled_from([0.4, 2.0]),
+            n_bias=st.sampled_from([1, 2]),
+            dtype=st.sampled_from(dtypes),
+            outputs=st.just(outputs),
+            activation=st.sampled_from(ACTIVATIONS),
+            output_activation=st.sampled_from(ACTIVATIONS),
+            rms=st.booleans(),
+            bias=st.sampled_from([0.8, 1.0]),
+            inhibitory_output=st.booleans(),
+        )
+    )
+    rule = draw(
+        st.builds(
+            Rule,
+            error=st.sampled_from(["signed", "split"] if outputs == 1 else ["signed"]),
+            alpha=st.just(0.05) if gentle else st.sampled_from([0.8, 0.1]),
+            alpha_output=st.just(0.1) if gentle else st.sampled_from([1.0, 0.3]),
+            reduction=st.just("mean") if gentle else st.sampled_from(["mean", "sum"]),
+            order=st.just(order),
+            centred=st.booleans() if order == "batch" else st.just(False),
+            floor=st.sampled_from([None, 0.0, 0.05]),
+        )
+    )
+    scale = draw(st.sampled_from([0.3] if gentle else [1.0, 0.2]))
+    return drawn_case(network, rule, draw(st.sampled_from([2, 5])), scale, seed=draw(st.integers(0, 15)))
+
+
+def preset_case(name: str, dtype: DType, heads: int = 2, batch: int = 5) -> Case:
+    """Return a case of a preset, of a size that no tile has."""
+    found = PRESETS[name]
+    outputs = 3 if name == "modulo" else 1
+    fields = {**found.network, "initial": Initial(), "dtype": dtype, "outputs": outputs}
+    return drawn_case(Network(4, 5, heads=heads, **fields), found.rule, batch, 0.3, seed=1)
+
+
 def drawn_case(network: Network, rule: Rule, batch: int, scale: float, seed: int) -> Case:
     """Return the case that these numbers name, its weights `scale` times the initial ones."""
     factor = np.dtype(network.dtype).type(scale)
     weights = {key: value * factor for key, value in initialise(network, seed).items()}
+    if rule.floor is not None:
+        least = initialise(dataclasses.replace(network, initial=Initial(weight=0)), seed, rule.floor)
+        for key in ("input.weight", "hidden.weight", "output.weight"):
+            weights[key] = np.where(abs(weights[key]) < abs(least[key]), least[key], weights[key])
     random = np.random.default_rng(seed)
     x = np.clip(random.uniform(-0.2, 1.2, (batch, network.in_)), 0, 1).astype(network.dtype)
-    error = random.uniform(-1, 1, (batch, network.heads)).astype(network.dtype)
+    error = random.uniform(-1, 1, (batch, network.columns)).astype(network.dtype)
     return Case(network, rule, weights, x, error)

@@ -8,20 +8,35 @@ is tight where a network is well conditioned, and wide only where rounding itsel
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from edcore.backend import HostWeights
-from edcore.network import Network, Rule
+from edcore.core import RMS_EPS
+from edcore.network import Activation, Layer, Network
+from edcore.rule import Rule
 
 __all__ = ["Bounds", "C"]
 
 C = 8.0
 """The one constant: how many units of rounding a single operation of a backend may be off."""
 
+UNKNOWN = 1e9
+"""Where a sum may be off by this much, nothing is known of it; a bound on that bound keeps it finite."""
+
 Float = npt.NDArray[np.float64]
+
+Trace = list[list[tuple[Float, Float]]]
+"""The oracle's: for each head and layer, the cells' activities and slopes."""
+
+
+class CellBounds(NamedTuple):
+    """How far the activities of a layer's cells may be off, and the derivatives."""
+
+    y: Float
+    g: Float
 
 
 @dataclass(frozen=True)
@@ -47,50 +62,81 @@ class Bounds:
         """The unit of rounding."""
         return float(np.finfo(self.network.dtype).eps)
 
-    def activities(self, trace: list[list[Float]]) -> list[list[Float]]:
-        """Return, for each activity of the oracle's trace, how far the backend's may be from it."""
+    def cells(self, trace: Trace) -> list[list[CellBounds]]:
+        """Return, for the cells of each layer of the oracle's trace, how far the backend's may be from them."""
         bounds = []
-        for head, activities in enumerate(trace):
-            bounds.append([np.zeros_like(activities[0])])
+        for head, layers in enumerate(trace):
+            nothing = np.zeros_like(layers[0][0])
+            bounds.append([CellBounds(nothing, nothing)])
             for number, layer in enumerate(self.network.layers):
-                x, y, x_off = activities[number], activities[number + 1], bounds[head][-1]
+                x, x_off = layers[number][0], bounds[head][-1].y
                 (w, w_off), (b, b_off) = self._layer(layer.name, layer.where(head))
-                size = np.abs(x) @ np.abs(w) + np.abs(b).sum(axis=0)
-                z_off = x_off @ np.abs(w) + (np.abs(x) + x_off) @ w_off + b_off.sum(axis=0)
-                t_off = 2 / self.network.u0 * (z_off + C * self.eps * np.sqrt(len(w) + len(b)) * size)
-                # |d ln g / dt| ≤ 1, so g grows at most by exp(t_off) over the interval in which t may be.
-                y_off = t_off * y * (1 - y) * np.exp(np.minimum(t_off, 1))
-                bounds[head].append(np.minimum(np.where(t_off < 1, y_off, 1), 1) + C * self.eps)
+                activity = self.network.bias
+                z = x @ w + activity * b.sum(axis=0)
+                size = np.abs(x) @ np.abs(w) + activity * np.abs(b).sum(axis=0)
+                z_off = x_off @ np.abs(w) + (np.abs(x) + x_off) @ w_off + activity * b_off.sum(axis=0)
+                z_off += C * self.eps * np.sqrt(len(w) + len(b)) * size
+                bounds[head].append(self._cells(layer, z, np.minimum(z_off, UNKNOWN)))
         return bounds
 
-    def outputs(self, trace: list[list[Float]]) -> Float:
-        """Return how far the outputs (batch, heads) may be from the oracle's."""
-        return np.stack([layers[-1][:, 0] for layers in self.activities(trace)], axis=1)
+    def _cells(self, layer: Layer, z: Float, z_off: Float) -> CellBounds:
+        """Return the bounds on the cells of a layer whose sums are known to `z_off`."""
+        slope, slope_off = np.ones_like(z), np.zeros_like(z)
+        if layer.rms:
+            z, z_off, slope, slope_off = self._divided(z, z_off)
+        y = activity(layer.activation, z, self.network.u0)
+        y_off = reach(layer.activation, z_off, y, self.network.u0) + C * self.eps * np.maximum(np.abs(y), 1)
+        own = derivative(layer.activation, y)
+        own_off = derivative_off(layer.activation, z, z_off, y, y_off) + C * self.eps
+        return CellBounds(y_off, own_off * (np.abs(slope) + slope_off) + own * slope_off)
 
-    def updated(
-        self, rule: Rule, trace: list[list[Float]], error: Float, error_off: Float | float = 0.0
-    ) -> HostWeights:
+    def _divided(self, a: Float, a_off: Float) -> tuple[Float, Float, Float, Float]:
+        """Return sums divided by the root r of their mean square, and their slopes, each with its bound."""
+        n = a.shape[-1]
+        r = np.sqrt(np.mean(a * a, axis=-1, keepdims=True) + RMS_EPS)
+        r_off = np.sum(np.abs(a) * a_off + a_off**2, axis=-1, keepdims=True) / (n * r) + C * self.eps * np.sqrt(n) * r
+        # As r² > RMS_EPS, whatever the sums are.
+        least = np.maximum(r - r_off, np.sqrt(RMS_EPS) * (1 - C * self.eps))
+        z = a / r
+        z_off = a_off / least + np.abs(z) * r_off / least + C * self.eps * np.abs(z)
+        part, part_off = 1 - z * z / n, (2 * np.abs(z) * z_off + z_off**2) / n + C * self.eps
+        slope_off = (part_off + np.abs(part) * r_off / r) / least + C * self.eps * np.abs(part) / r
+        return z, z_off, part / r, slope_off
+
+    def outputs(self, trace: Trace) -> Float:
+        """Return how far the outputs (batch, columns) may be from the oracle's."""
+        return np.concatenate([layers[-1].y[:, : self.network.outputs] for layers in self.cells(trace)], axis=1)
+
+    def updated(self, rule: Rule, trace: Trace, error: Float, error_off: Float | None = None) -> HostWeights:
         """Return how far the weights may be from the oracle's after an update for `error`, known to `error_off`."""
         bounds = {key: np.zeros_like(value, np.float64) for key, value in self.weights.items()}
-        all_off = self.activities(trace)
+        all_off = self.cells(trace)
         batch = len(error)
-        error_off = np.broadcast_to(error_off, error.shape)
+        error_off = np.zeros_like(error) if error_off is None else error_off
+        if rule.centred:
+            sizes = np.abs(error) + np.mean(np.abs(error), axis=0)
+            error_off = error_off + np.mean(error_off, axis=0) + C * self.eps * sizes
+            error = error - np.mean(error, axis=0)
         scale = 1 / batch if rule.reduction == "mean" else 1.0
-        for head, (activities, off) in enumerate(zip(trace, all_off, strict=True)):
-            e, e_off = np.abs(error[:, head, None]), error_off[:, head, None]
+        for head, (layers, off) in enumerate(zip(trace, all_off, strict=True)):
+            first = head * self.network.outputs
             for number, layer in enumerate(self.network.layers):
-                x, x_off, y, y_off = np.abs(activities[number]), off[number], activities[number + 1], off[number + 1]
-                g, g_off = y * (1 - y), y_off * (np.abs(1 - 2 * y) + y_off) + C * self.eps
+                taught = [first + teacher for teacher in layer.teachers]
+                e, e_off = np.abs(error[:, taught]), error_off[:, taught]
+                x, x_off = np.abs(layers[number][0]), off[number].y
+                y, slope = layers[number + 1]
+                g, g_off = derivative(layer.activation, y) * np.abs(slope), off[number + 1].g
+                d, d_off = e * g, e_off * (g + g_off) + e * g_off
                 alpha = scale * (rule.alpha_output if layer.name == "output" else rule.alpha)
-                ones = np.ones((batch, self.network.n_bias))
+                bias_cells = np.full((batch, self.network.n_bias), self.network.bias)
                 own, bias = self._layer(layer.name, layer.where(head))
-                for key, source, source_off, (w, w_off) in (("weight", x, x_off, own), ("bias", ones, 0 * ones, bias)):
-                    size = (e * source).T @ g
-                    increment_off = (
-                        (e_off * (source + source_off) + e * source_off).T @ (g + g_off)
-                        + (e * source).T @ g_off
-                        + C * self.eps * np.sqrt(batch) * size
-                    )
+                for key, source, source_off, (w, w_off) in (
+                    ("weight", x, x_off, own),
+                    ("bias", bias_cells, 0 * bias_cells, bias),
+                ):
+                    size = source.T @ d
+                    increment_off = source_off.T @ (d + d_off) + source.T @ d_off
+                    increment_off += C * self.eps * np.sqrt(batch) * size
                     rounding = 2 * self.eps * (np.abs(w) + alpha * size)
                     bounds[f"{layer.name}.{key}"][layer.where(head)] = w_off + alpha * increment_off + rounding
         return bounds
@@ -102,3 +148,61 @@ class Bounds:
             value = self.weights[key][where]
             pairs.append((value, np.zeros_like(value) if self.off is None else self.off[key][where]))
         return pairs
+
+
+def activity(activation: Activation, z: Float, u0: float) -> Float:
+    """Return f(z)."""
+    match activation:
+        case "sigmoid":
+            return np.asarray(0.5 + 0.5 * np.tanh(z / u0))
+        case "tanh":
+            return np.tanh(z)
+        case "relu":
+            return np.maximum(z, 0)
+        case "relu6":
+            return np.clip(z, 0, 6)
+        case "linear":
+            return z
+
+
+def derivative(activation: Activation, y: Float) -> Float:
+    """Return g(y)."""
+    match activation:
+        case "sigmoid":
+            return y * (1 - y)
+        case "tanh":
+            return 1 - y * y
+        case "relu":
+            return np.where(y > 0, 1.0, 0.0)
+        case "relu6":
+            return np.where((y > 0) & (y < 6), 1.0, 0.0)
+        case "linear":
+            return np.ones_like(y)
+
+
+def reach(activation: Activation, z_off: Float, y: Float, u0: float) -> Float:
+    """Return how far f(z) may be from y, for a z known to `z_off`."""
+    # f(z) = range · (1 / (1 + exp(−t))) + a constant. |d ln f'/dt| ≤ 1, so f' grows at most by exp(t_off) over the
+    # interval in which t may be.
+    if activation == "sigmoid":
+        span, t_off, g = 1.0, 2 / u0 * z_off, y * (1 - y)
+    elif activation == "tanh":
+        span, t_off, g = 2.0, 2 * z_off, (1 - y * y) / 2
+    else:
+        return z_off
+    return np.minimum(np.where(t_off < 1, t_off * g * np.exp(np.minimum(t_off, 1)), span), span)
+
+
+def derivative_off(activation: Activation, z: Float, z_off: Float, y: Float, y_off: Float) -> Float:
+    """Return how far g may be from its value at y, for z and y known to `z_off` and `y_off`."""
+    match activation:
+        case "sigmoid":
+            return y_off * (np.abs(1 - 2 * y) + y_off)
+        case "tanh":
+            return y_off * (2 * np.abs(y) + y_off)
+        case "relu":
+            return np.where(np.abs(z) <= z_off, 1.0, 0.0)
+        case "relu6":
+            return np.where((np.abs(z) <= z_off) | (np.abs(z - 6) <= z_off), 1.0, 0.0)
+        case "linear":
+            return np.zeros_like(y)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from edcore.backend import Backend, fits
+from edcore.backend import Backend, classic, fits
 
 
 class ExampleBackend(Backend):
@@ -14,7 +14,8 @@ class ExampleBackend(Backend):
         self.info = BACKEND
 
     def supports(self, network, rule):
-        return fits(network, self.memory())
+        reason = classic(network, rule)  # no kernels for ReLU and the like
+        return reason if reason is not True else fits(network, self.memory())
 
     def from_host(self, weights):
         return {key: value.copy() for key, value in weights.items()}

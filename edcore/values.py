@@ -1,0 +1,69 @@
+"""Checks on single values: each returns what the library works with, or refuses what was given under its name."""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Iterable
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+
+from edcore.errors import InputError, UnknownNameError
+
+__all__ = ["DTYPES", "DType", "assign", "dtype_name", "one_of", "real", "whole_number", "yes_or_no"]
+
+DType: TypeAlias = Literal["float32", "float64"]
+DTYPES: tuple[DType, ...] = ("float32", "float64")
+
+
+def whole_number(name: str, value: Any, least: int) -> int:
+    """Return `value` as an int, or refuse it under the argument's `name`."""
+    try:
+        number = operator.index(value)
+    except TypeError:
+        number = least - 1
+    if isinstance(value, bool) or number < least:
+        raise InputError(name, repr(value), f"a whole number of at least {least}")
+    return number
+
+
+def real(name: str, value: Any, positive: bool = False) -> float:
+    """Return `value` as a finite float of at least 0, or above it, or refuse it under the argument's `name`."""
+    try:
+        number = math.nan if isinstance(value, str | bool) else float(value)
+    except (TypeError, ValueError):
+        number = math.nan
+    if not math.isfinite(number) or number < 0 or (positive and number == 0):
+        raise InputError(name, repr(value), f"a finite number {'above' if positive else 'of at least'} 0")
+    return number
+
+
+def dtype_name(dtype: Any) -> str:
+    """Return the name of one of the accepted dtypes, however it is written, or refuse it."""
+    try:
+        name = "" if dtype is None else np.dtype(dtype).name  # NumPy reads None as float64
+    except TypeError:
+        name = ""
+    if name not in DTYPES:
+        raise UnknownNameError("dtype", dtype, DTYPES, "float32 is the default; float64 is for checks.")
+    return name
+
+
+def one_of(name: str, value: Any, known: Iterable[str]) -> str:
+    """Return `value` if it is one of the known names, or refuse it under the argument's `name`."""
+    if not isinstance(value, str) or value not in known:
+        raise UnknownNameError(name, value, known)
+    return value
+
+
+def yes_or_no(name: str, value: Any) -> bool:
+    """Return `value` as a bool, or refuse what is none under the argument's `name`."""
+    if not isinstance(value, bool | np.bool_):
+        raise InputError(name, repr(value), "True or False")
+    return bool(value)
+
+
+def assign(frozen: object, name: str, value: object) -> None:
+    """Set a field of a frozen dataclass while it is made."""
+    object.__setattr__(frozen, name, value)
