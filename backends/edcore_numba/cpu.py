@@ -14,12 +14,13 @@ import numpy as np
 import numpy.typing as npt
 from numba import get_num_threads, set_num_threads
 
-from edcore.backend import Array, Backend, HostWeights, Schedule, Supported, classic, fits
+from edcore.backend import Array, Backend, HostWeights, Schedule, Supported, fits
 from edcore.libraries import to_numpy
 from edcore.network import Network
 from edcore.rule import Rule
 
 from . import BACKEND, WEIGHTS, epochs, kernels_cpu
+from .cells import SIGMOID, Kind, kind_of
 
 __all__ = ["NumbaCPU"]
 
@@ -39,7 +40,26 @@ POOL = 1024
 """Most threads of ours: enough for all calls that are made at the same time."""
 
 Activities = list[npt.NDArray[Any]]
-"""A trace: x, the activities of the inner layers and those of the output layer; emptied when it has been used."""
+"""A trace: x, the activities of the inner layers, their slopes and the activities of the output layer; emptied when it
+has been used."""
+
+
+class Own(dict[str, npt.NDArray[Any]]):
+    """Weights under the keys of `Network.weight_shapes`.
+
+    The kernels want − output cells: where a network has none, some are added at its first pass, and never read.
+    """
+
+    added = 0
+    """How many."""
+
+    def completed(self, network: Network) -> tuple[npt.NDArray[Any], ...]:
+        """Return the arrays in the kernels' order, with − output cells."""
+        for key in ("output.weight", "output.bias"):
+            if self[key].shape[-1] == network.outputs:
+                self[key] = np.concatenate([self[key], np.zeros_like(self[key])], axis=-1)
+                self.added = network.outputs
+        return tuple(self[key] for key in WEIGHTS)
 
 
 class NumbasThreads:
@@ -78,57 +98,62 @@ class NumbaCPU(Backend):
 
     def supports(self, network: Network, rule: Rule) -> Supported:
         """Return True unless the network is larger than memory."""
-        if (reason := classic(network, rule)) is not True:
-            return reason
         return fits(network, self.memory())
 
-    def from_host(self, weights: HostWeights) -> HostWeights:
+    def from_host(self, weights: HostWeights) -> Own:
         """Return a contiguous copy."""
-        return {key: np.array(value, order="C") for key, value in weights.items()}
+        return Own({key: np.array(value, order="C") for key, value in weights.items()})
 
-    def to_host(self, weights: HostWeights) -> HostWeights:
+    def to_host(self, weights: Own) -> HostWeights:
+        """Return a copy, without the cells that were added."""
+        cells = {key: value.shape[-1] - weights.added * key.startswith("output") for key, value in weights.items()}
+        return {key: np.array(value[..., : cells[key]], order="C") for key, value in weights.items()}
+
+    def copy(self, weights: Own) -> Own:
         """Return a copy."""
-        return self.from_host(weights)
+        copied = Own({key: value.copy() for key, value in weights.items()})
+        copied.added = weights.added
+        return copied
 
-    def forward(self, network: Network, weights: HostWeights, x: Array) -> Array:
+    def forward(self, network: Network, weights: Own, x: Array) -> Array:
         """Return the outputs, with room for the activities of two layers."""
         if len(x) == 0:
-            return np.empty((0, network.heads), network.dtype)
+            return np.empty((0, network.columns), network.dtype)
         x = np.require(to_numpy(x), requirements=["C", "W"])
         layers = np.empty((network.heads, 2, len(x), 2 * network.width), x.dtype)  # used in turn
-        return self._run(network, weights, x, layers)[:, :, 0].T.copy()
+        return _columns(network, self._run(network, weights, x, layers, layers[:, :0]))
 
-    def trace(self, network: Network, weights: HostWeights, x: Array) -> tuple[Array, Activities]:
+    def trace(self, network: Network, weights: Own, x: Array) -> tuple[Array, Activities]:
         """Return the outputs and the activities of all layers."""
         own = np.array(to_numpy(x), order="C")
-        hidden = self._room((network.heads, network.depth + 1, len(x), 2 * network.width), own.dtype)
-        outputs = self._run(network, weights, own, hidden)
-        return outputs[:, :, 0].T.copy(), [own, hidden, outputs]
+        shape = (network.heads, network.depth + 1, len(x), 2 * network.width)
+        hidden = self._room(shape, own.dtype)
+        slopes = np.empty(shape, own.dtype) if network.rms else hidden[:, :0]
+        outputs = self._run(network, weights, own, hidden, slopes)
+        return _columns(network, outputs), [own, hidden, slopes, outputs]
 
-    def update(
-        self, network: Network, rule: Rule, weights: HostWeights, trace: Activities, error: Array
-    ) -> HostWeights:
+    def update(self, network: Network, rule: Rule, weights: Own, trace: Activities, error: Array) -> Own:
         """Return the weights, updated in place."""
-        x, hidden, outputs = trace
-        parts = len(x) if rule.reduction == "mean" else 1
+        x, hidden, slopes, outputs = trace
+        parts, kind = len(x) if rule.reduction == "mean" else 1, kind_of(network, rule)
         rates = tuple(x.dtype.type(rate / parts) for rate in (rule.alpha, rule.alpha_output))
-        errors, split = np.array(to_numpy(error).T, order="C"), rule.error == "split"
-        shares = kernels_cpu.share(errors, len(x), rates, split)
-        arguments = _ordered(weights), _all(network), x, hidden, outputs, shares, split
+        errors = np.array(to_numpy(error).T, order="C").reshape(network.heads, network.outputs, len(x))
+        shares = kernels_cpu.share(errors, len(x), network.width, rates, kind)
+        arguments = weights.completed(network), _all(network), x, hidden, slopes, outputs, shares, kind
         self._spread(kernels_cpu.update_part, arguments, network, len(x))
         trace.clear()
         self._spare = [hidden]
         return weights
 
     def fit(
-        self, network: Network, rule: Rule, weights: HostWeights, x: Array, target: Array, schedule: Schedule
-    ) -> tuple[HostWeights, npt.NDArray[np.intp]]:
+        self, network: Network, rule: Rule, weights: Own, x: Array, target: Array, schedule: Schedule
+    ) -> tuple[Own, npt.NDArray[np.intp]]:
         """Return the weights and when each head stopped, after one compiled call for all epochs.
 
         The threads share out the heads where the network is small or heads come out even, else each batch. It can be
         interrupted at the end of each batch: the call is made on other threads, which are told to return.
         """
-        learned, stopped = self.from_host(weights), np.zeros(network.heads, np.intp)
+        learned, stopped = self.copy(weights), np.zeros(network.heads, np.intp)
         count, samples = schedule.orders.shape
         if count == 0:
             return learned, stopped
@@ -147,7 +172,6 @@ class NumbaCPU(Backend):
             alpha=rule.alpha,
             alpha_output=rule.alpha_output,
             mean=rule.reduction == "mean",
-            split=rule.error == "split",
             tolerance=schedule.tolerance,
             tile=_tile(network, size),
             workers=threads,
@@ -155,17 +179,17 @@ class NumbaCPU(Backend):
         # Read-only, whatever was given: kernels are compiled for each kind of array.
         x, target = (np.ascontiguousarray(to_numpy(array)).view() for array in (x, target))
         x.flags.writeable = target.flags.writeable = False
-        cancelled = np.zeros(1, np.bool_)
+        cancelled, kind, arrays = np.zeros(1, np.bool_), kind_of(network, rule), learned.completed(network)
 
         def run(kernel: Any, heads: npt.NDArray[np.intp]) -> None:
-            kernel(_ordered(learned), x, target, orders, heads, plan, _scale(network), stopped, cancelled)
+            kernel(arrays, x, target, orders, heads, plan, kind, stopped, cancelled)
 
         def run_batches() -> None:
             set_num_threads(threads)
             run(epochs.fit_batches, heads)
 
         if by_head:
-            kernel = epochs.fit_heads_online if size == 1 else epochs.fit_heads
+            kernel = epochs.fit_heads_online if size == 1 and _as_the_articles(kind) else epochs.fit_heads
             calls = [functools.partial(run, kernel, heads[i::threads].copy()) for i in range(threads)]
             _on_threads(calls[: len(heads)], cancelled)
         else:
@@ -173,11 +197,13 @@ class NumbaCPU(Backend):
                 _on_threads([run_batches], cancelled)
         return learned, stopped
 
-    def _run(self, network: Network, weights: HostWeights, x: Array, hidden: Array) -> npt.NDArray[Any]:
+    def _run(self, network: Network, weights: Own, x: Array, hidden: Array, slopes: Array) -> npt.NDArray[Any]:
         """Return the activities of the output layer, and fill in the others."""
-        outputs = np.empty((network.heads, len(x), 2), x.dtype)
-        arguments = _ordered(weights), _all(network), x, hidden, outputs, _tile(network, len(x)), _scale(network)
-        self._spread(kernels_cpu.trace_part, arguments, network, len(x))
+        outputs, tile = np.empty((network.heads, len(x), 2 * network.outputs), x.dtype), _tile(network, len(x))
+        arrays, heads = weights.completed(network), _all(network)
+        self._spread(
+            kernels_cpu.trace_part, (arrays, heads, x, hidden, slopes, outputs, tile, kind_of(network)), network, len(x)
+        )
         return outputs
 
     def _spread(self, kernel: Any, arguments: tuple[Any, ...], network: Network, batch: int) -> None:
@@ -220,17 +246,20 @@ def _pool(process: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(POOL, "edcore")
 
 
-def _ordered(weights: HostWeights) -> tuple[npt.NDArray[Any], ...]:
-    return tuple(weights[key] for key in WEIGHTS)
-
-
 def _all(network: Network) -> npt.NDArray[np.intp]:
     return np.arange(network.heads)
 
 
-def _scale(network: Network) -> Any:
-    """Return the factor that makes f(z) = 1 / (1 + 2**(factor · z))."""
-    return np.dtype(network.dtype).type(-2 / network.u0 / math.log(2))
+def _columns(network: Network, outputs: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return the excitatory output cells of (heads, batch, cells) as (batch, columns)."""
+    read = outputs[:, :, : network.outputs]
+    return np.array(read.swapaxes(0, 1), order="C").reshape(read.shape[1], network.columns)
+
+
+def _as_the_articles(kind: Kind) -> bool:
+    """Return whether cells are of the kind for which there is a kernel for batches of one."""
+    plain = kind.activation == kind.output_activation == SIGMOID and kind.outputs == 1
+    return plain and not kind.rms and kind.floor < 0 and not kind.centred
 
 
 def _tile(network: Network, batch: int) -> int:

@@ -19,23 +19,25 @@ __all__ = ["activate_one", "learn_one"]
 
 @intrinsic
 def activate_one(  # type: ignore[no-untyped-def]
-    context, x, weight, sources, repeated, bias, biases, y, targets, scale
+    context, x, weight, sources, repeated, bias, biases, activity, y, targets, scale
 ):
     """Emit y = 1 / (1 + 2**(scale · (bias cells + x weight))), for an even number of targets.
 
-    x has `sources` activities; where they are those of a second stream too, `repeated` is their number again, else 0.
+    Bias cells have the activity `activity`. x has `sources` activities; where they are those of a second stream too,
+    `repeated` is their number again, else 0.
     """
     pointer, n = types.CPointer(scale), types.intp
 
     def body(builder: ir.IRBuilder, arguments: Any) -> None:
-        x, weight, sources, repeated, bias, biases, y, targets, scale = arguments
+        x, weight, sources, repeated, bias, biases, activity, y, targets, scale = arguments
 
         def columns(vector: Vector, column: ir.Value) -> None:
             b = vector.builder
             second = b.select(b.icmp_signed(">", biases, INDEX(1)), INDEX(1), INDEX(0))
             total = vector.load(bias, column)
             with_second = b.fadd(total, vector.load(bias, b.add(b.mul(second, targets), column)))
-            z = b.select(b.icmp_signed(">", biases, INDEX(1)), with_second, total)
+            total = b.select(b.icmp_signed(">", biases, INDEX(1)), with_second, total)
+            z = b.fmul(vector.splat(activity), total)
             row: ir.Value = INDEX(0)
             for count in (sources, repeated):
                 part = _sum(vector, x, b.gep(weight, [b.add(b.mul(row, targets), column)]), targets, count)
@@ -45,22 +47,23 @@ def activate_one(  # type: ignore[no-untyped-def]
 
         in_vectors(builder, scale.type, targets, columns)
 
-    signature = types.void(pointer, pointer, n, n, pointer, n, pointer, n, scale)
+    signature = types.void(pointer, pointer, n, n, pointer, n, scale, pointer, n, scale)
     return signature, function_of("activate_one", scale, body)
 
 
 @intrinsic
 def learn_one(  # type: ignore[no-untyped-def]
-    context, x, shift, weight, sources, bias, biases, y, targets, plus, minus
+    context, x, shift, weight, sources, bias, biases, activity, y, targets, plus, minus
 ):
     """Emit weight += x_i E_i g(y_j) s_j and bias likewise, for `sources` sources of each stream and targets of both.
 
     `plus` and `minus` are the rate times E of the two streams' sources; the second one's activities lie `shift` behind.
+    Bias cells have the activity `activity`.
     """
     pointer, n = types.CPointer(plus), types.intp
 
     def body(builder: ir.IRBuilder, arguments: Any) -> None:
-        x, shift, weight, sources, bias, biases, y, targets, plus, minus = arguments
+        x, shift, weight, sources, bias, biases, own, y, targets, plus, minus = arguments
 
         def columns(vector: Vector, column: ir.Value) -> None:
             b = vector.builder
@@ -77,11 +80,12 @@ def learn_one(  # type: ignore[no-untyped-def]
                     vector.store(b.fadd(vector.load(first, at), b.fmul(active, delta)), first, at)
                 with b.if_then(b.icmp_signed(">", biases, INDEX(stream))):
                     at = b.add(b.mul(INDEX(stream), targets), column)
-                    vector.store(b.fadd(vector.load(bias, at), delta), bias, at)
+                    change = b.fmul(vector.splat(own), delta)
+                    vector.store(b.fadd(vector.load(bias, at), change), bias, at)
 
         in_vectors(builder, plus.type, targets, columns)
 
-    signature = types.void(pointer, n, pointer, n, pointer, n, pointer, n, plus, plus)
+    signature = types.void(pointer, n, pointer, n, pointer, n, plus, pointer, n, plus, plus)
     return signature, function_of("learn_one", plus, body)
 
 

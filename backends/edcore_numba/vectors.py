@@ -16,7 +16,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-__all__ = ["INDEX", "Vector", "accumulate", "activate", "add", "at", "credit", "function_of", "in_vectors"]
+__all__ = ["INDEX", "Vector", "accumulate", "activate", "at", "credit", "function_of", "in_vectors"]
 
 
 def _has_avx512() -> bool:
@@ -288,23 +288,6 @@ def credit(context, errors, y, y_row, delta, delta_row, rows, columns, zero):  #
         in_vectors(builder, arguments[-1].type, columns, emit)
 
     return types.void(pointer, pointer, n, pointer, n, n, n, zero), function_of("credit", zero, body)
-
-
-@intrinsic
-def add(context, a, b, y, columns, zero):  # type: ignore[no-untyped-def]
-    """Emit y = a + b for an even number of columns; zero gives the type."""
-    pointer = types.CPointer(zero)
-
-    def code(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Any:
-        a, b, y, columns, _ = arguments
-
-        def emit(vector: Vector, column: ir.Value) -> None:
-            vector.store(builder.fadd(vector.load(a, column), vector.load(b, column)), y, column)
-
-        in_vectors(builder, arguments[-1].type, columns, emit)
-        return context.get_dummy_value()
-
-    return types.void(pointer, pointer, pointer, types.intp, zero), code
 
 
 @intrinsic
