@@ -20,10 +20,18 @@ from edcore.backend import Backend, Schedule
 from edcore.initialise import initialise
 from edcore.testing.compare import all_close, same_bits
 from edcore_jax import BACKEND, compiled
-from edcore_jax.method import Scalars, Trace
+from edcore_jax.method import Cells, How, Scalars, Trace
 
 FUNCTIONS = ("forward", "trace", "update", "run")
 NETWORK = Network(in_=5, width=3, depth=70, heads=2)
+VARIANT = replace(
+    NETWORK, outputs=3, activation="relu6", output_activation="tanh", rms=True, bias=0.8, inhibitory_output=False
+)
+KINDS = pytest.mark.parametrize(
+    ("network", "rule"),
+    [(NETWORK, Rule()), (VARIANT, Rule(centred=True, floor=1e-4))],
+    ids=["the article's", "a variant"],
+)
 
 
 @pytest.fixture
@@ -41,7 +49,7 @@ def compilations(caplog):
 def samples(network, n, seed=0):
     random = np.random.default_rng(seed)
     x = random.random((n, network.in_)).astype(network.dtype)
-    return x, random.integers(0, 2, (n, network.heads)).astype(network.dtype)
+    return x, random.integers(0, 2, (n, network.columns)).astype(network.dtype)
 
 
 def schedule(network, n, epochs, batch_size=4, tolerance=0.0):
@@ -55,7 +63,7 @@ def step(backend, network, rule, weights, x, target):
     return backend.update(network, rule, weights, trace, target - np.asarray(outputs))
 
 
-def arguments(network, batch=4):
+def arguments(network, rule, batch=4):
     """What each compiled function is called with, as shapes."""
 
     def array(*shape, dtype=network.dtype):
@@ -65,41 +73,46 @@ def arguments(network, batch=4):
         key: array(*((shape[1], shape[0], *shape[2:]) if key.startswith("hidden") else shape))
         for key, shape in network.weight_shapes.items()
     }
-    room = array(network.depth + 1, network.heads, batch, 2 * network.width)
-    x, error = array(batch, network.in_), array(batch, network.heads)
-    scalars, whole = Scalars(array(), array(), array()), array(dtype="int32")
-    trace = Trace(array(1, batch, 2 * network.in_), room, array(network.heads, batch, 2))
-    run = weights, array(network.heads), room, x, error, array(batch, dtype="int32"), whole, whole, array(network.heads)
+    hidden = array(network.depth + 1, network.heads, batch, 2 * network.width)
+    room = Cells(hidden, hidden if network.rms else None)
+    x, error = array(batch, network.in_), array(batch, network.columns)
+    kind = network.outputs, network.activation, network.output_activation, network.rms
+    given = Scalars(*[array()] * 5), How(*kind, rule.error == "split", rule.centred, rule.floor is not None)
+    trace = Trace(array(1, batch, 2 * network.in_), room, array(network.heads, batch, len(network.output_signs)))
+    whole, columns = array(dtype="int32"), array(network.columns)
     return {
-        "forward": (weights, x, scalars.slope),
-        "trace": (room, weights, x, scalars.slope),
-        "update": (weights, trace, error, scalars, False),
-        "run": (*run, scalars, False),
+        "forward": (weights, x, *given),
+        "trace": (room, weights, x, *given),
+        "update": (weights, trace, error, *given),
+        "run": (weights, columns, room, x, error, array(batch, dtype="int32"), whole, whole, columns, *given),
     }
 
 
+@KINDS
 @pytest.mark.parametrize("name", FUNCTIONS)
-def test_programs_do_not_grow_with_depth(name):
+def test_programs_do_not_grow_with_depth(name, network, rule):
     texts, memory = [], []
     for depth in (128, 2048):
-        lowered = getattr(compiled, name).lower(*arguments(replace(NETWORK, depth=depth))[name])
+        lowered = getattr(compiled, name).lower(*arguments(replace(network, depth=depth), rule)[name])
         texts.append(lowered.as_text())
         memory.append(lowered.compile().memory_analysis().temp_size_in_bytes)
     assert len(texts[1].splitlines()) == len(texts[0].splitlines())
     assert memory[1] < memory[0] + 1000
 
 
+@KINDS
 @pytest.mark.parametrize("name", FUNCTIONS)
 @pytest.mark.parametrize(("dtype", "other"), [("float32", "f64"), ("float64", "f32")])
-def test_programs_compute_in_the_networks_dtype_alone(name, dtype, other):
-    given = arguments(replace(NETWORK, dtype=dtype))[name]
+def test_programs_compute_in_the_networks_dtype_alone(name, dtype, other, network, rule):
+    given = arguments(replace(network, dtype=dtype), rule)[name]
     text = getattr(compiled, name).lower(*given).as_text()
     assert f"x{dtype[0]}{dtype[-2:]}>" in text
     assert other not in text
 
 
-def test_a_structure_is_compiled_once(backend, compilations):
-    network = replace(NETWORK, in_=6)  # of no other test
+@KINDS
+def test_a_structure_is_compiled_once(backend, compilations, network, rule):
+    network = replace(network, in_=6)  # of no other test
     x, target = samples(network, 4)
 
     def all_calls(backend, network, rule, epochs):
@@ -108,15 +121,17 @@ def test_a_structure_is_compiled_once(backend, compilations):
         weights, _ = backend.fit(network, rule, weights, x, target, schedule(network, 4, epochs))
         step(backend, network, rule, weights, x, target)
 
-    all_calls(backend, network, Rule(), 1)
+    all_calls(backend, network, rule, 1)
     first = compilations()
     for name in ("forward", "trace", "update", "_run"):
         assert sum(name in program for program in first) == 1, first
-    all_calls(backend, network, Rule(alpha=0.1, alpha_output=0.2, reduction="sum"), 3)
-    all_calls(BACKEND.load("cpu"), replace(network, u0=1.0), Rule(), 2)
+    floor = rule.floor and 0.05
+    all_calls(backend, network, replace(rule, alpha=0.1, alpha_output=0.2, reduction="sum", floor=floor), 3)
+    all_calls(BACKEND.load("cpu"), replace(network, u0=1.0, bias=0.5), rule, 2)
     assert compilations() == first
-    step(backend, network, Rule("split"), backend.from_host(initialise(network, 0)), x, target)
-    assert sum("update" in program for program in compilations()) == 2
+    other = replace(rule, centred=not rule.centred)
+    step(backend, network, other, backend.from_host(initialise(network, 0)), x, target)
+    assert ["update" in program for program in compilations()[len(first) :]] == [True]
 
 
 @pytest.mark.parametrize("rule", [Rule(), Rule("split"), Rule(order="online"), Rule(reduction="sum")])
@@ -137,10 +152,12 @@ def test_fit_is_a_step_for_each_batch(backend, rule, depth):
     assert np.abs(got["input.weight"] - start["input.weight"]).max() > 1e-3
 
 
-def test_fit_stops_heads_at_the_tolerance_as_the_inherited_one_does(backend):
-    network, rule = Network(in_=2, width=4, depth=0, heads=20, n_bias=2), Rule("split", order="online")
+@pytest.mark.parametrize(("error", "outputs"), [("split", 1), ("signed", 2)])
+def test_fit_stops_heads_at_the_tolerance_as_the_inherited_one_does(backend, error, outputs):
+    network = Network(in_=2, width=4, depth=0, heads=20, n_bias=2, outputs=outputs)
+    rule = Rule(error, order="online")
     x = np.array([[0, 0], [0, 1], [1, 0], [1, 1]], np.float32)
-    target = np.repeat(x.sum(axis=1, keepdims=True) == 1, 20, axis=1).astype(np.float32)
+    target = np.tile(np.stack([x[:, 0] != x[:, 1], x[:, 0] > x[:, 1]], axis=1)[:, :outputs], 20).astype(np.float32)
     plan = schedule(network, 4, 60, tolerance=0.5)
     plan.learning[3] = False
     start = initialise(network, 0)
@@ -194,19 +211,33 @@ def test_update_learns_in_the_memory_of_the_weights(backend):
     assert weights[0]["hidden.weight"].unsafe_buffer_pointer() == where
 
 
-def test_a_trace_takes_the_memory_of_one_that_was_learnt_from_and_of_no_other(backend):
-    x, target = samples(NETWORK, 4)
-    weights = backend.from_host(initialise(NETWORK, 0))
-    (outputs, first), (_, second) = (backend.trace(NETWORK, weights, x) for _ in range(2))
-    where = [trace.hidden.unsafe_buffer_pointer() for trace in (first, second)]
-    assert where[0] != where[1]
-    backend.update(NETWORK, Rule(), weights, first, target - np.asarray(outputs))
-    third = backend.trace(NETWORK, weights, x)[1]
-    assert third.hidden.unsafe_buffer_pointer() == where[0]
-    assert first.hidden.is_deleted()
-    assert not second.hidden.is_deleted()
-    other_batch = backend.trace(NETWORK, weights, x[:3])[1]
-    assert other_batch.hidden.shape[2] == 3
+@KINDS
+def test_a_trace_takes_the_memory_of_one_that_was_learnt_from_and_of_no_other(backend, network, rule):
+    def places(trace):
+        return [part.unsafe_buffer_pointer() for part in jax.tree.leaves(trace.hidden)]
+
+    x, target = samples(network, 4)
+    weights = backend.from_host(initialise(network, 0))
+    (outputs, first), (_, second) = (backend.trace(network, weights, x) for _ in range(2))
+    where = [places(trace) for trace in (first, second)]
+    assert len({place for places in where for place in places}) == (4 if network.rms else 2)
+    backend.update(network, rule, weights, first, target - np.asarray(outputs))
+    third = backend.trace(network, weights, x)[1]
+    assert places(third) == where[0]
+    assert first.hidden.y.is_deleted()
+    assert not second.hidden.y.is_deleted()
+    other_batch = backend.trace(network, weights, x[:3])[1]
+    assert other_batch.hidden.y.shape[2] == 3
+
+
+def test_a_trace_with_slopes_takes_no_room_without_and_the_other_way_round(backend):
+    x, _ = samples(NETWORK, 4)
+    for rms in (True, False, True):
+        network = replace(NETWORK, rms=rms)
+        weights = backend.from_host(initialise(network, 0))
+        outputs, trace = backend.trace(network, weights, x)
+        assert (trace.hidden.slope is not None) == rms
+        backend.update(network, Rule(), weights, trace, 1 - np.asarray(outputs))
 
 
 def test_an_update_that_is_refused_leaves_the_weights_whole(backend):

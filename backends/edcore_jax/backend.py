@@ -12,14 +12,14 @@ import numpy.typing as npt
 
 from edcore import libraries
 from edcore.array_api import ArrayAPIBackend
-from edcore.backend import Array, BackendInfo, HostWeights, Schedule, Supported, classic
+from edcore.backend import Array, BackendInfo, HostWeights, Schedule
 from edcore.libraries import to_numpy
 from edcore.network import Network
 from edcore.rule import Rule
 from edcore.uninterrupted import uninterrupted
 
 from . import compiled
-from .method import Arrays, Scalars, Trace
+from .method import Arrays, Cells, How, Scalars, Trace
 
 __all__ = ["JaxBackend"]
 
@@ -28,6 +28,9 @@ Place: TypeAlias = list[Arrays]
 
 SHORT = 0.1
 """Seconds of a compiled run of batches below which the next one has more of them. An interrupt is heard in between."""
+
+ANY = Rule()
+"""Outputs depend on no rule: they are computed under this one, with one program for all."""
 
 
 class JaxBackend(ArrayAPIBackend):
@@ -46,12 +49,7 @@ class JaxBackend(ArrayAPIBackend):
 
     def __init__(self, device: str, info: BackendInfo) -> None:
         super().__init__(libraries.namespace(jax), libraries.native_device("jax", device), info)
-        self._spare: list[Array] = []  # room for the hidden activities of a trace
-
-    def supports(self, network: Network, rule: Rule) -> Supported:
-        """Return True for the article's kind of network that fits, else the reason why not."""
-        reason = classic(network, rule)
-        return reason if reason is not True else super().supports(network, rule)
+        self._spare: list[Cells] = []  # room for the hidden cells of a trace
 
     def from_host(self, weights: HostWeights) -> Place:
         """Return the weights on the device, layers first."""
@@ -64,23 +62,23 @@ class JaxBackend(ArrayAPIBackend):
     def forward(self, network: Network, weights: Place, x: Array) -> Array:
         """Return the outputs of a scan over the layers."""
         with libraries.exact("jax", self._device):
-            outputs = compiled.forward(weights[0], self._own(x), _slope(network))
+            outputs = compiled.forward(weights[0], self._own(x), *_given(network))
         self._latest = outputs
         return outputs
 
     def trace(self, network: Network, weights: Place, x: Array) -> tuple[Array, Trace]:
-        """Return the outputs of a scan over the layers, and the activities."""
+        """Return the outputs of a scan over the layers, and all cells."""
         with libraries.exact("jax", self._device):
-            outputs, trace = compiled.trace(self._room(network, len(x)), weights[0], self._own(x), _slope(network))
+            outputs, trace = compiled.trace(self._room(network, len(x)), weights[0], self._own(x), *_given(network))
         self._latest = outputs
         return outputs, trace
 
     def update(self, network: Network, rule: Rule, weights: Place, trace: Any, error: Array) -> Place:
         """Return the weights, learnt in their own memory."""
-        scalars, split = _scalars(network, rule, len(error)), rule.error == "split"
+        given = _given(network, rule, len(error))
         error = self._own(error)
         with libraries.exact("jax", self._device), uninterrupted():  # the arrays that are given are gone with the call
-            weights[0] = compiled.update(weights[0], trace, error, scalars, split)
+            weights[0] = compiled.update(weights[0], trace, error, *given)
         self._spare = [trace.hidden]
         self._latest = weights
         return weights
@@ -101,25 +99,26 @@ class JaxBackend(ArrayAPIBackend):
         for epoch, order in enumerate(schedule.orders, 1):
             if not learning.any():
                 break
-            visits, mask = self._own(order.astype(np.int32)), self._own(learning.astype(network.dtype))
-            total = self._own(np.zeros(network.heads, network.dtype))
+            taught = np.repeat(learning, network.outputs).astype(network.dtype)
+            visits, mask = self._own(order.astype(np.int32)), self._own(taught)
+            total = self._own(np.zeros(network.columns, network.dtype))
             first = 0
             while first < len(order):
                 rows = min(size, len(order) - first)  # fewer in the last batch
                 batches = min(pace, (len(order) - first) // rows)
                 state = learned, total, self._room(network, rows)
                 samples = x, target, visits, np.int32(first), np.int32(batches)
-                how = mask, _scalars(network, rule, rows), rule.error == "split"
                 start = time.perf_counter()
                 with libraries.exact("jax", self._device):
-                    learned, total, room = compiled.run(*state, *samples, *how)
+                    learned, total, room = compiled.run(*state, *samples, mask, *_given(network, rule, rows))
                     jax.block_until_ready(total)
                 self._spare = [room]
                 if time.perf_counter() - start < SHORT:
                     pace = max(pace, 2 * batches)
                 first += rows * batches
             if schedule.tolerance:
-                done = learning & (to_numpy(total) < schedule.tolerance)
+                sums = to_numpy(total).reshape(network.heads, network.outputs).sum(axis=1)
+                done = learning & (sums < schedule.tolerance)
                 stopped[done] = epoch
                 learning &= ~done
         self._latest = learned
@@ -129,26 +128,26 @@ class JaxBackend(ArrayAPIBackend):
         """Return the array as JAX's, on this device: a NumPy array as a copy, of which JAX may share the memory."""
         return jax.device_put(np.array(array, order="C") if isinstance(array, np.ndarray) else array, self._device)
 
-    def _room(self, network: Network, batch: int) -> Array:
-        """Return memory for the hidden activities of a trace."""
+    def _room(self, network: Network, batch: int) -> Cells:
+        """Return memory for the hidden cells of a trace."""
         shape = (network.depth + 1, network.heads, batch, len(network.hidden_signs))
+        parts = [(shape, network.dtype)] * (2 if network.rms else 1)
         try:
             spare = self._spare.pop()
         except IndexError:
             spare = None
-        if spare is not None and spare.shape == shape and spare.dtype == network.dtype:
+        if spare is not None and [(part.shape, part.dtype) for part in jax.tree.leaves(spare)] == parts:
             return spare
-        return jnp.empty(shape, network.dtype, device=self._device)
+        return Cells(*(jnp.empty(*part, device=self._device) for part in parts))
 
 
-def _scalars(network: Network, rule: Rule, batch: int) -> Scalars:
-    parts = batch if rule.reduction == "mean" else 1
-    real = np.dtype(network.dtype).type
-    return Scalars(_slope(network), real(rule.alpha / parts), real(rule.alpha_output / parts))
-
-
-def _slope(network: Network) -> Any:
-    return np.dtype(network.dtype).type(-2 / network.u0)
+def _given(network: Network, rule: Rule = ANY, batch: int = 1) -> tuple[Scalars, How]:
+    """Return what a compiled function is given beside arrays."""
+    real, parts = np.dtype(network.dtype).type, batch if rule.reduction == "mean" else 1
+    rates = real(rule.alpha / parts), real(rule.alpha_output / parts)
+    scalars = Scalars(real(-2 / network.u0), real(network.bias), *rates, real(rule.floor or 0))
+    kind = network.outputs, network.activation, network.output_activation, network.rms
+    return scalars, How(*kind, rule.error == "split", rule.centred, rule.floor is not None)
 
 
 def _swapped(key: str, array: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:

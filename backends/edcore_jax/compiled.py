@@ -1,4 +1,4 @@
-"""The compiled functions, shared by all networks: one program for each structure, that is, for each set of shapes."""
+"""The compiled functions, shared by all networks: one program for each set of shapes and each `How`."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from jax import lax
 from edcore.backend import Array
 
 from . import method
-from .method import Arrays, Scalars
+from .method import Arrays, Cells, How, Scalars
 
 __all__ = ["copy", "forward", "run", "trace", "update"]
 
-State: TypeAlias = tuple[Arrays, Array, Array]
-"""The weights, the sums of abs(error) of each head, and the room for the hidden activities of one batch."""
+State: TypeAlias = tuple[Arrays, Array, Cells]
+"""The weights, the sums of abs(error) of each column, and the room for the hidden cells of one batch."""
 
 
 def _copy(weights: Arrays) -> Arrays:
@@ -26,7 +26,7 @@ def _copy(weights: Arrays) -> Arrays:
 def _run(
     weights: Arrays,
     total: Array,
-    room: Array,
+    room: Cells,
     x: Array,
     target: Array,
     order: Array,
@@ -34,22 +34,22 @@ def _run(
     batches: Array,
     learning: Array,
     scalars: Scalars,
-    split: bool,
+    how: How,
 ) -> State:
     """Return the state after some batches more: their samples stand in `order`, from `first` on.
 
     The room says how many samples make a batch. How many batches there are is a number that the program is given, so
     it is the same program for all.
     """
-    size = room.shape[2]
+    size = room.y.shape[2]
 
     def step(number: Array, state: State) -> State:
         weights, total, room = state
         rows = lax.dynamic_slice_in_dim(order, first + number * size, size)
         batch, wanted = (jnp.take(array, rows, axis=0, mode="clip") for array in (x, target))  # there is none to clip
-        outputs, trace = method.trace(room, weights, batch, scalars.slope)
+        outputs, trace = method.trace(room, weights, batch, scalars, how)
         error = (wanted - outputs) * learning  # an error of 0 leaves every bit of a head
-        weights = method.update(weights, trace, error, scalars, split)
+        weights = method.update(weights, trace, error, scalars, how)
         return weights, total + jnp.abs(error).sum(axis=0), trace.hidden
 
     state: State = lax.fori_loop(jnp.int32(0), batches, step, (weights, total, room))
@@ -57,7 +57,7 @@ def _run(
 
 
 copy = jax.jit(_copy)
-forward = jax.jit(method.forward)
-trace = jax.jit(method.trace, donate_argnums=0)
+forward = jax.jit(method.forward, static_argnums=3)
+trace = jax.jit(method.trace, donate_argnums=0, static_argnums=4)
 update = jax.jit(method.update, donate_argnums=0, static_argnums=4)
 run = jax.jit(_run, donate_argnums=(0, 1, 2), static_argnums=10)
