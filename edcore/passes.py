@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import itertools
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from array_api_compat import device as array_device
 
 from edcore.backend import Array
-from edcore.network import Network
+from edcore.core import RMS_EPS
+from edcore.network import Activation, Layer, LayerName, Network
 
 if TYPE_CHECKING:
     from edcore.stacked import Operations
 
-__all__ = ["Pass", "Passes", "StackedWeights"]
+__all__ = ["Form", "Pass", "Passes", "Stack", "StackedWeights"]
 
-LAYERS = ("input", "hidden", "output")
+LAYERS: tuple[LayerName, ...] = ("input", "hidden", "output")
 
 KEPT = 2
 """Batch sizes whose memory is kept: that of most batches, and that of an epoch's last one."""
@@ -63,6 +64,28 @@ class StackedWeights:
         return other
 
 
+class Form(NamedTuple):
+    """What a layer's cells make of its sources: f(slope · (x W + active · bias))."""
+
+    activation: Activation
+    slope: float
+    active: float  # the activity of the bias cells
+
+
+class Stack(NamedTuple):
+    """What an update reads of a stack of layers, each array (layers, heads, batch, cells) where nothing else is said.
+
+    The layers of a stack are alike, and `layer` is the first of them.
+    """
+
+    layer: Layer
+    x: Array
+    y: Array
+    slopes: Array | None  # the factors that g has where sums were divided by their root
+    signs: Array  # of the target cells
+    teachers: Array | None  # of the target cells, where there are several outputs
+
+
 class Pass:
     """A forward pass of one batch size, in memory of its own.
 
@@ -83,52 +106,82 @@ class Pass:
 
     Attributes
     ----------
-    x, hidden, y : array
-        The activities of the input cells, of the input layer and the hidden layers, and of the output layer, of shape
-        (layers, heads, batch, cells).
-    signs : dict of str to array
-        The signs of the target cells of each stack of layers.
+    stacks : tuple of Stack
+        The input layer, the hidden layers and the output layer, of a pass that is traced.
     """
 
     def __init__(
         self, xp: Any, ops: Operations, network: Network, weights: StackedWeights, batch: int, traced: bool
     ) -> None:
         self.network, self.batch, self.traced = network, batch, traced
-        like = weights.arrays["input.weight"]
-
-        def empty(layers: int, heads: int, cells: int) -> Array:
-            return xp.empty((layers, heads, batch, cells), dtype=like.dtype, device=array_device(like))
-
-        layers, heads = network.depth + 1, network.heads
-        self._x = empty(1, 1, len(network.input_signs))
-        self.x = xp.broadcast_to(self._x, (1, heads, batch, len(network.input_signs)))
-        self.hidden = empty(layers if traced else min(layers, 2), heads, len(network.hidden_signs))
-        self.y = empty(1, heads, len(network.output_signs))
-        self._first, self._last = _one(self.x[0, ...]), _one(self.y[0, ...])
-        self._places, self._weights = [_one(place) for place in self.hidden], weights.layers
-        self.signs = {
-            name: xp.asarray(signs, dtype=like.dtype, device=array_device(like))
-            for name, signs in zip(
-                LAYERS, (network.hidden_signs, network.hidden_signs, network.output_signs), strict=True
-            )
-        }
-        self._xp, self._layer, self._slope, self._play = xp, ops.layer, 2 / network.u0, ops.player()
+        self._xp, self._ops, self._play, self._weights = xp, ops, ops.player(), weights.layers
+        self._like = weights.arrays["input.weight"]
+        hidden, output = network.layer("hidden"), network.layer("output")
+        layers, cells = network.depth + 1, len(hidden.target_signs)
+        kept = layers if traced else min(layers, 2)
+        self._x = self._empty(1, 1, 2 * network.in_)
+        self._x_of_heads = xp.broadcast_to(self._x, (1, network.heads, batch, 2 * network.in_))
+        self._hidden = self._empty(kept, network.heads, cells)
+        self._y = self._empty(1, network.heads, len(output.target_signs))
+        self._slopes = self._empty(kept, network.heads, cells) if traced and hidden.rms else None
+        self._outputs = self._y[0, :, :, : network.outputs].swapaxes(0, 1)
+        self._first, self._last = _one(self._x_of_heads[0, ...]), _one(self._y[0, ...])
+        self._places = [_one(place) for place in self._hidden]
+        self._slope_places = [None] if self._slopes is None else [_one(place) for place in self._slopes]
+        self._root = _one(self._empty(1, network.heads, 1)[0, ...]) if hidden.rms else None
+        self._inner, self._outer = _form(network, hidden), _form(network, output)
+        self.stacks = tuple(self._stack(name) for name in LAYERS) if traced else ()
 
     def __call__(self, x: Array) -> Array:
-        """Return the outputs (batch, heads), which stay as they are when the pass is run again."""
+        """Return the outputs (batch, columns), which stay as they are when the pass is run again."""
         both_streams = self._x[0, 0, ...]
         both_streams[:, : self.network.in_] = x
         both_streams[:, self.network.in_ :] = x
         if self.batch:
             self._play(self._through_the_layers)
-        return self._xp.asarray(self.y[0, :, :, 0].T, copy=True)
+        return self._xp.asarray(self._outputs, copy=True).reshape(self.batch, self.network.columns)
 
     def _through_the_layers(self) -> None:
-        layer, slope, x = self._layer, self._slope, self._first
-        hidden = itertools.islice(itertools.cycle(self._places), self.network.depth + 1)
-        for (weight, bias), y in zip(self._weights, itertools.chain(hidden, [self._last]), strict=True):
-            layer(x, weight, bias, slope, y)
+        layer, form, root, x = self._ops.layer, self._inner, self._root, self._first
+        sums = form if root is None else Form("linear", 1.0, form.active)
+        # The output layer has the last weights, and no part in the root of its sums.
+        places = zip(itertools.cycle(self._places), itertools.cycle(self._slope_places), strict=False)
+        for (weight, bias), (y, slope) in zip(self._weights[:-1], places, strict=False):
+            layer(x, weight, bias, sums, y)
+            if root is not None:
+                self._divide(y, root, slope)
+                self._ops.activate(form, y)
             x = y
+        layer(x, *self._weights[-1], self._outer, self._last)
+
+    def _divide(self, sums: Array, root: Array, slope: Array | None) -> None:
+        """Divide a layer's sums by the root of their mean square, and keep the factor that g has from it."""
+        cells = sums.shape[-1]
+        self._ops.squares(sums, root)
+        root *= 1 / cells
+        root += RMS_EPS
+        self._xp.sqrt(root, out=root)
+        sums /= root
+        if slope is not None:
+            self._xp.multiply(sums, sums, out=slope)
+            slope *= -1 / cells
+            slope += 1
+            slope /= root
+
+    def _empty(self, layers: int, heads: int, cells: int) -> Array:
+        shape = layers, heads, self.batch, cells
+        return self._xp.empty(shape, dtype=self._like.dtype, device=array_device(self._like))
+
+    def _stack(self, name: LayerName) -> Stack:
+        layer, device, slopes = self.network.layer(name), array_device(self._like), self._slopes
+        signs = self._xp.asarray(layer.target_signs, dtype=self._like.dtype, device=device)
+        teachers = None
+        if self.network.outputs > 1:
+            teachers = self._xp.asarray(layer.teachers, dtype=self._xp.int64, device=device)
+        if name == "output":
+            return Stack(layer, self._hidden[-1:], self._y, None, signs, teachers)
+        x, own = (self._x_of_heads, slice(1)) if name == "input" else (self._hidden[:-1], slice(1, None))
+        return Stack(layer, x, self._hidden[own], None if slopes is None else slopes[own], signs, teachers)
 
 
 class Passes:
@@ -152,3 +205,7 @@ class Passes:
 def _one(array: Array) -> Array:
     """Return an array (heads, …) without the axis of a single head: a plain product takes less time to start."""
     return array[0] if array.shape[0] == 1 else array
+
+
+def _form(network: Network, layer: Layer) -> Form:
+    return Form(layer.activation, 2 / network.u0 if layer.activation == "sigmoid" else 1.0, network.bias)

@@ -20,9 +20,9 @@ import numpy as np
 
 from edcore import libraries
 from edcore.array_api import ArrayAPIBackend
-from edcore.backend import Array, BackendInfo, HostWeights, Supported, classic
-from edcore.network import Network
-from edcore.passes import Pass, Passes, StackedWeights
+from edcore.backend import Array, BackendInfo, HostWeights
+from edcore.network import Activation, Layer, Network
+from edcore.passes import Form, Pass, Passes, Stack, StackedWeights
 from edcore.players import Player
 from edcore.rule import Rule
 from edcore.uninterrupted import uninterrupted
@@ -41,12 +41,20 @@ class Operations(Protocol):
 
     slab: int
 
-    def layer(self, x: Array, weight: Array, bias: Array, slope: float, y: Array) -> None:
-        """Compute y = 1 / (1 + exp(−slope · (x W + bias))), of one layer: (batch, cells), or (heads, batch, cells)."""
+    def layer(self, x: Array, weight: Array, bias: Array, form: Form, y: Array) -> None:
+        """Compute y = f(slope · (x W + active · bias)), of one layer: (batch, cells), or (heads, batch, cells)."""
         ...
 
-    def delta(self, factor: Array, y: Array, delta: Array) -> None:
-        """Compute δ = factor · y (1 − y), of layers (layers, heads, batch, cells) that share the factor."""
+    def activate(self, form: Form, y: Array) -> None:
+        """Make y, which holds z, f(slope · z)."""
+        ...
+
+    def squares(self, z: Array, total: Array) -> None:
+        """Compute the sum of z² over the cells, which `total` has as an axis of 1."""
+        ...
+
+    def delta(self, activation: Activation, factor: Array, y: Array, delta: Array) -> None:
+        """Compute δ = factor · g(y), of layers (layers, heads, batch, cells) that share the factor."""
         ...
 
     def adds_apart(self, weight: Array) -> bool:
@@ -58,10 +66,6 @@ class Operations(Protocol):
 
         It takes no new memory, so that too little of it is found before the first weight changes.
         """
-        ...
-
-    def add_rows(self, delta: Array, rows: Array, bias: Array) -> None:
-        """Add einsum("lhbj->lhj", δ), made in `rows`, to the biases (layers, heads, bias cells, targets)."""
         ...
 
     def player(self) -> Player:
@@ -87,11 +91,6 @@ class StackedBackend(ArrayAPIBackend):
     def __init__(self, namespace: Any, device: Any, info: BackendInfo, operations: Operations) -> None:
         super().__init__(namespace, device, info)
         self._ops = operations
-
-    def supports(self, network: Network, rule: Rule) -> Supported:
-        """Return True for the article's kind of network that fits, else the reason why not."""
-        reason = classic(network, rule)
-        return reason if reason is not True else super().supports(network, rule)
 
     def from_host(self, weights: HostWeights) -> StackedWeights:
         """Return a copy on the device, the layers first."""
@@ -159,36 +158,66 @@ class StackedBackend(ArrayAPIBackend):
         self, network: Network, rule: Rule, weights: StackedWeights, made: Pass, error: Array
     ) -> Iterator[_Part]:
         """Yield what learns: of each stack of layers, the synapses of those sources for which E is the same."""
-        e = error.T[None, :, :, None] / (made.batch if rule.reduction == "mean" else 1)
-        for name, x, y, x_signs, alpha in (
-            ("input", made.x, made.hidden[:1], network.input_signs, rule.alpha),
-            ("hidden", made.hidden[:-1], made.hidden[1:], network.hidden_signs, rule.alpha),
-            ("output", made.hidden[-1:], made.y, network.hidden_signs, rule.alpha_output),
-        ):
+        xp, e = self.namespace, self._errors(network, rule, error)
+        for stack in made.stacks:
+            layer, y = stack.layer, stack.y
+            alpha = rule.alpha_output if layer.name == "output" else rule.alpha
             layers = min(len(y), max(1, self._ops.slab // math.prod(y.shape[1:])))
-            weight, bias = weights.arrays[f"{name}.weight"], weights.arrays[f"{name}.bias"]
+            weight, bias = weights.arrays[f"{layer.name}.weight"], weights.arrays[f"{layer.name}.bias"]
             delta, rows = self._empty(y, layers), self._empty(y[:, :, :1, :], layers)
             product = self._empty(weight, layers) if self._ops.adds_apart(weight) else None
-            for sign, credited in _errors_by_source(self.namespace, rule, e):
-                factor = credited * (alpha * made.signs[name])
-                runs = _runs(x_signs, sign), _runs(network.bias_signs, sign)
-                yield _Part(x, y, factor, weight, bias, *runs, delta, product, rows)
+            for sign, credited in _errors_by_source(xp, rule, e):
+                taught = credited if stack.teachers is None else xp.take(credited, stack.teachers, axis=-1)
+                factor = taught * (alpha * stack.signs)
+                runs = _runs(layer.source_signs, sign), _runs(network.bias_signs, sign)
+                limits = [] if rule.floor is None else self._limits(layer, sign, rule.floor, weight)
+                yield _Part(stack, factor, weight, bias, network.bias, *runs, limits, delta, product, rows)
+
+    def _errors(self, network: Network, rule: Rule, error: Array) -> Array:
+        """Return what is reduced over the batch, as (1, heads, batch, outputs)."""
+        if rule.centred:
+            error = error - self.namespace.mean(error, axis=0, keepdims=True)
+        e = error / len(error) if rule.reduction == "mean" else error
+        return e.reshape(1, len(error), network.heads, network.outputs).swapaxes(1, 2)
+
+    def _limits(self, layer: Layer, sign: int, floor: float, weight: Array) -> list[_Limit]:
+        """Return what keeps the weights of sources of this sign (0: of all) at the floor or beyond it."""
+        xp = self.namespace
+        return [
+            _Limit(
+                *(sources, targets, xp.maximum if s_i == s_j else xp.minimum),
+                xp.full((), s_i * s_j * floor, dtype=weight.dtype, device=self._device),
+            )
+            for s_i, s_j in itertools.product((sign,) if sign else (1, -1), (1, -1))
+            for sources in _runs(layer.source_signs, s_i)
+            for targets in _runs(layer.target_signs, s_j)
+        ]
 
     def _empty(self, like: Array, layers: int) -> Array:
         return self.namespace.empty((layers, *like.shape[1:]), dtype=like.dtype, device=self._device)
 
     def _learn(self, part: _Part) -> None:
         """Add the batch's part to the weights, a slab of layers at a time."""
-        for start in range(0, len(part.y), max(1, len(part.delta))):
+        stack = part.stack
+        for start in range(0, len(stack.y), max(1, len(part.delta))):
             slab = slice(start, start + len(part.delta))
-            x, y, weight, bias = part.x[slab], part.y[slab], part.weight[slab], part.bias[slab]
+            x, y, weight, bias = stack.x[slab], stack.y[slab], part.weight[slab], part.bias[slab]
             delta, rows = part.delta[: len(y)], part.rows[: len(y)]
-            self._ops.delta(part.factor, y, delta)
+            self._ops.delta(stack.layer.activation, part.factor, y, delta)
+            if stack.slopes is not None:
+                delta *= stack.slopes[slab]
             for cells in part.sources:
                 product = None if part.product is None else part.product[: len(y), :, cells, :]
                 self._ops.accumulate(x[..., cells], delta, product, weight[:, :, cells, :])
+            for limit in part.limits:
+                block = weight[:, :, limit.sources, limit.targets]
+                limit.further(block, limit.bound, out=block)
             for cells in part.bias_cells:
-                self._ops.add_rows(delta, rows, bias[:, :, cells, :])
+                self.namespace.sum(delta, axis=-2, keepdims=True, out=rows)
+                if part.active != 1:
+                    rows *= part.active
+                learning = bias[:, :, cells, :]
+                learning += rows
 
 
 class _Trace(NamedTuple):
@@ -198,16 +227,26 @@ class _Trace(NamedTuple):
     passes: Passes
 
 
-class _Part(NamedTuple):
-    """Some synapses of a stack of layers: x and y of the layers, what multiplies y (1 − y), and which sources learn."""
+class _Limit(NamedTuple):
+    """A block of a layer's weights, and how they are kept from coming closer to 0 than a bound."""
 
-    x: Array
-    y: Array
+    sources: slice
+    targets: slice
+    further: Any  # the larger or the smaller of two, element by element
+    bound: Array
+
+
+class _Part(NamedTuple):
+    """Some synapses of a stack of layers: what multiplies g(y), and which sources learn."""
+
+    stack: Stack
     factor: Array
     weight: Array
     bias: Array
+    active: float  # the activity of the bias cells
     sources: list[slice]
     bias_cells: list[slice]
+    limits: list[_Limit]
     # Memory for a slab of layers.
     delta: Array
     product: Array | None

@@ -1,6 +1,7 @@
 """The CuPy backend without a GPU: its array code over NumPy, and over stand-ins for CuPy and cuBLAS."""
 
 import ctypes
+import dataclasses
 import importlib
 import logging
 import sys
@@ -14,6 +15,7 @@ import cupy_over_numpy
 from cupy_over_numpy import HANDLE, CuBLAS, Graph, Stream, address
 from edcore import Network, Rule, libraries
 from edcore.array_api import NUMPY
+from edcore.network import ACTIVATIONS
 from edcore.stacked import StackedBackend
 from edcore.testing import iter_checks, parametrize_with_backend_checks
 from edcore.testing.strategies import drawn_case
@@ -34,7 +36,7 @@ def recorded(monkeypatch):
     cupy_over_numpy.make(monkeypatch)
     from edcore_cupy.recorded import RecordedOperations
 
-    yield StackedBackend(xp, "cpu", NUMPY, RecordedOperations(SLAB, product()))
+    yield StackedBackend(cupy_over_numpy.namespace(xp), "cpu", NUMPY, RecordedOperations(SLAB, product()))
     monkeypatch.undo()
     sys.modules.pop("edcore_cupy.recorded", None)
 
@@ -66,6 +68,31 @@ def test_the_layers_are_recorded_at_the_second_batch_and_played_from_then_on(rec
     plain = StackedBackend(xp, "cpu", NUMPY, ArrayOperations(np, SLAB))
     expected = plain.forward(case.network, plain.from_host(recorded.to_host(weights)), case.x[:4])
     np.testing.assert_allclose(outputs, expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("rms", [False, True])
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_every_variant_is_recorded(recorded, caplog, activation, rms):
+    network = Network(3, 4, 2, 2, outputs=3, activation=activation, output_activation="tanh", rms=rms, bias=0.8)
+    case = drawn_case(network, Rule(centred=True, floor=0.01), batch=6, scale=0.3, seed=5)
+    other = dataclasses.replace(case, x=1 - case.x)
+    weights = recorded.from_host(case.weights)
+    with caplog.at_level(logging.INFO, "edcore"):
+        for _ in range(2):
+            recorded.update(network, case.rule, weights, recorded.trace(network, weights, case.x)[1], 0 * case.error)
+            recorded.forward(network, weights, case.x)
+        launched = Graph.launched
+        outputs = recorded.forward(network, weights, other.x)
+        _, trace = recorded.trace(network, weights, other.x)
+    assert (launched, Graph.launched) == (2, 4)
+    assert not caplog.records
+    plain = StackedBackend(xp, "cpu", NUMPY, ArrayOperations(np, SLAB))
+    own = plain.from_host(case.weights)
+    expected, expected_trace = plain.trace(network, own, other.x)
+    np.testing.assert_allclose(outputs, expected, rtol=1e-5, atol=1e-6)
+    learned = recorded.to_host(recorded.update(network, case.rule, weights, trace, case.error))
+    for key, value in plain.to_host(plain.update(network, case.rule, own, expected_trace, case.error)).items():
+        np.testing.assert_allclose(learned[key], value, rtol=1e-5, atol=1e-6)
 
 
 def test_inference_is_recorded_apart_from_training(recorded, case):
@@ -182,7 +209,8 @@ def test_cupy_has_what_the_backend_calls(monkeypatch):
     cupy = pytest.importorskip("cupy")
     monkeypatch.delitem(sys.modules, "edcore_cupy.recorded", raising=False)
     recorded = importlib.import_module("edcore_cupy.recorded")  # which makes its kernels
-    assert [one.name for one in recorded.activate.params[:3]] == ["bias", "slope", "y"]
+    assert [one.name for one in recorded.activate.params[:4]] == ["bias", "active", "slope", "y"]
+    assert [one.name for one in recorded.add_bias.params[:3]] == ["bias", "active", "y"]
     for name in ("begin_capture", "end_capture", "record", "wait_event"):
         assert callable(getattr(cupy.cuda.Stream, name))
     assert callable(cupy.cuda.device.get_cublas_handle)

@@ -1,5 +1,6 @@
 """What must hold for CuPy, PyTorch and JAX on a real NVIDIA GPU. Numba has a file of its own."""
 
+import dataclasses
 import logging
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 
 import edcore
 from edcore import BackendUnavailableError, Network, Rule, libraries, registry
+from edcore.network import ACTIVATIONS
 from edcore.testing import iter_checks
 from edcore.testing.strategies import drawn_case
 
@@ -96,8 +98,18 @@ def test_the_articles_size_gives_the_same_bits_each_time(library):
             assert np.array_equal(value, weights_again[key])
 
 
+VARIANTS = {
+    "article": {},
+    **{name: {"activation": name, "rms": True, "outputs": 3, "bias": 0.8, "n_bias": 2} for name in ACTIVATIONS},
+}
+
+
 @each_with_streams
-def test_layers_that_are_recorded_and_played_again_give_the_same_bits(library, case, caplog):
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_layers_that_are_recorded_and_played_again_give_the_same_bits(library, case, variant, caplog):
+    if VARIANTS[variant]:
+        network = dataclasses.replace(case.network, **VARIANTS[variant])
+        case = drawn_case(network, Rule(centred=True, floor=0.01), batch=37, scale=0.3, seed=5)
     backend, x, error = on(library), put(library, case.x), put(library, case.error)
     _, expected = learned(backend, case, x, error)
     weights, unchanged = backend.from_host(case.weights), put(library, 0 * case.error)

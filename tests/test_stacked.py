@@ -11,7 +11,8 @@ import pytest
 from edcore import Network, Rule
 from edcore.array_api import NUMPY, ArrayAPIBackend
 from edcore.backend import Schedule
-from edcore.passes import KEPT
+from edcore.network import ACTIVATIONS
+from edcore.passes import KEPT, Pass
 from edcore.stacked import StackedBackend
 from edcore.testing.compare import same_bits
 from edcore.testing.strategies import drawn_case
@@ -29,9 +30,9 @@ class Operations(ArrayOperations):
         self.players += 1
         return super().player()
 
-    def delta(self, factor, y, delta):
+    def delta(self, *arguments):
         self.at_delta()
-        super().delta(factor, y, delta)
+        super().delta(*arguments)
 
 
 @pytest.fixture
@@ -136,26 +137,50 @@ def test_fit_hands_on_the_memory_that_is_recorded(backend, ops, case):
     same_bits(backend.to_host(given), case.weights, "that fit was given")
 
 
-@pytest.mark.parametrize("operation", ["accumulate", "delta"])
-def test_no_new_memory_is_asked_for_while_weights_learn(backend, ops, operation, monkeypatch):
-    case = drawn_case(Network(in_=40, width=32, depth=3), Rule("split"), batch=40, scale=0.3, seed=1)
-    weights = backend.from_host(case.weights)
-    _, trace = backend.trace(case.network, weights, case.x)
-    learning = []
+VARIANTS = {
+    "article": (Network(in_=40, width=128, depth=3), Rule("split")),
+    **{
+        f"{activation}-rms": (
+            Network(40, 128, 3, n_bias=2, outputs=5, activation=activation, rms=True, bias=0.8),
+            Rule(centred=True, floor=0.01),
+        )
+        for activation in ACTIVATIONS
+    },
+}
 
-    def counted(*arguments):
+
+def memory_that_calls_ask_for(monkeypatch, owner, name):
+    """Have each call of a method note how much memory it asks for, in the list that is returned."""
+    method, asked = getattr(owner, name), []
+
+    def measured(*arguments):
         tracemalloc.reset_peak()
         before = tracemalloc.get_traced_memory()[0]
-        getattr(ArrayOperations, operation)(ops, *arguments)
-        learning.append(tracemalloc.get_traced_memory()[1] - before)
+        method(*arguments)
+        asked.append(tracemalloc.get_traced_memory()[1] - before)
 
-    monkeypatch.setattr(ops, operation, counted)
+    monkeypatch.setattr(owner, name, measured)
+    return asked
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_neither_a_pass_nor_what_learns_asks_for_new_memory(backend, variant, monkeypatch):
+    network, rule = VARIANTS[variant]
+    case = drawn_case(network, rule, batch=300, scale=0.3, seed=1)
+    weights = backend.from_host(case.weights)
+    passing = memory_that_calls_ask_for(monkeypatch, Pass, "_through_the_layers")
+    learning = memory_that_calls_ask_for(monkeypatch, backend, "_learn")
     tracemalloc.start()
     try:
-        backend.update(case.network, case.rule, weights, trace, case.error)
+        backend.forward(network, weights, case.x)
+        stepped(backend, case, weights, case.x, case.error)
     finally:
         tracemalloc.stop()
-    activities, layer = 40 * 64 * 4, 32 * 64 * 4
+    activities, layer = 300 * 256 * 4, 256 * 256 * 4
+    assert len(passing) == 2
+    assert len(learning) == (6 if rule.error == "split" else 3)
+    assert max(passing) < activities / 2
+    # A slab is one layer here. NumPy has buffers of its own for blocks of a matrix, of 64 KiB at most.
     assert max(learning) < min(activities, layer) / 2
 
 
@@ -173,6 +198,47 @@ def test_the_sums_of_biases_follow_them_even_where_an_update_fails(backend, ops,
         backend.update(case.network, case.rule, weights, trace, case.error)
     own = backend.from_host(backend.to_host(weights))
     assert (backend.forward(case.network, weights, case.x) == backend.forward(case.network, own, case.x)).all()
+
+
+def test_only_what_is_divided_keeps_slopes(backend, case):
+    kept = {}
+    for rms in (False, True):
+        network = dataclasses.replace(case.network, rms=rms, depth=50, width=40, heads=1)
+        weights = backend.from_host(drawn_case(network, case.rule, 6, 0.3, seed=1).weights)
+        for name in ("forward", "trace"):
+            tracemalloc.start()
+            try:
+                result = getattr(backend, name)(network, weights, case.x)
+                kept[name, rms], _ = tracemalloc.get_traced_memory()
+            finally:
+                tracemalloc.stop()
+            del result
+    activities = 51 * 6 * 80 * 4
+    assert kept["trace", True] - kept["trace", False] > activities
+    assert abs(kept["forward", True] - kept["forward", False]) < activities / 10
+
+
+def test_a_weight_at_the_floor_or_beyond_it_keeps_every_bit(backend, case):
+    floor = 0.25
+    _, free = stepped(backend, case, backend.from_host(case.weights), case.x, case.error)
+    rule = dataclasses.replace(case.rule, floor=floor)
+    weights = backend.from_host(case.weights)
+    _, trace = backend.trace(case.network, weights, case.x)
+    free, kept = (
+        backend.to_host(one) for one in (free, backend.update(case.network, rule, weights, trace, case.error))
+    )
+    raised = 0
+    for layer in case.network.layers:
+        signs = np.outer(layer.source_signs, layer.target_signs)
+        for head in range(case.network.heads):
+            one, other = (host[f"{layer.name}.weight"][layer.where(head)] for host in (free, kept))
+            beyond = signs * one >= floor
+            assert one[beyond].tobytes() == other[beyond].tobytes()
+            assert (other[~beyond] == floor * signs[~beyond]).all()
+            raised += (~beyond).sum()
+    assert raised
+    for key in ("input.bias", "hidden.bias", "output.bias"):
+        assert free[key].tobytes() == kept[key].tobytes()
 
 
 def test_a_pass_for_inference_takes_no_memory_for_each_layer(backend):

@@ -9,11 +9,13 @@ import pytest
 import edcore
 from edcore import Network, Rule
 from edcore.libraries import exact
+from edcore.network import ACTIVATIONS
 from edcore.testing.compare import same_bits
 from edcore.testing.strategies import drawn_case
 from edcore_torch import BACKEND
 
 torch = pytest.importorskip("torch")
+TorchDispatchMode = pytest.importorskip("torch.utils._python_dispatch").TorchDispatchMode
 CUDA = SimpleNamespace(type="cuda")
 
 
@@ -128,6 +130,32 @@ def test_a_new_stream_waits_for_the_one_before(monkeypatch):
     for _ in range(4):
         ops.ordered()
     assert (first.waited_for, second.waited_for) == ([], [first])
+
+
+@pytest.mark.parametrize("rms", [False, True])
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_all_that_is_recorded_writes_where_it_is_told(activation, rms, monkeypatch):
+    network = Network(3, 4, 2, 2, outputs=3, activation=activation, output_activation="relu6", rms=rms, bias=0.8)
+    case = drawn_case(network, Rule(), batch=5, scale=0.3, seed=1)
+    backend = BACKEND.load(None)
+    called = []
+
+    class Watched(TorchDispatchMode):
+        def __torch_dispatch__(self, function, types, arguments=(), options=None):
+            called.append(function)
+            return function(*arguments, **(options or {}))
+
+    def watched(work):
+        with Watched():
+            work()
+
+    monkeypatch.setattr(backend._ops, "player", lambda: watched)
+    weights = backend.from_host(case.weights)
+    backend.forward(network, weights, case.x)
+    backend.trace(network, weights, case.x)
+    assert called
+    new = {str(one) for one in called if not one._schema.is_mutable and not one.is_view}
+    assert not new, "a graph would have to hold what these make"
 
 
 def test_a_part_of_the_weights_that_is_no_view_is_an_error():

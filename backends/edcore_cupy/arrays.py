@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from edcore.backend import Array
+from edcore.network import Activation
+from edcore.passes import Form
 from edcore.players import Player, anew
 
 __all__ = ["ArrayOperations"]
@@ -24,19 +26,49 @@ class ArrayOperations:
     def __init__(self, xp: Any, slab: int) -> None:
         self.xp, self.slab = xp, slab
 
-    def layer(self, x: Array, weight: Array, bias: Array, slope: float, y: Array) -> None:
+    def layer(self, x: Array, weight: Array, bias: Array, form: Form, y: Array) -> None:
         """Compute the activities, an operation at a time."""
-        self.xp.matmul(x, weight, out=y)
-        y += bias
-        y *= -slope
-        self.xp.exp(y, out=y)
-        y += 1
-        self.xp.divide(1, y, out=y)
+        self._multiply(x, weight, y)
+        y += bias if form.active == 1 else form.active * bias
+        self.activate(form, y)
 
-    def delta(self, factor: Array, y: Array, delta: Array) -> None:
+    def activate(self, form: Form, y: Array) -> None:
+        """Compute the activities in place, an operation at a time."""
+        match form.activation:
+            case "sigmoid":
+                y *= -form.slope
+                self.xp.exp(y, out=y)
+                y += 1
+                self.xp.divide(1, y, out=y)
+            case "tanh":
+                self.xp.tanh(y, out=y)
+            case "relu":
+                self.xp.maximum(y, 0, out=y)
+            case "relu6":
+                self.xp.maximum(y, 0, out=y)
+                self.xp.minimum(y, 6, out=y)
+
+    def squares(self, z: Array, total: Array) -> None:
+        """Compute the sum as a product of each sample's row and column."""
+        self._multiply(z[..., None, :], z[..., :, None], total[..., None])
+
+    def delta(self, activation: Activation, factor: Array, y: Array, delta: Array) -> None:
         """Compute δ, an operation at a time."""
-        self.xp.subtract(1, y, out=delta)
-        delta *= y
+        match activation:
+            case "sigmoid":
+                self.xp.subtract(1, y, out=delta)
+                delta *= y
+            case "tanh":
+                self.xp.multiply(y, y, out=delta)
+                self.xp.subtract(1, delta, out=delta)
+            case "relu":
+                self.xp.sign(y, out=delta)
+            case "relu6":  # y (6 − y) is above 0 between the two bends, and 0 beyond them
+                self.xp.subtract(6, y, out=delta)
+                delta *= y
+                self.xp.sign(delta, out=delta)
+            case "linear":
+                delta[...] = 1
         delta *= factor
 
     def adds_apart(self, weight: Array) -> bool:
@@ -45,13 +77,8 @@ class ArrayOperations:
 
     def accumulate(self, x: Array, delta: Array, product: Array | None, weight: Array) -> None:
         """Add the contraction over the batch, which is one batched product."""
-        self.xp.matmul(x.swapaxes(-1, -2), delta, out=product)
+        self._multiply(x.swapaxes(-1, -2), delta, product)
         weight += product
-
-    def add_rows(self, delta: Array, rows: Array, bias: Array) -> None:
-        """Add the sum over the batch."""
-        self.xp.sum(delta, axis=-2, keepdims=True, out=rows)
-        bias += rows
 
     def player(self) -> Player:
         """Return what does the work anew each time."""
@@ -59,3 +86,6 @@ class ArrayOperations:
 
     def ordered(self) -> None:
         """Do nothing: whoever changes the stream waits for it."""
+
+    def _multiply(self, a: Array, b: Array, out: Array) -> None:
+        self.xp.matmul(a, b, out=out)

@@ -8,6 +8,8 @@ from typing import Any
 import cupy
 
 from edcore.backend import Array
+from edcore.network import Activation
+from edcore.passes import Form
 from edcore.players import Player, Recorded, Work
 
 from .arrays import ArrayOperations
@@ -17,10 +19,15 @@ __all__ = ["RecordedOperations"]
 
 logger = logging.getLogger("edcore")
 
-activate = cupy.ElementwiseKernel("T bias, T slope", "T y", "y = 1 / (1 + exp(-slope * (y + bias)))", "edcore_activate")
-"""The activities from the products that y holds."""
+activate = cupy.ElementwiseKernel(
+    "T bias, T active, T slope", "T y", "y = 1 / (1 + exp(-slope * (y + active * bias)))", "edcore_activate"
+)
+"""The activities of sigmoid cells from the products that y holds."""
+
+add_bias = cupy.ElementwiseKernel("T bias, T active", "T y", "y = y + active * bias", "edcore_add_bias")
 
 derive = cupy.ElementwiseKernel("T factor, T y", "T delta", "delta = factor * y * (1 - y)", "edcore_derive")
+"""δ of sigmoid cells."""
 
 
 class RecordedOperations(ArrayOperations):
@@ -39,14 +46,22 @@ class RecordedOperations(ArrayOperations):
         self._product = product
         self._stream: Any = None
 
-    def layer(self, x: Array, weight: Array, bias: Array, slope: float, y: Array) -> None:
-        """Compute the activities by a product and one kernel."""
-        self._product(x, weight, 0, y)
-        activate(bias, y.dtype.type(slope), y)
+    def layer(self, x: Array, weight: Array, bias: Array, form: Form, y: Array) -> None:
+        """Compute the activities by a product and, for a sigmoid, one kernel."""
+        self._multiply(x, weight, y)
+        number = y.dtype.type
+        if form.activation == "sigmoid":
+            activate(bias, number(form.active), number(form.slope), y)
+        else:
+            add_bias(bias, number(form.active), y)
+            self.activate(form, y)
 
-    def delta(self, factor: Array, y: Array, delta: Array) -> None:
-        """Compute δ by one kernel."""
-        derive(factor, y, delta)
+    def delta(self, activation: Activation, factor: Array, y: Array, delta: Array) -> None:
+        """Compute δ, for a sigmoid by one kernel."""
+        if activation == "sigmoid":
+            derive(factor, y, delta)
+        else:
+            super().delta(activation, factor, y, delta)
 
     def adds_apart(self, weight: Array) -> bool:
         """Return False: the product adds to what is there."""
@@ -55,6 +70,9 @@ class RecordedOperations(ArrayOperations):
     def accumulate(self, x: Array, delta: Array, product: Array | None, weight: Array) -> None:
         """Add the contraction over the batch, within the product itself."""
         self._product(x.swapaxes(-1, -2), delta, 1, weight)
+
+    def _multiply(self, a: Array, b: Array, out: Array) -> None:
+        self._product(a, b, 0, out)
 
     def player(self) -> Player:
         """Return a player that records a CUDA graph."""

@@ -5,11 +5,14 @@ from __future__ import annotations
 import functools
 import logging
 import threading
+from collections.abc import Callable
 from typing import Any
 
 import torch
 
 from edcore.backend import Array
+from edcore.network import Activation
+from edcore.passes import Form
 from edcore.players import Player, Recorded, Work, anew
 from edcore.uninterrupted import uninterrupted
 
@@ -27,6 +30,23 @@ recording = threading.Lock()
 
 logger = logging.getLogger("edcore")
 
+ACTIVATE: dict[Activation, Callable[[Array], Any]] = {
+    "sigmoid": torch.sigmoid_,
+    "tanh": torch.tanh_,
+    "relu": torch.relu_,
+    "relu6": functools.partial(torch.clamp_, min=0, max=6),
+    "linear": lambda y: y,
+}
+
+derivatives = torch.ops.aten
+DERIVE: dict[Activation, Callable[[Array, Array, Array], Any]] = {
+    "sigmoid": lambda factor, y, delta: derivatives.sigmoid_backward.grad_input(factor, y, grad_input=delta),
+    "tanh": lambda factor, y, delta: derivatives.tanh_backward.grad_input(factor, y, grad_input=delta),
+    "relu": lambda factor, y, delta: derivatives.threshold_backward.grad_input(factor, y, 0, grad_input=delta),
+    "relu6": lambda factor, y, delta: derivatives.hardtanh_backward.grad_input(factor, y, 0, 6, grad_input=delta),
+    "linear": lambda factor, y, delta: delta.copy_(factor),
+}
+
 
 class TorchOperations:
     """See `edcore.stacked.Operations`.
@@ -42,15 +62,26 @@ class TorchOperations:
         self._device = device
         self._stream: Any = None
 
-    def layer(self, x: Array, weight: Array, bias: Array, slope: float, y: Array) -> None:
+    def layer(self, x: Array, weight: Array, bias: Array, form: Form, y: Array) -> None:
         """Compute the activities with the bias added by the product."""
         # One head needs no batched product: addmm takes less time to call.
         linear = torch.addmm if y.ndim == 2 else torch.baddbmm
-        linear(bias, x, weight, beta=slope, alpha=slope, out=y).sigmoid_()
+        linear(bias, x, weight, beta=form.slope * form.active, alpha=form.slope, out=y)
+        ACTIVATE[form.activation](y)
 
-    def delta(self, factor: Array, y: Array, delta: Array) -> None:
-        """Compute δ by the kernel that PyTorch has for a sigmoid's derivative."""
-        torch.ops.aten.sigmoid_backward.grad_input(factor, y, grad_input=delta)
+    def activate(self, form: Form, y: Array) -> None:
+        """Compute the activities in place."""
+        if form.slope != 1:
+            y *= form.slope
+        ACTIVATE[form.activation](y)
+
+    def squares(self, z: Array, total: Array) -> None:
+        """Compute the sum by the norm, which needs no memory for the squares."""
+        torch.linalg.vector_norm(z, dim=-1, keepdim=True, out=total).square_()
+
+    def delta(self, activation: Activation, factor: Array, y: Array, delta: Array) -> None:
+        """Compute δ by the kernel that PyTorch has for an activation's derivative."""
+        DERIVE[activation](factor, y, delta)
 
     def adds_apart(self, weight: Array) -> bool:
         """Return whether a product that adds would be imprecise, of all sources or of those of one sign."""
@@ -66,10 +97,6 @@ class TorchOperations:
         else:
             torch.bmm(x, delta, out=target)
             weight += product
-
-    def add_rows(self, delta: Array, rows: Array, bias: Array) -> None:
-        """Add the sum over the batch."""
-        bias.add_(torch.sum(delta, -2, keepdim=True, out=rows))
 
     def player(self) -> Player:
         """Return a player that records a CUDA graph; elsewhere the work is done anew each time."""
