@@ -1,6 +1,7 @@
 """What must hold under Numba's CUDA simulator. Runs in a process of its own, with NUMBA_ENABLE_CUDASIM=1."""
 
 import os
+import sys
 
 import numpy as np
 import pytest
@@ -9,7 +10,9 @@ import edcore
 from edcore import Network, Rule
 from edcore.backend import Schedule
 from edcore.testing import parametrize_with_backend_checks
+from edcore.testing.compare import all_close, close
 from edcore.testing.strategies import drawn_case
+from edcore.testing.tolerance import Bounds
 from edcore_loop.loops import LoopBackend
 
 SIMULATED = os.environ.get("NUMBA_ENABLE_CUDASIM") == "1"
@@ -30,6 +33,24 @@ def simulator():
 @pytest.fixture
 def backend():
     return simulator()
+
+
+@pytest.fixture(autouse=True)
+def _threads_take_short_turns():
+    """At each barrier one thread of the simulator's polls, and the others wait for its turn to end."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(5e-4)
+    yield
+    sys.setswitchinterval(before)
+
+
+@pytest.fixture
+def small_tiles(monkeypatch):
+    """Cut the update's weights so small that few cells are many tiles: a simulated thread takes long."""
+    from edcore_numba import gpu
+    from edcore_numba.gpu_tiles import UpdateTile
+
+    monkeypatch.setattr(gpu, "update_tile", lambda cells: UpdateTile(2, 2, 2, 2, 4))
 
 
 @parametrize_with_backend_checks([simulator()] if SIMULATED else [], quick=True)
@@ -96,6 +117,43 @@ def test_sizes_that_fit_no_tile(backend, dtype, sizes, batch, rule):
         np.testing.assert_allclose(learned[key], value, atol=tolerance, err_msg=key)
 
 
+VARIANTS = [
+    # Outputs of two tiles, and more of them than a block of the forward pass has threads.
+    (
+        {"width": 5, "heads": 2, "n_bias": 2, "bias": 0.8, "outputs": 5, "activation": "relu", "rms": True},
+        {"centred": True, "floor": 0.05},
+    ),
+    # No cell beyond a tile of the forward pass, and no − output cells.
+    (
+        {"width": 8, "heads": 2, "outputs": 3, "activation": "tanh", "output_activation": "linear", "rms": True}
+        | {"inhibitory_output": False},
+        {"reduction": "sum"},
+    ),
+    ({"width": 5, "activation": "relu6", "rms": True, "inhibitory_output": False, "bias": 0}, {"error": "split"}),
+    ({"width": 9, "activation": "linear", "output_activation": "relu6", "rms": True}, {"error": "split", "floor": 0.1}),
+    ({"width": 3, "activation": "relu6", "output_activation": "tanh", "n_bias": 2}, {"error": "split"}),
+    ({"width": 3, "activation": "linear", "output_activation": "relu", "outputs": 2}, {}),
+]
+
+
+@pytest.mark.parametrize(("fields", "rule_fields"), VARIANTS)
+@pytest.mark.usefixtures("small_tiles")
+def test_variants_that_fit_no_tile(backend, fields, rule_fields):
+    for dtype in ("float32", "float64"):
+        network, rule = Network(in_=3, depth=2, dtype=dtype, **fields), Rule(**rule_fields)
+        case = drawn_case(network, rule, batch=6, scale=0.5, seed=2)
+        exact, oracle = case.in_float64, LoopBackend()
+        expected, activities = oracle.trace(exact.network, exact.weights, exact.x)
+        bounds = Bounds(network, exact.weights)
+        own = backend.from_host(case.weights)
+        outputs, trace = backend.trace(network, own, case.x)
+        close(outputs, expected, bounds.outputs(activities), "outputs")
+        assert (backend.forward(network, own, case.x[1:]) == outputs[1:]).all()
+        learned = backend.to_host(backend.update(network, rule, own, trace, case.error))
+        updated = oracle.update(exact.network, rule, exact.weights, activities, exact.error)
+        all_close(learned, updated, bounds.updated(rule, activities, exact.error), "after an update")
+
+
 def test_an_error_of_zero_leaves_a_negative_zero(backend):
     case = drawn_case(Network(in_=2, width=2), Rule("signed"), batch=3, scale=1.0, seed=0)
     weights = {key: np.negative(np.zeros_like(value)) for key, value in case.weights.items()}
@@ -105,10 +163,17 @@ def test_an_error_of_zero_leaves_a_negative_zero(backend):
     assert all(np.signbit(value).all() for value in learned.values())
 
 
-@pytest.mark.parametrize("rule", [Rule("signed"), Rule("split")])
+@pytest.mark.parametrize(
+    ("fields", "rule"),
+    [
+        ({}, Rule("signed")),
+        ({}, Rule("split")),
+        ({"activation": "tanh", "output_activation": "tanh", "rms": True}, Rule(centred=True, floor=0.1)),
+    ],
+)
 @pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning")
-def test_a_nan_stays_one_and_stays_in_its_head(backend, rule):
-    case = drawn_case(Network(in_=2, width=2, heads=2), rule, batch=3, scale=1.0, seed=0)
+def test_a_nan_stays_one_and_stays_in_its_head(backend, fields, rule):
+    case = drawn_case(Network(in_=2, width=2, heads=2, **fields), rule, batch=3, scale=1.0, seed=0)
     case.weights["input.weight"][1] = np.nan
     own = backend.from_host(case.weights)
     outputs, trace = backend.trace(case.network, own, case.x)
@@ -145,6 +210,27 @@ def test_fit_stops_head_by_head_and_keeps_what_it_was_given(backend):
         np.testing.assert_allclose(value, expected[key], atol=1e-5)
         assert (value[2] == case.weights[key][2]).all()
         assert (backend.to_host(given)[key] == case.weights[key]).all()
+
+
+@pytest.mark.usefixtures("small_tiles")
+def test_fit_of_several_outputs_stops_head_by_head(backend):
+    network = Network(in_=2, width=3, depth=0, heads=3, u0=4.0, outputs=2, dtype="float64")
+    rule = Rule("signed", alpha=0.1, alpha_output=0.1, centred=True, floor=1e-4)
+    case = drawn_case(network, rule, batch=5, scale=0.3, seed=3)
+    learning = np.asarray([True, True, False])
+    orders = np.stack([np.roll(np.arange(5), epoch) for epoch in range(3)])
+    target = np.abs(case.error).round()
+    oracle, given = LoopBackend(), backend.from_host(case.weights)
+    sums = abs(target - oracle.forward(network, case.weights, case.x)).sum(axis=0).reshape(3, 2).sum(axis=1)
+    assert sums[0] != sums[1]
+    schedule = Schedule(orders=orders, batch_size=3, tolerance=sums[:2].mean(), learning=learning)
+    expected, expected_stopped = oracle.fit(network, rule, case.weights, case.x, target, schedule)
+    learned, stopped = backend.fit(network, rule, given, case.x, target, schedule)
+    assert stopped.tolist() == expected_stopped.tolist()
+    assert sorted(stopped) == [0, 0, 1]
+    for key, value in backend.to_host(learned).items():
+        np.testing.assert_allclose(value, expected[key], atol=1e-12)
+        assert (value[2] == case.weights[key][2]).all()
 
 
 class OnDevice:

@@ -5,6 +5,9 @@ import pytest
 
 from edcore import Network, Rule
 from edcore.backend import Schedule
+from edcore.initial import Initial
+from edcore.presets import PRESETS
+from edcore.select import bind, requested
 from edcore.testing import parametrize_with_backend_checks
 from edcore.testing.strategies import drawn_case
 
@@ -152,6 +155,45 @@ def test_fit_takes_samples_that_are_on_the_device(backend, library, case):
     assert stopped.tolist() == [0, 0]
     for key, value in backend.to_host(expected).items():
         assert (backend.to_host(result)[key] == value).all()
+
+
+VARIANTS = {
+    **{name: (found.rule, dict(found.network)) for name, found in PRESETS.items()},
+    "modulo of 40": (PRESETS["modulo"].rule, {**PRESETS["modulo"].network, "outputs": 40}),
+    "rms": (Rule("split"), {"activation": "tanh", "output_activation": "linear", "rms": True, "n_bias": 2}),
+    "relu": (Rule(floor=0.01), {"activation": "relu6", "output_activation": "relu", "depth": 3}),
+}
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+@pytest.mark.parametrize("width", [45, 64, 200])
+def test_every_variant_at_sizes_beyond_a_tile(backend, name, width):
+    rule, fields = VARIANTS[name]
+    network = Network(**{"in_": 150, "width": width, "heads": 2, "dtype": "float64", **fields, "initial": Initial()})
+    case = drawn_case(network, rule, batch=75, scale=1 / width, seed=2)
+    known = bind(requested("numpy", None), network, rule)
+    expected, expected_weights = learned(known, case, case.x, case.error)
+    outputs, weights = learned(backend, case, case.x, case.error)
+    np.testing.assert_allclose(outputs, expected, atol=1e-9)
+    for key, value in expected_weights.items():
+        np.testing.assert_allclose(weights[key], value, atol=1e-9, err_msg=key)
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_a_fit_of_every_variant_gives_the_same_bits_again(backend, library, name):
+    rule, fields = VARIANTS[name]
+    network = Network(**{"in_": 20, "width": 45, "heads": 2, **fields, "initial": Initial()})
+    case = drawn_case(network, rule, batch=37, scale=0.05, seed=5)
+    target = np.abs(case.error).round()
+    orders = np.stack([np.random.default_rng(epoch).permutation(len(case.x)) for epoch in range(2)])
+    schedule = Schedule(orders=orders, batch_size=16, tolerance=1e-3, learning=np.asarray([True, False]))
+    given = (network, rule, backend.from_host(case.weights))
+    expected, _ = backend.fit(*given, case.x, target, schedule)
+    result, _ = backend.fit(*given, library.put(case.x), library.put(target), schedule)
+    for key, value in backend.to_host(expected).items():
+        assert np.isfinite(value).all()
+        assert (backend.to_host(result)[key] == value).all()
+        assert (value[1] == case.weights[key][1]).all()
 
 
 def test_the_articles_size(backend):

@@ -5,11 +5,15 @@ import re
 import pytest
 
 from benchmarks.cuda_registers import CAPABILITIES, assembled, compiled, kernels, ptxas_path, why_not
+from edcore import Network
 
 HOPPER = CAPABILITIES[0]
 
 REGISTERS = 65_536
 """Of a multiprocessor, for all threads of a block."""
+
+IN_FLOAT64 = ("error_sums", "centre")
+"""Kernels that add up many errors."""
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -22,7 +26,7 @@ def toolkit():
 def ptxas():
     path = ptxas_path() or pytest.skip("ptxas is neither on the PATH nor in the package nvidia-cuda-nvcc")
     try:
-        assembled(compiled(next(kernels(1, "float32")), HOPPER), HOPPER, path)
+        assembled(compiled(next(kernels(Network(1, 1))), HOPPER), HOPPER, path)
     except RuntimeError as error:  # older than the NVVM that Numba found
         pytest.skip(str(error))
     return path
@@ -31,17 +35,34 @@ def ptxas():
 @pytest.mark.parametrize("capability", CAPABILITIES)
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_every_kernel_becomes_ptx_with_everything_in_registers(dtype, capability):
-    for kernel in kernels(32, dtype, n_bias=2):
+    for kernel in kernels(Network(1, 32, n_bias=2, dtype=dtype)):
         ptx = compiled(kernel, capability)
         assert f".target sm_{capability[0]}{capability[1]}" in ptx
         assert not re.search(r"\b(ld|st)\.local\b", ptx), f"{kernel.name} keeps something outside of registers"
-        if dtype == "float32" and kernel.name != "error_sums":  # which sums in float64
+        if dtype == "float32" and kernel.name not in IN_FLOAT64:
+            assert ".f64" not in ptx, f"{kernel.name} computes in float64"
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"activation": "relu", "rms": True},
+        {"activation": "tanh", "output_activation": "linear", "outputs": 3},
+        {"activation": "relu6", "output_activation": "relu", "outputs": 10, "rms": True, "bias": 0.8, "n_bias": 2},
+        {"activation": "linear", "inhibitory_output": False},
+    ],
+)
+def test_every_variant_stays_in_registers_too(fields):
+    for kernel in kernels(Network(1, 32, **fields), floor=1e-4):
+        ptx = compiled(kernel, HOPPER)
+        assert not re.search(r"\b(ld|st)\.local\b", ptx), f"{kernel.name} keeps something outside of registers"
+        if kernel.name not in IN_FLOAT64:
             assert ".f64" not in ptx, f"{kernel.name} computes in float64"
 
 
 @pytest.mark.parametrize("capability", CAPABILITIES)
 def test_width_32_in_float32_needs_no_stack_and_spills_nothing(ptxas, capability):
-    for kernel in kernels(32, "float32"):
+    for kernel in kernels(Network(1, 32)):
         needs = assembled(compiled(kernel, capability), capability, ptxas)
         assert (needs.stack, needs.spill_stores, needs.spill_loads) == (0, 0, 0), f"{kernel.name}: {needs}"
         if capability == HOPPER and kernel.name.startswith("update"):
@@ -50,8 +71,9 @@ def test_width_32_in_float32_needs_no_stack_and_spills_nothing(ptxas, capability
 
 
 @pytest.mark.parametrize(("width", "dtype"), [(17, "float32"), (512, "float64")])
-def test_a_block_of_any_width_finds_enough_registers(ptxas, width, dtype):
-    for kernel in kernels(width, dtype):
+@pytest.mark.parametrize("fields", [{}, {"activation": "tanh", "outputs": 10, "rms": True}])
+def test_a_block_of_any_width_finds_enough_registers(ptxas, width, dtype, fields):
+    for kernel in kernels(Network(1, width, dtype=dtype, **fields), floor=1e-4 if fields else None):
         needs = assembled(compiled(kernel, HOPPER), HOPPER, ptxas)
         in_blocks = -(-needs.registers // 8) * 8 * -(-kernel.threads // 32) * 32
         assert in_blocks <= REGISTERS, f"{kernel.name}: {needs}"

@@ -14,10 +14,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edcore.backend import Array, Backend, HostWeights, Memory, Schedule, Supported, classic, fits, host_memory
+from edcore.backend import Array, Backend, HostWeights, Memory, Schedule, Supported, fits, host_memory
 from edcore.network import Network
 from edcore.rule import Rule
 from edcore_numba import WEIGHTS
+from edcore_numba.gpu_kind import Kind
 from edcore_numba.gpu_tiles import WIDEST, forward_tile, update_tile
 
 __all__ = ["NumbaCUDA", "unavailable"]
@@ -88,11 +89,11 @@ class NumbaCUDA(Backend):
     """
 
     def __init__(self, device: str | None = None) -> None:
-        from edcore_numba import BACKEND, kernels_cuda_forward, kernels_cuda_update
+        from edcore_numba import BACKEND, kernels_cuda_errors, kernels_cuda_forward, kernels_cuda_update
         from edcore_numba.gpu_arrays import Device
 
         self.info = BACKEND
-        self._forward, self._update = kernels_cuda_forward, kernels_cuda_update
+        self._forward, self._update, self._errors = kernels_cuda_forward, kernels_cuda_update, kernels_cuda_errors
         index = int((device or "").partition(":")[2] or 0)
         self.device = SIMULATOR if _simulated() else f"cuda:{index}"
         self._device = Device(index)
@@ -102,8 +103,6 @@ class NumbaCUDA(Backend):
         """Return True, or that a layer is too wide for a thread block, or the network too large for the device."""
         if 2 * network.width > WIDEST:
             return f"a block of threads holds layers of width {WIDEST // 2} at most, not {network.width}"
-        if (reason := classic(network, rule)) is not True:
-            return reason
         return fits(network, self.memory())
 
     def from_host(self, weights: HostWeights) -> _Weights:
@@ -127,7 +126,7 @@ class NumbaCUDA(Backend):
     def forward(self, network: Network, weights: _Weights, x: Array) -> Array:
         """Return the outputs; a block takes a few samples of one head through all layers."""
         with self._device.call(x) as call:
-            outputs, memory = call.outputs((x.shape[0], network.heads), network.dtype)
+            outputs, memory = call.outputs((x.shape[0], network.columns), network.dtype)
             if x.shape[0]:
                 self._walk(call, network, "forward", (weights.flat, call.taken(x), memory), x.shape[0])
             return call.to_numpy(memory) if outputs is None else outputs
@@ -135,7 +134,7 @@ class NumbaCUDA(Backend):
     def trace(self, network: Network, weights: _Weights, x: Array) -> tuple[Array, _Trace]:
         """Return the outputs and a record of every cell's activity."""
         with self._device.call(x) as call:
-            outputs, memory = call.outputs((x.shape[0], network.heads), network.dtype)
+            outputs, memory = call.outputs((x.shape[0], network.columns), network.dtype)
             record = self._device.memory(_record_shape(network, x.shape[0]), network.dtype)
             self._walk(call, network, "trace", (weights.flat, call.taken(x), memory, record), x.shape[0])
             return call.to_numpy(memory) if outputs is None else outputs, _Trace(record, x.shape[0])
@@ -165,7 +164,7 @@ class NumbaCUDA(Backend):
                 return _Weights(flat, weights.shapes), stopped
             xs, targets = call.taken(x), call.taken(target)
             order, learns = call.borrow((samples,), np.int64), call.borrow((heads,), np.uint8)
-            errors, sums = call.borrow((samples, heads), network.dtype), call.borrow((heads,), np.float64)
+            errors, sums = call.borrow((samples, network.columns), network.dtype), call.borrow((heads,), np.float64)
             record = call.borrow(_record_shape(network, size), network.dtype)
             call.upload(learns, learning.astype(np.uint8))
             for epoch, rows in enumerate(schedule.orders, 1):
@@ -178,7 +177,8 @@ class NumbaCUDA(Backend):
                     self._walk(call, network, "step", (flat, xs, targets, order, learns, errors, record), batch, start)
                     self._learn(call, network, rule, (flat, record, errors, learns), batch, start)
                 if schedule.tolerance:
-                    call.launch(self._update.error_sums, heads, self._update.SUM_THREADS, errors, sums)
+                    kernel = self._errors.error_sums(network.outputs)
+                    call.launch(kernel, heads, self._errors.SUM_THREADS, errors, sums)
                     done = learning & (call.to_numpy(sums) < schedule.tolerance)
                     if done.any():
                         stopped[done] = epoch
@@ -198,21 +198,29 @@ class NumbaCUDA(Backend):
         """Launch a form of the forward pass."""
         real = np.dtype(network.dtype).type
         tile = forward_tile(2 * network.width, real().itemsize)
-        kernels = self._forward.forward_kernels(tile, network.n_bias, network.dtype)
+        kernels = self._forward.forward_kernels(tile, Kind.of(network))
         sizes = (network.in_, network.depth, batch, *start, real(2 / network.u0))
         blocks = network.heads * -(-batch // tile.rows)
         call.launch(getattr(kernels, form), blocks, tile.threads, *arrays, *sizes)
 
     def _learn(self, call: Any, network: Network, rule: Rule, arrays: tuple[Any, ...], batch: int, start: int) -> None:
-        """Launch the update."""
+        """Launch the update, where the rule has it so for errors that are centred first."""
+        flat, record, errors, learns = arrays
+        if rule.centred:
+            centred = self._device.memory((batch, network.columns), network.dtype)
+            kernel, threads = self._errors.centre, self._errors.SUM_THREADS
+            call.launch(kernel, network.columns, threads, errors, centred, start, batch)
+            self._device.spare(centred)  # what else it is taken for comes after the update
+            errors, start = centred, 0
         real, cells = np.dtype(network.dtype).type, 2 * network.width
-        tile = update_tile(cells)
-        kernel = self._update.update_kernel(tile, network.n_bias, network.dtype, rule.error == "split")
+        kind, tile = Kind.of(network), update_tile(cells)
+        kernel = self._update.update_kernel(tile, kind, rule.error == "split", rule.floor)
         share = 1 / batch if rule.reduction == "mean" else 1.0
         rates = (real(rule.alpha * share), real(rule.alpha_output * share))
-        tiles = tile.tiles(2 * network.in_, cells) + network.depth * tile.tiles(cells, cells) + tile.tiles(cells, 2)
+        tiles = tile.tiles(2 * network.in_, cells) + network.depth * tile.tiles(cells, cells)
+        tiles += tile.tiles(cells, kind.output_cells)
         sizes = (network.in_, cells, network.depth, batch, start)
-        call.launch(kernel, network.heads * tiles, tile.threads, *arrays, *sizes, *rates)
+        call.launch(kernel, network.heads * tiles, tile.threads, flat, record, errors, learns, *sizes, *rates)
 
 
 def _places(shapes: dict[str, tuple[int, ...]]) -> tuple[dict[str, slice], int]:
@@ -227,7 +235,8 @@ def _places(shapes: dict[str, tuple[int, ...]]) -> tuple[dict[str, slice], int]:
 
 def _record_shape(network: Network, batch: int) -> tuple[int]:
     """Return the shape of a record of so many samples."""
-    return (batch * (network.in_ + network.heads * ((network.depth + 1) * 2 * network.width + 2)),)
+    inner = 2 * network.width * (network.depth + 1) * (2 if network.rms else 1)  # rms: with a slope for each
+    return (batch * (network.in_ + network.heads * (inner + len(network.output_signs))),)
 
 
 def _simulated() -> bool:

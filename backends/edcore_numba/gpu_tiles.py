@@ -73,6 +73,11 @@ class ForwardTile:
         return self.rows * (self.pitch + self.slices * self.part_pitch)
 
     @property
+    def lanes(self) -> int:
+        """Sums of squares of a row, where there are any: about as many as each is of, so that both are few."""
+        return 1 << self.cells.bit_length() // 2
+
+    @property
     def even(self) -> bool:
         """Whether the threads' weights and activities are exactly those of a layer: none needs a test of its place."""
         whole = self.columns * self.groups == self.cells == self.pitch

@@ -1,10 +1,10 @@
 """The method on the CPU: rows of a batch go through all layers, and blocks of sources learn, in parallel.
 
-Weights are the tuple of the arrays in `WEIGHTS`; everything is contiguous, and the output layer has − cells, whether the
-network has them or not. Activities are x (batch, in_), hidden (heads, depth + 1, batch, cells) of the input layer and of
-each hidden layer, and outputs (heads, batch, 2 · outputs); slopes are like hidden, or of no size where there are none
-to keep. Errors are (heads, outputs, batch). All but x may have room for more rows than x has. `heads` lists the heads
-at work, of which each `worker` of so many `workers` has its share.
+Weights are the tuple of the arrays in `WEIGHTS`; everything is contiguous, and the output layer has − cells, whether
+the network has them or not. Activities are x (batch, in_), hidden (heads, depth + 1, batch, cells) of the input layer
+and of each hidden layer, and outputs (heads, batch, 2 · outputs); slopes are like hidden, or of no size where there are
+none to keep. Errors are (heads, outputs, batch). All but x may have room for more rows than x has. `heads` lists the
+heads at work, of which each `worker` of so many `workers` has its share.
 """
 
 from __future__ import annotations

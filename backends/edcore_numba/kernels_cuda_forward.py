@@ -2,12 +2,16 @@
 
 All weights are one flat array, in the order of `Network.weight_shapes`. So is a record, which is what an update needs
 of a forward pass: x (batch, in_); the activities of the input layer and of the hidden layers (heads, 1 + depth, batch,
-cells); those of the output cells (heads, batch, 2).
+cells); those of the output cells (heads, batch, output cells); and where sums are divided by their root, the slopes of
+the input layer and of the hidden layers, laid out as their activities are.
 
 Indices are unsigned: a signed one costs a test for being negative at each access. Constants are typed: a bare 0.0 is a
 float64 on the device (and is not in the simulator). Local arrays stay in registers, as each loop over one has a
 constant count and is unrolled. Every barrier is reached by all threads of its block: what decides on the way to one is
 the same for all of them. All this holds for the update's kernels too.
+
+What looks at `cuda` as it runs is in the module of its kernel. There the simulator keeps its own `cuda` in place until
+the kernel ends; in another module, only until the first of its threads is back from there.
 """
 # mypy: disable-error-code="no-untyped-def"
 
@@ -20,7 +24,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import cuda
 
+from edcore.core import RMS_EPS
+from edcore_numba.gpu_kind import Kind
 from edcore_numba.gpu_tiles import ForwardTile
+from edcore_numba.kernels_cuda_cells import activity
+from edcore_numba.kernels_cuda_fetch import fetches, samples
 
 __all__ = ["ForwardKernels", "forward_kernels"]
 
@@ -42,11 +50,11 @@ class ForwardKernels(NamedTuple):
 
 
 @cache
-def forward_kernels(tile: ForwardTile, n_bias: int, dtype: str) -> ForwardKernels:
-    """Return the forward pass for networks with layers of this width."""
-    plain = _walk(tile, n_bias, dtype, records=False, gathers=False)
-    recorded = _walk(tile, n_bias, dtype, records=True, gathers=False)
-    gathered = _walk(tile, n_bias, dtype, records=True, gathers=True)
+def forward_kernels(tile: ForwardTile, kind: Kind) -> ForwardKernels:
+    """Return the forward pass for networks of this kind with layers of this width."""
+    plain = _walk(tile, kind, records=False, gathers=False)
+    recorded = _walk(tile, kind, records=True, gathers=False)
+    gathered = _walk(tile, kind, records=True, gathers=True)
 
     # What a form has no use for is filled with something of a fitting type, and is never looked at.
 
@@ -65,133 +73,29 @@ def forward_kernels(tile: ForwardTile, n_bias: int, dtype: str) -> ForwardKernel
     return ForwardKernels(forward, trace, step)
 
 
-def _walk(tile: ForwardTile, n_bias: int, dtype: str, records: bool, gathers: bool) -> Any:
+def _walk(tile: ForwardTile, kind: Kind, records: bool, gathers: bool) -> Any:
     """Return what a block does: a few samples of one head go through all layers.
 
     The weights come in chunks, through two sets of registers: while one chunk is computed with, the next is on its way,
     across the borders of layers. The activities of the samples stay in shared memory.
     """
-    real = np.dtype(dtype).type
-    zero, one = real(0), real(1)
-    even = tile.even
-    n_own, n_weights, n_sums = tile.per_thread, tile.steps * tile.columns, tile.rows * tile.columns
-    n_biases, n_loaded = n_own * n_bias, -(-tile.rows * tile.chunk // tile.threads)
+    real = np.dtype(kind.dtype).type
+    zero, bias = real(0), real(kind.bias)
+    n_weights, n_biases, n_sums = tile.steps * tile.columns, tile.per_thread * kind.n_bias, tile.rows * tile.columns
     n_activities, n_parts = tile.rows * tile.pitch, tile.rows * tile.slices * tile.part_pitch
     cells, rows, columns, groups, slices, steps = map(
         U, (tile.cells, tile.rows, tile.columns, tile.groups, tile.slices, tile.steps)
     )
-    threads, chunk, chunks, pitch = map(U, (tile.threads, tile.chunk, tile.chunks, tile.pitch))
-    part_pitch, own, per_stage, biases = map(U, (tile.part_pitch, n_own, n_loaded, n_bias))
+    threads, chunk, chunks, pitch, part_pitch = map(
+        U, (tile.threads, tile.chunk, tile.chunks, tile.pitch, tile.part_pitch)
+    )
+    biases, outputs, output_cells = map(U, (kind.n_bias, kind.outputs, kind.output_cells))
 
-    @cuda.jit(device=True)
-    def sigmoid(t):
-        e = math.exp(-abs(t))  # never overflows, and a NaN stays one
-        return (one if t >= zero else e) / (one + e)
-
-    if gathers:
-
-        @cuda.jit(device=True)
-        def learns(learning, head):
-            return learning[head] != 0
-
-        @cuda.jit(device=True)
-        def sample(order, row):
-            return U(order[row])
-
-        @cuda.jit(device=True)
-        def result(errors, target, order, row, head, y):
-            errors[row, head] = target[U(order[row]), head] - y
-
-    else:
-
-        @cuda.jit(device=True)
-        def learns(learning, head):
-            return True
-
-        @cuda.jit(device=True)
-        def sample(order, row):
-            return row
-
-        @cuda.jit(device=True)
-        def result(outputs, target, order, row, head, y):
-            outputs[row, head] = y
-
-    @cuda.jit(device=True)
-    def fetch_weights(w, weights, q, input_chunks, sources, hidden_at, head, depth, t):
-        if q < input_chunks:
-            base = (head * sources + q * chunk) * cells
-            left = sources - q * chunk
-        else:
-            within = (q - input_chunks) % chunks * chunk
-            base = hidden_at + ((head * depth + (q - input_chunks) // chunks) * cells + within) * cells
-            left = cells - within
-        first = t // groups * steps
-        at = base + first * cells + t % groups
-        if even and left >= chunk:
-            for k in range(steps):
-                for m in range(columns):
-                    w[k * columns + m] = weights[at + k * cells + m * groups]
-        else:
-            for k in range(steps):
-                for m in range(columns):
-                    inside = first + k < left and t % groups + m * groups < cells
-                    w[k * columns + m] = weights[at + k * cells + m * groups] if inside else zero
-
-    @cuda.jit(device=True)
-    def fetch_biases(b, weights, q, input_chunks, sources, hidden_at, head, depth, heads, t):
-        if q < input_chunks:
-            base = heads * sources * cells + head * biases * cells
-        else:
-            layer = head * depth + (q - input_chunks) // chunks
-            base = hidden_at + heads * depth * cells * cells + layer * biases * cells
-        for e in range(own):
-            j = (t + e * threads) % pitch
-            for n in range(biases):
-                b[e * biases + n] = weights[base + n * cells + j] if even or j < cells else zero
-
-    @cuda.jit(device=True)
-    def stage_x(ys, x, order, record, q, features, head, row0, batch, start, t):
-        # All loads are sent off before the first is waited for; those of nothing go to a place that exists.
-        loaded = cuda.local.array(n_loaded, real)
-        for u in range(per_stage):
-            e = t + u * threads
-            row, i = row0 + e // chunk, q * chunk + e % chunk
-            inside = e < rows * chunk and row < batch and i < U2 * features
-            column = (i if i < features else i - features) if inside else U0
-            loaded[u] = x[sample(order, start + (row if inside else row0)), column]
-        for u in range(per_stage):
-            e = t + u * threads
-            row, i = row0 + e // chunk, q * chunk + e % chunk
-            if e < rows * chunk:
-                inside = row < batch and i < U2 * features
-                ys[e // chunk * pitch + e % chunk] = loaded[u] if inside else zero
-                if records and head == U0 and inside and i < features:
-                    record[row * features + i] = loaded[u]
-
-    @cuda.jit(device=True)
-    def activate(ys, parts, b, record, record_at, row0, batch, scale, t):
-        # Step by step for all cells of the thread, so that one cell's step is computed while another's is on its way.
-        y = cuda.local.array(n_own, real)
-        for e in range(own):
-            at = t + e * threads
-            r, j = at // pitch, at % pitch
-            inside = even or (r < rows and j < cells)
-            part = r * slices * part_pitch + j if inside else U0
-            z = zero
-            for s in range(slices):
-                z += parts[part + s * part_pitch]
-            for n in range(biases):
-                z += b[e * biases + n]
-            y[e] = z * scale
-        for e in range(own):
-            y[e] = sigmoid(y[e])
-        for e in range(own):
-            at = t + e * threads
-            r, j = at // pitch, at % pitch
-            if even or r < rows:
-                ys[at] = y[e] if even or j < cells else zero
-                if records and (even or j < cells) and row0 + r < batch:
-                    record[record_at + (row0 + r) * cells + j] = y[e]
+    learns, sample, result = samples(gathers)
+    fetch_weights, fetch_biases = fetches(tile, kind.n_bias, kind.dtype)
+    stage_x = _stage(tile, kind.dtype, records, sample)
+    activate = _finish(tile, kind, records)
+    output_activity = activity(kind.output_activation, kind.dtype)
 
     @cuda.jit(device=True)
     def compute(
@@ -223,7 +127,8 @@ def _walk(tile: ForwardTile, n_bias: int, dtype: str, records: bool, gathers: bo
                     sums[r * columns + m] = zero
             cuda.syncthreads()
             record_at = batch * features + (head * (depth + U1) + layer) * batch * cells
-            activate(ys, parts, b, record, record_at, row0, batch, scale, t)
+            slope_at = record_at + heads * ((depth + U1) * cells + output_cells) * batch
+            activate(ys, parts, b, record, record_at, slope_at, row0, batch, scale, t)
         if q + U2 < n:
             fetch_biases(b, weights, q + U2, input_chunks, U2 * features, hidden_at, head, depth, heads, t)
         # Nobody reads the sources any more: in an input layer for the next chunk, else for the next layer. Between the
@@ -270,18 +175,118 @@ def _walk(tile: ForwardTile, n_bias: int, dtype: str, records: bool, gathers: bo
                 )  # fmt: skip
         output_at = hidden_at + heads * depth * (cells + biases) * cells
         record_at = batch * features + heads * (depth + U1) * batch * cells
-        for e in range(t, U2 * rows, threads):
-            row = row0 + e // U2
+        for e in range(t, output_cells * rows, threads):
+            row, cell = row0 + e // output_cells, e % output_cells
             z = zero
             for i in range(cells):
-                z += ys[e // U2 * pitch + i] * weights[output_at + (head * cells + i) * U2 + e % U2]
+                z += ys[e // output_cells * pitch + i] * weights[output_at + (head * cells + i) * output_cells + cell]
             for m in range(biases):
-                z += weights[output_at + (heads * cells + head * biases + m) * U2 + e % U2]
-            y = sigmoid(z * scale)
+                z += bias * weights[output_at + (heads * cells + head * biases + m) * output_cells + cell]
+            y = output_activity(z, scale)
             if row < batch:
                 if records:
-                    record[record_at + (head * batch + row) * U2 + e % U2] = y
-                if e % U2 == U0:
-                    result(results, target, order, start + row, head, y)
+                    record[record_at + (head * batch + row) * output_cells + cell] = y
+                if cell < outputs:
+                    result(results, target, order, start + row, head * outputs + cell, y)
 
     return walk
+
+
+def _stage(tile: ForwardTile, dtype: str, records: bool, sample: Any) -> Any:
+    """Return what takes a chunk of x to shared memory, where `sample` names the row of x that one of the batch is."""
+    real = np.dtype(dtype).type
+    zero = real(0)
+    n_loaded = -(-tile.rows * tile.chunk // tile.threads)
+    rows, threads, chunk, pitch, per_stage = map(U, (tile.rows, tile.threads, tile.chunk, tile.pitch, n_loaded))
+
+    @cuda.jit(device=True)
+    def stage_x(ys, x, order, record, q, features, head, row0, batch, start, t):
+        # All loads are sent off before the first is waited for; those of nothing go to a place that exists.
+        loaded = cuda.local.array(n_loaded, real)
+        for u in range(per_stage):
+            e = t + u * threads
+            row, i = row0 + e // chunk, q * chunk + e % chunk
+            inside = e < rows * chunk and row < batch and i < U2 * features
+            column = (i if i < features else i - features) if inside else U0
+            loaded[u] = x[sample(order, start + (row if inside else row0)), column]
+        for u in range(per_stage):
+            e = t + u * threads
+            row, i = row0 + e // chunk, q * chunk + e % chunk
+            if e < rows * chunk:
+                inside = row < batch and i < U2 * features
+                ys[e // chunk * pitch + e % chunk] = loaded[u] if inside else zero
+                if records and head == U0 and inside and i < features:
+                    record[row * features + i] = loaded[u]
+
+    return stage_x
+
+
+def _finish(tile: ForwardTile, kind: Kind, records: bool) -> Any:
+    """Return what makes activities of a layer's partial sums, and records them.
+
+    Where the sums are divided by their root, all threads of the block come together for it twice.
+    """
+    real = np.dtype(kind.dtype).type
+    zero, one, bias = real(0), real(1), real(kind.bias)
+    even, rms, n_own = tile.even, kind.rms, tile.per_thread
+    cells, rows, slices, pitch, part_pitch = map(U, (tile.cells, tile.rows, tile.slices, tile.pitch, tile.part_pitch))
+    threads, own, biases, lanes = map(U, (tile.threads, n_own, kind.n_bias, tile.lanes))
+    count, eps = real(tile.cells), real(RMS_EPS)
+    f = activity(kind.activation, kind.dtype)
+
+    @cuda.jit(device=True)
+    def divide(y, slopes, ys, parts, t):
+        # Squares are summed by a few lanes for each row, and their sums by all who have a cell there: in one order.
+        for e in range(own):
+            at = t + e * threads
+            if even or at < rows * pitch:
+                ys[at] = y[e] if even or at % pitch < cells else zero
+        cuda.syncthreads()
+        for lane in range(t, rows * lanes, threads):
+            total = zero
+            for j in range(lane % lanes, cells, lanes):
+                a = ys[lane // lanes * pitch + j]
+                total += a * a
+            parts[lane] = total
+        cuda.syncthreads()
+        for e in range(own):
+            at = t + e * threads
+            first = at // pitch * lanes if even or at < rows * pitch else U0
+            total = zero
+            for lane in range(lanes):
+                total += parts[first + lane]
+            root = math.sqrt(total / count + eps)
+            y[e] /= root
+            slopes[e] = (one - y[e] * y[e] / count) / root
+
+    @cuda.jit(device=True)
+    def activate(ys, parts, b, record, record_at, slope_at, row0, batch, scale, t):
+        # Step by step for all cells of the thread, so that one cell's step is computed while another's is on its way.
+        y = cuda.local.array(n_own, real)
+        slopes = cuda.local.array(n_own, real)
+        for e in range(own):
+            at = t + e * threads
+            r, j = at // pitch, at % pitch
+            inside = even or (r < rows and j < cells)
+            part = r * slices * part_pitch + j if inside else U0
+            z = zero
+            for s in range(slices):
+                z += parts[part + s * part_pitch]
+            for n in range(biases):
+                z += bias * b[e * biases + n]
+            y[e] = z
+        if rms:
+            divide(y, slopes, ys, parts, t)
+        for e in range(own):
+            y[e] = f(y[e], scale)
+        for e in range(own):
+            at = t + e * threads
+            r, j = at // pitch, at % pitch
+            if even or r < rows:
+                ys[at] = y[e] if even or j < cells else zero
+                if records and (even or j < cells) and row0 + r < batch:
+                    record[record_at + (row0 + r) * cells + j] = y[e]
+                    if rms:
+                        record[slope_at + (row0 + r) * cells + j] = slopes[e]
+
+    return activate

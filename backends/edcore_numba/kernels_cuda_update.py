@@ -1,4 +1,4 @@
-"""The CUDA kernel of the update, for all layers at once, and the sums of errors; `kernels_cuda_forward` says more."""
+"""The CUDA kernel of the update, for all layers at once; `kernels_cuda_forward` says more."""
 # mypy: disable-error-code="no-untyped-def"
 
 from __future__ import annotations
@@ -9,31 +9,33 @@ from typing import Any
 import numpy as np
 from numba import cuda
 
+from edcore_numba.gpu_kind import Kind
 from edcore_numba.gpu_tiles import UpdateTile
+from edcore_numba.kernels_cuda_cells import slope
 
-__all__ = ["SUM_THREADS", "error_sums", "update_kernel"]
-
-SUM_THREADS = 32
-"""Threads of a block of `error_sums`."""
+__all__ = ["update_kernel"]
 
 U = np.uint64
 U0, U1, U2 = U(0), U(1), U(2)
 
 
 @cache
-def update_kernel(tile: UpdateTile, n_bias: int, dtype: str, split: bool) -> Any:
+def update_kernel(tile: UpdateTile, kind: Kind, split: bool, floor: float | None) -> Any:
     """Return the update of all layers in one launch: a block for each head, layer and tile of its weight matrix.
 
     All loads of a kind are sent off before the first is waited for. What lies outside of the layer or of the batch is
     loaded from a place inside, and not used.
     """
-    real = np.dtype(dtype).type
-    zero, one = real(0), real(1)
+    real = np.dtype(kind.dtype).type
+    zero, bias = real(0), real(kind.bias)
+    n_bias, rms = kind.n_bias, kind.rms
     n_sums, n_staged, n_activities = tile.per_source * tile.per_target, tile.staged, tile.samples * tile.side
     side, samples, rows, staged = map(U, (tile.side, tile.samples, tile.rows, tile.staged))
     source_groups, target_groups, per_source, per_target, biases = map(
         U, (tile.source_groups, tile.target_groups, tile.per_source, tile.per_target, n_bias)
     )
+    outputs, output_cells, output_across = map(U, (kind.outputs, kind.output_cells, tile.tiles(1, kind.output_cells)))
+    inner_slope, output_slope = (slope(name, kind.dtype) for name in (kind.activation, kind.output_activation))
 
     @cuda.jit(device=True)
     def credit(error, excitatory):  # the part of an error that a synapse of a source of this sign learns from
@@ -45,12 +47,28 @@ def update_kernel(tile: UpdateTile, n_bias: int, dtype: str, split: bool) -> Any
     def moved(weight, change):
         return weight + change if change != zero else weight  # −0 + 0 has other bits than −0
 
+    if floor is None:
+
+        @cuda.jit(device=True)
+        def clamped(weight, positive):
+            return weight
+
+    else:
+        least, most = real(floor), real(-floor)
+
+        @cuda.jit(device=True)
+        def clamped(weight, positive):  # a NaN stays one
+            if positive:
+                return least if weight < least else weight
+            return most if weight > most else weight
+
     @cuda.jit
     def update(weights, record, errors, learning, features_, cells_, depth_, batch_, start_, rate, rate_output):
         xs = cuda.shared.array(n_activities, real)
         ds = cuda.shared.array(n_activities, real)
         x = cuda.local.array(n_staged, real)
         y = cuda.local.array(n_staged, real)
+        slopes = cuda.local.array(n_staged, real)
         error = cuda.local.array(n_staged, real)
         sums = cuda.local.array(n_sums, real)
         w = cuda.local.array(n_sums, real)
@@ -59,7 +77,7 @@ def update_kernel(tile: UpdateTile, n_bias: int, dtype: str, split: bool) -> Any
         features, cells, depth, heads = U(features_), U(cells_), U(depth_), U(learning.size)
         input_tiles = (U2 * features + side - U1) // side
         cell_tiles = (cells + side - U1) // side
-        head_tiles = input_tiles * cell_tiles + depth * cell_tiles * cell_tiles + cell_tiles
+        head_tiles = input_tiles * cell_tiles + depth * cell_tiles * cell_tiles + cell_tiles * output_across
         head = U(cuda.blockIdx.x) // head_tiles
         q = U(cuda.blockIdx.x) % head_tiles
         if learning[head] == 0:
@@ -68,6 +86,7 @@ def update_kernel(tile: UpdateTile, n_bias: int, dtype: str, split: bool) -> Any
         hidden_at = heads * (U2 * features + biases) * cells
         output_at = hidden_at + heads * depth * (cells + biases) * cells
         layers_at = batch * features + head * (depth + U1) * batch * cells
+        is_output = q >= head_tiles - cell_tiles * output_across
         sources, wrap, source_half, source_pitch = cells, cells, cells // U2, cells
         targets, target_half, alpha, across = cells, cells // U2, rate, cell_tiles
         if q < input_tiles * cell_tiles:
@@ -76,7 +95,7 @@ def update_kernel(tile: UpdateTile, n_bias: int, dtype: str, split: bool) -> Any
             bias_at = (heads * sources + head * biases) * cells
             source_at = U0
             target_at = layers_at
-        elif q < head_tiles - cell_tiles:
+        elif not is_output:
             layer = (q - input_tiles * cell_tiles) // (cell_tiles * cell_tiles)
             q = (q - input_tiles * cell_tiles) % (cell_tiles * cell_tiles)
             weight_at = hidden_at + (head * depth + layer) * cells * cells
@@ -84,12 +103,12 @@ def update_kernel(tile: UpdateTile, n_bias: int, dtype: str, split: bool) -> Any
             source_at = layers_at + layer * batch * cells
             target_at = source_at + batch * cells
         else:
-            q -= head_tiles - cell_tiles
-            targets, target_half, alpha, across = U2, U1, rate_output, U1
-            weight_at = output_at + head * cells * U2
-            bias_at = output_at + (heads * cells + head * biases) * U2
+            q -= head_tiles - cell_tiles * output_across
+            targets, target_half, alpha, across = output_cells, outputs, rate_output, output_across
+            weight_at = output_at + head * cells * output_cells
+            bias_at = output_at + (heads * cells + head * biases) * output_cells
             source_at = layers_at + depth * batch * cells
-            target_at = batch * features + (heads * (depth + U1) * cells + head * U2) * batch
+            target_at = batch * features + (heads * (depth + U1) * cells + head * output_cells) * batch
         i0 = q // across * side
         j0 = q % across * side
 
@@ -100,8 +119,10 @@ def update_kernel(tile: UpdateTile, n_bias: int, dtype: str, split: bool) -> Any
         i, j = i0 + column, j0 + column
         i_inside, j_inside, excitatory = i < sources, j < targets, i < source_half
         factor = alpha if j < target_half else -alpha
+        teacher = head * outputs + (j if j < target_half else j - target_half) % outputs
         source_at += (i if i < wrap else i - wrap) if i_inside else U0
         target_at += j if j_inside else U0
+        slope_at = target_at if is_output else target_at + heads * ((depth + U1) * cells + output_cells) * batch
         for a in range(per_source * per_target):
             sums[a] = zero
         for n in range(biases):
@@ -112,10 +133,15 @@ def update_kernel(tile: UpdateTile, n_bias: int, dtype: str, split: bool) -> Any
                 b = b if b < batch else U0
                 x[u] = record[source_at + b * source_pitch]
                 y[u] = record[target_at + b * targets]
-                error[u] = errors[start + b, head]
+                if rms:
+                    slopes[u] = record[slope_at + b * targets]
+                error[u] = errors[start + b, teacher]
             for u in range(staged):
                 in_batch = first + row + u * rows < batch
-                d = y[u] * (one - y[u]) * factor if j_inside and in_batch else zero
+                g = output_slope(y[u]) if is_output else inner_slope(y[u])
+                if rms and not is_output:
+                    g *= slopes[u]
+                d = g * factor if j_inside and in_batch else zero
                 e = error[u] if in_batch else zero
                 if split:
                     for n in range(biases):
@@ -142,7 +168,8 @@ def update_kernel(tile: UpdateTile, n_bias: int, dtype: str, split: bool) -> Any
         for a in range(per_source * per_target):
             i, j = i0 + own_i + a // per_target * source_groups, j0 + own_j + a % per_target * target_groups
             if i < sources and j < targets:
-                weights[weight_at + i * targets + j] = moved(w[a], sums[a])
+                positive = (i < source_half) == (j < target_half)
+                weights[weight_at + i * targets + j] = clamped(moved(w[a], sums[a]), positive)
         if i0 == U0:
             for n in range(biases):
                 ds[(n * rows + row) * side + column] = bias_sums[n]
@@ -153,23 +180,6 @@ def update_kernel(tile: UpdateTile, n_bias: int, dtype: str, split: bool) -> Any
                     for s in range(rows):
                         change += ds[(n * rows + s) * side + column]
                     at = bias_at + n * targets + j0 + column
-                    weights[at] = moved(weights[at], change)
+                    weights[at] = moved(weights[at], bias * change)
 
     return update
-
-
-@cuda.jit
-def error_sums(errors, sums):
-    """Set sums (heads,) in float64 to the sums of |errors| (samples, heads), each in one order."""
-    parts = cuda.shared.array(SUM_THREADS, np.float64)
-    t = U(cuda.threadIdx.x)
-    head = U(cuda.blockIdx.x)
-    total = np.float64(0)
-    for row in range(t, U(errors.shape[0]), U(SUM_THREADS)):
-        total += np.float64(abs(errors[row, head]))
-    parts[t] = total
-    cuda.syncthreads()
-    if t == U0:
-        for other in range(1, SUM_THREADS):
-            total += parts[other]
-        sums[head] = total

@@ -21,6 +21,8 @@ from typing import Any
 
 import numpy as np
 
+from edcore import Network
+from edcore_numba.gpu_kind import Kind
 from edcore_numba.gpu_tiles import forward_tile, update_tile
 
 CAPABILITIES = ((9, 0), (7, 5))
@@ -50,14 +52,15 @@ class Needs:
     spill_loads: int
 
 
-def kernels(width: int, dtype: str, n_bias: int = 1) -> Iterator[Kernel]:
-    """Yield every kernel for networks of this width."""
+def kernels(network: Network, floor: float | None = None) -> Iterator[Kernel]:
+    """Yield every kernel for networks of this width and kind."""
     import numba
 
+    from edcore_numba.kernels_cuda_errors import SUM_THREADS, centre, error_sums
     from edcore_numba.kernels_cuda_forward import forward_kernels
-    from edcore_numba.kernels_cuda_update import SUM_THREADS, error_sums, update_kernel
+    from edcore_numba.kernels_cuda_update import update_kernel
 
-    real = getattr(numba, dtype)
+    kind, cells, real = Kind.of(network), 2 * network.width, getattr(numba, network.dtype)
     flat, table, whole, learning = real[::1], real[:, ::1], numba.int64, numba.uint8[::1]
     signatures = {
         "forward": (flat, table, table, whole, whole, whole, real),
@@ -65,16 +68,18 @@ def kernels(width: int, dtype: str, n_bias: int = 1) -> Iterator[Kernel]:
         "step": (flat, table, table, whole[::1], learning, table, flat, whole, whole, whole, whole, real),
         "update": (flat, flat, table, learning, whole, whole, whole, whole, whole, real, real),
     }
-    tile = forward_tile(2 * width, np.dtype(dtype).itemsize)
+    tile = forward_tile(cells, np.dtype(network.dtype).itemsize)
     # Not the cached ones: what they call is compiled once, for one compute capability.
-    for name, kernel in forward_kernels.__wrapped__(tile, n_bias, dtype)._asdict().items():
+    for name, kernel in forward_kernels.__wrapped__(tile, kind)._asdict().items():
         yield Kernel(name, kernel.py_func, signatures[name], tile.threads)
-    tile = update_tile(2 * width)
-    for split in (False, True):
-        kernel = update_kernel.__wrapped__(tile, n_bias, dtype, split)
+    tile = update_tile(cells)
+    for split in (False, True) if network.outputs == 1 else (False,):
+        kernel = update_kernel.__wrapped__(tile, kind, split, floor)
         name = f"update, {'split' if split else 'signed'}"
         yield Kernel(name, kernel.py_func, signatures["update"], tile.threads)
-    yield Kernel("error_sums", error_sums.py_func, (table, numba.float64[::1]), SUM_THREADS)
+    kernel = error_sums.__wrapped__(network.outputs)
+    yield Kernel("error_sums", kernel.py_func, (table, numba.float64[::1]), SUM_THREADS)
+    yield Kernel("centre", centre.py_func, (table, table, whole, whole), SUM_THREADS)
 
 
 def compiled(kernel: Kernel, capability: tuple[int, int]) -> str:
@@ -164,7 +169,7 @@ def main() -> None:
     for capability in CAPABILITIES:
         for dtype in ("float32", "float64"):
             for width in (32, 17, 64, 512) if capability == CAPABILITIES[0] else (32,):
-                for kernel in kernels(width, dtype):
+                for kernel in kernels(Network(1, width, dtype=dtype)):
                     if width != 32 and kernel.name not in FOR_ONE_WIDTH:
                         continue
                     needs = assembled(compiled(kernel, capability), capability, ptxas)
