@@ -40,7 +40,7 @@ numpydoc_validation_checks = {
     "RT04",  # or with a name, such as "x of shape (samples, 64)"
 }
 numpydoc_validation_exclude = {
-    r"\.(API_VERSION|NAMES|RULES)$",  # numpydoc reads the docstring of int, tuple or dict
+    r"\.(API_VERSION|NAMES|PRESETS)$",  # numpydoc reads the docstring of int, tuple or dict
     r"\.testing\.checks\.",  # a check's docstring states the promise, not what the function does
 }
 numpydoc_validation_overrides = {"PR03": [r"As in `BackendInfo`\."]}  # described together, so in another order

@@ -20,11 +20,15 @@ import edcore
 from edcore import datasets, registry, training
 from edcore.backend import Backend
 from edcore.cli_bench import bench
+from edcore.cli_diagnose import show_diagnosis
 from edcore.cli_info import show_backends, show_choice
+from edcore.cli_kaneko import kaneko
 from edcore.cli_report import RunReport
+from edcore.cli_reproduce import reproduce
 from edcore.ed import ED
 from edcore.errors import EDCoreError, InputError, UnknownNameError
 from edcore.network import Network
+from edcore.presets import preset
 from edcore.rule import Rule
 from edcore.select import bind, requested
 
@@ -84,7 +88,7 @@ def _in_options(error: EDCoreError) -> str:
     if not isinstance(error, InputError):
         return sentence
     option = OPTIONS.get(error.argument, error.argument)
-    if not any(option in inspect.signature(command).parameters for command in (train, info, bench)):
+    if not any(option in inspect.signature(command).parameters for command in (train, info, bench, kaneko, reproduce)):
         return sentence
     return f"--{option.replace('_', '-')}{sentence.removeprefix(error.argument)}"
 
@@ -109,8 +113,12 @@ def train(
     data_dir: Annotated[Path, typer.Option(help="Folder that holds MNIST/raw or FashionMNIST/raw.")] = Path("data"),
     classes: Annotated[str, typer.Option(help="Labels with commas between them, or all.")] = "0,1",
     width: Annotated[int, typer.Option(help="Cells per stream of each layer.")] = WIDTH,
-    depth: Annotated[int, typer.Option(help="Hidden layers.")] = DEPTH,
-    alpha: Annotated[float, typer.Option(help="Learning rate.")] = 0.8,
+    depth: Annotated[
+        int | None, typer.Option(help="Hidden layers.", show_default=f"{DEPTH}; 0 with kaneko, edla and modulo")
+    ] = None,
+    alpha: Annotated[
+        float | None, typer.Option(help="Learning rate of all layers but the output layer.", show_default="the rule's")
+    ] = None,
     batch_size: Annotated[
         int | None, typer.Option(help="Samples in a batch.", show_default=f"64; digits {SCHEDULES['digits'][1]}")
     ] = None,
@@ -121,7 +129,13 @@ def train(
             show_default=f"1; digits {SCHEDULES['digits'][0]}; xor and parity {PATTERN_SCHEDULE[0]}",
         ),
     ] = None,
-    rule: Annotated[str, typer.Option(help="signed (the article's) or split (Kaneko's amine).")] = "signed",
+    rule: Annotated[
+        str,
+        typer.Option(
+            help="The variant: signed (the article's), split (with Kaneko's error), kaneko (his program), "
+            "edla (Fujita's) or modulo (Diffusing Blame's: one network for all classes)."
+        ),
+    ] = "signed",
     backend: Annotated[str, typer.Option(help="A name that edcore info lists, or auto.")] = "auto",
     device: Annotated[
         str | None, typer.Option(help="Such as cpu, cuda or cuda:1.", show_default="the backend's choice")
@@ -131,16 +145,22 @@ def train(
         int | None, typer.Option(help="Seed of the weights and of the shuffling.", show_default="a fresh one, printed")
     ] = None,
     eval_every: Annotated[int, typer.Option(help="Batches from one test to the next.")] = 50,
+    diagnose: Annotated[
+        bool,
+        typer.Option("--diagnose", help="Print at the end how saturated each layer is, and which are dead."),
+    ] = False,
 ) -> None:
     """Train a network: with no options, a deep one on the zeros and ones of scikit-learn's digits."""
     data = datasets.load(dataset, data_dir=data_dir, classes=_labels(classes), dtype=dtype)
     usual_epochs, usual_batch_size = SCHEDULES.get(data.name, PATTERN_SCHEDULE)
+    outputs = training.heads(len(data.classes))
     ed = ED(
         in_=data.features,
         hidden_width=width,
-        hidden_depth=depth,
+        hidden_depth=DEPTH if depth is None and "depth" not in preset(rule).network else depth,
         alpha=alpha,
-        heads=training.heads(len(data.classes)),
+        heads=1 if rule == "modulo" else outputs,
+        outputs=outputs if rule == "modulo" else 1,
         rule=rule,
         dtype=dtype,
         seed=seed,
@@ -154,13 +174,15 @@ def train(
         batch_size=usual_batch_size if batch_size is None else batch_size,
         eval_every=eval_every,
     )
-    report = RunReport(_console())
+    report = RunReport(console := _console())
     try:
         report.follow(run)
     except KeyboardInterrupt:
         report.summarise(ed, data)
         raise typer.Exit(INTERRUPTED) from None
     report.summarise(ed, data)
+    if diagnose:
+        show_diagnosis(ed, data, console)
 
 
 @app.command()
@@ -199,6 +221,8 @@ def check(
 
 
 app.command()(bench)
+app.command()(kaneko)
+app.command()(reproduce)
 
 
 def _failed_checks(backend: Backend, quick: bool) -> int:

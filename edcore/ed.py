@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-import warnings
 from dataclasses import replace
 from typing import Any
 
@@ -15,25 +13,17 @@ from edcore.backend import Array, Backend, HostWeights, Schedule
 from edcore.errors import InputError, NoTraceError
 from edcore.initial import Initial
 from edcore.initialise import initialise
-from edcore.inputs import Place, check_place, checked, checked_weights, place
+from edcore.inputs import Place, check_place, check_range, checked, checked_weights, place, warn_of_negative
 from edcore.libraries import library_name, like, on_its_device, to_numpy
 from edcore.memory import explained, most, too_much
 from edcore.network import Network
 from edcore.presets import preset
 from edcore.randomness import checked_seed, permutation
-from edcore.rule import Rule, check_together
+from edcore.rule import Rule, check_centred, check_together
 from edcore.select import bind, requested
 from edcore.values import real, whole_number
 
 __all__ = ["ED"]
-
-RANGES = {"sigmoid": (0, 1), "tanh": (-1, 1), "relu": (0, math.inf), "relu6": (0, 6), "linear": (-math.inf, math.inf)}
-"""What output cells can put out."""
-
-NEGATIVE = (
-    "x has values below 0: under a split rule with no floor, weights may then shrink and change their sign. Scale each "
-    "feature to 0 … 1, as in (x - x.min(0)) / (x.max(0) - x.min(0)), or give the rule a floor."
-)
 
 VISITS = 2**12, 2**20
 """Visits to samples in `fit`'s first call to a backend, and the most in one call: an epoch of more is a call alone."""
@@ -114,13 +104,10 @@ class ED:
         *,
         heads: int = 1,
         rule: str | Rule = "signed",
-        u0: float | None = None,
         alpha_output: float | None = None,
         dtype: str = "float32",
-        seed: int | None = None,
-        backend: str | Backend = "auto",
-        device: str | None = None,
         outputs: int = 1,
+        u0: float | None = None,
         activation: str | None = None,
         output_activation: str | None = None,
         rms: bool | None = None,
@@ -128,6 +115,9 @@ class ED:
         bias: float | None = None,
         inhibitory_output: bool | None = None,
         initial: Initial | None = None,
+        seed: int | None = None,
+        backend: str | Backend = "auto",
+        device: str | None = None,
     ) -> None:
         variant = preset(rule, alpha, alpha_output)
         self.rule: Rule = variant.rule
@@ -266,7 +256,6 @@ class ED:
         if self.rule.order == "online" and shape[0] > 1:
             fix = "Use step or fit, which go through a batch one by one."
             raise InputError("error", f"{shape[0]} samples", "one sample, as the rule is online", fix)
-        self._check_centred("error", shape[0])
         self._learn(trace, error)
 
     def step(self, x: Array, target: Array) -> Array:
@@ -291,7 +280,6 @@ class ED:
         """
         with on_its_device(x):
             x, target = self._checked_pair(x, target)
-            self._check_centred("x", x.shape[0])
             target = like(target, x)
             if self.rule.order == "batch" or x.shape[0] == 1:
                 return self._step(x, target)
@@ -364,7 +352,7 @@ class ED:
         tolerance = real("tolerance", tolerance)
         with on_its_device(x):
             x, target = self._checked_pair(x, target)
-        self._check_centred("batch_size", batch_size)
+        check_centred(self.rule, batch_size)
         backend = self._bind(x)
         batch = 1 if self.rule.order == "online" else min(batch_size, x.shape[0])
         self._check_memory(batch)
@@ -460,19 +448,10 @@ class ED:
         target = checked("target", target, shape, f"{shape}, one for each output", self._network.dtype)
         if x.shape[0] == 0:
             raise InputError("x", "an empty batch", "at least one sample")
-        self._check_range(target)
-        if self.rule.error == "split" and self.rule.floor is None and bool(array_namespace(x).any(x < 0)):
-            warnings.warn(NEGATIVE, stacklevel=3)
+        check_range(target, self._network.output_activation)
+        if self.rule.error == "split" and self.rule.floor is None:
+            warn_of_negative(x)
         return x, target
-
-    def _check_range(self, target: Array) -> None:
-        """Refuse a target that no output can reach."""
-        low, high = RANGES[self._network.output_activation]
-        least, most = float(array_namespace(target).min(target)), float(array_namespace(target).max(target))
-        if least < low or most > high:
-            fix = "Write classes one-hot: numpy.eye(classes)[labels]; for other numbers there is a linear output."
-            accepted = f"{low:g} to {high:g}, as the outputs are ({self._network.output_activation})"
-            raise InputError("target", f"values from {least!r} to {most!r}", accepted, fix)
 
     def _traced(self, x: Array) -> tuple[Array, Any]:
         """Return the outputs for a checked x, and the trace."""
@@ -497,12 +476,6 @@ class ED:
         self._pending = None
         with explained(self._network, self._bound, error.shape[0]):
             self._weights = self._bound.update(self._network, self.rule, self._weights, trace, self._handed(error))
-
-    def _check_centred(self, name: str, batch: int) -> None:
-        """Refuse a batch from which a centred rule could not learn."""
-        if self.rule.centred and batch == 1:
-            fix = "The mean over one sample is its error itself, so nothing would be learnt."
-            raise InputError(name, "one sample", "at least two, as the rule is centred", fix)
 
     def _check_memory(self, batch: int) -> None:
         assert self._bound is not None

@@ -13,7 +13,19 @@ import numpy.typing as npt
 from edcore.backend import HostWeights
 from edcore.network import Activation, Layer, Network
 
-__all__ = ["Passed", "at_outputs", "back", "descent", "outputs", "own", "passed", "through"]
+__all__ = [
+    "Passed",
+    "at_outputs",
+    "back",
+    "derivative",
+    "descent",
+    "entered",
+    "onward",
+    "outputs",
+    "own",
+    "passed",
+    "through",
+]
 
 Floats: TypeAlias = npt.NDArray[Any]
 
@@ -77,17 +89,27 @@ def descent(network: Network, weights: HostWeights, x: Floats, error: Floats) ->
 
 def passed(network: Network, weights: HostWeights, x: Floats) -> list[Passed]:
     """Return the input cells, then those of each layer in turn, after a forward pass of x (batch, in_)."""
-    both = np.concatenate([x, x], axis=1)[None]
-    cells = [Passed(both, both, None)]
+    cells = [entered(x)]
     for layer in network.layers:
-        z = cells[-1].y @ own(weights, layer, "weight")
-        z = z + network.bias * own(weights, layer, "bias").sum(axis=1, keepdims=True)
-        root = None
-        if layer.rms:
-            root = np.sqrt(np.square(z).mean(axis=-1, keepdims=True) + RMS_EPS)
-            z = z / root
-        cells.append(Passed(z, _activity(layer.activation, z, network.u0), root))
+        cells.append(onward(network, layer, weights, cells[-1]))
     return cells
+
+
+def entered(x: Floats) -> Passed:
+    """Return the input cells for x (batch, in_): both streams of it, for all heads."""
+    both = np.concatenate([x, x], axis=1)[None]
+    return Passed(both, both, None)
+
+
+def onward(network: Network, layer: Layer, weights: HostWeights, sources: Passed) -> Passed:
+    """Return the cells of a layer after those of the layer before it."""
+    z = sources.y @ own(weights, layer, "weight")
+    z = z + network.bias * own(weights, layer, "bias").sum(axis=1, keepdims=True)
+    root = None
+    if layer.rms:
+        root = np.sqrt(np.square(z).mean(axis=-1, keepdims=True) + RMS_EPS)
+        z = z / root
+    return Passed(z, _activity(layer.activation, z, network.u0), root)
 
 
 def outputs(network: Network, cells: list[Passed]) -> Floats:
@@ -105,8 +127,8 @@ def at_outputs(network: Network, error: Floats) -> Floats:
 
 def through(network: Network, layer: Layer, cells: Passed, blame: Floats) -> Floats:
     """Return −∂L/∂(x W + bias) for −∂L/∂y: back through the activation, and the division by the root."""
-    z, y, root = cells
-    inner = blame * _derivative(layer.activation, y, network.u0)
+    z, _, root = cells
+    inner = blame * derivative(layer.activation, cells, network.u0)
     if root is None:
         return inner
     # z_j = a_j / r depends on all sums of the layer: ∂z_k/∂a_j = (δ_jk − z_j z_k / n) / r.
@@ -127,7 +149,8 @@ def own(weights: HostWeights, layer: Layer, part: str) -> Floats:
 def _activity(activation: Activation, z: Floats, u0: float) -> Floats:
     match activation:
         case "sigmoid":
-            return (1 + np.tanh(z / u0)) / 2
+            decay = np.exp(-2 * abs(z) / u0)
+            return np.where(z < 0, decay, 1) / (1 + decay)
         case "tanh":
             return np.tanh(z)
         case "relu":
@@ -138,11 +161,14 @@ def _activity(activation: Activation, z: Floats, u0: float) -> Floats:
             return z
 
 
-def _derivative(activation: Activation, y: Floats, u0: float) -> Floats:
-    """Return df/dz where it is y, the sigmoid's factor 2 / u0 included."""
+def derivative(activation: Activation, cells: Passed, u0: float) -> Floats:
+    """Return df/dz, the sigmoid's factor 2 / u0 included."""
+    z, y, _ = cells
     match activation:
         case "sigmoid":
-            return 2 / u0 * y * (1 - y)
+            # From z: y (1 − y) would be 0 wherever y is rounded to 1, and the gradient behind such a layer with it.
+            decay = np.exp(-2 * abs(z) / u0)
+            return 2 / u0 * decay / np.square(1 + decay)
         case "tanh":
             return 1 - y * y
         case "relu":

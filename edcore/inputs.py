@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import warnings
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,9 +13,9 @@ from array_api_compat import device as array_device
 from edcore.backend import Array, HostWeights
 from edcore.errors import InputError
 from edcore.libraries import detached, device_string, has_dtype, library_name, missing_dtype, to_numpy
-from edcore.network import Layer, LayerName, Network
+from edcore.network import Activation, Layer, LayerName, Network
 
-__all__ = ["Place", "as_array", "check_place", "checked", "checked_weights", "place"]
+__all__ = ["Place", "as_array", "check_place", "check_range", "checked", "checked_weights", "place", "warn_of_negative"]
 
 
 class Place(NamedTuple):
@@ -22,6 +24,20 @@ class Place(NamedTuple):
     library: str
     device: str
 
+
+RANGES: dict[Activation, tuple[float, float]] = {
+    "sigmoid": (0, 1),
+    "tanh": (-1, 1),
+    "relu": (0, math.inf),
+    "relu6": (0, 6),
+    "linear": (-math.inf, math.inf),
+}
+"""What output cells can put out."""
+
+NEGATIVE = (
+    "x has values below 0: under a split rule with no floor, weights may then shrink and change their sign. Scale each "
+    "feature to 0 … 1, as in (x - x.min(0)) / (x.max(0) - x.min(0)), or give the rule a floor."
+)
 
 HOST = Place("numpy", "cpu")
 
@@ -100,30 +116,46 @@ def checked(name: str, value: Any, shape: tuple[int | None, ...], meaning: str, 
     return cast
 
 
-def checked_weights(network: Network, weights: Any, floor: float | None = None) -> HostWeights:
+def check_range(target: Array, activation: Activation) -> None:
+    """Refuse a checked target that output cells of this activation cannot reach."""
+    xp, (low, high) = array_namespace(target), RANGES[activation]
+    least, most = float(xp.min(target)), float(xp.max(target))
+    if least < low or most > high:
+        fix = "Write classes one-hot: numpy.eye(classes)[labels]; for other numbers there is a linear output."
+        accepted = f"{low:g} to {high:g}, as the outputs are ({activation})"
+        raise InputError("target", f"values from {least!r} to {most!r}", accepted, fix)
+
+
+def warn_of_negative(x: Array) -> None:
+    """Warn if a checked x has values below 0, which a split rule's promises exclude."""
+    if bool(array_namespace(x).any(x < 0)):
+        warnings.warn(NEGATIVE, stacklevel=4)
+
+
+def checked_weights(network: Network, weights: Any, floor: float | None = None, name: str = "weights") -> HostWeights:
     """Return the weights, each as a NumPy array, or refuse them for a wrong key, shape, dtype or value.
 
     With a floor, see `Rule`, weights whose sign or magnitude it excludes are refused too.
     """
     shapes = network.weight_shapes
     if not hasattr(weights, "keys"):
-        raise InputError("weights", type(weights).__name__, f"a dictionary with the keys {', '.join(shapes)}")
+        raise InputError(name, type(weights).__name__, f"a dictionary with the keys {', '.join(shapes)}")
     missing, unknown = sorted(shapes.keys() - weights.keys()), sorted(map(str, weights.keys() - shapes.keys()))
     if missing or unknown:
         given = "; ".join(f"{what} {', '.join(keys)}" for what, keys in (("no", missing), ("also", unknown)) if keys)
-        raise InputError("weights", given, f"exactly the keys {', '.join(shapes)}")
+        raise InputError(name, given, f"exactly the keys {', '.join(shapes)}")
     arrays = {}
     for key, shape in shapes.items():
-        array = to_numpy(as_array(f"weights[{key!r}]", weights[key]))
+        array = to_numpy(as_array(f"{name}[{key!r}]", weights[key]))
         if array.shape != shape:
             raise InputError(
-                f"weights[{key!r}]", f"shape {array.shape}", f"shape {shape}", "ED.weights shows the layout."
+                f"{name}[{key!r}]", f"shape {array.shape}", f"shape {shape}", "ED.weights shows the layout."
             )
         if array.dtype != network.dtype:
             fix = f"Convert it with .astype({network.dtype!r})."
-            raise InputError(f"weights[{key!r}]", f"dtype {array.dtype}", f"dtype {network.dtype}", fix)
+            raise InputError(f"{name}[{key!r}]", f"dtype {array.dtype}", f"dtype {network.dtype}", fix)
         if not np.isfinite(array).all():
-            _refuse_non_finite(f"weights[{key!r}]", array)
+            _refuse_non_finite(f"{name}[{key!r}]", array)
         arrays[key] = array
     if floor is not None:
         names: tuple[LayerName, ...] = ("input", "hidden", "output")

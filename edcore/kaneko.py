@@ -227,8 +227,8 @@ def run(parameters: Parameters | None = None) -> Result:
 def layered_weights(program: Program) -> dict[str, Floats]:
     """Convert the present weights of a program to edcore's layout, the network of each output to a head.
 
-    + cells come first and − cells second, and signs are folded in. Thresholds become the two bias cells, whose activity
-    is the program's beta. A layer's width is half the hidden cells. There is no − output cell.
+    Excitatory cells come first, inhibitory ones second, and signs are folded in. Thresholds become the two bias cells,
+    whose activity is the program's beta. A layer's width is half the hidden cells. There is no − output cell.
 
     Parameters
     ----------

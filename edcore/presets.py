@@ -47,8 +47,8 @@ PRESETS: dict[str, Preset] = {
         },
     ),
     "modulo": Preset(
-        Rule("signed", alpha=0.8, alpha_output=0.8, centred=True, floor=1e-4),
-        {"depth": 0, "u0": 6.0, "initial": Initial(bias=0.0, fan_in=0.5, excitatory=1.5, inhibitory=0.5)},
+        Rule("signed", alpha=10.0, alpha_output=3.0, centred=True, floor=1e-4),
+        {"depth": 0, "u0": 6.0, "initial": Initial(weight=2.0, bias=0.0, fan_in=0.5, excitatory=1.5, inhibitory=0.5)},
     ),
 }
 """``"signed"``: the article of 2024. ``"split"``: the same with Kaneko's error. ``"kaneko"``: his program of 1999.

@@ -11,7 +11,7 @@ from edcore.values import assign, one_of, real, yes_or_no
 if TYPE_CHECKING:
     from edcore.network import Network
 
-__all__ = ["Rule", "check_together"]
+__all__ = ["Rule", "check_centred", "check_together"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,8 @@ class Rule:
     order : {"batch", "online"}
         ``"batch"``: one update for each batch. ``"online"``: one for each sample, before the next sample is looked at.
     centred : bool
-        Subtract from each output's errors their mean over the batch before anything learns (Diffusing Blame, 2026).
+        Subtract from each output's errors their mean over the batch before anything learns (Diffusing Blame, 2026). So
+        nothing is learnt from a batch of one.
     floor : float or None
         With a number, at least 0, every weight but the biases' is clamped after each update, so that W_ij keeps the
         sign s_i s_j and a magnitude of at least this (Diffusing Blame: 1e-4). None leaves them as the formula has it.
@@ -103,3 +104,23 @@ def check_together(network: Network, rule: Rule) -> None:
             "1 with a split rule",
             f"Split has one error for each network: write heads={network.outputs}, or take a signed rule ('modulo').",
         )
+
+
+def check_centred(rule: Rule, batch_size: int) -> None:
+    """Refuse a batch size with which a centred rule would learn nothing.
+
+    Parameters
+    ----------
+    rule : Rule
+        The rule.
+    batch_size : int
+        Samples in a batch.
+
+    Raises
+    ------
+    InputError
+        If the rule is centred and each batch is one sample.
+    """
+    if rule.centred and batch_size == 1:
+        fix = "The mean over one sample is its error itself, so nothing would ever be learnt."
+        raise InputError("batch_size", "1 with a centred rule", "at least 2 with a centred rule", fix)

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from edcore.datasets import Dataset
 from edcore.ed import ED
 from edcore.randomness import permutation
+from edcore.rule import check_centred
 from edcore.values import whole_number
 
 __all__ = ["Progress", "accuracy", "heads", "targets", "train"]
@@ -53,7 +54,9 @@ class Progress:
 
 
 def heads(classes: int) -> int:
-    """Return how many heads tell this many classes apart: one tells two, and beyond that each class has its own.
+    """Return how many outputs tell this many classes apart: one tells two, and beyond that each class has its own.
+
+    They are heads, or under the modulo rule the outputs of one network.
 
     Parameters
     ----------
@@ -63,7 +66,7 @@ def heads(classes: int) -> int:
     Returns
     -------
     int
-        Number of heads.
+        Number of outputs.
 
     Examples
     --------
@@ -105,7 +108,7 @@ def accuracy(ed: ED, x: npt.NDArray[Any], y: npt.NDArray[np.int64]) -> float:
     Parameters
     ----------
     ed : ED
-        The network. One head is rounded; of several, the one with the largest output names the class.
+        The network. One output is rounded; of several, the largest one names the class.
     x : ndarray, shape (samples, features)
         The samples.
     y : ndarray of int64, shape (samples,)
@@ -133,7 +136,7 @@ def train(ed: ED, data: Dataset, *, epochs: int = 1, batch_size: int = 64, eval_
     Parameters
     ----------
     ed : ED
-        The network, with as many heads as `heads` says.
+        The network, with as many outputs as `heads` says.
     data : Dataset
         The data set.
     epochs : int
@@ -165,6 +168,7 @@ def train(ed: ED, data: Dataset, *, epochs: int = 1, batch_size: int = 64, eval_
     epochs = whole_number("epochs", epochs, 1)
     batch_size = whole_number("batch_size", batch_size, 1)
     eval_every = whole_number("eval_every", eval_every, 1)
+    check_centred(ed.rule, batch_size)
     return _run(ed, data, epochs, batch_size, eval_every)
 
 

@@ -147,6 +147,34 @@ def test_every_option_arrives(run):
     assert (told["backend"], told["device"], told["dtype"]) == ("loop", "cpu", "float64")
 
 
+def test_diagnose_shows_each_layer_below_the_summary(run):
+    code, out, err = run(*QUICK, "--diagnose")
+    assert (code, err) == (0, "")
+    told, _, table = out.partition("\nlayers, on 256 training samples:\n")
+    assert summary(told.rstrip("\n"))["seed"] == "1"
+    lines = [line.split() for line in table.splitlines() if line]
+    assert lines[0] == ["layer", "mean", "g", "flipped", "growth", "+", "/", "−", "angle", "update", "dead"]
+    assert [line[0] for line in lines[1:]] == ["input", "hidden", "hidden", "output"]
+    assert all(re.fullmatch(r"\d\.\de-\d+", line[2 if line[0] == "hidden" else 1]) for line in lines[1:])
+
+
+def test_diagnose_warns_of_a_dead_stack_in_one_line(run):
+    code, out, err = run("train", "--depth", "64", "--epochs", "1", "--seed", "1", "--diagnose")
+    assert (code, err) == (0, "")
+    assert re.search(r"^hidden \d+ … 64 .* dead *$", out, re.MULTILINE)
+    assert re.fullmatch(
+        r"warning: \d\d of 64 hidden layers are dead: .* float32\. What helps: .*, fewer layers\.",
+        out.rstrip().rpartition("\n")[2],
+    )
+
+
+def test_diagnose_fits_an_old_terminal_and_takes_any_outputs(run):
+    code, out, _ = run(*QUICK, "--classes", "3,0,7", "--rule", "split", "--depth", "40", "--diagnose")
+    assert code == 0
+    table = out.partition("training samples:\n")[2].partition("warning")[0]
+    assert all(re.match(r"layer|input|hidden \d|output|$", line) for line in table.splitlines())
+
+
 @pytest.fixture
 def asked(monkeypatch):
     """What train asks of the data sets and of the training loop, which both do nothing."""

@@ -5,6 +5,7 @@ The article's kind of cell has code of its own, in `vectors`, where the sigmoid 
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import Any, NamedTuple
 
@@ -37,6 +38,7 @@ class Kind(NamedTuple):
     centred: bool
 
 
+@functools.lru_cache(maxsize=64)  # making it takes as long as a tenth of a small network's step
 def kind_of(network: Network, rule: Rule | None = None) -> Kind:
     """Return the numbers for a network and a rule; for a forward pass, which no rule concerns, there may be none."""
     real, rule = np.dtype(network.dtype).type, rule or Rule()

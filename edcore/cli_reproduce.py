@@ -1,0 +1,89 @@
+"""The command ``edcore reproduce``: its options, and the files that it leaves."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from edcore.errors import EDCoreError, InputError
+
+__all__ = ["reproduce"]
+
+WIDE = 160  # of a table in a file or a pipe, where nothing need be folded
+
+
+def reproduce(
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="NAME", help="kaneko-xor, kaneko-parity, article-mnist01, edla-digits, edla-polynomial or mnist."
+        ),
+    ],
+    seeds: Annotated[
+        int | None, typer.Option(help="Seeds of each setting.", show_default="as the published result asks for")
+    ] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="A look, with fewer seeds, epochs or settings.")] = False,
+    out: Annotated[Path, typer.Option(help="Folder for NAME.md, NAME.json and NAME.png.")] = Path("results"),
+    data_dir: Annotated[
+        Path | None, typer.Option(help="Folder that holds MNIST/raw, for article-mnist01 and mnist.")
+    ] = None,
+    backend: Annotated[str, typer.Option(help="A name that edcore info lists, or auto.")] = "auto",
+) -> None:
+    """Repeat a published result, beside back-propagation and direct feedback alignment."""
+    # Here and not above: the other commands need none of it.
+    from edcore.reproduce import catalogue, page
+    from edcore.reproduce.options import Options
+
+    _check(out)
+    options = Options(seeds=seeds, quick=quick, data_dir=data_dir, backend=backend, announce=_announce)
+    outcome = catalogue.reproduce(name, options)
+    columns = None if sys.stdout.isatty() else WIDE
+    page.show(outcome, Console(markup=False, emoji=False, highlight=False, width=columns))
+    from edcore.reproduce.picture import png
+
+    files = {
+        "md": page.markdown(outcome).encode(),
+        "json": (json.dumps(outcome.as_dict(), indent=1) + "\n").encode(),
+        "png": png(outcome),
+    }
+    _write({out / f"{name}.{ending}": content for ending, content in files.items()})
+    typer.echo(f"\nwritten: {', '.join(str(out / f'{name}.{ending}') for ending in files)}")
+
+
+def _check(out: Path) -> None:
+    """Refuse, before minutes of computing, what could not be written after them."""
+    nearest = next(path for path in [out.absolute(), *out.absolute().parents] if path.exists())
+    if not nearest.is_dir() or not os.access(nearest, os.W_OK):
+        raise InputError("out", repr(str(out)), "a folder to write to, there already or not")
+    if find_spec("matplotlib") is None:
+        fix = 'Install it with: pip install "edcore[plots]".'
+        raise EDCoreError(f"reproduce draws with the package matplotlib, which is not installed. {fix}")
+
+
+def _write(files: dict[Path, bytes]) -> None:
+    """Write files whole: each under another name first, and all of them before the first takes its place."""
+    written: dict[Path, Path] = {}
+    try:
+        for file, content in files.items():
+            file.parent.mkdir(parents=True, exist_ok=True)
+            written[file] = file.with_name(f".{file.name}.{os.getpid()}")
+            written[file].write_bytes(content)
+        for file, other in written.items():
+            other.replace(file)
+    except OSError as error:
+        raise InputError("out", str(error), "a folder to write to") from error
+    finally:
+        for other in written.values():
+            other.unlink(missing_ok=True)
+
+
+def _announce(line: str) -> None:
+    """Tell on stderr what goes on: whoever waits for minutes wants to know, in a log as well."""
+    print(line, file=sys.stderr)
