@@ -100,7 +100,7 @@ class RunReport:
 def _setting(ed: ED, data: Dataset) -> dict[str, str]:
     network = ed.network
     layers = f"{network.depth:,} hidden layer{'s' * (network.depth != 1)} of 2 x {network.width:,} cells"
-    outputs = f"{network.heads} output{'s' * (network.heads != 1)}"
+    outputs = f"{network.columns} output{'s' * (network.columns != 1)}"
     return {
         "data set": f"{data.name}, {len(data.x_train):,} training images",
         "classes": ", ".join(map(str, data.classes)),
