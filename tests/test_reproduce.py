@@ -100,6 +100,7 @@ def test_initial_weights_are_of_either_sign_and_centre_sigmoids():
     first = weights["input.weight"]
     assert 0.45 < (first > 0).mean() < 0.55
     assert first.std() == pytest.approx(2 * 0.4 / math.sqrt(400), rel=0.02)
+    np.testing.assert_allclose(initial(network, 1, gain=3.0)["input.weight"], 3 * first, rtol=1e-12)
     cells = passed(network, weights, np.random.default_rng(2).random((50, 200)))
     assert abs(cells[2].y.mean() - 0.5) < 0.05
     assert 0.1 < cells[2].y.std() < 0.4  # neither faded nor saturated

@@ -44,7 +44,7 @@ def stated(rates: Mapping[Method, tuple[float, float]]) -> str:
     return ", ".join(f"{method} {hidden:g} and {output:g}" for method, (hidden, output) in rates.items())
 
 
-def initial(network: Network, seed: int) -> HostWeights:
+def initial(network: Network, seed: int, gain: float = 1.0) -> HostWeights:
     """Draw weights that suit a gradient: N(0, 1) · scale / √sources, of either sign, and biases like one more source.
 
     The scale is 1; before a sigmoid of the output u0 / 2, in units of its width; and before a hidden sigmoid 2 u0,
@@ -58,6 +58,8 @@ def initial(network: Network, seed: int) -> HostWeights:
         The shape of the weights.
     seed : int
         The seed.
+    gain : float
+        Factor of the input layer's weights and biases.
 
     Returns
     -------
@@ -71,7 +73,7 @@ def initial(network: Network, seed: int) -> HostWeights:
         scale = 1.0
         if layer.activation == "sigmoid":
             scale = network.u0 / 2 if layer.name == "output" else 2 * network.u0
-        scale /= math.sqrt(len(layer.source_signs))
+        scale *= (gain if layer.name == "input" else 1.0) / math.sqrt(len(layer.source_signs))
         drawn[...] = scale * random.standard_normal(drawn.shape)
         bias = own(weights, layer, "bias")[:, 0]  # of the bias cells the first does for all
         bias[...] = scale * random.standard_normal(bias.shape)
@@ -139,6 +141,8 @@ class Peer:
         Learning rates: that of the input layer and the hidden layers, and that of the output layer.
     seed : int
         Seed of the initial weights, the feedback and the shuffling.
+    gain : float
+        As for `initial`.
 
     Attributes
     ----------
@@ -150,9 +154,11 @@ class Peer:
         Epochs that each head has learnt.
     """
 
-    def __init__(self, network: Network, method: Method, rates: tuple[float, float], seed: int) -> None:
+    def __init__(
+        self, network: Network, method: Method, rates: tuple[float, float], seed: int, gain: float = 1.0
+    ) -> None:
         self.network, self.rates, self.seed = network, rates, seed
-        self.weights = initial(network, seed)
+        self.weights = initial(network, seed, gain)
         self.epochs = np.zeros(network.heads, np.intp)
         self._random = feedback(network, seed) if method == "direct feedback alignment" else None
 
