@@ -256,6 +256,20 @@ def test_runs_that_have_not_stopped_at_the_limit_are_time_outs(monkeypatch):
     assert {(row.values, row.timed_out) for row in found.rows} == {((), 2)}
 
 
+def kaneko(setting, *means):
+    """The rows of edcore and of Kaneko's program in a setting, each of a mean, beside a published mean of 100."""
+    there = Published("Kaneko 1999", 100.0, 100)
+    rows = zip(("edcore", parity.PROGRAM), means, strict=True)
+    return [Row(setting, method, (mean - 1, mean, mean + 1), published=there) for method, mean in rows]
+
+
+def test_where_edcore_and_the_program_agree_and_the_table_does_not():
+    first, second = parity._agreement([*kaneko("8", 50.0, 50.5), *kaneko("16", 50.0, 60.0), *kaneko("32", 100.0, 99.9)])
+    assert first.endswith("lie within 2 standard errors of each other in 2 of 3 settings; apart: 16 (z -12.2).")
+    assert second.startswith("In 1 setting both agree with each other and differ from the published mean: 8. ")
+    assert len(list(parity._agreement(kaneko("32", 100.0, 99.9)))) == 1
+
+
 def test_what_kaneko_published_stands_at_its_hidden_cells():
     assert parity.XOR.published[2] == (339.75, 37)
     assert parity.XOR.published[512] == (4.47, 0)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib
+from dataclasses import replace
 
+from edcore.bench.results import here
 from edcore.errors import UnknownNameError
 from edcore.reproduce.options import Options
 from edcore.reproduce.outcome import Outcome
@@ -54,5 +56,6 @@ def reproduce(name: str, options: Options | None = None) -> Outcome:
     if name not in WHERE:
         raise UnknownNameError("NAME", name, NAMES)
     module, function = WHERE[name]
+    environment = here()  # before it starts: a checkout may have moved on at the end
     found: Outcome = getattr(importlib.import_module(f"edcore.reproduce.{module}"), function)(options or Options())
-    return found
+    return replace(found, environment=environment)

@@ -78,6 +78,11 @@ class Row:
     backend: str = ""
 
     @property
+    def place(self) -> str:
+        """Group and setting, as a sentence names them."""
+        return f"{self.group}, {self.setting}" if self.group else self.setting
+
+    @property
     def seeds(self) -> int:
         """How many seeds there were."""
         return len(self.values) + self.timed_out

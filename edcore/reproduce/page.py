@@ -122,8 +122,8 @@ def _verdicts(outcome: Outcome) -> Iterator[str]:
     for method in outcome.methods:
         judged = [(row, row.z) for row in outcome.rows if row.method == method and row.z is not None]
         if judged:
-            far = [f"{_place(row)} (z {z:+.1f})" for row, z in judged if abs(z) > NEAR]
-            where = f"; apart: {', '.join(far)}" if far else ""
+            far = [f"{row.place} (z {z:+.1f})" for row, z in judged if abs(z) > NEAR]
+            where = f"; apart: {'; '.join(far)}" if far else ""
             near = f"{len(judged) - len(far)} of {len(judged)}"
             yield f"{method}: {near} means lie within {NEAR:g} standard errors of what was published{where}."
     if any(row.z is not None for row in outcome.rows):
@@ -148,10 +148,6 @@ def _setting_columns(outcome: Outcome) -> list[str]:
 
 def _setting_cells(outcome: Outcome, group: str, setting: str) -> list[str]:
     return [group, setting] if any(group for group, _ in outcome.settings) else [setting]
-
-
-def _place(row: Row) -> str:
-    return f"{row.group}, {row.setting}" if row.group else row.setting
 
 
 def _mean(outcome: Outcome, row: Row | None) -> str:
