@@ -18,6 +18,8 @@ IN_FLOAT64 = ("error_sums", "centre")
 
 @pytest.fixture(scope="module", autouse=True)
 def toolkit():
+    # Numba's own compiler for CUDA is given up, and minutes with both would be too long.
+    pytest.importorskip("numba_cuda", reason="the package numba-cuda is not installed")
     if reason := why_not():
         pytest.skip(reason)
 
