@@ -75,7 +75,7 @@ SETTINGS = (
         0.1 / 8.0,
         Rule("split", alpha=1.0, alpha_output=0.5),
         (1, 1, 1, 0.5, 0.2, 0.1),
-        Published("published", 97.5, same=False, note="EDLA"),
+        Published("papers", 97.5, same=False, note="EDLA"),
         {},
     ),
     Setting(
@@ -84,14 +84,14 @@ SETTINGS = (
         1.0,
         PRESETS["modulo"].rule,
         (1, 1, 1, 0.5, 0.2, 0.1),
-        Published("published", 96.7, same=False, note="Diffusing Blame"),
+        Published("papers", 96.7, same=False, note="Diffusing Blame"),
         {"back-propagation": (1800.0, 0.27), "direct feedback alignment": (90.0, 0.9)},
     ),
 )
 
 PEERS: dict[Method, Published] = {
-    "back-propagation": Published("published", 98.2, same=False),
-    "direct feedback alignment": Published("published", 97.6, same=False),
+    "back-propagation": Published("papers", 98.2, same=False),
+    "direct feedback alignment": Published("papers", 97.6, same=False),
 }
 """What was reported for them, in other settings."""
 
