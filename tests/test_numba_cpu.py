@@ -241,10 +241,14 @@ def test_an_interrupted_fit_returns_at_once_and_leaves_the_weights_whole(monkeyp
 
     monkeypatch.setattr(cpu.epochs, kernel, watched)
     timer = threading.Timer(0.3, signal.raise_signal, [signal.SIGINT])
+    before_that = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
     timer.start()
-    with pytest.raises(KeyboardInterrupt):
-        fit(10**9)  # years, were it not told to return
-    timer.join()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            fit(10**9)  # years, were it not told to return
+    finally:
+        timer.join()
+        signal.signal(signal.SIGINT, before_that)
     assert done.is_set()
     assert told[0][0]
     for key, value in before.items():
