@@ -32,6 +32,7 @@ __all__ = [
     "fits",
     "host_memory",
     "needed",
+    "traced",
 ]
 
 API_VERSION = 1
@@ -255,9 +256,14 @@ def host_memory() -> Memory:
 
 def needed(network: Network, batch: int = 0) -> int:
     """Return the bytes of the network's weights, and of the activities of a batch in training."""
-    inner = 2 * network.width * (network.depth + 1) * (2 if network.rms else 1)  # rms: with a slope for each
-    cells = 2 * network.in_ + network.heads * (inner + len(network.output_signs))
+    cells = 2 * network.in_ + traced(network)
     return (network.parameters + batch * cells) * np.dtype(network.dtype).itemsize
+
+
+def traced(network: Network) -> int:
+    """Return the numbers that a trace keeps of each sample, beside x: activities, and slopes where there are any."""
+    inner = 2 * network.width * (network.depth + 1) * (2 if network.rms else 1)
+    return network.heads * (inner + len(network.output_signs))
 
 
 def fits(network: Network, memory: Memory) -> Supported:

@@ -54,9 +54,7 @@ class Cells(NamedTuple):
     """The cells of one layer, or a stack of them, after a forward pass, each array (…, heads, batch, cells)."""
 
     y: Array
-    slope: Array | None = (
-        None  # the factor that g has beside f's own part, where the layer's sums were divided by their root
-    )
+    slope: Array | None = None  # the factor that g has beside f's own part, where sums were divided by their root
 
 
 class Trace(NamedTuple):

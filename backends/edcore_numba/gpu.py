@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edcore.backend import Array, Backend, HostWeights, Memory, Schedule, Supported, fits, host_memory
+from edcore.backend import Array, Backend, HostWeights, Memory, Schedule, Supported, fits, host_memory, traced
 from edcore.network import Network
 from edcore.rule import Rule
 from edcore_numba import WEIGHTS
@@ -235,8 +235,7 @@ def _places(shapes: dict[str, tuple[int, ...]]) -> tuple[dict[str, slice], int]:
 
 def _record_shape(network: Network, batch: int) -> tuple[int]:
     """Return the shape of a record of so many samples."""
-    inner = 2 * network.width * (network.depth + 1) * (2 if network.rms else 1)  # rms: with a slope for each
-    return (batch * (network.in_ + network.heads * (inner + len(network.output_signs))),)
+    return (batch * (network.in_ + traced(network)),)
 
 
 def _simulated() -> bool:

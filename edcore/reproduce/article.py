@@ -14,7 +14,7 @@ from edcore.ed import ED
 from edcore.network import Network
 from edcore.randomness import permutation
 from edcore.reproduce.options import Learner, Options, computed_by
-from edcore.reproduce.outcome import Outcome, Published, Row
+from edcore.reproduce.outcome import EDCORE, Outcome, Published, Row
 from edcore.reproduce.peers import HOW, METHODS, Method, Peer
 from edcore.training import accuracy
 
@@ -22,7 +22,6 @@ __all__ = ["mnist01"]
 
 Floats: TypeAlias = npt.NDArray[Any]
 
-EDCORE = "edcore"
 WIDTH, BATCH = 32, 64
 DEPTHS = (1, 4, 16, 64, 256, 1024, 4096)
 SEEDS = {1: 10, 4: 10, 16: 10, 64: 10, 256: 10, 1024: 3, 4096: 1}
@@ -71,8 +70,10 @@ def mnist01(options: Options) -> Outcome:
             f"in random batches of {BATCH}, as in the article. The article states no accuracies by depth: the figures "
             "beside ours are of its algorithm, written out in NumPy in float64, one run each.",
             "Seconds are those of training; tests are not counted. The kernels are compiled before.",
-            "A deep network of the article is saturated: its middle layers pass on next to nothing of the image, and "
-            "what learns is the first layers and the last: `edcore train --diagnose` shows it.",
+            "A deep network of the article is saturated: what learns is the input layer and the first few hidden "
+            "layers, and all others, the output layer included, keep their initial weights "
+            "([the measurement](../explanation/method.md#what-is-known-about-depth)): "
+            "`edcore train --diagnose` shows it.",
             f"{HOW} So neither activities nor gradients fade with depth to begin with: with biases of 0 "
             "back-propagation learnt nothing at depth 16 at any of 6 pairs of rates. Learning rates (hidden layers, "
             f"output), up from a depth: {_stated()}; chosen among 1 to 6 pairs each at these depths. At depth 256, "

@@ -16,13 +16,12 @@ from edcore.network import Network
 from edcore.presets import PRESETS
 from edcore.randomness import permutation
 from edcore.reproduce.options import Learner, Options, computed_by
-from edcore.reproduce.outcome import Outcome, Published, Row
+from edcore.reproduce.outcome import EDCORE, Outcome, Published, Row
 from edcore.reproduce.peers import HOW, METHODS, Method, Peer, stated
 from edcore.training import accuracy, targets
 
 __all__ = ["digits"]
 
-EDCORE = "edcore"
 CLASSES, WIDTH, BATCH = 10, 2, 128
 SEEDS = 10
 ENDS = (20, 100, 500)

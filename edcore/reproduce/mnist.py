@@ -8,15 +8,13 @@ from dataclasses import dataclass, fields, replace
 from itertools import groupby
 from typing import cast
 
-import numpy as np
-
 from edcore.datasets import Dataset
 from edcore.ed import ED
 from edcore.initial import Initial
 from edcore.network import Network
 from edcore.presets import PRESETS
 from edcore.reproduce.options import Options, computed_by
-from edcore.reproduce.outcome import Outcome, Published, Row
+from edcore.reproduce.outcome import EDCORE, Outcome, Published, Row
 from edcore.reproduce.peers import HOW, Method, Peer, stated
 from edcore.rule import Rule
 from edcore.training import accuracy, targets
@@ -26,7 +24,6 @@ __all__ = ["SETTINGS", "Setting", "mnist"]
 CLASSES, FEATURES, BATCH = 10, 784, 64
 SEEDS, PEER_SEEDS = 3, 1  # the peers, in plain NumPy, take minutes for one
 GAIN = 4.0  # of the peers' input layer
-EDCORE = "edcore"
 
 
 @dataclass(frozen=True)
@@ -164,9 +161,6 @@ class _Edcore:
         weights = self.learner.weights
         # `Initial` has one scale for all layers, and the output layer is to have another.
         weights["output.weight"] *= setting.output_scale
-        if floor := setting.rule.floor:
-            drawn = weights["output.weight"]
-            drawn[...] = np.copysign(np.maximum(abs(drawn), floor), drawn)
         self.learner.load_weights(weights)
 
     def slow_down(self, factor: float) -> None:

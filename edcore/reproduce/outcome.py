@@ -11,9 +11,12 @@ from typing import Any, TypeVar
 from edcore.bench.contenders import versions
 from edcore.bench.results import Environment, here
 
-__all__ = ["NEAR", "Outcome", "Published", "Row", "apart"]
+__all__ = ["EDCORE", "NEAR", "Outcome", "Published", "Row", "apart"]
 
 Item = TypeVar("Item")
+
+EDCORE = "edcore"
+"""The method of a row that is ours."""
 
 NEAR = 2.0
 """Standard errors within which two means are called equal."""

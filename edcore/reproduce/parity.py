@@ -17,7 +17,7 @@ from edcore.kaneko import Parameters, run
 from edcore.network import Network
 from edcore.presets import PRESETS
 from edcore.reproduce.options import Learner, Options, computed_by
-from edcore.reproduce.outcome import NEAR, Outcome, Published, Row, apart
+from edcore.reproduce.outcome import EDCORE, NEAR, Outcome, Published, Row, apart
 from edcore.reproduce.peers import HOW, METHODS, Method, Peer
 
 __all__ = ["parity", "xor"]
@@ -27,7 +27,7 @@ Epochs: TypeAlias = npt.NDArray[np.intp]
 RUNS = 100
 EPOCHS, TOLERANCE = 10_000, 0.1
 QUICK_EPOCHS = 300
-EDCORE, PROGRAM = "edcore", "Kaneko's program"
+PROGRAM = "Kaneko's program"
 
 
 class Late(NamedTuple):

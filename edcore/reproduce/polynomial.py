@@ -17,14 +17,13 @@ from edcore.inputs import NEGATIVE
 from edcore.network import Activation, Network
 from edcore.presets import PRESETS
 from edcore.reproduce.options import Learner, Options, computed_by
-from edcore.reproduce.outcome import Outcome, Published, Row
+from edcore.reproduce.outcome import EDCORE, Outcome, Published, Row
 from edcore.reproduce.peers import HOW, METHODS, Method, Peer, stated
 
 __all__ = ["polynomial"]
 
 Floats: TypeAlias = npt.NDArray[Any]
 
-EDCORE = "edcore"
 SEEDS = 10
 EPOCHS, BATCH = 100, 32
 POINTS, NOISE = 100, 5.0
