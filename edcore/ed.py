@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from array_api_compat import array_namespace
 
+from edcore import registry
 from edcore.backend import Array, Backend, HostWeights, Schedule
 from edcore.errors import InputError, NoTraceError
 from edcore.initial import Initial
@@ -20,7 +21,7 @@ from edcore.network import Network
 from edcore.presets import preset
 from edcore.randomness import checked_seed, permutation
 from edcore.rule import Rule, check_centred, check_together
-from edcore.select import bind, requested
+from edcore.select import Request, bind, requested
 from edcore.values import real, whole_number
 
 __all__ = ["ED"]
@@ -120,7 +121,6 @@ class ED:
         device: str | None = None,
     ) -> None:
         variant = preset(rule, alpha, alpha_output)
-        self.rule: Rule = variant.rule
         own: dict[str, Any] = {
             "width": whole_number("hidden_width", hidden_width, 1),
             "depth": None if hidden_depth is None else whole_number("hidden_depth", hidden_depth, 0),
@@ -135,20 +135,100 @@ class ED:
         }
         given = {name: value for name, value in own.items() if value is not None}
         shape: dict[str, Any] = {"in_": 1 if in_ is None else in_, "heads": heads, "outputs": outputs, "dtype": dtype}
-        self.seed: int = checked_seed(seed)
-        self._network = Network(**{**shape, **variant.network, **given})
-        check_together(self._network, self.rule)
-        self._in_known = in_ is not None
-        self._request = requested(backend, device)
+        network = Network(**{**shape, **variant.network, **given})
+        check_together(network, variant.rule)
+        self._begin(network, in_ is not None, variant.rule, checked_seed(seed), requested(backend, device))
+        if self._in_known and self._request.backend != "auto":
+            self._bind(None)
+
+    @classmethod
+    def from_network(
+        cls,
+        network: Network,
+        rule: Rule,
+        *,
+        seed: int | None = None,
+        weights: HostWeights | None = None,
+        epochs: npt.ArrayLike = 0,
+        backend: str | Backend = "auto",
+        device: str | None = None,
+    ) -> ED:
+        """Return an ED for a network and a rule that are there already, as those of another ED or of a file.
+
+        Parameters
+        ----------
+        network : Network
+            The network.
+        rule : Rule
+            How it learns.
+        seed : int, optional
+            As for `ED`.
+        weights : dict of str to ndarray, optional
+            Weights to start from, as `ED.weights` returns them. Left out, they are drawn from the seed.
+        epochs : int or array_like of int, shape (heads,)
+            Epochs that each head has learnt already: the next order of `fit`'s samples follows from it.
+        backend, device
+            As for `ED`.
+
+        Returns
+        -------
+        ED
+            Bound to its backend at the first x.
+
+        Raises
+        ------
+        InputError
+            If an argument is not accepted, or network and rule exclude each other.
+
+        Examples
+        --------
+        >>> import edcore
+        >>> ed = edcore.ED(in_=2, seed=1)
+        >>> other = edcore.ED.from_network(ed.network, ed.rule, seed=ed.seed, weights=ed.weights)
+        >>> float(other.predict([[0, 1]])[0]) == float(ed.predict([[0, 1]])[0])
+        True
+        """
+        for name, value, kind in (("network", network, Network), ("rule", rule, Rule)):
+            if not isinstance(value, kind):
+                raise InputError(name, repr(value), f"an edcore.{kind.__name__}(…)")
+        check_together(network, rule)
+        ed = cls.__new__(cls)
+        ed._begin(network, True, rule, checked_seed(seed), requested(backend, device))
+        ed._epochs += _checked_epochs(epochs, network.heads)
+        if weights is not None:
+            ed.load_weights(weights)
+        return ed
+
+    def _begin(self, network: Network, in_known: bool, rule: Rule, seed: int, request: Request) -> None:
+        """Set every attribute, with no backend yet."""
+        self.rule: Rule = rule
+        self.seed: int = seed
+        self._network = network
+        self._in_known = in_known
+        self._request = request
         self._bound: Backend | None = None
         self._first: Place | None = None  # of the first x, where auto has followed it
         self._most = 0  # samples in a batch, by the memory of the backend's device
         self._start: HostWeights | None = None  # weights that were set before there was a backend
         self._weights: Any = None  # the backend's own
         self._pending: Any = None  # the trace that the next update uses, with shape and place of its outputs
-        self._epochs = np.zeros(self._network.heads, np.intp)
-        if self._in_known and self._request.backend != "auto":
-            self._bind(None)
+        self._epochs = np.zeros(network.heads, np.intp)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what pickle and copy keep: all but the backend, its device's memory, and the last call's trace."""
+        request = self._request
+        if not isinstance(request.backend, str) and request.backend.info.name in registry.installed():
+            request = replace(request, backend=request.backend.info.name, device=request.backend.device)
+        return {
+            "begin": (self._network, self._in_known, self.rule, self.seed, request),
+            "weights": self.weights if self._bound else self._start,
+            "epochs": self._epochs,
+        }
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Set what was kept. The next x chooses the backend: where its device is missing, weights can still be had."""
+        self._begin(*state["begin"])
+        self._start, self._epochs = state["weights"], state["epochs"].copy()
 
     @property
     def network(self) -> Network:
@@ -497,3 +577,11 @@ class ED:
         if shuffle:
             return np.stack([permutation(self.seed, epoch, n) for epoch in range(first, until)])
         return np.broadcast_to(np.arange(n), (until - first, n))
+
+
+def _checked_epochs(epochs: npt.ArrayLike, heads: int) -> npt.NDArray[np.intp]:
+    """Return the epochs of each head, or refuse them."""
+    array = np.asarray(epochs)
+    if not np.issubdtype(array.dtype, np.integer) or array.shape not in ((), (heads,)) or (array < 0).any():
+        raise InputError("epochs", repr(epochs), f"whole numbers of at least 0, one or of shape ({heads},)")
+    return array.astype(np.intp)

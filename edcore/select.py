@@ -119,6 +119,9 @@ def bind(request: Request, network: Network, rule: Rule, x: Array | None = None)
     if not isinstance(request.backend, str):
         return _checked_support(request.backend, request.asked_by, network, rule)
     if request.backend != "auto":
+        # What was ready when it was asked for need not be so now, or where a pickled request has come to.
+        _checked(request.backend, "backend")
+        _check_ready(registry.installed()[request.backend], request.asked_by, request.device)
         reason, backend = _placed(registry.installed()[request.backend], request, network, rule)
         return _refused(reason, request.asked_by) if reason else backend
     library = "numpy" if x is None else library_name(array_namespace(x))
