@@ -1,6 +1,6 @@
 """edcore: Kaneko's ED method (error diffusion learning), on any array library and device."""
 
-from edcore import datasets
+from edcore import datasets, io
 from edcore.backend import Availability, Backend, BackendInfo
 from edcore.ed import ED
 from edcore.errors import (
@@ -41,6 +41,7 @@ __all__ = [
     "UnknownNameError",
     "__version__",
     "datasets",
+    "io",
     "list_backends",
     "refresh",
     "register",

@@ -32,7 +32,7 @@ def real(name: str, value: Any, positive: bool = False) -> float:
     """Return `value` as a finite float of at least 0, or above it, or refuse it under the argument's `name`."""
     try:
         number = math.nan if isinstance(value, str | bool) else float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         number = math.nan
     if not math.isfinite(number) or number < 0 or (positive and number == 0):
         raise InputError(name, repr(value), f"a finite number {'above' if positive else 'of at least'} 0")

@@ -1,0 +1,283 @@
+"""Files of networks: what is written is read again, and whatever else is in a file is refused with a sentence."""
+
+import contextlib
+import json
+import os
+import re
+import struct
+
+import numpy as np
+import pytest
+import safetensors.numpy
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import edcore
+from edcore import ED, DataFileError, InputError, container, io
+from edcore.testing import strategies
+from edcore.values import DTYPES
+
+DATA = edcore.datasets.parity(3)
+READY = [status.name for status in edcore.list_backends() if status.ready]
+
+
+def trained(**options):
+    options = {"seed": 3, "hidden_width": 4, "hidden_depth": 2, "rule": "split", "backend": "numpy"} | options
+    return ED(**options).fit(DATA.x_train, DATA.y_train, epochs=3)
+
+
+@pytest.fixture
+def file(tmp_path):
+    """A file of a trained network."""
+    path = tmp_path / "net.safetensors"
+    io.save(trained(), path)
+    return path
+
+
+def same(one, other):
+    return all(np.array_equal(value, other.weights[key]) for key, value in one.weights.items())
+
+
+def rewritten(path, change):
+    """Write the file with another document: `change` is given the one that is there, and may return text instead."""
+    document, arrays = container.read_document(path), safetensors.numpy.load_file(path)
+    text = change(document)
+    content = container.packed(document, arrays)
+    if isinstance(text, str):
+        content = safetensors.numpy.save(arrays, {"edcore": text})
+    path.write_bytes(content)
+
+
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(strategies.variants(DTYPES), st.integers(0, 2**70))
+def test_every_variant_comes_back(tmp_path, case, seed):
+    network, rule = case.network, case.rule
+    ed = ED.from_network(network, rule, seed=seed, epochs=7, backend="loop")
+    io.save(ed, tmp_path / "net", overwrite=True)
+    again = io.load(tmp_path / "net", backend="loop")
+    assert (again.network, again.rule, again.seed) == (network, rule, seed)
+    assert same(ed, again)
+    assert again.epochs.tolist() == [7] * network.heads
+
+
+@pytest.mark.parametrize("other", READY)
+def test_a_file_of_one_backend_goes_on_on_any_other(file, other):
+    ed, again = trained(), io.load(file, backend=other)
+    assert again.backend == other
+    assert same(ed, again)
+    for one in (ed, again):
+        one.fit(DATA.x_train, DATA.y_train, epochs=2)
+    np.testing.assert_allclose(again.predict(DATA.x_test), ed.predict(DATA.x_test), rtol=1e-3, atol=1e-4)
+    assert again.epochs.tolist() == [5]
+
+
+def test_fit_goes_on_to_the_same_bits(file):
+    ed, again = trained(), io.load(file, backend="numpy")
+    for one in (ed, again):
+        one.fit(DATA.x_train, DATA.y_train, epochs=4, batch_size=3)
+    assert same(ed, again)
+
+
+def test_the_same_network_makes_the_same_bytes(file, tmp_path):
+    io.save(trained(), tmp_path / "again")
+    assert (tmp_path / "again").read_bytes() == file.read_bytes()
+
+
+def test_minus_zero_and_subnormal_weights_keep_their_bits(tmp_path):
+    ed = ED(in_=2, hidden_width=1, hidden_depth=0, backend="loop", seed=0)
+    weights = ed.weights
+    weights["input.weight"][...] = [-0.0, 1e-45]
+    ed.load_weights(weights)
+    io.save(ed, tmp_path / "net")
+    assert io.load(tmp_path / "net").weights["input.weight"].tobytes() == weights["input.weight"].tobytes()
+
+
+def test_weights_in_another_memory_layout_keep_their_values(tmp_path, monkeypatch):
+    ed = ED(in_=2, hidden_width=3, hidden_depth=1, seed=0, backend="loop")
+    weights = ed.weights
+    turned = {key: np.asfortranarray(value) for key, value in weights.items()}
+    monkeypatch.setattr(ED, "weights", property(lambda self: turned))
+    io.save(ed, tmp_path / "net")
+    again = safetensors.numpy.load_file(tmp_path / "net")
+    for key, value in weights.items():
+        np.testing.assert_array_equal(again[key], value)
+
+
+def test_inspect_tells_what_the_header_has(tmp_path):
+    ed = trained()
+    io.save(ed, tmp_path / "net", classes=["even", "odd"])
+    saved = io.inspect(str(tmp_path / "net"))
+    assert (saved.network, saved.rule, saved.seed) == (ed.network, ed.rule, 3)
+    assert saved.classes == ("even", "odd")
+    assert saved.versions["edcore"] == edcore.__version__
+    assert (saved.backend, saved.device, saved.run, saved.x_range) == ("numpy", "cpu", None, None)
+    assert saved.bytes == (tmp_path / "net").stat().st_size
+
+
+def test_save_replaces_nothing_unless_told_to(file):
+    before = file.read_bytes()
+    with pytest.raises(InputError, match="path: given .*; accepted: the name of a new file. Write overwrite=True"):
+        io.save(trained(seed=4), file)
+    assert file.read_bytes() == before
+    io.save(trained(seed=4), file, overwrite=True)
+    assert io.load(file).seed == 4
+
+
+@pytest.mark.parametrize(
+    ("wrong", "sentence"),
+    [
+        (lambda: io.save("ed", "net"), "ed: given str; accepted: an edcore.ED"),
+        (lambda: io.save(trained(), 3), "path: given 3; accepted: the path of a file"),
+        (lambda: io.save(trained(), "net", classes=[1]), r"classes: given \(1,\); accepted: 2 labels"),
+        (lambda: io.save(trained(), "net", classes=[1, 2.5]), r"classes: given \(1, 2.5\); accepted: 2 labels"),
+        (lambda: io.save(ED(), "net"), "in_: given None, and no x yet"),
+        (lambda: io.load(None), "path: given None; accepted"),
+        (lambda: io.load("nowhere"), r"nowhere: it cannot be read \(No such file or directory\). Check its name."),
+        (lambda: io.load("."), r"\.: it cannot be read \(Is a directory\)"),
+        (lambda: io.save(trained(), "no/such/folder"), "no/such/folder: it cannot be written"),
+        (lambda: io.save(trained(), ".", overwrite=True), r"\.: it cannot be written"),
+    ],
+)
+def test_bad_arguments_are_refused(wrong, sentence, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises((InputError, DataFileError), match=sentence):
+        wrong()
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_disk_that_is_full_leaves_what_was_there(file, monkeypatch):
+    before = file.read_bytes()
+
+    def full(descriptor):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(DataFileError, match=r"it cannot be written \(No space left on device\)\."):
+        io.save(trained(seed=4), file, overwrite=True)
+    assert file.read_bytes() == before
+    assert [entry.name for entry in file.parent.iterdir()] == [file.name]
+
+
+def test_a_link_stays_a_link(file, tmp_path):
+    link = tmp_path / "link"
+    link.symlink_to(file)
+    io.save(trained(seed=4), link, overwrite=True)
+    assert link.is_symlink()
+    assert io.load(file).seed == 4
+
+
+def test_what_a_killed_process_left_is_removed(file):
+    dead, alive, foreign = (file.with_name(name) for name in (
+        f".{file.name}.4194305.partial", f".{file.name}.{os.getppid()}.partial", f".{file.name}.mine.partial"
+    ))  # fmt: skip
+    for left in (dead, alive, foreign):
+        left.write_bytes(b"half")
+    io.save(trained(), file, overwrite=True)
+    assert [left.exists() for left in (dead, alive, foreign)] == [False, True, True]
+
+
+CONTENTS = {
+    "empty": (lambda old: b"", "0 bytes, too few for a header"),
+    "short": (lambda old: old[:7], "7 bytes, too few for a header"),
+    "truncated in the header": (lambda old: old[:100], "no header that fits into it"),
+    "truncated": (lambda old: old[:-1], "incomplete metadata, file not fully covered"),
+    "too long": (lambda old: old + b"x", "incomplete metadata, file not fully covered"),
+    "a pickle": (lambda old: b"\x80\x04\x95\x0b\x00\x00\x00\x00\x00\x00\x00\x8c\x07builtin", "no header that fits"),
+    "text": (lambda old: b"x,y\n" + b"1,2\n" * 50, "no header that fits into it"),
+    "oversize header": (
+        lambda old: struct.pack("<Q", 2**20 + 1) + b"{" + b" " * 2**20 + b"}",
+        "a header of 1,048,577 bytes; accepted: up to 1,048,576",
+    ),
+    "header that is no JSON": (lambda old: struct.pack("<Q", 8) + b"[[[[[[[[", "truncated, damaged or no safetensors"),
+    "another program's": (
+        lambda old: safetensors.numpy.save({"a": np.zeros(3)}),
+        "but none of edcore's: its header has",
+    ),
+}
+
+
+@pytest.mark.parametrize("content", CONTENTS)
+def test_what_is_no_file_of_edcores_is_refused(content, file):
+    change, sentence = CONTENTS[content]
+    file.write_bytes(change(file.read_bytes()))
+    for read in (io.inspect, io.load):
+        with pytest.raises(DataFileError, match=re.escape(sentence)):
+            read(file)
+
+
+def put(**changes):
+    return lambda document: document.update(changes)
+
+
+DOCUMENTS = {
+    "a newer format": (put(format=2, versions={"edcore": "9.1"}), "written in format 2 by edcore 9.1; this one reads"),
+    "no format": (put(format=None), "its header has no format number"),
+    "a format that is no number": (put(format="1"), "its header has no format number"),
+    "no JSON": (lambda document: "{", "its header is no JSON"),
+    "NaN": (lambda document: '{"format": NaN}', "NaN is no number of JSON's"),
+    "no object": (lambda document: "[1]", "its header has no format number"),
+    "nested too deeply": (lambda document: "[" * 100_000, "its header is no JSON"),
+    "no network": (lambda document: document.pop("network"), "its header: no 'network'"),
+    "a field too few": (lambda document: document["network"].pop("width"), "Network has not just its fields"),
+    "a field too many": (lambda document: document["rule"].update(more=1), "Rule has not just its fields: ['more']"),
+    "a wrong width": (lambda document: document["network"].update(width=-1), "width: given -1; accepted"),
+    "an endless u0": (lambda document: document["network"].update(u0=10**400), "u0: given 1000"),
+    "a wrong type": (put(rule=[]), "Rule has not just its fields: []"),
+    "a wrong initial": (lambda document: document["network"].update(initial=None), "Initial has not just its fields"),
+    "what excludes each other": (
+        lambda document: document["network"].update(outputs=2),
+        "outputs: given 2 with a split",
+    ),
+    "a wrong seed": (put(seed=-1), "seed: given -1"),
+    "a seed that is none": (put(seed=None), "seed: given None"),
+    "wrong classes": (put(classes=[1, 2, 3]), "classes: given (1, 2, 3)"),
+    "a wrong range": (put(x_range=[1]), "its header:"),
+    "a wrong backend": (put(backend=5), "no text: 5"),
+    "wrong versions": (put(versions={"edcore": 1}), "no text: 1"),
+    "a wrong run": (put(run="yes"), "run is 'yes'"),
+    "a wrong checksum": (lambda document: json.dumps(document | {"seed": 4}), "is not what its checksum is of"),
+    "an endless number": (lambda document: json.dumps(document).replace('"seed": 3', '"seed": 1e999'), "its checksum"),
+    "no checksums": (lambda document: json.dumps(document | {"sha256": None}), "is not what its checksum is of"),
+}
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_a_header_that_was_changed_is_refused(document, file):
+    change, sentence = DOCUMENTS[document]
+    rewritten(file, change)
+    for read in (io.inspect, io.load):
+        with pytest.raises(DataFileError, match=re.escape(sentence)):
+            read(file)
+
+
+ARRAYS = {
+    "a shape": (lambda arrays: arrays.update({"input.bias": np.zeros((1, 2, 9), np.float32)}), "shape (1, 2, 9)"),
+    "a dtype": (lambda arrays: arrays.update({"input.bias": np.zeros((1, 2, 8))}), "dtype float64"),
+    "NaN": (lambda arrays: arrays["hidden.weight"].fill(np.nan), "NaN or infinite values"),
+    "one missing": (lambda arrays: arrays.pop("output.bias"), "it lacks output.bias"),
+    "epochs below 0": (lambda arrays: arrays["epochs"].fill(-1), "the epochs of its heads"),
+    "epochs of another shape": (lambda arrays: arrays.update(epochs=np.zeros(2, np.int64)), "the epochs of its heads"),
+}
+
+
+@pytest.mark.parametrize("change", ARRAYS)
+def test_arrays_that_were_changed_are_refused(change, file):
+    change, sentence = ARRAYS[change]
+    document, arrays = container.read_document(file), safetensors.numpy.load_file(file)
+    change(arrays)
+    file.write_bytes(container.packed(document, arrays))
+    with pytest.raises(DataFileError, match=re.escape(sentence)):
+        io.load(file)
+
+
+@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.data())
+def test_whatever_is_changed_is_refused_or_harmless(file, data):
+    whole = file.read_bytes()
+    end = 8 + int.from_bytes(whole[:8], "little")
+    place = data.draw(st.integers(0, end - 1) | st.integers(end, len(whole) - 1))
+    dropped = data.draw(st.integers(0, 3))
+    changed = file.with_name("changed")
+    changed.write_bytes(whole[:place] + data.draw(st.binary(max_size=3)) + whole[place + dropped :])
+    with contextlib.suppress(DataFileError):
+        assert same(io.load(changed, backend="loop"), trained())
