@@ -9,42 +9,35 @@ import inspect
 import platform
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Annotated, NoReturn
 
 import numpy as np
 import typer
-from rich.console import Console
 
 import edcore
-from edcore import datasets, registry, training
+from edcore import registry
 from edcore.backend import Backend
 from edcore.cli_bench import bench
-from edcore.cli_diagnose import show_diagnosis
 from edcore.cli_info import show_backends, show_choice
 from edcore.cli_kaneko import kaneko
-from edcore.cli_report import RunReport
+from edcore.cli_options import plain_console
 from edcore.cli_reproduce import reproduce
-from edcore.ed import ED
+from edcore.cli_start import DEPTH, WIDTH
+from edcore.cli_train import train
 from edcore.errors import EDCoreError, InputError, UnknownNameError
 from edcore.network import Network
-from edcore.presets import preset
 from edcore.rule import Rule
 from edcore.select import bind, requested
 
 __all__ = ["app", "main"]
 
-CHECK_FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
+CHECK_FAILED, BAD_INPUT, INTERRUPTED, TERMINATED = 1, 2, 130, 143
 EXIT_CODES = (
     f"Exit codes: 0 all is well; {CHECK_FAILED} a check failed; {BAD_INPUT} a bad option, bad input, or a backend that "
-    f"cannot run here; {INTERRUPTED} stopped with Ctrl-C (train still prints its summary)."
+    f"cannot run here; {INTERRUPTED} stopped with Ctrl-C, {TERMINATED} with SIGTERM (train still sums up and saves)."
 )
 
-WIDTH, DEPTH = 32, 32
 DIGIT_FEATURES = 64  # of a sample of the default data set
-SCHEDULES = {"digits": (10, 4), "mnist": (1, 64), "fashion_mnist": (1, 64)}
-PATTERN_SCHEDULE = (1000, 64)  # of XOR and parity: few samples, many passes
-"""Epochs and batch size of each data set where none are given."""
 
 OPTIONS = {"hidden_width": "width", "hidden_depth": "depth", "in_": "features"}
 """Options of train and bench whose names differ from those of the library's arguments."""
@@ -107,82 +100,7 @@ def _edcore(
 ) -> None: ...
 
 
-@app.command()
-def train(
-    dataset: Annotated[str, typer.Option(help="digits, mnist, fashion_mnist, xor, or parity1 to parity20.")] = "digits",
-    data_dir: Annotated[Path, typer.Option(help="Folder that holds MNIST/raw or FashionMNIST/raw.")] = Path("data"),
-    classes: Annotated[str, typer.Option(help="Labels with commas between them, or all.")] = "0,1",
-    width: Annotated[int, typer.Option(help="Cells per stream of each layer.")] = WIDTH,
-    depth: Annotated[
-        int | None, typer.Option(help="Hidden layers.", show_default=f"{DEPTH}; 0 with kaneko, edla and modulo")
-    ] = None,
-    alpha: Annotated[
-        float | None, typer.Option(help="Learning rate of all layers but the output layer.", show_default="the rule's")
-    ] = None,
-    batch_size: Annotated[
-        int | None, typer.Option(help="Samples in a batch.", show_default=f"64; digits {SCHEDULES['digits'][1]}")
-    ] = None,
-    epochs: Annotated[
-        int | None,
-        typer.Option(
-            help="Passes over the training samples.",
-            show_default=f"1; digits {SCHEDULES['digits'][0]}; xor and parity {PATTERN_SCHEDULE[0]}",
-        ),
-    ] = None,
-    rule: Annotated[
-        str,
-        typer.Option(
-            help="The variant: signed (the article's), split (with Kaneko's error), kaneko (his program), "
-            "edla (Fujita's) or modulo (Diffusing Blame's: one network for all classes)."
-        ),
-    ] = "signed",
-    backend: Annotated[str, typer.Option(help="A name that edcore info lists, or auto.")] = "auto",
-    device: Annotated[
-        str | None, typer.Option(help="Such as cpu, cuda or cuda:1.", show_default="the backend's choice")
-    ] = None,
-    dtype: Annotated[str, typer.Option(help="float32 or float64.")] = "float32",
-    seed: Annotated[
-        int | None, typer.Option(help="Seed of the weights and of the shuffling.", show_default="a fresh one, printed")
-    ] = None,
-    eval_every: Annotated[int, typer.Option(help="Batches from one test to the next.")] = 50,
-    diagnose: Annotated[
-        bool,
-        typer.Option("--diagnose", help="Print at the end how saturated each layer is, and which are dead."),
-    ] = False,
-) -> None:
-    """Train a network: with no options, a deep one on the zeros and ones of scikit-learn's digits."""
-    data = datasets.load(dataset, data_dir=data_dir, classes=_labels(classes), dtype=dtype)
-    usual_epochs, usual_batch_size = SCHEDULES.get(data.name, PATTERN_SCHEDULE)
-    outputs = training.heads(len(data.classes))
-    ed = ED(
-        in_=data.features,
-        hidden_width=width,
-        hidden_depth=DEPTH if depth is None and "depth" not in preset(rule).network else depth,
-        alpha=alpha,
-        heads=1 if rule == "modulo" else outputs,
-        outputs=outputs if rule == "modulo" else 1,
-        rule=rule,
-        dtype=dtype,
-        seed=seed,
-        backend=backend,
-        device=device,
-    )
-    run = training.train(
-        ed,
-        data,
-        epochs=usual_epochs if epochs is None else epochs,
-        batch_size=usual_batch_size if batch_size is None else batch_size,
-        eval_every=eval_every,
-    )
-    report = RunReport(console := _console())
-    try:
-        report.follow(run)
-    except KeyboardInterrupt:
-        report.summarise(ed, data)
-        raise typer.Exit(INTERRUPTED) from None
-    report.summarise(ed, data)
-    if diagnose:
-        show_diagnosis(ed, data, console)
+app.command()(train)
 
 
 @app.command()
@@ -193,7 +111,7 @@ def info(
     ] = None,
 ) -> None:
     """List the backends: which can run here, why the others cannot, and how to install them."""
-    console = _console()
+    console = plain_console()
     console.print(f"edcore {edcore.__version__}, Python {platform.python_version()}, NumPy {np.__version__}\n")
     if explain:
         show_choice(_shape(explain), Rule(), console)
@@ -234,7 +152,7 @@ def _failed_checks(backend: Backend, quick: bool) -> int:
             raise
         fix = 'Install it with: pip install "edcore[testing]".'
         raise EDCoreError(f"check: the suite needs the package hypothesis, which is not installed. {fix}") from error
-    checks, failed, console = list(iter_checks(quick)), 0, _console()
+    checks, failed, console = list(iter_checks(quick)), 0, plain_console()
     for name, run in checks:
         try:
             run(backend)
@@ -258,19 +176,3 @@ def _shape(explain: tuple[int, int, int]) -> Network:
     except InputError:
         given, accepted = " ".join(map(str, explain)), "IN and WIDTH of at least 1, DEPTH of at least 0"
         raise InputError("explain", given, accepted) from None
-
-
-def _labels(classes: str) -> tuple[int, ...] | None:
-    """Return the labels that --classes lists, None for all."""
-    if classes == "all":
-        return None
-    try:
-        return tuple(int(label) for label in classes.split(","))
-    except ValueError:
-        accepted = "whole numbers with commas between them, such as 0,1, or all"
-        raise InputError("classes", repr(classes), accepted) from None
-
-
-def _console() -> Console:
-    # What is printed is text: edcore[cupy] and cuda:1 are no markup and no emoji.
-    return Console(markup=False, emoji=False, highlight=False)

@@ -1,21 +1,27 @@
-"""What ``edcore train --diagnose`` adds to the summary: the figures of each layer, and a word of warning."""
+"""What ``edcore train`` looks at inside a network: for --diagnose at the end, for pictures on the way as well."""
 
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
 
 from rich.console import Console
 from rich.table import Column, Table
 
 from edcore import training
 from edcore.datasets import Dataset
+from edcore.diagnosis import Diagnosis
 from edcore.diagnostics import DeadStackWarning, diagnose
 from edcore.ed import ED
+from edcore.training import Progress
 
-__all__ = ["show_diagnosis"]
+__all__ = ["Snapshots", "show_diagnosis"]
 
 SAMPLES = 256
 """Training samples that a network is diagnosed on."""
+
+SNAPSHOTS, LARGEST = 8, 10**6
+"""Diagnoses during a run, and the most weights of a network that is diagnosed so often: others are so at the end."""
 
 
 def show_diagnosis(ed: ED, data: Dataset, console: Console) -> None:
@@ -30,16 +36,59 @@ def show_diagnosis(ed: ED, data: Dataset, console: Console) -> None:
     console : Console
         Where to print.
     """
-    x, y = data.x_train[:SAMPLES], data.y_train[:SAMPLES]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeadStackWarning)  # it is printed below the table instead
-        found = diagnose(ed, x, training.targets(y, ed.network.columns))
+    found = _diagnosed(ed, data)
     first, *others = found.columns
     columns = Column(first, no_wrap=True), *(Column(name, justify="right") for name in others)
     table = Table(*columns, box=None, pad_edge=False)
     for row in found.rows:
         table.add_row(*row)
-    console.print(f"\nlayers, on {len(x)} training samples:\n")
+    console.print(f"\nlayers, on {min(SAMPLES, len(data.x_train))} training samples:\n")
     console.print(table)
     if found.warning:
         console.print(f"\nwarning: {found.warning}", soft_wrap=True)
+
+
+class Snapshots:
+    """Diagnoses of a network while it learns, for pictures.
+
+    Parameters
+    ----------
+    ed : ED
+        The network.
+    data : Dataset
+        The data set.
+    wanted : bool
+        Whether there will be pictures.
+
+    Attributes
+    ----------
+    found : list of Diagnosis
+        One for each time.
+    """
+
+    def __init__(self, ed: ED, data: Dataset, wanted: bool) -> None:
+        self.found: list[Diagnosis] = []
+        self._ed, self._data, self._wanted = ed, data, wanted
+        self._latest = -1  # batches learnt when it was made
+
+    def taken(self, steps: Iterator[Progress]) -> Iterator[Progress]:
+        """Go through a run and diagnose the network some times."""
+        often = self._wanted and self._ed.network.parameters <= LARGEST
+        for progress in steps:
+            now, before = (batch * SNAPSHOTS // progress.batches for batch in (progress.batch, progress.batch - 1))
+            if often and now > before:
+                self.take(progress)
+            yield progress
+
+    def take(self, progress: Progress) -> None:
+        """Diagnose the network after this batch, unless that is done."""
+        if self._latest != progress.batch:
+            self.found.append(_diagnosed(self._ed, self._data))
+            self._latest = progress.batch
+
+
+def _diagnosed(ed: ED, data: Dataset) -> Diagnosis:
+    x, y = data.x_train[:SAMPLES], data.y_train[:SAMPLES]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeadStackWarning)  # it is printed below the table instead
+        return diagnose(ed, x, training.targets(y, ed.network.columns))

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 from statistics import fmean
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 from rich.table import Table
 
+import edcore
 from edcore.datasets import Dataset
 from edcore.ed import ED
 from edcore.training import Progress
 
-__all__ = ["RunReport"]
+__all__ = ["RunReport", "setting"]
 
 
 class RunReport:
@@ -24,14 +27,18 @@ class RunReport:
     ----------
     console : Console
         Where to print. The bar, which takes control characters, is left out unless this is a terminal.
+    learnt : sequence of Progress
+        The batches that were learnt before, where the run goes on after a stop.
     """
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, learnt: Sequence[Progress] = ()) -> None:
         self._console = console
         self._latest: Progress | None = None
         self._evaluated: Progress | None = None
         self._errors: list[float] = []  # of the batches since the latest evaluation
         self._mean_error = 0.0
+        for progress in learnt:
+            self._count(progress)
 
     def follow(self, run: Iterable[Progress]) -> None:
         """Go through the run to its end, and show it.
@@ -44,7 +51,9 @@ class RunReport:
         with _bar(self._console) as bar:
             task = bar.add_task("batches", total=None)
             for progress in run:
-                self._take(progress)
+                self._count(progress)
+                if progress.accuracy is not None:
+                    self._print(progress)
                 bar.update(task, completed=progress.batch, total=progress.batches)
 
     def summarise(self, ed: ED, data: Dataset) -> None:
@@ -59,18 +68,42 @@ class RunReport:
         """
         table = Table.grid(padding=(0, 3, 0, 0))
         table.add_column(style="bold", no_wrap=True)
-        for name, value in (self._stopped() | self._figures(data) | _setting(ed, data)).items():
+        for name, value in (self._stopped() | self._figures(data) | setting(ed, data)).items():
             table.add_row(name, value)
         self._console.print()
         self._console.print(table)
 
-    def _take(self, progress: Progress) -> None:
+    def as_dict(self, ed: ED, data: Dataset) -> dict[str, Any]:
+        """Return what was reached, on what, and by which network, as values that JSON has."""
+        latest, evaluated = self._latest, self._evaluated
+        return {
+            "accuracy": evaluated and evaluated.accuracy,
+            "mean_error": self._mean_error if evaluated else None,
+            "seconds": evaluated and evaluated.seconds,
+            "batch": latest.batch if latest else 0,
+            "batches": latest and latest.batches,
+            "evaluated_at_batch": evaluated and evaluated.batch,
+            "dataset": data.name,
+            "classes": list(data.classes),
+            "train_samples": len(data.x_train),
+            "test_samples": len(data.x_test),
+            "network": asdict(ed.network),
+            "parameters": ed.network.parameters,
+            "rule": asdict(ed.rule),
+            "seed": ed.seed,
+            "backend": ed.backend,
+            "device": ed.device,
+            "edcore": edcore.__version__,
+        }
+
+    def _count(self, progress: Progress) -> None:
         self._latest = progress
         self._errors.append(progress.error)
-        if progress.accuracy is None:
-            return
-        self._evaluated, self._mean_error = progress, fmean(self._errors)
-        self._errors = []
+        if progress.accuracy is not None:
+            self._evaluated, self._mean_error = progress, fmean(self._errors)
+            self._errors = []
+
+    def _print(self, progress: Progress) -> None:
         width = len(str(progress.batches))
         self._console.print(
             f"batch {progress.batch:{width}}/{progress.batches}  accuracy {progress.accuracy:7.2%}  "
@@ -97,7 +130,21 @@ class RunReport:
         return {"stopped": f"after {self._latest.batch:,} of {self._latest.batches:,} batches; {figures}"}
 
 
-def _setting(ed: ED, data: Dataset) -> dict[str, str]:
+def setting(ed: ED, data: Dataset) -> dict[str, str]:
+    """Return the data set, the network and what computes it, in words.
+
+    Parameters
+    ----------
+    ed : ED
+        The network.
+    data : Dataset
+        The data set.
+
+    Returns
+    -------
+    dict of str to str
+        Name and value of each.
+    """
     network = ed.network
     layers = f"{network.depth:,} hidden layer{'s' * (network.depth != 1)} of 2 x {network.width:,} cells"
     outputs = f"{network.columns} output{'s' * (network.columns != 1)}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from edcore.datasets import Dataset
 from edcore.ed import ED
+from edcore.errors import InputError
 from edcore.randomness import permutation
 from edcore.rule import check_centred
 from edcore.values import whole_number
@@ -128,7 +129,15 @@ def accuracy(ed: ED, x: npt.NDArray[Any], y: npt.NDArray[np.int64]) -> float:
     return right / len(x)
 
 
-def train(ed: ED, data: Dataset, *, epochs: int = 1, batch_size: int = 64, eval_every: int = 50) -> Iterator[Progress]:
+def train(
+    ed: ED,
+    data: Dataset,
+    *,
+    epochs: int = 1,
+    batch_size: int = 64,
+    eval_every: int = 50,
+    learnt: Sequence[Progress] = (),
+) -> Iterator[Progress]:
     """Train a network on a data set, batch by batch, as the progress is asked for.
 
     The batches are those of `ED.fit`: each epoch has an order of its own, drawn from the network's seed.
@@ -145,11 +154,14 @@ def train(ed: ED, data: Dataset, *, epochs: int = 1, batch_size: int = 64, eval_
         Samples in a batch; the last one of an epoch may be smaller.
     eval_every : int
         Batches from one evaluation on the test samples to the next. There is always one after the last batch.
+    learnt : sequence of Progress
+        The batches that the network has learnt already, of a run with the same seed, data and batch size: the run goes
+        on after them, to the same bits as if it had never stopped.
 
     Returns
     -------
     iterator of Progress
-        One for each batch, once it has been learnt.
+        One for each batch, once it has been learnt. Between two of them the network is that of whole batches.
 
     Raises
     ------
@@ -169,16 +181,23 @@ def train(ed: ED, data: Dataset, *, epochs: int = 1, batch_size: int = 64, eval_
     batch_size = whole_number("batch_size", batch_size, 1)
     eval_every = whole_number("eval_every", eval_every, 1)
     check_centred(ed.rule, batch_size)
-    return _run(ed, data, epochs, batch_size, eval_every)
+    there = epochs * math.ceil(len(data.y_train) / batch_size)
+    if len(learnt) > there:
+        fix = "What has been learnt is not unlearnt."
+        raise InputError("epochs", str(epochs), f"enough for the {len(learnt):,} batches learnt already", fix)
+    return _run(ed, data, epochs, batch_size, eval_every, learnt)
 
 
-def _run(ed: ED, data: Dataset, epochs: int, batch_size: int, eval_every: int) -> Iterator[Progress]:
+def _run(
+    ed: ED, data: Dataset, epochs: int, batch_size: int, eval_every: int, learnt: Sequence[Progress]
+) -> Iterator[Progress]:
     target = targets(data.y_train, heads(len(data.classes)))
     batches = epochs * math.ceil(len(target) / batch_size)
-    samples, seconds = 0, 0.0
+    samples, seconds = (learnt[-1].samples, learnt[-1].seconds) if learnt else (0, 0.0)
     ed.predict(data.x_train[:1])  # now a backend is chosen and has its initial weights: that is no training
     start = time.perf_counter()
-    for batch, (epoch, rows) in enumerate(_batches(ed.seed, len(target), epochs, batch_size), 1):
+    to_learn = _batches(ed.seed, len(target), epochs, batch_size, len(learnt))
+    for batch, (epoch, rows) in enumerate(to_learn, len(learnt) + 1):
         outputs = ed.step(data.x_train[rows], target[rows])
         samples += len(rows)
         reached = None
@@ -193,9 +212,13 @@ def _run(ed: ED, data: Dataset, epochs: int, batch_size: int, eval_every: int) -
             start = time.perf_counter()
 
 
-def _batches(seed: int, n: int, epochs: int, batch_size: int) -> Iterator[tuple[int, npt.NDArray[np.intp]]]:
-    """Yield each batch's epoch, from 1, and the rows of its samples."""
-    for epoch in range(epochs):
+def _batches(
+    seed: int, n: int, epochs: int, batch_size: int, learnt: int
+) -> Iterator[tuple[int, npt.NDArray[np.intp]]]:
+    """Yield the epoch, from 1, and the rows of each batch that has not been learnt yet."""
+    done, within = divmod(learnt, math.ceil(n / batch_size))
+    for epoch in range(done, epochs):
         order = permutation(seed, epoch, n)
-        for start in range(0, n, batch_size):
+        for start in range(within * batch_size, n, batch_size):
             yield epoch + 1, order[start : start + batch_size]
+        within = 0

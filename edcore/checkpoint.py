@@ -1,0 +1,264 @@
+"""Runs of ``edcore train`` in files: where a run stands, and how it goes on as if it had never stopped.
+
+A checkpoint is a file of `edcore.io`, so everything that reads a network reads it. Beside the network it has what the
+run was told, and the progress after each batch. Random numbers have no state of their own: the order of samples
+follows from the seed and the number of the epoch.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from edcore import io
+from edcore.container import damaged
+from edcore.datasets import Dataset
+from edcore.ed import ED
+from edcore.errors import DataFileError, EDCoreError, InputError
+from edcore.training import Progress, heads
+from edcore.values import whole_number
+
+__all__ = ["Checkpoint", "Run", "fingerprint", "read"]
+
+ERROR, SECONDS, ACCURACY = "run.error", "run.seconds", "run.accuracy"
+"""Keys of what `Progress` has for each batch; an accuracy that was not measured is NaN."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """What a run was told, and on what data.
+
+    Parameters
+    ----------
+    options : dict
+        The options of ``edcore train``, with the values that took effect.
+    epochs, batch_size, eval_every : int
+        As for `edcore.training.train`.
+    samples : int
+        Training samples.
+    data : str
+        The `fingerprint` of the data set.
+    """
+
+    options: dict[str, Any]
+    epochs: int
+    batch_size: int
+    eval_every: int
+    samples: int
+    data: str
+
+    @property
+    def batches(self) -> int:
+        """Batches of the whole run."""
+        return self.epochs * math.ceil(self.samples / self.batch_size)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return what stands in a file's header."""
+        return {name: getattr(self, name) for name in self.__slots__}
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Run:
+        """Return the run of which a header tells; a ValueError where it tells of none."""
+        for name in ("epochs", "batch_size", "eval_every", "samples"):
+            whole_number(name, values.get(name), 1)
+        if not isinstance(values.get("options"), dict) or not isinstance(values.get("data"), str):
+            raise ValueError("no options or no data")
+        return cls(**{name: values[name] for name in cls.__slots__})
+
+
+class Checkpoint:
+    """The file that a run is kept in.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    every : int
+        Batches from one time that it is written to the next.
+    ed : ED
+        The network that learns.
+    data : Dataset
+        What it learns.
+    run : Run
+        What the run was told.
+    warn : callable
+        Called with a sentence where the file could not be written while the run goes on.
+    """
+
+    def __init__(self, path: Path, every: int, ed: ED, data: Dataset, run: Run, warn: Callable[[str], None]) -> None:
+        self._path, self._every = path, whole_number("every", every, 1)
+        self._ed, self._run, self._warn = ed, run, warn
+        self._classes, self._x_range = data.classes, (float(data.x_train.min()), float(data.x_train.max()))
+        self._written = -1  # batches learnt when it was written last
+
+    def write(self, learnt: Sequence[Progress]) -> None:
+        """Write where the run stands, unless that is what the file has.
+
+        Parameters
+        ----------
+        learnt : sequence of Progress
+            All batches learnt so far.
+
+        Raises
+        ------
+        DataFileError
+            If it cannot be written. Then what was there before is as it was.
+        """
+        if self._written == len(learnt):
+            return
+        accuracy = [math.nan if progress.accuracy is None else progress.accuracy for progress in learnt]
+        io.write(
+            self._path,
+            self._ed,
+            classes=self._classes,
+            x_range=self._x_range,
+            run=self._run.as_dict() | {"batch": len(learnt)},
+            arrays={
+                ERROR: np.array([progress.error for progress in learnt], np.float64),
+                SECONDS: np.array([progress.seconds for progress in learnt], np.float64),
+                ACCURACY: np.array(accuracy, np.float64),
+            },
+        )
+        self._written = len(learnt)
+
+    def kept(self, run: Iterator[Progress], learnt: Sequence[Progress]) -> Iterator[Progress]:
+        """Go through a run and write it every so many batches.
+
+        Parameters
+        ----------
+        run : iterator of Progress
+            The run.
+        learnt : sequence of Progress
+            All batches learnt so far, the one that the run has just come to included.
+
+        Yields
+        ------
+        Progress
+            Those of the run.
+        """
+        for progress in run:
+            if progress.batch % self._every == 0:
+                try:
+                    self.write(learnt)
+                except DataFileError as error:  # a disk that is full now need not be so at the next time
+                    self._warn(f"{error} The run goes on, and tries again.")
+            yield progress
+
+
+def read(path: str | os.PathLike[str], backend: str, device: str | None) -> tuple[ED, Run, list[Progress]]:
+    """Return what a checkpoint has: the network, what the run was told, and the batches learnt.
+
+    Parameters
+    ----------
+    path : path
+        The file.
+    backend : str
+        The backend to go on with; ``"auto"`` is the one that the file was written with, so that the bits are the same.
+    device : str or None
+        The device to go on on.
+
+    Returns
+    -------
+    ed : ED
+        The network.
+    run : Run
+        What the run was told.
+    learnt : list of Progress
+        The batches learnt.
+
+    Raises
+    ------
+    DataFileError
+        If the file cannot be read or is damaged.
+    InputError
+        If it is the file of a network and of no run.
+    BackendUnavailableError
+        If the backend cannot run here.
+    """
+    saved = io.inspect(path)
+    if saved.run is None:
+        fix = "edcore predict takes it; edcore.io.load loads it."
+        raise InputError("resume", repr(str(path)), "a file of edcore train --checkpoint", fix)
+    try:
+        run = Run.from_dict(saved.run)
+        batch = whole_number("batch", saved.run.get("batch"), 0)
+    except ValueError as error:
+        raise damaged(saved.path, f"where the run stands ({error!s:.100})") from error
+    if backend == "auto":
+        backend, device = saved.backend, device or saved.device or None
+    ed, saved, arrays = io.read(path, (ERROR, SECONDS, ACCURACY), backend, device)
+    if batch > run.batches or any(array.shape != (batch,) or array.dtype != np.float64 for array in arrays.values()):
+        raise damaged(saved.path, "where the run stands")
+    if saved.classes is None or heads(len(saved.classes)) != saved.network.columns:
+        raise damaged(saved.path, "the classes of its outputs")
+    return ed, run, _progress(run, *(arrays[key] for key in (ERROR, SECONDS, ACCURACY)))
+
+
+def fingerprint(data: Dataset) -> str:
+    """Return a checksum of all samples: a run goes on to the same bits only on the same data.
+
+    Parameters
+    ----------
+    data : Dataset
+        The data set.
+
+    Returns
+    -------
+    str
+        SHA-256, in hexadecimal digits.
+    """
+    sha256 = hashlib.sha256(repr((data.name, data.classes)).encode())
+    for array in (data.x_train, data.y_train, data.x_test, data.y_test):
+        sha256.update(f"{array.dtype.str} {array.shape}".encode())
+        sha256.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
+    return sha256.hexdigest()
+
+
+def check_data(path: Path, run: Run, data: Dataset) -> None:
+    """Refuse data on which a run did not start.
+
+    Parameters
+    ----------
+    path : Path
+        The checkpoint.
+    run : Run
+        What the run was told.
+    data : Dataset
+        The data set.
+
+    Raises
+    ------
+    EDCoreError
+        If they are other data.
+    """
+    if fingerprint(data) != run.data:
+        raise EDCoreError(
+            f"{path}: the run started on other data than those of {data.name} that are found here, so it cannot go on. "
+            "Give the folder of the same data as --data-dir."
+        )
+
+
+def _progress(run: Run, errors: Any, seconds: Any, accuracies: npt.NDArray[np.float64]) -> list[Progress]:
+    """Return the progress of each batch; the counts follow from its number."""
+    in_epoch, found = math.ceil(run.samples / run.batch_size), []
+    columns = (errors.tolist(), seconds.tolist(), accuracies.tolist())
+    for index, (error, at, accuracy) in enumerate(zip(*columns, strict=True)):
+        epoch, within = divmod(index, in_epoch)
+        samples = epoch * run.samples + min((within + 1) * run.batch_size, run.samples)
+        told = None if math.isnan(accuracy) else accuracy
+        found.append(Progress(epoch + 1, index + 1, run.batches, samples, error, at, told))
+    return found
+
+
+def longer(run: Run, learnt: list[Progress], epochs: int) -> tuple[Run, list[Progress]]:
+    """Return a run, and what it has learnt, with another number of epochs."""
+    run = replace(run, epochs=whole_number("epochs", epochs, 1), options=run.options | {"epochs": epochs})
+    return run, [replace(progress, batches=run.batches) for progress in learnt]

@@ -1,0 +1,156 @@
+"""What several commands share: options from a TOML file, names that the shell completes, files checked beforehand."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Callable, Iterable
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Annotated, Any, TypeAlias
+
+import typer
+from rich.console import Console
+
+from edcore.atomic import write_whole
+from edcore.datasets import MOST_BITS, NAMES
+from edcore.errors import DataFileError, EDCoreError, InputError, UnknownNameError
+from edcore.presets import PRESETS
+from edcore.registry import installed
+
+__all__ = [
+    "PICTURES",
+    "BackendOption",
+    "ConfigOption",
+    "DeviceOption",
+    "DtypeOption",
+    "backend_names",
+    "check_new_file",
+    "check_picture",
+    "dataset_names",
+    "plain_console",
+    "rule_names",
+    "write_file",
+]
+
+PICTURES = (".pdf", ".png", ".svg")
+
+WHERE = "Where it runs"
+
+
+def plain_console(stderr: bool = False) -> Console:
+    """Return a console that prints text as it stands: edcore[cupy] and cuda:1 are no markup and no emoji."""
+    return Console(markup=False, emoji=False, highlight=False, stderr=stderr)
+
+
+def _completed(names: Callable[[], Iterable[str]]) -> Callable[[str], list[str]]:
+    """Return what a shell asks for the names that begin with what has been typed."""
+
+    def matching(incomplete: str) -> list[str]:
+        return sorted(name for name in names() if name.startswith(incomplete))
+
+    return matching
+
+
+backend_names = _completed(lambda: ["auto", *installed()])
+rule_names = _completed(lambda: PRESETS)
+dataset_names = _completed(
+    lambda: [*(name for name in NAMES if name != "parityN"), *(f"parity{bits}" for bits in range(1, MOST_BITS + 1))]
+)
+
+
+def _read_config(context: typer.Context, path: Path | None) -> Path | None:
+    """Make the file's table of this command the defaults of its options: what is given beside it wins."""
+    if path is None or context.resilient_parsing:
+        return path
+    try:
+        content = tomllib.loads(path.read_bytes().decode("utf-8"))
+    except OSError as error:
+        raise DataFileError(f"--config: {path} cannot be read ({error.strerror or error}). Check its name.") from error
+    except (ValueError, RecursionError) as error:
+        fix = 'It has lines such as width = 32 below a line [train]; texts stand in quotes: rule = "split".'
+        raise DataFileError(f"--config: {path} is no TOML ({' '.join(str(error).split())}). {fix}") from error
+    command = str(context.info_name)
+    table = content.get(command)
+    if not isinstance(table, dict):
+        given = f"{path} with {', '.join(f'[{name}]' for name in content) or 'nothing in it'}"
+        raise InputError(
+            "config", given, f"a TOML file with a table [{command}]", f"Write [{command}] above the options."
+        )
+    options = {
+        option.removeprefix("--"): p for p in context.command.params for option in p.opts if option != "--config"
+    }
+    context.default_map = {}
+    for key, value in table.items():
+        option = key.replace("_", "-")
+        if option not in options or option in ("config", "help"):
+            raise UnknownNameError(f"config, {path}, [{command}]", key, options)
+        context.default_map[str(options[option].name)] = _as_typed(f"config, {path}, {key}", value)
+    return path
+
+
+def _as_typed(name: str, value: Any) -> Any:
+    """Return a value of TOML's as it would be typed: a list with commas between its items."""
+    if isinstance(value, list) and all(type(item) in (int, float, str) for item in value):
+        return ",".join(map(str, value))
+    if type(value) not in (bool, int, float, str):
+        raise InputError(name, repr(value), "a number, a text, true, false, or a list of numbers or texts")
+    return value
+
+
+ConfigOption: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(
+        "--config",
+        metavar="FILE",
+        callback=_read_config,
+        is_eager=True,
+        help="A TOML file whose table with this command's name has options, as width = 32. Options typed here win.",
+        rich_help_panel="Files",
+    ),
+]
+BackendOption: TypeAlias = Annotated[
+    str,
+    typer.Option(help="A name that edcore info lists, or auto.", autocompletion=backend_names, rich_help_panel=WHERE),
+]
+DeviceOption: TypeAlias = Annotated[
+    str | None,
+    typer.Option(help="Such as cpu, cuda or cuda:1.", show_default="the backend's choice", rich_help_panel=WHERE),
+]
+DtypeOption: TypeAlias = Annotated[
+    str,
+    typer.Option(
+        help="float32 or float64.",
+        autocompletion=_completed(lambda: ["float32", "float64"]),
+        rich_help_panel=WHERE,
+    ),
+]
+
+
+def check_new_file(name: str, path: Path | None) -> None:
+    """Refuse, before minutes of computing, a file that could not be written after them."""
+    if path is None:
+        return
+    folder = path.absolute().parent
+    if path.is_dir() or not folder.is_dir() or not os.access(folder, os.W_OK):
+        raise InputError(name, repr(str(path)), "a file in a folder that exists and can be written to")
+
+
+def check_picture(name: str, path: Path | None, endings: tuple[str, ...] = PICTURES) -> None:
+    """Refuse, before minutes of computing, a picture that could not be drawn after them."""
+    if path is None:
+        return
+    check_new_file(name, path)
+    if path.suffix not in endings:
+        raise InputError(name, repr(str(path)), f"a file whose name ends in {', '.join(endings)}")
+    if find_spec("matplotlib") is None:
+        fix = 'Install it with: pip install "edcore[plots]".'
+        raise EDCoreError(f"--{name} needs the package matplotlib, which is not installed. {fix}")
+
+
+def write_file(name: str, path: Path, content: bytes) -> None:
+    """Write what a command has made, whole or not at all."""
+    try:
+        write_whole(path, content)
+    except OSError as error:
+        raise DataFileError(f"--{name}: {path} cannot be written ({error.strerror or error}).") from error
