@@ -1,0 +1,117 @@
+"""The confusion matrix: which classes are taken for which."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from edcore.errors import InputError
+from edcore.plots.canvas import Picture, drawn_on, titled
+
+__all__ = ["confusion_matrix"]
+
+NUMBERED = 30
+"""The most classes for which counts are written into the cells."""
+
+LETTERS = 16
+"""The most letters of a class name."""
+
+
+def confusion_matrix(
+    true: npt.ArrayLike, predicted: npt.ArrayLike, classes: Sequence[object] | None = None, ax: Picture | None = None
+) -> Picture:
+    """Draw how often each class was taken for each other, by scikit-learn's ``confusion_matrix``.
+
+    Parameters
+    ----------
+    true : array_like, shape (samples,)
+        The class of each sample: its label, or with `classes` its index in them.
+    predicted : array_like, shape (samples,)
+        What each sample was taken for, in the same way.
+    classes : sequence, optional
+        Names of the classes, as those of a `Dataset`. Left out, the labels that occur.
+    ax : matplotlib.axes.Axes, optional
+        Where to draw. Left out, a new figure.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        The figure that was drawn on. A cell is as dark as its share of its row; its number is a count.
+
+    Raises
+    ------
+    InputError
+        If the two are not as many classes, at least one, or are outputs that are no classes.
+    EDCoreError
+        If matplotlib is not installed.
+
+    Examples
+    --------
+    >>> from edcore import plots
+    >>> figure = plots.confusion_matrix([0, 0, 1, 1], [0, 1, 1, 1], classes=("cat", "dog"))
+    >>> [text.get_text() for text in figure.axes[0].texts]
+    ['1', '1', '0', '2']
+    """
+    from sklearn.metrics import confusion_matrix as counted
+
+    told = {name: _checked(name, labels) for name, labels in (("true", true), ("predicted", predicted))}
+    if len(told["true"]) != len(told["predicted"]):
+        raise InputError("predicted", f"{len(told['predicted'])} classes", f"{len(told['true'])}, as many as in true")
+    labels = _labels(told) if classes is None else np.arange(len(classes))
+    for name, given in told.items():
+        if not np.isin(given, labels).all():
+            raise InputError(name, f"classes up to {given.max()}", f"0 to {len(labels) - 1}, the indices in classes")
+    counts = counted(told["true"], told["predicted"], labels=labels)
+    names = [_short(name) for name in (labels if classes is None else classes)]
+    side = float(np.clip(2 + 0.4 * len(labels), 4, 12))
+    ax = drawn_on(ax, (side + 0.5, side))
+    _draw(ax, counts, names)
+    right = counts.trace() / counts.sum()
+    titled(ax, f"Confusion matrix: {right:.2%} of {counts.sum():,} right")
+    return ax.figure
+
+
+def _checked(name: str, labels: npt.ArrayLike) -> npt.NDArray[Any]:
+    array = np.asarray(labels)
+    if array.ndim != 1 or not len(array):
+        raise InputError(name, f"shape {array.shape}", "shape (samples,), at least one", "Of one-hot rows take argmax.")
+    if array.dtype.kind == "f" and not (array == np.round(array)).all():
+        raise InputError(name, "fractions", "classes", "Round one output; of several take argmax(axis=1).")
+    return array
+
+
+def _labels(told: dict[str, npt.NDArray[Any]]) -> npt.NDArray[Any]:
+    true, predicted = told["true"], told["predicted"]
+    if (true.dtype.kind in "US") != (predicted.dtype.kind in "US"):
+        raise InputError("predicted", f"dtype {predicted.dtype}", f"labels as in true, of dtype {true.dtype}")
+    return np.unique(np.concatenate([true, predicted]))
+
+
+def _short(name: object) -> str:
+    text = str(name)
+    return text if len(text) <= LETTERS else f"{text[: LETTERS - 1]}…"
+
+
+def _draw(ax: Picture, counts: npt.NDArray[Any], names: list[str]) -> None:
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    ax.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    places, n = range(len(names)), len(names)
+    slanted = {"rotation": 45, "ha": "right"} if n * max(map(len, names)) > 40 else {}
+    ax.set_xticks(places, names, parse_math=False, **slanted)
+    ax.set_yticks(places, names, parse_math=False)
+    ax.set_xlabel("taken for")
+    ax.set_ylabel("true class")
+    ax.spines[:].set_visible(False)
+    ax.set_xticks([place + 0.5 for place in places[:-1]], minor=True)
+    ax.set_yticks([place + 0.5 for place in places[:-1]], minor=True)
+    ax.grid(which="minor", color="white", linewidth=1)
+    ax.tick_params(which="both", length=0)
+    if n > NUMBERED:
+        return
+    size = np.clip(350 / (n * len(f"{counts.max():,}")), 4.5, 11)
+    for (row, column), count in np.ndenumerate(counts):
+        colour = "white" if shares[row, column] > 0.5 else "0.6" if count == 0 else "black"
+        ax.text(column, row, f"{count:,}", ha="center", va="center", color=colour, fontsize=size)

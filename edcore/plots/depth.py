@@ -1,0 +1,183 @@
+"""The layer map: how saturated each layer is and how far its weights have grown, over depth and over training."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from edcore.diagnosis import Diagnosis
+from edcore.errors import InputError
+from edcore.plots.canvas import COLOURS, DIVERGING, Picture, new_figure, titled
+
+__all__ = ["layer_map"]
+
+Floats: TypeAlias = npt.NDArray[np.float64]
+
+RANGE = 1e6
+"""From the largest saturation shown to the smallest: what is below is as good as 0."""
+
+LEAST_GROWTH = 1.1
+"""Growth up to this, and its inverse, fill the scale at least: rounding is not to look like growth."""
+
+FEW = 40
+"""Up to so many layers each has a marker."""
+
+LOGARITHMIC = 10.0
+"""From this growth on the scale of a heat map is logarithmic."""
+
+LABELS = "mean g (small: saturated)", "mean |W|, over that at the start"
+
+
+def layer_map(
+    diagnoses: Diagnosis | Sequence[Diagnosis],
+    *,
+    at: Sequence[float] | None = None,
+    axes: Sequence[Picture] | None = None,
+) -> Picture:
+    """Draw the saturation and the growth of each layer, from the input layer at the top to the output layer below.
+
+    Parameters
+    ----------
+    diagnoses : Diagnosis or sequence of Diagnosis
+        What `edcore.diagnostics.diagnose` found, of one network. One is drawn as a line over depth, several, made
+        during training, as a heat map with a column for each.
+    at : sequence of float, optional
+        What each was made after, as a number of batches. Left out, they are numbered.
+    axes : pair of matplotlib.axes.Axes, optional
+        Where to draw saturation and growth. Left out, a new figure.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        The figure that was drawn on. Dead layers are hatched.
+
+    Raises
+    ------
+    InputError
+        If there is no diagnosis, they differ in depth, or `at` or `axes` have another length.
+    EDCoreError
+        If matplotlib is not installed.
+
+    Examples
+    --------
+    >>> import edcore
+    >>> from edcore import diagnostics, plots
+    >>> data = edcore.datasets.digits(classes=(0, 1))
+    >>> ed = edcore.ED(in_=64, hidden_depth=8, u0=6.0, seed=0)
+    >>> found = [diagnostics.diagnose(ed, data.x_train, data.y_train)]
+    >>> found.append(diagnostics.diagnose(ed.fit(data.x_train, data.y_train), data.x_train, data.y_train))
+    >>> figure = plots.layer_map(found, at=[0, 5])
+    >>> figure.axes[0].images[0].get_array().shape
+    (10, 2)
+    """
+    found = [diagnoses] if isinstance(diagnoses, Diagnosis) else list(diagnoses)
+    _check(found, at, axes)
+    if axes is None:
+        axes = new_figure((9, 4.6)).subplots(1, 2, sharey=True)
+    figures = [np.stack([getattr(one, name) for one in found], axis=1) for name in ("saturation", "growth")]
+    dead = np.stack([one.dead for one in found], axis=1)
+    draw = _draw_lines if len(found) == 1 else _draw_maps
+    draw(axes, figures, dead, list(range(1, len(found) + 1)) if at is None else list(at))
+    axes[0].set_ylabel("layer")
+    for ax, title in zip(axes, ("Saturation", "Growth"), strict=True):
+        titled(ax, f"{title} (hatched: dead)" if dead.any() else title)
+        _name_layers(ax, len(dead))
+        if len(found) > 1:
+            ax.set_xlabel("diagnosis" if at is None else "batches learnt")
+    axes[1].tick_params(labelleft=False)
+    return axes[0].figure
+
+
+def _check(found: list[Diagnosis], at: Sequence[float] | None, axes: Sequence[Picture] | None) -> None:
+    if not found:
+        raise InputError("diagnoses", "none", "at least one", "Make one with edcore.diagnostics.diagnose.")
+    if not all(isinstance(one, Diagnosis) for one in found):
+        raise InputError("diagnoses", type(found[0]).__name__, "what edcore.diagnostics.diagnose returns")
+    if len(depths := {one.network.depth for one in found}) > 1:
+        raise InputError("diagnoses", f"networks of {sorted(depths)} hidden layers", "diagnoses of one network")
+    if at is not None and len(at) != len(found):
+        raise InputError("at", f"{len(at)} numbers", f"{len(found)}, one for each diagnosis")
+    if axes is not None and len(axes) != 2:
+        raise InputError("axes", f"{len(axes)} axes", "two, for saturation and for growth")
+
+
+def _draw_lines(axes: Sequence[Picture], figures: list[Floats], dead: npt.NDArray[np.bool_], _: list[float]) -> None:
+    layers = np.arange(len(dead))
+    for ax, values, label, colour in zip(axes, figures, LABELS, COLOURS[:2], strict=True):
+        ax.plot(values[:, 0], layers, color=colour, marker="o" if len(layers) <= FEW else None, markersize=4)
+        for _column, start, stop in _runs(dead):
+            ax.axhspan(start - 0.5, stop - 0.5, facecolor="none", edgecolor="0.6", hatch="///", linewidth=0)
+        ax.set_ylim(len(layers) - 0.5, -0.5)
+        ax.set_xlabel(label)
+        ax.grid(alpha=0.25)
+        ax.spines[["top", "right"]].set_visible(False)
+    saturation, growth = figures
+    low, high = _limits(saturation)
+    axes[0].set_xlim(10 ** np.floor(np.log10(low)), 10 ** np.ceil(np.log10(high * 1.01)))
+    axes[0].set_xscale("log")
+    axes[0].xaxis.set_minor_formatter("")  # their labels overlap
+    axes[1].axvline(1, color="0.4", linewidth=0.8, linestyle=":")
+    known = growth[np.isfinite(growth)]
+    low, high = known.min(initial=1 / LEAST_GROWTH), known.max(initial=LEAST_GROWTH)
+    axes[1].set_xlim(low - 0.05 * (high - low), high + 0.05 * (high - low))
+
+
+def _draw_maps(axes: Sequence[Picture], figures: list[Floats], dead: npt.NDArray[np.bool_], at: list[float]) -> None:
+    from matplotlib.colors import LogNorm, TwoSlopeNorm
+    from matplotlib.patches import Rectangle
+    from matplotlib.ticker import LogFormatter
+
+    saturation, growth = figures
+    low, high = _limits(saturation)
+    side = _side(growth)
+    norms = LogNorm(low, high), LogNorm(1 / side, side) if side > LOGARITHMIC else TwoSlopeNorm(1, 1 / side, side)
+    for ax, values, label, norm, colours, hatch in zip(
+        axes, figures, LABELS, norms, ("cividis", DIVERGING), ("white", "0.3"), strict=True
+    ):
+        # A value of 0 has no logarithm: it is as small as the scale shows.
+        shown = np.where(values <= 0, norm.vmin, values)
+        image = ax.imshow(shown, cmap=colours, norm=norm, aspect="auto")
+        for column, start, stop in _runs(dead):
+            place, size = (column - 0.5, start - 0.5), (1, stop - start)
+            ax.add_patch(Rectangle(place, *size, fill=False, edgecolor=hatch, hatch="///", linewidth=0))
+        bar = ax.figure.colorbar(image, ax=ax, label=label, extend="min" if (values < norm.vmin).any() else "neither")
+        if isinstance(norm, LogNorm):
+            bar.formatter = bar.minorformatter = LogFormatter()
+        step = max(1, -(-len(at) // 8))
+        ax.set_xticks(range(0, len(at), step), [f"{number:,g}" for number in at[::step]])
+
+
+def _limits(saturation: Floats) -> tuple[float, float]:
+    """Return the smallest and the largest value that a logarithmic scale is to show."""
+    known = saturation[(saturation > 0) & np.isfinite(saturation)]
+    if not len(known):
+        return 1 / RANGE, 1.0
+    high = float(known.max())
+    return min(max(float(known.min()), high / RANGE), high / 2), high
+
+
+def _side(growth: Floats) -> float:
+    """Return how far from 1 the scale of growth goes, to either side, as a factor."""
+    known = growth[(growth > 0) & np.isfinite(growth)]
+    return float(max(np.exp(np.abs(np.log(known)).max(initial=0.0)), LEAST_GROWTH))
+
+
+def _runs(dead: npt.NDArray[np.bool_]) -> Iterator[tuple[int, int, int]]:
+    """Yield for each run of dead layers its column, its first layer, and the one after its last."""
+    for column in range(dead.shape[1]):
+        turns = np.flatnonzero(np.diff(dead[:, column].astype(int), prepend=0, append=0))
+        for start, stop in turns.reshape(-1, 2).tolist():
+            yield column, start, stop
+
+
+def _name_layers(ax: Picture, layers: int) -> None:
+    """Write the numbers of hidden layers in round steps, and the names of the two layers at the ends."""
+    from matplotlib.ticker import MaxNLocator
+
+    last = layers - 1
+    round_ones = [int(place) for place in MaxNLocator(8, integer=True).tick_values(1, max(last, 2))]
+    inner = [place for place in round_ones if max(0, 0.06 * last) < place < last - 0.06 * last]
+    ax.set_yticks([0, *inner, last], ["input", *(f"{place:,}" for place in inner), "output"])

@@ -1,0 +1,175 @@
+"""The learning curve: how the error fell and the accuracy rose."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from edcore.errors import InputError
+from edcore.plots.canvas import COLOURS, Picture, drawn_on, titled
+from edcore.training import Progress
+
+__all__ = ["learning_curve"]
+
+Floats: TypeAlias = npt.NDArray[np.float64]
+
+SMOOTHED = 50
+"""The error is smoothed over one batch in so many of the run."""
+
+POINTS = 1000
+"""Above so many batches, the raw errors are drawn as a band from the least to the largest, of so many points."""
+
+FEW = 40
+"""Up to so many evaluations each has a marker."""
+
+LEAST_SPAN = 0.1
+"""Of an accuracy axis: what differs by less than this is not shown as if it were far apart."""
+
+
+class Curve(NamedTuple):
+    """What is drawn, and what it is called."""
+
+    x: Floats
+    error: Floats
+    scored: Floats
+    score: Floats
+    unit: str
+    error_name: str
+    score_name: str
+
+
+def learning_curve(run: Iterable[Progress] | Any, ax: Picture | None = None) -> Picture:
+    """Draw the error and the accuracy over the batches of a run.
+
+    Parameters
+    ----------
+    run : iterable of Progress, or estimator
+        What `edcore.training.train` yields; a run that was resumed simply has more entries. Or a fitted estimator with
+        ``loss_curve_``, one loss for each epoch, and perhaps as many ``validation_scores_``.
+    ax : matplotlib.axes.Axes, optional
+        Where to draw. Left out, a new figure.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        The figure that was drawn on.
+
+    Raises
+    ------
+    InputError
+        If the run has no batch, or is neither of the two.
+    EDCoreError
+        If matplotlib is not installed.
+
+    Notes
+    -----
+    From 50 batches on, the error is also drawn as its mean over the batches around, a fiftieth of the run. Of more than
+    1000 batches the raw errors are a band, from the least to the largest of neighbouring batches.
+
+    Examples
+    --------
+    >>> import edcore
+    >>> from edcore import plots
+    >>> from edcore.training import train
+    >>> data = edcore.datasets.digits(classes=(0, 1))
+    >>> figure = plots.learning_curve(train(edcore.ED(in_=64, seed=0), data, epochs=5))
+    >>> [axes.get_ylabel() for axes in figure.axes]
+    ['error (mean |target − output|)', 'accuracy on test samples']
+    """
+    curve = _of_estimator(run) if hasattr(run, "loss_curve_") else _of_progress(run)
+    ax = drawn_on(ax, (7, 4.2))
+    lines = _draw_error(ax, curve)
+    ax.set_xlabel(curve.unit)
+    ax.set_ylabel(curve.error_name, color=COLOURS[0])
+    ax.set_ylim(bottom=0)
+    ax.spines[["top"]].set_visible(False)
+    ax.grid(alpha=0.25)
+    if len(curve.score):
+        lines.append(_draw_score(ax.twinx(), curve))
+    # Below the axes, where it hides neither of the two curves.
+    ax.legend(handles=lines, loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=3, fontsize="small", frameon=False)
+    titled(ax, "Learning curve")
+    return ax.figure
+
+
+def _of_progress(run: Any) -> Curve:
+    try:
+        entries = list(run)
+        numbers = np.array([entry.batch for entry in entries], float)
+        error = np.array([entry.error for entry in entries], float)
+        reached = [(place, entry.accuracy) for place, entry in enumerate(entries) if entry.accuracy is not None]
+    except (TypeError, AttributeError):
+        accepted = "a sequence of edcore.training.Progress, or a fitted estimator with loss_curve_"
+        raise InputError("run", type(run).__name__, accepted, "Collect it: run = list(train(ed, data)).") from None
+    if not entries:
+        raise InputError("run", "no batch", "at least one edcore.training.Progress", "Train first.")
+    # Runs that were joined, each counted from 1, go on where the one before ended.
+    steps = np.diff(numbers, prepend=0.0)
+    x = np.cumsum(np.where(steps > 0, steps, numbers))
+    places = [place for place, _ in reached]
+    score = np.array([score for _, score in reached], float)
+    return Curve(
+        x, error, x[places], score, "batches learnt", "error (mean |target − output|)", "accuracy on test samples"
+    )
+
+
+def _of_estimator(estimator: Any) -> Curve:
+    error = np.asarray(estimator.loss_curve_, float)
+    if error.ndim != 1 or not len(error):
+        raise InputError("run", f"an estimator whose loss_curve_ has shape {error.shape}", "one loss for each epoch")
+    kept = getattr(estimator, "validation_scores_", None)
+    score = np.asarray([] if kept is None else kept, float)
+    if len(score) not in (0, len(error)):
+        given = f"an estimator with {len(error)} losses and {len(score)} validation scores"
+        raise InputError("run", given, "one of each for each epoch")
+    x = np.arange(1.0, len(error) + 1)
+    return Curve(x, error, x[: len(score)], score, "epochs", "loss", "validation score")
+
+
+def _draw_error(ax: Picture, curve: Curve) -> list[Any]:
+    n, known = len(curve.x), np.where(np.isfinite(curve.error), curve.error, np.nan)
+    half = n // (2 * SMOOTHED)
+    name = curve.error_name.partition(" ")[0]
+    if not half:
+        return ax.plot(curve.x, known, color=COLOURS[0], marker="." if n <= FEW else None, label=name)
+    if n <= POINTS:
+        raw = ax.plot(curve.x, known, color=COLOURS[0], alpha=0.3, linewidth=0.8, label=f"{name} of each batch")
+    else:
+        starts = np.unique(np.linspace(0, n - 1, POINTS).astype(int))
+        low, high = np.fmin.reduceat(known, starts), np.fmax.reduceat(known, starts)
+        style = {"color": COLOURS[0], "alpha": 0.25, "linewidth": 0}
+        raw = [ax.fill_between(curve.x[starts], low, high, **style, label=f"{name}, least to largest")]
+    picked = np.unique(np.linspace(0, n - 1, POINTS).astype(int))
+    smooth = _smoothed(known, half)[picked]
+    label = f"mean over {2 * half + 1:,} batches"
+    return [*raw, *ax.plot(curve.x[picked], smooth, color=COLOURS[0], linewidth=2, label=label)]
+
+
+def _draw_score(ax: Picture, curve: Curve) -> Any:
+    marker = "o" if len(curve.score) <= FEW else None
+    (line,) = ax.plot(
+        curve.scored, curve.score, color=COLOURS[5], linestyle="--", marker=marker, markersize=4, label=curve.score_name
+    )
+    ax.set_ylabel(curve.score_name, color=COLOURS[5])
+    ax.spines[["top"]].set_visible(False)
+    if curve.score_name.startswith("accuracy"):
+        low, high = np.nanmin(curve.score), np.nanmax(curve.score)
+        low, high = min(low, high - LEAST_SPAN), max(high, low + LEAST_SPAN)
+        margin = 0.05 * (high - low)
+        ax.set_ylim(max(low, 0) - margin, min(high, 1) + margin)
+        ax.yaxis.set_major_formatter(lambda share, _: f"{100 * share:.3g} %" if 0 <= share <= 1 else "")
+    return line
+
+
+def _smoothed(values: Floats, half: int) -> Floats:
+    """Return the means over half as many values on each side as there are, NaN left out."""
+    there = np.isfinite(values)
+    total = np.concatenate([[0.0], np.cumsum(np.where(there, values, 0.0))])
+    count = np.concatenate([[0], np.cumsum(there)])
+    places = np.arange(len(values))
+    start, stop = np.maximum(places - half, 0), np.minimum(places + half + 1, len(values))
+    found = count[stop] - count[start]
+    return np.where(found > 0, (total[stop] - total[start]) / np.maximum(found, 1), np.nan)
