@@ -22,6 +22,8 @@ from edcore.cli_info import show_backends, show_choice
 from edcore.cli_kaneko import kaneko
 from edcore.cli_options import plain_console
 from edcore.cli_reproduce import reproduce
+from edcore.cli_saved import inspect as inspect_file
+from edcore.cli_saved import predict
 from edcore.cli_start import DEPTH, WIDTH
 from edcore.cli_train import train
 from edcore.errors import EDCoreError, InputError, UnknownNameError
@@ -81,7 +83,9 @@ def _in_options(error: EDCoreError) -> str:
     if not isinstance(error, InputError):
         return sentence
     option = OPTIONS.get(error.argument, error.argument)
-    if not any(option in inspect.signature(command).parameters for command in (train, info, bench, kaneko, reproduce)):
+    if not any(
+        option in inspect.signature(command).parameters for command in (train, predict, info, bench, kaneko, reproduce)
+    ):
         return sentence
     return f"--{option.replace('_', '-')}{sentence.removeprefix(error.argument)}"
 
@@ -101,6 +105,8 @@ def _edcore(
 
 
 app.command()(train)
+app.command()(predict)
+app.command("inspect")(inspect_file)
 
 
 @app.command()

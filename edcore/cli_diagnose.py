@@ -69,14 +69,18 @@ class Snapshots:
     def __init__(self, ed: ED, data: Dataset, wanted: bool) -> None:
         self.found: list[Diagnosis] = []
         self._ed, self._data, self._wanted = ed, data, wanted
-        self._latest = -1  # batches learnt when it was made
+        self._latest = 0  # batches learnt when it was made
 
     def taken(self, steps: Iterator[Progress]) -> Iterator[Progress]:
         """Go through a run and diagnose the network some times."""
         often = self._wanted and self._ed.network.parameters <= LARGEST
         for progress in steps:
-            now, before = (batch * SNAPSHOTS // progress.batches for batch in (progress.batch, progress.batch - 1))
-            if often and now > before:
+            # Only where there was an evaluation: after one the clock of the training stands still.
+            if (
+                often
+                and progress.accuracy is not None
+                and progress.batch >= self._latest + progress.batches / SNAPSHOTS
+            ):
                 self.take(progress)
             yield progress
 

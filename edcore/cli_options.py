@@ -25,8 +25,8 @@ __all__ = [
     "DeviceOption",
     "DtypeOption",
     "backend_names",
-    "check_new_file",
     "check_picture",
+    "check_writable",
     "dataset_names",
     "plain_console",
     "rule_names",
@@ -127,23 +127,21 @@ DtypeOption: TypeAlias = Annotated[
 ]
 
 
-def check_new_file(name: str, path: Path | None) -> None:
-    """Refuse, before minutes of computing, a file that could not be written after them."""
+def check_writable(name: str, path: Path | None, endings: tuple[str, ...] = ()) -> None:
+    """Refuse, before minutes of computing, a file that could not be written after them, or has another ending."""
     if path is None:
         return
     folder = path.absolute().parent
     if path.is_dir() or not folder.is_dir() or not os.access(folder, os.W_OK):
         raise InputError(name, repr(str(path)), "a file in a folder that exists and can be written to")
+    if endings and path.suffix not in endings:
+        raise InputError(name, repr(str(path)), f"a file whose name ends in {', '.join(endings)}")
 
 
 def check_picture(name: str, path: Path | None, endings: tuple[str, ...] = PICTURES) -> None:
     """Refuse, before minutes of computing, a picture that could not be drawn after them."""
-    if path is None:
-        return
-    check_new_file(name, path)
-    if path.suffix not in endings:
-        raise InputError(name, repr(str(path)), f"a file whose name ends in {', '.join(endings)}")
-    if find_spec("matplotlib") is None:
+    check_writable(name, path, endings)
+    if path and find_spec("matplotlib") is None:
         fix = 'Install it with: pip install "edcore[plots]".'
         raise EDCoreError(f"--{name} needs the package matplotlib, which is not installed. {fix}")
 

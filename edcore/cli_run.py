@@ -15,7 +15,7 @@ import typer
 from edcore import training
 from edcore.checkpoint import Checkpoint
 from edcore.cli_diagnose import Snapshots, show_diagnosis
-from edcore.cli_options import check_new_file, check_picture, plain_console, write_file
+from edcore.cli_options import check_picture, check_writable, plain_console, write_file
 from edcore.cli_report import RunReport, setting
 from edcore.cli_start import Started, begun, resumed
 from edcore.errors import InputError
@@ -53,7 +53,7 @@ class Files:
         """Refuse, before anything is learnt, what could not be written afterwards, or would be lost."""
         check_picture("plot", self.plot)
         check_picture("report", self.report, (".html",))
-        check_new_file("checkpoint", self.checkpoint)
+        check_writable("checkpoint", self.checkpoint)
         if self.tensorboard and self.tensorboard.is_file():
             raise InputError("tensorboard", repr(str(self.tensorboard)), "a folder, there already or not")
         if self.checkpoint and self.checkpoint.exists() and not _same(self.checkpoint, self.resume):
