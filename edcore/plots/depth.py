@@ -26,7 +26,7 @@ FEW = 40
 """Up to so many layers each has a marker."""
 
 LOGARITHMIC = 10.0
-"""From this growth on the scale of a heat map is logarithmic."""
+"""Above this growth its scale is logarithmic."""
 
 LABELS = "mean g (small: saturated)", "mean |W|, over that at the start"
 
@@ -121,8 +121,13 @@ def _draw_lines(axes: Sequence[Picture], figures: list[Floats], dead: npt.NDArra
     axes[0].xaxis.set_minor_formatter("")  # their labels overlap
     axes[1].axvline(1, color="0.4", linewidth=0.8, linestyle=":")
     known = growth[np.isfinite(growth)]
-    low, high = known.min(initial=1 / LEAST_GROWTH), known.max(initial=LEAST_GROWTH)
-    axes[1].set_xlim(low - 0.05 * (high - low), high + 0.05 * (high - low))
+    low, high = known[known > 0].min(initial=1 / LEAST_GROWTH), known.max(initial=LEAST_GROWTH)
+    if high > LOGARITHMIC:
+        axes[1].set_xlim(low, 1.5 * high)
+        axes[1].set_xscale("log")
+    else:
+        axes[1].set_xlim(low - 0.05 * (high - low), high + 0.05 * (high - low))
+        axes[1].locator_params(axis="x", nbins=5)
 
 
 def _draw_maps(axes: Sequence[Picture], figures: list[Floats], dead: npt.NDArray[np.bool_], at: list[float]) -> None:

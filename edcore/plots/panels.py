@@ -72,7 +72,8 @@ def panels(ed: ED, data: Dataset, run: Sequence[Progress], diagnoses: Sequence[D
             (6.5, 4.2),
             lambda figure: receptive_fields(ed, ax=figure.add_subplot()),
             f"Each small image is one cell {of}of the first layer: a bright pixel raises the cell where the image is "
-            "red and lowers it where it is blue; fields that look like noise have learnt little.",
+            "red and lowers it where it is blue; fields that look like noise have learnt "
+            "little, and cells that look alike do the same work.",
             f"Images of the weights from {data.features} pixels to the first layer's excitatory and inhibitory cells.",
         )
     if data.features == 2:
