@@ -35,6 +35,7 @@ def html(
     run: Sequence[Progress],
     *,
     diagnoses: Sequence[Diagnosis] = (),
+    at: Sequence[float] | None = None,
     setting: Mapping[str, str],
     command: str,
 ) -> str:
@@ -50,6 +51,8 @@ def html(
         What `edcore.training.train` yielded. It may be empty, where nothing was learnt.
     diagnoses : sequence of Diagnosis
         What `edcore.diagnostics.diagnose` found, once or during training. The last one becomes a table.
+    at : sequence of float, optional
+        The number of batches after which each was made. Left out, they are numbered.
     setting : mapping of str to str
         What else is to be told of the setting, by name.
     command : str
@@ -77,7 +80,7 @@ def html(
     >>> page.count("<img "), "<script" in page
     (3, False)
     """
-    found = list(panels(ed, data, run, diagnoses))
+    found = list(panels(ed, data, run, diagnoses, at))
     template = Template(resources.files("edcore").joinpath("report.html").read_text(encoding="utf-8"))
     return template.substitute(
         title=escape(f"Training report: {data.name}"),

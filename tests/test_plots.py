@@ -114,6 +114,14 @@ def test_ten_thousand_batches_stay_readable_and_small():
     assert len(rendered(figure)) < 300_000
 
 
+def test_the_band_is_as_wide_as_the_errors_are():
+    axes = drawn(plots.learning_curve, entries(np.tile([0.1, 0.3], 550))).axes[0]
+    heights = axes.collections[0].get_paths()[0].vertices[:, 1]
+    assert set(heights.round(6).tolist()) == {0.1, 0.3}
+    x = axes.collections[0].get_paths()[0].vertices[:, 0]
+    assert len(np.unique(x)) == 275
+
+
 def test_errors_that_are_no_numbers_are_left_out():
     errors = [0.5] * 60 + [np.nan] * 60 + [np.inf, 0.5]
     raw, smooth = drawn(plots.learning_curve, entries(errors, {122: float("nan"), 60: 0.5})).axes[0].lines
@@ -501,6 +509,13 @@ def test_the_summary_of_two_classes_without_a_diagnosis(zeros_and_ones):
     counts = [int(text.get_text()) for text in figure.subfigs[1].axes[0].texts]
     right = (ed.predict(data.x_test).round() == data.y_test).sum()
     assert (sum(counts), counts[0] + counts[3]) == (len(data.x_test), right)
+
+
+def test_the_summary_says_when_its_diagnoses_were_made():
+    ed, data, run, diagnoses = trained(edcore.datasets.xor())
+    figure = drawn(plots.training_summary, ed, data, run, diagnoses * 2, at=[0, 3])
+    axes = figure.subfigs[3].axes[0]
+    assert (axes.get_xlabel(), [text.get_text() for text in axes.get_xticklabels()]) == ("batches learnt", ["0", "3"])
 
 
 def test_the_summary_of_a_run_that_never_began(zeros_and_ones):

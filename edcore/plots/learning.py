@@ -20,7 +20,7 @@ SMOOTHED = 50
 """The error is smoothed over one batch in so many of the run."""
 
 POINTS = 1000
-"""Above so many batches, the raw errors are drawn as a band from the least to the largest, of so many points."""
+"""Above so many batches the raw errors are a band; each of its points has the least and the largest of four or more."""
 
 FEW = 40
 """Up to so many evaluations each has a marker."""
@@ -67,7 +67,7 @@ def learning_curve(run: Iterable[Progress] | Any, ax: Picture | None = None) -> 
     Notes
     -----
     From 50 batches on, the error is also drawn as its mean over the batches around, a fiftieth of the run. Of more than
-    1000 batches the raw errors are a band, from the least to the largest of neighbouring batches.
+    1000 batches the raw errors are a band, from the least to the largest of at least four neighbouring batches.
 
     Examples
     --------
@@ -138,7 +138,7 @@ def _draw_error(ax: Picture, curve: Curve) -> list[Any]:
     if n <= POINTS:
         raw = ax.plot(curve.x, known, color=COLOURS[0], alpha=0.3, linewidth=0.8, label=f"{name} of each batch")
     else:
-        starts = np.unique(np.linspace(0, n - 1, POINTS).astype(int))
+        starts = np.linspace(0, n, min(n // 4, POINTS), endpoint=False).astype(int)
         low, high = np.fmin.reduceat(known, starts), np.fmax.reduceat(known, starts)
         style = {"color": COLOURS[0], "alpha": 0.25, "linewidth": 0}
         raw = [ax.fill_between(curve.x[starts], low, high, **style, label=f"{name}, least to largest")]

@@ -55,7 +55,9 @@ class Panel:
     shows: str
 
 
-def panels(ed: ED, data: Dataset, run: Sequence[Progress], diagnoses: Sequence[Diagnosis]) -> Iterator[Panel]:
+def panels(
+    ed: ED, data: Dataset, run: Sequence[Progress], diagnoses: Sequence[Diagnosis], at: Sequence[float] | None = None
+) -> Iterator[Panel]:
     """Yield the pictures that fit, in the order in which they are best read."""
     if run:
         yield Panel(
@@ -90,7 +92,7 @@ def panels(ed: ED, data: Dataset, run: Sequence[Progress], diagnoses: Sequence[D
         over = "from left to right during training" if len(diagnoses) > 1 else "as a line"
         yield Panel(
             (6.5, 4.2),
-            lambda figure: layer_map(diagnoses, axes=figure.subplots(1, 2)),
+            lambda figure: layer_map(diagnoses, at=at, axes=figure.subplots(1, 2)),
             f"Layers go from the input at the top to the output below, {over}: a layer with a small mean g is "
             "saturated and learns little, one with a growth of 1 has kept its weights, and a hatched one is dead.",
             f"Saturation and growth of {len(diagnoses[-1].dead):,} layers, of which {int(diagnoses[-1].dead.sum()):,} "

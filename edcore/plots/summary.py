@@ -17,7 +17,14 @@ PANEL = 6.5, 4.6
 """Inches of one panel."""
 
 
-def training_summary(ed: ED, data: Dataset, run: Sequence[Progress], diagnoses: Sequence[Diagnosis] = ()) -> Picture:
+def training_summary(
+    ed: ED,
+    data: Dataset,
+    run: Sequence[Progress],
+    diagnoses: Sequence[Diagnosis] = (),
+    *,
+    at: Sequence[float] | None = None,
+) -> Picture:
     """Draw all that fits a run on one figure.
 
     The learning curve; the confusion matrix of the test samples; the receptive fields, where the features are a square
@@ -33,6 +40,8 @@ def training_summary(ed: ED, data: Dataset, run: Sequence[Progress], diagnoses: 
         What `edcore.training.train` yielded. If it is empty, there is no learning curve.
     diagnoses : sequence of Diagnosis
         What `edcore.diagnostics.diagnose` found, once or during training.
+    at : sequence of float, optional
+        The number of batches after which each was made. Left out, they are numbered.
 
     Returns
     -------
@@ -59,7 +68,7 @@ def training_summary(ed: ED, data: Dataset, run: Sequence[Progress], diagnoses: 
     >>> len(figure.subfigs)
     3
     """
-    found = list(panels(ed, data, run, diagnoses))
+    found = list(panels(ed, data, run, diagnoses, at))
     across = len(found) if len(found) <= 3 else 2
     down = -(-len(found) // across)
     figure = new_figure((across * PANEL[0], down * PANEL[1] + 0.4))
