@@ -1,4 +1,4 @@
-"""The command line: ``edcore train``, ``edcore info``, ``edcore check``, and ``edcore bench`` of `cli_bench`.
+"""The command line: its commands, of which ``info`` and ``check`` stand here, and its exit codes.
 
 Values of options are checked by the library alone. Its errors become one line on stderr in one place, `main`.
 """
@@ -6,9 +6,10 @@ Values of options are checked by the library alone. Its errors become one line o
 from __future__ import annotations
 
 import inspect
+import json as json_format
 import platform
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Annotated, NoReturn
 
 import numpy as np
@@ -18,9 +19,9 @@ import edcore
 from edcore import registry
 from edcore.backend import Backend
 from edcore.cli_bench import bench
-from edcore.cli_info import show_backends, show_choice
+from edcore.cli_info import backends_as_dict, show_backends, show_choice
 from edcore.cli_kaneko import kaneko
-from edcore.cli_options import plain_console
+from edcore.cli_options import DeviceOption, JsonOption, backend_names, plain_console
 from edcore.cli_reproduce import reproduce
 from edcore.cli_saved import inspect as inspect_file
 from edcore.cli_saved import predict
@@ -45,7 +46,6 @@ OPTIONS = {"hidden_width": "width", "hidden_depth": "depth", "in_": "features"}
 """Options of train and bench whose names differ from those of the library's arguments."""
 
 app = typer.Typer(
-    add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     help="Networks that learn without back-propagation, by Kaneko's ED method (error diffusion).",
@@ -104,53 +104,96 @@ def _edcore(
 ) -> None: ...
 
 
-app.command()(train)
-app.command()(predict)
-app.command("inspect")(inspect_file)
+EXAMPLES = {
+    "train": (
+        "edcore train",
+        "edcore train --dataset xor --rule split --width 8 --depth 0",
+        "edcore train --dataset mnist --checkpoint run.safetensors",
+        "edcore train --resume run.safetensors",
+        "edcore train --config run.toml --report run.html",
+    ),
+    "predict": ("edcore predict run.safetensors digits", "edcore predict run.safetensors new.csv --out told.csv"),
+    "inspect": ("edcore inspect run.safetensors", "edcore inspect run.safetensors --json"),
+    "info": ("edcore info", "edcore info --explain 784 32 4096"),
+    "check": ("edcore check numba", "edcore check torch --device cuda"),
+    "bench": ("edcore bench numba article --depth 64", "edcore bench --device cuda --json found.json"),
+    "kaneko": ("edcore kaneko --inputs 2 --hidden 8", "edcore kaneko --inputs 2 --teacher 0,0,0,1 --json"),
+    "reproduce": ("edcore reproduce kaneko-xor --quick", "edcore reproduce mnist --data-dir data"),
+}
 
 
-@app.command()
+def _epilog(command: str) -> str:
+    """Return the examples of a command; typer keeps only paragraphs apart."""
+    return "\n\n".join(["Examples:", *EXAMPLES[command]])
+
+
+app.command(epilog=_epilog("train"))(train)
+app.command(epilog=_epilog("predict"))(predict)
+app.command("inspect", epilog=_epilog("inspect"))(inspect_file)
+
+
+@app.command(epilog=_epilog("info"))
 def info(
     explain: Annotated[
         tuple[int, int, int] | None,
         typer.Option(metavar="IN WIDTH DEPTH", help="Say what auto takes for a network of this shape, and why."),
     ] = None,
+    json: JsonOption = False,
 ) -> None:
     """List the backends: which can run here, why the others cannot, and how to install them."""
+    network = _shape(explain) if explain else Network(DIGIT_FEATURES, WIDTH, DEPTH)
+    if json:
+        typer.echo(json_format.dumps(backends_as_dict(network, Rule())))
+        return
     console = plain_console()
     console.print(f"edcore {edcore.__version__}, Python {platform.python_version()}, NumPy {np.__version__}\n")
     if explain:
-        show_choice(_shape(explain), Rule(), console)
+        show_choice(network, Rule(), console)
         return
     show_backends(console)
-    chosen = bind(requested("auto", None), Network(DIGIT_FEATURES, WIDTH, DEPTH), Rule())
+    chosen = bind(requested("auto", None), network, Rule())
     console.print(f"\nauto takes {chosen.info.name} on {chosen.device} for the default network of edcore train.")
 
 
-@app.command()
+@app.command(epilog=_epilog("check"))
 def check(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="A backend that edcore info lists.")],
-    device: Annotated[
-        str | None, typer.Option(help="Such as cpu, cuda or cuda:1.", show_default="the backend's choice")
-    ] = None,
+    name: Annotated[
+        str,
+        typer.Argument(metavar="NAME", help="A backend that edcore info lists.", autocompletion=backend_names),
+    ],
+    device: DeviceOption = None,
     quick: Annotated[
         bool, typer.Option("--quick", help="A tenth of the examples and smaller sizes, as for a simulator.")
     ] = False,
+    json: JsonOption = False,
 ) -> None:
     """Run the conformance suite on a backend, ours or anybody's."""
     if name not in registry.installed():  # auto is a choice among backends, and none itself
         raise UnknownNameError("NAME", name, registry.installed(), "`edcore info` lists the backends.")
-    failed = _failed_checks(bind(requested(name, device), Network(in_=2), Rule()), quick)
+    backend = bind(requested(name, device), Network(in_=2), Rule())
+    console = plain_console(stderr=json)
+    failed, passed = {}, []
+    for check_name, error in _checks(backend, quick):
+        if error is None:
+            passed.append(check_name)
+            console.print(f"ok      {check_name}")
+        else:
+            failed[check_name] = error
+            console.print(f"FAILED  {check_name}: {error}", soft_wrap=True)
+    console.print(f"{len(passed)} passed, {len(failed)} failed: {backend.info.name} on {backend.device}")
+    if json:
+        told = {"backend": backend.info.name, "device": backend.device, "passed": passed, "failed": failed}
+        typer.echo(json_format.dumps(told))
     raise typer.Exit(CHECK_FAILED if failed else 0)
 
 
-app.command()(bench)
-app.command()(kaneko)
-app.command()(reproduce)
+app.command(epilog=_epilog("bench"))(bench)
+app.command(epilog=_epilog("kaneko"))(kaneko)
+app.command(epilog=_epilog("reproduce"))(reproduce)
 
 
-def _failed_checks(backend: Backend, quick: bool) -> int:
-    """Run all checks, print what comes of each, and return how many failed."""
+def _checks(backend: Backend, quick: bool) -> Iterator[tuple[str, str | None]]:
+    """Run all checks, and yield the name of each, with the first line of the error where it fails."""
     try:
         from edcore.testing import iter_checks
     except ModuleNotFoundError as error:
@@ -158,17 +201,13 @@ def _failed_checks(backend: Backend, quick: bool) -> int:
             raise
         fix = 'Install it with: pip install "edcore[testing]".'
         raise EDCoreError(f"check: the suite needs the package hypothesis, which is not installed. {fix}") from error
-    checks, failed, console = list(iter_checks(quick)), 0, plain_console()
-    for name, run in checks:
+    for name, run in iter_checks(quick):
         try:
             run(backend)
         except Exception as error:  # a backend can raise anything
-            failed += 1
-            console.print(f"FAILED  {name}: {_first_line(error)}", soft_wrap=True)
+            yield name, _first_line(error)
         else:
-            console.print(f"ok      {name}")
-    console.print(f"{len(checks) - failed} passed, {failed} failed: {backend.info.name} on {backend.device}")
-    return failed
+            yield name, None
 
 
 def _first_line(error: Exception) -> str:

@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from edcore.cli_options import ConfigOption
 from edcore.errors import EDCoreError, InputError
 
 __all__ = ["bench"]
@@ -49,6 +50,7 @@ def bench(
         bool,
         typer.Option("--calibrate", help="Measure at which width which backend is the fastest; auto goes by that."),
     ] = False,
+    config: ConfigOption = None,
 ) -> None:
     """Time forward, update and training step of backends, side by side, each in a process of its own."""
     if calibrate:

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import platform
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
 from rich.console import Console
 from rich.table import Column, Table
 
+import edcore
 from edcore import registry
 from edcore.backend import needed
 from edcore.calibration import calibration
@@ -13,7 +19,7 @@ from edcore.network import Network
 from edcore.rule import Rule
 from edcore.select import requested
 
-__all__ = ["show_backends", "show_choice"]
+__all__ = ["backends_as_dict", "show_backends", "show_choice"]
 
 
 def show_backends(console: Console) -> None:
@@ -34,6 +40,34 @@ def show_backends(console: Console) -> None:
         if state.install and not state.ready:
             # Never folded, so that the command can be copied.
             console.print(f"\n{state.name} needs: {state.install}", soft_wrap=True)
+
+
+def backends_as_dict(network: Network, rule: Rule) -> dict[str, Any]:
+    """Return the backends, and what ``auto`` takes for a network and why, as values that JSON has.
+
+    Parameters
+    ----------
+    network : Network
+        The network.
+    rule : Rule
+        How it learns.
+
+    Returns
+    -------
+    dict
+        Of each backend what `edcore.list_backends` tells; of ``auto`` what comes of each candidate, in its order.
+    """
+    verdicts = explain(network, rule)
+    taken = next((one for one in verdicts if not one.reason), None)
+    return {
+        "edcore": edcore.__version__,
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "backends": [asdict(state) for state in registry.list_backends()],
+        "network": asdict(network),
+        "auto": taken and {"backend": taken.name, "device": taken.device},
+        "candidates": [asdict(one) for one in verdicts],
+    }
 
 
 def show_choice(network: Network, rule: Rule, console: Console) -> None:

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from edcore.cli_options import ConfigOption
 from edcore.errors import InputError
 from edcore.kaneko import Parameters, Program
 
@@ -43,6 +44,7 @@ def kaneko(
     tolerance: Annotated[float, typer.Option(help="A run stops when its sum of absolute errors is below this.")] = 0.1,
     verbose: Annotated[bool, typer.Option("--verbose", help="Print each epoch's error on stderr.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    config: ConfigOption = None,
 ) -> None:
     """Run Kaneko's program of 1999 and tell the epoch at which it stops: with no options, on 4-bit parity."""
     parameters = Parameters(

@@ -24,9 +24,11 @@ __all__ = [
     "ConfigOption",
     "DeviceOption",
     "DtypeOption",
+    "JsonOption",
     "backend_names",
     "check_picture",
     "check_writable",
+    "completed",
     "dataset_names",
     "plain_console",
     "rule_names",
@@ -43,7 +45,7 @@ def plain_console(stderr: bool = False) -> Console:
     return Console(markup=False, emoji=False, highlight=False, stderr=stderr)
 
 
-def _completed(names: Callable[[], Iterable[str]]) -> Callable[[str], list[str]]:
+def completed(names: Callable[[], Iterable[str]]) -> Callable[[str], list[str]]:
     """Return what a shell asks for the names that begin with what has been typed."""
 
     def matching(incomplete: str) -> list[str]:
@@ -52,9 +54,9 @@ def _completed(names: Callable[[], Iterable[str]]) -> Callable[[str], list[str]]
     return matching
 
 
-backend_names = _completed(lambda: ["auto", *installed()])
-rule_names = _completed(lambda: PRESETS)
-dataset_names = _completed(
+backend_names = completed(lambda: ["auto", *installed()])
+rule_names = completed(lambda: PRESETS)
+dataset_names = completed(
     lambda: [*(name for name in NAMES if name != "parityN"), *(f"parity{bits}" for bits in range(1, MOST_BITS + 1))]
 )
 
@@ -121,9 +123,14 @@ DtypeOption: TypeAlias = Annotated[
     str,
     typer.Option(
         help="float32 or float64.",
-        autocompletion=_completed(lambda: ["float32", "float64"]),
+        autocompletion=completed(lambda: ["float32", "float64"]),
         rich_help_panel=WHERE,
     ),
+]
+
+
+JsonOption: TypeAlias = Annotated[
+    bool, typer.Option("--json", help="Print one JSON object, and nothing else, on stdout.")
 ]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections.abc import Iterable
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
@@ -12,6 +13,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from edcore.cli_options import BackendOption, ConfigOption, completed
 from edcore.errors import EDCoreError, InputError
 
 __all__ = ["reproduce"]
@@ -19,11 +21,19 @@ __all__ = ["reproduce"]
 WIDE = 160  # of a table in a file or a pipe, where nothing need be folded
 
 
+def _names() -> Iterable[str]:
+    from edcore.reproduce.catalogue import NAMES
+
+    return NAMES
+
+
 def reproduce(
     name: Annotated[
         str,
         typer.Argument(
-            metavar="NAME", help="kaneko-xor, kaneko-parity, article-mnist01, edla-digits, edla-polynomial or mnist."
+            metavar="NAME",
+            help="kaneko-xor, kaneko-parity, article-mnist01, edla-digits, edla-polynomial or mnist.",
+            autocompletion=completed(_names),
         ),
     ],
     seeds: Annotated[
@@ -34,7 +44,8 @@ def reproduce(
     data_dir: Annotated[
         Path | None, typer.Option(help="Folder that holds MNIST/raw, for article-mnist01 and mnist.")
     ] = None,
-    backend: Annotated[str, typer.Option(help="A name that edcore info lists, or auto.")] = "auto",
+    backend: BackendOption = "auto",
+    config: ConfigOption = None,
 ) -> None:
     """Repeat a published result, beside back-propagation and direct feedback alignment."""
     # Here and not above: the other commands need none of it.

@@ -18,11 +18,13 @@ from edcore import datasets, io
 from edcore.cli_options import (
     BackendOption,
     DeviceOption,
+    JsonOption,
     check_writable,
     dataset_names,
     plain_console,
     write_file,
 )
+from edcore.errors import InputError
 from edcore.io import Saved
 from edcore.samples import read_samples
 from edcore.training import ROWS_AT_ONCE
@@ -39,7 +41,7 @@ FileArgument = Annotated[
 
 def inspect(
     file: FileArgument,
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    json: JsonOption = False,
 ) -> None:
     """Tell what stands in the header of a network's file: no array is read, nothing is computed."""
     saved = io.inspect(file)
@@ -98,7 +100,11 @@ def _samples(data: str, saved: Saved, data_dir: Path) -> tuple[npt.NDArray[Any],
     if Path(data).suffix:
         return read_samples(Path(data)), None
     labels = [label for label in saved.classes or () if isinstance(label, int)]
-    found = datasets.load(data, data_dir=data_dir, classes=labels or None, dtype=saved.network.dtype)
+    try:
+        found = datasets.load(data, data_dir=data_dir, classes=labels or None, dtype=saved.network.dtype)
+    except InputError as error:
+        accepted = f"a .csv, a .npy, or a data set with the classes of {saved.path}"
+        raise InputError("DATA", repr(data), accepted, f"As a data set: {error}") from error
     return found.x_test, np.array(found.classes)[found.y_test]
 
 

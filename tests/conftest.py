@@ -45,3 +45,20 @@ def mnist_dir():
     if not (folder / "MNIST" / "raw").is_dir():
         pytest.skip(f"no MNIST files under {folder}; EDCORE_TEST_DATA can name their folder")
     return folder
+
+
+@pytest.fixture
+def command_line(capsys, monkeypatch):
+    """Run the command line in this process; return its exit code, stdout and stderr."""
+    from edcore import cli
+
+    for name in ("EDCORE_BACKEND", "FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("COLUMNS", "80")
+
+    def run(*arguments):
+        with pytest.raises(SystemExit) as end:
+            cli.main(arguments)
+        return end.value.code or 0, *capsys.readouterr()
+
+    return run

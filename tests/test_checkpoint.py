@@ -24,22 +24,13 @@ BATCHES = 24
 
 
 @pytest.fixture(autouse=True)
-def plain_environment(monkeypatch, tmp_path):
-    monkeypatch.delenv("EDCORE_BACKEND", raising=False)
-    monkeypatch.setenv("COLUMNS", "80")
+def in_a_folder_of_its_own(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
 
 
 @pytest.fixture
-def run(capsys):
-    """Run the command line in this process; return its exit code, stdout and stderr."""
-
-    def run(*arguments):
-        with pytest.raises(SystemExit) as end:
-            cli.main(arguments)
-        return end.value.code or 0, *capsys.readouterr()
-
-    return run
+def run(command_line):
+    return command_line
 
 
 class StoppedError(Exception):

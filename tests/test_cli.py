@@ -1,5 +1,6 @@
 """The command line: what it prints, where, and with which exit code."""
 
+import json
 import os
 import re
 import signal
@@ -8,6 +9,7 @@ import sys
 
 import numpy as np
 import pytest
+from typer.main import get_command
 
 import edcore
 import edcore.testing
@@ -21,23 +23,9 @@ QUICK = ["train", "--depth", "2", "--epochs", "2", "--seed", "1"]
 ESCAPE = "\x1b"
 
 
-@pytest.fixture(autouse=True)
-def plain_environment(monkeypatch):
-    for name in ("EDCORE_BACKEND", "FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("COLUMNS", "80")
-
-
 @pytest.fixture
-def run(capsys):
-    """Run the command line in this process; return its exit code, stdout and stderr."""
-
-    def run(*arguments):
-        with pytest.raises(SystemExit) as end:
-            cli.main(arguments)
-        return end.value.code or 0, *capsys.readouterr()
-
-    return run
+def run(command_line):
+    return command_line
 
 
 @pytest.fixture
@@ -569,3 +557,55 @@ def test_check_runs_the_whole_suite(run):
     names = [name for name, _ in edcore.testing.iter_checks()]
     assert code == 0
     assert out.splitlines() == [*(f"ok      {name}" for name in names), f"{len(names)} passed, 0 failed: numpy on cpu"]
+
+
+# JSON
+
+
+def test_info_as_json(run, unready):
+    code, out, err = run("info", "--json")
+    assert (code, err) == (0, "")
+    told = json.loads(out)
+    states = {state["name"]: state for state in told["backends"]}
+    assert states["numpy"]["ready"] is True
+    assert states["unready"]["reason"] == "it was left at home"
+    assert told["auto"]["backend"] in states
+    assert told["network"]["width"] == 32
+    assert json.loads(run("info", "--explain", "784", "512", "4", "--json")[1])["network"]["width"] == 512
+
+
+def test_check_as_json(run, checks):
+    checks += [("check_one", fails), ("check_two", passes)]
+    code, out, err = run("check", "loop", "--json")
+    assert code == 1
+    assert json.loads(out) == {
+        "backend": "loop",
+        "device": "cpu",
+        "passed": ["check_two"],
+        "failed": {"check_one": LONG_MESSAGE},
+    }
+    assert "1 passed, 1 failed" in err
+
+
+def test_train_as_json(run):
+    code, out, err = run(*QUICK, "--json")
+    assert code == 0
+    told = json.loads(out)
+    assert told["batch"] == told["batches"] == told["evaluated_at_batch"] == 144
+    assert told["network"]["depth"] == 2
+    assert told["rule"]["error"] == "signed"
+    assert told["seed"] == 1
+    assert f"accuracy {told['accuracy']:7.2%}" in err
+    again = json.loads(run(*told["command"].split()[1:], "--json")[1])
+    assert again["accuracy"] == told["accuracy"]
+
+
+@pytest.mark.parametrize("command", list(cli.EXAMPLES))
+def test_every_command_has_help_with_examples_that_it_understands(run, command):
+    code, out, _ = run(command, "--help")
+    assert code == 0
+    for example in cli.EXAMPLES[command]:
+        assert re.search(rf"^ {re.escape(example)} *$", out, re.M)
+        name, *options = example.split()[1:]
+        assert name == command
+        get_command(cli.app).commands[name].make_context(name, options, resilient_parsing=True)

@@ -75,7 +75,7 @@ def test_the_defaults_are_those_of_the_library():
     options = inspect.signature(cli_kaneko.kaneko).parameters
     defaults = {field.name: field.default for field in fields(Parameters)}
     assert {name: options[name].default for name in defaults} == defaults
-    assert options.keys() - defaults == {"verbose", "json"}
+    assert options.keys() - defaults == {"verbose", "json", "config"}
 
 
 OTHERS = {
