@@ -64,31 +64,30 @@ class Snapshots:
     ----------
     found : list of Diagnosis
         One for each time.
+    at : list of int
+        The batches learnt at each.
     """
 
     def __init__(self, ed: ED, data: Dataset, wanted: bool) -> None:
         self.found: list[Diagnosis] = []
+        self.at: list[int] = []
         self._ed, self._data, self._wanted = ed, data, wanted
-        self._latest = 0  # batches learnt when it was made
 
     def taken(self, steps: Iterator[Progress]) -> Iterator[Progress]:
         """Go through a run and diagnose the network some times."""
         often = self._wanted and self._ed.network.parameters <= LARGEST
         for progress in steps:
             # Only where there was an evaluation: after one the clock of the training stands still.
-            if (
-                often
-                and progress.accuracy is not None
-                and progress.batch >= self._latest + progress.batches / SNAPSHOTS
-            ):
+            due = (self.at[-1] if self.at else 0) + progress.batches / SNAPSHOTS
+            if often and progress.accuracy is not None and progress.batch >= due:
                 self.take(progress)
             yield progress
 
     def take(self, progress: Progress) -> None:
         """Diagnose the network after this batch, unless that is done."""
-        if self._latest != progress.batch:
+        if progress.batch not in self.at:
             self.found.append(_diagnosed(self._ed, self._data))
-            self._latest = progress.batch
+            self.at.append(progress.batch)
 
 
 def _diagnosed(ed: ED, data: Dataset) -> Diagnosis:

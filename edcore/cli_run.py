@@ -124,20 +124,21 @@ def carry_out(context: typer.Context, files: Files, *, diagnose: bool, json: boo
 def _draw(files: Files, started: Started, snapshots: Snapshots) -> None:
     """Draw the run, and write the page on it."""
     ed, data, learnt = started.ed, started.data, started.learnt
-    if not learnt or not (files.plot or files.report):
+    if not (files.plot or files.report):
         return
-    snapshots.take(learnt[-1])
+    if learnt:
+        snapshots.take(learnt[-1])
+    found, at = snapshots.found, snapshots.at
     if files.plot:
         from edcore.plots import training_summary
 
         picture = io.BytesIO()
-        training_summary(ed, data, learnt, snapshots.found).savefig(picture, format=files.plot.suffix[1:])
+        training_summary(ed, data, learnt, found, at=at).savefig(picture, format=files.plot.suffix[1:])
         write_file("plot", files.plot, picture.getvalue())
     if files.report:
         from edcore.report import html
 
-        told = setting(ed, data)
-        page = html(ed, data, learnt, diagnoses=snapshots.found, setting=told, command=started.command)
+        page = html(ed, data, learnt, diagnoses=found, at=at, setting=setting(ed, data), command=started.command)
         write_file("report", files.report, page.encode())
 
 
