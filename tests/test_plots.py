@@ -570,3 +570,16 @@ print(early, "matplotlib.pyplot" in sys.modules)
 """
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.split() == ["False", "False"]
+
+
+@pytest.mark.parametrize(
+    ("at", "written"),
+    [
+        ([1000 * number for number in range(1, 9)], ["1,000", "5,000", "8,000"]),
+        ([1, 2, 3], ["1", "2", "3"]),
+    ],
+)
+def test_the_numbers_below_a_heat_map_have_room(at, written):
+    axes = drawn(plots.layer_map, [found(2)] * len(at), at=at).axes[0]
+    assert [label.get_text() for label in axes.get_xticklabels()] == written
+    assert [at[int(place)] for place in axes.get_xticks()] == [int(text.replace(",", "")) for text in written]

@@ -28,6 +28,9 @@ FEW = 40
 LOGARITHMIC = 10.0
 """Above this growth its scale is logarithmic."""
 
+ROOM = 22
+"""Characters that fit below a heat map."""
+
 LABELS = "mean g (small: saturated)", "mean |W|, over that at the start"
 
 
@@ -151,8 +154,10 @@ def _draw_maps(axes: Sequence[Picture], figures: list[Floats], dead: npt.NDArray
         bar = ax.figure.colorbar(image, ax=ax, label=label, extend="min" if (values < norm.vmin).any() else "neither")
         if isinstance(norm, LogNorm):
             bar.formatter = bar.minorformatter = LogFormatter()
-        step = max(1, -(-len(at) // 8))
-        ax.set_xticks(range(0, len(at), step), [f"{number:,g}" for number in at[::step]])
+        names = [f"{number:,g}" for number in at]
+        fitting = max(2, ROOM // (max(map(len, names)) + 2))
+        shown_at = np.unique(np.linspace(0, len(at) - 1, min(len(at), fitting)).round().astype(int))
+        ax.set_xticks(shown_at, [names[column] for column in shown_at])
 
 
 def _limits(saturation: Floats) -> tuple[float, float]:
