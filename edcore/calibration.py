@@ -9,7 +9,6 @@ import contextlib
 import functools
 import json
 import math
-import os
 import tempfile
 import warnings
 from dataclasses import asdict, dataclass
@@ -17,6 +16,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from edcore.atomic import write_whole
 from edcore.errors import EDCoreError
 
 __all__ = ["Calibration", "Row", "calibration", "check_folder", "save", "user_file"]
@@ -163,14 +163,7 @@ def save(device_type: str, table: Calibration) -> Path:
     """
     with _reported(user_file(device_type)) as file:
         file.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=file.parent, delete=False) as new:
-            try:
-                new.write(json.dumps(asdict(table), indent=1) + "\n")
-                new.close()
-                os.replace(new.name, file)
-            except BaseException:
-                os.unlink(new.name)
-                raise
+        write_whole(file, (json.dumps(asdict(table), indent=1) + "\n").encode())
     return file
 
 

@@ -111,6 +111,8 @@ class Checkpoint:
         ------
         DataFileError
             If it cannot be written. Then what was there before is as it was.
+        InputError
+            If a weight is not finite. Likewise.
         """
         if self._written == len(learnt):
             return

@@ -104,7 +104,7 @@ def save(
     Raises
     ------
     InputError
-        If an argument is not accepted, or the file is there and is not to be replaced.
+        If an argument is not accepted, a weight is not finite, or the file is there and is not to be replaced.
     DataFileError
         If it cannot be written. Then nothing has changed.
 
@@ -234,7 +234,11 @@ def write(
         "versions": {"edcore": edcore.__version__, "python": platform.python_version(), "numpy": np.__version__},
         "run": run,
     }
-    content = packed(document, {**ed.weights, EPOCHS: ed.epochs.astype(np.int64), **(arrays or {})})
+    for key, array in (weights := ed.weights).items():
+        if not np.isfinite(array).all():
+            fix = "Learning has diverged, and what was saved before stays as it is. Smaller learning rates help."
+            raise InputError("ed", f"NaN or infinite values in {key}", "finite weights", fix)
+    content = packed(document, {**weights, EPOCHS: ed.epochs.astype(np.int64), **(arrays or {})})
     try:
         write_whole(path, content)
     except OSError as error:

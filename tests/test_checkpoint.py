@@ -258,6 +258,18 @@ def test_a_disk_that_is_full_at_the_end_is_an_error(run, monkeypatch):
     assert io.inspect("net").run["batch"] == 0
 
 
+@pytest.mark.filterwarnings("ignore:.*encountered:RuntimeWarning")
+def test_a_run_that_diverges_leaves_the_last_good_checkpoint(run):
+    options = ["--dataset", "parity3", "--activation", "linear", "--depth", "6", "--alpha", "1e6", "--backend", "numpy"]
+    code, _, err = run("train", *options, "--seed", "1", "--every", "1", "--checkpoint", "net")
+    assert code == 2
+    assert "given NaN or infinite values in" in err
+    assert "Learning has diverged" in err
+    stands = io.inspect("net").run["batch"]
+    assert stands < 1000
+    assert all(np.isfinite(value).all() for value in io.load("net").weights.values())
+
+
 def test_a_backend_that_is_missing_says_what_the_file_was_written_with(run, half, monkeypatch, fresh_registry):
     real = fresh_registry.probe
     monkeypatch.setattr(

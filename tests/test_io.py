@@ -158,6 +158,18 @@ def test_a_disk_that_is_full_leaves_what_was_there(file, monkeypatch):
     assert [entry.name for entry in file.parent.iterdir()] == [file.name]
 
 
+def test_a_network_that_has_diverged_replaces_nothing(file, monkeypatch):
+    ed, before = trained(seed=4), file.read_bytes()
+    weights = ed.weights
+    weights["hidden.bias"][...] = np.inf
+    monkeypatch.setattr(ED, "weights", property(lambda self: weights))
+    with pytest.raises(
+        InputError, match=r"ed: given NaN or infinite values in hidden\.bias; accepted"
+    ):
+        io.save(ed, file, overwrite=True)
+    assert file.read_bytes() == before
+
+
 def test_a_link_stays_a_link(file, tmp_path):
     link = tmp_path / "link"
     link.symlink_to(file)
