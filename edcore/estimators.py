@@ -19,8 +19,12 @@ from edcore.estimation.base import INITIAL, BaseED, dtype_of
 from edcore.estimation.progress import EpochRecord
 from edcore.estimation.scaling import check_varied, moments, widened
 from edcore.libraries import like, to_numpy
+from edcore.presets import preset
 
 __all__ = ["EDClassifier", "EDRegressor", "EpochRecord"]
+
+TOO_FAR = 2.0
+"""A regressor's loss, in standard deviations of y, that is worth a warning: noise alone does not come to it."""
 
 
 class EDClassifier(ClassifierMixin, BaseED):  # type: ignore[misc]  # scikit-learn has no types
@@ -165,13 +169,7 @@ class EDClassifier(ClassifierMixin, BaseED):  # type: ignore[misc]  # scikit-lea
         array, shape (samples, classes)
             In the order of `classes_`, of X's library. Where all outputs are 0, all shares are the same.
         """
-        outputs = self._outputs(X)
-        xp = array_namespace(outputs)
-        if len(outputs.shape) == 1:
-            return xp.stack([1 - outputs, outputs], axis=1)
-        most = xp.max(outputs, axis=1, keepdims=True)
-        shares = xp.where(most > 0, outputs / widened(most), outputs * 0 + 1)
-        return shares / xp.sum(shares, axis=1, keepdims=True)
+        return self._shares(X, "predict_proba")
 
     def predict(self, X: Array) -> Array:  # noqa: N803
         """Return the class with the largest share for each sample.
@@ -186,13 +184,22 @@ class EDClassifier(ClassifierMixin, BaseED):  # type: ignore[misc]  # scikit-lea
         array, shape (samples,)
             Of X's library, but NumPy's where classes are no numbers.
         """
-        shares = self.predict_proba(X)
+        shares = self._shares(X, "predict")
         xp = array_namespace(shares)
         index = xp.argmax(shares, axis=1)
         known = to_numpy(self.classes_)
         if known.dtype.kind in "biuf":
             return xp.take(like(self.classes_, shares), index, axis=0)
         return known[to_numpy(index)]
+
+    def _shares(self, X: Array, method: str) -> Array:  # noqa: N803
+        outputs = self._outputs(X, method)
+        xp = array_namespace(outputs)
+        if len(outputs.shape) == 1:
+            return xp.stack([1 - outputs, outputs], axis=1)
+        most = xp.max(outputs, axis=1, keepdims=True)
+        shares = xp.where(most > 0, outputs / widened(most), outputs * 0 + 1)
+        return shares / xp.sum(shares, axis=1, keepdims=True)
 
     def _checks_of_y(self) -> dict[str, Any]:
         return {}
@@ -222,11 +229,10 @@ class EDClassifier(ClassifierMixin, BaseED):  # type: ignore[misc]  # scikit-lea
         classes: int = self.classes_.shape[0]
         return 1 if classes == 2 else classes
 
-    def _tuned(self, width: int) -> dict[str, Any]:
-        return {"rule": "split", "hidden_depth": 0, "alpha": 0.5, "alpha_output": 0.25, "u0": 1.0, "initial": INITIAL}
-
-    def _output_cells(self) -> dict[str, Any]:
-        return {}
+    def _variant(self, width: int) -> dict[str, Any]:
+        tuned = {"rule": "split", "hidden_depth": 0, "alpha": 0.5, "alpha_output": 0.25, "u0": 1.0, "initial": INITIAL}
+        shape = "outputs" if self.rule == "modulo" else "heads"
+        return {**(tuned if self.rule is None else {"rule": self.rule}), shape: self._columns}
 
     def _strata(self, target: Array) -> npt.NDArray[Any] | None:
         return _told(to_numpy(target))
@@ -238,7 +244,7 @@ class EDClassifier(ClassifierMixin, BaseED):  # type: ignore[misc]  # scikit-lea
 class EDRegressor(RegressorMixin, BaseED):  # type: ignore[misc]  # scikit-learn has no types
     """A regressor that learns by the ED method, with no back-propagation.
 
-    The output is linear. Several targets have a network each (heads), or under ``rule="modulo"`` one in common.
+    The output is linear. Several targets have a network each (heads).
 
     Parameters
     ----------
@@ -249,9 +255,10 @@ class EDRegressor(RegressorMixin, BaseED):  # type: ignore[misc]  # scikit-learn
         are meant for outputs between 0 and 1 and are too large here.
     alpha_output : float, optional
         Learning rate of the output layer. Left out: 0.2 / hidden_width, or with a rule that of its preset.
-    rule : {"signed", "split", "kaneko", "edla", "modulo"} or Rule, optional
+    rule : {"signed", "split", "kaneko", "edla"} or Rule, optional
         How weights learn, as for `ED`, with all that its preset says of the network. Left out: the signed rule, with
-        cells, initial weights and learning rates that were chosen for scaled features.
+        cells, initial weights and learning rates that were chosen for scaled features. No centred rule is accepted,
+        such as modulo's: it leaves out the mean error, so the mean of y would never be learnt.
     u0, activation, rms, initial, input_range, batch_size, max_iter, shuffle
         As for `EDClassifier`.
     warm_start : bool
@@ -284,7 +291,7 @@ class EDRegressor(RegressorMixin, BaseED):  # type: ignore[misc]  # scikit-learn
     Warns
     -----
     sklearn.exceptions.ConvergenceWarning
-        If `fit` ends with a loss above 1: the mean of y would have been a better answer.
+        If `fit` ends with a loss above 2: the mean of y, with one of at most 1, would have been a better answer.
 
     Notes
     -----
@@ -321,9 +328,9 @@ class EDRegressor(RegressorMixin, BaseED):  # type: ignore[misc]  # scikit-learn
             If a parameter or the data are not accepted, or the weights do not stay finite.
         """
         super().fit(X, y)
-        if (loss := self.loss_curve_[-1]) > 1 and not self.early_stopping:
+        if (loss := self.loss_curve_[-1]) > TOO_FAR and not self.early_stopping:
             warnings.warn(
-                f"The loss after epoch {self.n_iter_} is {loss:.3g}, and the mean of y would have one of at most 1. "
+                f"The loss after epoch {self.n_iter_} is {loss:.3g}, and that of the mean of y would be at most 1. "
                 f"Try more epochs (max_iter) or smaller learning rates (alpha, alpha_output).",
                 ConvergenceWarning,
                 stacklevel=2,
@@ -365,7 +372,7 @@ class EDRegressor(RegressorMixin, BaseED):  # type: ignore[misc]  # scikit-learn
         array, shape (samples,) or (samples, targets)
             As y was in `fit`, of X's library.
         """
-        outputs = self._outputs(X)
+        outputs = self._outputs(X, "predict")
         xp = array_namespace(outputs)
         several = xp.reshape(outputs, (outputs.shape[0], self._columns))
         told = several * like(self.y_scale_, outputs) + like(self.y_mean_, outputs)
@@ -393,20 +400,16 @@ class EDRegressor(RegressorMixin, BaseED):  # type: ignore[misc]  # scikit-learn
         targets: int = self.y_mean_.shape[0]
         return targets
 
-    def _tuned(self, width: int) -> dict[str, Any]:
-        # A linear output learns stably up to a rate that falls with the cells it reads (Widrow and Hoff's rule).
-        return {
-            "rule": "signed",
-            "hidden_depth": 0,
-            "alpha": 0.3,
-            "alpha_output": 0.2 / width,
-            "u0": 1.0,
-            "n_bias": 2,
-            "initial": INITIAL,
-        }
-
-    def _output_cells(self) -> dict[str, Any]:
-        return {"output_activation": "linear"}
+    def _variant(self, width: int) -> dict[str, Any]:
+        shape = {"heads": self._columns, "output_activation": "linear"}
+        if self.rule is None:
+            # A linear output is stable below a rate that falls with the number of cells it reads (Widrow and Hoff).
+            rates = {"alpha": 0.3, "alpha_output": 0.2 / width}
+            return {"rule": "signed", "hidden_depth": 0, "u0": 1.0, "n_bias": 2, "initial": INITIAL, **rates, **shape}
+        if preset(self.rule).rule.centred:
+            fix = "Without the mean error the mean of y would never be learnt."
+            raise InputError("rule", f"{self.rule!r}, which is centred", "None, or a rule that is not centred", fix)
+        return {"rule": self.rule, **shape}
 
     def _strata(self, target: Array) -> npt.NDArray[Any] | None:
         return None

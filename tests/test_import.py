@@ -4,6 +4,8 @@ import sys
 
 import pytest
 
+import edcore
+
 CODE = """
 import json, sys
 before = set(sys.modules)
@@ -28,6 +30,17 @@ def test_a_network_on_numpy_loads_no_array_library_that_was_not_asked_for():
         CODE.replace("import edcore\n", "import edcore; edcore.ED(2, seed=0, backend='numpy')([[0, 1]])\n")
     )
     assert packages.isdisjoint({"torch", "jax", "cupy", "array_api_strict", "sklearn", "scipy", "numba", "typer"})
+
+
+def test_the_estimators_load_scikit_learn_when_they_are_first_asked_for():
+    assert "sklearn" not in loaded(CODE.replace("import edcore\n", "import edcore; dir(edcore), edcore.__all__\n"))
+    names = ("EDClassifier", "EDRegressor")
+    for name in names:
+        assert "sklearn" in loaded(CODE.replace("import edcore\n", f"import edcore; edcore.{name}\n"))
+        assert getattr(edcore, name).__name__ == name
+    assert set(names) <= set(dir(edcore)) & set(edcore.__all__)
+    with pytest.raises(AttributeError, match="module 'edcore' has no attribute 'EDClusterer'"):
+        edcore.EDClusterer  # noqa: B018
 
 
 def test_the_pytest_plugin_loads_neither_hypothesis_nor_an_array_library():

@@ -10,6 +10,7 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 from array_api_compat import array_namespace, device
+from sklearn import get_config
 from sklearn.base import BaseEstimator
 from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state
@@ -21,6 +22,7 @@ from edcore.errors import InputError
 from edcore.estimation.progress import Best, Callback, EpochRecord, checked_callbacks, finite
 from edcore.estimation.scaling import check_inside, check_varied, scaled, span_of
 from edcore.initial import Initial
+from edcore.inputs import Place, place
 from edcore.libraries import has_dtype, rows
 from edcore.rule import Rule
 from edcore.training import ROWS_AT_ONCE
@@ -42,6 +44,7 @@ class BaseED(BaseEstimator, metaclass=ABCMeta):  # type: ignore[misc]  # scikit-
     loss_curve_: list[float]
     validation_scores_: list[float] | None
     best_validation_score_: float | None
+    _place: Place
 
     def __init__(
         self,
@@ -57,7 +60,7 @@ class BaseED(BaseEstimator, metaclass=ABCMeta):  # type: ignore[misc]  # scikit-
         initial: Initial | None = None,
         input_range: Any = "data",
         batch_size: int = 16,
-        max_iter: int = 200,
+        max_iter: int = 100,
         shuffle: bool = True,
         warm_start: bool = False,
         early_stopping: bool = False,
@@ -141,7 +144,7 @@ class BaseED(BaseEstimator, metaclass=ABCMeta):  # type: ignore[misc]  # scikit-
         """Refuse values that `ED` does not see; it refuses the others."""
         for name in ("batch_size", "max_iter", "n_iter_no_change"):
             whole_number(name, getattr(self, name), 1)
-        for name in ("shuffle", "warm_start", "early_stopping"):
+        for name in ("shuffle", "warm_start", "early_stopping", "verbose"):
             yes_or_no(name, getattr(self, name))
         real("tol", self.tol)
         if not 0 < real("validation_fraction", self.validation_fraction) < 1:
@@ -175,6 +178,7 @@ class BaseED(BaseEstimator, metaclass=ABCMeta):  # type: ignore[misc]  # scikit-
         x = scaled(x, self._span)
         target = self._target(y, x, goes_on, partial, classes)
         if not goes_on:
+            self._place = place(x)
             self.n_iter_, self.loss_curve_ = 0, []
             self.validation_scores_ = [] if self.early_stopping else None
             self.best_validation_score_ = None
@@ -201,10 +205,8 @@ class BaseED(BaseEstimator, metaclass=ABCMeta):  # type: ignore[misc]  # scikit-
         names = ("hidden_depth", "alpha", "alpha_output", "u0", "activation", "rms", "initial")
         given = {name: getattr(self, name) for name in names if getattr(self, name) is not None}
         width = whole_number("hidden_width", self.hidden_width, 1)
-        base = self._tuned(width) if self.rule is None else {"rule": self.rule}
-        shape = "outputs" if self.rule == "modulo" else "heads"
-        options: dict[str, Any] = {**base, **given, shape: self._columns, "dtype": dtype, "seed": seed}
-        return ED(features, width, **options, **self._output_cells(), backend=backend, device=device)
+        options = {**self._variant(width), **given, "dtype": dtype, "seed": seed, "backend": backend, "device": device}
+        return ED(features, width, **options)
 
     def _check_unchanged(self) -> None:
         """Let new learning rates count from here on, and refuse another network."""
@@ -275,10 +277,14 @@ class BaseED(BaseEstimator, metaclass=ABCMeta):  # type: ignore[misc]  # scikit-
             f"Try alpha={rule.alpha / 10:g}, alpha_output={rule.alpha_output / 10:g}.",
         )
 
-    def _outputs(self, X: Array) -> Array:  # noqa: N803
-        """Return what the network puts out for X, of its library."""
+    def _outputs(self, X: Array, method: str) -> Array:  # noqa: N803
+        """Return what the network puts out for X, of X's library, for the method that was called."""
         check_is_fitted(self, "ed_")
         X = validate_data(self, X, reset=False)
+        if get_config()["array_api_dispatch"] and place(X) != self._place:
+            given, accepted = (f"an array of {where.library} on {where.device!r}" for where in (place(X), self._place))
+            fix = f"What {type(self).__name__}.{method}() is given must use the same namespace and device as fit's X."
+            raise InputError("X", given, accepted, fix)
         return _predicted(self.ed_, scaled(self._cast(X, self.ed_.network.dtype), self._span))
 
     def __sklearn_tags__(self) -> Any:
@@ -300,12 +306,8 @@ class BaseED(BaseEstimator, metaclass=ABCMeta):  # type: ignore[misc]  # scikit-
         """Number of outputs."""
 
     @abstractmethod
-    def _tuned(self, width: int) -> dict[str, Any]:
-        """Return the arguments of `ED` that hold while no rule is asked for."""
-
-    @abstractmethod
-    def _output_cells(self) -> dict[str, Any]:
-        """Return the arguments of `ED` on the output cells."""
+    def _variant(self, width: int) -> dict[str, Any]:
+        """Return the arguments of `ED` on rule, outputs and, while no rule is asked for, all that was tuned with it."""
 
     @abstractmethod
     def _strata(self, target: Array) -> npt.NDArray[Any] | None:
@@ -323,5 +325,6 @@ def dtype_of(x: Array) -> str:
 
 def _predicted(ed: ED, x: Array) -> Array:
     """Return the network's outputs, computed in parts so that many samples need no more memory than some."""
-    starts = range(0, x.shape[0], ROWS_AT_ONCE)
-    return array_namespace(x).concat([ed.predict(x[start : start + ROWS_AT_ONCE, ...]) for start in starts])
+    n = x.shape[0]
+    parts = [slice(start, min(start + ROWS_AT_ONCE, n)) for start in range(0, n, ROWS_AT_ONCE)]
+    return array_namespace(x).concat([ed.predict(x[part, ...]) for part in parts])
