@@ -7,11 +7,11 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from edcore import EDClassifier, EDRegressor, InputError
 
-# Fewer epochs than by default, as the checks learn some hundred times; they are enough for the accuracies asked for.
+# Smaller than by default, as the checks learn some hundred times; it is enough for the accuracies that are asked for.
 CHECKED = [
-    EDClassifier(max_iter=15, backend="numpy"),
-    EDClassifier(max_iter=20, rule="modulo", backend="numpy"),
-    EDRegressor(max_iter=60, backend="numpy"),
+    EDClassifier(24, max_iter=15, backend="numpy"),
+    EDClassifier(24, max_iter=20, rule="modulo", backend="numpy"),
+    EDRegressor(24, max_iter=60, batch_size=32, backend="numpy"),
 ]
 
 

@@ -118,7 +118,7 @@ class BaseED(BaseEstimator, metaclass=ABCMeta):  # type: ignore[misc]  # scikit-
             If a parameter or the data are not accepted, or the weights do not stay finite.
         """
         self._check_parameters()
-        goes_on = self.warm_start and hasattr(self, "ed_")
+        goes_on = self.warm_start and self.__sklearn_is_fitted__()
         random = check_random_state(self.random_state)
         x, target = self._prepared(X, y, goes_on, random)
         held_out = None
@@ -136,7 +136,7 @@ class BaseED(BaseEstimator, metaclass=ABCMeta):  # type: ignore[misc]  # scikit-
             fix = "partial_fit sees a part of the data, and keeps none for validation."
             raise InputError("early_stopping", "True with partial_fit", "False with partial_fit", fix)
         random = check_random_state(self.random_state)
-        x, target = self._prepared(X, y, hasattr(self, "ed_"), random, partial=True, classes=classes)
+        x, target = self._prepared(X, y, self.__sklearn_is_fitted__(), random, partial=True, classes=classes)
         self._learn(x, target, 1, None)
         return self
 
@@ -190,9 +190,8 @@ class BaseED(BaseEstimator, metaclass=ABCMeta):  # type: ignore[misc]  # scikit-
         """Return X in this dtype, or in its own: half precision is float32 then, and whole numbers are float64."""
         xp = array_namespace(X)
         if dtype is None:
-            wide = (
-                X.dtype == xp.float64 if xp.isdtype(X.dtype, "real floating") else has_dtype(xp, device(X), "float64")
-            )
+            whole = not xp.isdtype(X.dtype, "real floating")
+            wide = has_dtype(xp, device(X), "float64") if whole else X.dtype == xp.float64
             dtype = "float64" if wide else "float32"
         return xp.astype(X, getattr(xp, dtype), copy=False)
 
@@ -213,11 +212,11 @@ class BaseED(BaseEstimator, metaclass=ABCMeta):  # type: ignore[misc]  # scikit-
         ed = self.ed_
         asked = self._made(ed.network.in_, ed.network.dtype, ed.seed, "auto", None)
         if asked.network != ed.network:
-            fields = [
-                name for name in ed.network.__slots__ if getattr(asked.network, name) != getattr(ed.network, name)
-            ]
+            own = {"width": "hidden_width", "depth": "hidden_depth"}
+            names = ed.network.__slots__
+            changed = [name for name in names if getattr(asked.network, name) != getattr(ed.network, name)]
             raise InputError(
-                ", ".join(fields),
+                ", ".join(own.get(name, name) for name in changed),
                 "other values than those of the network that goes on learning",
                 "the same values",
                 "Set warm_start=False and call fit for a new network.",
@@ -279,13 +278,16 @@ class BaseED(BaseEstimator, metaclass=ABCMeta):  # type: ignore[misc]  # scikit-
 
     def _outputs(self, X: Array, method: str) -> Array:  # noqa: N803
         """Return what the network puts out for X, of X's library, for the method that was called."""
-        check_is_fitted(self, "ed_")
+        check_is_fitted(self)
         X = validate_data(self, X, reset=False)
         if get_config()["array_api_dispatch"] and place(X) != self._place:
             given, accepted = (f"an array of {where.library} on {where.device!r}" for where in (place(X), self._place))
             fix = f"What {type(self).__name__}.{method}() is given must use the same namespace and device as fit's X."
             raise InputError("X", given, accepted, fix)
         return _predicted(self.ed_, scaled(self._cast(X, self.ed_.network.dtype), self._span))
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "ed_") and self.n_iter_ > 0  # what was refused before its first epoch has learnt nothing
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
