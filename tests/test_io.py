@@ -163,9 +163,7 @@ def test_a_network_that_has_diverged_replaces_nothing(file, monkeypatch):
     weights = ed.weights
     weights["hidden.bias"][...] = np.inf
     monkeypatch.setattr(ED, "weights", property(lambda self: weights))
-    with pytest.raises(
-        InputError, match=r"ed: given NaN or infinite values in hidden\.bias; accepted"
-    ):
+    with pytest.raises(InputError, match=r"ed: given NaN or infinite values in hidden\.bias; accepted"):
         io.save(ed, file, overwrite=True)
     assert file.read_bytes() == before
 
