@@ -10,8 +10,9 @@ from __future__ import annotations
 import hashlib
 import math
 import os
+import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,55 +24,14 @@ from edcore.container import damaged
 from edcore.datasets import Dataset
 from edcore.ed import ED
 from edcore.errors import DataFileError, EDCoreError, InputError
+from edcore.run import Run
 from edcore.training import Progress, heads
 from edcore.values import whole_number
 
-__all__ = ["Checkpoint", "Run", "fingerprint", "read"]
+__all__ = ["Checkpoint", "check_data", "fingerprint", "longer", "read"]
 
 ERROR, SECONDS, ACCURACY = "run.error", "run.seconds", "run.accuracy"
 """Keys of what `Progress` has for each batch; an accuracy that was not measured is NaN."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Run:
-    """What a run was told, and on what data.
-
-    Parameters
-    ----------
-    options : dict
-        The options of ``edcore train``, with the values that took effect.
-    epochs, batch_size, eval_every : int
-        As for `edcore.training.train`.
-    samples : int
-        Training samples.
-    data : str
-        The `fingerprint` of the data set.
-    """
-
-    options: dict[str, Any]
-    epochs: int
-    batch_size: int
-    eval_every: int
-    samples: int
-    data: str
-
-    @property
-    def batches(self) -> int:
-        """Batches of the whole run."""
-        return self.epochs * math.ceil(self.samples / self.batch_size)
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return what stands in a file's header."""
-        return {name: getattr(self, name) for name in self.__slots__}
-
-    @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> Run:
-        """Return the run of which a header tells; a ValueError where it tells of none."""
-        for name in ("epochs", "batch_size", "eval_every", "samples"):
-            whole_number(name, values.get(name), 1)
-        if not isinstance(values.get("options"), dict) or not isinstance(values.get("data"), str):
-            raise ValueError("no options or no data")
-        return cls(**{name: values[name] for name in cls.__slots__})
 
 
 class Checkpoint:
@@ -91,13 +51,20 @@ class Checkpoint:
         What the run was told.
     warn : callable
         Called with a sentence where the file could not be written while the run goes on.
+    new : bool
+        Whether the file must not be there yet.
     """
 
-    def __init__(self, path: Path, every: int, ed: ED, data: Dataset, run: Run, warn: Callable[[str], None]) -> None:
-        self._path, self._every = path, whole_number("every", every, 1)
+    def __init__(
+        self, path: Path, every: int, ed: ED, data: Dataset, run: Run, warn: Callable[[str], None], new: bool
+    ) -> None:
+        self._path, self._every = path, every
         self._ed, self._run, self._warn = ed, run, warn
         self._classes, self._x_range = data.classes, (float(data.x_train.min()), float(data.x_train.max()))
-        self._written = -1  # batches learnt when it was written last
+        self._mark = None if new else _mark(path)
+        self._new = new
+        self._clock = time.perf_counter()  # at the start, or after the latest evaluation
+        self.written = -1  # batches learnt when it was written last
 
     def write(self, learnt: Sequence[Progress]) -> None:
         """Write where the run stands, unless that is what the file has.
@@ -112,24 +79,33 @@ class Checkpoint:
         DataFileError
             If it cannot be written. Then what was there before is as it was.
         InputError
-            If a weight is not finite. Likewise.
+            If a weight is not finite, or another run has written the file meanwhile. Likewise.
+        FileExistsError
+            If the file is to be new, and is there.
         """
-        if self._written == len(learnt):
+        if self.written == len(learnt):
             return
+        if self._mark is not None and _mark(self._path) not in (None, self._mark):
+            fix = "Give each run a --checkpoint of its own."
+            raise InputError("checkpoint", repr(str(self._path)), "a file that no other run writes meanwhile", fix)
         accuracy = [math.nan if progress.accuracy is None else progress.accuracy for progress in learnt]
+        seconds = [progress.seconds for progress in learnt]
+        if learnt and learnt[-1].accuracy is None:  # its seconds are those of the latest evaluation
+            seconds[-1] += time.perf_counter() - self._clock
         io.write(
             self._path,
             self._ed,
             classes=self._classes,
             x_range=self._x_range,
-            run=self._run.as_dict() | {"batch": len(learnt)},
+            run=replace(self._run, batch=len(learnt)),
             arrays={
                 ERROR: np.array([progress.error for progress in learnt], np.float64),
-                SECONDS: np.array([progress.seconds for progress in learnt], np.float64),
+                SECONDS: np.array(seconds, np.float64),
                 ACCURACY: np.array(accuracy, np.float64),
             },
+            new=self._new,
         )
-        self._written = len(learnt)
+        self.written, self._mark, self._new = len(learnt), _mark(self._path), False
 
     def kept(self, run: Iterator[Progress], learnt: Sequence[Progress]) -> Iterator[Progress]:
         """Go through a run and write it every so many batches.
@@ -153,6 +129,8 @@ class Checkpoint:
                 except DataFileError as error:  # a disk that is full now need not be so at the next time
                     self._warn(f"{error} The run goes on, and tries again.")
             yield progress
+            if progress.accuracy is not None:
+                self._clock = time.perf_counter()
 
 
 def read(path: str | os.PathLike[str], backend: str, device: str | None) -> tuple[ED, Run, list[Progress]]:
@@ -185,23 +163,19 @@ def read(path: str | os.PathLike[str], backend: str, device: str | None) -> tupl
     BackendUnavailableError
         If the backend cannot run here.
     """
-    saved = io.inspect(path)
-    if saved.run is None:
+    saved, arrays = io.read(path, (ERROR, SECONDS, ACCURACY))
+    run = saved.run
+    if run is None:
         fix = "edcore predict takes it; edcore.io.load loads it."
         raise InputError("resume", repr(str(path)), "a file of edcore train --checkpoint", fix)
-    try:
-        run = Run.from_dict(saved.run)
-        batch = whole_number("batch", saved.run.get("batch"), 0)
-    except ValueError as error:
-        raise damaged(saved.path, f"where the run stands ({error!s:.100})") from error
-    if backend == "auto":
-        backend, device = saved.backend, device or saved.device or None
-    ed, saved, arrays = io.read(path, (ERROR, SECONDS, ACCURACY), backend, device)
-    if batch > run.batches or any(array.shape != (batch,) or array.dtype != np.float64 for array in arrays.values()):
-        raise damaged(saved.path, "where the run stands")
+    figures = [arrays[key] for key in (ERROR, SECONDS, ACCURACY)]
+    if any(array.shape != (run.batch,) or array.dtype != np.float64 for array in figures):
+        raise damaged(saved.path, "the progress of its batches")
     if saved.classes is None or heads(len(saved.classes)) != saved.network.columns:
         raise damaged(saved.path, "the classes of its outputs")
-    return ed, run, _progress(run, *(arrays[key] for key in (ERROR, SECONDS, ACCURACY)))
+    if backend == "auto":
+        backend, device = saved.backend, device or saved.device or None
+    return io.made(saved, arrays, backend, device), run, _progress(run, *figures)
 
 
 def fingerprint(data: Dataset) -> str:
@@ -248,6 +222,15 @@ def check_data(path: Path, run: Run, data: Dataset) -> None:
         )
 
 
+def _mark(path: Path) -> tuple[int, int] | None:
+    """Return what tells one writing of a file from another; None where there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_mtime_ns
+
+
 def _progress(run: Run, errors: Any, seconds: Any, accuracies: npt.NDArray[np.float64]) -> list[Progress]:
     """Return the progress of each batch; the counts follow from its number."""
     in_epoch, found = math.ceil(run.samples / run.batch_size), []
@@ -262,5 +245,5 @@ def _progress(run: Run, errors: Any, seconds: Any, accuracies: npt.NDArray[np.fl
 
 def longer(run: Run, learnt: list[Progress], epochs: int) -> tuple[Run, list[Progress]]:
     """Return a run, and what it has learnt, with another number of epochs."""
-    run = replace(run, epochs=whole_number("epochs", epochs, 1), options=run.options | {"epochs": epochs})
+    run = replace(run, epochs=whole_number("epochs", epochs, 1))
     return run, [replace(progress, batches=run.batches) for progress in learnt]

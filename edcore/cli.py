@@ -65,7 +65,7 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
     ------
     SystemExit
         Always: 0 if all is well, 1 if a check failed, 2 for a bad option, bad input or a backend that cannot run here,
-        130 for Ctrl-C.
+        130 for Ctrl-C, 143 for SIGTERM.
     """
     try:
         app(argv, prog_name="edcore")
@@ -73,6 +73,9 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
         sentence = _in_options(error)
     except MemoryError:
         sentence = "there is not enough memory. Give a smaller --depth, --width or --batch-size."
+    except OSError as error:
+        file = f"{error.filename}: " if error.filename else ""
+        sentence = f"{file}{error.strerror or error}. Check the names of files and folders."
     print(f"edcore: {sentence}", file=sys.stderr)
     sys.exit(BAD_INPUT)
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import tomllib
 from collections.abc import Callable, Iterable
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated, Any, TypeAlias
+from typing import Annotated, Any, TypeAlias, get_args, get_type_hints
 
 import typer
 from rich.console import Console
@@ -26,10 +27,13 @@ __all__ = [
     "DtypeOption",
     "JsonOption",
     "backend_names",
+    "check_different",
+    "check_package",
     "check_picture",
     "check_writable",
     "completed",
     "dataset_names",
+    "nearest",
     "plain_console",
     "rule_names",
     "write_file",
@@ -79,25 +83,33 @@ def _read_config(context: typer.Context, path: Path | None) -> Path | None:
         raise InputError(
             "config", given, f"a TOML file with a table [{command}]", f"Write [{command}] above the options."
         )
-    options = {
-        option.removeprefix("--"): p for p in context.command.params for option in p.opts if option != "--config"
+    names = {
+        option.removeprefix("--"): str(parameter.name)
+        for parameter in context.command.params
+        for option in parameter.opts
+        if option.startswith("--") and parameter.name not in ("config", "help")
     }
+    kinds = get_type_hints(inspect.unwrap(context.command.callback or _read_config))
     context.default_map = {}
     for key, value in table.items():
         option = key.replace("_", "-")
-        if option not in options or option in ("config", "help"):
-            raise UnknownNameError(f"config, {path}, [{command}]", key, options)
-        context.default_map[str(options[option].name)] = _as_typed(f"config, {path}, {key}", value)
+        if option not in names:
+            raise UnknownNameError(f"config, {path}, [{command}]", key, names)
+        name = names[option]
+        context.default_map[name] = _as_typed(f"config, {path}, {key}", value, kinds[name])
     return path
 
 
-def _as_typed(name: str, value: Any) -> Any:
+def _as_typed(name: str, value: Any, kind: Any) -> Any:
     """Return a value of TOML's as it would be typed: a list with commas between its items."""
-    if isinstance(value, list) and all(type(item) in (int, float, str) for item in value):
+    kinds = get_args(kind) or (kind,)
+    flag, text = bool in kinds, str in kinds
+    if isinstance(value, bool) if flag else type(value) in (int, float, str):
+        return value
+    if text and isinstance(value, list) and value and all(type(item) in (int, float, str) for item in value):
         return ",".join(map(str, value))
-    if type(value) not in (bool, int, float, str):
-        raise InputError(name, repr(value), "a number, a text, true, false, or a list of numbers or texts")
-    return value
+    accepted = "true or false" if flag else "a text, a number, or a list of them" if text else "a number or a text"
+    raise InputError(name, repr(value), accepted)
 
 
 ConfigOption: TypeAlias = Annotated[
@@ -148,9 +160,30 @@ def check_writable(name: str, path: Path | None, endings: tuple[str, ...] = ()) 
 def check_picture(name: str, path: Path | None, endings: tuple[str, ...] = PICTURES) -> None:
     """Refuse, before minutes of computing, a picture that could not be drawn after them."""
     check_writable(name, path, endings)
-    if path and find_spec("matplotlib") is None:
-        fix = 'Install it with: pip install "edcore[plots]".'
-        raise EDCoreError(f"--{name} needs the package matplotlib, which is not installed. {fix}")
+    if path:
+        check_package("matplotlib", "plots", f"--{name}")
+
+
+def check_package(package: str, extra: str, option: str) -> None:
+    """Refuse an option whose package is not installed."""
+    if find_spec(package) is None:
+        fix = f'Install it with: pip install "edcore[{extra}]".'
+        raise EDCoreError(f"{option} needs the package {package}, which is not installed. {fix}")
+
+
+def check_different(**files: Path | None) -> None:
+    """Refuse two options that name one file: the one would overwrite the other."""
+    found: dict[str, str] = {}
+    for name, path in files.items():
+        if path is not None:
+            other = found.setdefault(os.path.realpath(path), name)
+            if other != name:
+                raise InputError(name, repr(str(path)), f"another file than that of {other}")
+
+
+def nearest(path: Path) -> Path:
+    """Return the path, or what of it is there already."""
+    return next(one for one in (path.absolute(), *path.absolute().parents) if one.exists())
 
 
 def write_file(name: str, path: Path, content: bytes) -> None:

@@ -162,7 +162,7 @@ def setting(ed: ED, data: Dataset) -> dict[str, str]:
 
 
 def _speed(evaluated: Progress) -> str:
-    return f"{evaluated.samples / evaluated.seconds:,.0f} images/s"
+    return f"{evaluated.samples / evaluated.seconds:,.0f} images/s" if evaluated.seconds else "no time at all"
 
 
 def _bar(console: Console) -> Bar:

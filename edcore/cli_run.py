@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json as json_format
+import math
 import signal
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -15,12 +16,21 @@ import typer
 from edcore import training
 from edcore.checkpoint import Checkpoint
 from edcore.cli_diagnose import Snapshots, show_diagnosis
-from edcore.cli_options import check_picture, check_writable, plain_console, write_file
+from edcore.cli_options import (
+    check_different,
+    check_package,
+    check_picture,
+    check_writable,
+    nearest,
+    plain_console,
+    write_file,
+)
 from edcore.cli_report import RunReport, setting
 from edcore.cli_start import Started, begun, resumed
-from edcore.errors import InputError
+from edcore.errors import EDCoreError, InputError
 from edcore.stopping import Stop
 from edcore.training import Progress
+from edcore.values import whole_number
 
 __all__ = ["Files", "carry_out"]
 
@@ -51,11 +61,16 @@ class Files:
 
     def check(self) -> None:
         """Refuse, before anything is learnt, what could not be written afterwards, or would be lost."""
+        whole_number("every", self.every, 1)
+        check_different(checkpoint=self.kept, plot=self.plot, report=self.report, tensorboard=self.tensorboard)
+        check_different(resume=self.resume, plot=self.plot, report=self.report, tensorboard=self.tensorboard)
         check_picture("plot", self.plot)
         check_picture("report", self.report, (".html",))
         check_writable("checkpoint", self.checkpoint)
-        if self.tensorboard and self.tensorboard.is_file():
-            raise InputError("tensorboard", repr(str(self.tensorboard)), "a folder, there already or not")
+        if self.tensorboard:
+            if not nearest(self.tensorboard).is_dir():
+                raise InputError("tensorboard", repr(str(self.tensorboard)), "a folder, there already or not")
+            check_package("tensorboardX", "tensorboard", "--tensorboard")
         if self.checkpoint and self.checkpoint.exists() and not _same(self.checkpoint, self.resume):
             fix = f"--resume {self.checkpoint} goes on with the run in this one, if it has one."
             raise InputError("checkpoint", repr(str(self.checkpoint)), "the name of a new file", fix)
@@ -85,31 +100,42 @@ def carry_out(context: typer.Context, files: Files, *, diagnose: bool, json: boo
     ed, data, run, learnt = started.ed, started.data, started.run, started.learnt
     kept = None
     if files.kept:
-        kept = Checkpoint(files.kept, files.every, ed, data, run, _warn)
+        kept = Checkpoint(files.kept, files.every, ed, data, run, _warn, new=not _same(files.kept, files.resume))
     console = plain_console(stderr=json)
     shown, snapshots = RunReport(console, learnt), Snapshots(ed, data, wanted=bool(files.plot or files.report))
     stop = Stop()
-    try:
-        with ExitStack() as stack:
-            steps: Iterator[Progress] = training.train(
-                ed, data, epochs=run.epochs, batch_size=run.batch_size, eval_every=run.eval_every, learnt=tuple(learnt)
-            )
-            steps = _recorded(steps, learnt)
-            if kept:
+    with ExitStack() as stack:
+        steps: Iterator[Progress] = training.train(
+            ed, data, epochs=run.epochs, batch_size=run.batch_size, eval_every=run.eval_every, learnt=tuple(learnt)
+        )
+        steps = _recorded(steps, learnt)
+        if files.tensorboard:
+            from edcore.logbook import Logbook
+
+            steps = stack.enter_context(Logbook(files.tensorboard, started.command, len(learnt))).logged(steps)
+        if kept:
+            try:
                 # Now, so that a folder or a disk that does not take it is known before anything is learnt.
                 kept.write(learnt)
-                steps = kept.kept(steps, learnt)
-            if files.tensorboard:
-                from edcore.logbook import Logbook
-
-                steps = stack.enter_context(Logbook(files.tensorboard, started.command, len(learnt))).logged(steps)
-            stack.enter_context(stop)
+            except FileExistsError:
+                files.check()  # it has come up in the meantime
+                raise
+            steps = kept.kept(steps, learnt)
+        stack.enter_context(stop)
+        try:
             shown.follow(stop.until(snapshots.taken(steps)))
-    except KeyboardInterrupt:  # the second one, or one while nothing could be held back: a batch may be half learnt
-        shown.summarise(ed, data)
-        return 128 + signal.SIGINT
-    if kept:
-        kept.write(learnt)
+        except KeyboardInterrupt:  # the second one, or one while nothing could be held back: a batch may be half learnt
+            shown.summarise(ed, data)
+            if kept:
+                console.print(f"\n{files.kept} stands at batch {kept.written:,}", soft_wrap=True)
+            return 128 + (stop.signal or signal.SIGINT)
+        except (OSError, SystemExit):  # whoever was shown it has gone, and learning is between two batches
+            if kept:
+                kept.write(learnt)
+            raise
+        if kept:
+            stop.ending = True
+            kept.write(learnt)
     shown.summarise(ed, data)
     if files.kept:
         console.print(f"\nkept in {files.kept}: edcore predict {files.kept} DATA uses it", soft_wrap=True)
@@ -117,7 +143,8 @@ def carry_out(context: typer.Context, files: Files, *, diagnose: bool, json: boo
         show_diagnosis(ed, data, console)
     _draw(files, started, snapshots)
     if json:
-        typer.echo(json_format.dumps(shown.as_dict(ed, data) | {"command": started.command}))
+        told = shown.as_dict(ed, data) | {"command": started.command}
+        typer.echo(json_format.dumps(told, allow_nan=False))
     return 128 + stop.signal if stop.signal else 0
 
 
@@ -143,13 +170,18 @@ def _draw(files: Files, started: Started, snapshots: Snapshots) -> None:
 
 
 def _recorded(steps: Iterator[Progress], learnt: list[Progress]) -> Iterator[Progress]:
+    """Go through a run, add each batch to those learnt, and end a run that has diverged."""
     for progress in steps:
+        if not math.isfinite(progress.error):
+            fix = "Nothing of it is saved over what was there. Take smaller learning rates: --alpha, --alpha-output."
+            told = f"the error of batch {progress.batch:,} is {progress.error}"
+            raise EDCoreError(f"learning has diverged: {told}. {fix}")
         learnt.append(progress)
         yield progress
 
 
 def _same(one: Path, other: Path | None) -> bool:
-    return other is not None and other.exists() and one.samefile(other)
+    return other is not None and one.exists() and other.exists() and one.samefile(other)
 
 
 def _warn(line: str) -> None:

@@ -14,17 +14,18 @@ import numpy.typing as npt
 import typer
 from rich.table import Table
 
-from edcore import datasets, io
+from edcore import datasets, io, training
 from edcore.cli_options import (
     BackendOption,
     DeviceOption,
     JsonOption,
+    check_different,
     check_writable,
     dataset_names,
     plain_console,
     write_file,
 )
-from edcore.errors import InputError
+from edcore.errors import EDCoreError, InputError
 from edcore.io import Saved
 from edcore.samples import read_samples
 from edcore.training import ROWS_AT_ONCE
@@ -46,9 +47,14 @@ def inspect(
     """Tell what stands in the header of a network's file: no array is read, nothing is computed."""
     saved = io.inspect(file)
     if json:
-        values = {field.name: getattr(saved, field.name) for field in fields(saved)}
-        values |= {"path": str(saved.path), "network": asdict(saved.network), "rule": asdict(saved.rule)}
-        typer.echo(json_format.dumps(values | {"parameters": saved.network.parameters}))
+        values = {field.name: getattr(saved, field.name) for field in fields(saved)} | {
+            "path": str(saved.path),
+            "network": asdict(saved.network),
+            "rule": asdict(saved.rule),
+            "run": saved.run and saved.run.as_dict(),
+            "parameters": saved.network.parameters,
+        }
+        typer.echo(json_format.dumps(values))
         return
     table = Table.grid(padding=(0, 3, 0, 0))
     table.add_column(style="bold", no_wrap=True)
@@ -77,11 +83,16 @@ def predict(
 ) -> None:
     """Tell the class of each sample, by a network that was trained before."""
     check_writable("out", out, (".csv", ".npy"))
-    ed, saved, _ = io.read(file, (), backend, device)
+    check_different(FILE=file, out=out)
+    check_different(DATA=Path(data), out=out)
+    saved, arrays = io.read(file)
+    ed = io.made(saved, arrays, backend, device)
     x, y = _samples(data, saved, data_dir)
     _warn_of_scale(x, saved)
     found = np.concatenate([ed.predict(x[start : start + ROWS_AT_ONCE]) for start in range(0, len(x), ROWS_AT_ONCE)])
-    told = None if saved.classes is None else np.array(saved.classes)[_index(found)]
+    if not np.isfinite(found).all():
+        raise EDCoreError(f"DATA: outputs for {data} are not finite. Scale it as what {file} was trained on.")
+    told = None if saved.classes is None else np.array(saved.classes)[training.told(found)]
     right = None if y is None or told is None else float((told == y).mean())
     wanted = found if outputs or told is None else told
     if json:
@@ -97,21 +108,27 @@ def predict(
 
 def _samples(data: str, saved: Saved, data_dir: Path) -> tuple[npt.NDArray[Any], npt.NDArray[Any] | None]:
     """Return the samples, and the label of each where they are those of a data set."""
+    features = saved.network.in_
     if Path(data).suffix:
-        return read_samples(Path(data)), None
-    labels = [label for label in saved.classes or () if isinstance(label, int)]
-    try:
-        found = datasets.load(data, data_dir=data_dir, classes=labels or None, dtype=saved.network.dtype)
-    except InputError as error:
-        accepted = f"a .csv, a .npy, or a data set with the classes of {saved.path}"
-        raise InputError("DATA", repr(data), accepted, f"As a data set: {error}") from error
-    return found.x_test, np.array(found.classes)[found.y_test]
-
-
-def _index(outputs: npt.NDArray[Any]) -> npt.NDArray[np.intp]:
-    """Return the index of each sample's class, as `edcore.training.accuracy` has it."""
-    found = outputs.round() if outputs.ndim == 1 else outputs.argmax(axis=1)
-    return found.astype(np.intp)
+        x, y = read_samples(Path(data)), None
+        if Path(data).suffix == ".csv" and x.shape[1] > 2 and (x[0] == np.arange(x.shape[1])).all():
+            line = (
+                f"the first line of {data} counts from 0. It is taken for a sample; if it names the columns, remove it."
+            )
+            typer.echo(f"edcore: {line}", err=True)
+    else:
+        labels = None if saved.classes is None else [label for label in saved.classes if isinstance(label, int)]
+        try:
+            if labels == []:
+                raise InputError("classes", repr(saved.classes), "whole numbers, as the labels of data sets are")
+            found = datasets.load(data, data_dir=data_dir, classes=labels, dtype=saved.network.dtype)
+        except InputError as error:
+            accepted = f"a .csv, a .npy, or a data set with the classes of {saved.path}"
+            raise InputError("DATA", repr(data), accepted, f"As a data set: {error}") from error
+        x, y = found.x_test, np.array(found.classes)[found.y_test]
+    if x.shape[1] != features:
+        raise InputError("DATA", f"{data} with {x.shape[1]:,} features", f"{features:,}, as {saved.path} has learnt")
+    return x, y
 
 
 def _warn_of_scale(x: npt.NDArray[Any], saved: Saved) -> None:
@@ -149,9 +166,7 @@ def _told(saved: Saved) -> dict[str, str]:
         f"{network.columns:,} output{'s' * (network.columns != 1)}",
         "heads": f"{network.heads:,}, each with {network.outputs:,} of the outputs",
         "parameters": f"{network.parameters:,}, {network.dtype}",
-        "cells": _fields(
-            network, ("activation", "output_activation", "u0", "rms", "n_bias", "bias", "inhibitory_output")
-        ),
+        "cells": _fields(network, CELLS),
         "initial": _fields(network.initial, tuple(field.name for field in fields(network.initial))),
         "rule": _fields(rule, tuple(field.name for field in fields(rule))),
         "seed": str(saved.seed),
@@ -161,9 +176,10 @@ def _told(saved: Saved) -> dict[str, str]:
     if saved.x_range is not None:
         told["learnt from"] = "values from {:g} to {:g}".format(*saved.x_range)
     if run is not None:
-        told["run"] = f"{run.get('batch'):,} batches learnt, of {run.get('epochs'):,} epochs"
-        options = run.get("options", {})
-        told["options"] = ", ".join(f"{name}={value}" for name, value in options.items() if value is not None)
+        told["run"] = (
+            f"{run.batch:,} of {run.batches:,} batches learnt, of {run.batch_size:,}, in {run.epochs:,} epochs"
+        )
+        told["options"] = ", ".join(f"{name}={value}" for name, value in run.options.items() if value is not None)
     told["computed on"] = f"{saved.backend}, {saved.device}"
     told["written by"] = ", ".join(f"{name} {version}" for name, version in saved.versions.items())
     return told

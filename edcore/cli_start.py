@@ -11,12 +11,13 @@ from typing import Any
 import typer
 
 from edcore import datasets, training
-from edcore.checkpoint import Run, check_data, fingerprint, longer, read
+from edcore.checkpoint import check_data, fingerprint, longer, read
 from edcore.datasets import Dataset
 from edcore.ed import ED
 from edcore.errors import BackendUnavailableError, InputError
 from edcore.initial import Initial
 from edcore.presets import preset
+from edcore.run import Run
 from edcore.training import Progress
 from edcore.values import real, whole_number
 
@@ -27,15 +28,12 @@ SCHEDULES = {"digits": (10, 4), "mnist": (1, 64), "fashion_mnist": (1, 64)}
 PATTERN_SCHEDULE = (1000, 64)  # of XOR and parity: few samples, many passes
 """Epochs and batch size of each data set where none are given."""
 
-WHAT = (
-    *("dataset", "classes", "dtype", "seed"),
+OPTIONS = (
+    *("dataset", "data_dir", "classes", "dtype", "seed"),
     *("width", "depth", "activation", "u0", "rms", "initial_weight", "initial_fan_in"),
-    *("rule", "alpha", "alpha_output", "batch_size"),
+    *("rule", "alpha", "alpha_output"),
 )
-"""Options that say what is learnt, and by what: a checkpoint has them, and they cannot change on the way."""
-
-HOW = ("epochs", "data_dir", "eval_every")
-"""Options that a checkpoint has as well, and that may be others when its run goes on."""
+"""Options that a run keeps as they were given. None but data_dir can change on the way."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +60,10 @@ class Started:
     @property
     def command(self) -> str:
         """The command that repeats the run."""
-        given = []
-        for name, value in self.run.options.items():
+        run, given = self.run, []
+        schedule = {"batch_size": run.batch_size, "epochs": run.epochs, "eval_every": run.eval_every}
+        where = {"backend": self.ed.backend, "device": self.ed.device}
+        for name, value in (run.options | schedule | where).items():
             option = f"--{name.replace('_', '-')}"
             if value is True or value is False:
                 given.append(option if value else f"--no-{option.removeprefix('--')}")
@@ -113,10 +113,9 @@ def begun(options: Mapping[str, Any], kept: bool) -> Started:
     epochs = whole_number("epochs", usual_epochs if options["epochs"] is None else options["epochs"], 1)
     batch_size = options["batch_size"]
     batch_size = whole_number("batch_size", usual_batch_size if batch_size is None else batch_size, 1)
-    told = {name: options[name] for name in (*WHAT, *HOW)}
-    effective = {"seed": ed.seed, "epochs": epochs, "batch_size": batch_size, "data_dir": str(options["data_dir"])}
+    told = {name: options[name] for name in OPTIONS} | {"seed": ed.seed, "data_dir": str(options["data_dir"])}
     run = Run(
-        options=told | effective,
+        options=told,
         epochs=epochs,
         batch_size=batch_size,
         eval_every=whole_number("eval_every", options["eval_every"], 1),
@@ -141,11 +140,8 @@ def resumed(context: typer.Context, file: Path) -> Started:
     Started
         The run, with what it has learnt.
     """
-    given = {
-        name: value
-        for name, value in context.params.items()
-        if (source := context.get_parameter_source(name)) is not None and source.name != "DEFAULT"
-    }
+    sources = {name: context.get_parameter_source(name) for name in context.params}
+    given = {name: context.params[name] for name, source in sources.items() if source and source.name != "DEFAULT"}
     try:
         ed, run, learnt = read(file, given.get("backend", "auto"), given.get("device"))
     except BackendUnavailableError as error:
@@ -153,19 +149,45 @@ def resumed(context: typer.Context, file: Path) -> Started:
             raise
         fix = "--backend has the run go on on another one, to bits of its own."
         raise BackendUnavailableError(f"{error} It was the backend of {file}; {fix}") from error
-    for name in WHAT:
-        there = run.options.get(name)
-        if name in given and given[name] != there:
+    for name, there in _settled(ed, run).items():
+        if name in given and _meant(name, given[name]) != _meant(name, there):
             fix = "Leave it out. A new run needs no --resume."
             raise InputError(name, f"{given[name]!r} beside --resume", f"{there!r}, as in {file}", fix)
-    if "epochs" in given:
-        run, learnt = longer(run, learnt, given["epochs"])
+    epochs = given.get("epochs", 0)
+    if epochs > run.epochs or getattr(sources["epochs"], "name", "") == "COMMANDLINE":  # a --config may be older
+        run, learnt = longer(run, learnt, epochs)
     if "eval_every" in given:
         run = replace(run, eval_every=whole_number("eval_every", given["eval_every"], 1))
-    options = {"dataset": "", "classes": "", "dtype": ed.network.dtype, **run.options, **given}
-    data = _data(options)
+    if "data_dir" in given:
+        run = replace(run, options=run.options | {"data_dir": str(given["data_dir"])})
+    data = _data({**run.options, "dtype": ed.network.dtype})
     check_data(file, run, data)
     return Started(ed, data, run, learnt)
+
+
+def _settled(ed: ED, run: Run) -> dict[str, Any]:
+    """Return the options that cannot change when a run goes on, with the values that are in effect."""
+    network, rule = ed.network, ed.rule
+    return {
+        **{name: run.options[name] for name in ("dataset", "classes", "rule")},
+        "dtype": network.dtype,
+        "seed": ed.seed,
+        "batch_size": run.batch_size,
+        "width": network.width,
+        "depth": network.depth,
+        "activation": network.activation,
+        "u0": network.u0,
+        "rms": network.rms,
+        "initial_weight": network.initial.weight,
+        "initial_fan_in": network.initial.fan_in,
+        "alpha": rule.alpha,
+        "alpha_output": rule.alpha_output,
+    }
+
+
+def _meant(name: str, value: Any) -> Any:
+    """Return what an option means, however it was typed."""
+    return _labels(value) if name == "classes" else value
 
 
 def _data(options: Mapping[str, Any]) -> Dataset:

@@ -6,10 +6,12 @@ and checksums of it and of each array stand in it.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Mapping
+import stat
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NoReturn, TypeAlias
 
@@ -18,7 +20,7 @@ import numpy.typing as npt
 
 from edcore.errors import DataFileError
 
-__all__ = ["FORMAT", "Arrays", "damaged", "packed", "read_arrays", "read_document"]
+__all__ = ["FORMAT", "Arrays", "Container", "damaged", "opened", "packed"]
 
 Arrays: TypeAlias = dict[str, npt.NDArray[Any]]
 
@@ -59,18 +61,70 @@ def packed(document: Mapping[str, Any], arrays: Mapping[str, npt.NDArray[Any]]) 
     return save(arrays, {KEY: _text({**document, SUMS: {ITSELF: _sum_of_document(document), **sums}})})
 
 
-def read_document(path: Path) -> dict[str, Any]:
-    """Return the JSON document of a file, without its arrays.
+class Container:
+    """A file that is open: what it has is of one moment, even if another one takes its name meanwhile.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    file : object
+        What safetensors has opened.
+
+    Attributes
+    ----------
+    document : dict
+        Its JSON document, of a format that this edcore knows.
+    """
+
+    def __init__(self, path: Path, file: Any) -> None:
+        self._path, self._file = path, file
+        self.document = _document(path, (file.metadata() or {}).get(KEY))
+
+    def arrays(self, keys: Iterable[str]) -> Arrays:
+        """Return arrays of the file, in memory of their own.
+
+        Parameters
+        ----------
+        keys : iterable of str
+            Their names.
+
+        Returns
+        -------
+        dict of str to ndarray
+            The arrays.
+
+        Raises
+        ------
+        DataFileError
+            If one is not there, or not what its checksum is of.
+        """
+        there, keys = set(self._file.keys()), list(keys)
+        if missing := [key for key in keys if key not in there]:
+            raise damaged(self._path, f"it lacks {', '.join(missing)}")
+        try:
+            arrays = {key: np.array(self._file.get_tensor(key)) for key in keys}
+        except Exception as error:  # of a dtype that NumPy lacks
+            raise damaged(self._path, f"an array cannot be read ({error!s:.100})") from error
+        for key, array in arrays.items():
+            if self.document[SUMS].get(key) != _sum(array):
+                raise damaged(self._path, f"{key} is not what its checksum is of")
+        return arrays
+
+
+@contextlib.contextmanager
+def opened(path: Path) -> Iterator[Container]:
+    """Open a file for reading.
 
     Parameters
     ----------
     path : Path
         The file.
 
-    Returns
-    -------
-    dict
-        The document, of a format that this edcore knows.
+    Yields
+    ------
+    Container
+        What it has.
 
     Raises
     ------
@@ -78,7 +132,17 @@ def read_document(path: Path) -> dict[str, Any]:
         If it cannot be read, is damaged, is none of edcore's, or is of a newer edcore.
     """
     with _opened(path) as file:
-        text = (file.metadata() or {}).get(KEY)
+        yield Container(path, file)
+
+
+def damaged(path: Path, what: str) -> DataFileError:
+    """Return the error for a file of edcore's in which something is wrong."""
+    fix = "Nothing was loaded. Take another copy of it, or train anew."
+    return DataFileError(f"{path}: this file is damaged or was changed: {what}. {fix}")
+
+
+def _document(path: Path, text: str | None) -> dict[str, Any]:
+    """Return the document that a header has, checked but for what it says of a network."""
     if text is None:
         fix = "edcore reads only what edcore.io.save or edcore train --checkpoint has written."
         raise DataFileError(f"{path}: a safetensors file, but none of edcore's: its header has no {KEY!r}. {fix}")
@@ -101,53 +165,13 @@ def read_document(path: Path) -> dict[str, Any]:
     return document
 
 
-def read_arrays(path: Path, document: Mapping[str, Any], keys: Iterable[str]) -> Arrays:
-    """Return arrays of a file.
-
-    Parameters
-    ----------
-    path : Path
-        The file.
-    document : mapping
-        Its document, as `read_document` returns it.
-    keys : iterable of str
-        Their names.
-
-    Returns
-    -------
-    dict of str to ndarray
-        The arrays, in memory of their own.
-
-    Raises
-    ------
-    DataFileError
-        If it cannot be read, is damaged, or one of them is not there.
-    """
-    with _opened(path) as file:
-        there, keys = set(file.keys()), list(keys)
-        if missing := [key for key in keys if key not in there]:
-            raise damaged(path, f"it lacks {', '.join(missing)}")
-        try:
-            arrays = {key: np.array(file.get_tensor(key)) for key in keys}
-        except Exception as error:  # of a dtype that NumPy lacks
-            raise damaged(path, f"an array cannot be read ({error!s:.100})") from error
-    for key, array in arrays.items():
-        if document[SUMS].get(key) != _sum(array):
-            raise damaged(path, f"{key} is not what its checksum is of")
-    return arrays
-
-
-def damaged(path: Path, what: str) -> DataFileError:
-    """Return the error for a file of edcore's in which something is wrong."""
-    fix = "Nothing was loaded. Take another copy of it, or train anew."
-    return DataFileError(f"{path}: this file is damaged or was changed: {what}. {fix}")
-
-
 def _opened(path: Path) -> Any:
     """Return the file, opened by safetensors, which has checked that its arrays fill it to the last byte."""
     from safetensors import SafetensorError, safe_open
 
     try:
+        if not stat.S_ISREG(path.stat().st_mode):  # a pipe would be waited for
+            raise DataFileError(f"{path}: no file; accepted: a file of edcore.io.save or edcore train --checkpoint.")
         with path.open("rb") as file:
             announced, size = int.from_bytes(file.read(8), "little"), os.fstat(file.fileno()).st_size
         if size < 8 or announced > size - 8:

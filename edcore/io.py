@@ -6,9 +6,11 @@ is written whole or not at all, and nothing in it is executed when it is read.
 
 from __future__ import annotations
 
+import math
+import operator
 import os
 import platform
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, TypeVar
@@ -18,13 +20,14 @@ import numpy as np
 import edcore
 from edcore.atomic import write_whole
 from edcore.backend import Backend
-from edcore.container import Arrays, damaged, packed, read_arrays, read_document
+from edcore.container import Arrays, damaged, opened, packed
 from edcore.ed import ED
 from edcore.errors import DataFileError, InputError
 from edcore.initial import Initial
 from edcore.inputs import checked_weights
 from edcore.network import Network
 from edcore.rule import Rule, check_together
+from edcore.run import Run
 from edcore.values import whole_number
 
 __all__ = ["Saved", "inspect", "load", "save"]
@@ -63,8 +66,8 @@ class Saved:
         What it was computed on last. Any other can go on with it.
     versions : dict of str to str
         The versions of edcore, Python and NumPy that have written it.
-    run : dict or None
-        Where a run of ``edcore train`` stands, if the file is one of its checkpoints.
+    run : Run or None
+        What a run of ``edcore train`` was told and where it stands, if the file is one of its checkpoints.
     """
 
     path: Path
@@ -77,7 +80,7 @@ class Saved:
     backend: str
     device: str
     versions: dict[str, str]
-    run: dict[str, Any] | None
+    run: Run | None
 
 
 def save(
@@ -122,10 +125,11 @@ def save(
     """
     if not isinstance(ed, ED):
         raise InputError("ed", type(ed).__name__, "an edcore.ED, such as the ed_ of an estimator")
-    file = checked_path("path", path)
-    if file.exists() and not overwrite:
-        raise InputError("path", repr(str(path)), "the name of a new file", "Write overwrite=True to replace this one.")
-    write(file, ed, classes=checked_classes(ed.network, classes))
+    try:
+        write(checked_path("path", path), ed, classes=checked_classes(ed.network, classes), new=not overwrite)
+    except FileExistsError as error:
+        fix = "Write overwrite=True to replace this one."
+        raise InputError("path", repr(str(path)), "the name of a new file", fix) from error
 
 
 def load(path: str | os.PathLike[str], *, backend: str | Backend = "auto", device: str | None = None) -> ED:
@@ -153,8 +157,7 @@ def load(path: str | os.PathLike[str], *, backend: str | Backend = "auto", devic
     BackendUnavailableError
         If a backend that was asked for by name cannot run here.
     """
-    ed, _, _ = read(path, (), backend, device)
-    return ed
+    return made(*read(path), backend, device)
 
 
 def inspect(path: str | os.PathLike[str]) -> Saved:
@@ -175,18 +178,17 @@ def inspect(path: str | os.PathLike[str]) -> Saved:
     DataFileError
         As for `load`.
     """
-    return _saved(file := checked_path("path", path), read_document(file))
+    file = checked_path("path", path)
+    with opened(file) as container:
+        return _saved(file, container.document)
 
 
-def read(
-    path: str | os.PathLike[str], more: Iterable[str], backend: str | Backend, device: str | None
-) -> tuple[ED, Saved, Arrays]:
-    """Return what a file has: its network, its header, and more of its arrays."""
-    file, more = checked_path("path", path), list(more)
-    document = read_document(file)
-    saved = _saved(file, document)
-    arrays = read_arrays(file, document, [*saved.network.weight_shapes, EPOCHS, *more])
-    return _loaded(saved, arrays, backend, device), saved, {key: arrays[key] for key in more}
+def read(path: str | os.PathLike[str], of_runs: Iterable[str] = ()) -> tuple[Saved, Arrays]:
+    """Return what a file has: its header and its arrays, those of a run included if it is one's checkpoint."""
+    file = checked_path("path", path)
+    with opened(file) as container:
+        saved = _saved(file, container.document)
+        return saved, container.arrays([*saved.network.weight_shapes, EPOCHS, *(of_runs if saved.run else ())])
 
 
 def _saved(file: Path, document: dict[str, Any]) -> Saved:
@@ -205,7 +207,7 @@ def _saved(file: Path, document: dict[str, Any]) -> Saved:
             backend=_text(document["backend"]),
             device=_text(document["device"]),
             versions={_text(name): _text(version) for name, version in document["versions"].items()},
-            run=_run(document["run"]),
+            run=None if document["run"] is None else Run.from_dict(document["run"]),
         )
     except (KeyError, TypeError, AttributeError, ValueError, OverflowError) as error:
         what = f"no {error}" if isinstance(error, KeyError) else str(error)
@@ -218,10 +220,11 @@ def write(
     *,
     classes: tuple[int | str, ...] | None = None,
     x_range: tuple[float, float] | None = None,
-    run: Mapping[str, Any] | None = None,
+    run: Run | None = None,
     arrays: Mapping[str, Any] | None = None,
+    new: bool = False,
 ) -> None:
-    """Write a network and what else belongs to a run; a file that is there is replaced. All is checked already."""
+    """Write a network and what else belongs to a run; all but the weights is checked already."""
     document = {
         "network": asdict(ed.network),
         "rule": asdict(ed.rule),
@@ -232,7 +235,7 @@ def write(
         "backend": ed.backend,
         "device": ed.device or "",
         "versions": {"edcore": edcore.__version__, "python": platform.python_version(), "numpy": np.__version__},
-        "run": run,
+        "run": run and run.as_dict(),
     }
     for key, array in (weights := ed.weights).items():
         if not np.isfinite(array).all():
@@ -240,13 +243,15 @@ def write(
             raise InputError("ed", f"NaN or infinite values in {key}", "finite weights", fix)
     content = packed(document, {**weights, EPOCHS: ed.epochs.astype(np.int64), **(arrays or {})})
     try:
-        write_whole(path, content)
+        write_whole(path, content, new=new)
+    except FileExistsError:
+        raise
     except OSError as error:
         fix = "What was there before is as it was. Give a file in a folder that can be written to, on a disk with room."
         raise DataFileError(f"{path}: it cannot be written ({error.strerror or error}). {fix}") from error
 
 
-def _loaded(saved: Saved, arrays: Arrays, backend: str | Backend, device: str | None) -> ED:
+def made(saved: Saved, arrays: Arrays, backend: str | Backend, device: str | None) -> ED:
     """Return the network that a file's header and arrays make."""
     epochs = arrays[EPOCHS]
     if epochs.dtype != np.int64 or epochs.shape != (saved.network.heads,) or (epochs < 0).any():
@@ -265,21 +270,30 @@ def _loaded(saved: Saved, arrays: Arrays, backend: str | Backend, device: str | 
 def checked_path(name: str, path: Any) -> Path:
     """Return a path, or refuse what is none under the argument's name."""
     try:
-        return Path(path)
+        file = Path(path)
     except TypeError:
-        raise InputError(name, repr(path), "the path of a file") from None
+        file = None
+    if file is None or "\0" in str(file):
+        raise InputError(name, repr(path), "the path of a file")
+    return file
 
 
 def checked_classes(network: Network, classes: Iterable[Any] | None) -> tuple[int | str, ...] | None:
     """Return the labels of the classes, or refuse them: two for one output, else one for each output."""
     if classes is None:
         return None
-    labels, wanted = tuple(classes), max(2, network.columns)
-    if len(labels) != wanted or any(type(label) not in (int, str) for label in labels):
-        raise InputError(
-            "classes", repr(labels), f"{wanted} labels, whole numbers or texts, for {network.columns} outputs"
-        )
-    return labels
+    given = None if isinstance(classes, str) or not isinstance(classes, Iterable) else tuple(classes)
+    wanted = max(2, network.columns)
+    kinds: tuple[Callable[[Any], int | str], ...] = (_number, _text)
+    for one_kind in kinds:
+        try:
+            labels = tuple(one_kind(label) for label in given or ())
+        except (TypeError, OverflowError):
+            continue
+        if len(labels) == len(set(labels)) == wanted:
+            return labels
+    accepted = f"{wanted} different labels, all whole numbers or all texts, for {network.columns} outputs"
+    raise InputError("classes", repr(classes if given is None else given), accepted)
 
 
 def _value(kind: type[Value], values: Any) -> Value:
@@ -291,20 +305,22 @@ def _value(kind: type[Value], values: Any) -> Value:
     return kind(**values)
 
 
+def _number(label: Any) -> int:
+    if isinstance(label, bool):
+        raise TypeError
+    return int(np.int64(operator.index(label)))
+
+
 def _range(values: Any) -> tuple[float, float] | None:
     if values is None:
         return None
     low, high = map(float, values)
+    if not math.isfinite(low + high):
+        raise ValueError(f"x_range is {values}")
     return low, high
 
 
 def _text(value: Any) -> str:
     if not isinstance(value, str):
         raise TypeError(f"no text: {value!r:.50}")
-    return value
-
-
-def _run(value: Any) -> dict[str, Any] | None:
-    if value is not None and not isinstance(value, dict):
-        raise TypeError(f"run is {value!r:.50}")
     return value

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 
-from edcore.errors import EDCoreError
 from edcore.training import Progress
 
 __all__ = ["Logbook"]
@@ -23,19 +22,11 @@ class Logbook:
         What repeats the run, shown as a text.
     learnt : int
         Batches learnt before the run goes on: what was logged of later ones is left out.
-
-    Raises
-    ------
-    EDCoreError
-        If tensorboardX is not installed.
     """
 
     def __init__(self, folder: Path, command: str, learnt: int) -> None:
-        try:
-            from tensorboardX import SummaryWriter
-        except ModuleNotFoundError as error:
-            fix = 'Install it with: pip install "edcore[tensorboard]".'
-            raise EDCoreError(f"--tensorboard needs the package tensorboardX, which is not installed. {fix}") from error
+        from tensorboardX import SummaryWriter
+
         self._writer = SummaryWriter(str(folder), purge_step=learnt + 1 if learnt else None)
         if not learnt:
             self._writer.add_text("command", command)
@@ -65,5 +56,6 @@ class Logbook:
             self._writer.add_scalar("error/batch", progress.error, progress.batch)
             if progress.accuracy is not None:
                 self._writer.add_scalar("accuracy/test", progress.accuracy, progress.batch)
-                self._writer.add_scalar("speed/images per second", progress.samples / progress.seconds, progress.batch)
+                speed = progress.samples / progress.seconds if progress.seconds else 0.0
+                self._writer.add_scalar("speed/images per second", speed, progress.batch)
             yield progress

@@ -182,8 +182,8 @@ class Network:
     @property
     def weight_shapes(self) -> dict[str, tuple[int, ...]]:
         """Key → shape of every weight array: sources by targets, signs folded in."""
-        heads, inputs, hidden = self.heads, len(self.input_signs), len(self.hidden_signs)
-        outputs, biases = len(self.output_signs), self.n_bias
+        heads, inputs, hidden = self.heads, 2 * self.in_, 2 * self.width
+        outputs, biases = self.outputs * (2 if self.inhibitory_output else 1), self.n_bias
         return {
             "input.weight": (heads, inputs, hidden),
             "input.bias": (heads, biases, hidden),

@@ -16,6 +16,9 @@ __all__ = ["read_samples"]
 
 ENDINGS = (".npy", ".csv")
 
+MISSING = {"", "na", "n/a", "nan", "null", "none"}
+"""What other programs write for a number that is missing."""
+
 
 def read_samples(path: Path) -> npt.NDArray[Any]:
     """Return the samples of a file, a row for each.
@@ -43,8 +46,10 @@ def read_samples(path: Path) -> npt.NDArray[Any]:
         raise DataFileError(f"{path}: it cannot be read ({error.strerror or error}). Check its name.") from error
     try:
         found = _from_npy(content) if path.suffix == ".npy" else _from_csv(content)
-    except (ValueError, EOFError, MemoryError) as error:  # NumPy's for a header that asks for more than there is
-        raise DataFileError(f"{path}: it cannot be read as {path.suffix} ({' '.join(str(error).split())}).") from error
+    except Exception as error:  # NumPy's reader has many kinds for a header that is none
+        told = " ".join(str(error).split())[:200]
+        fix = " Numbers stand with commas between them, a line for each sample." if path.suffix == ".csv" else ""
+        raise DataFileError(f"{path}: it cannot be read as {path.suffix} ({told}).{fix}") from error
     if found.ndim == 2 and len(found) and found.dtype.kind in "biuf":
         return found
     fix = "One row is one sample: reshape(len(x), -1) flattens images."
@@ -54,20 +59,25 @@ def read_samples(path: Path) -> npt.NDArray[Any]:
 
 
 def _from_npy(content: bytes) -> npt.NDArray[Any]:
-    return np.asarray(np.load(io.BytesIO(content), allow_pickle=False))  # a pickle would run whatever it says
+    # Not np.load, which takes archives as well. A pickle would run whatever it says.
+    return np.asarray(np.lib.format.read_array(io.BytesIO(content), allow_pickle=False))
 
 
 def _from_csv(content: bytes) -> npt.NDArray[Any]:
     lines = content.decode("utf-8-sig").splitlines()
-    names = bool(lines) and not any(map(_is_number, lines[0].split(",")))
+    names = bool(lines) and all(map(_is_name, lines[0].split(",")))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # of no data: they are refused above
         return np.loadtxt(lines[names:], delimiter=",", ndmin=2, comments=None)
 
 
-def _is_number(text: str) -> bool:
+def _is_name(text: str) -> bool:
+    """Return whether a cell names a column: neither a number, nor what stands for one that is missing."""
+    text = text.strip().strip("\"'")
+    if text.casefold() in MISSING or not any(map(str.isalpha, text)):
+        return False
     try:
         float(text)
     except ValueError:
-        return False
-    return True
+        return True
+    return False

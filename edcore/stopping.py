@@ -23,10 +23,13 @@ class Stop:
     ----------
     signal : int or None
         The signal that has come.
+    ending : bool
+        Set it where the work is done and only a little is left to do: then no signal ends that.
     """
 
     def __init__(self) -> None:
         self.signal: int | None = None
+        self.ending = False
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> Stop:
@@ -61,6 +64,6 @@ class Stop:
                 return
 
     def _come(self, number: int, frame: FrameType | None) -> None:
-        if self.signal is not None:
+        if self.signal is not None and not self.ending:
             raise KeyboardInterrupt
         self.signal = number

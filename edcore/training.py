@@ -18,7 +18,7 @@ from edcore.randomness import permutation
 from edcore.rule import check_centred
 from edcore.values import whole_number
 
-__all__ = ["Progress", "accuracy", "heads", "targets", "train"]
+__all__ = ["Progress", "accuracy", "heads", "targets", "told", "train"]
 
 ROWS_AT_ONCE = 1024  # a test set is predicted in parts, so that its size does not show in memory
 
@@ -103,13 +103,36 @@ def targets(y: npt.NDArray[np.int64], heads: int) -> npt.NDArray[Any]:
     return y if heads == 1 else np.eye(heads)[y]
 
 
+def told(outputs: npt.NDArray[Any]) -> npt.NDArray[np.intp]:
+    """Return the index of the class that outputs tell of each sample.
+
+    Parameters
+    ----------
+    outputs : ndarray, shape (samples,) for two classes, else (samples, classes)
+        Outputs, or targets.
+
+    Returns
+    -------
+    ndarray of intp, shape (samples,)
+        1 where one output is above one half, else 0; of several outputs the largest one.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from edcore.training import told
+    >>> told(np.array([0.2, 0.9])).tolist(), told(np.array([[0.1, 0.3, 0.2]])).tolist()
+    ([0, 1], [1])
+    """
+    return (outputs > 0.5).astype(np.intp) if outputs.ndim == 1 else outputs.argmax(axis=1)
+
+
 def accuracy(ed: ED, x: npt.NDArray[Any], y: npt.NDArray[np.int64]) -> float:
     """Return the share of samples whose class the network tells right.
 
     Parameters
     ----------
     ed : ED
-        The network. One output is rounded; of several, the largest one names the class.
+        The network. Its outputs tell a class as `told` has it.
     x : ndarray, shape (samples, features)
         The samples.
     y : ndarray of int64, shape (samples,)
@@ -123,9 +146,7 @@ def accuracy(ed: ED, x: npt.NDArray[Any], y: npt.NDArray[np.int64]) -> float:
     right = 0
     for start in range(0, len(x), ROWS_AT_ONCE):
         rows = slice(start, start + ROWS_AT_ONCE)
-        outputs = ed.predict(x[rows])
-        told = outputs.round() if outputs.ndim == 1 else outputs.argmax(axis=1)
-        right += int((told == y[rows]).sum())
+        right += int((told(ed.predict(x[rows])) == y[rows]).sum())
     return right / len(x)
 
 

@@ -65,12 +65,12 @@ def main(folder, kills, backend):
     starts = []  # batches learnt at each resume
     while killed < kills or file.exists():
         if file.exists():
-            starts.append(io.inspect(file).run["batch"])
+            starts.append(io.inspect(file).run.batch)
             child = life("train", "--resume", str(file), "--every", "1")
         else:
             child = life(*RUN, "--backend", backend, "--checkpoint", str(file))
         if killed < kills:
-            time.sleep(moments.uniform(0, usual / 3))
+            time.sleep(moments.uniform(0, usual))
             os.kill(child, signal.SIGKILL)
         if not ended(child):
             killed += 1

@@ -1,8 +1,10 @@
 """Runs of ``edcore train`` that stop and go on: to the same bits, on the same data, and with nothing lost."""
 
+import itertools
 import json
 import math
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -13,7 +15,7 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
-from edcore import cli, container, datasets, io, training
+from edcore import cli, cli_run, container, datasets, io, training
 from edcore.backend import Availability
 from edcore.checkpoint import read
 from edcore.errors import DataFileError
@@ -31,6 +33,11 @@ def in_a_folder_of_its_own(monkeypatch, tmp_path):
 @pytest.fixture
 def run(command_line):
     return command_line
+
+
+def documented(path):
+    with container.opened(path) as opened:
+        return opened.document
 
 
 class StoppedError(Exception):
@@ -76,7 +83,7 @@ def test_a_run_goes_on_to_the_same_bits(run, stopped, fresh_registry, backend, b
     options = [*RUN, *SCHEDULE, "--backend", backend]
     assert run(*options, "--checkpoint", "whole")[0] == 0
     stopped(batches, *options, "--checkpoint", "parts")
-    stands = io.inspect("parts").run["batch"]
+    stands = io.inspect("parts").run.batch
     assert stands == batches - batches % 4
     code, out, _ = run("train", "--resume", "parts", "--every", "4")
     assert code == 0
@@ -103,7 +110,7 @@ def test_more_epochs_go_on_to_the_same_bits(run):
     for key in long:
         if not key.startswith("run."):
             assert short[key].tobytes() == long[key].tobytes()
-    assert io.inspect("short").run["epochs"] == 9
+    assert io.inspect("short").run.epochs == 9
 
 
 def test_a_run_that_has_ended_sums_up_again(run):
@@ -130,7 +137,7 @@ def test_resume_may_keep_it_in_another_file(run):
     before = Path("first").read_bytes()
     assert run("train", "--resume", "first", "--checkpoint", "second", "--epochs", "4")[0] == 0
     assert Path("first").read_bytes() == before
-    assert io.inspect("second").run["batch"] == 16
+    assert io.inspect("second").run.batch == 16
 
 
 @pytest.fixture
@@ -203,7 +210,7 @@ def test_a_missing_file_is_refused(run):
     ],
 )
 def test_a_run_that_was_changed_is_refused(run, half, change):
-    document = container.read_document(Path(half))
+    document = documented(Path(half))
     document["run"] |= change
     Path(half).write_bytes(container.packed(document, safetensors.numpy.load_file(half)))
     code, _, err = run("train", "--resume", half)
@@ -229,33 +236,33 @@ def test_a_checkpoint_in_no_folder_is_refused_before_anything_is_learnt(run, mon
 def test_a_disk_that_is_full_for_a_while_does_not_end_the_run(run, monkeypatch):
     times, real = [], io.write_whole
 
-    def sometimes_full(path, content):
+    def sometimes_full(path, content, **options):
         times.append(path)
         if len(times) in (2, 3):
             raise OSError(28, "No space left on device")
-        real(path, content)
+        real(path, content, **options)
 
     monkeypatch.setattr(io, "write_whole", sometimes_full)
     code, _, err = run(*RUN, *SCHEDULE, "--checkpoint", "net")
     assert code == 0
     assert err.count("it cannot be written (No space left on device)") == 2
     assert "The run goes on, and tries again." in err
-    assert io.inspect("net").run["batch"] == BATCHES
+    assert io.inspect("net").run.batch == BATCHES
 
 
 def test_a_disk_that_is_full_at_the_end_is_an_error(run, monkeypatch):
     real = io.write_whole
 
-    def full(path, content):
+    def full(path, content, **options):
         if path.exists():
             raise OSError(28, "No space left on device")
-        real(path, content)
+        real(path, content, **options)
 
     monkeypatch.setattr(io, "write_whole", full)
     code, _, err = run(*RUN, *SCHEDULE, "--checkpoint", "net")
     assert code == 2
     assert "net: it cannot be written" in err
-    assert io.inspect("net").run["batch"] == 0
+    assert io.inspect("net").run.batch == 0
 
 
 @pytest.mark.filterwarnings("ignore:.*encountered:RuntimeWarning")
@@ -265,7 +272,7 @@ def test_a_run_that_diverges_leaves_the_last_good_checkpoint(run):
     assert code == 2
     assert "given NaN or infinite values in" in err
     assert "Learning has diverged" in err
-    stands = io.inspect("net").run["batch"]
+    stands = io.inspect("net").run.batch
     assert stands < 1000
     assert all(np.isfinite(value).all() for value in io.load("net").weights.values())
 
@@ -284,11 +291,81 @@ def test_a_backend_that_is_missing_says_what_the_file_was_written_with(run, half
 
 
 def test_reading_a_checkpoint_of_other_classes_is_refused(run, half):
-    document = container.read_document(Path(half))
+    document = documented(Path(half))
     document["classes"] = None
     Path(half).write_bytes(container.packed(document, safetensors.numpy.load_file(half)))
     with pytest.raises(DataFileError, match="the classes of its outputs"):
         read(half, "auto", None)
+
+
+def test_two_runs_on_one_checkpoint_do_not_lose_each_others_networks(run, half, monkeypatch):
+    real = training.train
+
+    def disturbed(*arguments, **options):
+        for progress in real(*arguments, **options):
+            if progress.batch == 26:
+                io.save(io.load(half), half, overwrite=True)
+            yield progress
+
+    monkeypatch.setattr(training, "train", disturbed)
+    code, _, err = run("train", "--resume", half, "--epochs", "9", "--every", "1")
+    assert code == 2
+    assert "--checkpoint: given 'half'; accepted: a file that no other run writes meanwhile." in err
+    assert io.inspect(half).run is None  # as the other one has left it
+
+
+def test_a_checkpoint_that_comes_up_before_the_first_write_is_not_replaced(run, half, monkeypatch):
+    monkeypatch.setattr(cli_run.Files, "check", lambda files: None)
+    before = Path(half).read_bytes()
+    assert run(*RUN, "--checkpoint", half)[0] == 2
+    assert Path(half).read_bytes() == before
+
+
+def test_the_time_of_a_resumed_run_is_that_of_all_its_parts(run, stopped, monkeypatch):
+    seconds = itertools.count()
+    monkeypatch.setattr(time, "perf_counter", lambda: float(next(seconds)))
+    stopped(20, *RUN, *SCHEDULE, "--every", "1", "--eval-every", "1000", "--checkpoint", "net")
+    arrays = safetensors.numpy.load_file("net")
+    assert arrays["run.seconds"][-1] > 10  # one reading of the clock at least for each batch
+    told = json.loads(run("train", "--resume", "net", "--json")[1])
+    assert told["seconds"] > arrays["run.seconds"][-1]
+
+
+@pytest.mark.parametrize(
+    "option", [("--depth", "1"), ("--alpha", "0.8"), ("--no-rms",), ("--classes", "0, 1"), ("--u0", "0.4")]
+)
+def test_what_is_in_effect_may_be_given_again(run, option):
+    run("train", "--dataset", "parity3", "--rule", "signed", "--depth", "1", "--epochs", "2", "--checkpoint", "net")
+    assert run("train", "--resume", "net", *option)[0] == 0
+
+
+def test_the_command_repeats_the_run(run, half):
+    told = json.loads(run("train", "--resume", half, "--epochs", "7", "--eval-every", "5", "--json")[1])
+    options = shlex.split(told["command"])[2:]
+    assert run("train", *options, "--checkpoint", "again")[0] == 0
+    assert kept("again")["hidden.weight"] == kept(half)["hidden.weight"]
+    assert io.inspect("again").run == io.inspect(half).run
+
+
+def test_a_run_that_fails_to_start_leaves_no_checkpoint(run, monkeypatch):
+    monkeypatch.setattr("edcore.cli_options.find_spec", lambda name: None)
+    assert run(*RUN, "--checkpoint", "net", "--tensorboard", "events")[0] == 2
+    assert not Path("net").exists()
+
+
+def test_every_is_checked_with_no_checkpoint_as_well(run):
+    assert run(*RUN, "--every", "0")[2].startswith("edcore: --every: given 0; accepted: a whole number of at least 1.")
+
+
+def test_a_run_whose_output_nobody_reads_is_kept(run):
+    with start(
+        *RUN, "--batch-size", "5", "--epochs", "500", "--eval-every", "1", "--every", "9999", "--checkpoint", "n"
+    ) as process:
+        process.stdout.readline()
+        process.stdout.close()
+        process.wait(timeout=60)
+    assert process.returncode != 0
+    assert io.inspect("n").run.batch > 0
 
 
 # Signals
@@ -309,6 +386,41 @@ cli.main({list(arguments)!r})
 
 
 @needs_signals
+def test_signals_do_not_end_the_last_writing(run, monkeypatch):
+    real = io.write_whole
+
+    def signalled(path, content, **options):
+        if path.exists():
+            signal.raise_signal(signal.SIGTERM)
+            signal.raise_signal(signal.SIGTERM)
+        real(path, content, **options)
+
+    monkeypatch.setattr(io, "write_whole", signalled)
+    code, out, _ = run(*RUN, *SCHEDULE, "--every", "9999", "--checkpoint", "net")
+    assert code == 143
+    assert "accuracy" in out
+    assert io.inspect("net").run.batch == BATCHES
+
+
+@needs_signals
+def test_a_second_signal_ends_a_run_at_once_and_tells_where_the_file_stands(run, monkeypatch):
+    real = training.train
+
+    def signalled(*arguments, **options):
+        for progress in real(*arguments, **options):
+            if progress.batch == 9:
+                signal.raise_signal(signal.SIGTERM)
+                signal.raise_signal(signal.SIGTERM)
+            yield progress
+
+    monkeypatch.setattr(training, "train", signalled)
+    code, out, _ = run(*RUN, *SCHEDULE, "--checkpoint", "net")
+    assert code == 143
+    assert "net stands at batch 8" in out
+    assert io.inspect("net").run.batch == 8
+
+
+@needs_signals
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_run_that_is_told_to_stop_is_kept_as_it_stands(run, number, code):
     with start(*ENDLESS, "--checkpoint", "net") as process:
@@ -317,7 +429,7 @@ def test_a_run_that_is_told_to_stop_is_kept_as_it_stands(run, number, code):
         process.send_signal(number)
         out, err = process.communicate(timeout=60)
     assert (process.returncode, err) == (code, "")
-    batch = io.inspect("net").run["batch"]
+    batch = io.inspect("net").run.batch
     assert f"after {batch:,} of" in out
     # It has learnt whole batches: once its epoch is full, it is where a run of so many epochs comes to.
     epochs = str(math.ceil(batch / 4))

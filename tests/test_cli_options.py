@@ -52,10 +52,14 @@ def test_a_file_for_kaneko(run):
         ("[train]\nwidht = 3\n", "run.toml, [train]: given 'widht'; accepted: 'activation', "),
         ("[train]\nwidht = 3\n", "Did you mean 'width'?"),
         ('[train]\nconfig = "other.toml"\n', "given 'config'"),
-        ("[train]\nwidth = {a = 1}\n", "width: given {'a': 1}; accepted: a number, a text"),
+        ("[train]\nwidth = {a = 1}\n", "width: given {'a': 1}; accepted: a number or a text."),
         ("[train]\nwidth = 2024-01-01\n", "width: given datetime.date(2024, 1, 1)"),
         ("[train]\nwidth = 0\n", "--width: given 0; accepted: a whole number of at least 1."),
-        ("[train]\nclasses = [[1]]\n", "classes: given [[1]]"),
+        ("[train]\nclasses = [[1]]\n", "classes: given [[1]]; accepted: a text, a number, or a list of them."),
+        ("[train]\nwidth = true\n", "width: given True; accepted: a number or a text."),
+        ("[train]\nwidth = [3]\n", "width: given [3]; accepted: a number or a text."),
+        ("[train]\njson = 1\n", "json: given 1; accepted: true or false."),
+        ('[train]\nrms = "yes"\n', "rms: given 'yes'; accepted: true or false."),
     ],
 )
 def test_a_wrong_file_is_refused(run, content, sentence):
@@ -124,7 +128,7 @@ def test_plot_and_report_are_drawn(run):
     assert (code, err) == (0, "")
     assert Path("run.png").read_bytes().startswith(b"\x89PNG")
     page = Path("run.html").read_text("utf-8")
-    assert "edcore train --dataset digits --classes 0,1" in page
+    assert "edcore train --dataset digits --data-dir data --classes 0,1" in page
     assert page.count("<figure") >= 4
 
 
@@ -150,6 +154,41 @@ def test_what_could_not_be_written_is_refused_at_once(run, options, sentence):
     code, out, err = run(*QUICK, *options)
     assert (code, out) == (2, "")
     assert err.startswith(f"edcore: {sentence}")
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--checkpoint", "run.png", "--plot", "run.png"],
+        ["--checkpoint", "run.html", "--report", "./run.html"],
+        ["--checkpoint", "run", "--tensorboard", "run"],
+        ["--resume", "run.png", "--plot", "run.png"],
+    ],
+)
+def test_no_file_is_overwritten_by_another_of_the_run(run, options):
+    code, out, err = run(*QUICK, *options)
+    assert (code, out) == (2, "")
+    assert "accepted: another file than that of" in err
+    assert not list(Path().iterdir())
+
+
+def test_a_name_that_is_too_long_is_one_line(run):
+    code, _, err = run(*QUICK, "--checkpoint", "n" * 300)
+    assert code == 2
+    assert "File name too long" in err
+    assert err.count("\n") == 1
+
+
+def test_a_folder_of_events_below_a_file_is_refused(run):
+    Path("file").touch()
+    assert "--tensorboard: given 'file/events'; accepted: a folder" in run(*QUICK, "--tensorboard", "file/events")[2]
+
+
+def test_an_older_file_beside_resume_does_not_shorten_the_run(run):
+    Path("run.toml").write_text("[train]\nepochs = 1\n")
+    run(*QUICK, "--epochs", "2", "--checkpoint", "net")
+    assert run("train", "--resume", "net", "--config", "run.toml")[0] == 0
+    assert io.inspect("net").run.epochs == 2
 
 
 def test_without_matplotlib_a_plot_is_refused_at_once(run, monkeypatch):
@@ -185,7 +224,7 @@ def test_events_for_tensorboard(run):
     assert f"accuracy {found['accuracy/test'][-1][1]:7.2%}" in out
     run("train", "--resume", "net", "--epochs", "3", "--tensorboard", "events")
     assert [step for step, _ in logged("events")["error/batch"]][-1] == 216
-    assert io.inspect("net").run["batch"] == 216
+    assert io.inspect("net").run.batch == 216
 
 
 def test_without_tensorboardx_it_says_what_to_install(run, monkeypatch):

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edcore import ED, Initial, datasets, io
+from edcore import ED, DataFileError, Initial, datasets, io
 from edcore.samples import read_samples
 
 DIGITS = datasets.digits(classes=(3, 7))
@@ -51,7 +51,7 @@ def test_inspect_tells_what_stands_in_the_header(run, net):
     assert (code, err) == (0, "")
     for line in ("u0=2.0", "classes       3, 7", "learnt from   values from 0 to 1", "numpy, cpu", "fan_in=0.5"):
         assert line in " ".join(out.split("\n")) or line in out
-    assert "219 batches learnt, of 3 epochs" in out
+    assert "219 of 219 batches learnt, of 4, in 3 epochs" in " ".join(out.split())
 
 
 def test_inspect_as_json(run, net):
@@ -177,7 +177,7 @@ def test_arrays_that_are_no_samples_are_refused(run, net):
     np.save("x.npy", np.array([{}]), allow_pickle=True)
     assert "it cannot be read as .npy" in run("predict", net, "x.npy")[2]
     np.save("x.npy", np.zeros((1, 3)))
-    assert "x: given shape (1, 3)" in run("predict", net, "x.npy")[2]
+    assert "DATA: given x.npy with 3 features; accepted: 64, as net has learnt." in run("predict", net, "x.npy")[2]
     np.save("x.npy", np.full((1, 64), np.nan))
     assert "x: given 64 NaN" in run("predict", net, "x.npy")[2]
 
@@ -186,3 +186,70 @@ def test_a_csv_may_begin_with_a_byte_order_mark(tmp_path):
     file = tmp_path / "x.csv"
     file.write_bytes(b"\xef\xbb\xbf1,2\r\n3,4\r\n")
     assert read_samples(file).tolist() == [[1, 2], [3, 4]]
+
+
+@pytest.mark.parametrize(
+    ("first", "samples"),
+    [("a,b", 1), ('"x 1","x 2"', 1), ("0,1", 2), ("1e3,2", 2)],
+)
+def test_the_first_line_of_a_csv_may_name_its_columns(tmp_path, first, samples):
+    (tmp_path / "x.csv").write_text(f"{first}\n3,4\n")
+    assert len(read_samples(tmp_path / "x.csv")) == samples
+
+
+@pytest.mark.parametrize("first", ["NA,NA", ",", "nan,NULL", "a,1"])
+def test_a_line_that_may_be_a_sample_is_no_line_of_names(tmp_path, first):
+    (tmp_path / "x.csv").write_text(f"{first}\n3,4\n")
+    with pytest.raises(DataFileError, match="Numbers stand with commas between them"):
+        read_samples(tmp_path / "x.csv")
+
+
+def test_a_first_line_that_counts_is_taken_for_a_sample_and_told(run, net):
+    Path("x.csv").write_text(",".join(map(str, range(64))) + "\n" + ",".join(["0"] * 64) + "\n")
+    _, out, err = run("predict", net, "x.csv")
+    assert len(out.split()) == 2
+    assert "the first line of x.csv counts from 0. It is taken for a sample; if it names the columns, remove it." in err
+
+
+@pytest.mark.parametrize("content", [b"PK\x03\x04junk", b"\x93NUMPY\x01\x00\x0a\x00{[]:1}    \n"])
+def test_what_breaks_numpys_reader_is_refused(tmp_path, content):
+    (tmp_path / "x.npy").write_bytes(content)
+    with pytest.raises(DataFileError, match=r"it cannot be read as \.npy"):
+        read_samples(tmp_path / "x.npy")
+
+
+def test_outputs_below_zero_tell_the_first_class(run):
+    ed = ED(2, hidden_width=2, hidden_depth=0, activation="tanh", output_activation="tanh", seed=1, backend="numpy")
+    weights = {key: np.zeros_like(value) for key, value in ed.weights.items()}
+    weights["output.bias"][..., 0] = -5
+    ed.load_weights(weights)
+    io.save(ed, "tanh", classes=("no", "yes"))
+    np.save("x.npy", np.zeros((2, 2)))
+    assert run("predict", "tanh", "x.npy")[1].split() == ["no", "no"]
+
+
+@pytest.mark.filterwarnings("ignore:.*encountered:RuntimeWarning")
+def test_outputs_that_are_not_finite_are_refused(run):
+    ed = ED(2, hidden_width=2, hidden_depth=0, activation="linear", output_activation="linear", seed=1, backend="numpy")
+    ed.load_weights({key: np.full_like(value, 3e38) for key, value in ed.weights.items()})
+    io.save(ed, "linear", classes=(0, 1))
+    np.save("x.npy", np.ones((2, 2)))
+    code, out, err = run("predict", "linear", "x.npy", "--json")
+    assert (code, out) == (2, "")
+    assert "outputs for x.npy are not finite" in err
+
+
+def test_classes_of_texts_are_not_compared_with_numbers(run, plain):
+    io.save(ED(64, hidden_width=2, seed=1, backend="numpy"), "named", classes=("3", "7"))
+    assert "whole numbers, as the labels of data sets are" in run("predict", "named", "digits")[2]
+
+
+def test_what_is_read_is_not_written(run, net):
+    Path(net).rename("net.npy")
+    np.save("x.npy", DIGITS.x_test)
+    for out, name in (("net.npy", "FILE"), ("x.npy", "DATA")):
+        before = Path(out).read_bytes()
+        code, _, err = run("predict", "net.npy", "x.npy", "--out", out)
+        assert code == 2
+        assert f"--out: given '{out}'; accepted: another file than that of {name}." in err
+        assert Path(out).read_bytes() == before

@@ -5,6 +5,8 @@ import json
 import os
 import re
 import struct
+import threading
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -19,6 +21,11 @@ from edcore.values import DTYPES
 
 DATA = edcore.datasets.parity(3)
 READY = [status.name for status in edcore.list_backends() if status.ready]
+
+
+def documented(path):
+    with container.opened(path) as opened:
+        return opened.document
 
 
 def trained(**options):
@@ -40,7 +47,7 @@ def same(one, other):
 
 def rewritten(path, change):
     """Write the file with another document: `change` is given the one that is there, and may return text instead."""
-    document, arrays = container.read_document(path), safetensors.numpy.load_file(path)
+    document, arrays = documented(path), safetensors.numpy.load_file(path)
     text = change(document)
     content = container.packed(document, arrays)
     if isinstance(text, str):
@@ -128,12 +135,17 @@ def test_save_replaces_nothing_unless_told_to(file):
     [
         (lambda: io.save("ed", "net"), "ed: given str; accepted: an edcore.ED"),
         (lambda: io.save(trained(), 3), "path: given 3; accepted: the path of a file"),
-        (lambda: io.save(trained(), "net", classes=[1]), r"classes: given \(1,\); accepted: 2 labels"),
-        (lambda: io.save(trained(), "net", classes=[1, 2.5]), r"classes: given \(1, 2.5\); accepted: 2 labels"),
+        (lambda: io.save(trained(), "net", classes=[1]), r"classes: given \(1,\); accepted: 2 different labels"),
+        (
+            lambda: io.save(trained(), "net", classes=[1, 2.5]),
+            r"classes: given \(1, 2.5\); accepted: 2 different",
+        ),
         (lambda: io.save(ED(), "net"), "in_: given None, and no x yet"),
         (lambda: io.load(None), "path: given None; accepted"),
+        (lambda: io.load("a\0b"), "path: given 'a.x00b'; accepted"),
+        (lambda: io.save(trained(), "n" * 300), "it cannot be written"),
         (lambda: io.load("nowhere"), r"nowhere: it cannot be read \(No such file or directory\). Check its name."),
-        (lambda: io.load("."), r"\.: it cannot be read \(Is a directory\)"),
+        (lambda: io.load("."), r"\.: no file; accepted: a file of edcore"),
         (lambda: io.save(trained(), "no/such/folder"), "no/such/folder: it cannot be written"),
         (lambda: io.save(trained(), ".", overwrite=True), r"\.: it cannot be written"),
     ],
@@ -158,6 +170,98 @@ def test_a_disk_that_is_full_leaves_what_was_there(file, monkeypatch):
     assert [entry.name for entry in file.parent.iterdir()] == [file.name]
 
 
+def test_a_file_that_comes_up_at_the_last_moment_is_not_replaced(file, tmp_path, monkeypatch):
+    content, real = file.read_bytes(), os.fsync
+
+    def overtaken(descriptor):
+        (tmp_path / "new").write_bytes(b"of another program")
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", overtaken)
+    with pytest.raises(InputError, match="the name of a new file"):
+        io.save(trained(), tmp_path / "new")
+    assert (tmp_path / "new").read_bytes() == b"of another program"
+    monkeypatch.setattr(os, "fsync", real)
+    monkeypatch.setattr(os, "link", no_links)
+    with pytest.raises(InputError, match="the name of a new file"):
+        io.save(trained(), tmp_path / "new")
+    io.save(trained(), tmp_path / "newer")
+    assert (tmp_path / "newer").read_bytes() == content
+
+
+def no_links(one, other):
+    raise OSError(95, "Operation not supported")
+
+
+def test_a_reader_has_one_file_while_others_are_written(file):
+    # What is read is of one moment: the header of one network never comes with the arrays of another.
+    networks = [trained(seed=seed) for seed in (4, 5)]
+    stop = threading.Event()
+
+    def write():
+        while not stop.is_set():
+            for ed in networks:
+                io.save(ed, file, overwrite=True)
+
+    writers = [threading.Thread(target=write) for _ in range(2)]
+    for writer in writers:
+        writer.start()
+    try:
+        for _ in range(100):
+            ed = io.load(file, backend="loop")
+            if ed.seed != 3:
+                assert same(ed, networks[ed.seed - 4])
+    finally:
+        stop.set()
+        for writer in writers:
+            writer.join()
+    assert [entry.name for entry in file.parent.iterdir()] == [file.name]
+
+
+def test_a_file_that_is_replaced_keeps_its_permissions(file):
+    file.chmod(0o600)
+    io.save(trained(seed=4), file, overwrite=True)
+    assert file.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_pipe_and_links_that_lead_to_each_other_are_refused(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(DataFileError, match="pipe: no file; accepted"):
+        io.load(tmp_path / "pipe")
+    with pytest.raises(DataFileError, match="cannot be written"):
+        io.save(trained(), tmp_path / "pipe", overwrite=True)
+    os.symlink("a", tmp_path / "b")
+    os.symlink("b", tmp_path / "a")
+    with pytest.raises(DataFileError, match="cannot be written"):
+        io.save(trained(), tmp_path / "a")
+    with pytest.raises(DataFileError, match="cannot be read"):
+        io.load(tmp_path / "a")
+
+
+@pytest.mark.parametrize("classes", [np.array([3, 7]), np.array(["no", "yes"]), (3, 7), ["no", "yes"]])
+def test_labels_may_be_of_numpy(tmp_path, classes):
+    io.save(trained(), tmp_path / "net", classes=classes)
+    assert list(io.inspect(tmp_path / "net").classes) == list(classes)
+
+
+@pytest.mark.parametrize("classes", ["ab", (1, 1), (1, "a"), (True, False), 5, (1, 2**70)])
+def test_labels_that_are_none(tmp_path, classes):
+    with pytest.raises(InputError, match="accepted: 2 different labels, all whole numbers or all texts"):
+        io.save(trained(), tmp_path / "net", classes=classes)
+
+
+def test_a_header_may_announce_a_network_of_any_size_and_costs_nothing(file):
+    rewritten(file, lambda document: document["network"].update(width=10**12, depth=10**12))
+    tracemalloc.start()
+    try:
+        assert io.inspect(file).network.parameters > 10**36
+        with pytest.raises(DataFileError, match="shape"):
+            io.load(file)
+        assert tracemalloc.get_traced_memory()[1] < 2**20
+    finally:
+        tracemalloc.stop()
+
+
 def test_a_network_that_has_diverged_replaces_nothing(file, monkeypatch):
     ed, before = trained(seed=4), file.read_bytes()
     weights = ed.weights
@@ -178,7 +282,7 @@ def test_a_link_stays_a_link(file, tmp_path):
 
 def test_what_a_killed_process_left_is_removed(file):
     dead, alive, foreign = (file.with_name(name) for name in (
-        f".{file.name}.4194305.partial", f".{file.name}.{os.getppid()}.partial", f".{file.name}.mine.partial"
+        f".{file.name}.4194305.ab.partial", f".{file.name}.{os.getppid()}.ab.partial", f".{file.name}.mine.partial"
     ))  # fmt: skip
     for left in (dead, alive, foreign):
         left.write_bytes(b"half")
@@ -244,7 +348,7 @@ DOCUMENTS = {
     "a wrong range": (put(x_range=[1]), "its header:"),
     "a wrong backend": (put(backend=5), "no text: 5"),
     "wrong versions": (put(versions={"edcore": 1}), "no text: 1"),
-    "a wrong run": (put(run="yes"), "run is 'yes'"),
+    "a wrong run": (put(run="yes"), "its header"),
     "a wrong checksum": (lambda document: json.dumps(document | {"seed": 4}), "is not what its checksum is of"),
     "an endless number": (lambda document: json.dumps(document).replace('"seed": 3', '"seed": 1e999'), "its checksum"),
     "no checksums": (lambda document: json.dumps(document | {"sha256": None}), "is not what its checksum is of"),
@@ -273,7 +377,7 @@ ARRAYS = {
 @pytest.mark.parametrize("change", ARRAYS)
 def test_arrays_that_were_changed_are_refused(change, file):
     change, sentence = ARRAYS[change]
-    document, arrays = container.read_document(file), safetensors.numpy.load_file(file)
+    document, arrays = documented(file), safetensors.numpy.load_file(file)
     change(arrays)
     file.write_bytes(container.packed(document, arrays))
     with pytest.raises(DataFileError, match=re.escape(sentence)):

@@ -20,4 +20,4 @@ def test_a_run_that_is_killed_again_and_again_ends_with_the_same_bits(tmp_path):
     assert told["killed"] == KILLS
     assert told["runs"] >= 1
     assert told["different"] == 0
-    assert len(set(told["starts"])) >= 10  # killed at many places, and not always before the first batch
+    assert len(set(told["starts"])) >= 5  # killed at many places, and not always before the first batch

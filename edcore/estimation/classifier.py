@@ -15,6 +15,7 @@ from edcore.errors import InputError
 from edcore.estimation.base import INITIAL, BaseED, dtype_of
 from edcore.estimation.scaling import widened
 from edcore.libraries import like, to_numpy
+from edcore.training import told
 
 __all__ = ["EDClassifier"]
 
@@ -227,12 +228,7 @@ class EDClassifier(ClassifierMixin, BaseED):  # type: ignore[misc]  # scikit-lea
         return {**(tuned if self.rule is None else {"rule": self.rule}), shape: self._columns}
 
     def _strata(self, target: Array) -> npt.NDArray[Any] | None:
-        return _told(to_numpy(target))
+        return told(to_numpy(target))
 
     def _validation_score(self, target: Array, outputs: Array) -> float:
-        return float(np.mean(_told(to_numpy(target)) == _told(to_numpy(outputs))))
-
-
-def _told(outputs: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Return the number of the class that outputs, or targets, tell of each sample."""
-    return (outputs > 0.5).astype(np.intp) if outputs.ndim == 1 else outputs.argmax(axis=1)
+        return float(np.mean(told(to_numpy(target)) == told(to_numpy(outputs))))
