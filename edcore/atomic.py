@@ -38,6 +38,8 @@ def write_whole(path: Path, content: bytes, *, new: bool = False) -> None:
         path = path.resolve()
     except RuntimeError as error:  # Python 3.11 and 3.12 have it for links that lead to each other
         raise OSError(errno.ELOOP, os.strerror(errno.ELOOP)) from error
+    if path.is_symlink():  # and later ones leave them as they are
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
     if path.exists() and not path.is_file():
         raise IsADirectoryError(errno.EISDIR, "it is there, and no file")
     _remove_leftovers(path)

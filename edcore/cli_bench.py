@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json as json_format
 import sys
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
 
@@ -12,14 +11,13 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from edcore.cli_options import ConfigOption
-from edcore.errors import EDCoreError, InputError
+from edcore.cli_options import ConfigOption, check_picture, check_writable
+from edcore.errors import InputError
 
 __all__ = ["bench"]
 
 NOTHING_RAN = 2
 WIDE = 120  # of a table in a file or a pipe, where nothing need be folded
-PICTURES = (".pdf", ".png", ".svg")
 
 
 def bench(
@@ -120,14 +118,8 @@ def _calibrate(context: typer.Context, device: str, repeats: int) -> None:
 
 def _check_files(json: str | None, plot: Path | None) -> None:
     """Refuse, before minutes of measuring, what could not be written after them."""
-    for name, file in (("json", json if json != "-" else None), ("plot", plot)):
-        if file and not Path(file).absolute().parent.is_dir():
-            raise InputError(name, repr(str(file)), "a file in a folder that exists")
-    if plot and plot.suffix not in PICTURES:
-        raise InputError("plot", repr(str(plot)), f"a file whose name ends in {', '.join(PICTURES)}")
-    if plot and find_spec("matplotlib") is None:
-        fix = 'Install it with: pip install "edcore[plots]".'
-        raise EDCoreError(f"--plot needs the package matplotlib, which is not installed. {fix}")
+    check_writable("json", Path(json) if json and json != "-" else None)
+    check_picture("plot", plot)
 
 
 def _announce(line: str) -> None:

@@ -114,7 +114,7 @@ class RunReport:
         if self._evaluated is None:
             return {}
         return {
-            "accuracy": f"{self._evaluated.accuracy:.2%} of {len(data.x_test):,} test images",
+            "accuracy": f"{self._evaluated.accuracy:.2%} of {len(data.x_test):,} test samples",
             "mean error": f"{self._mean_error:.4f}",
             "time in training": f"{self._evaluated.seconds:,.2f} s",
             "speed": _speed(self._evaluated),
@@ -149,7 +149,7 @@ def setting(ed: ED, data: Dataset) -> dict[str, str]:
     layers = f"{network.depth:,} hidden layer{'s' * (network.depth != 1)} of 2 x {network.width:,} cells"
     outputs = f"{network.columns} output{'s' * (network.columns != 1)}"
     return {
-        "data set": f"{data.name}, {len(data.x_train):,} training images",
+        "data set": f"{data.name}, {len(data.x_train):,} training samples",
         "classes": ", ".join(map(str, data.classes)),
         "network": f"{network.in_:,} inputs, {layers}, {outputs}",
         "parameters": f"{network.parameters:,}",
@@ -162,7 +162,7 @@ def setting(ed: ED, data: Dataset) -> dict[str, str]:
 
 
 def _speed(evaluated: Progress) -> str:
-    return f"{evaluated.samples / evaluated.seconds:,.0f} images/s" if evaluated.seconds else "no time at all"
+    return f"{evaluated.samples / evaluated.seconds:,.0f} samples/s" if evaluated.seconds else "no time at all"
 
 
 def _bar(console: Console) -> Bar:

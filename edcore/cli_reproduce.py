@@ -6,15 +6,14 @@ import json
 import os
 import sys
 from collections.abc import Iterable
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
 
-from edcore.cli_options import BackendOption, ConfigOption, completed
-from edcore.errors import EDCoreError, InputError
+from edcore.cli_options import BackendOption, ConfigOption, check_package, completed, nearest
+from edcore.errors import InputError
 
 __all__ = ["reproduce"]
 
@@ -70,12 +69,10 @@ def reproduce(
 
 def _check(out: Path) -> None:
     """Refuse, before minutes of computing, what could not be written after them."""
-    nearest = next(path for path in [out.absolute(), *out.absolute().parents] if path.exists())
-    if not nearest.is_dir() or not os.access(nearest, os.W_OK):
+    there = nearest(out)
+    if not there.is_dir() or not os.access(there, os.W_OK):
         raise InputError("out", repr(str(out)), "a folder to write to, there already or not")
-    if find_spec("matplotlib") is None:
-        fix = 'Install it with: pip install "edcore[plots]".'
-        raise EDCoreError(f"reproduce draws with the package matplotlib, which is not installed. {fix}")
+    check_package("matplotlib", "plots", "reproduce")
 
 
 def _write(files: dict[Path, bytes]) -> None:

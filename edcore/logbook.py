@@ -57,5 +57,5 @@ class Logbook:
             if progress.accuracy is not None:
                 self._writer.add_scalar("accuracy/test", progress.accuracy, progress.batch)
                 speed = progress.samples / progress.seconds if progress.seconds else 0.0
-                self._writer.add_scalar("speed/images per second", speed, progress.batch)
+                self._writer.add_scalar("speed/samples per second", speed, progress.batch)
             yield progress

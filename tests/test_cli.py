@@ -56,20 +56,20 @@ def accuracies(out):
 def test_train_shows_each_evaluation_and_a_summary(run):
     code, out, err = run(*QUICK)
     assert (code, err) == (0, "")
-    assert re.findall(r"^batch +(\d+)/144 .* error [\d.]+ .* images/s  epoch (\d)$", out, re.MULTILINE) == [
+    assert re.findall(r"^batch +(\d+)/144 .* error [\d.]+ .* samples/s  epoch (\d)$", out, re.MULTILINE) == [
         ("50", "1"),
         ("100", "2"),
         ("144", "2"),
     ]
     told = summary(out)
-    assert told.pop("accuracy") == f"{accuracies(out)[-1]:.2f}% of 72 test images"
+    assert told.pop("accuracy") == f"{accuracies(out)[-1]:.2f}% of 72 test samples"
     assert re.fullmatch(r"0\.\d{4}", told.pop("mean error"))
     assert re.fullmatch(r"[\d.]+ s", told.pop("time in training"))
-    assert re.fullmatch(r"[\d,]+ images/s", told.pop("speed"))
+    assert re.fullmatch(r"[\d,]+ samples/s", told.pop("speed"))
     ed = edcore.ED(in_=64, hidden_depth=2)
     ed.predict(np.zeros((1, 64)))
     assert told == {
-        "data set": "digits, 288 training images",
+        "data set": "digits, 288 training samples",
         "classes": "0, 1",
         "network": "64 inputs, 2 hidden layers of 2 x 32 cells, 1 output",
         "parameters": f"{ed.network.parameters:,}",
@@ -276,8 +276,8 @@ def test_ctrl_c_sums_up_the_latest_evaluation(run, monkeypatch):
     assert code == 130
     told = summary(out)
     assert told["stopped"] == "after 2 of 9 batches; the figures are of batch 1"
-    assert told["accuracy"] == "75.00% of 72 test images"
-    assert (told["mean error"], told["time in training"], told["speed"]) == ("0.5000", "2.00 s", "32 images/s")
+    assert told["accuracy"] == "75.00% of 72 test samples"
+    assert (told["mean error"], told["time in training"], told["speed"]) == ("0.5000", "2.00 s", "32 samples/s")
     assert told["seed"] == "1"
 
 
