@@ -2,6 +2,9 @@
 
 import os
 import sys
+import threading
+import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -276,3 +279,21 @@ def test_arrays_on_the_device_are_taken_where_they_are_and_wait_for_nobody(backe
     for key, value in backend.to_host(backend.update(case.network, case.rule, again, trace, case.error)).items():
         assert (learned[key] == value).all()
     assert (waited, streams) == ([False, False], [7])
+
+
+def test_threads_of_a_block_get_one_shared_array(backend, monkeypatch):
+    from numba.cuda.simulator import kernelapi
+
+    def slow_empty(shape, dtype):
+        time.sleep(0.05)  # time enough for the other thread to look for it as well
+        return np.zeros(shape, dtype)
+
+    monkeypatch.setattr(kernelapi, "np", SimpleNamespace(empty=slow_empty, byte=np.byte, zeros=np.zeros))
+    shared, found = kernelapi.FakeCUDAShared(0), []
+    threads = [threading.Thread(target=lambda: found.append(shared.array(2, np.float32))) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found[0] is found[1]
+    assert found[0] is found[2]

@@ -20,6 +20,7 @@ from edcore.rule import Rule
 from edcore_numba import WEIGHTS
 from edcore_numba.gpu_kind import Kind
 from edcore_numba.gpu_tiles import WIDEST, forward_tile, update_tile
+from edcore_numba.simulator import share_shared_arrays
 
 __all__ = ["NumbaCUDA", "unavailable"]
 
@@ -96,6 +97,8 @@ class NumbaCUDA(Backend):
         self._forward, self._update, self._errors = kernels_cuda_forward, kernels_cuda_update, kernels_cuda_errors
         index = int((device or "").partition(":")[2] or 0)
         self.device = SIMULATOR if _simulated() else f"cuda:{index}"
+        if self.device == SIMULATOR:
+            share_shared_arrays()
         self._device = Device(index)
         self._all_learn: dict[int, Any] = {}
 
