@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 from typing import Any
 
@@ -11,6 +12,7 @@ from array_api_compat import array_namespace, to_device
 from array_api_compat import device as array_device
 
 from edcore import core, libraries
+from edcore.array_stage import ArrayStage
 from edcore.backend import (
     API_VERSION,
     Array,
@@ -27,6 +29,7 @@ from edcore.backend import (
 from edcore.libraries import library_name, to_numpy
 from edcore.network import Network
 from edcore.rule import Rule
+from edcore.stages import Stage
 
 __all__ = ["ArrayAPIBackend", "array_api_backend"]
 
@@ -106,6 +109,11 @@ class ArrayAPIBackend(Backend):
         """Run the inherited loop on the device, where the samples then are."""
         with libraries.exact(self.library, self._device):
             return super().fit(network, rule, weights, self._own(x), self._own(target), schedule)
+
+    def stage(self, stage: Stage, weights: HostWeights) -> ArrayStage:
+        """Return the stage, met with the core."""
+        exact = functools.partial(libraries.exact, self.library, self._device)
+        return ArrayStage(stage, weights, self._own, exact)
 
     def synchronize(self) -> None:
         """Wait for the device."""

@@ -11,8 +11,9 @@ so all layers can be updated at once, with no error propagated backwards (Kaneko
 
 Shapes: x (batch, in_); error and outputs (batch, columns), see `Network.columns`; inside, the heads are the first axis
 and the batch is contracted inside one matrix product, so nothing of size batch × sources × targets is ever built.
-Weights are a dictionary, laid out as `Network.weight_shapes` says. Nothing is written in place: every result is a new
-array. A saturated exp overflows to infinity, which gives the right activity, 0; array libraries may warn of it.
+Weights are a dictionary, laid out as `Network.weight_shapes` says; those of a few consecutive layers alone are a stage
+of a network, which several devices share. Nothing is written in place: every result is a new array. A saturated exp
+overflows to infinity, which gives the right activity, 0; array libraries may warn of it.
 """
 
 from __future__ import annotations
@@ -26,10 +27,10 @@ from edcore.backend import Array, Weights
 from edcore.network import Activation, LayerName, Network
 from edcore.rule import Rule
 
-__all__ = ["RMS_EPS", "Cells", "Trace", "forward", "trace", "update"]
+__all__ = ["RMS_EPS", "Cells", "Trace", "entering", "forward", "outputs", "passed", "trace", "update"]
 
 
-HIDDEN = ("hidden.weight", "hidden.bias")
+LAYERS: tuple[LayerName, ...] = ("input", "hidden", "output")
 
 SLAB = 64
 """Hidden layers that learn in one product: enough for it to be worth while, few enough for a CPU's cache."""
@@ -51,15 +52,40 @@ Trace: TypeAlias = tuple[Cells, ...]
 
 def forward(network: Network, weights: Weights, x: Array) -> Array:
     """Return the outputs (batch, columns) for x (batch, in_), keeping no more than one layer's activities."""
-    for cells in _passed(network, weights, x):
+    for cells in passed(network, weights, entering(x)):
         last = cells
-    return _outputs(network, last.y)
+    return outputs(network, last.y)
 
 
 def trace(network: Network, weights: Weights, x: Array) -> tuple[Array, Trace]:
     """Return the outputs (batch, columns) for x (batch, in_), and the trace that `update` needs."""
-    cells = tuple(_passed(network, weights, x))
-    return _outputs(network, cells[-1].y), cells
+    cells = tuple(passed(network, weights, entering(x)))
+    return outputs(network, cells[-1].y), cells
+
+
+def entering(x: Array) -> Cells:
+    """Return the input cells, (1, batch, 2 · in_): both streams see the same input."""
+    return Cells(array_namespace(x).concat([x, x], axis=-1)[None, ...], None)
+
+
+def passed(network: Network, weights: Weights, cells: Cells) -> Iterator[Cells]:
+    """Yield the cells that go in, then those of each layer in turn."""
+    yield cells
+    for name in _layers(weights):
+        w, b = weights[f"{name}.weight"], weights[f"{name}.bias"]
+        if name == "hidden":
+            for d in range(w.shape[1]):
+                cells = _layer(network, name, cells.y, w[:, d, ...], b[:, d, ...])
+                yield cells
+        else:
+            cells = _layer(network, name, cells.y, w, b)
+            yield cells
+
+
+def outputs(network: Network, y: Array) -> Array:
+    """Return the excitatory output cells of each head in turn, as (batch, columns)."""
+    xp = array_namespace(y)
+    return xp.reshape(xp.permute_dims(y[..., : network.outputs], (1, 0, 2)), (y.shape[1], network.columns))
 
 
 def update(network: Network, rule: Rule, weights: Weights, trace: Trace, error: Array) -> Weights:
@@ -72,17 +98,33 @@ def update(network: Network, rule: Rule, weights: Weights, trace: Trace, error: 
         error = error - xp.mean(error, axis=0, keepdims=True)
     scaled = error / error.shape[0] if rule.reduction == "mean" else error
     e = xp.permute_dims(xp.reshape(scaled, (-1, network.heads, network.outputs)), (1, 0, 2))
-    slabs = []
-    for start in range(0, network.depth, SLAB):
-        stop = min(start + SLAB, network.depth)
-        x, y = (_stacked(trace[start + i : stop + i]) for i in (1, 2))
-        slab = {key: weights[key][:, start:stop, ...] for key in HIDDEN}
+    learned, source = {**weights}, 0
+    for name in _layers(weights):
+        if name == "hidden":
+            depth = weights["hidden.weight"].shape[1]
+            learned |= _stack_learned(network, rule, weights, e, trace[source : source + depth + 1])
+            source += depth
+        else:
+            learned |= _learned(network, rule, name, weights, e, trace[source], trace[source + 1])
+            source += 1
+    return learned
+
+
+def _layers(weights: Weights) -> Iterator[LayerName]:
+    """Yield the names of the layers that there are weights of, in their order."""
+    return (name for name in LAYERS if f"{name}.weight" in weights)
+
+
+def _stack_learned(network: Network, rule: Rule, weights: Weights, e: Array, trace: Trace) -> Weights:
+    """Return the learned weights of the hidden stack, whose sources and targets are `trace`."""
+    keys, slabs = ("hidden.weight", "hidden.bias"), []
+    for start in range(0, len(trace) - 1, SLAB):
+        stop = min(start + SLAB, len(trace) - 1)
+        x, y = _stacked(trace[start:stop]), _stacked(trace[start + 1 : stop + 1])
+        slab = {key: weights[key][:, start:stop, ...] for key in keys}
         slabs.append(_learned(network, rule, "hidden", slab, e[:, None, ...], x, y))
-    return {
-        **_learned(network, rule, "input", weights, e, trace[0], trace[1]),
-        **{key: xp.concat([slab[key] for slab in slabs], axis=1) if slabs else weights[key] for key in HIDDEN},
-        **_learned(network, rule, "output", weights, e, trace[-2], trace[-1]),
-    }
+    xp = array_namespace(e)
+    return {key: xp.concat([slab[key] for slab in slabs], axis=1) for key in keys if slabs}
 
 
 def _learned(network: Network, rule: Rule, name: LayerName, weights: Weights, e: Array, x: Cells, y: Cells) -> Weights:
@@ -131,20 +173,6 @@ def _slope(activation: Activation, cells: Cells) -> Array:
     return g if cells.slope is None else g * cells.slope
 
 
-def _passed(network: Network, weights: Weights, x: Array) -> Iterator[Cells]:
-    """Yield the input cells, then those of each layer in turn."""
-    xp = array_namespace(x)
-    w, b = weights["hidden.weight"], weights["hidden.bias"]
-    cells = Cells(xp.concat([x, x], axis=-1)[None, ...], None)  # both streams see the same input
-    yield cells
-    cells = _layer(network, "input", cells.y, weights["input.weight"], weights["input.bias"])
-    yield cells
-    for d in range(network.depth):
-        cells = _layer(network, "hidden", cells.y, w[:, d, ...], b[:, d, ...])
-        yield cells
-    yield _layer(network, "output", cells.y, weights["output.weight"], weights["output.bias"])
-
-
 def _layer(network: Network, name: LayerName, x: Array, weight: Array, bias: Array) -> Cells:
     """Return f(x W + bias), for the biases of one bias cell or two."""
     xp, z = array_namespace(x), x @ weight
@@ -173,12 +201,6 @@ def _activity(network: Network, activation: Activation, z: Array) -> Array:
             return xp.minimum(xp.maximum(z, 0 * z), 0 * z + 6)
         case "linear":
             return z
-
-
-def _outputs(network: Network, y: Array) -> Array:
-    """Return the excitatory output cells of each head in turn, as (batch, columns)."""
-    xp = array_namespace(y)
-    return xp.reshape(xp.permute_dims(y[..., : network.outputs], (1, 0, 2)), (y.shape[1], network.columns))
 
 
 def _stacked(layers: Trace) -> Cells:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 
 from edcore.backend import HostWeights, fits, host_memory
 from edcore.errors import EDCoreError
-from edcore.network import Network
+from edcore.network import Layer, Network
 from edcore.randomness import BIASES, WEIGHTS, half_normal, uniform
 
-__all__ = ["initialise"]
+__all__ = ["drawn", "initialise"]
 
 
 def initialise(network: Network, seed: int, floor: float | None = None) -> HostWeights:
@@ -44,17 +45,25 @@ def initialise(network: Network, seed: int, floor: float | None = None) -> HostW
     """
     if (reason := fits(network, host_memory())) is not True:
         raise EDCoreError(f"initialise: the weights are drawn on the host, which is too small: {reason}.")
-    how, least = network.initial, 0.0 if floor is None else floor
-    draw = half_normal if how.distribution == "half_normal" else uniform
     weights = {key: np.empty(shape, network.dtype) for key, shape in network.weight_shapes.items()}
-    for head in range(network.heads):
-        for number, layer in enumerate(network.layers):
-            sign = np.outer(layer.source_signs, layer.target_signs)
-            scale = how.weight / len(layer.source_signs) ** how.fan_in
-            factor = 1.0 if layer.name == "output" else np.where(sign > 0, how.excitatory, how.inhibitory)
-            size = scale * factor * draw(seed, WEIGHTS, head, number, sign.size).reshape(sign.shape)
-            weights[f"{layer.name}.weight"][layer.where(head)] = sign * np.maximum(size, least)
-            sign = np.outer(network.bias_signs, layer.target_signs)
-            size = how.bias * uniform(seed, BIASES, head, number, sign.size).reshape(sign.shape)
-            weights[f"{layer.name}.bias"][layer.where(head)] = sign * size
+    for number, layer in enumerate(network.layers):
+        for head in range(network.heads):
+            weight, bias = drawn(network, layer, number, head, seed, floor)
+            weights[f"{layer.name}.weight"][layer.where(head)] = weight
+            weights[f"{layer.name}.bias"][layer.where(head)] = bias
     return weights
+
+
+def drawn(
+    network: Network, layer: Layer, number: int, head: int, seed: int, floor: float | None
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Return the initial weights (sources, targets) and biases of one head's layer, the `number`-th from the input."""
+    how = network.initial
+    draw = half_normal if how.distribution == "half_normal" else uniform
+    sign = np.outer(layer.source_signs, layer.target_signs)
+    scale = how.weight / len(layer.source_signs) ** how.fan_in
+    factor = 1.0 if layer.name == "output" else np.where(sign > 0, how.excitatory, how.inhibitory)
+    size = scale * factor * draw(seed, WEIGHTS, head, number, sign.size).reshape(sign.shape)
+    weight = sign * np.maximum(size, 0.0 if floor is None else floor)
+    sign = np.outer(network.bias_signs, layer.target_signs)
+    return weight, sign * how.bias * uniform(seed, BIASES, head, number, sign.size).reshape(sign.shape)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import math
 import os
@@ -18,9 +19,12 @@ from edcore.backend import Array, Backend, HostWeights, Schedule, Supported, fit
 from edcore.libraries import to_numpy
 from edcore.network import Network
 from edcore.rule import Rule
+from edcore.stages import Stage
 
-from . import BACKEND, WEIGHTS, epochs, kernels_cpu
+from . import BACKEND, epochs, kernels_cpu
 from .cells import SIGMOID, Kind, kind_of
+from .own import Own, columns
+from .stage import NumbaStage
 
 __all__ = ["NumbaCPU"]
 
@@ -42,24 +46,6 @@ POOL = 1024
 Activities = list[npt.NDArray[Any]]
 """A trace: x, the activities of the inner layers, their slopes and the activities of the output layer; emptied when it
 has been used."""
-
-
-class Own(dict[str, npt.NDArray[Any]]):
-    """Weights under the keys of `Network.weight_shapes`.
-
-    The kernels want − output cells: where a network has none, some are added at its first pass, and never read.
-    """
-
-    added = 0
-    """How many."""
-
-    def completed(self, network: Network) -> tuple[npt.NDArray[Any], ...]:
-        """Return the arrays in the kernels' order, with − output cells."""
-        for key in ("output.weight", "output.bias"):
-            if self[key].shape[-1] == network.outputs:
-                self[key] = np.concatenate([self[key], np.zeros_like(self[key])], axis=-1)
-                self.added = network.outputs
-        return tuple(self[key] for key in WEIGHTS)
 
 
 class NumbasThreads:
@@ -121,16 +107,16 @@ class NumbaCPU(Backend):
             return np.empty((0, network.columns), network.dtype)
         x = np.require(to_numpy(x), requirements=["C", "W"])
         layers = np.empty((network.heads, 2, len(x), 2 * network.width), x.dtype)  # used in turn
-        return _columns(network, self._run(network, weights, x, layers, layers[:, :0]))
+        outputs = np.empty((network.heads, len(x), 2 * network.outputs), x.dtype)
+        self.run(network, weights, [x, layers, layers[:, :0], outputs], 0, len(x))
+        return columns(network, outputs)
 
     def trace(self, network: Network, weights: Own, x: Array) -> tuple[Array, Activities]:
         """Return the outputs and the activities of all layers."""
         own = np.array(to_numpy(x), order="C")
-        shape = (network.heads, network.depth + 1, len(x), 2 * network.width)
-        hidden = self._room(shape, own.dtype)
-        slopes = np.empty(shape, own.dtype) if network.rms else hidden[:, :0]
-        outputs = self._run(network, weights, own, hidden, slopes)
-        return _columns(network, outputs), [own, hidden, slopes, outputs]
+        trace = [own, *self.room(network, len(x)), np.empty((network.heads, len(x), 2 * network.outputs), own.dtype)]
+        self.run(network, weights, trace, 0, len(x))
+        return columns(network, trace[-1]), trace
 
     def update(self, network: Network, rule: Rule, weights: Own, trace: Activities, error: Array) -> Own:
         """Return the weights, updated in place."""
@@ -140,10 +126,14 @@ class NumbaCPU(Backend):
         errors = np.array(to_numpy(error).T, order="C").reshape(network.heads, network.outputs, len(x))
         shares = kernels_cpu.share(errors, len(x), network.width, rates, kind)
         arguments = weights.completed(network), _all(network), x, hidden, slopes, outputs, shares, kind
-        self._spread(kernels_cpu.update_part, arguments, network, len(x))
+        spread(kernels_cpu.update_part, arguments, network, len(x))
         trace.clear()
         self._spare = [hidden]
         return weights
+
+    def stage(self, stage: Stage, weights: HostWeights) -> NumbaStage:
+        """Return the stage, with the same kernels."""
+        return NumbaStage(stage, weights, self)
 
     def fit(
         self, network: Network, rule: Rule, weights: Own, x: Array, target: Array, schedule: Schedule
@@ -197,30 +187,29 @@ class NumbaCPU(Backend):
                 _on_threads([run_batches], cancelled)
         return learned, stopped
 
-    def _run(self, network: Network, weights: Own, x: Array, hidden: Array, slopes: Array) -> npt.NDArray[Any]:
-        """Return the activities of the output layer, and fill in the others."""
-        outputs, tile = np.empty((network.heads, len(x), 2 * network.outputs), x.dtype), _tile(network, len(x))
-        arrays, heads = weights.completed(network), _all(network)
-        self._spread(
-            kernels_cpu.trace_part, (arrays, heads, x, hidden, slopes, outputs, tile, kind_of(network)), network, len(x)
-        )
-        return outputs
+    def run(self, network: Network, weights: Own, trace: Activities, start: int, stop: int) -> None:
+        """Fill in the activities of the rows of x from start to stop."""
+        tile = _tile(network, stop - start)
+        arguments = weights.completed(network), _all(network), *trace, start, stop, tile, kind_of(network)
+        spread(kernels_cpu.trace_part, arguments, network, stop - start)
 
-    def _spread(self, kernel: Any, arguments: tuple[Any, ...], network: Network, batch: int) -> None:
-        """Run a kernel's shares on all threads, or on this one where there is little to do."""
-        workers = get_num_threads()
-        if workers == 1 or network.parameters * batch <= LITTLE:
-            kernel(*arguments, 0, 1)
-        else:
-            _on_threads([functools.partial(kernel, *arguments, worker, workers) for worker in range(workers)])
+    def room(self, network: Network, batch: int) -> list[npt.NDArray[Any]]:
+        """Return memory for the activities and the slopes of a trace's inner layers."""
+        shape, hidden = (network.heads, network.depth + 1, batch, 2 * network.width), None
+        with contextlib.suppress(IndexError):
+            hidden = self._spare.pop()
+        if hidden is None or hidden.shape != shape or hidden.dtype != network.dtype:
+            hidden = np.empty(shape, network.dtype)
+        return [hidden, np.empty(shape, network.dtype) if network.rms else hidden[:, :0]]
 
-    def _room(self, shape: tuple[int, ...], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
-        """Return memory for the activities of a trace."""
-        try:
-            spare = self._spare.pop()
-        except IndexError:
-            return np.empty(shape, dtype)
-        return spare if spare.shape == shape and spare.dtype == dtype else np.empty(shape, dtype)
+
+def spread(kernel: Any, arguments: tuple[Any, ...], network: Network, batch: int) -> None:
+    """Run a kernel's shares on all threads, or on this one where there is little to do."""
+    workers = get_num_threads()
+    if workers == 1 or network.parameters * batch <= LITTLE:
+        kernel(*arguments, 0, 1)
+    else:
+        _on_threads([functools.partial(kernel, *arguments, worker, workers) for worker in range(workers)])
 
 
 def _on_threads(calls: Sequence[Callable[[], None]], cancelled: npt.NDArray[np.bool_] | None = None) -> None:
@@ -248,12 +237,6 @@ def _pool(process: int) -> ThreadPoolExecutor:
 
 def _all(network: Network) -> npt.NDArray[np.intp]:
     return np.arange(network.heads)
-
-
-def _columns(network: Network, outputs: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Return the excitatory output cells of (heads, batch, cells) as (batch, columns)."""
-    read = outputs[:, :, : network.outputs]
-    return np.array(read.swapaxes(0, 1), order="C").reshape(read.shape[1], network.columns)
 
 
 def _as_the_articles(kind: Kind) -> bool:

@@ -67,7 +67,8 @@ def _trace(weights: Any, heads: Any, x: Any, hidden: Any, slopes: Any, outputs: 
     for index in prange(plan.workers):
         # The index has no sign, and mixed with numbers that have one it would become a float.
         worker: Any = np.intp(index)
-        trace_part(weights, heads, x, hidden, slopes, outputs, plan.tile, kind, worker, plan.workers)
+        rows = x.shape[0]
+        trace_part(weights, heads, x, hidden, slopes, outputs, 0, rows, plan.tile, kind, worker, plan.workers)
 
 
 @compiled(parallel=True)

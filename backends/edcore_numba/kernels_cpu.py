@@ -31,17 +31,21 @@ def trace_part(
     hidden: Any,
     slopes: Any,
     outputs: Any,
+    start: int,
+    stop: int,
     tile: int,
     kind: Kind,
     worker: int,
     workers: int,
 ) -> None:
-    """Fill in one worker's share of all activities; where hidden has room for fewer layers, the latest ones remain."""
-    batch = x.shape[0]
-    tiles = (batch + tile - 1) // tile
+    """Fill in one worker's share of the activities of the rows from start to stop.
+
+    Where hidden has room for fewer layers than there are, the latest ones remain.
+    """
+    tiles = (stop - start + tile - 1) // tile
     for task in range(worker, len(heads) * tiles, workers):
-        head, first = heads[task // tiles], task % tiles * tile
-        rows = min(tile, batch - first)
+        head, first = heads[task // tiles], start + task % tiles * tile
+        rows = min(tile, stop - first)
         run_rows(weights, head, x, first, rows, hidden[head], slopes[head], outputs[head], kind)
 
 
@@ -110,23 +114,25 @@ def run_rows(
 ) -> None:
     """Take `rows` rows of x, from `first`, through all layers of a head, into the same rows of hidden and of outputs.
 
-    hidden is (slots, rows, cells); where there are fewer slots than layers, they are used in turn.
+    hidden is (slots, rows, cells); where there are fewer slots than layers, they are used in turn. A stage with no
+    input layer has no sources there, and finds its first activities in hidden; one with no output layer has no outputs.
     """
     input_weight, input_bias, hidden_weight, hidden_bias, output_weight, output_bias = weights
     features, cells, depth, biases = x.shape[1], input_weight.shape[2], hidden_weight.shape[1], input_bias.shape[1]
-    last, scale = 2 * kind.outputs, kind.scale
+    last, scale = output_weight.shape[2], kind.scale
     both, slots, fused = np.empty(max(cells, last), x.dtype), hidden.shape[0], _fused(kind)
     source, y = at(x, first * features), at(hidden, first * cells)
-    # Both streams see the same x: first the excitatory sources, then the inhibitory ones on top.
-    plus = at(input_weight, head * 2 * features * cells)
-    minus = at(input_weight, (head * 2 + 1) * features * cells)
-    bias = _together(input_bias, head, biases, cells, kind.bias, both)
-    accumulate(source, features, 1, plus, cells, features, bias, 0, y, cells, rows, cells, scale)
-    if fused:
-        activate(source, features, 1, minus, cells, features, y, cells, y, cells, rows, cells, scale)
-    else:
-        accumulate(source, features, 1, minus, cells, features, y, cells, y, cells, rows, cells, scale)
-        finish(hidden, 0, first, rows, kind.activation, kind.rms, slopes, 0, scale)
+    if features:
+        # Both streams see the same x: first the excitatory sources, then the inhibitory ones on top.
+        plus = at(input_weight, head * 2 * features * cells)
+        minus = at(input_weight, (head * 2 + 1) * features * cells)
+        bias = _together(input_bias, head, biases, cells, kind.bias, both)
+        accumulate(source, features, 1, plus, cells, features, bias, 0, y, cells, rows, cells, scale)
+        if fused:
+            activate(source, features, 1, minus, cells, features, y, cells, y, cells, rows, cells, scale)
+        else:
+            accumulate(source, features, 1, minus, cells, features, y, cells, y, cells, rows, cells, scale)
+            finish(hidden, 0, first, rows, kind.activation, kind.rms, slopes, 0, scale)
     slot = 0
     for layer in range(depth):
         slot = slot + 1 if slot + 1 < slots else 0
@@ -139,6 +145,8 @@ def run_rows(
         else:
             accumulate(source, cells, 1, weight, cells, cells, bias, 0, y, cells, rows, cells, scale)
             finish(hidden, slot, first, rows, kind.activation, kind.rms, slopes, layer + 1, scale)
+    if last == 0:
+        return
     weight = at(output_weight, head * cells * last)
     bias, to = _together(output_bias, head, biases, last, kind.bias, both), at(outputs, first * last)
     if kind.output_activation == SIGMOID:
