@@ -98,15 +98,15 @@ def update(network: Network, rule: Rule, weights: Weights, trace: Trace, error: 
         error = error - xp.mean(error, axis=0, keepdims=True)
     scaled = error / error.shape[0] if rule.reduction == "mean" else error
     e = xp.permute_dims(xp.reshape(scaled, (-1, network.heads, network.outputs)), (1, 0, 2))
-    learned, source = {**weights}, 0
+    learned, source = dict(weights), 0
     for name in _layers(weights):
         if name == "hidden":
-            depth = weights["hidden.weight"].shape[1]
-            learned |= _stack_learned(network, rule, weights, e, trace[source : source + depth + 1])
-            source += depth
+            last = source + weights["hidden.weight"].shape[1]
+            new = _stack_learned(network, rule, weights, e, trace[source : last + 1])
         else:
-            learned |= _learned(network, rule, name, weights, e, trace[source], trace[source + 1])
-            source += 1
+            last = source + 1
+            new = _learned(network, rule, name, weights, e, trace[source], trace[last])
+        learned, source = learned | new, last
     return learned
 
 
