@@ -1,0 +1,151 @@
+"""What every way to share a network among processes has: the same network everywhere, and batches in the same order."""
+
+from __future__ import annotations
+
+import abc
+import zlib
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from edcore.backend import Array, Backend
+from edcore.distributed.wire import Wire
+from edcore.errors import InputError
+from edcore.inputs import check_range, checked, warn_of_negative
+from edcore.network import Network
+from edcore.randomness import checked_seed, permutation
+from edcore.rule import Rule, check_centred, check_together
+from edcore.values import whole_number
+
+__all__ = ["Shared"]
+
+
+class Shared(abc.ABC):
+    """A network that the processes of a group train together; all of them make the same calls, in the same order.
+
+    Parameters
+    ----------
+    network : Network
+        The network.
+    rule : Rule
+        How it learns.
+    seed : int, optional
+        As for `ED`. Left out, rank 0 draws one.
+    group : torch.distributed.ProcessGroup, optional
+        The processes. Left out, all of them.
+
+    Attributes
+    ----------
+    network : Network
+        The network.
+    rule : Rule
+        How it learns.
+    seed : int
+        The seed in use.
+    rank, size : int
+        This process's number in the group, from 0, and how many there are.
+    """
+
+    _backend: Backend
+
+    def __init__(self, network: Network, rule: Rule, seed: int | None, group: Any) -> None:
+        for name, value, kind in (("network", network, Network), ("rule", rule, Rule)):
+            if not isinstance(value, kind):
+                raise InputError(name, repr(value), f"an edcore.{kind.__name__}(…)")
+        check_together(network, rule)
+        self._wire = Wire(group)
+        self.rank, self.size = self._wire.rank, self._wire.size
+        self.network, self.rule = network, rule
+        own = checked_seed(seed) if seed is not None or self.rank == 0 else None
+        self.seed: int = self._wire.everyones(own)[0]
+        self._wire.agree({"network": network, "rule": rule, "seed": self.seed if own is None else own})
+        self._epochs = 0
+
+    @property
+    def backend(self) -> str:
+        """Name of the backend that computes here."""
+        return self._backend.info.name
+
+    @property
+    def device(self) -> str:
+        """Device string of that backend."""
+        return self._backend.device
+
+    def fit(self, x: Array, target: Array, *, epochs: int = 1, batch_size: int = 64, shuffle: bool = True) -> Any:
+        """Learn all samples, in the batches of `ED.fit` with the same seed.
+
+        Parameters
+        ----------
+        x : array, shape (samples, in_)
+            The samples, the same at all ranks that read them; None at the others.
+        target : array, shape (samples,) for one output, else (samples, columns)
+            What the outputs should be, the same at all ranks.
+        epochs : int
+            Passes over the samples.
+        batch_size : int
+            Samples in a batch, over all ranks together; the last one of an epoch may be smaller.
+        shuffle : bool
+            Visit the samples in an order of each epoch's own, drawn from the seed.
+
+        Returns
+        -------
+        object
+            This object itself.
+
+        Raises
+        ------
+        InputError
+            If an argument is not accepted. Then nothing has been learnt.
+        """
+        epochs, batch_size = whole_number("epochs", epochs, 0), whole_number("batch_size", batch_size, 1)
+        check_centred(self.rule, batch_size)
+        target = self._checked_target(target)
+        samples = len(target)
+        x = self._checked_x(x, samples)
+        schedule = {"epochs": epochs, "batch_size": batch_size, "shuffle": shuffle, "samples": samples}
+        self._wire.agree({**schedule, "a checksum of target": zlib.crc32(target.tobytes())})
+        size = 1 if self.rule.order == "online" else batch_size
+        for epoch in range(self._epochs, self._epochs + epochs):
+            order = permutation(self.seed, epoch, samples) if shuffle else np.arange(samples)
+            for start in range(0, samples, size):
+                rows = order[start : start + size]
+                self._learn(None if x is None else x[rows], target[rows])
+            self._epochs = epoch + 1
+        return self
+
+    @abc.abstractmethod
+    def _learn(self, x: Any, target: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Learn one checked batch, and return its errors from before."""
+
+    @abc.abstractmethod
+    def _reads_x(self) -> bool:
+        """Return whether this rank needs x."""
+
+    def _checked_x(self, x: Any, samples: int | None = None) -> npt.NDArray[Any] | None:
+        """Return x as a NumPy array; None where this rank does not read it."""
+        if not self._reads_x():
+            return None
+        if x is None:
+            raise InputError("x", f"None at rank {self.rank}", "the samples")
+        x = np.asarray(checked("x", x, (samples, self.network.in_), self._meaning(samples), self.network.dtype))
+        if self.rule.error == "split" and self.rule.floor is None:
+            warn_of_negative(x)
+        return x
+
+    def _checked_target(self, target: Any) -> npt.NDArray[Any]:
+        """Return the target as a NumPy array (samples, columns)."""
+        columns = self.network.columns
+        shape = (None,) if columns == 1 else (None, columns)
+        meaning = "(samples,)" if columns == 1 else f"(samples, {columns}), one for each output"
+        target = np.asarray(checked("target", target, shape, meaning, self.network.dtype))
+        if len(target) == 0:
+            raise InputError("target", "an empty batch", "at least one sample")
+        check_range(target, self.network.output_activation)
+        return target.reshape(len(target), columns)
+
+    def _meaning(self, samples: int | None) -> str:
+        return f"({samples or 'batch'}, {self.network.in_}), a row for each target"
+
+    def _returned(self, columns: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        return columns[:, 0] if self.network.columns == 1 else columns

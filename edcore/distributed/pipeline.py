@@ -1,0 +1,230 @@
+"""Layers on many processes: activities go forward, the outputs come back, and nothing else does."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from edcore import registry
+from edcore.backend import Array, Backend, HostWeights
+from edcore.distributed.common import Shared
+from edcore.ed import ED
+from edcore.errors import BackendUnavailableError, InputError
+from edcore.inputs import checked_weights
+from edcore.libraries import to_numpy
+from edcore.network import Network
+from edcore.rule import Rule
+from edcore.select import bind, requested
+from edcore.stages import Staged, divide, initialise_stage, together
+from edcore.values import whole_number
+
+__all__ = ["Pipeline"]
+
+PARTS = 2
+"""Parts of a batch for each process, where nothing else is asked for."""
+
+
+class Pipeline(Shared):
+    """A network whose layers are shared out: each process has consecutive ones, of about the same number of weights.
+
+    A batch goes through the processes in parts, so that one works on a part while the next works on the part before.
+    The last process broadcasts the errors, one number for each sample and output; then all layers of all processes
+    learn at the same time. There is no backward pass, so nothing else ever has to come back (`edcore.core`).
+    The result is that of one process, up to rounding; with the backend ``"numba"``, bit for bit.
+
+    Parameters
+    ----------
+    network : Network
+        The network, of at least so many layers (depth + 2) as there are processes.
+    rule : Rule
+        How it learns.
+    seed : int, optional
+        As for `ED`. Left out, rank 0 draws one.
+    weights : dict of str to ndarray, optional
+        All weights to start from, as `ED.weights` returns them, or those of this process's stage alone, as
+        `Pipeline.weights` does. Left out, each process draws its own from the seed: no process ever has them all.
+    parts : int, optional
+        Parts of a batch, at most one for each sample. More parts keep more processes at work, and each costs a message
+        and another reading of the weights. Left out, two for each process.
+    backend : str or Backend
+        ``"numba"`` on the CPU, or one that follows the Array API (``"numpy"``, ``"torch"``, ``"cupy"``). ``"auto"`` is
+        PyTorch in a group of NCCL, else Numba where it is installed, else NumPy.
+    device : str, optional
+        Device of this process, as for `ED`.
+    group : torch.distributed.ProcessGroup, optional
+        The processes. Left out, all of them.
+
+    Attributes
+    ----------
+    stage : Stage
+        The layers that this process has.
+
+    Raises
+    ------
+    InputError
+        If an argument is not accepted, or is not the same at all ranks.
+    BackendUnavailableError
+        If the backend cannot run here, or has no stages.
+    EDCoreError
+        If PyTorch is missing, or there is no process group.
+
+    Notes
+    -----
+    All processes make the same calls. An error in one of them leaves the others waiting for its messages until it ends;
+    ``torchrun`` then ends them too.
+
+    Examples
+    --------
+    A file to start with ``torchrun --nproc-per-node 2 train.py``:
+
+    >>> def main():
+    ...     import edcore, torch.distributed
+    ...     from edcore.distributed import Pipeline
+    ...
+    ...     torch.distributed.init_process_group("gloo")
+    ...     data = edcore.datasets.digits(classes=(0, 1))
+    ...     pipeline = Pipeline(edcore.Network(in_=64, width=32, depth=32), edcore.Rule(), seed=1)
+    ...     pipeline.fit(data.x_train, data.y_train, epochs=10, batch_size=4)
+    ...     if (ed := pipeline.to_ed()) is not None:
+    ...         edcore.io.save("network.safetensors", ed)
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        rule: Rule,
+        *,
+        seed: int | None = None,
+        weights: HostWeights | None = None,
+        parts: int | None = None,
+        backend: str | Backend = "auto",
+        device: str | None = None,
+        group: Any = None,
+    ) -> None:
+        super().__init__(network, rule, seed, group)
+        self._parts = None if parts is None else whole_number("parts", parts, 1)
+        self._wire.agree({"parts": self._parts})
+        self.stage = divide(network, self.size)[self.rank]
+        if backend == "auto" and device is None:
+            backend, device = self._usual()
+        self._backend = bind(requested(backend, device), replace(network, depth=self.stage.depth), rule)
+        if not isinstance(self._backend, Staged):
+            raise BackendUnavailableError(
+                f"the backend {self.backend!r} on {self.device!r} has no stages, so it cannot compute a part of a "
+                "network. Those that can are 'numba' on 'cpu', and 'numpy', 'torch', 'cupy' and 'jax'."
+            )
+        if weights is None:
+            own = initialise_stage(self.stage, self.seed, self.rule.floor)
+        elif {key: np.shape(value) for key, value in weights.items()} == self.stage.weight_shapes:
+            own = weights
+        else:
+            own = self.stage.of(checked_weights(network, weights, self.rule.floor))
+        self._worker = self._backend.stage(self.stage, own)
+
+    @property
+    def weights(self) -> HostWeights:
+        """A copy of the weights of this process's stage, under the keys of `Stage.weight_shapes`."""
+        return self._worker.to_host()
+
+    def step(self, x: Array | None, target: Array) -> npt.NDArray[Any]:
+        """Learn one batch.
+
+        Parameters
+        ----------
+        x : array, shape (batch, in_)
+            The samples. Only rank 0 reads them; at the others x may be None.
+        target : array, shape (batch,) for one output, else (batch, columns)
+            What the outputs should be. Only the last rank reads it; at the others its length counts.
+
+        Returns
+        -------
+        ndarray, shape of target
+            target − output from before the update, at each rank.
+
+        Raises
+        ------
+        InputError
+            If x or target are not accepted, or the rule is online and the batch is larger than one sample.
+        """
+        target = self._checked_target(target)
+        if self.rule.order == "online" and len(target) > 1:
+            fix = "Use fit, which goes through the samples one by one."
+            raise InputError("target", f"{len(target)} samples", "one sample, as the rule is online", fix)
+        return self._returned(self._learn(self._checked_x(x, len(target)), target))
+
+    def predict(self, x: Array | None, samples: int | None = None) -> npt.NDArray[Any]:
+        """Return the outputs for x, at each rank.
+
+        Parameters
+        ----------
+        x : array, shape (samples, in_)
+            The samples. Only rank 0 reads them; at the others x may be None.
+        samples : int, optional
+            How many they are; needed where x is None.
+
+        Returns
+        -------
+        ndarray, shape (samples,) for one output, else (samples, columns)
+            The outputs.
+        """
+        if samples is None:
+            if x is None:
+                raise InputError("samples", "None beside x=None", "the number of samples, where x is None")
+            samples = len(x)
+        outputs = self._passed(self._checked_x(x, samples), samples, lambda rows, own: self._worker.predict(own))
+        return self._returned(to_numpy(self._wire.broadcast(outputs, self.size - 1)))
+
+    def to_ed(self) -> ED | None:
+        """Return the network as an `ED` at rank 0, to be saved or looked at; None at the others.
+
+        Returns
+        -------
+        ED or None
+            With all weights: rank 0 needs the memory for them.
+        """
+        weights = self._wire.gathered(self.weights)
+        if weights is None:
+            return None
+        return ED.from_network(self.network, self.rule, seed=self.seed, weights=together(weights), epochs=self._epochs)
+
+    def _learn(self, x: Any, target: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        self._worker.begin(len(target))
+        outputs = self._passed(x, len(target), self._worker.forward)
+        error = to_numpy(self._wire.broadcast(target - outputs, self.size - 1))
+        self._worker.update(self.rule, error)
+        return error
+
+    def _passed(self, x: Any, samples: int, take: Callable[[slice, Array], Array]) -> npt.NDArray[Any]:
+        """Take a batch through this stage, part by part; the outputs are those of the network at the last one."""
+        network, wire = self.network, self._wire
+        parts = min(self._parts or PARTS * self.size, samples)
+        cuts = [samples * part // parts for part in range(parts + 1)]
+        rows = [slice(start, stop) for start, stop in itertools.pairwise(cuts)]
+        shapes = [(network.heads, part.stop - part.start, 2 * network.width) for part in rows]
+        first, last = self.stage.first, self.stage.last
+        arriving = [] if first else [wire.receive(shape, network.dtype, self.rank - 1) for shape in shapes]
+        outputs, leaving = np.zeros((samples, network.columns), network.dtype), []
+        for number, part in enumerate(rows):
+            passed = take(part, x[part] if first else arriving[number].wait())
+            if last:
+                outputs[part] = to_numpy(passed)
+            else:
+                leaving.append(wire.send(passed, self.rank + 1))
+        for message in leaving:
+            message.wait()
+        return outputs
+
+    def _usual(self) -> tuple[str, str | None]:
+        """Return the backend and the device that ``auto`` stands for."""
+        if self._wire.device.type == "cuda":
+            return "torch", str(self._wire.device)
+        numba = registry.installed().get("numba")
+        return ("numba", "cpu") if numba and registry.probe(numba, "cpu").ok else ("numpy", None)
+
+    def _reads_x(self) -> bool:
+        return self.stage.first

@@ -1,0 +1,239 @@
+"""A program for `test_distributed`: what each of several processes does.
+
+    python ranks.py RANK SIZE FILE SCENARIO [BACKEND]
+
+FILE is where the processes find each other. A scenario ends with exit code 0, or with a traceback.
+"""
+
+import dataclasses
+import sys
+from datetime import timedelta
+
+import numpy as np
+import pytest
+import torch.distributed as dist
+
+from edcore import ED, InputError, Network, Rule, registry
+from edcore.backend import Backend
+from edcore.distributed import DataParallel, Pipeline
+from edcore.errors import BackendUnavailableError
+from edcore.stages import together
+from edcore.testing import iter_checks
+
+CHECKS = (
+    *("check_forward", "check_update_signed", "check_update_split", "check_deep_stack", "check_presets"),
+    *("check_variants", "check_floor", "check_zero_error_leaves_every_bit"),
+)
+
+
+def everyones(value):
+    """Return what each rank has given."""
+    values = [None] * dist.get_world_size()
+    dist.all_gather_object(values, value)
+    return values
+
+
+class InPipeline(Backend):
+    """A backend whose networks are pipelines of all processes, or of so many as there are layers."""
+
+    def __init__(self, backend):
+        self.inner, self.info, self.device = backend, backend.info, backend.device
+        self.rank, size = dist.get_rank(), dist.get_world_size()
+        self.groups = {count: dist.new_group(list(range(count))) for count in range(1, size + 1)}
+
+    def supports(self, network, rule):
+        return self.inner.supports(network, rule)
+
+    def from_host(self, weights):
+        return {key: value.copy() for key, value in weights.items()}
+
+    to_host = from_host
+
+    def forward(self, network, weights, x):
+        pipeline = self._begun(network, weights)
+        outputs = pipeline.predict(x) if pipeline else None
+        return everyones(outputs)[0].reshape(len(x), network.columns)
+
+    def trace(self, network, weights, x):
+        pipeline, outputs = self._begun(network, weights), None
+        if pipeline:
+            pipeline._worker.begin(len(x))
+            outputs = pipeline._passed(x, len(x), pipeline._worker.forward)
+            outputs = outputs if pipeline.stage.last else None
+        return next(found for found in everyones(outputs) if found is not None), pipeline
+
+    def update(self, network, rule, weights, trace, error):
+        if trace:
+            trace._worker.update(rule, error)
+        return together([part for part in everyones(trace.weights if trace else None) if part is not None])
+
+    def _begun(self, network, weights):
+        count = min(len(self.groups), network.depth + 2)
+        if self.rank >= count:
+            return None
+        return Pipeline(network, Rule(), seed=0, weights=weights, backend=self.inner, parts=3, group=self.groups[count])
+
+
+class InParallel(Backend):
+    """A backend that shares out each batch among all processes."""
+
+    def __init__(self, backend):
+        self.inner, self.info, self.device = backend, backend.info, backend.device
+
+    def supports(self, network, rule):
+        return self.inner.supports(network, rule)
+
+    def from_host(self, weights):
+        return {key: value.copy() for key, value in weights.items()}
+
+    to_host = from_host
+
+    def forward(self, network, weights, x):
+        return np.array(self.inner.forward(network, self.inner.from_host(weights), x))
+
+    def trace(self, network, weights, x):
+        return self.forward(network, weights, x), x
+
+    def update(self, network, rule, weights, trace, error):
+        batch = dataclasses.replace(rule, order="batch")  # of one sample, where it is online
+        shared = DataParallel(network, batch, seed=0, weights=weights, backend=self.inner)
+        own = slice(len(error) * shared.rank // shared.size, len(error) * (shared.rank + 1) // shared.size)
+        traced = None
+        if len(error[own]):
+            _, traced = self.inner.trace(network, shared._weights, trace[own])
+        shared._update(traced, error[own])
+        return shared.weights
+
+
+def conform(kind, name):
+    """The conformance suite, each example of which all ranks compute together."""
+    backend = kind(registry.installed()[name].load("cpu"))
+    checks = dict(iter_checks(quick=True))
+    for check in CHECKS:
+        checks[check](backend)
+
+
+def the_articles_depth(name):
+    """A run at depth 4096 ends with the weights of one process, bit for bit."""
+    network = Network(in_=8, width=4, depth=4096)
+    x, target = samples(network, 24)
+    pipeline = Pipeline(network, Rule(), seed=1, backend=name)
+    rank0 = pipeline.rank == 0
+    pipeline.fit(x if rank0 else None, target, epochs=2, batch_size=10)
+    error = pipeline.step(x if rank0 else None, target)
+    outputs = pipeline.predict(x if rank0 else None, len(x))
+    ed = pipeline.to_ed()
+    assert (ed is None) != rank0
+    if ed is None:
+        return
+    alone = ED(8, 4, 4096, seed=1, backend=name).fit(x, target, epochs=2, batch_size=10)
+    assert np.array_equal(target - alone(x), error)
+    alone.update(error)
+    assert all(np.array_equal(value, alone.weights[key]) for key, value in ed.weights.items())
+    assert np.array_equal(outputs, alone.predict(x))
+    assert ed.epochs.tolist() == [2]
+
+
+def runs(name):
+    """Runs of both kinds, with several heads, an online rule, and weights that go on from another run."""
+    network = Network(in_=5, width=6, depth=3, heads=2, dtype="float64")
+    x, target = samples(network, 11)
+    for rule in (Rule(), Rule("split", order="online"), Rule(centred=True, floor=1e-3)):
+        alone = ED.from_network(network, rule, seed=4, backend=name)
+        alone.fit(x, target, epochs=3, batch_size=4)
+        for kind in (Pipeline, DataParallel):
+            if rule.order == "online" and kind is DataParallel:
+                continue
+            shared = kind(network, rule, seed=4, backend=name)
+            shared.fit(x, target, epochs=1, batch_size=4).fit(x, target, epochs=2, batch_size=4)
+            same(alone, shared.to_ed())
+            again = kind(network, rule, seed=4, weights=shared.weights, backend=name)
+            again.step(x[:1], target[:1])
+            more = again.to_ed()
+            if more is not None:
+                one = ED.from_network(network, rule, seed=4, weights=alone.weights, backend=name)
+                one.step(x[:1], target[:1]) if kind is Pipeline else one.step(
+                    *[np.repeat(part[:1], again.size, 0) for part in (x, target)]
+                )
+                same(one, more)
+    assert np.array_equal(shared.predict(x), DataParallel(network, rule, seed=4, weights=shared.weights).predict(x))
+
+
+def same(alone, shared):
+    if shared is not None:
+        assert alone.epochs.tolist() == shared.epochs.tolist() or not shared.epochs.any()
+        for key, value in shared.weights.items():
+            np.testing.assert_allclose(value, alone.weights[key], rtol=1e-9, atol=1e-11)
+
+
+def refusals(name):
+    """What is not the same at all ranks, or cannot be, is refused at each of them."""
+    rank, size = dist.get_rank(), dist.get_world_size()
+    network = Network(in_=5, width=3, depth=size)
+    x, target = samples(network, 4)
+    other = dataclasses.replace(network, width=3 + rank)
+    for given, sentence in (
+        (lambda: Pipeline(other, Rule(), seed=1), "network: given Network(.*) at rank 1; accepted: .* as at rank 0"),
+        (lambda: Pipeline(network, Rule(), seed=rank), "seed: given 1 at rank 1; accepted: 0 as at rank 0"),
+        (lambda: Pipeline(network, Rule(), seed=1, parts=1 + rank), "parts: given 2 at rank 1"),
+        (
+            lambda: Pipeline(dataclasses.replace(network, depth=0), Rule(), seed=1),
+            "stages: given 3; accepted: at most 2",
+        ),
+        (
+            lambda: DataParallel(network, Rule(order="online"), seed=1),
+            "order='online'.*accepted: a rule of order 'batch'",
+        ),
+        (lambda: Pipeline(network, "signed", seed=1), r"rule: given 'signed'; accepted: an edcore.Rule"),
+        (lambda: Pipeline(network, Rule(), seed=1).fit(x, target / (1 + rank)), "a checksum of target"),
+        (lambda: Pipeline(network, Rule(), seed=1).fit(x, target, epochs=1 + rank), "epochs: given 2 at rank 1"),
+        (lambda: Pipeline(network, Rule(order="online"), seed=1).step(x, target), "target: given 4 samples"),
+        (lambda: Pipeline(network, Rule(), seed=1).step(x, target[:0]), "target: given an empty batch"),
+        (lambda: Pipeline(network, Rule(), seed=1).step(x, target + 2), "target: given values from 2"),
+        (lambda: Pipeline(network, Rule(), seed=1).predict(None), "samples: given None beside x=None"),
+    ):
+        refused(InputError, given, sentence)
+    refused(
+        BackendUnavailableError,
+        lambda: Pipeline(network, Rule(), seed=1, backend="loop"),
+        "'loop' on 'cpu' has no stages",
+    )
+    seeds = everyones(Pipeline(network, Rule()).seed)
+    assert len(set(seeds)) == 1
+
+
+def refused(kind, given, sentence):
+    with pytest.raises(kind, match=sentence):
+        given()
+
+
+def samples(network, count):
+    random = np.random.default_rng(7)
+    x = random.random((count, network.in_)).astype(network.dtype)
+    target = random.integers(0, 2, (count, network.columns)).astype(network.dtype)
+    return x, target[:, 0] if network.columns == 1 else target
+
+
+SCENARIOS = {
+    "pipeline": lambda name: conform(InPipeline, name),
+    "parallel": lambda name: conform(InParallel, name),
+    "depth": the_articles_depth,
+    "runs": runs,
+    "refusals": refusals,
+}
+
+
+def main(rank, size, file, *scenarios):
+    dist.init_process_group(
+        "gloo", init_method=f"file://{file}", rank=int(rank), world_size=int(size), timeout=timedelta(seconds=100)
+    )
+    for scenario in scenarios:
+        name, _, backend = scenario.partition(":")
+        SCENARIOS[name](backend)
+        if int(rank) == 0:
+            print(scenario, "holds", flush=True)
+    dist.destroy_process_group()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
