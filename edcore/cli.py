@@ -6,6 +6,7 @@ Values of options are checked by the library alone. Its errors become one line o
 from __future__ import annotations
 
 import inspect
+import io
 import json as json_format
 import platform
 import sys
@@ -67,6 +68,9 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
         Always: 0 if all is well, 1 if a check failed, 2 for a bad option, bad input or a backend that cannot run here,
         130 for Ctrl-C, 143 for SIGTERM.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # names of files may have what cannot be printed
+            stream.reconfigure(errors="backslashreplace")
     try:
         app(argv, prog_name="edcore")
     except EDCoreError as error:

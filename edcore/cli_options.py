@@ -35,6 +35,7 @@ __all__ = [
     "dataset_names",
     "nearest",
     "plain_console",
+    "read_toml",
     "rule_names",
     "write_file",
 ]
@@ -42,6 +43,9 @@ __all__ = [
 PICTURES = (".pdf", ".png", ".svg")
 
 WHERE = "Where it runs"
+
+LARGEST_CONFIG = 2**14
+"""Bytes of a file of options. Python's parser may need a second for so many, and then four for twice as many."""
 
 
 def plain_console(stderr: bool = False) -> Console:
@@ -65,17 +69,28 @@ dataset_names = completed(
 )
 
 
-def _read_config(context: typer.Context, path: Path | None) -> Path | None:
-    """Make the file's table of this command the defaults of its options: what is given beside it wins."""
-    if path is None or context.resilient_parsing:
-        return path
+def read_toml(path: Path) -> dict[str, Any]:
+    """Return what a TOML file of options has, all of which a sentence on what is wrong with it can quote."""
     try:
-        content = tomllib.loads(path.read_bytes().decode("utf-8"))
+        with path.open("rb") as file:  # a pipe is taken as well
+            text = file.read(LARGEST_CONFIG + 1)
+        if len(text) > LARGEST_CONFIG:
+            raise ValueError(f"more than {LARGEST_CONFIG:,} bytes")
+        content = tomllib.loads(text.decode("utf-8"))
+        repr(content)  # neither numbers of too many digits nor tables nested too deeply
     except OSError as error:
         raise DataFileError(f"--config: {path} cannot be read ({error.strerror or error}). Check its name.") from error
     except (ValueError, RecursionError) as error:
         fix = 'It has lines such as width = 32 below a line [train]; texts stand in quotes: rule = "split".'
         raise DataFileError(f"--config: {path} is no TOML ({' '.join(str(error).split())}). {fix}") from error
+    return content
+
+
+def _read_config(context: typer.Context, path: Path | None) -> Path | None:
+    """Make the file's table of this command the defaults of its options: what is given beside it wins."""
+    if path is None or context.resilient_parsing:
+        return path
+    content = read_toml(path)
     command = str(context.info_name)
     table = content.get(command)
     if not isinstance(table, dict):

@@ -148,6 +148,7 @@ def _document(path: Path, text: str | None) -> dict[str, Any]:
         raise DataFileError(f"{path}: a safetensors file, but none of edcore's: its header has no {KEY!r}. {fix}")
     try:
         document = json.loads(text, parse_constant=_no_number)
+        itself = _sum_of_document(document) if isinstance(document, dict) else ""
     except (ValueError, RecursionError) as error:
         raise damaged(path, f"its header is no JSON ({error!s:.100})") from error
     if not isinstance(document, dict) or type(document.get("format")) is not int or document["format"] < 1:
@@ -160,7 +161,7 @@ def _document(path: Path, text: str | None) -> dict[str, Any]:
             f"{FORMAT}. Install that edcore or a newer one."
         )
     sums = document.get(SUMS)
-    if not isinstance(sums, dict) or sums.get(ITSELF) != _sum_of_document(document):
+    if not isinstance(sums, dict) or sums.get(ITSELF) != itself:
         raise damaged(path, "its header is not what its checksum is of")
     return document
 

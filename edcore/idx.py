@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import io
 import math
 import zlib
 from pathlib import Path
@@ -19,6 +20,8 @@ IMAGE = (28, 28)
 PARTS = ("train", "t10k")
 IMAGES, LABELS = "{}-images-idx3-ubyte", "{}-labels-idx1-ubyte"
 FILES = tuple(kind.format(part) for part in PARTS for kind in (IMAGES, LABELS))
+
+CHUNK = 2**20
 
 Samples = tuple[npt.NDArray[Any], npt.NDArray[Any]]
 """Values as they are stored, of shape (samples, features), and the label of each sample."""
@@ -75,21 +78,34 @@ def _pair(images_path: Path, labels_path: Path) -> Samples:
 
 def _idx(path: Path, dimensions: int) -> npt.NDArray[np.uint8]:
     """Read an IDX file: 0, 0, dtype code, number of dimensions, each of them as 4 big-endian bytes, the values."""
+    magic, size = bytes((0, 0, 8, dimensions)), 4 + 4 * dimensions
     try:
-        content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+            header = file.read(size)
+            if header[:4] != magic:
+                accepted = f"{magic!r}, for unsigned bytes in {dimensions} dimensions"
+                raise _damaged(path, f"magic number {header[:4]!r}", accepted)
+            if len(header) < size:
+                raise _damaged(path, f"{len(header)} bytes", f"a header of {size} bytes")
+            shape = tuple(int(length) for length in np.frombuffer(header[4:], ">u4"))
+            content = _read(file, math.prod(shape))
+            more = file.read(1)
+    except DataFileError:
+        raise
     except (OSError, EOFError, zlib.error) as error:
         raise _damaged(path, str(error), "a file that can be read, and gzip where it ends in .gz") from error
-    magic, header = bytes((0, 0, 8, dimensions)), 4 + 4 * dimensions
-    if content[:4] != magic:
-        accepted = f"{magic!r}, for unsigned bytes in {dimensions} dimensions"
-        raise _damaged(path, f"magic number {content[:4]!r}", accepted)
-    if len(content) < header:
-        raise _damaged(path, f"{len(content)} bytes", f"a header of {header} bytes")
-    shape = tuple(int(size) for size in np.frombuffer(content[4:header], ">u4"))
-    if len(content) != header + math.prod(shape):
-        accepted = f"{header + math.prod(shape)}, as its header says for shape {shape}"
-        raise _damaged(path, f"{len(content)} bytes", accepted)
-    return np.frombuffer(content, np.uint8, offset=header).reshape(shape)
+    if more or len(content) < math.prod(shape):
+        given = f"more than {size + len(content)} bytes" if more else f"{size + len(content)} bytes"
+        raise _damaged(path, given, f"{size + math.prod(shape)}, as its header says for shape {shape}")
+    return np.frombuffer(content, np.uint8).reshape(shape)
+
+
+def _read(file: io.BufferedIOBase, size: int) -> bytearray:
+    """Return so many bytes, or fewer where the file ends: memory is taken for what is there and what was announced."""
+    content = bytearray()
+    while part := file.read(min(size - len(content), CHUNK)):
+        content += part
+    return content
 
 
 def _damaged(path: Path, given: str, accepted: str) -> DataFileError:

@@ -209,7 +209,7 @@ def _saved(file: Path, document: dict[str, Any]) -> Saved:
             versions={_text(name): _text(version) for name, version in document["versions"].items()},
             run=None if document["run"] is None else Run.from_dict(document["run"]),
         )
-    except (KeyError, TypeError, AttributeError, ValueError, OverflowError) as error:
+    except (KeyError, TypeError, AttributeError, ValueError, OverflowError, RecursionError) as error:
         what = f"no {error}" if isinstance(error, KeyError) else str(error)
         raise damaged(file, f"its header: {' '.join(what.split()):.200}") from error
 

@@ -16,6 +16,10 @@ __all__ = ["DTYPES", "DType", "assign", "dtype_name", "one_of", "real", "whole_n
 DType: TypeAlias = Literal["float32", "float64"]
 DTYPES: tuple[DType, ...] = ("float32", "float64")
 
+BITS = 128
+"""Of the largest whole number: more than there is to count, and as many as the seeds of NumPy's own have. What is
+multiplied from such numbers can still be divided and printed."""
+
 
 def whole_number(name: str, value: Any, least: int) -> int:
     """Return `value` as an int, or refuse it under the argument's `name`."""
@@ -23,6 +27,10 @@ def whole_number(name: str, value: Any, least: int) -> int:
         number = operator.index(value)
     except TypeError:
         number = least - 1
+    if number.bit_length() > BITS:  # Python may refuse to write it out
+        raise InputError(
+            name, f"a number of {number.bit_length():,} bits", f"a whole number from {least} to 2**{BITS} - 1"
+        )
     if isinstance(value, bool) or number < least:
         raise InputError(name, repr(value), f"a whole number of at least {least}")
     return number
@@ -43,7 +51,7 @@ def dtype_name(dtype: Any) -> str:
     """Return the name of one of the accepted dtypes, however it is written, or refuse it."""
     try:
         name = "" if dtype is None else np.dtype(dtype).name  # NumPy reads None as float64
-    except TypeError:
+    except Exception:  # NumPy has several for a text that names no dtype, and warns of some
         name = ""
     if name not in DTYPES:
         raise UnknownNameError("dtype", dtype, DTYPES, "float32 is the default; float64 is for checks.")

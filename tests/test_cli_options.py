@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from edcore import io
+from edcore import ED, io
 
 QUICK = ["train", "--depth", "1", "--epochs", "2", "--seed", "1", "--backend", "numpy"]
 
@@ -60,6 +60,10 @@ def test_a_file_for_kaneko(run):
         ("[train]\nwidth = [3]\n", "width: given [3]; accepted: a number or a text."),
         ("[train]\njson = 1\n", "json: given 1; accepted: true or false."),
         ('[train]\nrms = "yes"\n', "rms: given 'yes'; accepted: true or false."),
+        (f"[train]\nseed = 0x{'f' * 5000}\n", "--config: run.toml is no TOML (Exceeds the limit"),
+        (f"[train]\nwidth{'.a' * 2000} = 1\n", "--config: run.toml is no TOML (maximum recursion depth exceeded"),
+        (f"[train]\n{'#' * 2**14}", "--config: run.toml is no TOML (more than 16,384 bytes)"),
+        ('[train]\ndtype = "1.5"\n', "--dtype: given '1.5'; accepted: 'float32', 'float64'."),
     ],
 )
 def test_a_wrong_file_is_refused(run, content, sentence):
@@ -68,6 +72,25 @@ def test_a_wrong_file_is_refused(run, content, sentence):
     assert (code, out) == (2, "")
     assert err.startswith("edcore: ")
     assert sentence in err
+
+
+@pytest.mark.parametrize("option", ["width", "depth", "epochs", "batch-size", "eval-every", "every", "seed"])
+def test_a_number_beyond_all_counting_is_refused(run, option):
+    code, out, err = run("train", "--dataset", "xor", f"--{option}", "9" * 400)
+    assert (code, out) == (2, "")
+    assert err.startswith(f"edcore: --{option}: given ")
+
+
+def test_a_file_that_never_ends_is_not_read_to_its_end(run):
+    assert "is no TOML (more than 16,384 bytes)" in run("train", "--config", "/dev/zero")[2]
+
+
+def test_text_that_cannot_be_printed_is_escaped(run):
+    ed = ED(in_=2, hidden_width=1, hidden_depth=0, seed=0, backend="numpy")
+    io.save(ed, "net", classes=("\udcff", "b"))
+    code, out, err = run("inspect", "net")
+    assert (code, err) == (0, "")
+    assert "classes       \\udcff, b" in out
 
 
 def test_a_value_of_a_wrong_type_is_a_usage_error(run):

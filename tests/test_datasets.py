@@ -4,6 +4,7 @@ import gzip
 import os
 import subprocess
 import sys
+import tracemalloc
 from pathlib import Path
 from types import ModuleType
 
@@ -138,7 +139,7 @@ DAMAGE = {
     "dimensions": (TEST_LABELS, idx(IMAGES[5:]), r"b'\x00\x00\x08\x03'; accepted: b'\x00\x00\x08\x01'"),
     "header": (TRAIN_IMAGES, idx(IMAGES[:5])[:12], "given 12 bytes; accepted: a header of 16 bytes"),
     "truncated": (TRAIN_IMAGES, idx(IMAGES[:5])[:-1], "given 3935 bytes; accepted: 3936, as its header says"),
-    "too long": (TEST_LABELS, idx(LABELS[5:]) + b"\0", "given 11 bytes; accepted: 10, as its header says"),
+    "too long": (TEST_LABELS, idx(LABELS[5:]) + b"\0", "given more than 10 bytes; accepted: 10, as its header"),
     "huge": (TRAIN_IMAGES, idx(IMAGES[:5], shape=(2**32 - 1,) * 3), "(4294967295, 4294967295, 4294967295)"),
     "image size": (TEST_IMAGES, idx(np.zeros((2, 32, 28), np.uint8)), "images of shape (32, 28); accepted: images of"),
     "fewer labels": (TRAIN_IMAGES, idx(IMAGES[:6]), f"given 6 images, and 5 labels in {TRAIN_LABELS}"),
@@ -163,6 +164,18 @@ def test_files_without_samples_are_refused(tmp_path):
     write(tmp_path, contents() | {TEST_IMAGES: idx(IMAGES[:0]), TEST_LABELS: idx(LABELS[:0])})
     with pytest.raises(DataFileError, match=r"given 0 images, and 0 labels .*; accepted: at least one image"):
         datasets.mnist(tmp_path)
+
+
+def test_what_unpacks_to_more_than_it_says_takes_no_memory(tmp_path):
+    raw = write(tmp_path, contents(), zipped=FILES)
+    (raw / f"{TRAIN_IMAGES}.gz").write_bytes(gzip.compress(idx(IMAGES[:5]) + bytes(2**26), 1))
+    tracemalloc.start()
+    try:
+        with pytest.raises(DataFileError, match="given more than 3936 bytes"):
+            datasets.mnist(tmp_path)
+        assert tracemalloc.get_traced_memory()[1] < 2**22
+    finally:
+        tracemalloc.stop()
 
 
 def corrupted(content):

@@ -1,10 +1,12 @@
 """Files of networks: what is written is read again, and whatever else is in a file is refused with a sentence."""
 
 import contextlib
+import hashlib
 import json
 import os
 import re
 import struct
+import sys
 import threading
 import tracemalloc
 
@@ -335,6 +337,10 @@ DOCUMENTS = {
     "a field too few": (lambda document: document["network"].pop("width"), "Network has not just its fields"),
     "a field too many": (lambda document: document["rule"].update(more=1), "Rule has not just its fields: ['more']"),
     "a wrong width": (lambda document: document["network"].update(width=-1), "width: given -1; accepted"),
+    "an endless width": (
+        lambda document: document["network"].update(width=10**4000),
+        "width: given a number of 13,288 bits; accepted: a whole number from 1 to 2**128 - 1",
+    ),
     "an endless u0": (lambda document: document["network"].update(u0=10**400), "u0: given 1000"),
     "a wrong type": (put(rule=[]), "Rule has not just its fields: []"),
     "a wrong initial": (lambda document: document["network"].update(initial=None), "Initial has not just its fields"),
@@ -362,6 +368,21 @@ def test_a_header_that_was_changed_is_refused(document, file):
     for read in (io.inspect, io.load):
         with pytest.raises(DataFileError, match=re.escape(sentence)):
             read(file)
+
+
+def test_a_header_may_nest_just_as_deep_as_python_reads(file):
+    # Where its reader comes to the end, the one that sums up or tells of it may not have the depth any more.
+    whole = documented(file)
+    del whole["sha256"]
+    arrays = safetensors.numpy.load_file(file)
+    for depth in range(1, sys.getrecursionlimit(), 2):
+        text = json.dumps(whole).replace('"seed": 3', '"seed": ' + "[" * depth + "]" * depth)
+        for of in (text, ""):
+            sums = {"header": hashlib.sha256(of.encode()).hexdigest()}
+            content = safetensors.numpy.save(arrays, {"edcore": f'{text[:-1]}, "sha256": {json.dumps(sums)}}}'})
+            file.write_bytes(content)
+            with pytest.raises(DataFileError, match="damaged or was changed: its header"):
+                io.inspect(file)
 
 
 ARRAYS = {
