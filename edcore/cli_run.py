@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json as json_format
-import math
 import signal
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -27,7 +26,7 @@ from edcore.cli_options import (
 )
 from edcore.cli_report import RunReport, setting
 from edcore.cli_start import Started, begun, resumed
-from edcore.errors import EDCoreError, InputError
+from edcore.errors import DivergedError, InputError
 from edcore.stopping import Stop
 from edcore.training import Progress
 from edcore.values import whole_number
@@ -129,6 +128,10 @@ def carry_out(context: typer.Context, files: Files, *, diagnose: bool, json: boo
             if kept:
                 console.print(f"\n{files.kept} stands at batch {kept.written:,}", soft_wrap=True)
             return 128 + (stop.signal or signal.SIGINT)
+        except DivergedError:
+            if kept:
+                _warn(f"{files.kept} stands at batch {kept.written:,}, as it was written last.")
+            raise
         except (OSError, SystemExit):  # whoever was shown it has gone, and learning is between two batches
             if kept:
                 kept.write(learnt)
@@ -170,12 +173,8 @@ def _draw(files: Files, started: Started, snapshots: Snapshots) -> None:
 
 
 def _recorded(steps: Iterator[Progress], learnt: list[Progress]) -> Iterator[Progress]:
-    """Go through a run, add each batch to those learnt, and end a run that has diverged."""
+    """Go through a run, and add each batch to those learnt."""
     for progress in steps:
-        if not math.isfinite(progress.error):
-            fix = "Nothing of it is saved over what was there. Take smaller learning rates: --alpha, --alpha-output."
-            told = f"the error of batch {progress.batch:,} is {progress.error}"
-            raise EDCoreError(f"learning has diverged: {told}. {fix}")
         learnt.append(progress)
         yield progress
 

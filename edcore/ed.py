@@ -12,6 +12,7 @@ from array_api_compat import array_namespace
 from edcore import registry
 from edcore.backend import Array, Backend, HostWeights, Schedule
 from edcore.errors import InputError, NoTraceError
+from edcore.guard import Guard, Reach
 from edcore.initial import Initial
 from edcore.initialise import initialise
 from edcore.inputs import Place, check_place, check_range, checked, checked_weights, place, warn_of_negative
@@ -22,6 +23,7 @@ from edcore.presets import preset
 from edcore.randomness import checked_seed, permutation
 from edcore.rule import Rule, check_centred, check_together
 from edcore.select import Request, bind, requested
+from edcore.uninterrupted import uninterrupted
 from edcore.values import real, whole_number
 
 __all__ = ["ED"]
@@ -211,7 +213,8 @@ class ED:
         self._most = 0  # samples in a batch, by the memory of the backend's device
         self._start: HostWeights | None = None  # weights that were set before there was a backend
         self._weights: Any = None  # the backend's own
-        self._pending: Any = None  # the trace that the next update uses, with shape and place of its outputs
+        self._pending: Any = None  # the trace that the next update uses, with its x, and shape and place of its outputs
+        self._watching: Guard | None = None
         self._epochs = np.zeros(network.heads, np.intp)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -280,7 +283,7 @@ class ED:
             self._start = {key: value.copy() for key, value in new.items()}
         else:
             self._weights = self._bound.from_host(new)
-        self._pending = None
+        self._pending = self._watching = None
 
     def __call__(self, x: Array) -> Array:
         """Return the outputs for x, and keep the trace for `update`.
@@ -300,11 +303,14 @@ class ED:
         ------
         InputError
             If x has another shape, or values that are not real and finite.
+        DivergedError
+            If outputs are not finite. The weights are.
         """
         self._pending = None  # a call that is refused leaves no older trace behind
         with on_its_device(x):
-            outputs, trace = self._traced(self._checked_x(x))
-        self._pending = trace, tuple(outputs.shape), place(outputs)
+            x = self._checked_x(x)
+            outputs, trace, reach = self._traced(x)
+        self._pending = x, reach, trace, tuple(outputs.shape), place(outputs)
         return outputs
 
     def update(self, error: Array) -> None:
@@ -322,12 +328,14 @@ class ED:
         InputError
             If the error has another shape, is empty, is not real and finite, or if the rule is online and the batch is
             larger than one sample.
+        DivergedError
+            If weights would be NaN or infinite. Then they are as they were.
         """
         if self._pending is None:
             raise NoTraceError(
                 "update: there is no trace; call the network, ed(x), once before each update (predict keeps none)."
             )
-        trace, shape, where = self._pending
+        x, reach, trace, shape, where = self._pending
         check_place("error", error, where, "the outputs are")
         with on_its_device(error):
             error = checked("error", error, shape, f"{shape}, that of the outputs", self._network.dtype)
@@ -336,7 +344,7 @@ class ED:
         if self.rule.order == "online" and shape[0] > 1:
             fix = "Use step or fit, which go through a batch one by one."
             raise InputError("error", f"{shape[0]} samples", "one sample, as the rule is online", fix)
-        self._learn(trace, error)
+        self._learn(x, reach, trace, error, own=False)
 
     def step(self, x: Array, target: Array) -> Array:
         """Learn one batch: call, and update with error = target − output.
@@ -357,6 +365,9 @@ class ED:
         ------
         InputError
             If x or target are not accepted. Then nothing has been learnt.
+        DivergedError
+            If weights would be NaN or infinite. Then they are as they were; where the rule is online, after the sample
+            before.
         """
         with on_its_device(x):
             x, target = self._checked_pair(x, target)
@@ -403,11 +414,13 @@ class ED:
         ------
         InputError
             If an argument is not accepted. Then nothing has been learnt.
+        DivergedError
+            If weights would be NaN or infinite. Then they are those of the epochs that `ED.epochs` tells.
 
         Notes
         -----
-        Many small epochs are one call to the backend. A call that is interrupted does not count, and what it has learnt
-        is dropped; the epochs before it stay.
+        Many small epochs are one call to the backend. A call that is interrupted, or diverges, does not count, and what
+        it has learnt is dropped; the epochs before it stay.
 
         Examples
         --------
@@ -451,8 +464,10 @@ class ED:
                 learning=learning.copy(),
             )
             with explained(self._network, backend, batch, samples=x.shape[0]):
-                self._weights, stopped = backend.fit(self._network, self.rule, self._weights, x, target, schedule)
-            self._epochs[learning] += np.where(stopped, stopped, until - first)[learning]
+                weights, stopped = self._guard.fitted(self._weights, x, target, schedule, first)
+            with uninterrupted():
+                self._weights = weights
+                self._epochs[learning] += np.where(stopped, stopped, until - first)[learning]
             learning &= stopped == 0
             first, visits = until, min(2 * visits, VISITS[1])
         return self
@@ -533,29 +548,40 @@ class ED:
             warn_of_negative(x)
         return x, target
 
-    def _traced(self, x: Array) -> tuple[Array, Any]:
-        """Return the outputs for a checked x, and the trace."""
+    @property
+    def _guard(self) -> Guard:
+        """What watches over the weights, under the rule as it is now."""
+        assert self._bound is not None
+        if self._watching is None or self._watching.rule is not self.rule:
+            self._watching = Guard(self._bound, self._network, self.rule)
+        return self._watching
+
+    def _traced(self, x: Array) -> tuple[Array, Any, Reach]:
+        """Return the outputs for a checked x, the trace, and what they could have come to."""
         backend = self._bind(x)
         self._check_memory(x.shape[0])
+        guard = self._guard
         with explained(self._network, backend, x.shape[0]):
+            reach = guard.reach(self._weights, x)
             if x.shape[0]:
-                outputs, trace = backend.trace(self._network, self._weights, self._handed(x))
+                outputs, trace = guard.traced(self._weights, x, self._handed(x), reach)
             else:
                 outputs, trace = backend.forward(self._network, self._weights, self._handed(x)), None
-        return self._returned(outputs, x), trace
+        return self._returned(outputs, x), trace, reach
 
     def _step(self, x: Array, target: Array) -> Array:
         self._pending = None
-        outputs, trace = self._traced(x)
-        self._learn(trace, target - outputs)
+        outputs, trace, reach = self._traced(x)
+        self._learn(x, reach, trace, target - outputs, own=True)
         return outputs
 
-    def _learn(self, trace: Any, error: Array) -> None:
+    def _learn(self, x: Array, reach: Reach, trace: Any, error: Array, own: bool) -> None:
+        """Learn the errors of a pass; `own` says that they are those of targets within the outputs' range."""
         assert self._bound is not None  # there is a trace, so there was a call
-        error = error if len(error.shape) == 2 else error[:, None]
+        error = self._handed(error if len(error.shape) == 2 else error[:, None])
         self._pending = None
         with explained(self._network, self._bound, error.shape[0]):
-            self._weights = self._bound.update(self._network, self.rule, self._weights, trace, self._handed(error))
+            self._weights = self._guard.updated(self._weights, x, reach, trace, error, own)
 
     def _check_memory(self, batch: int) -> None:
         assert self._bound is not None

@@ -7,20 +7,37 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from typing import Any
 
 __all__ = [
     "BackendUnavailableError",
     "DataFileError",
+    "DivergedError",
     "EDCoreError",
     "InputError",
+    "LockedError",
     "NoTraceError",
     "OutOfMemoryError",
     "UnknownNameError",
 ]
 
 
+MOST_NAMED = 8
+"""Heads that a sentence names one by one."""
+
+
 class EDCoreError(Exception):
-    """Base class of all errors that edcore raises on purpose."""
+    """Base class of all errors that edcore raises on purpose. They can be pickled, so they reach other processes."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Exception's own would call __init__ with the sentence alone.
+        return _restored, (type(self), self.args, self.__dict__)
+
+
+def _restored(kind: type[EDCoreError], args: tuple[Any, ...], state: dict[str, Any]) -> EDCoreError:
+    error = kind.__new__(kind, *args)
+    error.__dict__.update(state)
+    return error
 
 
 class InputError(EDCoreError, ValueError):
@@ -86,3 +103,76 @@ class NoTraceError(EDCoreError, RuntimeError):
 
 class DataFileError(EDCoreError, OSError):
     """A data file is missing, truncated or not what its name says."""
+
+
+class LockedError(EDCoreError, OSError):
+    """A file that a run is to be kept in is that of another run, which goes on right now."""
+
+
+class DivergedError(EDCoreError, ArithmeticError):
+    """Learning has led to weights or activities that are NaN or infinite. What was learnt before is still there.
+
+    Parameters
+    ----------
+    part : {"weights", "activities"}
+        What stopped being finite first.
+    layer : str
+        The layer that they belong to, such as ``"hidden layer 17 of 4096"``.
+    heads : tuple of int
+        The heads in which they did, counted from 0.
+    of : int
+        Number of heads of the network.
+    kept : str
+        What the network's weights are now, in words.
+    fix : str
+        What to do, as a sentence with its full stop.
+    epoch, batch : int, optional
+        The epoch, and the batch in it, both counted from 1; None where it is not known which.
+
+    Examples
+    --------
+    >>> import edcore
+    >>> ed = edcore.ED(2, hidden_width=4, activation="linear", alpha=1e30, seed=1, backend="numpy")
+    >>> try:
+    ...     ed.fit([[0, 1], [1, 1]], [1, 0], epochs=10, batch_size=2)
+    ... except edcore.errors.DivergedError as error:
+    ...     print(error.part, "of", error.layer, "in epoch", error.epoch)
+    activities of hidden layer 1 of 1 in epoch 2
+    """
+
+    def __init__(
+        self,
+        part: str,
+        layer: str,
+        heads: tuple[int, ...],
+        of: int,
+        kept: str,
+        fix: str,
+        epoch: int | None = None,
+        batch: int | None = None,
+    ) -> None:
+        self.part, self.layer, self.heads, self.epoch, self.batch = part, layer, heads, epoch, batch
+        self._rest = of, kept, fix
+        named = [f"{name} {number:,}" for name, number in (("batch", batch), ("epoch", epoch)) if number is not None]
+        step = f" in {' of '.join(named)}" if named else ""
+        told = ", ".join(f"{head + 1:,}" for head in heads[:MOST_NAMED]) + (", …" if len(heads) > MOST_NAMED else "")
+        where = f" (head{'s' * (len(heads) > 1)} {told} of {of:,})" if of > 1 else ""
+        super().__init__(f"learning has diverged{step}: the {part} of {layer}{where} are NaN or infinite. {kept} {fix}")
+
+    def at(self, epoch: int, batch: int, kept: str | None = None) -> DivergedError:
+        """Return the same error with the step named.
+
+        Parameters
+        ----------
+        epoch, batch : int
+            The epoch, and the batch in it, both counted from 1.
+        kept : str, optional
+            What the network's weights are now, if that is something else.
+
+        Returns
+        -------
+        DivergedError
+            The error.
+        """
+        of, before, fix = self._rest
+        return DivergedError(self.part, self.layer, self.heads, of, kept or before, fix, epoch, batch)

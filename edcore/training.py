@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from edcore.datasets import Dataset
 from edcore.ed import ED
-from edcore.errors import InputError
+from edcore.errors import DivergedError, InputError
 from edcore.randomness import permutation
 from edcore.rule import check_centred
 from edcore.values import whole_number
@@ -188,6 +188,8 @@ def train(
     ------
     InputError
         If an argument is not accepted.
+    DivergedError
+        If weights would be NaN or infinite, while the run goes on. Then the network is that of the batches before.
 
     Examples
     --------
@@ -218,8 +220,12 @@ def _run(
     ed.predict(data.x_train[:1])  # now a backend is chosen and has its initial weights: that is no training
     start = time.perf_counter()
     to_learn = _batches(ed.seed, len(target), epochs, batch_size, len(learnt))
+    in_epoch = math.ceil(len(target) / batch_size)
     for batch, (epoch, rows) in enumerate(to_learn, len(learnt) + 1):
-        outputs = ed.step(data.x_train[rows], target[rows])
+        try:
+            outputs = ed.step(data.x_train[rows], target[rows])
+        except DivergedError as diverged:
+            raise diverged.at(epoch, (batch - 1) % in_epoch + 1) from None
         samples += len(rows)
         reached = None
         # A clock that is read makes the device wait, so it is read no more often than needed.

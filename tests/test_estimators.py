@@ -14,6 +14,7 @@ from sklearn.preprocessing import PolynomialFeatures
 
 import edcore
 from edcore import ED, EDClassifier, EDRegressor, Initial, InputError, Rule
+from edcore.errors import DivergedError
 from edcore.estimators import EpochRecord
 
 QUICK = {"max_iter": 3, "backend": "numpy", "random_state": 0}
@@ -312,12 +313,29 @@ def test_verbose_prints_a_line_for_each_epoch(moons, capsys):
 def test_weights_that_do_not_stay_finite_are_an_error(plane, backend):
     pytest.importorskip(backend)
     regressor = EDRegressor(alpha_output=0.5, warm_start=True, backend=backend, random_state=0)
-    sentence = r"^alpha: given 0\.3, and 0\.5 for the output: the weights are not finite after epoch \d+; .* Try alpha="
-    with pytest.raises(InputError, match=sentence):
+    with pytest.raises(DivergedError, match=r"^learning has diverged in batch \d+ of epoch \d+: .* Try alpha=0\.03, "):
         regressor.fit(*plane)
     with pytest.raises(NotFittedError):
         regressor.predict(plane[0])
     assert regressor.set_params(alpha_output=None).fit(*plane).score(*plane) > 0.9  # from new weights
+
+
+@pytest.mark.parametrize("learn", ["fit", "partial_fit"])
+def test_what_was_learnt_before_a_call_that_diverges_stays(plane, learn):
+    regressor = EDRegressor(warm_start=True, backend="numpy", random_state=0, max_iter=20).fit(*plane)
+    before, losses = regressor.predict(plane[0]), list(regressor.loss_curve_)
+    regressor.set_params(alpha=1e308, alpha_output=1e308)
+    with pytest.raises(DivergedError):
+        getattr(regressor, learn)(*plane)
+    assert (regressor.predict(plane[0]) == before).all()
+    assert (regressor.n_iter_, regressor.loss_curve_) == (20, losses)
+
+
+def test_outputs_that_overflow_after_an_epoch_are_an_error(plane, monkeypatch):
+    regressor = EDRegressor(backend="numpy", random_state=0, max_iter=2)
+    monkeypatch.setattr("edcore.estimation.base._predicted", lambda ed, x: np.full(len(x), np.inf))
+    with pytest.raises(DivergedError, match="the activities of the output layer"):
+        regressor.fit(*plane)
 
 
 def test_a_regressor_worse_than_the_mean_is_a_warning(plane):

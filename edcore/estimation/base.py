@@ -17,13 +17,14 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from edcore.backend import Array
+from edcore.blame import outputs_of
 from edcore.ed import ED
-from edcore.errors import InputError
-from edcore.estimation.progress import Best, Callback, EpochRecord, checked_callbacks, finite
+from edcore.errors import DivergedError, InputError
+from edcore.estimation.progress import Best, Callback, EpochRecord, checked_callbacks
 from edcore.estimation.scaling import check_inside, check_varied, scaled, span_of
 from edcore.initial import Initial
 from edcore.inputs import Place, place
-from edcore.libraries import has_dtype, rows
+from edcore.libraries import has_dtype, rows, to_numpy
 from edcore.rule import Rule
 from edcore.training import ROWS_AT_ONCE
 from edcore.values import real, whole_number, yes_or_no
@@ -115,7 +116,9 @@ class BaseED(BaseEstimator, metaclass=ABCMeta):  # type: ignore[misc]  # scikit-
         Raises
         ------
         InputError
-            If a parameter or the data are not accepted, or the weights do not stay finite.
+            If a parameter or the data are not accepted.
+        DivergedError
+            If the weights would be NaN or infinite. Then what was learnt before the call is still there.
         """
         self._check_parameters()
         goes_on = self.warm_start and self.__sklearn_is_fitted__()
@@ -237,16 +240,31 @@ class BaseED(BaseEstimator, metaclass=ABCMeta):  # type: ignore[misc]  # scikit-
         return learnt, kept
 
     def _learn(self, x: Array, target: Array, epochs: int, held_out: tuple[Array, Array] | None) -> None:
+        """Learn up to so many epochs. Where that diverges, all is as before; a new network is thrown away."""
+        weights = self.ed_.weights if self.n_iter_ else None
+        before, scores = self.n_iter_, self.validation_scores_
+        try:
+            self._go_through(x, target, epochs, held_out)
+        except DivergedError:
+            self.n_iter_, self.loss_curve_, self.validation_scores_ = before, self.loss_curve_[:before], scores
+            if weights is None:
+                del self.ed_
+            else:
+                self.ed_.load_weights(weights)
+            raise
+
+    def _go_through(self, x: Array, target: Array, epochs: int, held_out: tuple[Array, Array] | None) -> None:
         """Learn up to so many epochs, with all that happens after each."""
         ed, callbacks, best = self.ed_, checked_callbacks(self.callbacks), Best(self.tol, self.n_iter_no_change)
         xp = array_namespace(x)
         for _ in range(epochs):
+            ed.fit(x, target, batch_size=self.batch_size, shuffle=self.shuffle)
             with np.errstate(all="ignore"):  # what overflows is refused below, with a sentence that helps
-                ed.fit(x, target, batch_size=self.batch_size, shuffle=self.shuffle)
-                loss = float(xp.mean(xp.abs(target - _predicted(ed, x))))
+                outputs = _predicted(ed, x)
+                loss = float(xp.mean(xp.abs(target - outputs)))
             self.n_iter_ += 1
             if not math.isfinite(loss):
-                self._refuse_divergence()
+                raise outputs_of(ed.network, ed.rule, to_numpy(outputs)).error()
             self.loss_curve_.append(loss)
             score, stop = None, False
             if held_out is not None:
@@ -259,22 +277,9 @@ class BaseED(BaseEstimator, metaclass=ABCMeta):  # type: ignore[misc]  # scikit-
             answers = [callback(EpochRecord(self.n_iter_, loss, score, self)) for callback in callbacks]
             if stop or any(isinstance(answer, bool | np.bool_) and answer for answer in answers):
                 break
-        if not finite(ed.weights):
-            self._refuse_divergence()
         if best.weights is not None:
             self.best_validation_score_ = best.score
             ed.load_weights(best.weights)
-
-    def _refuse_divergence(self) -> None:
-        """Raise the error for weights that are not finite, which are thrown away."""
-        rule, epoch = self.ed_.rule, self.n_iter_
-        del self.ed_
-        raise InputError(
-            "alpha",
-            f"{rule.alpha:g}, and {rule.alpha_output:g} for the output: the weights are not finite after epoch {epoch}",
-            "learning rates at which they stay finite",
-            f"Try alpha={rule.alpha / 10:g}, alpha_output={rule.alpha_output / 10:g}.",
-        )
 
     def _outputs(self, X: Array, method: str) -> Array:  # noqa: N803
         """Return what the network puts out for X, of X's library, for the method that was called."""

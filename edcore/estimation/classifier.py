@@ -145,7 +145,9 @@ class EDClassifier(ClassifierMixin, BaseED):  # type: ignore[misc]  # scikit-lea
         Raises
         ------
         InputError
-            If a parameter or the data are not accepted, or the weights do not stay finite.
+            If a parameter or the data are not accepted.
+        DivergedError
+            If the weights would be NaN or infinite. Then what was learnt before the call is still there.
         """
         return self._partial_fit(X, y, classes)
 

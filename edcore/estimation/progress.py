@@ -7,12 +7,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-import numpy as np
-
 from edcore.backend import HostWeights
 from edcore.errors import InputError
 
-__all__ = ["Best", "Callback", "EpochRecord", "checked_callbacks", "finite"]
+__all__ = ["Best", "Callback", "EpochRecord", "checked_callbacks"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +85,3 @@ class Best:
         else:
             self._waited += 1
         return self._waited >= self.patience
-
-
-def finite(weights: HostWeights) -> bool:
-    """Return whether all weights are finite."""
-    return all(bool(np.isfinite(value).all()) for value in weights.values())

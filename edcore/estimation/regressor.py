@@ -108,7 +108,9 @@ class EDRegressor(RegressorMixin, BaseED):  # type: ignore[misc]  # scikit-learn
         Raises
         ------
         InputError
-            If a parameter or the data are not accepted, or the weights do not stay finite.
+            If a parameter or the data are not accepted.
+        DivergedError
+            If the weights would be NaN or infinite. Then what was learnt before the call is still there.
         """
         super().fit(X, y)
         if (loss := self.loss_curve_[-1]) > TOO_FAR and not self.early_stopping:
@@ -138,7 +140,9 @@ class EDRegressor(RegressorMixin, BaseED):  # type: ignore[misc]  # scikit-learn
         Raises
         ------
         InputError
-            If a parameter or the data are not accepted, or the weights do not stay finite.
+            If a parameter or the data are not accepted.
+        DivergedError
+            If the weights would be NaN or infinite. Then what was learnt before the call is still there.
         """
         return self._partial_fit(X, y)
 
