@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import stat
 import warnings
 from pathlib import Path
 from typing import Any
@@ -41,7 +42,11 @@ def read_samples(path: Path) -> npt.NDArray[Any]:
     if path.suffix not in ENDINGS:
         raise DataFileError(f"{path}: a file with the ending {path.suffix!r}; accepted: {' or '.join(ENDINGS)}.")
     try:
+        if not stat.S_ISREG(path.stat().st_mode):  # a pipe would be waited for, and some devices never end
+            raise DataFileError(f"{path}: no file; accepted: a {' or '.join(ENDINGS)} with a row for each sample.")
         content = path.read_bytes()
+    except DataFileError:
+        raise
     except OSError as error:
         raise DataFileError(f"{path}: it cannot be read ({error.strerror or error}). Check its name.") from error
     try:
