@@ -1,0 +1,157 @@
+"""Files of networks: any bytes, another header of safetensors, another document of edcore with its checksums right.
+
+Each function is given bytes and an empty folder, and returns whether what they stand for was read. It lets nothing
+through but the errors that are documented.
+"""
+
+import contextlib
+import functools
+import hashlib
+import json
+import os
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import safetensors.numpy
+
+import edcore
+from edcore import checkpoint, container, io
+from edcore.errors import DataFileError, EDCoreError
+from fuzz import shell
+from fuzz.choices import Choices, changed, written
+
+MOST_PARAMETERS = 2**14
+MOST_CHANGES = 4
+
+
+def container_bytes(data, folder):
+    """Take the bytes as a file."""
+    return _read(data, folder)
+
+
+def container_header(data, folder):
+    """Take a file that is right, and change what safetensors says of its arrays: names, shapes, offsets, lengths."""
+    choices = Choices(data)
+    content = choices.pick(examples())
+    end = 8 + int.from_bytes(content[:8], "little")
+    header, arrays = json.loads(content[8:end]), content[end:]
+    for _ in range(MOST_CHANGES):
+        if not (choices and header):
+            break
+        if choices.below(8):
+            changed(choices, header)
+        else:
+            place = choices.below(len(arrays) + 1)
+            arrays = arrays[:place] + choices.bytes(choices.below(4)) + arrays[place + choices.below(4) :]
+    text = written(json.dumps(header)).encode()
+    return _read(len(text).to_bytes(8, "little") + text + arrays, folder)
+
+
+def container_document(data, folder):
+    """Take a file that is right, and change its document and its arrays, with the checksums of what they are then."""
+    choices = Choices(data)
+    document, arrays = _taken_apart(choices.pick(examples()))
+    document, arrays = json.loads(json.dumps(document)), dict(arrays)
+    for _ in range(MOST_CHANGES):
+        if not (choices and document):
+            break
+        if choices.below(8):
+            changed(choices, document)
+        else:
+            _change_arrays(choices, arrays)
+    document.pop(container.SUMS, None)
+    text = written(json.dumps(document))
+    sums = {container.ITSELF: hashlib.sha256(text.encode()).hexdigest()}
+    sums |= {key: container._sum(array) for key, array in arrays.items()}
+    text = f'{text[:-1]}{", " if document else ""}"{container.SUMS}": {json.dumps(sums)}}}'
+    return _read(safetensors.numpy.save(arrays, {container.KEY: text}), folder)
+
+
+@functools.cache
+def examples():
+    """Return the bytes of files that are right: networks of several kinds, and a run's checkpoint."""
+    data = edcore.datasets.xor()
+    networks = (
+        edcore.ED(2, 1, 1, rule="split", seed=1),
+        edcore.ED(2, 1, 0, rule="edla", heads=2, seed=2),
+        edcore.ED(1, 2, 1, rule="modulo", outputs=2, dtype="float64", seed=3),
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        for number, ed in enumerate(networks):
+            classes = [None, ("a", "b"), (3, 7)][number]
+            io.save(ed, Path(folder, str(number)), classes=classes)
+        ed = edcore.ED(2, 1, 0, seed=4, backend="numpy")
+        options = {"dataset": "xor", "data_dir": "data", "classes": "0,1", "rule": "signed", "width": 1, "alpha": None}
+        run = io.Run(
+            options=options, epochs=2, batch_size=4, eval_every=1, samples=4, data=checkpoint.fingerprint(data)
+        )
+        kept = checkpoint.Checkpoint(Path(folder, "run"), 1, ed, data, run, print, new=True)
+        kept.write(list(edcore.training.train(ed, data, epochs=2, batch_size=4, eval_every=1)))
+        return tuple(Path(folder, name).read_bytes() for name in ("0", "run", "1", "2"))
+
+
+@functools.cache
+def _taken_apart(content):
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "net")
+        path.write_bytes(content)
+        with container.opened(path) as file:
+            return file.document, safetensors.numpy.load(content)
+
+
+def _change_arrays(choices, arrays):
+    key = choices.pick(sorted(arrays) or ["a"])
+    array = arrays.get(key, np.zeros(1))
+    match choices.below(7):
+        case 0:
+            arrays.pop(key, None)
+        case 1:
+            with np.errstate(all="ignore"):
+                arrays[key] = array.astype(choices.pick(["f2", "f4", "f8", "i1", "i8", "u4", "u8", "?"]))
+        case 2:
+            arrays[key] = array.reshape(choices.pick([-1, (1, -1), (-1, 1), (1, 1, -1)]))
+        case 3:
+            arrays[key] = np.zeros(choices.pick([(), 0, (0, 3), 1, 5, (1, 1, 1, 1, 1)]), array.dtype)
+        case 4:
+            arrays[choices.bytes(choices.below(8)).decode("latin-1")] = array
+        case _:
+            array = array.copy().reshape(-1)
+            if array.size:
+                values = [0, 1, 100, -1] if array.dtype.kind == "i" else [0, 1, 100]
+                if array.dtype.kind == "f":
+                    values = [np.nan, np.inf, -np.inf, 0, -1, 6e4, -6e4, 1e-45, np.finfo(array.dtype).max]
+                array[choices.below(array.size)] = choices.pick(values)
+            arrays[key] = array.reshape(arrays[key].shape) if key in arrays else array
+
+
+def _read(content, folder):
+    """Have everything that reads files read this one; return whether its network was loaded."""
+    path, inspected, ed = folder / "net", False, None
+    path.write_bytes(content)
+    with contextlib.suppress(EDCoreError):
+        checkpoint.read(path, "auto", None)
+    with contextlib.suppress(DataFileError):
+        io.inspect(path)
+        inspected = True
+        ed = io.load(path, backend="numpy")
+    if inspected or len(content) % 16 == 0:
+        code = shell.run("inspect", str(path), *(["--json"] if len(content) % 8 else []))  # a table takes long to print
+        assert inspected or code == 2
+    assert path.read_bytes() == content
+    assert os.listdir(folder) == ["net"]
+    if ed is not None:
+        _use(ed, folder / "again")
+    return ed is not None
+
+
+def _use(ed, path):
+    """Have a network that was loaded predict, and come back from a file of its own."""
+    assert ed.network.parameters < MOST_PARAMETERS, "no file of these sizes has more"
+    outputs = ed.predict(np.zeros((1, ed.network.in_)))
+    assert outputs.size == ed.network.columns
+    io.save(ed, path)
+    again = io.load(path, backend="numpy")
+    path.unlink()
+    assert (again.network, again.rule, again.seed) == (ed.network, ed.rule, ed.seed)
+    assert all(again.weights[key].tobytes() == value.tobytes() for key, value in ed.weights.items())

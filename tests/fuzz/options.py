@@ -1,0 +1,177 @@
+"""What users write: TOML files of options, --classes and --teacher, and words that a shell completes.
+
+A command is run as a shell runs it, up to where it would begin to compute. It ends with an exit code of 0, or with
+one of 2 and a sentence on stderr.
+"""
+
+import contextlib
+import functools
+import os
+from unittest import mock
+
+import numpy as np
+import sklearn.datasets
+import sklearn.model_selection
+import typer
+
+import edcore.bench.calibrate
+import edcore.bench.run
+import edcore.reproduce.catalogue
+from edcore import cli_kaneko, cli_options, cli_start, cli_train, datasets, idx
+from edcore.ed import ED
+from edcore.errors import InputError
+from fuzz.choices import Choices
+from fuzz.files import examples
+from fuzz.shell import quiet, run, tree
+from fuzz.tables import no_download
+
+FEW_BITS = 3
+
+
+def config(data, folder):
+    """Take the bytes as a TOML file for edcore train."""
+    return _run(data, folder, "train")
+
+
+def config_of_options(data, folder):
+    """Take a TOML file of options that there are, with values of all kinds, for a command that takes such files."""
+    choices = Choices(data)
+    name = choices.pick(["train", "train", "train", "kaneko", "bench", "reproduce"])
+    options = _options(name)
+    lines = [f"[{name}]"]
+    while choices and len(lines) < 6:
+        option = choices.pick(options)
+        lines.append(f"{option} = {_toml(choices)}")
+    return _run("\n".join(lines).encode(), folder, name, *(["xor"] if name == "reproduce" else []))
+
+
+def labels(data, folder):
+    """Take the bytes as what is typed after --classes, and as targets for edcore kaneko."""
+    text = data.decode("utf-8", "surrogateescape")
+    read = False
+    for function in (cli_start._labels, functools.partial(cli_kaneko._targets, outputs=2)):
+        with contextlib.suppress(InputError):
+            function(text)
+            read = True
+    with contextlib.suppress(InputError), small():
+        found = datasets.load("digits", classes=cli_start._labels(text))
+        assert found.classes == (cli_start._labels(text) or tuple(range(10)))
+    with contextlib.suppress(InputError):
+        cli_kaneko.Parameters(inputs=2, teacher=cli_kaneko._targets(text, 1))
+    return read
+
+
+def completion(data, folder):
+    """Take the bytes as the words of a command line, the last one of which a shell asks to complete."""
+    words = data.decode("utf-8", "surrogateescape").split("\n")
+    found = []
+    for complete in (cli_options.backend_names, cli_options.rule_names, cli_options.dataset_names):
+        names = complete(words[-1])
+        assert all(name.startswith(words[-1]) for name in names)
+        found += names
+    environment = {
+        "COMP_WORDS": " ".join(["edcore", *words]).replace("\0", ""),
+        "COMP_CWORD": str(len(words)),
+        "_EDCORE_COMPLETE": "complete_bash",
+    }
+    with mock.patch.dict(os.environ, environment), quiet(), contextlib.suppress(SystemExit):
+        tree()(args=[], prog_name="edcore", complete_var="_EDCORE_COMPLETE")
+    return bool(found)
+
+
+def _run(content, folder, command, *arguments):
+    """Run a command with this configuration; return whether it would have begun."""
+    config, kept = folder / "run.toml", folder / "run.safetensors"
+    config.write_bytes(content)
+    kept.write_bytes(examples()[1])
+    began = []
+    with contextlib.chdir(folder), small(began):
+        code = run(command, *arguments, "--config", "run.toml")
+    assert code == (0 if began else 2)
+    assert config.read_bytes() == content
+    assert kept.read_bytes() == examples()[1]
+    assert sorted(os.listdir(folder)) == ["run.safetensors", "run.toml"]
+    return bool(began)
+
+
+@contextlib.contextmanager
+def small(began=None):
+    """Have commands stop where they would begin to compute, and data sets have a few samples only."""
+    began = [] if began is None else began
+
+    def begin(*arguments, **options):
+        began.append(True)
+        raise typer.Exit
+
+    def carry_out(context, files, **options):
+        files.check()
+        cli_start.resumed(context, files.resume) if files.resume else cli_start.begun(context.params, kept=False)
+        begin()
+
+    patterns = datasets._patterns
+    with contextlib.ExitStack() as stack:
+        for where, name, instead in (
+            (cli_train, "carry_out", carry_out),
+            (cli_kaneko, "Program", begin),
+            (edcore.bench.run, "bench", begin),
+            (edcore.bench.calibrate, "calibrate", begin),
+            (edcore.reproduce.catalogue, "reproduce", begin),
+            (ED, "_bind", lambda ed, x: None),
+            (datasets, "_patterns", lambda name, bits, dtype: patterns(name, min(bits, FEW_BITS), dtype)),
+            (idx, "_download", no_download),
+            (sklearn.datasets, "load_digits", lambda **options: (np.zeros((20, 64)), np.arange(20) % 10)),
+            (sklearn.model_selection, "train_test_split", lambda x, y, **options: (x, x, y, y)),
+        ):
+            stack.enter_context(mock.patch.object(where, name, instead))
+        yield
+
+
+@functools.cache
+def _options(name):
+    return [
+        *sorted(option.lstrip("-") for parameter in tree().commands[name].params for option in parameter.opts),
+        "resume",
+        "rms",
+    ]
+
+
+def _toml(choices):
+    """Return a value as TOML has it, or nearly so."""
+    kind = choices.below(8)
+    if kind < 4:
+        return _text(choices.value())
+    if kind == 4:
+        return f"[{', '.join(_text(choices.value()) for _ in range(choices.below(4)))}]"
+    if kind == 5:
+        return choices.pick(
+            ["1979-05-27", "07:32:00", "0x" + "f" * choices.below(5000), "0o7", "1_0", "inf", "-nan", "{a = 1}"]
+        )
+    if kind == 6:
+        names = [
+            "run.safetensors",
+            "run.toml",
+            ".",
+            "..",
+            "a.png",
+            "no/a.png",
+            "a.svg",
+            "a.html",
+            "a\\u0000.png",
+            "\\u0000/a.png",
+        ]
+        return f'"{choices.pick(names)}"'
+    return choices.bytes(choices.below(16)).decode("latin-1")
+
+
+def _text(value):
+    if value is None:
+        return "''"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, list):
+        return f"[{', '.join(map(_text, value))}]"
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{key} = {_text(item)}' for key, item in value.items())}}}"
+    if isinstance(value, str):
+        return '"' + "".join(c if c.isalnum() else f"\\u{ord(c):04x}" for c in value) + '"'
+    return repr(value)

@@ -1,0 +1,38 @@
+"""Commands, run as a shell runs them, in this process."""
+
+import contextlib
+import functools
+import io
+from unittest import mock
+
+import typer
+
+from edcore import cli
+
+
+@functools.cache
+def tree():
+    """Return the command with its commands, made once and not for each input."""
+    return typer.main.get_command(cli.app)
+
+
+@contextlib.contextmanager
+def quiet():
+    """Take what is printed, as a terminal does that knows UTF-8."""
+    out, err = (io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True) for _ in range(2))
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        yield out, err
+
+
+def run(*arguments):
+    """Run a command and return its exit code: 0, or 2 with a sentence on stderr. Anything else is a fault."""
+    with quiet() as (_, err), mock.patch.object(cli, "app", tree()):
+        try:
+            cli.main(arguments)
+        except SystemExit as end:
+            code = end.code or 0
+    told = err.buffer.getvalue().decode()
+    assert code in (0, 2), told
+    assert bool(told) == bool(code), told
+    assert "Traceback" not in told
+    return code
