@@ -27,6 +27,7 @@ from edcore.cli_options import (
 from edcore.cli_report import RunReport, setting
 from edcore.cli_start import Started, begun, resumed
 from edcore.errors import DivergedError, InputError
+from edcore.locking import locked
 from edcore.stopping import Stop
 from edcore.training import Progress
 from edcore.values import whole_number
@@ -70,6 +71,9 @@ class Files:
             if not nearest(self.tensorboard).is_dir():
                 raise InputError("tensorboard", repr(str(self.tensorboard)), "a folder, there already or not")
             check_package("tensorboardX", "tensorboard", "--tensorboard")
+
+    def check_new(self) -> None:
+        """Refuse a checkpoint that is there already, but for the one that the run goes on from."""
         if self.checkpoint and self.checkpoint.exists() and not _same(self.checkpoint, self.resume):
             fix = f"--resume {self.checkpoint} goes on with the run in this one, if it has one."
             raise InputError("checkpoint", repr(str(self.checkpoint)), "the name of a new file", fix)
@@ -95,6 +99,13 @@ def carry_out(context: typer.Context, files: Files, *, diagnose: bool, json: boo
         The exit code: 0, or 128 and the number of the signal that has stopped the run.
     """
     files.check()
+    with locked(files.kept):  # before anything is read that another run may be about to replace
+        files.check_new()
+        return _carried_out(context, files, diagnose, json)
+
+
+def _carried_out(context: typer.Context, files: Files, diagnose: bool, json: bool) -> int:
+    """Do what `carry_out` does, once nobody else keeps a run in its file."""
     started = resumed(context, files.resume) if files.resume else begun(context.params, kept=bool(files.kept))
     ed, data, run, learnt = started.ed, started.data, started.run, started.learnt
     kept = None
@@ -117,7 +128,7 @@ def carry_out(context: typer.Context, files: Files, *, diagnose: bool, json: boo
                 # Now, so that a folder or a disk that does not take it is known before anything is learnt.
                 kept.write(learnt)
             except FileExistsError:
-                files.check()  # it has come up in the meantime
+                files.check_new()  # it has come up in the meantime
                 raise
             steps = kept.kept(steps, learnt)
         stack.enter_context(stop)

@@ -314,7 +314,7 @@ def test_two_runs_on_one_checkpoint_do_not_lose_each_others_networks(run, half, 
 
 
 def test_a_checkpoint_that_comes_up_before_the_first_write_is_not_replaced(run, half, monkeypatch):
-    monkeypatch.setattr(cli_run.Files, "check", lambda files: None)
+    monkeypatch.setattr(cli_run.Files, "check_new", lambda files: None)
     before = Path(half).read_bytes()
     assert run(*RUN, "--checkpoint", half)[0] == 2
     assert Path(half).read_bytes() == before
