@@ -59,7 +59,7 @@ def inspect(
     table = Table.grid(padding=(0, 3, 0, 0))
     table.add_column(style="bold", no_wrap=True)
     for name, value in _told(saved).items():
-        table.add_row(name, value)
+        table.add_row(name, "".join(c if c.isprintable() else repr(c)[1:-1] for c in value))  # no terminal's commands
     plain_console().print(table)
 
 

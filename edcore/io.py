@@ -288,7 +288,7 @@ def checked_classes(network: Network, classes: Iterable[Any] | None) -> tuple[in
     for one_kind in kinds:
         try:
             labels = tuple(one_kind(label) for label in given or ())
-        except (TypeError, OverflowError):
+        except (TypeError, OverflowError, UnicodeEncodeError):
             continue
         if len(labels) == len(set(labels)) == wanted:
             return labels
@@ -323,4 +323,5 @@ def _range(values: Any) -> tuple[float, float] | None:
 def _text(value: Any) -> str:
     if not isinstance(value, str):
         raise TypeError(f"no text: {value!r:.50}")
+    value.encode()  # half of a pair of UTF-16 could neither be printed nor written into another file
     return value

@@ -246,7 +246,7 @@ def test_labels_may_be_of_numpy(tmp_path, classes):
     assert list(io.inspect(tmp_path / "net").classes) == list(classes)
 
 
-@pytest.mark.parametrize("classes", ["ab", (1, 1), (1, "a"), (True, False), 5, (1, 2**70)])
+@pytest.mark.parametrize("classes", ["ab", (1, 1), (1, "a"), (True, False), 5, (1, 2**70), ("a", "\ud800")])
 def test_labels_that_are_none(tmp_path, classes):
     with pytest.raises(InputError, match="accepted: 2 different labels, all whole numbers or all texts"):
         io.save(trained(), tmp_path / "net", classes=classes)
@@ -353,6 +353,7 @@ DOCUMENTS = {
     "wrong classes": (put(classes=[1, 2, 3]), "classes: given (1, 2, 3)"),
     "a wrong range": (put(x_range=[1]), "its header:"),
     "a wrong backend": (put(backend=5), "no text: 5"),
+    "a backend that is no text": (put(backend="\ud800"), "surrogates not allowed"),
     "wrong versions": (put(versions={"edcore": 1}), "no text: 1"),
     "a wrong run": (put(run="yes"), "its header"),
     "a wrong checksum": (lambda document: json.dumps(document | {"seed": 4}), "is not what its checksum is of"),

@@ -27,6 +27,15 @@ from fuzz.tables import no_download
 
 FEW_BITS = 3
 
+NAMES = (
+    *("run.safetensors", "run.toml", ".", "..", "a.png", "no/a.png", "a.svg", "a.html"),
+    *("a\\u0000.png", "\\u0000/a.png", "xor", "digits", "mnist", "kaneko", "modulo", "tanh", "float64", "numpy"),
+)
+"""Texts that options take, some of them."""
+
+OTHERS = ("1979-05-27", "07:32:00", "0o7", "1_0", "inf", "-nan", "{a = 1}")
+"""What else TOML has."""
+
 
 def config(data, folder):
     """Take the bytes as a TOML file for edcore train."""
@@ -128,11 +137,7 @@ def small(began=None):
 
 @functools.cache
 def _options(name):
-    return [
-        *sorted(option.lstrip("-") for parameter in tree().commands[name].params for option in parameter.opts),
-        "resume",
-        "rms",
-    ]
+    return sorted(option.lstrip("-") for parameter in tree().commands[name].params for option in parameter.opts)
 
 
 def _toml(choices):
@@ -143,23 +148,9 @@ def _toml(choices):
     if kind == 4:
         return f"[{', '.join(_text(choices.value()) for _ in range(choices.below(4)))}]"
     if kind == 5:
-        return choices.pick(
-            ["1979-05-27", "07:32:00", "0x" + "f" * choices.below(5000), "0o7", "1_0", "inf", "-nan", "{a = 1}"]
-        )
+        return choices.pick([*OTHERS, f"0x{'f' * choices.below(5000)}"])
     if kind == 6:
-        names = [
-            "run.safetensors",
-            "run.toml",
-            ".",
-            "..",
-            "a.png",
-            "no/a.png",
-            "a.svg",
-            "a.html",
-            "a\\u0000.png",
-            "\\u0000/a.png",
-        ]
-        return f'"{choices.pick(names)}"'
+        return f'"{choices.pick(NAMES)}"'
     return choices.bytes(choices.below(16)).decode("latin-1")
 
 
