@@ -5,9 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from edcore.errors import InputError
 from edcore.values import assign, one_of, real
 
 __all__ = ["Initial"]
+
+MOST_FAN_IN = 10  # beyond it, all weights are as good as zero
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +30,7 @@ class Initial:
         The biases' largest magnitude, at least 0: they are uniform below it.
     fan_in : float
         The power of the number of a layer's source cells (both streams) by which its weights are divided, at least 0: 0
-        leaves them as they are, 0.5 keeps the spread of the sums the same for all widths.
+        leaves them as they are, 0.5 keeps the spread of the sums the same for all widths. At most 10.
     excitatory : float
         Factor of the positive weights of each layer but the output layer, at least 0 (Diffusing Blame, 2026: 1.5).
     inhibitory : float
@@ -56,3 +59,5 @@ class Initial:
         one_of("distribution", self.distribution, ("half_normal", "uniform"))
         for name in ("weight", "bias", "fan_in", "excitatory", "inhibitory"):
             assign(self, name, real(name, getattr(self, name)))
+        if self.fan_in > MOST_FAN_IN:
+            raise InputError("fan_in", repr(self.fan_in), f"a number of at most {MOST_FAN_IN}", "0.5 suits all widths.")

@@ -20,6 +20,9 @@ BITS = 128
 """Of the largest whole number: more than there is to count, and as many as the seeds of NumPy's own have. What is
 multiplied from such numbers can still be divided and printed."""
 
+LARGEST = 1e18
+"""The largest real number: float32 holds the product of two."""
+
 
 def whole_number(name: str, value: Any, least: int) -> int:
     """Return `value` as an int, or refuse it under the argument's `name`."""
@@ -44,6 +47,8 @@ def real(name: str, value: Any, positive: bool = False) -> float:
         number = math.nan
     if not math.isfinite(number) or number < 0 or (positive and number == 0):
         raise InputError(name, repr(value), f"a finite number {'above' if positive else 'of at least'} 0")
+    if number > LARGEST:
+        raise InputError(name, repr(value), f"a number of at most {LARGEST:g}")
     return number
 
 

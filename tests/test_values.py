@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from edcore import InputError, Network, UnknownNameError
-from edcore.values import dtype_name, whole_number
+from edcore import ED, Initial, InputError, Network, Rule, UnknownNameError
+from edcore.values import dtype_name, real, whole_number
 
 
 def test_whole_numbers_are_those_that_can_still_be_computed_with():
@@ -17,6 +17,21 @@ def test_whole_numbers_are_those_that_can_still_be_computed_with():
             InputError, match=r"n: given a number of [\d,]+ bits; accepted: a whole number from 1 to 2\*\*128 - 1"
         ):
             whole_number("n", number, 1)
+
+
+def test_real_numbers_are_those_whose_products_float32_holds():
+    assert real("alpha", 1e18) == 1e18
+    with pytest.raises(InputError, match=r"alpha: given 1e\+308; accepted: a number of at most 1e\+18\."):
+        real("alpha", 1e308)
+    largest = Initial(weight=1e18, bias=1e18, excitatory=1e18, inhibitory=1e18)
+    weights = ED(2, 2, 1, rule=Rule(floor=1e18), initial=largest, seed=1).weights  # a warning would be an error
+    assert all(np.isfinite(array).all() for array in weights.values())
+
+
+def test_weights_may_be_divided_by_no_more_than_a_float_holds():
+    ED(2, 2, 1, initial=Initial(fan_in=10), seed=1, backend="numpy")
+    with pytest.raises(InputError, match=r"fan_in: given 1000\.0; accepted: a number of at most 10\."):
+        Initial(fan_in=1000)
 
 
 @pytest.mark.parametrize("dtype", ["1.5", "2,3", ",", "a", "O,", "(2,)f4", "(", "f4 f4", "é", "\0", [], {}, object()])
