@@ -56,7 +56,8 @@ def write_whole(path: Path, content: bytes, *, new: bool = False) -> None:
                 shutil.copymode(path, other)
             other.replace(path)
     finally:
-        other.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # what happened before counts, and the next writing tries again
+            other.unlink(missing_ok=True)
     _sync_folder(path.parent)
 
 
@@ -76,11 +77,12 @@ def _remove_leftovers(path: Path) -> None:
     import psutil
 
     name = re.compile(rf"\.{re.escape(path.name)}\.(\d{{1,9}})\.[0-9a-f]+\.partial")
-    for entry in os.scandir(path.parent):
-        match = name.fullmatch(entry.name)
-        if match and not psutil.pid_exists(int(match[1])):
-            with contextlib.suppress(OSError):
-                os.unlink(entry.path)
+    with contextlib.suppress(OSError), os.scandir(path.parent) as entries:  # a folder may be written to, and not read
+        for entry in entries:
+            match = name.fullmatch(entry.name)
+            if match and not psutil.pid_exists(int(match[1])):
+                with contextlib.suppress(OSError):
+                    os.unlink(entry.path)
 
 
 def _sync_folder(folder: Path) -> None:

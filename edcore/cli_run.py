@@ -122,7 +122,7 @@ def _carried_out(context: typer.Context, files: Files, diagnose: bool, json: boo
         if files.tensorboard:
             from edcore.logbook import Logbook
 
-            steps = stack.enter_context(Logbook(files.tensorboard, started.command, len(learnt))).logged(steps)
+            steps = stack.enter_context(Logbook(files.tensorboard, started.command, len(learnt), _warn)).logged(steps)
         if kept:
             try:
                 # Now, so that a folder or a disk that does not take it is known before anything is learnt.
