@@ -111,3 +111,36 @@ def test_an_interrupted_fit_in_compiled_code_keeps_the_epochs_before():
     again = make().fit(data.x_train, data.y_train, epochs=epochs, batch_size=4)
     for key, value in ed.weights.items():
         np.testing.assert_array_equal(value, again.weights[key])
+
+
+@needs_signals
+def test_an_interrupt_in_an_update_on_several_threads_waits_for_all_of_them(monkeypatch):
+    pytest.importorskip("numba")
+    from edcore_numba import cpu
+
+    data = datasets.digits(classes=(0, 1))
+    x, y = data.x_train[:64], data.y_train[:64]
+    make = lambda: ED(64, hidden_width=32, hidden_depth=32, u0=6.0, seed=1, backend="numba")  # noqa: E731
+    expected = make()
+    expected.step(x, y)
+    ed, real, calls = make(), cpu._pool, []
+    error = y - ed(x)
+
+    class Pool:
+        def submit(self, call):
+            calls.append(call)
+            if len(calls) == 2:  # one thread has its share of the layers already
+                signal.raise_signal(signal.SIGINT)
+            return real(os.getpid()).submit(call)
+
+    monkeypatch.setattr(cpu, "get_num_threads", lambda: 2)
+    monkeypatch.setattr(cpu, "_pool", lambda process: Pool())
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            ed.update(error)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert len(calls) == 2
+    for key, value in ed.weights.items():
+        np.testing.assert_array_equal(value, expected.weights[key])

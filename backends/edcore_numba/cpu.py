@@ -20,6 +20,7 @@ from edcore.libraries import to_numpy
 from edcore.network import Network
 from edcore.rule import Rule
 from edcore.stages import Stage
+from edcore.uninterrupted import uninterrupted
 
 from . import BACKEND, epochs, kernels_cpu
 from .cells import SIGMOID, Kind, kind_of
@@ -126,7 +127,7 @@ class NumbaCPU(Backend):
         errors = np.array(to_numpy(error).T, order="C").reshape(network.heads, network.outputs, len(x))
         shares = kernels_cpu.share(errors, len(x), network.width, rates, kind)
         arguments = weights.completed(network), _all(network), x, hidden, slopes, outputs, shares, kind
-        spread(kernels_cpu.update_part, arguments, network, len(x))
+        spread(kernels_cpu.update_part, arguments, network, len(x), whole=True)
         trace.clear()
         self._spare = [hidden]
         return weights
@@ -203,13 +204,14 @@ class NumbaCPU(Backend):
         return [hidden, np.empty(shape, network.dtype) if network.rms else hidden[:, :0]]
 
 
-def spread(kernel: Any, arguments: tuple[Any, ...], network: Network, batch: int) -> None:
-    """Run a kernel's shares on all threads, or on this one where there is little to do."""
+def spread(kernel: Any, arguments: tuple[Any, ...], network: Network, batch: int, whole: bool = False) -> None:
+    """Run a kernel's shares on all threads, or on this one where there is little to do; all of them, if `whole`."""
     workers = get_num_threads()
     if workers == 1 or network.parameters * batch <= LITTLE:
         kernel(*arguments, 0, 1)
     else:
-        _on_threads([functools.partial(kernel, *arguments, worker, workers) for worker in range(workers)])
+        with uninterrupted() if whole else contextlib.nullcontext():
+            _on_threads([functools.partial(kernel, *arguments, worker, workers) for worker in range(workers)])
 
 
 def _on_threads(calls: Sequence[Callable[[], None]], cancelled: npt.NDArray[np.bool_] | None = None) -> None:
