@@ -132,12 +132,12 @@ class DivergedError(EDCoreError, ArithmeticError):
     Examples
     --------
     >>> import edcore
-    >>> ed = edcore.ED(2, hidden_width=4, activation="linear", alpha=1e30, seed=1, backend="numpy")
+    >>> ed = edcore.ED(2, hidden_width=4, activation="linear", alpha=1e18, seed=1, backend="numpy")
     >>> try:
     ...     ed.fit([[0, 1], [1, 1]], [1, 0], epochs=10, batch_size=2)
     ... except edcore.errors.DivergedError as error:
     ...     print(error.part, "of", error.layer, "in epoch", error.epoch)
-    activities of hidden layer 1 of 1 in epoch 2
+    activities of hidden layer 1 of 1 in epoch 3
     """
 
     def __init__(
