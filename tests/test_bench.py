@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import platform
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -394,6 +395,17 @@ run.bench(["numpy", "article"], setting, functools.partial(print, flush=True))
     while not all(map(ended, children)):  # multiprocessing's own helper ends a little later than its parent
         assert time.monotonic() < deadline
         time.sleep(0.1)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a process cannot be sent SIGINT there")
+def test_ctrl_c_while_a_process_starts_is_left_to_the_first_one():
+    worker = Worker(divmod, 7, 2)
+    try:
+        os.kill(worker._process.pid, signal.SIGINT)
+        assert worker.told(60) == 1
+        assert worker._process.is_alive()
+    finally:
+        worker.end()
 
 
 def ended(process):

@@ -46,7 +46,8 @@ class Worker:
         context = multiprocessing.get_context("spawn")  # a fork would share the thread pools of this process
         self._connection, theirs = context.Pipe()
         self._process = context.Process(target=_serve, args=(theirs, make, arguments), daemon=True)
-        self._process.start()
+        with _no_ctrl_c():
+            self._process.start()
         theirs.close()  # so that the end of the process is the end of the connection
 
     def told(self, seconds: float | None = None) -> Any:
@@ -90,6 +91,26 @@ def workers() -> Iterator[list[Worker]]:
     finally:
         for worker in started:
             worker.end()
+
+
+@contextlib.contextmanager
+def _no_ctrl_c() -> Iterator[None]:
+    """Hold Ctrl-C back, and for ever from processes that start meanwhile: the first process ends them.
+
+    A terminal sends it to all of them. One that has not come to `_serve` yet would print a traceback, as it would if
+    the first process ended before it has handed over the task.
+    """
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    from multiprocessing import resource_tracker
+
+    resource_tracker.ensure_running()  # which lets Ctrl-C through again where it starts only now
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _serve(connection: Connection, make: Callable[..., tuple[Task, Any]], arguments: tuple[Any, ...]) -> None:
