@@ -27,6 +27,7 @@ from edcore.cli_reproduce import reproduce
 from edcore.cli_saved import inspect as inspect_file
 from edcore.cli_saved import predict
 from edcore.cli_start import DEPTH, WIDTH
+from edcore.cli_sweep import sweep
 from edcore.cli_train import train
 from edcore.errors import EDCoreError, InputError, UnknownNameError
 from edcore.network import Network
@@ -37,8 +38,9 @@ __all__ = ["app", "main"]
 
 CHECK_FAILED, BAD_INPUT, INTERRUPTED, TERMINATED = 1, 2, 130, 143
 EXIT_CODES = (
-    f"Exit codes: 0 all is well; {CHECK_FAILED} a check failed; {BAD_INPUT} a bad option, bad input, or a backend that "
-    f"cannot run here; {INTERRUPTED} stopped with Ctrl-C, {TERMINATED} with SIGTERM (train still sums up and saves)."
+    f"Exit codes: 0 all is well; {CHECK_FAILED} a check failed, or runs of a sweep; {BAD_INPUT} a bad option, bad "
+    f"input, or a backend that cannot run here; {INTERRUPTED} stopped with Ctrl-C, {TERMINATED} with SIGTERM (train "
+    "and sweep still sum up and save)."
 )
 
 DIGIT_FEATURES = 64  # of a sample of the default data set
@@ -65,8 +67,8 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
     Raises
     ------
     SystemExit
-        Always: 0 if all is well, 1 if a check failed, 2 for a bad option, bad input or a backend that cannot run here,
-        130 for Ctrl-C, 143 for SIGTERM.
+        Always: 0 if all is well, 1 if a check failed or runs of a sweep, 2 for a bad option, bad input or a backend
+        that cannot run here, 130 for Ctrl-C, 143 for SIGTERM.
     """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # names of files may have what cannot be printed
@@ -91,7 +93,8 @@ def _in_options(error: EDCoreError) -> str:
         return sentence
     option = OPTIONS.get(error.argument, error.argument)
     if not any(
-        option in inspect.signature(command).parameters for command in (train, predict, info, bench, kaneko, reproduce)
+        option in inspect.signature(command).parameters
+        for command in (train, predict, info, bench, kaneko, reproduce, sweep)
     ):
         return sentence
     return f"--{option.replace('_', '-')}{sentence.removeprefix(error.argument)}"
@@ -119,6 +122,11 @@ EXAMPLES = {
         "edcore train --resume run.safetensors",
         "edcore train --config run.toml --report run.html",
     ),
+    "sweep": (
+        "edcore sweep xor.toml",
+        "edcore sweep xor.toml --out xor.parquet --jobs 4",
+        "edcore sweep xor.toml --dask tcp://10.0.0.1:8786",
+    ),
     "predict": ("edcore predict run.safetensors digits", "edcore predict run.safetensors new.csv --out told.csv"),
     "inspect": ("edcore inspect run.safetensors", "edcore inspect run.safetensors --json"),
     "info": ("edcore info", "edcore info --explain 784 32 4096"),
@@ -135,6 +143,7 @@ def _epilog(command: str) -> str:
 
 
 app.command(epilog=_epilog("train"))(train)
+app.command(epilog=_epilog("sweep"))(sweep)
 app.command(epilog=_epilog("predict"))(predict)
 app.command("inspect", epilog=_epilog("inspect"))(inspect_file)
 

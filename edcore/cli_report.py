@@ -17,7 +17,7 @@ from edcore.datasets import Dataset
 from edcore.ed import ED
 from edcore.training import Progress
 
-__all__ = ["RunReport", "setting"]
+__all__ = ["RunReport", "bar", "setting"]
 
 
 class RunReport:
@@ -48,13 +48,13 @@ class RunReport:
         run : iterable of Progress
             The run.
         """
-        with _bar(self._console) as bar:
-            task = bar.add_task("batches", total=None)
+        with bar(self._console) as shown:
+            task = shown.add_task("batches", total=None)
             for progress in run:
                 self._count(progress)
                 if progress.accuracy is not None:
                     self._print(progress)
-                bar.update(task, completed=progress.batch, total=progress.batches)
+                shown.update(task, completed=progress.batch, total=progress.batches)
 
     def summarise(self, ed: ED, data: Dataset) -> None:
         """Print what was reached, on what, and by which network.
@@ -165,7 +165,8 @@ def _speed(evaluated: Progress) -> str:
     return f"{evaluated.samples / evaluated.seconds:,.0f} samples/s" if evaluated.seconds else "no time at all"
 
 
-def _bar(console: Console) -> Bar:
+def bar(console: Console) -> Bar:
+    """Return a bar that shows how far something is, with the time left, on a terminal; elsewhere it shows nothing."""
     return Bar(
         TextColumn("{task.description}"),
         MofNCompleteColumn(),

@@ -21,7 +21,7 @@ from edcore.run import Run
 from edcore.training import Progress
 from edcore.values import real, whole_number
 
-__all__ = ["DEPTH", "PATTERN_SCHEDULE", "SCHEDULES", "WIDTH", "Started", "begun", "resumed"]
+__all__ = ["DEPTH", "PATTERN_SCHEDULE", "SCHEDULES", "WIDTH", "Started", "begun", "data_of", "resumed"]
 
 WIDTH, DEPTH = 32, 32
 SCHEDULES = {"digits": (10, 4), "mnist": (1, 64), "fashion_mnist": (1, 64)}
@@ -72,7 +72,7 @@ class Started:
         return shlex.join(["edcore", "train", *given])
 
 
-def begun(options: Mapping[str, Any], kept: bool) -> Started:
+def begun(options: Mapping[str, Any], kept: bool, data: Dataset | None = None) -> Started:
     """Return a new run.
 
     Parameters
@@ -81,13 +81,15 @@ def begun(options: Mapping[str, Any], kept: bool) -> Started:
         Those of ``edcore train``.
     kept : bool
         Whether there will be a checkpoint, which needs the fingerprint of the data.
+    data : Dataset, optional
+        What `data_of` has returned for these options. Left out, it is loaded.
 
     Returns
     -------
     Started
         The run, with nothing learnt.
     """
-    data = _data(options)
+    data = data or data_of(options)
     usual_epochs, usual_batch_size = SCHEDULES.get(data.name, PATTERN_SCHEDULE)
     rule, outputs = options["rule"], training.heads(len(data.classes))
     variant = preset(rule, options["alpha"], options["alpha_output"])
@@ -160,7 +162,7 @@ def resumed(context: typer.Context, file: Path) -> Started:
         run = replace(run, eval_every=whole_number("eval_every", given["eval_every"], 1))
     if "data_dir" in given:
         run = replace(run, options=run.options | {"data_dir": str(given["data_dir"])})
-    data = _data({**run.options, "dtype": ed.network.dtype})
+    data = data_of({**run.options, "dtype": ed.network.dtype})
     check_data(file, run, data)
     return Started(ed, data, run, learnt)
 
@@ -190,7 +192,8 @@ def _meant(name: str, value: Any) -> Any:
     return _labels(value) if name == "classes" else value
 
 
-def _data(options: Mapping[str, Any]) -> Dataset:
+def data_of(options: Mapping[str, Any]) -> Dataset:
+    """Return the data set that the options ask for."""
     labels = _labels(options["classes"])
     return datasets.load(options["dataset"], data_dir=options["data_dir"], classes=labels, dtype=options["dtype"])
 

@@ -22,13 +22,15 @@ NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
 
 
 @contextlib.contextmanager
-def locked(path: Path | None) -> Iterator[None]:
+def locked(path: Path | None, option: str = "checkpoint") -> Iterator[None]:
     """Hold the lock of a file, unless its file system has none.
 
     Parameters
     ----------
     path : Path or None
         The file, there already or not; None for none. A link has the lock of what it leads to.
+    option : str
+        The option that gives a run its file, for the error's sentence.
 
     Raises
     ------
@@ -47,7 +49,7 @@ def locked(path: Path | None) -> Iterator[None]:
     try:
         lock.acquire()
     except Timeout:
-        fix = "Wait for its end, or give each run a --checkpoint of its own."
+        fix = f"Wait for its end, or give each run a --{option} of its own."
         raise LockedError(f"{path}: {_holder(beside)} keeps a run in this file right now. {fix}") from None
     except NotImplementedError:
         pass

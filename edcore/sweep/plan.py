@@ -1,0 +1,221 @@
+"""Which runs a sweep has: each combination of its grid, with each of its seeds."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+import math
+import os
+import tomllib
+from collections.abc import Collection, Generator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import edcore
+from edcore.errors import DataFileError, EDCoreError, InputError, UnknownNameError
+from edcore.sweep.options import Value, checked
+from edcore.sweep.single import Row, Run, buildable, carried_out
+from edcore.tasks import results
+from edcore.values import whole_number
+
+__all__ = ["Sweep"]
+
+LARGEST_SEED = 2**63 - 1
+"""What a column of whole numbers holds."""
+
+PARTS = ("seeds", "train", "grid")
+
+
+class Sweep:
+    """Runs that differ by their options and their seeds.
+
+    They are numbered from 0: all combinations with the first seed, then all with the second one, and so on. Of two
+    options in the grid, the later one changes faster. So a sweep with more seeds has the same runs, and some more.
+
+    Parameters
+    ----------
+    train : mapping
+        Options that all runs have, by the names of ``edcore train``: those of its tables Data, Network, Learning and
+        Where it runs, but for the seed; and `tolerance`, as for `ED.fit`.
+    grid : mapping
+        Options that the runs differ by: a list of values for each.
+    seeds : int or sequence of int
+        How many seeds, counted from 0, or the seeds themselves.
+
+    Attributes
+    ----------
+    train, grid : dict
+        The options, with _ between words, and values of the types that they have.
+    seeds : tuple of int
+        The seeds.
+    points : tuple of dict
+        The combinations: for each the options that it adds to `train`.
+
+    Raises
+    ------
+    InputError
+        If an option is not one of a run, has a value of another type, or stands in both; or a list is empty, or has a
+        value twice.
+
+    Examples
+    --------
+    >>> from edcore.sweep import Sweep
+    >>> sweep = Sweep({"dataset": "xor", "rule": "kaneko", "epochs": 300, "tolerance": 0.1}, {"width": [2, 4]}, seeds=3)
+    >>> len(sweep)
+    6
+    >>> rows = sorted(sweep.rows(n_jobs=1), key=lambda row: row["run"])
+    >>> [(row["run"], row["seed"], row["width"]) for row in rows]
+    [(0, 0, 2), (1, 0, 4), (2, 1, 2), (3, 1, 4), (4, 2, 2), (5, 2, 4)]
+    >>> rows[5]["accuracy"], rows[5]["learnt_epochs"] < 300
+    (1.0, True)
+    """
+
+    def __init__(
+        self,
+        train: Mapping[str, Any],
+        grid: Mapping[str, Sequence[Any]] | None = None,
+        seeds: int | Sequence[int] = 1,
+    ) -> None:
+        self.train: dict[str, Value] = dict(checked("train", name, value) for name, value in train.items())
+        self.grid: dict[str, tuple[Value, ...]] = {}
+        for name, values in (grid or {}).items():
+            if isinstance(values, str) or not isinstance(values, Sequence) or not values:
+                raise InputError(f"grid, {name}", repr(values), "a list of at least one value")
+            found = [checked("grid", name, value) for value in values]
+            option, unique = found[0][0], tuple(value for _, value in found)
+            if option in self.train or option in self.grid:
+                raise InputError(f"grid, {name}", "it twice", "an option once, in train or in grid")
+            _check_different(f"grid, {name}", unique)
+            self.grid[option] = unique
+        self.seeds = _seeds(seeds)
+        self.points = tuple(
+            dict(zip(self.grid, values, strict=True)) for values in itertools.product(*self.grid.values())
+        )
+
+    @classmethod
+    def read(cls, path: str | os.PathLike[str]) -> Sweep:
+        """Return the sweep that a TOML file tells of.
+
+        Parameters
+        ----------
+        path : path
+            The file: a line ``seeds``, a table ``[train]`` and a table ``[grid]``, either of which may be missing.
+
+        Returns
+        -------
+        Sweep
+            The sweep.
+
+        Raises
+        ------
+        DataFileError
+            If the file cannot be read, or is no TOML.
+        InputError
+            If it tells of no sweep.
+        """
+        try:
+            content = tomllib.loads(Path(path).read_bytes().decode("utf-8"))
+        except OSError as error:
+            raise DataFileError(f"{path} cannot be read ({error.strerror or error}). Check its name.") from error
+        except (ValueError, RecursionError) as error:
+            fix = "It has lines such as width = 32 below a line [train], and width = [8, 32] below a line [grid]."
+            raise DataFileError(f"{path} is no TOML ({' '.join(str(error).split())}). {fix}") from error
+        for name in content:
+            if name not in PARTS:
+                fix = "Options of all runs stand below [train], lists of values below [grid]."
+                raise UnknownNameError(str(path), name, PARTS, fix)
+        for name in ("train", "grid"):
+            if not isinstance(content.get(name, {}), dict):
+                raise InputError(f"{path}, {name}", repr(content[name]), f"a table, which a line [{name}] begins")
+        try:
+            return cls(content.get("train", {}), content.get("grid", {}), content.get("seeds", 1))
+        except InputError as error:
+            error.args = (f"{path}, {error}",)
+            error.argument = f"{path}, {error.argument}"
+            raise
+
+    def __len__(self) -> int:
+        return len(self.seeds) * len(self.points)
+
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        """The options that each row tells the values of."""
+        return tuple(name for name in (*self.train, *self.grid) if name not in ("backend", "device"))
+
+    @property
+    def fingerprint(self) -> str:
+        """What tells the rows of this sweep from those of others: a checksum of all options, whatever the seeds are."""
+        told = json.dumps([edcore.__version__, sorted(self.train.items()), list(self.grid.items())])
+        return hashlib.sha256(told.encode()).hexdigest()[:16]
+
+    def run(self, number: int) -> Run:
+        """Return the run of this number."""
+        seed, point = divmod(number, len(self.points))
+        return Run(number, self.seeds[seed], tuple({**self.train, **self.points[point]}.items()), edcore.__version__)
+
+    def check(self, local: bool = True) -> None:
+        """Refuse a sweep none of whose runs could begin.
+
+        Parameters
+        ----------
+        local : bool
+            Whether the runs are made on this machine, so that backends and data must be here.
+
+        Raises
+        ------
+        EDCoreError
+            The error of the first run.
+        """
+        first: EDCoreError | None = None
+        for number in range(len(self.points)):
+            try:
+                return buildable(self.run(number), local)
+            except EDCoreError as error:
+                first = first or error
+        assert first is not None  # there is at least one point
+        raise first
+
+    def rows(self, *, n_jobs: int | None = None, done: Collection[int] = ()) -> Generator[Row]:
+        """Carry out the runs, and yield the row of each as it arrives.
+
+        Parameters
+        ----------
+        n_jobs : int, optional
+            Workers, as for ``joblib.Parallel``; ``joblib.parallel_config`` says where they are.
+        done : collection of int
+            Numbers of runs that are not wanted.
+
+        Yields
+        ------
+        dict
+            The figures of a run, under the names of `Results.columns`. A run that fails has its error's sentence
+            under ``failed``.
+
+        Raises
+        ------
+        EDCoreError
+            If workers are lost again and again, or have another version of edcore.
+        """
+        sweep = self.fingerprint
+        tasks = {number: (self.run(number),) for number in range(len(self)) if number not in done}
+        for _, row in results(carried_out, tasks, n_jobs=n_jobs, named=lambda number: f"run {number}"):
+            yield row | {"sweep": sweep}
+
+
+def _seeds(seeds: Any) -> tuple[int, ...]:
+    if isinstance(seeds, int) and not isinstance(seeds, bool):
+        return tuple(range(whole_number("seeds", seeds, 1)))
+    if isinstance(seeds, str) or not isinstance(seeds, Sequence) or not seeds:
+        raise InputError("seeds", repr(seeds), "how many, at least 1, or a list of whole numbers")
+    found = tuple(whole_number("seeds", seed, 0) for seed in seeds)
+    if max(found) > LARGEST_SEED:
+        raise InputError("seeds", str(max(found)), f"whole numbers up to {LARGEST_SEED}")
+    _check_different("seeds", found)
+    return found
+
+
+def _check_different(name: str, values: tuple[Value, ...]) -> None:
+    for index, value in enumerate(values):
+        if value in values[:index] or (isinstance(value, float) and math.isnan(value)):
+            raise InputError(name, repr(value), "each value once, and numbers only")

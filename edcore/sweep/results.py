@@ -1,0 +1,165 @@
+"""The file of a sweep: a row for each run that is done, and nothing that a crash has left half written."""
+
+from __future__ import annotations
+
+import os
+import time
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+
+from edcore.errors import DataFileError, InputError
+from edcore.locking import locked
+from edcore.sweep.options import kind
+from edcore.sweep.plan import Sweep
+from edcore.sweep.single import Row
+from edcore.sweep.tables import CSV, Parquet, Table
+
+__all__ = ["Results"]
+
+SHARE = 10
+"""A file is saved again after so many times the time that it took to save it last."""
+
+FORMATS: dict[str, type[Table]] = {".csv": CSV, ".parquet": Parquet}
+
+
+class Results:
+    """The file that the rows of a sweep are kept in; the same sweep goes on in it.
+
+    Only one process at a time has it: it is locked from ``with`` to the end of the block.
+
+    Parameters
+    ----------
+    path : path
+        The file, there already or not: a .csv, to which rows are added as they arrive, or a .parquet, which is written
+        anew with each row, but for a tenth of the time at most (``pip install "edcore[parquet]"``).
+    sweep : Sweep
+        The sweep.
+
+    Attributes
+    ----------
+    columns : dict of str to type
+        Names and types of the columns.
+    done : set of int
+        Numbers of the runs that have a row.
+    failed : int
+        How many of them have failed.
+
+    Raises
+    ------
+    InputError
+        If the name has another ending, or the file has rows of another sweep. It stays as it is.
+    DataFileError
+        If the file is damaged otherwise than by a last line that was cut short, or cannot be written.
+    LockedError
+        If another process has it.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from edcore.sweep import Results, Sweep
+    >>> sweep = Sweep({"dataset": "xor", "width": 2, "depth": 0, "epochs": 5}, seeds=3)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     for runs in 1, 3:  # the second time, what is missing
+    ...         with Results(f"{folder}/xor.csv", sweep) as results:
+    ...             print(sorted(results.done))
+    ...             for row in sweep.rows(n_jobs=1, done=results.done):
+    ...                 results.add(row)
+    ...                 if len(results.done) == runs:
+    ...                     break
+    []
+    [0]
+    """
+
+    def __init__(self, path: str | os.PathLike[str], sweep: Sweep) -> None:
+        self._path, self._sweep = Path(path), sweep
+        if self._path.suffix not in FORMATS:
+            raise InputError("out", repr(str(path)), f"a file whose name ends in {' or '.join(FORMATS)}")
+        self.columns: dict[str, type] = {
+            "run": int,
+            "seed": int,
+            **{name: kind(name) for name in sweep.parameters},
+        }
+        self.columns |= {"accuracy": float, "error": float, "learnt_epochs": int, "seconds": float, "weights": str}
+        self.columns |= dict.fromkeys(("backend", "device", "failed", "sweep"), str)
+        self.done: set[int] = set()
+        self.failed = 0
+        self._stack = ExitStack()
+        self._table: Table
+        self._due = 0.0  # on the clock
+
+    def __enter__(self) -> Results:
+        with ExitStack() as stack:
+            stack.enter_context(locked(self._path, "out"))
+            table = FORMATS[self._path.suffix]
+            try:
+                self._table = stack.enter_context(table(self._path, self.columns, self._sweep.fingerprint))
+            except OSError as error:
+                raise self._unwritten(error) from error
+            for row in self._table.rows:
+                self._count(row["run"], row["seed"], row["failed"])
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        with self._stack:
+            self.save()
+
+    def add(self, row: Row) -> None:
+        """Add the row of a run.
+
+        Parameters
+        ----------
+        row : dict
+            A row of `Sweep.rows`. One whose run has a row already is left out.
+
+        Raises
+        ------
+        DataFileError
+            If it cannot be written. The rows before it are there.
+        """
+        if row["run"] in self.done:
+            return
+        try:
+            self._table.add({name: row[name] for name in self.columns})
+        except OSError as error:
+            raise self._unwritten(error) from error
+        self.done.add(row["run"])
+        self.failed += row["failed"] is not None
+        if time.monotonic() >= self._due:
+            self.save()
+
+    def save(self) -> None:
+        """Have the disk take all rows.
+
+        Raises
+        ------
+        DataFileError
+            If it does not.
+        """
+        start = time.monotonic()
+        try:
+            self._table.save()
+        except OSError as error:
+            raise self._unwritten(error) from error
+        end = time.monotonic()
+        self._due = end + SHARE * (end - start)
+
+    def _count(self, run: int, seed: int, failed: str | None) -> None:
+        """Count a row of the file."""
+        point, sweep = len(self._sweep.points), self._sweep
+        if not 0 <= run < len(sweep) or sweep.seeds[run // point] != seed:
+            fix = "Give other seeds another file, or put more seeds behind those that were there."
+            raise InputError("out", f"{str(self._path)!r}, whose run {run} has seed {seed}", "rows of this sweep", fix)
+        if run in self.done:
+            raise DataFileError(f"{self._path}: run {run} has two rows. Remove one of them.")
+        self.done.add(run)
+        self.failed += failed is not None
+
+    def _unwritten(self, error: OSError) -> DataFileError:
+        if isinstance(error, DataFileError):
+            return error
+        fix = "The rows that were there still are; the same command goes on."
+        return DataFileError(f"{self._path} cannot be written ({error.strerror or error}). {fix}")

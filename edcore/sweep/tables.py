@@ -1,0 +1,175 @@
+"""Tables of rows in files: comma-separated values, which grow line by line, and Parquet, which is written anew."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Protocol
+
+from edcore.atomic import write_whole
+from edcore.errors import DataFileError, InputError
+
+__all__ = ["CSV", "Parquet", "Table"]
+
+OTHER = "Give the name of a new file, or the sweep that the file is of: not one option may differ, nor the version."
+
+
+class Table(Protocol):
+    """A file of rows.
+
+    It is made of its path, the names and types of its columns, and the fingerprint that stands in the last of them.
+
+    Attributes
+    ----------
+    rows : list of dict
+        The rows that the file had when it was opened.
+    """
+
+    rows: list[dict[str, Any]]
+
+    def __init__(self, path: Path, columns: dict[str, type], fingerprint: str) -> None: ...
+
+    def __enter__(self) -> Table: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None: ...
+
+    def add(self, row: dict[str, Any]) -> None:
+        """Add a row, which has all columns."""
+
+    def save(self) -> None:
+        """Have the disk take what was added."""
+
+
+class CSV:
+    """Lines of comma-separated values below a line of names; a value that is None is empty.
+
+    Each row is one line and written in one piece, so after a crash at most the last line is not whole: it is dropped.
+    """
+
+    def __init__(self, path: Path, columns: dict[str, type], fingerprint: str) -> None:
+        self._path, self._columns, self._fingerprint = path, columns, fingerprint
+        self.rows: list[dict[str, Any]] = []
+        header = _line(columns)
+        content = path.read_bytes() if path.exists() else b""
+        if header.startswith(content):
+            write_whole(path, header)
+            content = header
+        whole = content[: content.rfind(b"\n") + 1]
+        self._read(whole)
+        self._file = path.open("r+b", buffering=0)
+        self._end = len(whole)
+        self._file.truncate(self._end)
+
+    def __enter__(self) -> CSV:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._file.close()
+
+    def add(self, row: dict[str, Any]) -> None:
+        """Add a line; one that does not fit onto the disk leaves no part of it behind."""
+        line = memoryview(_line(row.values()))
+        self._file.seek(self._end)
+        try:
+            while line:
+                line = line[self._file.write(line) :]
+        except OSError:
+            self._file.truncate(self._end)
+            raise
+        self._end = self._file.tell()
+
+    def save(self) -> None:
+        """Have the disk take the lines."""
+        os.fsync(self._file.fileno())
+
+    def _read(self, content: bytes) -> None:
+        try:
+            lines = csv.reader(io.StringIO(content.decode("utf-8"), newline=""), strict=True)
+            names = next(lines, [])
+            found = [(lines.line_num, values) for values in lines]
+        except (ValueError, csv.Error) as error:
+            raise DataFileError(f"{self._path} is no table of commas ({error}). Give another file.") from error
+        if names != list(self._columns):
+            raise InputError("out", f"{str(self._path)!r}, which has other columns", "a file of this sweep", OTHER)
+        for number, values in found:
+            if len(values) != len(names):
+                raise DataFileError(f"{self._path}, line {number} is damaged. Remove it, and its run is made again.")
+            row: dict[str, Any] = dict(zip(names, values, strict=True))
+            _check_own(self._path, row["sweep"], self._fingerprint)
+            try:
+                row |= {"run": int(row["run"]), "seed": int(row["seed"]), "failed": row["failed"] or None}
+            except ValueError:
+                raise DataFileError(
+                    f"{self._path}, line {number} is damaged. Remove it, and its run is made again."
+                ) from None
+            self.rows.append(row)
+
+
+class Parquet:
+    """A Parquet file. All its rows are in memory, and each writing replaces it whole."""
+
+    def __init__(self, path: Path, columns: dict[str, type], fingerprint: str) -> None:
+        import pyarrow
+        from pyarrow import parquet
+
+        kinds = {int: pyarrow.int64(), float: pyarrow.float64(), bool: pyarrow.bool_(), str: pyarrow.string()}
+        self._path, self._schema = path, pyarrow.schema([(name, kinds[kind]) for name, kind in columns.items()])
+        self.rows: list[dict[str, Any]] = []
+        if path.exists():
+            try:
+                table = parquet.read_table(io.BytesIO(path.read_bytes()))
+            except pyarrow.ArrowException as error:
+                said = " ".join(str(error).split())
+                raise DataFileError(
+                    f"{path} is no Parquet file, or damaged ({said:.200}). Give another file."
+                ) from error
+            if not table.schema.equals(self._schema):
+                raise InputError("out", f"{str(path)!r}, which has other columns", "a file of this sweep", OTHER)
+            self.rows = table.to_pylist()
+            for row in self.rows:
+                _check_own(path, row["sweep"], fingerprint)
+        self._all, self._saved = list(self.rows), -1
+
+    def __enter__(self) -> Parquet:
+        self.save()  # now, so that a folder or a disk that does not take it is known before anything is learnt
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None: ...
+
+    def add(self, row: dict[str, Any]) -> None:
+        """Add a row, which the next writing writes."""
+        self._all.append(row)
+
+    def save(self) -> None:
+        """Write all rows, if there are new ones."""
+        import pyarrow
+        from pyarrow import parquet
+
+        if self._saved == len(self._all):
+            return
+        file = io.BytesIO()
+        parquet.write_table(pyarrow.Table.from_pylist(self._all, self._schema), file)
+        write_whole(self._path, file.getvalue())
+        self._saved = len(self._all)
+
+
+def _line(values: Any) -> bytes:
+    file = io.StringIO(newline="")
+    csv.writer(file, lineterminator="\n").writerow(values)
+    return file.getvalue().encode()
+
+
+def _check_own(path: Path, found: str | None, fingerprint: str) -> None:
+    if found != fingerprint:
+        raise InputError(
+            "out", f"{str(path)!r} with rows of sweep {found!r:.30}", f"rows of this sweep, {fingerprint!r}", OTHER
+        )
