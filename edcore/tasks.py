@@ -148,9 +148,9 @@ def _attempt(function: Callable[..., Result], key: Key, *arguments: Any) -> tupl
 
 def _given_up(keys: list[Key], problem: Exception | None, named: Callable[[Key], str]) -> EDCoreError:
     names = ", ".join(map(named, keys[:NAMED])) + (", …" if len(keys) > NAMED else "")
-    reason = " ".join(f"{type(problem).__name__}: {problem}".split()) if problem else "they gave no result"
-    fix = "Look at the workers' memory and logs."
+    reason = " ".join(f"{type(problem).__name__}: {problem}".split()).rstrip(".") if problem else "they gave no result"
+    held = f"In their hands were: {names}." if keys else "None of them has taken a task."
     return EDCoreError(
-        f"the workers were lost {ATTEMPTS} times in a row, and nothing was done in between. Last: {reason:.500} "
-        f"In their hands were: {names}. {fix}"
+        f"the workers were lost {ATTEMPTS} times in a row, and nothing was done in between. Last: {reason:.500}. "
+        f"{held} Look at the workers' memory and logs."
     )
