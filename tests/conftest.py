@@ -11,6 +11,7 @@ os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # or it takes m
 from edcore import calibration, registry
 
 HERE = Path(__file__).parent
+collect_ignore = ["ranks.py"]  # a program over PyTorch, which need not be there
 
 
 @pytest.fixture(autouse=True)
