@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, TypeAlias
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -13,10 +14,15 @@ from edcore.errors import DivergedError
 from edcore.network import Network
 from edcore.rule import Rule
 
-__all__ = ["Blame", "finite", "first_in_activities", "first_in_weights", "outputs_of"]
+__all__ = ["Blame", "Found", "finite", "first_in_activities", "first_in_cells", "first_in_weights", "outputs_of"]
 
-Found: TypeAlias = tuple[str, str, npt.NDArray[np.bool_]]
-"""What is not finite, the layer, and whether it is so in each head."""
+
+class Found(NamedTuple):
+    """What is not finite, in which layer, counted from 0 for the input layer, and whether it is so in each head."""
+
+    part: str
+    layer: int
+    heads: npt.NDArray[np.bool_]
 
 
 class Blame(NamedTuple):
@@ -28,7 +34,7 @@ class Blame(NamedTuple):
     network: Network
     rule: Rule
     part: str
-    layer: str
+    layer: int
     heads: npt.NDArray[np.bool_]
     epoch: int | None = None
     batch: int | None = None
@@ -41,7 +47,7 @@ class Blame(NamedTuple):
             kept = f"The network has the weights from before epoch {first + 1:,}."
         return DivergedError(
             self.part,
-            self.layer,
+            self._name,
             tuple(np.flatnonzero(self.heads).tolist()),
             self.network.heads,
             kept,
@@ -49,6 +55,13 @@ class Blame(NamedTuple):
             self.epoch and self.epoch + first,
             self.batch,
         )
+
+    @property
+    def _name(self) -> str:
+        if self.layer == 0:
+            return "the input layer"
+        depth = self.network.depth
+        return f"hidden layer {self.layer:,} of {depth:,}" if self.layer <= depth else "the output layer"
 
     @property
     def _fix(self) -> str:
@@ -68,35 +81,33 @@ def first_in_activities(network: Network, weights: HostWeights, x: npt.NDArray[A
     """Return the first layer that has activities which are not finite, for x (batch, in_)."""
     with np.errstate(all="ignore"):
         _, trace = core.trace(network, weights, x)
-    for number, cells in enumerate(trace[1:]):
+    return first_in_cells(trace[1:])
+
+
+def first_in_cells(layers: Sequence[core.Cells], start: int = 0) -> Found | None:
+    """Return the first of some consecutive layers, from layer `start` on, that has activities which are not finite."""
+    for number, cells in enumerate(layers, start):
         slopes = True if cells.slope is None else np.isfinite(cells.slope)
         bad = ~(np.isfinite(cells.y) & slopes).all(axis=(1, 2))
         if bad.any():
-            return "activities", _named(network, number), bad
+            return Found("activities", number, bad)
     return None
 
 
 def outputs_of(network: Network, rule: Rule, outputs: npt.NDArray[Any]) -> Blame:
     """Return the blame for outputs (batch,) or (batch, columns), some of which are not finite."""
     bad = ~np.isfinite(outputs.reshape(-1, network.heads, network.outputs)).all(axis=(0, 2))
-    return Blame(network, rule, "activities", "the output layer", bad)
+    return Blame(network, rule, "activities", network.depth + 1, bad)
 
 
-def first_in_weights(network: Network, weights: HostWeights) -> Found | None:
-    """Return the first layer that has weights which are not finite."""
-    bad: dict[str, Any] = {
-        key: ~np.isfinite(value).all(axis=tuple(range(2 if key.startswith("hidden") else 1, value.ndim)))
-        for key, value in weights.items()
-    }
-    first, hidden, last = (bad[f"{name}.weight"] | bad[f"{name}.bias"] for name in ("input", "hidden", "output"))
-    for number, heads in enumerate([first, *hidden.T, last]):
-        if heads.any():
-            return "weights", _named(network, number), heads
+def first_in_weights(weights: HostWeights, start: int = 0) -> Found | None:
+    """Return the first layer that has weights which are not finite, of all or of a stage that starts with a layer."""
+    number = start
+    for name in core.LAYERS:
+        parts = [weights[key] for key in (f"{name}.weight", f"{name}.bias") if key in weights]
+        bad = [~np.isfinite(part).all(axis=tuple(range(1 + (name == "hidden"), part.ndim))) for part in parts]
+        for heads in np.atleast_2d(np.any(bad, axis=0).T) if bad else ():
+            if heads.any():
+                return Found("weights", number, heads)
+            number += 1
     return None
-
-
-def _named(network: Network, number: int) -> str:
-    """Return the name of a layer, counted from 0 for the input layer."""
-    if number == 0:
-        return "the input layer"
-    return f"hidden layer {number:,} of {network.depth:,}" if number <= network.depth else "the output layer"

@@ -315,7 +315,7 @@ class Guard:
         if found is None and outputs is not None and not finite(to_numpy(outputs)):
             return outputs_of(network, self.rule, to_numpy(outputs))  # NumPy has just not overflowed
         if found is None and after is not None:
-            found = first_in_weights(network, to_host(after))
+            found = first_in_weights(to_host(after))
         assert found is not None  # or nothing was amiss
         return Blame(network, self.rule, *found)
 
@@ -351,7 +351,7 @@ class Guard:
                 found = self._blame(backend.from_host(kept), taken, outputs=outputs, after=weights)
                 return found._replace(epoch=good + 1, batch=batch, fitted=True)
         # One by one they have come to something else in the last digits, and not beyond what there is.
-        last = first_in_weights(self._network, backend.to_host(after))
+        last = first_in_weights(backend.to_host(after))
         assert last is not None
         return Blame(self._network, self.rule, *last, epoch=good + 1, fitted=True)
 

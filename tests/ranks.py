@@ -8,15 +8,17 @@ FILE is where the processes find each other. A scenario ends with exit code 0, o
 import dataclasses
 import sys
 from datetime import timedelta
+from functools import partial
 
 import numpy as np
 import pytest
 import torch.distributed as dist
 
-from edcore import ED, InputError, Network, Rule, registry
+from edcore import ED, DivergedError, InputError, Network, Rule, registry
 from edcore.backend import Backend
 from edcore.distributed import DataParallel, Pipeline
 from edcore.errors import BackendUnavailableError
+from edcore.randomness import permutation
 from edcore.stages import together
 from edcore.testing import iter_checks
 
@@ -202,6 +204,65 @@ def refusals(name):
     assert len(set(seeds)) == 1
 
 
+def divergence(name):
+    """Learning that diverges is stopped at each rank, in the step and the layer in which it is in one process."""
+    stopped = 0
+    for options, alpha, order in (
+        ({"activation": "linear", "depth": 6}, 30.0, "batch"),
+        ({"activation": "relu", "output_activation": "linear", "heads": 2}, 3e3, "batch"),
+        ({"activation": "linear", "output_activation": "linear"}, 1e18, "online"),
+    ):
+        network = Network(**({"in_": 5, "width": 3, "depth": 4} | options))
+        x, target = samples(network, 40)
+        rule = Rule(alpha=alpha, alpha_output=alpha, order=order)
+        for kind in (Pipeline, DataParallel):
+            if order == "online" and kind is DataParallel:
+                continue
+            shared = kind(network, rule, seed=2, backend=name)
+            alone = ED.from_network(network, rule, seed=2, backend=name)
+            with pytest.raises(DivergedError) as here:
+                shared.fit(x, target, epochs=200, batch_size=4)
+            first = alone.weights
+            with pytest.raises(DivergedError) as there:
+                alone.fit(x, target, epochs=200, batch_size=4)
+            stopped += here.value.epoch * 100 + here.value.batch > 101
+            what = ("epoch", "batch", "part", "layer", "heads")
+            told = [[getattr(error, name) for name in what] for error in (here.value, there.value)]
+            assert told[0] == told[1] or kind is DataParallel, told  # whose sums are others' in the last digit
+            assert "The network has the weights from before that step." in str(here.value)
+            assert all(np.isfinite(value).all() for value in shared.weights.values())
+            ed = shared.to_ed()
+            if ed is None:
+                continue
+            assert ed.epochs.tolist() == [here.value.epoch - 1] * network.heads
+            if kind is Pipeline:
+                one = ED.from_network(network, rule, seed=2, weights=first, backend=name)
+                for epoch in range(1, here.value.epoch + 1):
+                    order_of = permutation(2, epoch - 1, len(x))
+                    size = 1 if order == "online" else 4
+                    for number in range(1, len(x) // size + 1):
+                        if (epoch, number) < (here.value.epoch, here.value.batch):
+                            rows = order_of[(number - 1) * size : number * size]
+                            one.step(x[rows], target[rows])
+                same(one, ed)
+    assert stopped, "none of them has learnt before it diverged"
+
+
+def saturation(name):
+    """Outputs that are right hide no infinite weights, and nothing of that step is kept."""
+    network = Network(in_=5, width=3, depth=4, bias=1e18)
+    x, target = np.ones((8000, 5), np.float32), np.ones(8000, np.float32)
+    rule = Rule(alpha=0.0, alpha_output=1e18, reduction="sum")
+    zeros = {key: np.zeros(shape, np.float32) for key, shape in network.weight_shapes.items()}
+    for kind in (Pipeline, DataParallel):
+        shared = kind(network, rule, seed=2, weights=zeros, backend=name)
+        for learn in (partial(shared.fit, batch_size=len(x)), shared.step):
+            with pytest.raises(DivergedError, match="learning has diverged.*: the weights of the output layer are NaN"):
+                learn(x, target)
+            assert not any(value.any() for value in shared.weights.values())
+        assert not shared.step(x, target / 2).any()
+
+
 def refused(kind, given, sentence):
     with pytest.raises(kind, match=sentence):
         given()
@@ -220,6 +281,8 @@ SCENARIOS = {
     "depth": the_articles_depth,
     "runs": runs,
     "refusals": refusals,
+    "divergence": divergence,
+    "saturation": saturation,
 }
 
 

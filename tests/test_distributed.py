@@ -33,12 +33,13 @@ def run(folder, size, *scenarios):
     finally:
         for process in processes:
             process.kill()
+            process.wait()
     return [log.read_text() for log in logs], codes
 
 
 SCENARIOS = {
     2: ("pipeline:numpy", "parallel:numpy", "runs:numpy"),
-    3: ("refusals",),
+    3: ("refusals", "divergence:numpy", "saturation:numpy"),
     4: ("depth:numba", "pipeline:numba"),
 }
 

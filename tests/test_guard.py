@@ -232,18 +232,18 @@ def test_the_layer_is_the_first_in_the_pass():
 def test_what_is_not_finite_is_found_in_each_layer():
     ed = network(hidden_depth=2)
     for key, place, layer in (
-        ("input.bias", (0, 0, 1), "the input layer"),
-        ("hidden.weight", (0, 1, 2, 2), "hidden layer 2 of 2"),
-        ("output.weight", (0, 0, 0), "the output layer"),
+        ("input.bias", (0, 0, 1), 0),
+        ("hidden.weight", (0, 1, 2, 2), 2),
+        ("output.weight", (0, 0, 0), 3),
     ):
         weights = ed.weights
         weights[key][place] = np.nan
-        for found in (first_in_weights(ed.network, weights), first_in_activities(ed.network, weights, X)):
-            assert found[1] == layer
-            assert found[2].tolist() == [True, False]
+        for found in (first_in_weights(weights), first_in_activities(ed.network, weights, X)):
+            assert found.layer == layer
+            assert found.heads.tolist() == [True, False]
     flat = network(hidden_depth=0)
-    assert first_in_weights(flat.network, flat.weights) is None
-    assert first_in_weights(ed.network, ed.weights) is None
+    assert first_in_weights(flat.weights) is None
+    assert first_in_weights(ed.weights) is None
     assert first_in_activities(ed.network, ed.weights, X) is None
 
 

@@ -3,22 +3,40 @@
 from __future__ import annotations
 
 import abc
+import itertools
 import zlib
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from edcore.backend import Array, Backend
 from edcore.distributed.wire import Wire
-from edcore.errors import InputError
+from edcore.errors import DivergedError, InputError
 from edcore.inputs import check_range, checked, warn_of_negative
 from edcore.network import Network
 from edcore.randomness import checked_seed, permutation
 from edcore.rule import Rule, check_centred, check_together
 from edcore.values import whole_number
 
-__all__ = ["Shared"]
+__all__ = ["Batch", "Shared"]
+
+AT_ONCE = 64
+"""Batches between two looks at the weights, where a look is not for nothing."""
+
+
+class Batch(NamedTuple):
+    """Samples of a batch, its epoch, its number in the epoch (both from 1), and whether it is the last one there."""
+
+    epoch: int
+    number: int
+    last: bool
+    rows: npt.NDArray[np.intp]
+
+    def of(self, x: npt.NDArray[Any] | None, target: npt.NDArray[Any]) -> tuple[Any, npt.NDArray[Any]]:
+        """Return its samples, where there are any here, and its targets."""
+        return None if x is None else x[self.rows], target[self.rows]
 
 
 class Shared(abc.ABC):
@@ -97,6 +115,9 @@ class Shared(abc.ABC):
         ------
         InputError
             If an argument is not accepted. Then nothing has been learnt.
+        DivergedError
+            At each rank, if learning leads to weights or activities that are NaN or infinite. It names the step and the
+            layer, and the weights are those from before that step.
         """
         epochs, batch_size = whole_number("epochs", epochs, 0), whole_number("batch_size", batch_size, 1)
         check_centred(self.rule, batch_size)
@@ -106,17 +127,30 @@ class Shared(abc.ABC):
         schedule = {"epochs": epochs, "batch_size": batch_size, "shuffle": shuffle, "samples": samples}
         self._wire.agree({**schedule, "a checksum of target": zlib.crc32(target.tobytes())})
         size = 1 if self.rule.order == "online" else batch_size
-        for epoch in range(self._epochs, self._epochs + epochs):
-            order = permutation(self.seed, epoch, samples) if shuffle else np.arange(samples)
-            for start in range(0, samples, size):
-                rows = order[start : start + size]
-                self._learn(None if x is None else x[rows], target[rows])
-            self._epochs = epoch + 1
+        batches = self._batches(samples, epochs, size, shuffle)
+        while some := list(itertools.islice(batches, AT_ONCE)):
+            self._learn_all(x, target, some)
+            self._epochs = some[-1].epoch - (not some[-1].last)
         return self
+
+    def _learn_all(self, x: Any, target: npt.NDArray[Any], batches: Sequence[Batch]) -> None:
+        """Learn some batches of checked samples."""
+        for batch in batches:
+            try:
+                self._learn(*batch.of(x, target))
+            except DivergedError as error:
+                self._epochs = batch.epoch - 1
+                raise error.at(batch.epoch, batch.number) from None
 
     @abc.abstractmethod
     def _learn(self, x: Any, target: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        """Learn one checked batch, and return its errors from before."""
+        """Learn one checked batch and return its errors from before, or raise a DivergedError at all ranks."""
+
+    def _batches(self, samples: int, epochs: int, size: int, shuffle: bool) -> Iterator[Batch]:
+        for epoch in range(self._epochs, self._epochs + epochs):
+            order = permutation(self.seed, epoch, samples) if shuffle else np.arange(samples)
+            for number, start in enumerate(range(0, samples, size), 1):
+                yield Batch(epoch + 1, number, start + size >= samples, order[start : start + size])
 
     @abc.abstractmethod
     def _reads_x(self) -> bool:

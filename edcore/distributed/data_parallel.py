@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edcore.backend import Array, Backend, HostWeights
+from edcore.blame import Blame, Found, first_in_activities, first_in_weights
 from edcore.distributed.common import Shared
 from edcore.ed import ED
 from edcore.errors import InputError
@@ -155,15 +156,22 @@ class DataParallel(Shared):
 
     def _learn_own(self, x: Any, target: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """Learn this rank's samples, of which there may be none, with those of the others."""
-        if not len(target):
-            self._update(None, target)
-            return target
-        outputs, trace = self._backend.trace(self.network, self._weights, x)
-        error = target - to_numpy(outputs)
-        self._update(trace, error)
-        return error
+        trace, error, kept = None, target, self.weights
+        with np.errstate(all="ignore"):  # what overflows is seen
+            if len(target):
+                outputs, trace = self._backend.trace(self.network, self._weights, x)
+                error = target - to_numpy(outputs)
+            found = self._update(trace, error)
+            if found is None:
+                return error
+            self._weights = self._backend.from_host(kept)
+            own = first_in_activities(self.network, kept, x) if len(target) else None
+        all_found = [one for one in self._wire.everyones(own) if one is not None]
+        found = min(all_found, key=lambda one: one.layer, default=found)
+        raise Blame(self.network, self.rule, *found).error()
 
-    def _update(self, trace: Any, error: npt.NDArray[Any]) -> None:
+    def _update(self, trace: Any, error: npt.NDArray[Any]) -> Found | None:
+        """Learn from this rank's errors with those of the others; return what is not finite then."""
         network, backend, rule = self.network, self._backend, self.rule
         batch, *sums = self._wire.add_up(np.concatenate([[len(error)], error.sum(axis=0, dtype=np.float64)]))
         if trace is not None:
@@ -177,6 +185,7 @@ class DataParallel(Shared):
         if rule.floor is not None:
             self._clamp(weights)
         self._weights = backend.from_host(weights)
+        return first_in_weights(weights)
 
     def _clamp(self, weights: HostWeights) -> None:
         """Keep the weights at the rule's floor or beyond it, as `edcore.core` does."""

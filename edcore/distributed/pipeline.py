@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from edcore import registry
+from edcore import core, registry
 from edcore.backend import Array, Backend, HostWeights
-from edcore.distributed.common import Shared
+from edcore.blame import Blame, Found, finite, first_in_cells, first_in_weights, outputs_of
+from edcore.distributed.common import Batch, Shared
 from edcore.ed import ED
 from edcore.errors import BackendUnavailableError, InputError
 from edcore.inputs import checked_weights
@@ -91,7 +92,7 @@ class Pipeline(Shared):
     ...     pipeline = Pipeline(edcore.Network(in_=64, width=32, depth=32), edcore.Rule(), seed=1)
     ...     pipeline.fit(data.x_train, data.y_train, epochs=10, batch_size=4)
     ...     if (ed := pipeline.to_ed()) is not None:
-    ...         edcore.io.save("network.safetensors", ed)
+    ...         edcore.io.save(ed, "network.safetensors")
     """
 
     def __init__(
@@ -124,7 +125,8 @@ class Pipeline(Shared):
             own = weights
         else:
             own = self.stage.of(checked_weights(network, weights, self.rule.floor))
-        self._worker = self._backend.stage(self.stage, own)
+        self._staged: Staged = self._backend
+        self._worker = self._staged.stage(self.stage, own)
 
     @property
     def weights(self) -> HostWeights:
@@ -132,7 +134,7 @@ class Pipeline(Shared):
         return self._worker.to_host()
 
     def step(self, x: Array | None, target: Array) -> npt.NDArray[Any]:
-        """Learn one batch.
+        """Learn one batch, and look at all new weights: `fit` looks at them once for many batches, and is faster.
 
         Parameters
         ----------
@@ -150,6 +152,8 @@ class Pipeline(Shared):
         ------
         InputError
             If x or target are not accepted, or the rule is online and the batch is larger than one sample.
+        DivergedError
+            At each rank, if outputs or new weights are not finite. The weights are those from before.
         """
         target = self._checked_target(target)
         if self.rule.order == "online" and len(target) > 1:
@@ -192,12 +196,57 @@ class Pipeline(Shared):
             return None
         return ED.from_network(self.network, self.rule, seed=self.seed, weights=together(weights), epochs=self._epochs)
 
+    def _learn_all(self, x: Any, target: npt.NDArray[Any], batches: Sequence[Batch]) -> None:
+        """Learn the batches, and then look at the weights; where some are not finite, go back and look at each step."""
+        kept = self._worker.to_host()
+        with np.errstate(all="ignore"):  # what overflows is seen
+            for batch in batches:
+                own, wanted = batch.of(x, target)
+                error = self._traced(own, wanted)
+                if not finite(error):
+                    break
+                self._worker.update(self.rule, error)
+            else:
+                if not self._first(first_in_weights(self._worker.to_host())):
+                    return
+        self._worker = self._staged.stage(self.stage, kept)
+        super()._learn_all(x, target, batches)
+
     def _learn(self, x: Any, target: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        with np.errstate(all="ignore"):  # what overflows is seen
+            error, kept, found = self._traced(x, target), self._worker.to_host(), None
+            if finite(error):
+                self._worker.update(self.rule, error)
+                found = self._first(first_in_weights(self._worker.to_host(), self.stage.start))
+                if found is None:
+                    return error
+            self._worker = self._staged.stage(self.stage, kept)
+            found = self._first_in_activities(x, len(target)) or found
+        blame = outputs_of(self.network, self.rule, error) if found is None else Blame(self.network, self.rule, *found)
+        raise blame.error()
+
+    def _traced(self, x: Any, target: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Take a batch through all stages, and return its errors."""
         self._worker.begin(len(target))
         outputs = self._passed(x, len(target), self._worker.forward)
-        error = to_numpy(self._wire.broadcast(target - outputs, self.size - 1))
-        self._worker.update(self.rule, error)
-        return error
+        return to_numpy(self._wire.broadcast(target - outputs, self.size - 1))
+
+    def _first(self, found: Found | None) -> Found | None:
+        """Return what was found at the first rank that has found anything."""
+        return next((one for one in self._wire.everyones(found) if one is not None), None)
+
+    def _first_in_activities(self, x: Any, samples: int) -> Found | None:
+        """Return the first layer with activities that are not finite, from a pass of NumPy's."""
+        found, weights = [], self._worker.to_host()
+
+        def take(rows: slice, arriving: Array) -> Array:
+            cells = core.entering(arriving) if self.stage.first else core.Cells(to_numpy(arriving), None)
+            layers = list(core.passed(self.network, weights, cells))[1:]
+            found.append(first_in_cells(layers, self.stage.start))
+            return core.outputs(self.network, layers[-1].y) if self.stage.last else layers[-1].y
+
+        self._passed(x, samples, take)
+        return self._first(min(filter(None, found), key=lambda one: one.layer, default=None))
 
     def _passed(self, x: Any, samples: int, take: Callable[[slice, Array], Array]) -> npt.NDArray[Any]:
         """Take a batch through this stage, part by part; the outputs are those of the network at the last one."""
