@@ -35,13 +35,14 @@ def grown(readings):
     return int(median(readings[-part:]) - median(readings[start : start + part]))
 
 
-def soak(backend, steps, folder, leak=None):
-    """Take so many steps, and return the readings of the memory and what else was done."""
+def soak(backend, steps, folder, leak=0):
+    """Take so many steps, each of which leaks so many bytes; return readings of the memory and what else was done."""
     data = edcore.datasets.parity(4)
     x, y = data.x_train, data.y_train
     shape = {"in_": 4, "hidden_width": 8, "hidden_depth": 2, "seed": 1, "backend": backend}
     networks = [ED(**shape), ED(**shape, rule="split", activation="relu", rms=True)]
     networks.append(ED(**shape, rule=Rule("split", alpha=0.01, alpha_output=0.01), activation="relu"))  # is looked at
+    leaked = []
     process, readings, done = psutil.Process(), [], dict.fromkeys(("steps", "fits", "predictions", "checkpoints"), 0)
     every = max(1, steps // SAMPLES)
     for step in range(steps):
@@ -52,8 +53,8 @@ def soak(backend, steps, folder, leak=None):
             outputs = ed(x)
             ed.update(y - np.asarray(outputs))
         done["steps"] += 1
-        if leak is not None:
-            leak.append(bytes(2**13))
+        if leak:
+            leaked.append(b"x" * leak)
         if step % 10 == 9:
             ed.predict(x)
             done["predictions"] += 1
@@ -75,13 +76,15 @@ def main():
     parser.add_argument("--steps", type=int, default=100_000)
     parser.add_argument("--backend", nargs="+", default=["numpy", "numba"])
     parser.add_argument("--here", action="store_true", help="in this process, and for one backend")
+    parser.add_argument("--leak", type=int, default=0, metavar="BYTES", help="that each step leaks, to see it found")
     options = parser.parse_args()
     if not options.here:
-        command = [sys.executable, __file__, "--steps", str(options.steps), "--here", "--backend"]
+        how = ["--steps", str(options.steps), "--leak", str(options.leak), "--here", "--backend"]
+        command = [sys.executable, __file__, *how]
         sys.exit(max(subprocess.run([*command, backend], check=False).returncode for backend in options.backend))
     start = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
-        readings, done = soak(options.backend[0], options.steps, Path(folder))
+        readings, done = soak(options.backend[0], options.steps, Path(folder), options.leak)
     growth = grown(readings)
     told = {"backend": options.backend[0], **done, "seconds": round(time.monotonic() - start, 1)}
     memory = {"first": readings[0], "quarter": readings[len(readings) // 4], "last": readings[-1], "grown": growth}
