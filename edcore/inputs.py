@@ -116,14 +116,14 @@ def checked(name: str, value: Any, shape: tuple[int | None, ...], meaning: str, 
     return cast
 
 
-def check_range(target: Array, activation: Activation) -> None:
+def check_range(target: Array, activation: Activation, name: str = "target") -> None:
     """Refuse a checked target that output cells of this activation cannot reach."""
     xp, (low, high) = array_namespace(target), RANGES[activation]
     least, most = float(xp.min(target)), float(xp.max(target))
     if least < low or most > high:
         fix = "Write classes one-hot: numpy.eye(classes)[labels]; for other numbers there is a linear output."
         accepted = f"{low:g} to {high:g}, as the outputs are ({activation})"
-        raise InputError("target", f"values from {least!r} to {most!r}", accepted, fix)
+        raise InputError(name, f"values from {least!r} to {most!r}", accepted, fix)
 
 
 def warn_of_negative(x: Array) -> None:

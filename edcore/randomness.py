@@ -14,9 +14,9 @@ import numpy.typing as npt
 from edcore.errors import InputError
 from edcore.values import whole_number
 
-__all__ = ["fresh_seed", "half_normal", "permutation", "uniform"]
+__all__ = ["fresh_seed", "half_normal", "permutation", "piece_order", "uniform"]
 
-WEIGHTS, BIASES, SHUFFLING = range(3)
+WEIGHTS, BIASES, SHUFFLING, PIECES = range(4)
 """The purposes."""
 
 
@@ -48,9 +48,14 @@ def half_normal(seed: int, purpose: int, head: int, layer: int, n: int) -> npt.N
     return np.abs(np.concatenate([radius * np.cos(angle), radius * np.sin(angle)]))[:n]
 
 
-def permutation(seed: int, epoch: int, n: int) -> npt.NDArray[np.intp]:
-    """Return the order in which an epoch visits its n samples."""
-    return np.argsort(_raw_bits(seed, SHUFFLING, 0, epoch, n), kind="stable")
+def permutation(seed: int, epoch: int, n: int, buffer: int = 0) -> npt.NDArray[np.intp]:
+    """Return the order in which an epoch visits its n samples, or those of one of its buffers."""
+    return np.argsort(_raw_bits(seed, SHUFFLING, buffer, epoch, n), kind="stable")
+
+
+def piece_order(seed: int, epoch: int, n: int) -> npt.NDArray[np.intp]:
+    """Return the order in which an epoch reads the n pieces of a large array."""
+    return np.argsort(_raw_bits(seed, PIECES, 0, epoch, n), kind="stable")
 
 
 def _raw_bits(seed: int, purpose: int, head: int, layer: int, n: int) -> npt.NDArray[np.uint64]:
