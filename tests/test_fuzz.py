@@ -4,14 +4,16 @@ import io
 import subprocess
 import sys
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+import edcore
 from edcore import samples
-from fuzz import tables
+from fuzz import files, tables
 from fuzz.targets import TARGETS, seeds
 
 FUZZ = Path(__file__).with_name("fuzz")
@@ -61,6 +63,12 @@ def test_a_reader_that_read_other_numbers_would_be_found(folder, monkeypatch):
     monkeypatch.setattr(samples, "_from_csv", lambda content: real(content) + 1)
     with pytest.raises(AssertionError, match="Arrays are not equal"):
         TARGETS["csv"](b"1,2\n", folder)
+
+
+def test_what_files_have_is_computed_on_numpy_alone(folder):
+    with mock.patch.object(edcore.io, "made", wraps=edcore.io.made) as made:
+        assert TARGETS["file"](files.examples()[0], folder)
+    assert {call.args[2] for call in made.call_args_list} == {"numpy"}
 
 
 def test_atheris_calls_the_same_targets(tmp_path):
