@@ -68,9 +68,9 @@ def _pair(images_path: Path, labels_path: Path) -> Samples:
     images, labels = _idx(images_path, 3), _idx(labels_path, 1)
     if images.shape[1:] != IMAGE:
         raise _damaged(images_path, f"images of shape {images.shape[1:]}", f"images of shape {IMAGE}")
-    if len(images) != len(labels) or not len(images):
+    if len(images) != len(labels):
         given = f"{len(images)} images, and {len(labels)} labels in {labels_path.name}"
-        raise _damaged(images_path, given, "at least one image, and one label for each")
+        raise _damaged(images_path, given, "one label for each image")
     if labels.max() > 9:
         raise _damaged(labels_path, f"label {labels.max()}", "labels 0 to 9")
     return images.reshape(len(images), math.prod(IMAGE)), labels
@@ -88,6 +88,8 @@ def _idx(path: Path, dimensions: int) -> npt.NDArray[np.uint8]:
             if len(header) < size:
                 raise _damaged(path, f"{len(header)} bytes", f"a header of {size} bytes")
             shape = tuple(int(length) for length in np.frombuffer(header[4:], ">u4"))
+            if not all(shape):  # the other lengths can be too large for any array
+                raise _damaged(path, f"shape {shape}", "at least one value")
             content = _read(file, math.prod(shape))
             more = file.read(1)
     except DataFileError:
