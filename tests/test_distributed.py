@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import time
@@ -12,10 +13,12 @@ import pytest
 
 from edcore import Network, Rule
 from edcore.errors import EDCoreError
+from edcore.io import load
 
 torch = pytest.importorskip("torch")
 
 RANKS = Path(__file__).with_name("ranks.py")
+PAGE = Path(__file__).parents[1] / "docs" / "how-to" / "many-processes.md"
 
 
 def run(folder, size, *scenarios):
@@ -71,3 +74,45 @@ def test_no_pytorch(monkeypatch):
     monkeypatch.setitem(sys.modules, "torch", None)
     with pytest.raises(EDCoreError, match=r'needs PyTorch, which carries its messages: pip install "edcore\[torch\]"'):
         Pipeline(Network(2), Rule(), seed=1)
+
+
+def examples():
+    """Return the page's programs for torchrun, by name, with what they print; and the one that follows keep.py."""
+    block = r"```python\n(.*?)```\n.*?```text\n(.*?)```"
+    started = r"<!-- not run: torchrun starts it.*? -->\n```python\n# (\w+\.py)\n(.*?)```\n.*?```text\n(.*?)```"
+    page = PAGE.read_text(encoding="utf-8")
+    programs = {name: (code, printed) for name, code, printed in re.findall(started, page, re.DOTALL)}
+    after = re.search(r"<!-- not run: needs the files of keep.py.*? -->\n" + block, page, re.DOTALL)
+    return programs, after.groups()
+
+
+def torchrun(folder, name, code):
+    """Start a program in two processes of this machine; each one's prints go to a file of its own."""
+    folder.mkdir()
+    (folder / name).write_text(code)
+    options = ("--standalone", "--nproc-per-node", "2", "--redirects", "1", "--log-dir", "logs")
+    environment = os.environ | {"NUMBA_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+    with (folder / "errors").open("wb") as errors:
+        command = [sys.executable, "-m", "torch.distributed.run", *options, name]
+        return subprocess.Popen(command, cwd=folder, stderr=errors, env=environment)
+
+
+def test_examples_of_the_page(tmp_path, monkeypatch, capsys):
+    programs, (after, shown_after) = examples()
+    assert list(programs) == ["train.py", "samples.py", "keep.py"]
+    running = {name: torchrun(tmp_path / name[:-3], name, code) for name, (code, _) in programs.items()}
+    try:
+        codes = {name: process.wait(timeout=200) for name, process in running.items()}
+    finally:
+        for process in running.values():
+            process.terminate()  # torchrun, which then ends the others
+    for name, (_, shown) in programs.items():
+        folder = tmp_path / name[:-3]
+        assert codes[name] == 0, (folder / "errors").read_text()
+        printed = [line for log in (folder / "logs").rglob("stdout.log") for line in log.read_text().splitlines()]
+        assert sorted(printed) == sorted(shown.splitlines())
+    for folder in ("train", "samples"):
+        assert load(tmp_path / folder / "network.safetensors").epochs.tolist() == [10]
+    monkeypatch.chdir(tmp_path / "keep")
+    exec(after, {})
+    assert capsys.readouterr().out == shown_after
