@@ -1,6 +1,7 @@
 """What the pictures show: labels, the data of lines and images, and that pyplot is left alone."""
 
 import io
+import itertools
 import subprocess
 import sys
 import warnings
@@ -575,11 +576,24 @@ print(early, "matplotlib.pyplot" in sys.modules)
 @pytest.mark.parametrize(
     ("at", "written"),
     [
-        ([1000 * number for number in range(1, 9)], ["1,000", "5,000", "8,000"]),
+        ([1000 * number for number in range(1, 9)], ["2,000", "5,000", "8,000"]),
         ([1, 2, 3], ["1", "2", "3"]),
+        ([50, 100, 150, 200, 250, 300], ["100", "200", "300"]),
     ],
 )
 def test_the_numbers_below_a_heat_map_have_room(at, written):
     axes = drawn(plots.layer_map, [found(2)] * len(at), at=at).axes[0]
     assert [label.get_text() for label in axes.get_xticklabels()] == written
     assert [at[int(place)] for place in axes.get_xticks()] == [int(text.replace(",", "")) for text in written]
+
+
+@pytest.mark.parametrize(("columns", "every"), [(2, 12000), (6, 50), (7, 150), (8, 150), (8, 2500)])
+def test_the_numbers_below_the_heat_map_of_a_summary_do_not_touch(zeros_and_ones, columns, every):
+    ed = ED(in_=64, hidden_depth=2, seed=0)
+    at = [every * number for number in range(1, columns + 1)]
+    summary = plots.training_summary(ed, zeros_and_ones, [], [found(2, dead=[1])] * columns, at=at)
+    summary.draw_without_rendering()
+    for axes in summary.subfigs[-1].axes[:2]:
+        boxes = [label.get_window_extent() for label in axes.get_xticklabels()]
+        assert boxes
+        assert all(right.x0 - left.x1 > 4 for left, right in itertools.pairwise(boxes))

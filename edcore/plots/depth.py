@@ -12,7 +12,7 @@ from edcore.diagnosis import Diagnosis
 from edcore.errors import InputError
 from edcore.plots.canvas import COLOURS, DIVERGING, Picture, new_figure, titled
 
-__all__ = ["layer_map"]
+__all__ = ["layer_map", "side_by_side"]
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 
@@ -28,8 +28,11 @@ FEW = 40
 LOGARITHMIC = 10.0
 """Above this growth its scale is logarithmic."""
 
-ROOM = 22
+ROOM = 20
 """Characters that fit below a heat map."""
+
+GAP = 0.04
+"""Of a heat map's width, between the scale of one and the other: else the scale's name seems to belong to both."""
 
 LABELS = "mean g (small: saturated)", "mean |W|, over that at the start"
 
@@ -79,7 +82,7 @@ def layer_map(
     found = [diagnoses] if isinstance(diagnoses, Diagnosis) else list(diagnoses)
     _check(found, at, axes)
     if axes is None:
-        axes = new_figure((9, 4.6)).subplots(1, 2, sharey=True)
+        axes = side_by_side(new_figure((9, 4.6)))
     figures = [np.stack([getattr(one, name) for one in found], axis=1) for name in ("saturation", "growth")]
     dead = np.stack([one.dead for one in found], axis=1)
     draw = _draw_lines if len(found) == 1 else _draw_maps
@@ -92,6 +95,23 @@ def layer_map(
             ax.set_xlabel("diagnosis" if at is None else "batches learnt")
     axes[1].tick_params(labelleft=False)
     return axes[0].figure
+
+
+def side_by_side(figure: Picture) -> Sequence[Picture]:
+    """Return axes for saturation and for growth, far enough apart for the scale between them.
+
+    Parameters
+    ----------
+    figure : matplotlib.figure.Figure or matplotlib.figure.SubFigure
+        What they are on.
+
+    Returns
+    -------
+    pair of matplotlib.axes.Axes
+        The axes.
+    """
+    axes: Sequence[Picture] = figure.subplots(1, 2, gridspec_kw={"wspace": GAP})
+    return axes
 
 
 def _check(found: list[Diagnosis], at: Sequence[float] | None, axes: Sequence[Picture] | None) -> None:
@@ -155,8 +175,8 @@ def _draw_maps(axes: Sequence[Picture], figures: list[Floats], dead: npt.NDArray
         if isinstance(norm, LogNorm):
             bar.formatter = bar.minorformatter = LogFormatter()
         names = [f"{number:,g}" for number in at]
-        fitting = max(2, ROOM // (max(map(len, names)) + 2))
-        shown_at = np.unique(np.linspace(0, len(at) - 1, min(len(at), fitting)).round().astype(int))
+        step = -(-len(at) * (max(map(len, names)) + 2) // ROOM)  # so many columns are as wide as a name
+        shown_at = range((len(at) - 1) % step, len(at), step)
         ax.set_xticks(shown_at, [names[column] for column in shown_at])
 
 

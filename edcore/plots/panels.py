@@ -16,7 +16,7 @@ from edcore.ed import ED
 from edcore.plots.boundary import decision_boundary
 from edcore.plots.canvas import Picture, titled
 from edcore.plots.confusion import confusion_matrix
-from edcore.plots.depth import layer_map
+from edcore.plots.depth import layer_map, side_by_side
 from edcore.plots.fields import image_shape, receptive_fields
 from edcore.plots.learning import learning_curve
 from edcore.training import Progress
@@ -92,7 +92,7 @@ def panels(
         over = "from left to right during training" if len(diagnoses) > 1 else "as a line"
         yield Panel(
             (6.5, 4.2),
-            lambda figure: layer_map(diagnoses, at=at, axes=figure.subplots(1, 2)),
+            lambda figure: layer_map(diagnoses, at=at, axes=side_by_side(figure)),
             f"Layers go from the input at the top to the output below, {over}: a layer with a small mean g is "
             "saturated and learns little, one with a growth of 1 has kept its weights, and a hatched one is dead.",
             f"Saturation and growth of {len(diagnoses[-1].dead):,} layers, of which {int(diagnoses[-1].dead.sum()):,} "
