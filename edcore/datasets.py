@@ -24,6 +24,8 @@ __all__ = ["NAMES", "Dataset", "digits", "fashion_mnist", "load", "mnist", "pari
 NAMES = ("digits", "fashion_mnist", "mnist", "parityN", "xor")
 """The names that `load` knows; parityN stands for parity1 to parity20."""
 
+ALL = "None is all of them; in a shell, --classes all."
+
 MOST_BITS = 20  # 2**20 patterns of 20 float64 values are 160 MiB
 
 
@@ -316,7 +318,7 @@ def _checked_labels(classes: Iterable[int] | None) -> tuple[int, ...] | None:
         labels = ()
     if len(labels) < 2 or len(set(labels)) < len(labels):
         accepted = "at least two different labels, whole numbers from 0"
-        raise InputError("classes", repr(classes), accepted, "Write (0, 1), for example, or leave it out for all.")
+        raise InputError("classes", repr(classes), accepted, f"Write (0, 1), for example. {ALL}")
     return labels
 
 
@@ -326,7 +328,7 @@ def _picked(name: str, train: Samples, test: Samples, top: int, labels: tuple[in
     classes = present if labels is None else labels
     if not set(classes) <= set(present):
         accepted = f"at least two of {', '.join(map(str, present))}, the labels of {name}"
-        raise InputError("classes", repr(classes), accepted, "Leave it out for all.")
+        raise InputError("classes", repr(classes), accepted, ALL)
     return Dataset(name, *_part(train, top, classes, dtype), *_part(test, top, classes, dtype), classes)
 
 

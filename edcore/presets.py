@@ -88,7 +88,7 @@ def preset(rule: Rule | str, alpha: float | None = None, alpha_output: float | N
             raise InputError(name, repr(rate), "no value beside rule=Rule(…)", f"Write rule=Rule(…, {name}={rate!r}).")
         return Preset(rule, {"n_bias": 2} if rule.error == "split" else {})
     if not isinstance(rule, str) or rule not in PRESETS:
-        raise UnknownNameError("rule", rule, PRESETS, "A Rule(…) of your own is taken too.")
+        raise UnknownNameError("rule", rule, PRESETS, "In Python, a Rule(…) of your own is taken too.")
     found = PRESETS[rule]
     rates = {"alpha": found.rule.alpha, "alpha_output": found.rule.alpha_output} | rates
     return replace(found, rule=replace(found.rule, alpha=rates["alpha"], alpha_output=rates["alpha_output"]))

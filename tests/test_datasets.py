@@ -394,7 +394,7 @@ def test_classes_must_be_different_labels(name, classes):
         datasets.load(name, classes=classes)
     assert str(caught.value) == (
         f"classes: given {classes!r}; accepted: at least two different labels, whole numbers from 0. "
-        "Write (0, 1), for example, or leave it out for all."
+        "Write (0, 1), for example. None is all of them; in a shell, --classes all."
     )
 
 
@@ -403,7 +403,8 @@ def test_classes_that_the_data_lack_are_refused_with_those_it_has(tmp_path):
     with pytest.raises(InputError) as caught:
         datasets.mnist(tmp_path, classes=(0, 4))
     assert str(caught.value) == (
-        "classes: given (0, 4); accepted: at least two of 0, 1, 2, the labels of mnist. Leave it out for all."
+        "classes: given (0, 4); accepted: at least two of 0, 1, 2, the labels of mnist. "
+        "None is all of them; in a shell, --classes all."
     )
 
 
