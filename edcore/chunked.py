@@ -230,7 +230,11 @@ def _check_mapped(name: str, array: Any) -> None:
     while isinstance(array, np.ndarray):
         offset, array = getattr(array, "offset", offset), array.base
     if isinstance(array, mmap.mmap):
-        wanted, there = offset - offset % mmap.ALLOCATIONGRANULARITY + len(array), array.size()
+        wanted = offset - offset % mmap.ALLOCATIONGRANULARITY + len(array)
+        try:
+            there = array.size()
+        except OSError:  # it has no file: memory that processes share
+            return
         if there < wanted:
             raise DataFileError(f"{name}: its file has {there:,} bytes, and had {wanted:,} when it was opened.")
 

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import mmap
 import os
 import signal
 import threading
@@ -337,6 +338,12 @@ def test_a_file_that_was_cut(tmp_path):
     for array in (x, x[3:], np.asarray(x)):
         with pytest.raises(DataFileError, match="x: its file has 4,096 bytes, and had 12,720 when it was opened."):
             streaming.fit(network(), array, Y[: len(array)])
+
+
+def test_memory_that_is_mapped_without_a_file():
+    shared = np.ndarray(X.shape, X.dtype, mmap.mmap(-1, X.nbytes))
+    shared[:] = X
+    assert bits(streaming.fit(network(), shared, Y, **SMALL)) == bits(streaming.fit(network(), X, Y, **SMALL))
 
 
 def test_a_chunk_that_was_cut(tmp_path):
