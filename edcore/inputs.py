@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -132,12 +133,19 @@ def warn_of_negative(x: Array) -> None:
         warnings.warn(NEGATIVE, stacklevel=4)
 
 
-def checked_weights(network: Network, weights: Any, floor: float | None = None, name: str = "weights") -> HostWeights:
+def checked_weights(
+    network: Network,
+    weights: Any,
+    floor: float | None = None,
+    name: str = "weights",
+    shapes: Mapping[str, tuple[int, ...]] | None = None,
+) -> HostWeights:
     """Return the weights, each as a NumPy array, or refuse them for a wrong key, shape, dtype or value.
 
-    With a floor, see `Rule`, weights whose sign or magnitude it excludes are refused too.
+    With a floor, see `Rule`, weights whose sign or magnitude it excludes are refused too. The keys and shapes are those
+    of the network, or of a part of it.
     """
-    shapes = network.weight_shapes
+    shapes = network.weight_shapes if shapes is None else shapes
     if not hasattr(weights, "keys"):
         raise InputError(name, type(weights).__name__, f"a dictionary with the keys {', '.join(shapes)}")
     missing, unknown = sorted(shapes.keys() - weights.keys()), sorted(map(str, weights.keys() - shapes.keys()))
@@ -159,16 +167,17 @@ def checked_weights(network: Network, weights: Any, floor: float | None = None, 
         arrays[key] = array
     if floor is not None:
         names: tuple[LayerName, ...] = ("input", "hidden", "output")
-        for name in names:
-            _check_floor(f"{name}.weight", arrays[f"{name}.weight"], network.layer(name), floor)
+        for layer in names:
+            if (key := f"{layer}.weight") in arrays:
+                _check_floor(f"{name}[{key!r}]", arrays[key], network.layer(layer), floor)
     return arrays
 
 
-def _check_floor(key: str, weights: Any, layer: Layer, floor: float) -> None:
+def _check_floor(argument: str, weights: Any, layer: Layer, floor: float) -> None:
     size = weights * np.outer(layer.source_signs, layer.target_signs)
     if below := int((size < weights.dtype.type(floor)).sum()):
         raise InputError(
-            f"weights[{key!r}]",
+            argument,
             f"{below} values that are below the rule's floor of {floor:g} or have not the sign s_i s_j",
             "values that the rule keeps",
             "edcore.initialise.initialise(network, seed, floor) draws some; a Rule with no floor takes any.",

@@ -17,6 +17,7 @@ __all__ = ["one_thread", "one_thread_for_good"]
 _lock = threading.Lock()
 _inside = 0
 _limit: Any = None
+_hands_out = False
 
 
 @contextlib.contextmanager
@@ -25,6 +26,8 @@ def one_thread() -> Iterator[None]:
 
     It is for the thread that hands out the tasks: OpenBLAS obeys only one at a time.
     """
+    global _hands_out
+    _hands_out = True
     _enter()
     try:
         yield
@@ -33,8 +36,11 @@ def one_thread() -> Iterator[None]:
 
 
 def one_thread_for_good() -> None:
-    """Limit BLAS to one thread in a process that is there for tasks, unless it is the one that hands them out."""
-    if _inside == 0:
+    """Limit BLAS to one thread in a process that is there for tasks, unless it is one that has handed some out.
+
+    Such a process may have workers among its own threads, which start another task when nobody waits for it any more.
+    """
+    if _inside == 0 and not _hands_out:
         _enter()
 
 

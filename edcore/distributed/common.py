@@ -20,10 +20,18 @@ from edcore.randomness import checked_seed, permutation
 from edcore.rule import Rule, check_centred, check_together
 from edcore.values import whole_number
 
-__all__ = ["Batch", "Shared"]
+__all__ = ["Batch", "Shared", "checksum"]
 
 AT_ONCE = 64
 """Batches between two looks at the weights, where a look is not for nothing."""
+
+
+def checksum(*arrays: npt.NDArray[Any]) -> int:
+    """Return a checksum of arrays, by which ranks see whether they have the same."""
+    value = 0
+    for array in arrays:
+        value = zlib.crc32(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data, value)
+    return value
 
 
 class Batch(NamedTuple):
@@ -50,6 +58,8 @@ class Shared(abc.ABC):
         How it learns.
     seed : int, optional
         As for `ED`. Left out, rank 0 draws one.
+    epochs : int
+        Passes over the samples that were learnt before.
     group : torch.distributed.ProcessGroup, optional
         The processes. Left out, all of them.
 
@@ -67,7 +77,7 @@ class Shared(abc.ABC):
 
     _backend: Backend
 
-    def __init__(self, network: Network, rule: Rule, seed: int | None, group: Any) -> None:
+    def __init__(self, network: Network, rule: Rule, seed: int | None, epochs: int, group: Any) -> None:
         for name, value, kind in (("network", network, Network), ("rule", rule, Rule)):
             if not isinstance(value, kind):
                 raise InputError(name, repr(value), f"an edcore.{kind.__name__}(…)")
@@ -77,8 +87,14 @@ class Shared(abc.ABC):
         self.network, self.rule = network, rule
         own = checked_seed(seed) if seed is not None or self.rank == 0 else None
         self.seed: int = self._wire.everyones(own)[0]
-        self._wire.agree({"network": network, "rule": rule, "seed": self.seed if own is None else own})
-        self._epochs = 0
+        self._epochs = whole_number("epochs", epochs, 0)
+        seeds = self.seed if own is None else own
+        self._wire.agree({"network": network, "rule": rule, "seed": seeds, "epochs": self._epochs})
+
+    @property
+    def epochs(self) -> int:
+        """Passes over the samples so far, those from before included; the order of the next one follows from it."""
+        return self._epochs
 
     @property
     def backend(self) -> str:
@@ -96,7 +112,7 @@ class Shared(abc.ABC):
         Parameters
         ----------
         x : array, shape (samples, in_)
-            The samples, the same at all ranks that read them; None at the others.
+            The samples. A rank that does not read them may give None.
         target : array, shape (samples,) for one output, else (samples, columns)
             What the outputs should be, the same at all ranks.
         epochs : int
@@ -125,7 +141,7 @@ class Shared(abc.ABC):
         samples = len(target)
         x = self._checked_x(x, samples)
         schedule = {"epochs": epochs, "batch_size": batch_size, "shuffle": shuffle, "samples": samples}
-        self._wire.agree({**schedule, "a checksum of target": zlib.crc32(target.tobytes())})
+        self._wire.agree({**schedule, "a checksum of target": checksum(target), **self._also_alike(x)})
         size = 1 if self.rule.order == "online" else batch_size
         batches = self._batches(samples, epochs, size, shuffle)
         while some := list(itertools.islice(batches, AT_ONCE)):
@@ -151,6 +167,10 @@ class Shared(abc.ABC):
             order = permutation(self.seed, epoch, samples) if shuffle else np.arange(samples)
             for number, start in enumerate(range(0, samples, size), 1):
                 yield Batch(epoch + 1, number, start + size >= samples, order[start : start + size])
+
+    def _also_alike(self, x: Any) -> dict[str, Any]:
+        """Return what else `fit` must be given alike at all ranks, by the names in an error's sentence."""
+        return {}
 
     @abc.abstractmethod
     def _reads_x(self) -> bool:

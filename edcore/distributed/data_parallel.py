@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from edcore.backend import Array, Backend, HostWeights
 from edcore.blame import Blame, Found, first_in_activities, first_in_weights
-from edcore.distributed.common import Shared
+from edcore.distributed.common import Shared, checksum
 from edcore.ed import ED
 from edcore.errors import InputError
 from edcore.initialise import initialise
@@ -43,6 +43,8 @@ class DataParallel(Shared):
         As for `ED`. Left out, rank 0 draws one.
     weights : dict of str to ndarray, optional
         Weights to start from, the same at all ranks. Left out, they are drawn from the seed.
+    epochs : int
+        Passes over the samples that were learnt before, where the network goes on from `weights`.
     backend : str or Backend
         As for `ED`; it need not be the same at all ranks.
     device : str, optional
@@ -74,6 +76,7 @@ class DataParallel(Shared):
     ...     shared = DataParallel(network, edcore.Rule(), seed=1)
     ...     shared.fit(data.x_train, data.y_train, epochs=10, batch_size=16)
     ...     print(shared.rank, shared.predict(data.x_test)[:3])
+    ...     torch.distributed.destroy_process_group()
     """
 
     def __init__(
@@ -83,11 +86,12 @@ class DataParallel(Shared):
         *,
         seed: int | None = None,
         weights: HostWeights | None = None,
+        epochs: int = 0,
         backend: str | Backend = "auto",
         device: str | None = None,
         group: Any = None,
     ) -> None:
-        super().__init__(network, rule, seed, group)
+        super().__init__(network, rule, seed, epochs, group)
         if rule.order == "online":
             raise InputError("rule", repr(rule), "a rule of order 'batch'", "Samples of an online rule take turns.")
         self._backend = bind(requested(backend, device), network, rule)
@@ -96,6 +100,7 @@ class DataParallel(Shared):
             if weights is None
             else checked_weights(network, weights, rule.floor)
         )
+        self._wire.agree({"a checksum of weights": checksum(*(start[key] for key in network.weight_shapes))})
         self._weights = self._backend.from_host(start)
         # What needs the whole batch is done here: its mean error, the division by its size, and the floor.
         self._local = replace(rule, reduction="sum", centred=False, floor=None)
@@ -193,6 +198,9 @@ class DataParallel(Shared):
             layer, key = self.network.layer(name), f"{name}.weight"
             signs = np.outer(layer.source_signs, layer.target_signs).astype(self.network.dtype)
             weights[key] = signs * np.maximum(weights[key] * signs, weights[key].dtype.type(self.rule.floor))
+
+    def _also_alike(self, x: Any) -> dict[str, Any]:
+        return {"a checksum of x": checksum(x)}
 
     def _reads_x(self) -> bool:
         return True

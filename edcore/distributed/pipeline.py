@@ -49,12 +49,15 @@ class Pipeline(Shared):
     weights : dict of str to ndarray, optional
         All weights to start from, as `ED.weights` returns them, or those of this process's stage alone, as
         `Pipeline.weights` does. Left out, each process draws its own from the seed: no process ever has them all.
+    epochs : int
+        Passes over the samples that were learnt before, where the network goes on from `weights`.
     parts : int, optional
         Parts of a batch, at most one for each sample. More parts keep more processes at work, and each costs a message
         and another reading of the weights. Left out, two for each process.
     backend : str or Backend
         ``"numba"`` on the CPU, or one that follows the Array API (``"numpy"``, ``"torch"``, ``"cupy"``). ``"auto"`` is
-        PyTorch in a group of NCCL, else Numba where it is installed, else NumPy.
+        PyTorch in a group of NCCL, else Numba where it is installed, else NumPy, unless `edcore.use_backend` or the
+        environment names another one.
     device : str, optional
         Device of this process, as for `ED`.
     group : torch.distributed.ProcessGroup, optional
@@ -93,6 +96,7 @@ class Pipeline(Shared):
     ...     pipeline.fit(data.x_train, data.y_train, epochs=10, batch_size=4)
     ...     if (ed := pipeline.to_ed()) is not None:
     ...         edcore.io.save(ed, "network.safetensors")
+    ...     torch.distributed.destroy_process_group()
     """
 
     def __init__(
@@ -102,18 +106,20 @@ class Pipeline(Shared):
         *,
         seed: int | None = None,
         weights: HostWeights | None = None,
+        epochs: int = 0,
         parts: int | None = None,
         backend: str | Backend = "auto",
         device: str | None = None,
         group: Any = None,
     ) -> None:
-        super().__init__(network, rule, seed, group)
+        super().__init__(network, rule, seed, epochs, group)
         self._parts = None if parts is None else whole_number("parts", parts, 1)
         self._wire.agree({"parts": self._parts})
         self.stage = divide(network, self.size)[self.rank]
-        if backend == "auto" and device is None:
-            backend, device = self._usual()
-        self._backend = bind(requested(backend, device), replace(network, depth=self.stage.depth), rule)
+        request = requested(backend, device)
+        if request.backend == "auto" and device is None:
+            request = requested(*self._usual())
+        self._backend = bind(request, replace(network, depth=self.stage.depth), rule)
         if not isinstance(self._backend, Staged):
             raise BackendUnavailableError(
                 f"the backend {self.backend!r} on {self.device!r} has no stages, so it cannot compute a part of a "
@@ -122,7 +128,7 @@ class Pipeline(Shared):
         if weights is None:
             own = initialise_stage(self.stage, self.seed, self.rule.floor)
         elif {key: np.shape(value) for key, value in weights.items()} == self.stage.weight_shapes:
-            own = weights
+            own = checked_weights(network, weights, self.rule.floor, shapes=self.stage.weight_shapes)
         else:
             own = self.stage.of(checked_weights(network, weights, self.rule.floor))
         self._staged: Staged = self._backend
@@ -141,7 +147,7 @@ class Pipeline(Shared):
         x : array, shape (batch, in_)
             The samples. Only rank 0 reads them; at the others x may be None.
         target : array, shape (batch,) for one output, else (batch, columns)
-            What the outputs should be. Only the last rank reads it; at the others its length counts.
+            What the outputs should be. Only the last rank reads it; at the others its length counts, and is the same.
 
         Returns
         -------
@@ -159,7 +165,9 @@ class Pipeline(Shared):
         if self.rule.order == "online" and len(target) > 1:
             fix = "Use fit, which goes through the samples one by one."
             raise InputError("target", f"{len(target)} samples", "one sample, as the rule is online", fix)
-        return self._returned(self._learn(self._checked_x(x, len(target)), target))
+        x = self._checked_x(x, len(target))
+        self._wire.agree({"the number of samples": len(target)})
+        return self._returned(self._learn(x, target))
 
     def predict(self, x: Array | None, samples: int | None = None) -> npt.NDArray[Any]:
         """Return the outputs for x, at each rank.
@@ -180,7 +188,9 @@ class Pipeline(Shared):
             if x is None:
                 raise InputError("samples", "None beside x=None", "the number of samples, where x is None")
             samples = len(x)
-        outputs = self._passed(self._checked_x(x, samples), samples, lambda rows, own: self._worker.predict(own))
+        x = self._checked_x(x, samples)
+        self._wire.agree({"the number of samples": samples})
+        outputs = self._passed(x, samples, lambda rows, own: self._worker.predict(own))
         return self._returned(to_numpy(self._wire.broadcast(outputs, self.size - 1)))
 
     def to_ed(self) -> ED | None:
