@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Callable, Generator, Iterator, Mapping
+from itertools import islice
 from typing import Any, TypeAlias, TypeVar
 
 from joblib import Parallel, delayed
@@ -39,8 +40,9 @@ def results(
     """Yield the result of each task once, in the order in which they are done.
 
     Where they are computed is joblib's matter: ``joblib.parallel_config`` says it.
-    Whatever goes wrong with a worker, what has no result yet is handed in again, to a fresh pool; a result that
-    arrives twice counts once. An exception of the function itself is raised here.
+    Whatever goes wrong with a worker, what has no result yet is handed in again, to a fresh pool, and one task alone
+    where nothing was done the time before; a result that arrives twice counts once. An exception of the function itself
+    is raised here.
 
     Parameters
     ----------
@@ -78,11 +80,12 @@ def results(
 def _results(
     function: Callable[..., Result], left: dict[Key, tuple[Any, ...]], n_jobs: int | None, named: Callable[[Key], str]
 ) -> Generator[tuple[Key, Result]]:
-    lost = 0
+    lost, alone = 0, False
+    deadly: dict[Key, None] = {}  # those that were handed out alone and came to nothing, since the last result
     while left:
-        handed: list[Key] = []
+        before, handed = len(left), list[Key]()
         problem: Exception | None = None
-        arriving = _arriving(function, dict(left), n_jobs, handed)
+        arriving = _arriving(function, dict(islice(left.items(), 1 if alone else None)), n_jobs, handed)
         try:
             while True:
                 try:
@@ -97,20 +100,25 @@ def _results(
                 if error is not None:
                     raise error
                 del left[key]
-                lost = 0
                 yield key, result
         finally:
             with warnings.catch_warnings():
                 # Whoever stops early knows that there was more to do.
                 warnings.filterwarnings("ignore", message=".*could benefit from adjusting the input task")
                 arriving.close()
-        if left:
+        if len(left) < before:
+            lost, alone = 0, False
+            deadly.clear()
+        else:
             lost += 1
+            if alone:
+                deadly |= dict.fromkeys(handed)
             if lost == ATTEMPTS:
-                raise _given_up([key for key in handed if key in left], problem, named)
-            # Those that may have cost the workers their lives come last, so that the others get done.
-            suspects = set(handed)
-            left = dict(sorted(left.items(), key=lambda task: task[0] in suspects))
+                raise _given_up(list(deadly or handed), problem, named)
+            alone = True  # next time, as the others may have died of the company they were in
+        # Those that may have cost the workers their lives come last, so that the others get done.
+        suspects = set(handed)
+        left = dict(sorted(left.items(), key=lambda task: task[0] in suspects))
 
 
 def _arriving(

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 from pathlib import Path
 
 
@@ -27,6 +28,13 @@ def square_of_a_second_life(folder, number):
 def deadly(number):
     if number == 3:
         os.kill(os.getpid(), signal.SIGKILL)
+    return number
+
+
+def deadly_among_slow(number):
+    if number == 3:
+        os.kill(os.getpid(), signal.SIGKILL)
+    time.sleep(0.5)
     return number
 
 

@@ -54,6 +54,15 @@ def test_a_task_that_always_ends_its_worker_is_named_when_the_others_are_done(mo
     assert len(found) > 10
 
 
+@needs_sigkill
+def test_those_beside_a_task_that_always_ends_its_worker_get_done(monkeypatch):
+    monkeypatch.setattr(tasks, "ATTEMPTS", 3)
+    found = {}
+    with pytest.raises(EDCoreError, match=r"In their hands were: 3\. Look at"):
+        found.update(results(dying.deadly_among_slow, {number: (number,) for number in (3, 5, 6)}, n_jobs=2))
+    assert found == {5: 5, 6: 6}
+
+
 def test_an_engine_that_gives_back_nothing_is_not_asked_for_ever(monkeypatch):
     monkeypatch.setattr(tasks, "_arriving", lambda *arguments: (_ for _ in ()))
     with pytest.raises(EDCoreError, match=r"Last: they gave no result\. None of them has taken a task\."):
