@@ -10,7 +10,7 @@ from threadpoolctl import threadpool_info, threadpool_limits
 import dying
 from edcore import tasks
 from edcore.errors import EDCoreError
-from edcore.tasks import results
+from edcore.tasks import _attempt, results
 
 NUMBERS = {number: (number,) for number in range(20)}
 
@@ -105,6 +105,13 @@ def test_whoever_stops_early_hears_nothing_of_it():
     found = results(time.sleep, dict.fromkeys(range(100), (0.01,)), n_jobs=2)
     next(found)
     found.close()
+
+
+def test_a_task_that_starts_when_nobody_waits_any_more_leaves_blas_its_threads():
+    with threadpool_limits(2, "blas"):
+        assert list(results(dying.square, {3: (3,)}, n_jobs=1)) == [(3, 9)]
+        _attempt(dying.square, 3, 3)
+        assert set(dying.threads_of_blas(0)) == {2}
 
 
 @pytest.mark.parametrize("backend", ["sequential", "threading", "loky"])
