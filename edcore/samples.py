@@ -15,7 +15,11 @@ from edcore.errors import DataFileError
 
 __all__ = ["read_samples"]
 
-ENDINGS = (".npy", ".csv")
+FORMS = {
+    ".npy": "numpy.save writes an array of numbers so.",
+    ".csv": "Numbers stand with commas between them, a line for each sample.",
+}
+ENDINGS = tuple(FORMS)
 
 MISSING = {"", "na", "n/a", "nan", "null", "none"}
 """What other programs write for a number that is missing."""
@@ -37,7 +41,7 @@ def read_samples(path: Path) -> npt.NDArray[Any]:
     Raises
     ------
     DataFileError
-        If it cannot be read, or has no table of numbers.
+        If it cannot be read, or has no table of finite numbers.
     """
     if path.suffix not in ENDINGS:
         raise DataFileError(f"{path}: a file with the ending {path.suffix!r}; accepted: {' or '.join(ENDINGS)}.")
@@ -52,10 +56,13 @@ def read_samples(path: Path) -> npt.NDArray[Any]:
     try:
         found = _from_npy(content) if path.suffix == ".npy" else _from_csv(content)
     except Exception as error:  # NumPy's reader has many kinds for a header that is none
-        told = " ".join(str(error).split())[:200]
-        fix = " Numbers stand with commas between them, a line for each sample." if path.suffix == ".csv" else ""
-        raise DataFileError(f"{path}: it cannot be read as {path.suffix} ({told}).{fix}") from error
+        told = " ".join(str(error).partition("; use `usecols`")[0].split())[:200].rstrip(".")  # no option of ours
+        raise DataFileError(f"{path}: it cannot be read as {path.suffix} ({told}). {FORMS[path.suffix]}") from error
     if found.ndim == 2 and len(found) and found.dtype.kind in "biuf":
+        if len(wrong := np.argwhere(~np.isfinite(found))):
+            row, column = (wrong[0] + 1).tolist()
+            given = f"{len(wrong):,} NaN or infinite values, the first in sample {row:,}, feature {column:,}"
+            raise DataFileError(f"{path}: {given}; accepted: finite numbers. Clean it first.")
         return found
     fix = "One row is one sample: reshape(len(x), -1) flattens images."
     raise DataFileError(

@@ -175,11 +175,27 @@ def test_arrays_that_are_no_samples_are_refused(run, net):
         assert code == 2
         assert "accepted: numbers of shape (samples, features)" in err
     np.save("x.npy", np.array([{}]), allow_pickle=True)
-    assert "it cannot be read as .npy" in run("predict", net, "x.npy")[2]
+    assert "it cannot be read as .npy (Object arrays" in (err := run("predict", net, "x.npy")[2])
+    assert err.endswith("numpy.save writes an array of numbers so.\n")
     np.save("x.npy", np.zeros((1, 3)))
     assert "DATA: given x.npy with 3 features; accepted: 64, as net has learnt." in run("predict", net, "x.npy")[2]
-    np.save("x.npy", np.full((1, 64), np.nan))
-    assert "x: given 64 NaN" in run("predict", net, "x.npy")[2]
+
+
+def test_samples_that_are_not_finite_are_named_by_file_and_place(run, net):
+    x = np.zeros((3, 64))
+    x[1, 4], x[2, 0] = np.nan, np.inf
+    np.save("x.npy", x)
+    np.savetxt("x.csv", x, delimiter=",")
+    for file in ("x.npy", "x.csv"):
+        told = f"{file}: 2 NaN or infinite values, the first in sample 2, feature 5; accepted: finite numbers."
+        assert told in run("predict", net, file)[2]
+
+
+def test_a_line_that_is_too_short_is_told_in_words_of_the_command(tmp_path):
+    (tmp_path / "x.csv").write_text("1,2\n3\n")
+    sentence = r"the number of columns changed from 2 to 1 at row 2\)\. Numbers stand with commas between them"
+    with pytest.raises(DataFileError, match=sentence):
+        read_samples(tmp_path / "x.csv")
 
 
 def test_a_csv_may_begin_with_a_byte_order_mark(tmp_path):
