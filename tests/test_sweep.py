@@ -194,6 +194,32 @@ def test_a_run_that_fails_is_a_row_and_not_the_end(monkeypatch):
     assert row["failed"] == "ZeroDivisionError: of a backend's"
 
 
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ('a, "b"\nc\rd', 'ValueError: a, "b" c d'),
+        ("\udcff.bin", r"ValueError: \udcff.bin"),  # a name of a file that is no UTF-8
+        ("x" * 200_000, "ValueError: " + "x" * 1986 + " …"),
+    ],
+)
+def test_whatever_an_error_says_the_sweep_goes_on_in_its_file(monkeypatch, ending, said, told):
+    if ending == "parquet":
+        pytest.importorskip("pyarrow")
+
+    def surprise(*arguments, **options):
+        raise ValueError(said)
+
+    monkeypatch.setattr(edcore.ED, "fit", surprise)
+    sweep = Sweep(TRAIN)
+    with Results(f"xor.{ending}", sweep) as kept:
+        for row in sweep.rows(n_jobs=1):
+            kept.add(row)
+    with Results(f"xor.{ending}", sweep) as kept:
+        assert (kept.done, kept.failed) == ({0}, 1)
+        assert [row["failed"] for row in kept._table.rows] == [told]
+
+
 def test_a_worker_with_another_version_ends_the_sweep(monkeypatch):
     rows = Sweep(TRAIN, seeds=2).rows(n_jobs=1)
     next(rows)

@@ -27,6 +27,10 @@ Row: TypeAlias = dict[str, Any]
 """The figures of a run, by the names of their columns."""
 
 
+LONGEST = 2000
+"""Characters of the column ``failed``: a compiler's error can be a whole program, and a table's reader has a limit."""
+
+
 @dataclass(frozen=True, slots=True)
 class Run:
     """A run, as it is handed to a worker.
@@ -77,11 +81,17 @@ def carried_out(run: Run) -> Row:
     try:
         return row | _learnt(run)
     except EDCoreError as error:
-        return row | {"failed": " ".join(str(error).split())}
+        return row | {"failed": _sentence(str(error))}
     except MemoryError:
         return row | {"failed": "there is not enough memory"}
     except Exception as error:  # a backend can raise anything, and the other runs are none the worse
-        return row | {"failed": " ".join(f"{type(error).__name__}: {error}".split())}
+        return row | {"failed": _sentence(f"{type(error).__name__}: {error}")}
+
+
+def _sentence(text: str) -> str:
+    """Return a text as one line that can be written in UTF-8, and read as one cell of a table."""
+    line = " ".join(text.encode("utf-8", "backslashreplace").decode("utf-8").split())
+    return line if len(line) <= LONGEST else f"{line[: LONGEST - 2]} …"
 
 
 def buildable(run: Run, local: bool) -> None:
