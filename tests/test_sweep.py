@@ -335,10 +335,22 @@ def test_rows_of_another_sweep_are_refused_and_stay(ending):
 
 def test_a_damaged_parquet_is_refused_and_stays():
     pytest.importorskip("pyarrow")
-    Path("xor.parquet").write_bytes(b"PAR1 and no more")
-    with pytest.raises(DataFileError, match="is no Parquet file"), Results("xor.parquet", Sweep(TRAIN)):
-        pass
-    assert Path("xor.parquet").read_bytes() == b"PAR1 and no more"
+    sweep = Sweep(TRAIN, seeds=5)
+    with Results("xor.parquet", sweep) as kept:
+        for row in sweep.rows(n_jobs=1):
+            kept.add(row)
+    whole, text = Path("xor.parquet").read_bytes(), sweep.fingerprint.encode()
+    assert text in whole
+    for damaged in (
+        b"PAR1 and no more",
+        whole[:-3],
+        whole[:4] + bytes(400) + whole[404:],  # PyArrow says each in another way
+        whole.replace(text, b"\xff" + text[1:]),
+    ):
+        Path("xor.parquet").write_bytes(damaged)
+        with pytest.raises(DataFileError, match="is no Parquet file, or damaged"), Results("xor.parquet", sweep):
+            pass
+        assert Path("xor.parquet").read_bytes() == damaged
 
 
 def test_another_ending_is_refused():

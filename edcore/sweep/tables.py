@@ -123,16 +123,18 @@ class Parquet:
         self._path, self._schema = path, pyarrow.schema([(name, kinds[kind]) for name, kind in columns.items()])
         self.rows: list[dict[str, Any]] = []
         if path.exists():
+            content = path.read_bytes()
             try:
-                table = parquet.read_table(io.BytesIO(path.read_bytes()))
-            except pyarrow.ArrowException as error:
+                table = parquet.read_table(io.BytesIO(content))
+                rows = table.to_pylist()
+            except (pyarrow.ArrowException, OSError, ValueError) as error:  # OSError is PyArrow's for damage, too
                 said = " ".join(str(error).split())
                 raise DataFileError(
                     f"{path} is no Parquet file, or damaged ({said:.200}). Give another file."
                 ) from error
             if not table.schema.equals(self._schema):
                 raise InputError("out", f"{str(path)!r}, which has other columns", "a file of this sweep", OTHER)
-            self.rows = table.to_pylist()
+            self.rows = rows
             for row in self.rows:
                 _check_own(path, row["sweep"], fingerprint)
         self._all, self._saved = list(self.rows), -1
