@@ -121,6 +121,22 @@ def test_another_option_is_another_sweep(other):
         ({}, {}, [1, 1], "seeds: given 1; accepted: each value once"),
         ({}, {}, [2**63], "seeds: given 9223372036854775808"),
         ({}, {}, "3", "seeds: given '3'"),
+        ({}, {}, {"a": 1}, "seeds: given {'a': 1}"),
+        ({"alpha": 10**400}, {}, 1, "train, alpha: given a number of 1,329 bits; accepted: whole numbers up to 9"),
+        ({"width": 2**63}, {}, 1, "train, width: given a number of 64 bits"),
+        ({"classes": [1, 16**5000]}, {}, 1, "train, classes: given a number of 20,001 bits"),
+        ({}, {"epochs": [1, -(16**5000)]}, 1, "grid, epochs: given a number of 20,001 bits"),
+        ({}, {"epochs": 16**5000}, 1, "grid, epochs: given a number of 20,001 bits"),
+        ({}, {}, [16**5000], "seeds: given a number of 20,001 bits"),
+        ({}, {}, {"a": 16**5000}, "seeds: given a number of 20,001 bits"),
+        ({}, {}, 10**12, "seeds: given 1,000,000,000,000 of them; accepted: at most 10,000,000 for this grid"),
+        ({}, {"width": [2, 3]}, 5_000_001, "seeds: given 5,000,001 of them; accepted: at most 5,000,000"),
+        (
+            {},
+            {name: list(range(1000)) for name in ("width", "depth", "epochs")},
+            1,
+            "grid: given 1,000,000,000 combinations; accepted: a sweep of at most 10,000,000 runs",
+        ),
     ],
 )
 def test_what_is_no_sweep_is_refused(train, grid, seeds, sentence):
@@ -133,6 +149,7 @@ def test_what_is_no_sweep_is_refused(train, grid, seeds, sentence):
     [
         ("seeds = ", "is no TOML"),
         ("\xff", "is no TOML"),
+        ("train = 0x1" + 5000 * "0", r"xor\.toml, train: given a number of 20,001 bits"),
         ("train = 3", r"xor\.toml, train: given 3; accepted: a table"),
         ("[tain]", r"xor\.toml: given 'tain'; .* Did you mean 'train'\?"),
         ("[grid]\nwidht = [3]", r"xor\.toml, grid: given 'widht'; .* Did you mean 'width'\?"),

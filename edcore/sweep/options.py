@@ -10,9 +10,12 @@ from typing import Any, TypeAlias, get_args, get_type_hints
 from edcore.errors import InputError, UnknownNameError
 from edcore.values import real
 
-__all__ = ["Value", "checked", "defaults", "kind", "names"]
+__all__ = ["LARGEST", "Value", "check_size", "checked", "defaults", "kind", "names"]
 
 Value: TypeAlias = str | int | float | bool
+
+LARGEST = 2**63 - 1
+"""What a column of whole numbers holds."""
 
 NOT_OF_A_RUN = {
     "seed": "Seeds are the line seeds = 10, above all tables.",
@@ -65,6 +68,7 @@ def checked(where: str, name: str, value: Any) -> tuple[str, Value]:
     InputError
         If the value is of another type.
     """
+    check_size(f"{where}, {name}", value)
     option = name.replace("-", "_")
     if option not in names():
         fix = NOT_OF_A_RUN.get(option, "They are the options of edcore train that concern a single run, and tolerance.")
@@ -82,6 +86,15 @@ def checked(where: str, name: str, value: Any) -> tuple[str, Value]:
         accepted = {str: "a text of one line", int: "a whole number", float: "a number", bool: "true or false"}[wanted]
         raise InputError(argument, repr(value), accepted)
     return option, real(argument, value) if option == "tolerance" else value
+
+
+def check_size(name: str, value: Any) -> None:
+    """Refuse a whole number that no column holds, wherever in a value it is: Python may not even print it."""
+    if isinstance(value, dict | list | tuple):
+        for item in value.values() if isinstance(value, dict) else value:
+            check_size(name, item)
+    elif isinstance(value, int) and abs(value) > LARGEST:
+        raise InputError(name, f"a number of {value.bit_length():,} bits", f"whole numbers up to {LARGEST}")
 
 
 @functools.cache

@@ -14,15 +14,15 @@ from typing import Any
 
 import edcore
 from edcore.errors import DataFileError, EDCoreError, InputError, UnknownNameError
-from edcore.sweep.options import Value, checked
+from edcore.sweep.options import LARGEST, Value, check_size, checked
 from edcore.sweep.single import Row, Run, buildable, carried_out
 from edcore.tasks import results
 from edcore.values import whole_number
 
 __all__ = ["Sweep"]
 
-LARGEST_SEED = 2**63 - 1
-"""What a column of whole numbers holds."""
+MOST = 10**7
+"""Runs of a sweep: they are listed, and the list of more would be larger than most memories."""
 
 PARTS = ("seeds", "train", "grid")
 
@@ -56,7 +56,7 @@ class Sweep:
     ------
     InputError
         If an option is not one of a run, has a value of another type, or stands in both; or a list is empty, or has a
-        value twice.
+        value twice; or there are more than ten million runs.
 
     Examples
     --------
@@ -80,6 +80,7 @@ class Sweep:
         self.train: dict[str, Value] = dict(checked("train", name, value) for name, value in train.items())
         self.grid: dict[str, tuple[Value, ...]] = {}
         for name, values in (grid or {}).items():
+            check_size(f"grid, {name}", values)
             if isinstance(values, str) or not isinstance(values, Sequence) or not values:
                 raise InputError(f"grid, {name}", repr(values), "a list of at least one value")
             found = [checked("grid", name, value) for value in values]
@@ -88,7 +89,10 @@ class Sweep:
                 raise InputError(f"grid, {name}", "it twice", "an option once, in train or in grid")
             _check_different(f"grid, {name}", unique)
             self.grid[option] = unique
-        self.seeds = _seeds(seeds)
+        count = math.prod(len(values) for values in self.grid.values())
+        if count > MOST:
+            raise InputError("grid", f"{count:,} combinations", f"a sweep of at most {MOST:,} runs")
+        self.seeds = _seeds(seeds, MOST // count)
         self.points = tuple(
             dict(zip(self.grid, values, strict=True)) for values in itertools.product(*self.grid.values())
         )
@@ -127,6 +131,7 @@ class Sweep:
                 raise UnknownNameError(str(path), name, PARTS, fix)
         for name in ("train", "grid"):
             if not isinstance(content.get(name, {}), dict):
+                check_size(f"{path}, {name}", content[name])
                 raise InputError(f"{path}, {name}", repr(content[name]), f"a table, which a line [{name}] begins")
         try:
             return cls(content.get("train", {}), content.get("grid", {}), content.get("seeds", 1))
@@ -203,16 +208,26 @@ class Sweep:
             yield row | {"sweep": sweep}
 
 
-def _seeds(seeds: Any) -> tuple[int, ...]:
+def _seeds(seeds: Any, most: int) -> tuple[int, ...]:
     if isinstance(seeds, int) and not isinstance(seeds, bool):
-        return tuple(range(whole_number("seeds", seeds, 1)))
+        count = whole_number("seeds", seeds, 1)
+        _check_count(count, most)
+        return tuple(range(count))
+    if not isinstance(seeds, Sequence):
+        check_size("seeds", seeds)
     if isinstance(seeds, str) or not isinstance(seeds, Sequence) or not seeds:
         raise InputError("seeds", repr(seeds), "how many, at least 1, or a list of whole numbers")
     found = tuple(whole_number("seeds", seed, 0) for seed in seeds)
-    if max(found) > LARGEST_SEED:
-        raise InputError("seeds", str(max(found)), f"whole numbers up to {LARGEST_SEED}")
+    if max(found) > LARGEST:
+        raise InputError("seeds", str(max(found)), f"whole numbers up to {LARGEST}")
+    _check_count(len(found), most)
     _check_different("seeds", found)
     return found
+
+
+def _check_count(seeds: int, most: int) -> None:
+    if seeds > most:
+        raise InputError("seeds", f"{seeds:,} of them", f"at most {most:,} for this grid, which make {MOST:,} runs")
 
 
 def _check_different(name: str, values: tuple[Value, ...]) -> None:
