@@ -315,7 +315,7 @@ def _range(values: Any) -> tuple[float, float] | None:
     if values is None:
         return None
     low, high = map(float, values)
-    if not math.isfinite(low + high):
+    if not -math.inf < low <= high < math.inf:
         raise ValueError(f"x_range is {values}")
     return low, high
 

@@ -352,6 +352,7 @@ DOCUMENTS = {
     "a seed that is none": (put(seed=None), "seed: given None"),
     "wrong classes": (put(classes=[1, 2, 3]), "classes: given (1, 2, 3)"),
     "a wrong range": (put(x_range=[1]), "its header:"),
+    "a range that is upside down": (put(x_range=[1, 0]), "x_range is [1, 0]"),
     "a wrong backend": (put(backend=5), "no text: 5"),
     "a backend that is no text": (put(backend="\ud800"), "surrogates not allowed"),
     "wrong versions": (put(versions={"edcore": 1}), "no text: 1"),

@@ -127,25 +127,24 @@ def _change_arrays(choices, arrays):
 
 def _read(content, folder):
     """Have everything that reads files read this one; return whether its network was loaded."""
-    path, inspected, ed = folder / "net", False, None
+    path, saved, ed = folder / "net", None, None
     path.write_bytes(content)
     with contextlib.suppress(EDCoreError):
         checkpoint.read(path, "auto", None)
     with contextlib.suppress(DataFileError):
-        io.inspect(path)
-        inspected = True
+        saved = io.inspect(path)
         ed = io.load(path, backend="numpy")
-    if inspected or len(content) % 16 == 0:
+    if saved or len(content) % 16 == 0:
         code = shell.run("inspect", str(path), *(["--json"] if len(content) % 8 else []))  # a table takes long to print
-        assert inspected or code == 2
+        assert saved or code == 2
     assert path.read_bytes() == content
     assert os.listdir(folder) == ["net"]
     if ed is not None:
-        _use(ed, folder / "again")
+        _use(ed, saved, folder / "again")
     return ed is not None
 
 
-def _use(ed, path):
+def _use(ed, saved, path):
     """Have a network that was loaded predict, and come back from a file of its own."""
     assert ed.network.parameters < MOST_PARAMETERS, "no file of these sizes has more"
     outputs = ed.predict(np.zeros((1, ed.network.in_)))
@@ -153,7 +152,8 @@ def _use(ed, path):
     io.save(ed, path)
     again = io.load(path, backend="numpy")
     path.unlink()
-    (samples := path.with_name("x.csv")).write_text(",".join("0" * ed.network.in_))
+    value, _ = saved.x_range or (0.0, 0.0)  # of others there may be a warning
+    (samples := path.with_name("x.csv")).write_text(",".join([repr(value)] * ed.network.in_))
     told = path.with_name("told.csv")
     command = ("predict", str(path.with_name("net")), str(samples), "--out", str(told))
     code = shell.run(*command, "--backend", "numpy")  # Numba's cache of kernels is pickled, and that is forbidden
