@@ -47,6 +47,8 @@ numpydoc_validation_overrides = {"PR03": [r"As in `BackendInfo`\."]}  # describe
 
 html_theme = "furo"
 html_title = f"edcore {release}"
+html_static_path = ["_static"]
+html_css_files = ["tables.css"]
 html_copy_source = False
 html_show_sourcelink = False
 
