@@ -153,7 +153,7 @@ def setting(ed: ED, data: Dataset) -> dict[str, str]:
         "classes": ", ".join(map(str, data.classes)),
         "network": f"{network.in_:,} inputs, {layers}, {outputs}",
         "parameters": f"{network.parameters:,}",
-        "rule": f"{ed.rule.error}, learning rate {ed.rule.alpha:g}",
+        "rule": f"{ed.rule.error} error, learning rate {ed.rule.alpha:g}",
         "backend": ed.backend,
         "device": ed.device or "not chosen yet",
         "dtype": network.dtype,

@@ -73,7 +73,7 @@ def test_train_shows_each_evaluation_and_a_summary(run):
         "classes": "0, 1",
         "network": "64 inputs, 2 hidden layers of 2 x 32 cells, 1 output",
         "parameters": f"{ed.network.parameters:,}",
-        "rule": "signed, learning rate 0.8",
+        "rule": "signed error, learning rate 0.8",
         "backend": ed.backend,
         "device": ed.device,
         "dtype": "float32",
@@ -121,7 +121,7 @@ def test_train_on_xor(run):
     code, out, _ = run("train", "--dataset", "xor", "--rule", "split", "--depth", "1", "--seed", "1")
     assert code == 0
     assert accuracies(out)[-1] == 100
-    assert summary(out)["rule"] == "split, learning rate 0.8"
+    assert summary(out)["rule"] == "split error, learning rate 0.8"
     assert summary(out)["network"] == "2 inputs, 1 hidden layer of 2 x 32 cells, 1 output"
 
 
@@ -131,7 +131,7 @@ def test_every_option_arrives(run):
     assert code == 0
     assert "batch 3/3" in out
     told = summary(out)
-    assert told["rule"] == "signed, learning rate 0.5"
+    assert told["rule"] == "signed error, learning rate 0.5"
     assert (told["backend"], told["device"], told["dtype"]) == ("loop", "cpu", "float64")
 
 
