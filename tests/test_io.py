@@ -372,6 +372,12 @@ def test_a_header_that_was_changed_is_refused(document, file):
             read(file)
 
 
+@pytest.mark.parametrize("values", [(-1e308, 1e308), (1e308, 1e308), (2, 2)], ids=str)
+def test_any_finite_range_that_is_not_upside_down_comes_back(file, values):
+    rewritten(file, put(x_range=values))
+    assert io.inspect(file).x_range == values
+
+
 def test_a_header_may_nest_just_as_deep_as_python_reads(file):
     # Where its reader comes to the end, the one that sums up or tells of it may not have the depth any more.
     whole = documented(file)
