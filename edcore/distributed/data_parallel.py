@@ -102,6 +102,7 @@ class DataParallel(Shared):
         )
         self._wire.agree({"a checksum of weights": checksum(*(start[key] for key in network.weight_shapes))})
         self._weights = self._backend.from_host(start)
+        self._host = self._backend.to_host(self._weights)  # to go back to, and one copy less a batch than to fetch them
         # What needs the whole batch is done here: its mean error, the division by its size, and the floor.
         self._local = replace(rule, reduction="sum", centred=False, floor=None)
 
@@ -161,7 +162,7 @@ class DataParallel(Shared):
 
     def _learn_own(self, x: Any, target: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """Learn this rank's samples, of which there may be none, with those of the others."""
-        trace, error, kept = None, target, self.weights
+        trace, error = None, target
         with np.errstate(all="ignore"):  # what overflows is seen
             if len(target):
                 outputs, trace = self._backend.trace(self.network, self._weights, x)
@@ -169,8 +170,8 @@ class DataParallel(Shared):
             found = self._update(trace, error)
             if found is None:
                 return error
-            self._weights = self._backend.from_host(kept)
-            own = first_in_activities(self.network, kept, x) if len(target) else None
+            self._weights = self._backend.from_host(self._host)
+            own = first_in_activities(self.network, self._host, x) if len(target) else None
         all_found = [one for one in self._wire.everyones(own) if one is not None]
         found = min(all_found, key=lambda one: one.layer, default=found)
         raise Blame(self.network, self.rule, *found).error()
@@ -186,11 +187,14 @@ class DataParallel(Shared):
             self._weights = backend.update(network, self._local, self._weights, trace, scaled)
         weights = backend.to_host(self._weights)
         for key in weights:
-            weights[key] = to_numpy(self._wire.add_up(weights[key])) / self.size
+            weights[key] = to_numpy(self._wire.add_up(weights[key]))
+            weights[key] /= self.size
         if rule.floor is not None:
             self._clamp(weights)
-        self._weights = backend.from_host(weights)
-        return first_in_weights(weights)
+        found = first_in_weights(weights)
+        if found is None:
+            self._host, self._weights = weights, backend.from_host(weights)
+        return found
 
     def _clamp(self, weights: HostWeights) -> None:
         """Keep the weights at the rule's floor or beyond it, as `edcore.core` does."""

@@ -26,9 +26,6 @@ from edcore.values import whole_number
 
 __all__ = ["Pipeline"]
 
-PARTS = 2
-"""Parts of a batch for each process, where nothing else is asked for."""
-
 
 class Pipeline(Shared):
     """A network whose layers are shared out: each process has consecutive ones, of about the same number of weights.
@@ -53,7 +50,7 @@ class Pipeline(Shared):
         Passes over the samples that were learnt before, where the network goes on from `weights`.
     parts : int, optional
         Parts of a batch, at most one for each sample. More parts keep more processes at work, and each costs a message
-        and another reading of the weights. Left out, two for each process.
+        and another reading of the weights. Left out, as many as processes.
     backend : str or Backend
         ``"numba"`` on the CPU, or one that follows the Array API (``"numpy"``, ``"torch"``, ``"cupy"``). ``"auto"`` is
         PyTorch in a group of NCCL, else Numba where it is installed, else NumPy, unless `edcore.use_backend` or the
@@ -261,7 +258,7 @@ class Pipeline(Shared):
     def _passed(self, x: Any, samples: int, take: Callable[[slice, Array], Array]) -> npt.NDArray[Any]:
         """Take a batch through this stage, part by part; the outputs are those of the network at the last one."""
         network, wire = self.network, self._wire
-        parts = min(self._parts or PARTS * self.size, samples)
+        parts = min(self._parts or self.size, samples)
         cuts = [samples * part // parts for part in range(parts + 1)]
         rows = [slice(start, stop) for start, stop in itertools.pairwise(cuts)]
         shapes = [(network.heads, part.stop - part.start, 2 * network.width) for part in rows]
