@@ -11,7 +11,8 @@ os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # or it takes m
 from edcore import calibration, registry
 
 HERE = Path(__file__).parent
-collect_ignore = ["ranks.py"]  # a program over PyTorch, which need not be there
+# Programs over PyTorch and Zarr, which need not be there.
+collect_ignore = ["ranks.py", "benchmarks/scaling.py", "benchmarks/streaming.py"]
 
 
 @pytest.fixture(autouse=True)
