@@ -552,6 +552,7 @@ def test_check_without_hypothesis_says_how_to_install_it(refused, monkeypatch):
     assert 'pip install "edcore[testing]"' in refused("check", "loop")
 
 
+@pytest.mark.slow
 def test_check_runs_the_whole_suite(run):
     code, out, _ = run("check", "numpy")
     names = [name for name, _ in edcore.testing.iter_checks()]

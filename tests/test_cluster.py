@@ -64,7 +64,7 @@ def ray():
             ray.shutdown()
 
 
-@pytest.fixture(params=["dask", "ray"])
+@pytest.fixture(scope="module", params=["dask", "ray"])
 def workers(request):
     return request.getfixturevalue(request.param)
 

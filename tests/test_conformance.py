@@ -18,6 +18,7 @@ def test_the_oracle_and_numpy_are_ready():
     assert ready >= {"loop", "numpy"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("device", ["device1", "no_float64"])
 def test_array_api_strict_on_its_made_up_devices(device):
     pytest.importorskip("array_api_strict")

@@ -133,6 +133,7 @@ def test_a_picture_is_written_whole_or_not_at_all(monkeypatch, tmp_path, error):
         assert raised is None or str(raised).startswith(f"--plot: {file} cannot be written ({os.strerror(error)}")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("error", [errno.ENOSPC, errno.EROFS])
 def test_a_run_outlives_each_fault_or_ends_with_a_sentence(command_line, monkeypatch, tmp_path, error):
     assert command_line(*RUN, *SCHEDULE, "--checkpoint", "whole")[0] == 0

@@ -75,6 +75,7 @@ def page_of(tmp_path, *arguments):
     return code, output.read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_the_dry_run(monkeypatch, folder, tmp_path, capsys):
     skipping = 'import pytest\n@pytest.mark.gpu\ndef test_one(): pytest.skip("no GPU is here")\n'
     monkeypatch.setattr(gpu.gpu_tests, "run", functools.partial(gpu_tests.run, folder=folder(skipping)))

@@ -11,6 +11,7 @@ import pytest
 KILLS = 50
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
 def test_a_run_that_is_killed_again_and_again_ends_with_the_same_bits(tmp_path):
     program = [sys.executable, str(Path(__file__).with_name("killed.py")), str(tmp_path), str(KILLS), "numpy"]

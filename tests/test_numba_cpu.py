@@ -105,6 +105,7 @@ def all_bits():
     ]
 
 
+@pytest.mark.slow
 def test_bits_do_not_depend_on_the_number_of_threads():
     in_a_process(
         """
@@ -318,6 +319,7 @@ def run_with_cache(folder):
     return run.stdout.split()
 
 
+@pytest.mark.slow
 def test_kernels_are_compiled_once_and_kept(tmp_path):
     folder, hits = run_with_cache(tmp_path)
     assert folder.startswith(str(tmp_path))
@@ -325,6 +327,7 @@ def test_kernels_are_compiled_once_and_kept(tmp_path):
     assert run_with_cache(tmp_path) == [folder, "1"]
 
 
+@pytest.mark.slow
 def test_a_cache_that_cannot_be_written_to_is_no_error(tmp_path):
     blocked = tmp_path / "file"
     blocked.write_text("not a folder", encoding="utf-8")

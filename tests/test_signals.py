@@ -21,6 +21,7 @@ SIGNALS = 40
 needs_signals = pytest.mark.skipif(os.name == "nt", reason="a process cannot be sent signals there")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
 def test_a_run_that_is_told_to_stop_at_any_moment_ends_with_the_same_bits(tmp_path):
     program = [sys.executable, str(Path(__file__).with_name("signalled.py")), str(tmp_path), str(SIGNALS), "numpy"]

@@ -516,6 +516,7 @@ def test_a_signal_while_a_row_is_written_waits_for_its_end(command_line, config,
     assert "stopped before the end: the same command goes on" in out
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="signals as of POSIX")
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGKILL, -9)])
 def test_a_sweep_that_is_stopped_goes_on_to_the_same_rows(command_line, number, code):
