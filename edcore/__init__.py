@@ -1,74 +1,77 @@
 """edcore: Kaneko's ED method (error diffusion learning), on any array library and device."""
 
+import importlib
 from typing import TYPE_CHECKING, Any
 
-from edcore import datasets, io
-from edcore.backend import Availability, Backend, BackendInfo
-from edcore.ed import ED
-from edcore.errors import (
-    BackendUnavailableError,
-    DataFileError,
-    DivergedError,
-    EDCoreError,
-    InputError,
-    LockedError,
-    NoTraceError,
-    OutOfMemoryError,
-    UnknownNameError,
-)
-from edcore.initial import Initial
-from edcore.network import Network
-from edcore.presets import PRESETS, Preset
-from edcore.registry import BackendStatus, list_backends, refresh, register
-from edcore.rule import Rule
-from edcore.select import use_backend
+from edcore.core.network import Initial, Network
+from edcore.core.presets import PRESETS
+from edcore.core.rule import Rule
+from edcore.dispatch.choose import use_backend
+from edcore.dispatch.registry import list_backends
+from edcore.environment import VERSION as __version__
+from edcore.errors import EDCoreError
+from edcore.model.ed import ED
 
 if TYPE_CHECKING:
+    from edcore import (
+        contract,
+        core,
+        datasets,
+        diagnostics,
+        dispatch,
+        distributed,
+        errors,
+        estimators,
+        io,
+        kaneko,
+        parallel,
+        plots,
+        streaming,
+        sweep,
+        testing,
+        training,
+    )
     from edcore.estimators import EDClassifier, EDRegressor
-
-__version__ = "0.1.0"
 
 __all__ = [
     "ED",
     "PRESETS",
-    "Availability",
-    "Backend",
-    "BackendInfo",
-    "BackendStatus",
-    "BackendUnavailableError",
-    "DataFileError",
-    "DivergedError",
     "EDClassifier",
     "EDCoreError",
     "EDRegressor",
     "Initial",
-    "InputError",
-    "LockedError",
     "Network",
-    "NoTraceError",
-    "OutOfMemoryError",
-    "Preset",
     "Rule",
-    "UnknownNameError",
     "__version__",
+    "contract",
+    "core",
     "datasets",
+    "diagnostics",
+    "dispatch",
+    "distributed",
+    "errors",
+    "estimators",
     "io",
+    "kaneko",
     "list_backends",
-    "refresh",
-    "register",
+    "parallel",
+    "plots",
+    "streaming",
+    "sweep",
+    "testing",
+    "training",
     "use_backend",
 ]
 
-_ESTIMATORS = ("EDClassifier", "EDRegressor")  # scikit-learn is loaded when one of them is first asked for
-
 
 def __getattr__(name: str) -> Any:
-    if name in _ESTIMATORS:
-        from edcore import estimators
-
-        return getattr(estimators, name)
+    # Modules are loaded at first use, so that `import edcore` loads nothing heavier than NumPy.
+    if name in ("EDClassifier", "EDRegressor"):
+        return getattr(importlib.import_module("edcore.estimators"), name)
+    if name in __all__:
+        return importlib.import_module(f"edcore.{name}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_ESTIMATORS})
+    return sorted(__all__)

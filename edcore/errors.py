@@ -9,19 +9,6 @@ import difflib
 from collections.abc import Iterable
 from typing import Any
 
-__all__ = [
-    "BackendUnavailableError",
-    "DataFileError",
-    "DivergedError",
-    "EDCoreError",
-    "InputError",
-    "LockedError",
-    "NoTraceError",
-    "OutOfMemoryError",
-    "UnknownNameError",
-]
-
-
 MOST_NAMED = 8
 """Heads that a sentence names one by one."""
 

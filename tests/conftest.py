@@ -8,11 +8,11 @@ import pytest
 os.environ.setdefault("JAX_ENABLE_X64", "1")
 os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # or it takes most of a GPU's memory from the others
 
-from edcore import calibration, registry
+from edcore.dispatch import calibration, registry
 
 HERE = Path(__file__).parent
 # Programs over PyTorch and Zarr, which need not be there.
-collect_ignore = ["ranks.py", "benchmarks/scaling.py", "benchmarks/streaming.py"]
+collect_ignore = ["helpers/ranks.py", "benchmarks/scaling.py", "benchmarks/streaming.py"]
 
 
 @pytest.fixture(autouse=True)
@@ -52,7 +52,7 @@ def mnist_dir():
 @pytest.fixture
 def command_line(capsys, monkeypatch):
     """Run the command line in this process; return its exit code, stdout and stderr."""
-    from edcore import cli
+    from edcore.cli import app as cli
 
     for name in ("EDCORE_BACKEND", "FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE"):
         monkeypatch.delenv(name, raising=False)

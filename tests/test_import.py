@@ -55,12 +55,12 @@ import os; os.environ["JAX_ENABLE_X64"] = "0"
 import edcore, json
 try:
     edcore.ED(2, dtype="float64", backend="jax")
-except edcore.BackendUnavailableError as error:
+except edcore.errors.BackendUnavailableError as error:
     by_name = str(error)
 import jax.numpy as jnp
 try:
     edcore.ED(2, dtype="float64")(jnp.zeros((1, 2)))
-except edcore.InputError as error:
+except edcore.errors.InputError as error:
     by_x = str(error)
 print(json.dumps([by_name, by_x, edcore.ED(2, backend="jax").backend]))
 """

@@ -17,9 +17,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import edcore
-from edcore import ED, DataFileError, InputError, container, io
+from edcore import ED, io
+from edcore.arguments import DTYPES
+from edcore.errors import DataFileError, InputError
+from edcore.files import container
 from edcore.testing import strategies
-from edcore.values import DTYPES
 
 DATA = edcore.datasets.parity(3)
 READY = [status.name for status in edcore.list_backends() if status.ready]

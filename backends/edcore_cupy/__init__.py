@@ -5,9 +5,9 @@ from __future__ import annotations
 import dataclasses
 import logging
 
-from edcore import libraries
-from edcore.array_api import array_api_backend
-from edcore.backend import Backend
+from edcore import arrays as libraries
+from edcore.adapters.array_api import array_api_backend
+from edcore.contract.backend import Backend
 
 __all__ = ["BACKEND"]
 
@@ -21,7 +21,7 @@ def load(device: str | None) -> Backend:
     """Return the backend on a GPU; None stands for the first one."""
     import cupy
 
-    from edcore.stacked import Operations, StackedBackend
+    from edcore.adapters.in_place import Operations, StackedBackend
 
     from . import cublas
     from .arrays import ArrayOperations

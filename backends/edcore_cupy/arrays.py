@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from edcore.backend import Array
-from edcore.network import Activation
-from edcore.passes import Form
-from edcore.players import Player, anew
-
-__all__ = ["ArrayOperations"]
+from edcore.adapters.in_place_memory import Form
+from edcore.adapters.operations import Player, anew
+from edcore.arrays import Array
+from edcore.core.network import Activation
 
 
 class ArrayOperations:
-    """See `edcore.stacked.Operations`.
+    """See `edcore.adapters.in_place.Operations`.
 
     Parameters
     ----------

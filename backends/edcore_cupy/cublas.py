@@ -11,9 +11,7 @@ import itertools
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
-from edcore.backend import Array
-
-__all__ = ["Product", "load"]
+from edcore.arrays import Array
 
 Product: TypeAlias = Callable[[Array, Array, float, Array], None]
 """``product(a, b, beta, out)`` computes out = a @ b + beta · out, of matrices or of stacks of them."""

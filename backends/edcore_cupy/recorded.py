@@ -7,15 +7,13 @@ from typing import Any
 
 import cupy
 
-from edcore.backend import Array
-from edcore.network import Activation
-from edcore.passes import Form
-from edcore.players import Player, Recorded, Work
+from edcore.adapters.in_place_memory import Form
+from edcore.adapters.operations import Player, Recorded, Work
+from edcore.arrays import Array
+from edcore.core.network import Activation
 
 from .arrays import ArrayOperations
 from .cublas import Product
-
-__all__ = ["RecordedOperations"]
 
 logger = logging.getLogger("edcore")
 
@@ -31,7 +29,7 @@ derive = cupy.ElementwiseKernel("T factor, T y", "T delta", "delta = factor * y 
 
 
 class RecordedOperations(ArrayOperations):
-    """See `edcore.stacked.Operations`.
+    """See `edcore.adapters.in_place.Operations`.
 
     Parameters
     ----------

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 
-from edcore.array_api import array_api_backend
-from edcore.backend import Backend
+from edcore.adapters.array_api import array_api_backend
+from edcore.contract.backend import Backend
 
 __all__ = ["BACKEND"]
 

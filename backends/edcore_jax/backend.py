@@ -10,18 +10,16 @@ import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
 
-from edcore import libraries
-from edcore.array_api import ArrayAPIBackend
-from edcore.backend import Array, BackendInfo, HostWeights, Schedule
-from edcore.libraries import to_numpy
-from edcore.network import Network
-from edcore.rule import Rule
-from edcore.uninterrupted import uninterrupted
+from edcore import arrays as libraries
+from edcore.adapters.array_api import ArrayAPIBackend
+from edcore.arrays import Array, HostWeights, to_numpy
+from edcore.contract.backend import BackendInfo, Schedule
+from edcore.core.network import Network
+from edcore.core.rule import Rule
+from edcore.interrupts import uninterrupted
 
 from . import compiled
 from .method import Arrays, Cells, How, Scalars, Trace
-
-__all__ = ["JaxBackend"]
 
 Place: TypeAlias = list[Arrays]
 """A list of one: the arrays, which an update replaces by others."""

@@ -8,12 +8,10 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from edcore.backend import Array
+from edcore.arrays import Array
 
 from . import method
 from .method import Arrays, Cells, How, Scalars
-
-__all__ = ["copy", "forward", "run", "trace", "update"]
 
 State: TypeAlias = tuple[Arrays, Array, Cells]
 """The weights, the sums of abs(error) of each column, and the room for the hidden cells of one batch."""

@@ -15,11 +15,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from edcore.backend import Array
-from edcore.core import RMS_EPS, SLAB
-from edcore.network import Activation
-
-__all__ = ["Arrays", "Cells", "How", "Scalars", "Trace", "forward", "trace", "update"]
+from edcore.arrays import Array
+from edcore.core.method import RMS_EPS, SLAB
+from edcore.core.network import Activation
 
 Arrays: TypeAlias = dict[str, Array]
 """Weights under the keys of `Network.weight_shapes`, the hidden ones as (layers, heads, sources, targets)."""

@@ -5,7 +5,7 @@ Written to be obviously right, and a template for a backend of your own: this fi
 
 from __future__ import annotations
 
-from edcore.backend import Availability, Backend, BackendInfo
+from edcore.contract.backend import Availability, Backend, BackendInfo
 
 __all__ = ["BACKEND"]
 

@@ -7,10 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from edcore.backend import Array, Backend, HostWeights, Supported, fits
-from edcore.core import RMS_EPS
-from edcore.network import Activation, Layer, Network
-from edcore.rule import Rule
+from edcore.arrays import Array, HostWeights
+from edcore.contract.backend import Backend
+from edcore.contract.memory import Supported, fits
+from edcore.core.method import RMS_EPS
+from edcore.core.network import Activation, Layer, Network
+from edcore.core.rule import Rule
 
 Cells = tuple[Any, Any]
 """The activities of one layer's cells, (batch, cells), and the factor that g has where sums were divided by their

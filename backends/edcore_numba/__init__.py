@@ -6,7 +6,7 @@ import importlib
 import os
 from importlib.util import find_spec
 
-from edcore.backend import Availability, Backend, BackendInfo
+from edcore.contract.backend import Availability, Backend, BackendInfo
 
 __all__ = ["BACKEND", "WEIGHTS"]
 
@@ -34,16 +34,16 @@ def probe(device: str | None) -> Availability:
 def load(device: str | None) -> Backend:
     """Return the kernels for a device; None stands for a GPU where there is one, else for the CPU."""
     if device == "cpu" or (device is None and _unavailable("cuda")):
-        from .cpu import NumbaCPU
+        from .cpu.backend import NumbaCPU
 
         return NumbaCPU()
-    from .gpu import NumbaCUDA
+    from .gpu.backend import NumbaCUDA
 
     return NumbaCUDA(device)
 
 
 def _unavailable(device: str | None) -> str:
-    from .gpu import unavailable
+    from .gpu.backend import unavailable
 
     return unavailable(device)
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 
-from edcore import libraries
-from edcore.array_api import array_api_backend
-from edcore.backend import Backend
+from edcore import arrays as libraries
+from edcore.adapters.array_api import array_api_backend
+from edcore.contract.backend import Backend
 
 __all__ = ["BACKEND"]
 
@@ -15,7 +15,7 @@ def load(device: str | None) -> Backend:
     """Return the backend on a device; None stands for the CPU."""
     import torch
 
-    from edcore.stacked import StackedBackend
+    from edcore.adapters.in_place import StackedBackend
 
     from .operations import TorchOperations
 

@@ -10,13 +10,11 @@ from typing import Any
 
 import torch
 
-from edcore.backend import Array
-from edcore.network import Activation
-from edcore.passes import Form
-from edcore.players import Player, Recorded, Work, anew
-from edcore.uninterrupted import uninterrupted
-
-__all__ = ["TorchOperations"]
+from edcore.adapters.in_place_memory import Form
+from edcore.adapters.operations import Player, Recorded, Work, anew
+from edcore.arrays import Array
+from edcore.core.network import Activation
+from edcore.interrupts import uninterrupted
 
 CACHE, SHARE = 2**20, 2**26
 """Numbers δ at once: on a CPU what its cache holds beside x, y and the weights; on a GPU a share of its memory."""
@@ -49,7 +47,7 @@ DERIVE: dict[Activation, Callable[[Array, Array, Array], Any]] = {
 
 
 class TorchOperations:
-    """See `edcore.stacked.Operations`.
+    """See `edcore.adapters.in_place.Operations`.
 
     Parameters
     ----------

@@ -11,9 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from edcore.backend import Array
-
-__all__ = ["Layer", "Network"]
+from edcore.arrays import Array
 
 
 class Layer:

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from edcore import registry
 from edcore.bench.results import Results
 from edcore.bench.run import bench
 from edcore.bench.setting import Setting
-from edcore.calibration import Calibration, Row
+from edcore.dispatch import registry
+from edcore.dispatch.calibration import Calibration, Row
 from edcore.errors import EDCoreError
-
-__all__ = ["BACKENDS", "calibrate", "setting"]
 
 BACKENDS = ("numba", "cupy", "numpy", "torch", "jax")
 """What is measured where it is ready; among NumPy arrays ``auto`` never takes torch or jax, but among their own."""

@@ -7,23 +7,22 @@ from __future__ import annotations
 
 import importlib
 import os
-import sys
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 
-from edcore import libraries, registry
-from edcore.backend import Array
-from edcore.bench import article, peers
-from edcore.bench.compiled_peer import CompiledPeer
-from edcore.bench.products import Products
+from edcore import arrays as libraries
+from edcore.arrays import Array, HostWeights
+from edcore.bench import article
+from edcore.bench import hand_written as peers
+from edcore.bench.hand_written import CompiledPeer
 from edcore.bench.setting import Setting
-from edcore.ed import ED
+from edcore.core.network import Network
+from edcore.core.weights import initialise
+from edcore.dispatch import registry
 from edcore.errors import EDCoreError, UnknownNameError
-from edcore.initialise import initialise
-
-__all__ = ["Contender", "Timed", "contender", "defaults", "known", "versions"]
+from edcore.model.ed import ED
 
 SEED = 0
 HAND_WRITTEN = {
@@ -35,9 +34,6 @@ HAND_WRITTEN = {
     "products": "numpy",
 }
 """What is no backend, and the library that it uses."""
-
-REPORTED = ("numpy", "numba", "torch", "jax", "cupy")
-"""Libraries whose versions are told if they were loaded."""
 
 
 class Timed(Protocol):
@@ -204,6 +200,44 @@ def _placed(array: Array, library: str, device: str) -> Array:
     return xp.asarray(array, device=libraries.native_device(library, device))
 
 
-def versions() -> dict[str, str]:
-    """Return the versions of the array libraries that this process has loaded."""
-    return {name: str(sys.modules[name].__version__) for name in REPORTED if name in sys.modules}
+class Products:
+    """One product for each layer, forward and in the update, with the calls of `edcore.ED`; nothing is learnt.
+
+    Each layer has activities of its own, between 0 and 1, that stay as they are, so that no number gets out of hand.
+
+    Parameters
+    ----------
+    network : Network
+        The shape.
+    weights : dict of str to ndarray
+        Its weights.
+    batch : int
+        Samples in each batch.
+    """
+
+    def __init__(self, network: Network, weights: HostWeights, batch: int) -> None:
+        random = np.random.default_rng(0)
+        self._heads, self._batch = network.heads, batch
+        self._layers = []
+        for head in range(network.heads):
+            for layer in network.layers:
+                weight = weights[f"{layer.name}.weight"][layer.where(head)]
+                sources, targets = ((batch, count) for count in weight.shape)
+                x, g = (random.random(shape).astype(network.dtype) for shape in (sources, targets))
+                self._layers.append((x, weight, np.empty_like(g), g, np.empty_like(weight)))
+
+    def __call__(self, x: Array) -> Array:
+        """Multiply activities by weights in all layers; return zeros (batch, heads)."""
+        for own_x, weight, y, _, _ in self._layers:
+            np.matmul(own_x, weight, out=y)
+        return np.zeros((self._batch, self._heads), x.dtype)
+
+    predict = __call__
+
+    def update(self, error: Array) -> None:
+        """Multiply activities by the factors of their targets in all layers."""
+        for own_x, _, _, g, change in self._layers:
+            np.matmul(own_x.T, g, out=change)
+
+    def synchronize(self) -> None:
+        """Do nothing: NumPy is never ahead of the clock."""

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import importlib
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
+from statistics import median
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from edcore import libraries
-from edcore.bench.timing import median_seconds
+from edcore import arrays as libraries
 from edcore.errors import EDCoreError
-
-__all__ = ["Machine", "Sizes", "measured"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,3 +124,16 @@ def _gpu_name(module: Any, native: Any) -> str:
 
 def _at_once() -> None:
     """NumPy and Numba are never ahead of the clock."""
+
+
+def median_seconds(work: Callable[[], object], synchronize: Callable[[], None], repeats: int) -> float:
+    """Return the median seconds of some work, after two runs that do not count."""
+    return median([_seconds(work, synchronize) for _ in range(2 + repeats)][2:])
+
+
+def _seconds(work: Callable[[], object], synchronize: Callable[[], None]) -> float:
+    synchronize()
+    start = time.perf_counter()
+    work()
+    synchronize()
+    return time.perf_counter() - start

@@ -7,8 +7,6 @@ from typing import Any
 
 from edcore.bench.results import Results, Row, milliseconds
 
-__all__ = ["plot"]
-
 BLUE, ORANGE = "#0072B2", "#E69F00"  # of Okabe and Ito's palette, which colour-blind readers can tell apart
 WIDE_RANGE = 20
 """Above this ratio of slowest to fastest, bars on a linear scale would vanish."""

@@ -2,22 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import platform
-import subprocess
 from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime
-from pathlib import Path
 from statistics import median
 from typing import Any
 
-import numpy as np
-
-import edcore
 from edcore.bench.machine import Machine
 from edcore.bench.setting import Setting, Work
-
-__all__ = ["Environment", "Results", "Row", "here", "milliseconds"]
+from edcore.environment import Environment
 
 
 @dataclass(slots=True)
@@ -47,34 +38,6 @@ class Row:
     def median(self, what: str) -> float:
         """Return the median seconds of one of the timings."""
         return median(self.seconds[what])
-
-
-@dataclass(frozen=True, slots=True)
-class Environment:
-    """Where and when it was measured, and by which edcore.
-
-    Parameters
-    ----------
-    date : str
-        Date and time, in UTC.
-    edcore, python, numpy : str
-        Versions.
-    commit : str
-        The commit of edcore's checkout, with "-dirty" if files differ from it; empty if it is no git checkout.
-    system, cpu : str
-        Operating system and model of the processor.
-    cores : int
-        Cores that the system shows.
-    """
-
-    date: str
-    edcore: str
-    python: str
-    numpy: str
-    commit: str
-    system: str
-    cpu: str
-    cores: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,36 +108,3 @@ def milliseconds(seconds: float) -> str:
     """Return milliseconds with three digits that count, or as many as a whole number takes."""
     ms = 1e3 * seconds
     return f"{ms:,.{0 if ms >= 100 else 1 if ms >= 10 else 2 if ms >= 1 else 3}f}"
-
-
-def here() -> Environment:
-    """Return where and when this is."""
-    return Environment(
-        date=datetime.now(UTC).isoformat(timespec="seconds"),
-        edcore=edcore.__version__,
-        python=platform.python_version(),
-        numpy=np.__version__,
-        commit=_commit(Path(edcore.__file__).parents[1]),
-        system=f"{platform.system()} {platform.machine()}",
-        cpu=_cpu(Path("/proc/cpuinfo")),
-        cores=os.cpu_count() or 1,
-    )
-
-
-def _commit(root: Path) -> str:
-    if not (root / ".git").exists():  # an installed edcore may lie in the checkout of something else
-        return ""
-    git = ["git", "-C", str(root), "describe", "--always", "--dirty", "--exclude=*"]
-    try:
-        return subprocess.run(git, capture_output=True, text=True, check=False).stdout.strip()
-    except OSError:  # no git
-        return ""
-
-
-def _cpu(linux: Path) -> str:
-    try:
-        lines = linux.read_text(encoding="utf-8").splitlines()
-    except OSError:  # not Linux
-        return platform.processor()
-    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return models[0] if models else platform.processor()

@@ -9,13 +9,13 @@ from dataclasses import replace
 from typing import Any
 
 from edcore.bench import contenders, machine
-from edcore.bench.results import Results, Row, here
+from edcore.bench.contenders import Contender
+from edcore.bench.machine import _seconds
+from edcore.bench.results import Results, Row
 from edcore.bench.setting import Setting
-from edcore.bench.timing import turn
 from edcore.bench.workers import LateError, Task, Worker, WorkerError, workers
+from edcore.environment import here
 from edcore.errors import UnknownNameError
-
-__all__ = ["bench"]
 
 SETTLE = 0.25
 """Seconds before each turn: idle thread pools go on spinning for a while (those of LLVM's OpenMP for 0.2 s)."""
@@ -150,3 +150,18 @@ def _contender(name: str, setting: Setting) -> tuple[Task, tuple[str, dict[str, 
     task: functools.partial[Any] = functools.partial(turn, made)
     task()  # compiles and allocates
     return task, (made.device, contenders.versions())
+
+
+def turn(contender: Contender) -> dict[str, float]:
+    """Return the seconds of one forward pass, and of the two halves of one training step.
+
+    Before them comes a step that is not timed: in training a step follows a step, but here other contenders had the
+    caches since the last one.
+    """
+    network, x, target = contender.network, contender.x, contender.target
+    network.update(target - network(x))
+    forward = _seconds(lambda: network.predict(x), network.synchronize)
+    outputs = []
+    trace = _seconds(lambda: outputs.append(network(x)), network.synchronize)
+    update = _seconds(lambda: network.update(target - outputs[0]), network.synchronize)
+    return {"forward": forward, "trace": trace, "update": update, "step": trace + update}

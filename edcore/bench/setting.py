@@ -8,14 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from edcore import registry
+from edcore.arguments import one_of, whole_number
+from edcore.core.network import Network
+from edcore.core.presets import preset
+from edcore.core.rule import Rule
+from edcore.dispatch import registry
 from edcore.errors import UnknownNameError
-from edcore.network import Network
-from edcore.presets import preset
-from edcore.rule import Rule
-from edcore.values import one_of, whole_number
-
-__all__ = ["Setting", "Work"]
 
 ALPHA, ALPHA_OUTPUT = 0.8, 1.0  # the article's learning rates
 

@@ -14,8 +14,6 @@ from typing import Any, TypeAlias
 
 from edcore.errors import EDCoreError
 
-__all__ = ["LateError", "Worker", "WorkerError", "workers"]
-
 Task: TypeAlias = Callable[[], Any]
 
 GRACE = 5

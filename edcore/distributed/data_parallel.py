@@ -8,19 +8,17 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edcore.backend import Array, Backend, HostWeights
-from edcore.blame import Blame, Found, first_in_activities, first_in_weights
-from edcore.distributed.common import Shared, checksum
-from edcore.ed import ED
+from edcore.arrays import Array, HostWeights, to_numpy
+from edcore.contract.backend import Backend
+from edcore.core.network import LayerName, Network
+from edcore.core.rule import Rule
+from edcore.core.weights import initialise
+from edcore.dispatch.choose import bind, requested
+from edcore.distributed.shared import Shared, checksum
 from edcore.errors import InputError
-from edcore.initialise import initialise
-from edcore.inputs import checked_weights
-from edcore.libraries import to_numpy
-from edcore.network import LayerName, Network
-from edcore.rule import Rule
-from edcore.select import bind, requested
-
-__all__ = ["DataParallel"]
+from edcore.model.divergence import Blame, Found, first_in_activities, first_in_weights
+from edcore.model.ed import ED
+from edcore.model.inputs import checked_weights
 
 LAYERS: tuple[LayerName, ...] = ("input", "hidden", "output")
 

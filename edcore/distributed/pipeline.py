@@ -10,21 +10,20 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edcore import core, registry
-from edcore.backend import Array, Backend, HostWeights
-from edcore.blame import Blame, Found, finite, first_in_cells, first_in_weights, outputs_of
-from edcore.distributed.common import Batch, Shared
-from edcore.ed import ED
+from edcore.arguments import whole_number
+from edcore.arrays import Array, HostWeights, to_numpy
+from edcore.contract.backend import Backend
+from edcore.contract.stages import Staged, divide, initialise_stage, together
+from edcore.core import method as core
+from edcore.core.network import Network
+from edcore.core.rule import Rule
+from edcore.dispatch import registry
+from edcore.dispatch.choose import bind, requested
+from edcore.distributed.shared import Batch, Shared
 from edcore.errors import BackendUnavailableError, InputError
-from edcore.inputs import checked_weights
-from edcore.libraries import to_numpy
-from edcore.network import Network
-from edcore.rule import Rule
-from edcore.select import bind, requested
-from edcore.stages import Staged, divide, initialise_stage, together
-from edcore.values import whole_number
-
-__all__ = ["Pipeline"]
+from edcore.model.divergence import Blame, Found, finite, first_in_cells, first_in_weights, outputs_of
+from edcore.model.ed import ED
+from edcore.model.inputs import checked_weights
 
 
 class Pipeline(Shared):

@@ -11,8 +11,6 @@ import numpy.typing as npt
 from edcore.errors import InputError
 from edcore.plots.canvas import COLOURS, DIVERGING, MARKERS, Picture, drawn_on, titled
 
-__all__ = ["decision_boundary"]
-
 Floats: TypeAlias = npt.NDArray[Any]
 
 POINTS = 200

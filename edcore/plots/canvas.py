@@ -6,8 +6,6 @@ from typing import Any
 
 from edcore.errors import EDCoreError
 
-__all__ = ["COLOURS", "DIVERGING", "MARKERS", "Picture", "drawn_on", "new_figure", "titled"]
-
 Picture = Any  # matplotlib's Figure, Subfigure or Axes: the library can be used without it
 
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442")

@@ -11,8 +11,6 @@ import numpy.typing as npt
 from edcore.errors import InputError
 from edcore.plots.canvas import Picture, drawn_on, titled
 
-__all__ = ["confusion_matrix"]
-
 NUMBERED = 30
 """The most classes for which counts are written into the cells."""
 

@@ -8,11 +8,9 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from edcore.diagnosis import Diagnosis
+from edcore.diagnostics.diagnosis import Diagnosis
 from edcore.errors import InputError
 from edcore.plots.canvas import COLOURS, DIVERGING, Picture, new_figure, titled
-
-__all__ = ["layer_map", "side_by_side"]
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 

@@ -9,12 +9,10 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from edcore.ed import ED
+from edcore.arguments import whole_number
 from edcore.errors import InputError
+from edcore.model.ed import ED
 from edcore.plots.canvas import DIVERGING, Picture, drawn_on, titled
-from edcore.values import whole_number
-
-__all__ = ["image_shape", "receptive_fields"]
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 

@@ -10,9 +10,7 @@ import numpy.typing as npt
 
 from edcore.errors import InputError
 from edcore.plots.canvas import COLOURS, Picture, drawn_on, titled
-from edcore.training import Progress
-
-__all__ = ["learning_curve"]
+from edcore.training.loop import Progress
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 

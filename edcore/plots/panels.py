@@ -10,18 +10,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edcore.datasets import Dataset
-from edcore.diagnosis import Diagnosis
-from edcore.ed import ED
+from edcore.datasets.catalogue import Dataset
+from edcore.diagnostics.diagnosis import Diagnosis
+from edcore.model.ed import ED
 from edcore.plots.boundary import decision_boundary
 from edcore.plots.canvas import Picture, titled
 from edcore.plots.confusion import confusion_matrix
 from edcore.plots.depth import layer_map, side_by_side
 from edcore.plots.fields import image_shape, receptive_fields
 from edcore.plots.learning import learning_curve
-from edcore.training import Progress
-
-__all__ = ["Panel", "panels"]
+from edcore.training.loop import Progress
 
 WORK = 5 * 10**10
 """Products of weights and activities to be spent on the confusion matrix: a deep network sees fewer test samples."""

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from edcore.datasets import Dataset
-from edcore.diagnosis import Diagnosis
-from edcore.ed import ED
+from edcore.datasets.catalogue import Dataset
+from edcore.diagnostics.diagnosis import Diagnosis
+from edcore.model.ed import ED
 from edcore.plots.canvas import Picture, new_figure
 from edcore.plots.panels import panels
-from edcore.training import Progress
-
-__all__ = ["training_summary"]
+from edcore.training.loop import Progress
 
 PANEL = 6.5, 4.6
 """Inches of one panel."""

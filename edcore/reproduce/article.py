@@ -9,16 +9,14 @@ from typing import Any, TypeAlias, cast
 
 import numpy.typing as npt
 
-from edcore.datasets import Dataset
-from edcore.ed import ED
-from edcore.network import Network
-from edcore.randomness import permutation
+from edcore.core.network import Network
+from edcore.core.randomness import permutation
+from edcore.datasets.catalogue import Dataset
+from edcore.model.classes import accuracy
+from edcore.model.ed import ED
+from edcore.reproduce.baselines import HOW, METHODS, Method, Peer
 from edcore.reproduce.options import Learner, Options, computed_by
 from edcore.reproduce.outcome import EDCORE, Outcome, Published, Row
-from edcore.reproduce.peers import HOW, METHODS, Method, Peer
-from edcore.training import accuracy
-
-__all__ = ["mnist01"]
 
 Floats: TypeAlias = npt.NDArray[Any]
 

@@ -5,12 +5,10 @@ from __future__ import annotations
 import importlib
 from dataclasses import replace
 
-from edcore.bench.results import here
+from edcore.environment import here
 from edcore.errors import UnknownNameError
 from edcore.reproduce.options import Options
 from edcore.reproduce.outcome import Outcome
-
-__all__ = ["NAMES", "reproduce"]
 
 WHERE = {
     "kaneko-xor": ("parity", "xor"),

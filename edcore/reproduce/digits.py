@@ -9,18 +9,16 @@ from typing import cast
 
 import numpy as np
 
-from edcore import datasets
-from edcore.datasets import Dataset
-from edcore.ed import ED
-from edcore.network import Network
-from edcore.presets import PRESETS
-from edcore.randomness import permutation
+from edcore.core.network import Network
+from edcore.core.presets import PRESETS
+from edcore.core.randomness import permutation
+from edcore.datasets import catalogue as datasets
+from edcore.datasets.catalogue import Dataset
+from edcore.model.classes import accuracy, targets
+from edcore.model.ed import ED
+from edcore.reproduce.baselines import HOW, METHODS, Method, Peer, stated
 from edcore.reproduce.options import Learner, Options, computed_by
 from edcore.reproduce.outcome import EDCORE, Outcome, Published, Row
-from edcore.reproduce.peers import HOW, METHODS, Method, Peer, stated
-from edcore.training import accuracy, targets
-
-__all__ = ["digits"]
 
 CLASSES, WIDTH, BATCH = 10, 2, 128
 SEEDS = 10

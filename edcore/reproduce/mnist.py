@@ -8,18 +8,15 @@ from dataclasses import dataclass, fields, replace
 from itertools import groupby
 from typing import cast
 
-from edcore.datasets import Dataset
-from edcore.ed import ED
-from edcore.initial import Initial
-from edcore.network import Network
-from edcore.presets import PRESETS
+from edcore.core.network import Initial, Network
+from edcore.core.presets import PRESETS
+from edcore.core.rule import Rule
+from edcore.datasets.catalogue import Dataset
+from edcore.model.classes import accuracy, targets
+from edcore.model.ed import ED
+from edcore.reproduce.baselines import HOW, Method, Peer, stated
 from edcore.reproduce.options import Options, computed_by
 from edcore.reproduce.outcome import EDCORE, Outcome, Published, Row
-from edcore.reproduce.peers import HOW, Method, Peer, stated
-from edcore.rule import Rule
-from edcore.training import accuracy, targets
-
-__all__ = ["SETTINGS", "Setting", "mnist"]
 
 CLASSES, FEATURES, BATCH = 10, 784, 64
 SEEDS, PEER_SEEDS = 3, 1  # the peers, in plain NumPy, take minutes for one

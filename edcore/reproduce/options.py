@@ -10,12 +10,10 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from edcore.datasets import Dataset, mnist
-from edcore.ed import ED
+from edcore.arguments import whole_number
+from edcore.datasets.catalogue import Dataset, mnist
 from edcore.errors import InputError
-from edcore.values import whole_number
-
-__all__ = ["Learner", "Options", "computed_by"]
+from edcore.model.ed import ED
 
 Value = TypeVar("Value")
 

@@ -8,10 +8,7 @@ from dataclasses import asdict, dataclass, field
 from statistics import fmean, stdev
 from typing import Any, TypeVar
 
-from edcore.bench.contenders import versions
-from edcore.bench.results import Environment, here
-
-__all__ = ["EDCORE", "NEAR", "Outcome", "Published", "Row", "apart"]
+from edcore.environment import Environment, here, versions
 
 Item = TypeVar("Item")
 

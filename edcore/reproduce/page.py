@@ -10,8 +10,6 @@ from rich.table import Table as Shown
 
 from edcore.reproduce.outcome import NEAR, Outcome, Published, Row
 
-__all__ = ["QUICK", "Table", "markdown", "show", "tables"]
-
 ABSENT = "–"
 QUICK = "This is a quick look (`--quick`), with fewer seeds, epochs or settings: its figures are no reproduction."
 

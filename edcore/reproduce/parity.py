@@ -11,16 +11,14 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from edcore import datasets
-from edcore.ed import ED
-from edcore.kaneko import Parameters, run
-from edcore.network import Network
-from edcore.presets import PRESETS
+from edcore.core.network import Network
+from edcore.core.presets import PRESETS
+from edcore.datasets import catalogue as datasets
+from edcore.kaneko.program import Parameters, run
+from edcore.model.ed import ED
+from edcore.reproduce.baselines import HOW, METHODS, Method, Peer
 from edcore.reproduce.options import Learner, Options, computed_by
 from edcore.reproduce.outcome import EDCORE, NEAR, Outcome, Published, Row, apart
-from edcore.reproduce.peers import HOW, METHODS, Method, Peer
-
-__all__ = ["parity", "xor"]
 
 Epochs: TypeAlias = npt.NDArray[np.intp]
 

@@ -7,8 +7,6 @@ from typing import Any
 
 from edcore.reproduce.outcome import Outcome, Row
 
-__all__ = ["png"]
-
 COLOURS = ("#0072B2", "#56B4E9", "#D55E00", "#E69F00", "#009E73", "#CC79A7")
 """Of Okabe and Ito's palette, which colour-blind readers can tell apart."""
 

@@ -11,16 +11,13 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from edcore.ed import ED
-from edcore.initial import Initial
-from edcore.inputs import NEGATIVE
-from edcore.network import Activation, Network
-from edcore.presets import PRESETS
+from edcore.core.network import Activation, Initial, Network
+from edcore.core.presets import PRESETS
+from edcore.model.ed import ED
+from edcore.model.inputs import NEGATIVE
+from edcore.reproduce.baselines import HOW, METHODS, Method, Peer, stated
 from edcore.reproduce.options import Learner, Options, computed_by
 from edcore.reproduce.outcome import EDCORE, Outcome, Published, Row
-from edcore.reproduce.peers import HOW, METHODS, Method, Peer, stated
-
-__all__ = ["polynomial"]
 
 Floats: TypeAlias = npt.NDArray[Any]
 

@@ -7,10 +7,8 @@ import inspect
 from pathlib import Path
 from typing import Any, TypeAlias, get_args, get_type_hints
 
+from edcore.arguments import real
 from edcore.errors import InputError, UnknownNameError
-from edcore.values import real
-
-__all__ = ["LARGEST", "Value", "check_size", "checked", "defaults", "kind", "names"]
 
 Value: TypeAlias = str | int | float | bool
 
@@ -36,7 +34,7 @@ def kind(name: str) -> type:
 
 def defaults() -> dict[str, Any]:
     """Return what ``edcore train`` takes where an option is not given."""
-    from edcore.cli_train import train
+    from edcore.cli.train import train
 
     parameters = inspect.signature(train).parameters
     return {name: parameter.default for name, parameter in parameters.items() if name != "context"}
@@ -99,8 +97,8 @@ def check_size(name: str, value: Any) -> None:
 
 @functools.cache
 def _kinds() -> dict[str, type]:
-    from edcore.cli_start import OPTIONS
-    from edcore.cli_train import train
+    from edcore.cli.train import train
+    from edcore.training.setup import OPTIONS
 
     hints, kinds = get_type_hints(train), {}
     for name in (*OPTIONS, "batch_size", "epochs", "backend", "device"):

@@ -12,14 +12,12 @@ from collections.abc import Collection, Generator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import edcore
+from edcore.arguments import whole_number
+from edcore.environment import VERSION
 from edcore.errors import DataFileError, EDCoreError, InputError, UnknownNameError
+from edcore.parallel.tasks import results
+from edcore.sweep.one_run import Row, Run, buildable, carried_out
 from edcore.sweep.options import LARGEST, Value, check_size, checked
-from edcore.sweep.single import Row, Run, buildable, carried_out
-from edcore.tasks import results
-from edcore.values import whole_number
-
-__all__ = ["Sweep"]
 
 MOST = 10**7
 """Runs of a sweep: they are listed, and the list of more would be larger than most memories."""
@@ -151,13 +149,13 @@ class Sweep:
     @property
     def fingerprint(self) -> str:
         """What tells the rows of this sweep from those of others: a checksum of all options, whatever the seeds are."""
-        told = json.dumps([edcore.__version__, sorted(self.train.items()), list(self.grid.items())])
+        told = json.dumps([VERSION, sorted(self.train.items()), list(self.grid.items())])
         return hashlib.sha256(told.encode()).hexdigest()[:16]
 
     def run(self, number: int) -> Run:
         """Return the run of this number."""
         seed, point = divmod(number, len(self.points))
-        return Run(number, self.seeds[seed], tuple({**self.train, **self.points[point]}.items()), edcore.__version__)
+        return Run(number, self.seeds[seed], tuple({**self.train, **self.points[point]}.items()), VERSION)
 
     def check(self, local: bool = True) -> None:
         """Refuse a sweep none of whose runs could begin.

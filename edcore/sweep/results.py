@@ -9,13 +9,11 @@ from pathlib import Path
 from types import TracebackType
 
 from edcore.errors import DataFileError, InputError
-from edcore.locking import locked
+from edcore.files.locking import locked
+from edcore.sweep.one_run import Row
 from edcore.sweep.options import kind
 from edcore.sweep.plan import Sweep
-from edcore.sweep.single import Row
 from edcore.sweep.tables import CSV, Parquet, Table
-
-__all__ = ["Results"]
 
 SHARE = 10
 """A file is saved again after so many times the time that it took to save it last."""

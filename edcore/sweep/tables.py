@@ -9,10 +9,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol
 
-from edcore.atomic import write_whole
 from edcore.errors import DataFileError, InputError
-
-__all__ = ["CSV", "Parquet", "Table"]
+from edcore.files.whole import write_whole
 
 OTHER = "Give the name of a new file, or the sweep that the file is of: not one option may differ, nor the version."
 

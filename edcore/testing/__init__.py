@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from edcore.testing.checks import iter_checks
     from edcore.testing.parametrize import parametrize_with_backend_checks
 
+
 __all__ = ["iter_checks", "parametrize_with_backend_checks"]
 
 

@@ -13,20 +13,18 @@ import numpy as np
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from edcore.backend import Array, Availability, Backend, HostWeights, Schedule
-from edcore.ed import ED
-from edcore.initialise import initialise
-from edcore.libraries import to_numpy
-from edcore.network import Network
-from edcore.presets import PRESETS
-from edcore.rule import Rule
+from edcore.arguments import DTYPES, DType
+from edcore.arrays import Array, HostWeights, to_numpy
+from edcore.contract.backend import Availability, Backend, Schedule
+from edcore.core.network import Network
+from edcore.core.presets import PRESETS
+from edcore.core.rule import Rule
+from edcore.core.weights import initialise
+from edcore.model.ed import ED
 from edcore.testing.compare import all_close, close, same_bits
 from edcore.testing.strategies import Case, cases, drawn_case, preset_case, rules, variants
 from edcore.testing.tolerance import Bounds
-from edcore.values import DTYPES, DType
 from edcore_loop.loops import LoopBackend
-
-__all__ = ["iter_checks"]
 
 Check = Callable[[Backend], None]
 
@@ -82,7 +80,7 @@ def iter_checks(quick: bool = False) -> Iterator[tuple[str, Check]]:
 
 def check_protocol(backend: Backend, extent: Extent = FULL) -> None:
     """It has the members of the contract, and supports a small network in one precision at least."""
-    assert isinstance(backend, Backend), "it lacks a member of edcore.Backend"
+    assert isinstance(backend, Backend), "it lacks a member of edcore.contract.Backend"
     assert isinstance(backend.device, str)
     assert _dtypes(backend)
     free, total = backend.memory()

@@ -6,9 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from edcore.backend import Array, HostWeights
-
-__all__ = ["all_close", "close", "same_bits"]
+from edcore.arrays import Array, HostWeights
 
 
 def same_bits(got: HostWeights, expected: HostWeights, what: str) -> None:

@@ -7,14 +7,12 @@ from typing import Any
 
 import pytest
 
-from edcore.backend import Backend
+from edcore.contract.backend import Backend
+from edcore.core.network import Network
+from edcore.core.rule import Rule
+from edcore.dispatch.choose import bind, requested
 from edcore.errors import BackendUnavailableError, UnknownNameError
-from edcore.network import Network
-from edcore.rule import Rule
-from edcore.select import bind, requested
 from edcore.testing.checks import iter_checks
-
-__all__ = ["parametrize_with_backend_checks"]
 
 
 def parametrize_with_backend_checks(

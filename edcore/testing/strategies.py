@@ -8,15 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 from hypothesis import strategies as st
 
-from edcore.backend import Array, HostWeights
-from edcore.initial import Initial
-from edcore.initialise import initialise
-from edcore.network import ACTIVATIONS, Network
-from edcore.presets import PRESETS
-from edcore.rule import Rule
-from edcore.values import DType
-
-__all__ = ["Case", "cases", "drawn_case", "networks", "preset_case", "rules", "variants"]
+from edcore.arguments import DType
+from edcore.arrays import Array, HostWeights
+from edcore.core.network import ACTIVATIONS, Initial, Network
+from edcore.core.presets import PRESETS
+from edcore.core.rule import Rule
+from edcore.core.weights import initialise
 
 
 @dataclass(frozen=True)

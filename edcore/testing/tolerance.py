@@ -13,12 +13,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from edcore.backend import HostWeights
-from edcore.core import RMS_EPS
-from edcore.network import Activation, Layer, Network
-from edcore.rule import Rule
-
-__all__ = ["Bounds", "C"]
+from edcore.arrays import HostWeights
+from edcore.core.method import RMS_EPS
+from edcore.core.network import Activation, Layer, Network
+from edcore.core.rule import Rule
 
 C = 8.0
 """The one constant: how many units of rounding a single operation of a backend may be off."""

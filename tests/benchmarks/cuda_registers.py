@@ -22,8 +22,7 @@ from typing import Any
 import numpy as np
 
 from edcore import Network
-from edcore_numba.gpu_kind import Kind
-from edcore_numba.gpu_tiles import forward_tile, update_tile
+from edcore_numba.gpu.tiles import Kind, forward_tile, update_tile
 
 CAPABILITIES = ((9, 0), (7, 5))
 
@@ -56,9 +55,9 @@ def kernels(network: Network, floor: float | None = None) -> Iterator[Kernel]:
     """Yield every kernel for networks of this width and kind."""
     import numba
 
-    from edcore_numba.kernels_cuda_errors import SUM_THREADS, centre, error_sums
-    from edcore_numba.kernels_cuda_forward import forward_kernels
-    from edcore_numba.kernels_cuda_update import update_kernel
+    from edcore_numba.gpu.kernels_errors import SUM_THREADS, centre, error_sums
+    from edcore_numba.gpu.kernels_forward import forward_kernels
+    from edcore_numba.gpu.kernels_update import update_kernel
 
     kind, cells, real = Kind.of(network), 2 * network.width, getattr(numba, network.dtype)
     flat, table, whole, learning = real[::1], real[:, ::1], numba.int64, numba.uint8[::1]

@@ -24,10 +24,10 @@ from pathlib import Path
 import numpy as np
 
 import edcore
-from edcore.diagnostics import DeadStackWarning, diagnose
-from edcore.gradient import descent, outputs, own, passed
-from edcore.randomness import permutation
-from edcore.training import accuracy, targets
+from edcore.core.randomness import permutation
+from edcore.diagnostics.diagnose import DeadStackWarning, diagnose
+from edcore.diagnostics.gradient import descent, outputs, own, passed
+from edcore.model.classes import accuracy, targets
 
 HEADS, EPOCHS, BATCH, SAMPLES = 10, 8, 32, 256
 DEPTHS, WIDTH, RATES, SEEDS = (0, 1, 2, 4, 8, 16, 64), 16, (0.1, 0.8, 3.2, 12.8), (0, 1)

@@ -22,12 +22,13 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parents[1]))  # for the processes that this one starts, too
 
 from benchmarks import gpu_tests
-from edcore import registry
-from edcore.bench.report import markdown
-from edcore.bench.results import Results, Row, here
+from edcore.bench.results import Results, Row
 from edcore.bench.run import bench
 from edcore.bench.setting import Setting
+from edcore.bench.tables import markdown
 from edcore.bench.workers import Task, Worker, WorkerError, workers
+from edcore.dispatch import registry
+from edcore.environment import here
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "benchmarks" / "gpu.md"

@@ -27,9 +27,9 @@ from scaling_model import schedule, shared_cores
 
 import edcore
 from edcore import ED, Network, Rule
-from edcore.blame import first_in_weights
 from edcore.distributed import DataParallel, Pipeline
-from edcore.distributed.common import AT_ONCE
+from edcore.distributed.shared import AT_ONCE
+from edcore.model.divergence import first_in_weights
 
 CORES = len(os.sched_getaffinity(0))
 

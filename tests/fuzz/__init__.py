@@ -7,5 +7,5 @@
     python tests/fuzz csv crash-0123                    # the one input that a crash has left
 
 A target is a function of bytes and of an empty folder. It returns whether what the bytes stand for was taken, and
-raises whatever is not documented. `tests/test_fuzz.py` has Hypothesis call the same functions.
+raises whatever is not documented. `tests/fuzz/test_fuzz.py` has Hypothesis call the same functions.
 """

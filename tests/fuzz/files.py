@@ -16,8 +16,10 @@ import numpy as np
 import safetensors.numpy
 
 import edcore
-from edcore import checkpoint, container, io
+from edcore import io
 from edcore.errors import DataFileError, EDCoreError
+from edcore.files import container
+from edcore.training import checkpoint
 from fuzz import shell
 from fuzz.choices import Choices, changed, written
 

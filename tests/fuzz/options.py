@@ -17,9 +17,14 @@ import typer
 import edcore.bench.calibrate
 import edcore.bench.run
 import edcore.reproduce.catalogue
-from edcore import cli_kaneko, cli_options, cli_start, cli_train, datasets, idx
-from edcore.ed import ED
+from edcore import datasets
+from edcore.cli import kaneko as cli_kaneko
+from edcore.cli import options as cli_options
+from edcore.cli import train as cli_train
+from edcore.datasets import idx
 from edcore.errors import InputError
+from edcore.model.ed import ED
+from edcore.training import setup as cli_start
 from fuzz.choices import Choices
 from fuzz.files import examples
 from fuzz.shell import quiet, run, tree

@@ -7,7 +7,7 @@ from unittest import mock
 
 import typer
 
-from edcore import cli
+from edcore.cli import app as cli
 
 
 @functools.cache

@@ -7,9 +7,10 @@ from unittest import mock
 
 import numpy as np
 
-from edcore import datasets, idx
+from edcore import datasets
+from edcore.datasets import idx
+from edcore.datasets.user_files import read_samples
 from edcore.errors import DataFileError, InputError
-from edcore.samples import read_samples
 from fuzz.choices import Choices
 
 

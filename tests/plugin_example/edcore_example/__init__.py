@@ -1,6 +1,6 @@
 """The least that a third party's backend needs: this entry, and a class with six methods."""
 
-from edcore.backend import Availability, BackendInfo
+from edcore.contract.backend import Availability, BackendInfo
 
 
 def probe(device):

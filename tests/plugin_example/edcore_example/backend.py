@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from edcore.backend import Backend, classic, fits
+from edcore.contract.backend import Backend, classic
+from edcore.contract.memory import fits
 
 
 class ExampleBackend(Backend):

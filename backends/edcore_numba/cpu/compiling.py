@@ -1,0 +1,75 @@
+"""How the CPU kernels are compiled, and where the machine code is kept."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+from numba import config, njit
+
+HERE = Path(__file__).parent
+
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def compiled(parallel: bool = False) -> Callable[[Function], Function]:
+    """Return a decorator that compiles a function at its first call, and keeps the machine code if a folder allows."""
+
+    def decorate(function: Function) -> Function:
+        before = config.CACHE_DIR
+        config.CACHE_DIR = FOLDER or before
+        try:
+            options = {"parallel": parallel, "cache": FOLDER is not None}
+            return cast(Function, njit(nogil=True, error_model="numpy", **options)(function))
+        finally:
+            config.CACHE_DIR = before
+
+    return decorate
+
+
+def inlined(function: Function) -> Function:
+    """Compile a function as part of each that calls it: Numba compiles what is called again at every level of calls."""
+    return cast(Function, njit(inline="always", error_model="numpy")(function))
+
+
+def _folder() -> str | None:
+    """Return the first folder that can be written to; None where there is none, and kernels are compiled each time.
+
+    It is named after the kernels' sources: Numba looks at the date of a function's own file alone, and an update of
+    edcore may change another one.
+    """
+    sources = b"".join(path.read_bytes() for path in sorted(HERE.glob("*.py")))
+    name = f"edcore-{hashlib.sha256(sources).hexdigest()[:16]}"
+    for parent in _parents():
+        folder = parent / name
+        try:
+            if parent == HERE / "__pycache__" and not folder.exists():  # those of sources that are no longer here
+                for old in parent.glob("edcore-*"):
+                    shutil.rmtree(old, ignore_errors=True)
+            folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=folder):
+                return str(folder)
+        except OSError:
+            continue
+    return None
+
+
+def _parents() -> Iterator[Path]:
+    if config.CACHE_DIR:  # the user's own word, NUMBA_CACHE_DIR
+        yield Path(config.CACHE_DIR)
+        return
+    yield HERE / "__pycache__"
+    try:
+        yield Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "edcore"
+    except RuntimeError:  # no home folder
+        return
+
+
+FOLDER = _folder()
+"""Where machine code is kept."""

@@ -1,0 +1,109 @@
+"""One sample through one layer, and what the layer learns from it, in LLVM's vectors: for training sample by sample.
+
+The arithmetic is that of `vectors` for a batch of one, in every bit, without what it takes to cut a batch into tiles.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+from .vectors import INDEX, Vector, function_of, in_vectors
+
+
+@intrinsic
+def activate_one(  # type: ignore[no-untyped-def]
+    context, x, weight, sources, repeated, bias, biases, activity, y, targets, scale
+):
+    """Emit y = 1 / (1 + 2**(scale · (bias cells + x weight))), for an even number of targets.
+
+    Bias cells have the activity `activity`. x has `sources` activities; where they are those of a second stream too,
+    `repeated` is their number again, else 0.
+    """
+    pointer, n = types.CPointer(scale), types.intp
+
+    def body(builder: ir.IRBuilder, arguments: Any) -> None:
+        x, weight, sources, repeated, bias, biases, activity, y, targets, scale = arguments
+
+        def columns(vector: Vector, column: ir.Value) -> None:
+            b = vector.builder
+            second = b.select(b.icmp_signed(">", biases, INDEX(1)), INDEX(1), INDEX(0))
+            total = vector.load(bias, column)
+            with_second = b.fadd(total, vector.load(bias, b.add(b.mul(second, targets), column)))
+            total = b.select(b.icmp_signed(">", biases, INDEX(1)), with_second, total)
+            z = b.fmul(vector.splat(activity), total)
+            row: ir.Value = INDEX(0)
+            for count in (sources, repeated):
+                part = _sum(vector, x, b.gep(weight, [b.add(b.mul(row, targets), column)]), targets, count)
+                z = b.select(b.icmp_signed(">", count, INDEX(0)), b.fadd(z, part), z)
+                row = b.add(row, count)
+            vector.store(vector.sigmoid(z, vector.splat(scale)), y, column)
+
+        in_vectors(builder, scale.type, targets, columns)
+
+    signature = types.void(pointer, pointer, n, n, pointer, n, scale, pointer, n, scale)
+    return signature, function_of("activate_one", scale, body)
+
+
+@intrinsic
+def learn_one(  # type: ignore[no-untyped-def]
+    context, x, shift, weight, sources, bias, biases, activity, y, targets, plus, minus
+):
+    """Emit weight += x_i E_i g(y_j) s_j and bias likewise, for `sources` sources of each stream and targets of both.
+
+    `plus` and `minus` are the rate times E of the two streams' sources; the second one's activities lie `shift` behind.
+    Bias cells have the activity `activity`.
+    """
+    pointer, n = types.CPointer(plus), types.intp
+
+    def body(builder: ir.IRBuilder, arguments: Any) -> None:
+        x, shift, weight, sources, bias, biases, own, y, targets, plus, minus = arguments
+
+        def columns(vector: Vector, column: ir.Value) -> None:
+            b = vector.builder
+            activity, one = vector.load(y, column), vector.constant(1.0)
+            signs = vector.signs(column, targets)
+            for stream, error in enumerate((plus, minus)):
+                signed = b.fmul(vector.splat(error), signs)
+                delta = b.fmul(b.fmul(signed, activity), b.fsub(one, activity))
+                start = b.gep(x, [b.mul(shift, INDEX(stream))])
+                first = b.gep(weight, [b.add(b.mul(b.mul(sources, INDEX(stream)), targets), column)])
+                with cgutils.for_range(b, sources) as source:
+                    at = b.mul(source.index, targets)
+                    active = vector.splat(b.load(b.gep(start, [source.index])))
+                    vector.store(b.fadd(vector.load(first, at), b.fmul(active, delta)), first, at)
+                with b.if_then(b.icmp_signed(">", biases, INDEX(stream))):
+                    at = b.add(b.mul(INDEX(stream), targets), column)
+                    change = b.fmul(vector.splat(own), delta)
+                    vector.store(b.fadd(vector.load(bias, at), change), bias, at)
+
+        in_vectors(builder, plus.type, targets, columns)
+
+    signature = types.void(pointer, n, pointer, n, pointer, n, plus, pointer, n, plus, plus)
+    return signature, function_of("learn_one", plus, body)
+
+
+def _sum(vector: Vector, x: ir.Value, weight: ir.Value, targets: ir.Value, count: ir.Value) -> ir.Value:
+    """Emit Σ_i x_i weight_i over `count` rows of the weights; 0 for none."""
+    b = vector.builder
+    before, loop, done = b.block, b.append_basic_block("sum"), b.append_basic_block("sum.done")
+    zero = ir.Constant(vector.type, None)
+    b.cbranch(b.icmp_signed(">", count, INDEX(0)), loop, done)
+    b.position_at_end(loop)
+    i, total = b.phi(INDEX), b.phi(vector.type)
+    active = vector.splat(b.load(b.gep(x, [i])))
+    new = vector.multiply_add(active, vector.load(weight, b.mul(i, targets)), total)
+    following = b.add(i, INDEX(1))
+    for phi, first, later in ((i, INDEX(0), following), (total, zero, new)):
+        phi.add_incoming(first, before)
+        phi.add_incoming(later, loop)
+    b.cbranch(b.icmp_signed("<", following, count), loop, done)
+    b.position_at_end(done)
+    result = b.phi(vector.type)
+    result.add_incoming(zero, before)
+    result.add_incoming(new, loop)
+    return result

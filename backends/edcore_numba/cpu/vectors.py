@@ -1,0 +1,299 @@
+"""Matrix products of any size and the sigmoid, written in LLVM's vectors: what the CPU kernels are made of.
+
+Each element is a sum in the order of its terms, one fused multiply-add after another, in whichever tile of the product
+it lies. So results do not depend on how rows are cut into tiles and shared among threads. LLVM splits the vectors of
+64 bytes into whatever the processor has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from llvmlite import binding, ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+
+def _has_avx512() -> bool:
+    try:
+        return bool(binding.get_host_cpu_features().get("avx512f"))
+    except RuntimeError:  # a processor that LLVM does not know
+        return False
+
+
+VECTOR_BYTES = 64
+ROWS = 4
+"""Rows of a tile."""
+
+# The sums of a tile stay in registers: 16 vectors of 64 bytes, where a processor has 32 that long; else 4.
+VECTORS = 4 if _has_avx512() else 1
+"""Vectors side by side in a tile."""
+
+LOG2_TERMS = {32: 6, 64: 12}
+"""Terms of the polynomial for 2**f: its error is below a tenth of the unit of rounding."""
+
+INDEX = ir.IntType(64)
+
+
+class Vector:
+    """A vector type of so many lanes, with the operations that a tile needs."""
+
+    def __init__(self, builder: ir.IRBuilder, bits: int, lanes: int) -> None:
+        self.builder, self.bits, self.lanes = builder, bits, lanes
+        self.type = ir.VectorType(ir.FloatType() if self.bits == 32 else ir.DoubleType(), lanes)
+        self.integers = ir.VectorType(ir.IntType(self.bits), lanes)
+
+    def constant(self, value: float) -> ir.Constant:
+        """Return the number in all lanes."""
+        rounded = float(np.float32(value)) if self.bits == 32 else value
+        return ir.Constant(self.type, [rounded] * self.lanes)
+
+    def whole(self, value: int) -> ir.Constant:
+        """Return the whole number in all lanes."""
+        return ir.Constant(self.integers, [value] * self.lanes)
+
+    def pointer(self, start: ir.Value, offset: ir.Value) -> ir.Value:
+        """Emit the address of the vector that starts at the element `offset`."""
+        return self.builder.bitcast(self.builder.gep(start, [offset]), self.type.as_pointer())
+
+    def load(self, start: ir.Value, offset: ir.Value) -> ir.Value:
+        """Emit a read; nothing is assumed of the address."""
+        value = self.builder.load(self.pointer(start, offset))
+        value.align = self.bits // 8
+        return value
+
+    def store(self, value: ir.Value, start: ir.Value, offset: ir.Value) -> None:
+        """Emit a write; nothing is assumed of the address."""
+        self.builder.store(value, self.pointer(start, offset)).align = self.bits // 8
+
+    def prefetch(self, start: ir.Value, offset: ir.Value) -> None:
+        """Emit the hint that a vector will be written soon."""
+        pointer, flag = ir.IntType(8).as_pointer(), ir.IntType(32)
+        kind = ir.FunctionType(ir.VoidType(), [pointer, flag, flag, flag])
+        function = cgutils.get_or_insert_function(self.builder.module, kind, "llvm.prefetch.p0")
+        address = self.builder.bitcast(self.pointer(start, offset), pointer)
+        self.builder.call(function, [address, flag(1), flag(3), flag(1)])  # to write, to keep, data
+
+    def splat(self, scalar: ir.Value) -> ir.Value:
+        """Emit a number in all lanes."""
+        return self._splat(scalar, self.type)
+
+    def _splat(self, scalar: ir.Value, kind: ir.VectorType) -> ir.Value:
+        undefined = ir.Constant(kind, ir.Undefined)
+        first = self.builder.insert_element(undefined, scalar, ir.IntType(32)(0))
+        mask = ir.Constant(ir.VectorType(ir.IntType(32), self.lanes), [0] * self.lanes)
+        return self.builder.shuffle_vector(first, undefined, mask)
+
+    def signs(self, column: ir.Value, columns: ir.Value) -> ir.Value:
+        """Emit the signs of the target cells from `column`: +1 in the first half of the columns, −1 in the second."""
+        b, lanes = self.builder, ir.VectorType(INDEX, self.lanes)
+        half = self._splat(b.sdiv(columns, INDEX(2)), lanes)
+        numbers = b.add(self._splat(column, lanes), ir.Constant(lanes, list(range(self.lanes))))
+        return b.select(b.icmp_signed("<", numbers, half), self.constant(1.0), self.constant(-1.0))
+
+    def multiply_add(self, a: ir.Value, b: ir.Value, c: ir.Value) -> ir.Value:
+        """Emit a · b + c, rounded once where the processor can do so."""
+        kind = ir.FunctionType(self.type, [self.type] * 3)
+        name = f"llvm.fmuladd.v{self.lanes}f{self.bits}"
+        return self.builder.call(cgutils.get_or_insert_function(self.builder.module, kind, name), [a, b, c])
+
+    def clip(self, value: ir.Value, most: float) -> ir.Value:
+        """Return the value between −most and most; a NaN fails both comparisons and stays."""
+        for sign, bound in (("<", self.constant(-most)), (">", self.constant(most))):
+            value = self.builder.select(self.builder.fcmp_ordered(sign, value, bound), bound, value)
+        return value
+
+    def sigmoid(self, z: ir.Value, scale: ir.Value) -> ir.Value:
+        """Return 1 / (1 + 2**t) for t = z · scale.
+
+        t = n + f with n whole and |f| ≤ 1/2. Adding 1.5 · 2**mantissa rounds to n and leaves it in the lowest bits,
+        from where a shift makes it an exponent. t is clipped: y stays so far above 0 that its products in the next
+        layer are normal numbers, as others take a processor many times as long.
+        """
+        b = self.builder
+        mantissa, most, one_bits = (23, 64.0, 127 << 23) if self.bits == 32 else (52, 512.0, 1023 << 52)
+        t = self.clip(b.fmul(z, scale), most)
+        magic = self.constant(1.5 * 2.0**mantissa)
+        rounded = b.fadd(t, magic)
+        f = b.fsub(t, b.fsub(rounded, magic))
+        *lower, highest = (self.constant(term) for term in _terms(LOG2_TERMS[self.bits]))
+        power = highest
+        for term in reversed(lower):
+            power = self.multiply_add(power, f, term)
+        exponent = b.add(b.shl(b.bitcast(rounded, self.integers), self.whole(mantissa)), self.whole(one_bits))
+        one = self.constant(1.0)
+        return b.fdiv(one, self.multiply_add(power, b.bitcast(exponent, self.type), one))
+
+
+def _terms(count: int) -> list[float]:
+    """Return the polynomial that interpolates 2**f at Chebyshev's points of [−1/2, 1/2], lowest power first."""
+    points = np.cos((np.arange(count) + 0.5) * np.pi / count) / 2
+    series = np.polynomial.Chebyshev.fit(points, np.exp2(points), count - 1, domain=[-0.5, 0.5])
+    return [float(term) for term in series.convert(kind=np.polynomial.Polynomial).coef]
+
+
+def _tile(vector: Vector, rows: int, vectors: int, of: dict[str, ir.Value], scale: ir.Value | None) -> None:
+    """Emit y = c + a b for `rows` rows and `vectors` vectors of columns; with a scale, the sigmoid of that."""
+    b = vector.builder
+    places = [(row, i) for row in range(rows) for i in range(vectors)]
+
+    def offset(name: str, place: tuple[int, int]) -> ir.Value:
+        return b.add(b.mul(of[f"{name}_row"], INDEX(place[0])), INDEX(place[1] * vector.lanes))
+
+    for place in places:
+        vector.prefetch(of["y"], offset("y", place))
+    sources = [b.gep(of["a"], [b.mul(of["a_row"], INDEX(row))]) for row in range(rows)]
+    before, loop, done = b.block, b.append_basic_block("tile"), b.append_basic_block("tile.done")
+    b.branch(loop)
+    b.position_at_end(loop)
+    k = b.phi(INDEX)
+    sums = {place: b.phi(vector.type) for place in places}
+    a_at, b_at = b.mul(k, of["a_k"]), b.mul(k, of["b_k"])
+    columns = [vector.load(of["b"], b.add(b_at, INDEX(i * vector.lanes))) for i in range(vectors)]
+    activities = [vector.splat(b.load(b.gep(source, [a_at]))) for source in sources]
+    new = {(row, i): vector.multiply_add(activities[row], columns[i], sums[row, i]) for row, i in places}
+    following = b.add(k, INDEX(1))
+    b.cbranch(b.icmp_signed("<", following, of["k"]), loop, done)
+    k.add_incoming(INDEX(0), before)
+    k.add_incoming(following, loop)
+    for place in places:
+        sums[place].add_incoming(ir.Constant(vector.type, None), before)
+        sums[place].add_incoming(new[place], loop)
+    b.position_at_end(done)
+    for place in places:
+        z = b.fadd(vector.load(of["c"], offset("c", place)), new[place])
+        vector.store(z if scale is None else vector.sigmoid(z, vector.splat(scale)), of["y"], offset("y", place))
+
+
+def in_vectors(
+    builder: ir.IRBuilder,
+    real: ir.Type,
+    columns: ir.Value,
+    emit: Callable[[Vector, ir.Value], None],
+    emit_wide: Callable[[Vector, ir.Value], None] | None = None,
+) -> None:
+    """Emit loops over an even number of columns in vectors, long ones first; `emit_wide` takes `VECTORS` at once."""
+    bits = 32 if isinstance(real, ir.FloatType) else 64
+    lanes = VECTOR_BYTES * 8 // bits
+    shapes = [(lanes, VECTORS, emit_wide)] if emit_wide and VECTORS > 1 else []
+    while lanes > 1:  # every layer has an even number of cells
+        shapes.append((lanes, 1, emit))
+        lanes //= 2
+    first: ir.Value = INDEX(0)
+    for lanes, vectors, body in shapes:
+        width = INDEX(lanes * vectors)
+        count = builder.sdiv(builder.sub(columns, first), width)
+        with cgutils.for_range(builder, count) as block:
+            body(Vector(builder, bits, lanes), builder.add(first, builder.mul(block.index, width)))
+        first = builder.add(first, builder.mul(count, width))
+
+
+def function_of(name: str, real: Any, body: Callable[[ir.IRBuilder, Any], None]) -> Any:
+    """Return the code of an intrinsic that calls a function with this body: inlined at each call it compiles slowly."""
+
+    def code(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Any:
+        kind = ir.FunctionType(ir.VoidType(), [argument.type for argument in arguments])
+        function = cgutils.get_or_insert_function(builder.module, kind, f"edcore_{name}_{real.bitwidth}")
+        if not function.blocks:
+            function.linkage = "linkonce_odr"
+            function.attributes.add("noinline")
+            inner = ir.IRBuilder(function.append_basic_block("entry"))
+            body(inner, function.args)
+            inner.ret_void()
+        builder.call(function, arguments)
+        return context.get_dummy_value()
+
+    return code
+
+
+def _product(builder: ir.IRBuilder, of: dict[str, ir.Value], activated: bool) -> None:
+    """Emit the product in tiles: columns in vectors, rows in fours and then ones."""
+    scale = of["scale"] if activated else None
+
+    def columns(vectors: int) -> Callable[[Vector, ir.Value], None]:
+        def emit(vector: Vector, column: ir.Value) -> None:
+            first: ir.Value = INDEX(0)
+            for rows in (ROWS, 1):
+                many = builder.sdiv(builder.sub(of["rows"], first), INDEX(rows))
+                with cgutils.for_range(builder, many) as tile:
+                    row = builder.add(first, builder.mul(tile.index, INDEX(rows)))
+                    own = {**of, "b": builder.gep(of["b"], [column])}
+                    for name, offset in (("a", INDEX(0)), ("c", column), ("y", column)):
+                        own[name] = builder.gep(of[name], [builder.add(builder.mul(row, of[f"{name}_row"]), offset)])
+                    _tile(vector, rows, vectors, own, scale)
+                first = builder.add(first, builder.mul(many, INDEX(rows)))
+
+        return emit
+
+    in_vectors(builder, of["scale"].type, of["columns"], columns(1), columns(VECTORS))
+
+
+ARGUMENTS = ("a", "a_row", "a_k", "b", "b_k", "k", "c", "c_row", "y", "y_row", "rows", "columns", "scale")
+
+
+def _product_function(name: str, real: Any, activated: bool) -> Any:
+    def body(builder: ir.IRBuilder, arguments: Any) -> None:
+        _product(builder, dict(zip(ARGUMENTS, arguments, strict=True)), activated)
+
+    return function_of(name, real, body)
+
+
+def _signature(real: Any) -> Any:
+    pointer = types.CPointer(real)
+    kinds = {"a": pointer, "b": pointer, "c": pointer, "y": pointer, "scale": real}
+    return types.void(*(kinds.get(name, types.intp) for name in ARGUMENTS))
+
+
+@intrinsic
+def accumulate(  # type: ignore[no-untyped-def]
+    context, a, a_row, a_k, b, b_k, k, c, c_row, y, y_row, rows, columns, scale
+):
+    """Emit y = c + a b, for a (rows, k), b (k, columns), k ≥ 1, columns even; c and y (rows, columns) may be one.
+
+    Pointers come with the distance between their rows, in elements; a also with that between its columns. A distance
+    of 0 repeats a row of c. scale gives the type.
+    """
+    return _signature(scale), _product_function("accumulate", scale, activated=False)
+
+
+@intrinsic
+def activate(  # type: ignore[no-untyped-def]
+    context, a, a_row, a_k, b, b_k, k, c, c_row, y, y_row, rows, columns, scale
+):
+    """Emit y = 1 / (1 + 2**(scale · (c + a b))), with the arguments of `accumulate`."""
+    return _signature(scale), _product_function("activate", scale, activated=True)
+
+
+@intrinsic
+def credit(context, errors, y, y_row, delta, delta_row, rows, columns, zero):  # type: ignore[no-untyped-def]
+    """Emit delta_bj = errors_b s_j g(y_bj), for columns of which the first half is excitatory; zero gives the type."""
+    pointer, n = types.CPointer(zero), types.intp
+
+    def body(builder: ir.IRBuilder, arguments: Any) -> None:
+        errors, y, y_row, delta, delta_row, rows, columns, _ = arguments
+
+        def emit(vector: Vector, column: ir.Value) -> None:
+            one, signs = vector.constant(1.0), vector.signs(column, columns)
+            with cgutils.for_range(builder, rows) as row:
+                error = vector.splat(builder.load(builder.gep(errors, [row.index])))
+                activity = vector.load(y, builder.add(builder.mul(row.index, y_row), column))
+                value = builder.fmul(builder.fmul(builder.fmul(error, signs), activity), builder.fsub(one, activity))
+                vector.store(value, delta, builder.add(builder.mul(row.index, delta_row), column))
+
+        in_vectors(builder, arguments[-1].type, columns, emit)
+
+    return types.void(pointer, pointer, n, pointer, n, n, n, zero), function_of("credit", zero, body)
+
+
+@intrinsic
+def at(context, array, offset):  # type: ignore[no-untyped-def]
+    """Return a pointer to the element `offset` of a contiguous array."""
+
+    def code(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Any:
+        start = context.make_array(signature.args[0])(context, builder, arguments[0]).data
+        return builder.gep(start, [arguments[1]])
+
+    return types.CPointer(array.dtype)(array, types.intp), code

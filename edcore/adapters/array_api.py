@@ -1,0 +1,251 @@
+"""The contract met with `edcore.core` for any library that follows the Array API standard."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from array_api_compat import array_namespace, to_device
+from array_api_compat import device as array_device
+
+from edcore import arrays as libraries
+from edcore.arrays import Array, HostWeights, Weights, library_name, to_numpy
+from edcore.contract.backend import API_VERSION, Availability, Backend, BackendInfo, Schedule
+from edcore.contract.memory import Memory, Supported, fits, memory
+from edcore.contract.stages import Stage
+from edcore.core import method as core
+from edcore.core.method import Cells, Trace
+from edcore.core.network import Network
+from edcore.core.rule import Rule
+
+
+class ArrayAPIBackend(Backend):
+    """The core over one array library, on one device.
+
+    Parameters
+    ----------
+    namespace : module
+        The library's Array API namespace, as ``array_api_compat.array_namespace`` returns it.
+    device : object
+        A device of that library; None for the library's own choice.
+    info : BackendInfo, optional
+        Its entry in the registry; one named after the library is made where none is given.
+    """
+
+    def __init__(self, namespace: Any, device: Any = None, info: BackendInfo | None = None) -> None:
+        self.namespace = namespace
+        self.library = library_name(namespace)
+        self._device = array_device(namespace.empty(0)) if device is None else device
+        self.device = libraries.device_string(self.library, self._device)
+        kinds = (self.device.partition(":")[0],)
+        self.info = info or array_api_backend(
+            self.library, self.library, f"the array library {self.library}", "", 0, kinds
+        )
+        self._latest: Any = None  # what `synchronize` waits for in a library that offers nothing but that
+
+    def supports(self, network: Network, rule: Rule) -> Supported:
+        """Return True, or that the device lacks the dtype or the memory."""
+        if not libraries.has_dtype(self.namespace, self._device, network.dtype):
+            return libraries.missing_dtype(self.library, network.dtype)
+        return fits(network, self.memory())
+
+    def memory(self) -> Memory:
+        """Return the memory of the device."""
+        return memory(self.library, self._device)
+
+    def from_host(self, weights: HostWeights) -> Weights:
+        """Return the weights as this library's arrays, on its device."""
+        return {key: self._own(value) for key, value in weights.items()}
+
+    def to_host(self, weights: Weights) -> HostWeights:
+        """Return the weights as NumPy arrays."""
+        return {key: to_numpy(value).copy() for key, value in weights.items()}
+
+    def forward(self, network: Network, weights: Weights, x: Array) -> Array:
+        """Return the outputs of `core.forward`."""
+        with libraries.exact(self.library, self._device):
+            outputs = core.forward(network, weights, self._own(x))
+        self._latest = outputs
+        return outputs
+
+    def trace(self, network: Network, weights: Weights, x: Array) -> tuple[Array, Any]:
+        """Return the outputs and the trace of `core.trace`."""
+        with libraries.exact(self.library, self._device):
+            outputs, trace = core.trace(network, weights, self._own(x))
+            # The caller may write to the outputs, and the trace must not see it.
+            outputs = self.namespace.asarray(outputs, copy=True)
+        self._latest = outputs
+        return outputs, trace
+
+    def update(self, network: Network, rule: Rule, weights: Weights, trace: Any, error: Array) -> Weights:
+        """Return the weights of `core.update`."""
+        with libraries.exact(self.library, self._device):
+            learned = core.update(network, rule, weights, trace, self._own(error))
+        self._latest = learned
+        return learned
+
+    def copy(self, weights: Weights) -> Weights:
+        """Return the weights themselves: nothing is written in place."""
+        return weights
+
+    def fit(
+        self, network: Network, rule: Rule, weights: Weights, x: Array, target: Array, schedule: Schedule
+    ) -> tuple[Weights, npt.NDArray[np.intp]]:
+        """Run the inherited loop on the device, where the samples then are."""
+        with libraries.exact(self.library, self._device):
+            return super().fit(network, rule, weights, self._own(x), self._own(target), schedule)
+
+    def stage(self, stage: Stage, weights: HostWeights) -> ArrayStage:
+        """Return the stage, met with the core."""
+        exact = functools.partial(libraries.exact, self.library, self._device)
+        return ArrayStage(stage, weights, self._own, exact)
+
+    def synchronize(self) -> None:
+        """Wait for the device."""
+        libraries.synchronize(self.library, self._device, self._latest)
+
+    def _own(self, array: Array) -> Array:
+        """Return the array as one of this library's, on this device."""
+        if isinstance(array, np.ndarray):
+            # Always a copy: libraries share NumPy's memory, refuse what is read-only or has a negative stride, and give
+            # other bits for another layout.
+            array = np.array(array, order="C")
+        if library_name(array_namespace(array)) == self.library:
+            return to_device(libraries.detached(array), self._device)
+        return self.namespace.asarray(array, device=self._device)
+
+
+def array_api_backend(
+    name: str, module: str, summary: str, install: str, priority: int, device_types: tuple[str, ...]
+) -> BackendInfo:
+    """Return the registry entry of the core over one array library.
+
+    Parameters
+    ----------
+    name : str
+        The backend's name.
+    module : str
+        The library's import name.
+    summary, install, priority, device_types
+        As in `BackendInfo`.
+
+    Returns
+    -------
+    BackendInfo
+        An entry whose probe and load import the library no sooner than they are called.
+
+    Examples
+    --------
+    >>> from edcore.adapters.array_api import array_api_backend
+    >>> array_api_backend("dpnp", "dpnp", "dpnp on a SYCL device", "pip install dpnp", 0, ("gpu",)).probe(None)
+    Availability(ok=False, reason='the package dpnp is not installed')
+    """
+
+    def probe(device: str | None) -> Availability:
+        if device is not None and device.partition(":")[0] not in device_types:
+            return Availability(False, f"it does not compute on {device!r}")
+        reason = libraries.unavailable(module, device or device_types[0])
+        return Availability(not reason, reason)
+
+    def load(device: str | None) -> Backend:
+        namespace = libraries.namespace(importlib.import_module(module))
+        return ArrayAPIBackend(namespace, libraries.native_device(module, device or device_types[0]), info)
+
+    info = BackendInfo(
+        name=name,
+        summary=summary,
+        install=install,
+        priority=priority,
+        device_types=device_types,
+        namespaces=(module,),
+        api_version=API_VERSION,
+        probe=probe,
+        load=load,
+    )
+    return info
+
+
+NUMPY = array_api_backend("numpy", "numpy", "NumPy on the CPU", "", 10, ("cpu",))
+ARRAY_API_STRICT = array_api_backend(
+    "array_api_strict",
+    "array_api_strict",
+    "the standard's own strict library, for tests",
+    "pip install array-api-strict",
+    0,
+    ("cpu", "device1", "device2", "no_float64", "no_x64"),
+)
+
+
+class ArrayStage:
+    """See `edcore.contract.stages.StageWorker`.
+
+    Parameters
+    ----------
+    stage, weights
+        As for `edcore.contract.stages.Staged.stage`.
+    own : callable
+        ``own(array)`` returns an array of the library, on the device.
+    exact : callable
+        ``with exact():`` has the library compute in full precision, on the device.
+    """
+
+    def __init__(
+        self,
+        stage: Stage,
+        weights: HostWeights,
+        own: Callable[[Array], Array],
+        exact: Callable[[], AbstractContextManager[None]],
+    ) -> None:
+        self._stage, self._own, self._exact = stage, own, exact
+        self._weights = {key: own(value) for key, value in weights.items()}
+        self._parts: list[Trace] = []
+
+    def begin(self, batch: int) -> None:
+        """Forget the batch before."""
+        self._parts = []
+
+    def forward(self, rows: slice, arriving: Array) -> Array:
+        """Take the rows through the layers, and keep their activities."""
+        with self._exact():
+            self._parts.append(tuple(core.passed(self._stage.network, self._weights, self._entering(arriving))))
+            return self._leaving(self._parts[-1][-1])
+
+    def update(self, rule: Rule, error: Array) -> None:
+        """Learn from all parts of the batch as one."""
+        with self._exact():
+            trace = tuple(map(_together, zip(*self._parts, strict=True)))
+            error = self._own(error)
+            self._weights = core.update(self._stage.network, rule, self._weights, trace, error)
+        self._parts = []
+
+    def predict(self, arriving: Array) -> Array:
+        """Take the rows through the layers, keeping no more than one layer's activities."""
+        with self._exact():
+            for cells in core.passed(self._stage.network, self._weights, self._entering(arriving)):
+                last = cells
+            return self._leaving(last)
+
+    def to_host(self) -> HostWeights:
+        """Return a copy of the weights."""
+        return {key: to_numpy(value).copy() for key, value in self._weights.items()}
+
+    def _entering(self, arriving: Array) -> Cells:
+        own = self._own(arriving)
+        return core.entering(own) if self._stage.first else Cells(own, None)
+
+    def _leaving(self, cells: Cells) -> Array:
+        return core.outputs(self._stage.network, cells.y) if self._stage.last else cells.y
+
+
+def _together(parts: tuple[Cells, ...]) -> Cells:
+    """Return the cells of one layer for all rows of a batch."""
+    if len(parts) == 1:
+        return parts[0]
+    xp = array_namespace(parts[0].y)
+    slopes = [cells.slope for cells in parts if cells.slope is not None]
+    return Cells(xp.concat([cells.y for cells in parts], axis=1), xp.concat(slopes, axis=1) if slopes else None)

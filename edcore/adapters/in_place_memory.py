@@ -1,0 +1,210 @@
+"""The memory of `edcore.adapters.in_place`: the weights by layer, and forward passes that are made once and run many times."""
+
+from __future__ import annotations
+
+import itertools
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from array_api_compat import device as array_device
+
+from edcore.arrays import Array
+from edcore.core.method import RMS_EPS
+from edcore.core.network import Activation, Layer, LayerName, Network
+
+if TYPE_CHECKING:
+    from edcore.adapters.in_place import Operations
+
+
+LAYERS: tuple[LayerName, ...] = ("input", "hidden", "output")
+
+KEPT = 2
+"""Batch sizes whose memory is kept: that of most batches, and that of an epoch's last one."""
+
+
+class StackedWeights:
+    """Weights of shape (layers, heads, sources, targets), and the passes that read them.
+
+    Parameters
+    ----------
+    xp : module
+        The array library's namespace.
+    arrays : dict of str to array
+        The weights, under the keys of `Network.weight_shapes`.
+    """
+
+    def __init__(self, xp: Any, arrays: dict[str, Array]) -> None:
+        self.xp, self.arrays, self.passes = xp, arrays, Passes()
+        biases = {name: arrays[f"{name}.bias"] for name in LAYERS}
+        # A layer adds one bias to each cell: where there are two bias cells, the sum of theirs.
+        self._sums = {
+            name: bias if bias.shape[-2] == 1 else xp.sum(bias, axis=-2, keepdims=True) for name, bias in biases.items()
+        }
+        # The weights and the biases of each layer, made once for all passes: views take as much as narrow layers do.
+        self.layers = [
+            (_one(weight), _one(bias))
+            for name in LAYERS
+            for weight, bias in zip(arrays[f"{name}.weight"], self._sums[name], strict=True)
+        ]
+
+    def add_up_biases(self) -> None:
+        """Renew the sums, after the biases have learnt; with no new memory."""
+        for name, total in self._sums.items():
+            bias = self.arrays[f"{name}.bias"]
+            if bias.shape[-2] > 1:
+                total[...] = bias[:, :, :1, :]
+                for cell in range(1, bias.shape[-2]):
+                    total += bias[:, :, cell : cell + 1, :]
+
+    def moved(self) -> StackedWeights:
+        """Return weights with this one's memory and passes, and go on with a copy."""
+        copies = {key: self.xp.asarray(value, copy=True) for key, value in self.arrays.items()}
+        other = StackedWeights(self.xp, copies)
+        self.__dict__, other.__dict__ = other.__dict__, self.__dict__
+        return other
+
+
+class Form(NamedTuple):
+    """What a layer's cells make of its sources: f(slope · (x W + active · bias))."""
+
+    activation: Activation
+    slope: float
+    active: float  # the activity of the bias cells
+
+
+class Stack(NamedTuple):
+    """What an update reads of a stack of layers, each array (layers, heads, batch, cells) where nothing else is said.
+
+    The layers of a stack are alike, and `layer` is the first of them.
+    """
+
+    layer: Layer
+    x: Array
+    y: Array
+    slopes: Array | None  # the factors that g has where sums were divided by their root
+    signs: Array  # of the target cells
+    teachers: Array | None  # of the target cells, where there are several outputs
+
+
+class Pass:
+    """A forward pass of one batch size, in memory of its own.
+
+    Parameters
+    ----------
+    xp : module
+        The array library's namespace.
+    ops : Operations
+        The library's operations.
+    network : Network
+        The shape.
+    weights : StackedWeights
+        The weights, whose memory it reads.
+    batch : int
+        Samples in a batch.
+    traced : bool
+        Keep the activities of all layers, and not of two in turn.
+
+    Attributes
+    ----------
+    stacks : tuple of Stack
+        The input layer, the hidden layers and the output layer, of a pass that is traced.
+    """
+
+    def __init__(
+        self, xp: Any, ops: Operations, network: Network, weights: StackedWeights, batch: int, traced: bool
+    ) -> None:
+        self.network, self.batch, self.traced = network, batch, traced
+        self._xp, self._ops, self._play, self._weights = xp, ops, ops.player(), weights.layers
+        self._like = weights.arrays["input.weight"]
+        hidden, output = network.layer("hidden"), network.layer("output")
+        layers, cells = network.depth + 1, len(hidden.target_signs)
+        kept = layers if traced else min(layers, 2)
+        self._x = self._empty(1, 1, 2 * network.in_)
+        self._x_of_heads = xp.broadcast_to(self._x, (1, network.heads, batch, 2 * network.in_))
+        self._hidden = self._empty(kept, network.heads, cells)
+        self._y = self._empty(1, network.heads, len(output.target_signs))
+        self._slopes = self._empty(kept, network.heads, cells) if traced and hidden.rms else None
+        self._outputs = self._y[0, :, :, : network.outputs].swapaxes(0, 1)
+        self._first, self._last = _one(self._x_of_heads[0, ...]), _one(self._y[0, ...])
+        self._places = [_one(place) for place in self._hidden]
+        self._slope_places = [None] if self._slopes is None else [_one(place) for place in self._slopes]
+        self._root = _one(self._empty(1, network.heads, 1)[0, ...]) if hidden.rms else None
+        self._inner, self._outer = _form(network, hidden), _form(network, output)
+        self.stacks = tuple(self._stack(name) for name in LAYERS) if traced else ()
+
+    def __call__(self, x: Array) -> Array:
+        """Return the outputs (batch, columns), which stay as they are when the pass is run again."""
+        both_streams = self._x[0, 0, ...]
+        both_streams[:, : self.network.in_] = x
+        both_streams[:, self.network.in_ :] = x
+        if self.batch:
+            self._play(self._through_the_layers)
+        return self._xp.asarray(self._outputs, copy=True).reshape(self.batch, self.network.columns)
+
+    def _through_the_layers(self) -> None:
+        layer, form, root, x = self._ops.layer, self._inner, self._root, self._first
+        sums = form if root is None else Form("linear", 1.0, form.active)
+        # The output layer has the last weights, and no part in the root of its sums.
+        places = zip(itertools.cycle(self._places), itertools.cycle(self._slope_places), strict=False)
+        for (weight, bias), (y, slope) in zip(self._weights[:-1], places, strict=False):
+            layer(x, weight, bias, sums, y)
+            if root is not None:
+                self._divide(y, root, slope)
+                self._ops.activate(form, y)
+            x = y
+        layer(x, *self._weights[-1], self._outer, self._last)
+
+    def _divide(self, sums: Array, root: Array, slope: Array | None) -> None:
+        """Divide a layer's sums by the root of their mean square, and keep the factor that g has from it."""
+        cells = sums.shape[-1]
+        self._ops.squares(sums, root)
+        root *= 1 / cells
+        root += RMS_EPS
+        self._xp.sqrt(root, out=root)
+        sums /= root
+        if slope is not None:
+            self._xp.multiply(sums, sums, out=slope)
+            slope *= -1 / cells
+            slope += 1
+            slope /= root
+
+    def _empty(self, layers: int, heads: int, cells: int) -> Array:
+        shape = layers, heads, self.batch, cells
+        return self._xp.empty(shape, dtype=self._like.dtype, device=array_device(self._like))
+
+    def _stack(self, name: LayerName) -> Stack:
+        layer, device, slopes = self.network.layer(name), array_device(self._like), self._slopes
+        signs = self._xp.asarray(layer.target_signs, dtype=self._like.dtype, device=device)
+        teachers = None
+        if self.network.outputs > 1:
+            teachers = self._xp.asarray(layer.teachers, dtype=self._xp.int64, device=device)
+        if name == "output":
+            return Stack(layer, self._hidden[-1:], self._y, None, signs, teachers)
+        x, own = (self._x_of_heads, slice(1)) if name == "input" else (self._hidden[:-1], slice(1, None))
+        return Stack(layer, x, self._hidden[own], None if slopes is None else slopes[own], signs, teachers)
+
+
+class Passes:
+    """Passes whose memory waits for the next batch of their size."""
+
+    def __init__(self) -> None:
+        self._waiting: dict[tuple[Network, int, bool], Pass] = {}
+
+    def take(self, network: Network, batch: int, traced: bool) -> Pass | None:
+        """Return a pass that nobody uses, if there is one."""
+        return self._waiting.pop((network, batch, traced), None)
+
+    def put(self, made: Pass) -> None:
+        """Keep a pass; of each kind, those of the sizes that were last used."""
+        self._waiting[made.network, made.batch, made.traced] = made
+        alike = [key for key in list(self._waiting) if key[2] == made.traced]
+        for key in alike[:-KEPT]:
+            self._waiting.pop(key, None)
+
+
+def _one(array: Array) -> Array:
+    """Return an array (heads, …) without the axis of a single head: a plain product takes less time to start."""
+    return array[0] if array.shape[0] == 1 else array
+
+
+def _form(network: Network, layer: Layer) -> Form:
+    return Form(layer.activation, 2 / network.u0 if layer.activation == "sigmoid" else 1.0, network.bias)

@@ -1,0 +1,80 @@
+"""Checks on single values: each returns what the library works with, or refuses what was given under its name."""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Iterable
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+
+from edcore.errors import InputError, UnknownNameError
+
+DType: TypeAlias = Literal["float32", "float64"]
+DTYPES: tuple[DType, ...] = ("float32", "float64")
+
+BITS = 128
+"""Of the largest whole number: more than there is to count, and as many as the seeds of NumPy's own have. What is
+multiplied from such numbers can still be divided and printed."""
+
+LARGEST = 1e18
+"""The largest real number: float32 holds the product of two."""
+
+
+def whole_number(name: str, value: Any, least: int) -> int:
+    """Return `value` as an int, or refuse it under the argument's `name`."""
+    try:
+        number = operator.index(value)
+    except TypeError:
+        number = least - 1
+    if number.bit_length() > BITS:  # Python may refuse to write it out
+        raise InputError(
+            name, f"a number of {number.bit_length():,} bits", f"a whole number from {least} to 2**{BITS} - 1"
+        )
+    if isinstance(value, bool) or number < least:
+        raise InputError(name, repr(value), f"a whole number of at least {least}")
+    return number
+
+
+def real(name: str, value: Any, positive: bool = False) -> float:
+    """Return `value` as a finite float of at least 0, or above it, or refuse it under the argument's `name`."""
+    try:
+        number = math.nan if isinstance(value, str | bool) else float(value)
+    except (TypeError, ValueError, OverflowError):
+        number = math.nan
+    if not math.isfinite(number) or number < 0 or (positive and number == 0):
+        raise InputError(name, repr(value), f"a finite number {'above' if positive else 'of at least'} 0")
+    if number > LARGEST:
+        raise InputError(name, repr(value), f"a number of at most {LARGEST:g}")
+    return number
+
+
+def dtype_name(dtype: Any) -> str:
+    """Return the name of one of the accepted dtypes, however it is written, or refuse it."""
+    try:
+        name = "" if dtype is None else np.dtype(dtype).name  # NumPy reads None as float64
+    except Exception:  # NumPy has several for a text that names no dtype, and warns of some
+        name = ""
+    if name not in DTYPES:
+        raise UnknownNameError("dtype", dtype, DTYPES, "float32 is the default; float64 is for checks.")
+    return name
+
+
+def one_of(name: str, value: Any, known: Iterable[str]) -> str:
+    """Return `value` if it is one of the known names, or refuse it under the argument's `name`."""
+    if not isinstance(value, str) or value not in known:
+        raise UnknownNameError(name, value, known)
+    return value
+
+
+def yes_or_no(name: str, value: Any) -> bool:
+    """Return `value` as a bool, or refuse what is none under the argument's `name`."""
+    if not isinstance(value, bool | np.bool_):
+        raise InputError(name, repr(value), "True or False")
+    return bool(value)
+
+
+def assign(frozen: object, name: str, value: object) -> None:
+    """Set a field of a frozen dataclass while it is made."""
+    object.__setattr__(frozen, name, value)

@@ -1,0 +1,296 @@
+"""What the Array API standard leaves open, for each library: devices, waiting, precision, memory, the way to NumPy.
+
+No library is imported here unless the user has named it or handed in one of its arrays.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import threading
+from collections.abc import Iterator
+from importlib.util import find_spec
+from typing import Any, ClassVar, NamedTuple, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+from array_api_compat import array_namespace, is_array_api_obj, to_device
+from array_api_compat import device as array_device
+
+from edcore.errors import InputError
+from edcore.interrupts import uninterrupted
+
+CUPY_DEFAULT, CUPY_TF32 = 1, 7
+"""CuPy's numbers for how products are computed."""
+
+
+def library_name(namespace: Any) -> str:
+    """Return the name of the library behind an Array API namespace, such as ``"torch"``."""
+    return str(namespace.__name__).removeprefix("array_api_compat.").partition(".")[0]
+
+
+def namespace(module: Any) -> Any:
+    """Return the Array API namespace of an array library."""
+    return array_namespace(module.numpy.zeros(0) if module.__name__ == "jax" else module.zeros(0))
+
+
+def detached(array: Array) -> Array:
+    """Return the array without PyTorch's record of how to differentiate it, which ED has no use for."""
+    return array.detach() if hasattr(array, "detach") else array
+
+
+def to_numpy(array: Array) -> npt.NDArray[Any]:
+    """Return the array as a NumPy array, which may share its memory and be read-only."""
+    if isinstance(array, np.ndarray):
+        return array
+    library = library_name(array_namespace(array))
+    if library in ("torch", "cupy"):
+        return np.asarray(to_device(detached(array), "cpu"))
+    if library == "dpnp":
+        return importlib.import_module(library).asnumpy(array)
+    if library == "array_api_strict":  # on its made-up devices it refuses NumPy's own conversion
+        return np.from_dlpack(array)
+    return np.asarray(array)
+
+
+def like(array: Array, x: Array) -> Array:
+    """Return the array as one of x's library, on x's device."""
+    xp = array_namespace(x)
+    if library_name(array_namespace(array)) == library_name(xp):
+        return to_device(array, array_device(x))
+    return xp.asarray(to_numpy(array).copy(), device=array_device(x))
+
+
+def rows(array: Array, numbers: npt.NDArray[np.intp]) -> Array:
+    """Return the rows with these numbers."""
+    return array_namespace(array).take(array, like(numbers, array), axis=0)
+
+
+def native_device(library: str, device: str) -> Any:
+    """Return the library's own device object for a device string such as ``"cuda:1"``."""
+    kind, _, index = device.partition(":")
+    module = importlib.import_module(library)
+    match library:
+        case "torch":  # with its number, so that it stays the same one whatever device is current
+            return module.device(f"{kind}:{index or 0}" if kind == "cuda" else device)
+        case "jax":
+            return module.devices(kind)[int(index or 0)]
+        case "cupy":
+            return module.cuda.Device(int(index or 0))
+        case "array_api_strict":
+            return module.Device("CPU_DEVICE" if kind == "cpu" else kind)
+        case _:
+            return device
+
+
+def device_string(library: str, device: Any) -> str:
+    """Return the device string of a library's own device object, the inverse of `native_device`."""
+    match library:
+        case "jax" if hasattr(device, "platform"):
+            return "cpu" if device.platform == "cpu" else f"{device.platform.replace('gpu', 'cuda')}:{device.id}"
+        case "cupy":
+            return f"cuda:{device.id}"
+        case "dpnp":
+            return str(device.sycl_device.filter_string).partition(":")[2]  # without SYCL's own backend
+        case "array_api_strict":
+            return str(device).split("'")[1].replace("CPU_DEVICE", "cpu")
+        case _:
+            return str(device)
+
+
+def unavailable(library: str, device: str) -> str:
+    """Return why the library cannot compute on the device here, or an empty string where it can. Never raises."""
+    kind, _, index = device.partition(":")
+    try:
+        if find_spec(library) is None:
+            return f"the package {library} is not installed"
+        number = int(index or 0)
+        module = importlib.import_module(library)
+        match library, kind:
+            case "torch", _ if not hasattr(module.backends.cuda.matmul, "fp32_precision"):
+                return f"it needs PyTorch 2.9 or later, and this is {module.__version__}"
+            case "torch", "cuda" if not module.cuda.is_available():
+                return f"PyTorch sees no CUDA device here, so there is no {device!r}"
+            case "torch", "mps" if not module.backends.mps.is_available():
+                return f"PyTorch sees no Apple GPU here, so there is no {device!r}"
+            case "torch", "cuda":
+                count = module.cuda.device_count()
+            case "cupy", "cuda":
+                count = module.cuda.runtime.getDeviceCount()
+            case "jax", _:
+                count = len(module.devices(kind))
+            case _:
+                count = 1
+    except Exception as error:  # a broken driver can raise anything
+        return (
+            f"{library} does not work on {device!r} here ({type(error).__name__}: {str(error).strip() or 'no message'})"
+        )
+    if number < count:
+        return ""
+    return f"{library} sees {count} device{'s' * (count != 1)} of type {kind!r} here, so there is no {device!r}"
+
+
+def has_dtype(namespace: Any, device: Any, dtype: str) -> bool:
+    """Return whether a device of an array library computes in this dtype."""
+    if dtype == "float64" and getattr(device, "type", "") == "mps":  # PyTorch lists what some device has
+        return False
+    return dtype in namespace.__array_namespace_info__().dtypes(device=device, kind="real floating")
+
+
+def missing_dtype(library: str, dtype: str) -> str:
+    """Return the sentence that says that a device lacks a dtype."""
+    if library == "jax":
+        switch = "jax.config.update('jax_enable_x64', True)"
+        return f"JAX has {dtype} switched off; {switch} before its first use switches it on"
+    return f"the device has no {dtype}"
+
+
+def synchronize(library: str, device: Any, latest: Any) -> None:
+    """Wait until the device has finished all work that was given to it; `latest` is the newest result."""
+    match library:
+        case "torch" if device.type in ("cuda", "mps"):
+            module = importlib.import_module(library)
+            if device.type == "cuda":
+                module.cuda.synchronize(device)
+            else:
+                module.mps.synchronize()
+        case "cupy":
+            device.synchronize()
+        case "jax" if latest is not None:
+            jax = importlib.import_module(library)
+            # What the caller has given away has been waited for by whoever took it.
+            jax.block_until_ready([array for array in jax.tree.leaves(latest) if not array.is_deleted()])
+
+
+def on_its_device(array: Any) -> contextlib.AbstractContextManager[Any]:
+    """Make the device of a CuPy array the current one: its kernels run there, wherever their arrays are."""
+    return array.device if type(array).__module__.partition(".")[0] == "cupy" else contextlib.nullcontext()
+
+
+@contextlib.contextmanager
+def exact(library: str, device: Any) -> Iterator[None]:
+    """Compute in full precision (no TF32, no bfloat16), on the device, and do not warn of the exp that saturates."""
+    match library:
+        case "torch":
+            module = importlib.import_module(library)
+            # Not in the user's inference mode, whose tensors could not be written to outside it; nor in an autocast.
+            with (
+                _torch_switches(module),
+                module.inference_mode(False),
+                module.no_grad(),
+                module.autocast(device.type, enabled=False),
+                module.cuda.device(device) if device.type == "cuda" else contextlib.nullcontext(),
+            ):
+                yield
+        case "jax":
+            with importlib.import_module(library).default_matmul_precision("highest"):
+                yield
+        case "cupy":  # its kernels run on the current device, wherever their arrays are
+            with device, _cupy_switch(importlib.import_module(library)):
+                yield
+        case _:
+            with np.errstate(over="ignore", under="ignore"):
+                yield
+
+
+@contextlib.contextmanager
+def _cupy_switch(cupy: Any) -> Iterator[None]:
+    """Hold CuPy's products at full precision, where the environment variable CUPY_TF32 has asked for less."""
+    core, float32 = cupy._core, np.dtype("float32")  # there is no public switch
+    if core.get_compute_type(float32) != CUPY_TF32:
+        yield
+        return
+    core.set_compute_type(float32, CUPY_DEFAULT)
+    try:
+        yield
+    finally:
+        core.set_compute_type(float32, CUPY_TF32)
+
+
+class _Held:
+    """Who is inside `_torch_switches`, over all threads, and what the user had set."""
+
+    lock = threading.Lock()
+    inside = 0
+    before: ClassVar[list[tuple[Any, str]]] = []
+
+
+@contextlib.contextmanager
+def _torch_switches(torch: Any) -> Iterator[None]:
+    """Hold PyTorch at full precision. The switches are the whole process's, so the last thread out restores them."""
+    entered = False
+    try:
+        with uninterrupted(), _Held.lock:
+            if _Held.inside == 0:
+                _Held.before = _lowered(torch)
+                for switch, _ in _Held.before:
+                    switch.fp32_precision = "ieee"
+            _Held.inside += 1
+            entered = True
+        yield
+    finally:
+        if entered:
+            with uninterrupted(), _Held.lock:
+                _Held.inside -= 1
+                if _Held.inside == 0:
+                    for switch, precision in _Held.before:
+                        switch.fp32_precision = precision
+
+
+def _lowered(torch: Any) -> list[tuple[Any, str]]:
+    """Return the switches that let products be less precise, each with what restores it."""
+    found = []
+    for switch in (torch.backends.cuda.matmul, torch.backends.mkldnn.matmul):
+        precision = switch.fp32_precision
+        if precision not in ("ieee", "none"):
+            # One that is as PyTorch's general switch goes on following it.
+            found.append((switch, "none" if precision == torch.backends.fp32_precision else precision))
+    return found
+
+
+Array: TypeAlias = Any
+"""An array of any library that follows the Array API standard (which has no typing of its own)."""
+Weights: TypeAlias = Any
+"""A backend's own weights, in whatever form it likes: the caller never looks."""
+HostWeights: TypeAlias = dict[str, npt.NDArray[Any]]
+"""Weights as NumPy arrays, with the keys and shapes of `Network.weight_shapes`, in the network's dtype."""
+
+
+class Place(NamedTuple):
+    """Where an array is: its library, and the string of its device."""
+
+    library: str
+    device: str
+
+
+HOST = Place("numpy", "cpu")
+
+
+def place(array: Array) -> Place:
+    """Return where the array is."""
+    if isinstance(array, np.ndarray):  # at each step of a small network: to ask takes longer than to know
+        return HOST
+    library = library_name(array_namespace(array))
+    return Place(library, device_string(library, array_device(array)))
+
+
+def check_place(name: str, value: Any, wanted: Place, meaning: str) -> None:
+    """Refuse an array that is on another device than `wanted`, in the same library; others are converted anyway."""
+    if wanted.library == "numpy" or not is_array_api_obj(value):
+        return
+    given = place(value)
+    if given.library == wanted.library and given != wanted:
+        fix = f"Move {name} there first: a hidden transfer would cost more than the step."
+        raise InputError(name, f"an array on {given.device!r}", f"one on {wanted.device!r}, where {meaning}", fix)
+
+
+def as_array(name: str, value: Any) -> Array:
+    """Return the value as an array of its own library, or as a NumPy array where it is of none."""
+    if is_array_api_obj(value) and not isinstance(value, np.ndarray):
+        return detached(value)
+    if isinstance(value, np.ma.MaskedArray):
+        raise InputError(name, "a masked array", "an array with no mask", f"Fill it: {name}.filled(…).")
+    try:
+        return np.asarray(value)
+    except ValueError as error:
+        raise InputError(name, f"{type(value).__name__} ({error})", "an array of numbers") from error

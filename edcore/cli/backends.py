@@ -1,0 +1,201 @@
+"""What ``edcore info`` shows: the backends and their states, and what ``auto`` would take for a network."""
+
+from __future__ import annotations
+
+import json as json_format
+import platform
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+from rich.console import Console
+from rich.table import Column
+
+from edcore.cli.options import DeviceOption, JsonOption, backend_names
+from edcore.console import plain_console, plain_table
+from edcore.contract.backend import Backend
+from edcore.contract.memory import needed
+from edcore.core.network import Network
+from edcore.core.rule import Rule
+from edcore.dispatch import registry
+from edcore.dispatch.calibration import calibration
+from edcore.dispatch.choose import bind, requested
+from edcore.dispatch.explain import explain, followed
+from edcore.environment import VERSION
+from edcore.errors import EDCoreError, InputError, UnknownNameError
+from edcore.training.setup import DEPTH, WIDTH
+
+CHECK_FAILED = 1
+
+DIGIT_FEATURES = 64  # of a sample of the default data set
+
+
+def info(
+    explain: Annotated[
+        tuple[int, int, int] | None,
+        typer.Option(metavar="IN WIDTH DEPTH", help="Say what auto takes for a network of this shape, and why."),
+    ] = None,
+    json: JsonOption = False,
+) -> None:
+    """List the backends: which can run here, why the others cannot, and how to install them."""
+    network = _shape(explain) if explain else Network(DIGIT_FEATURES, WIDTH, DEPTH)
+    if json:
+        typer.echo(json_format.dumps(backends_as_dict(network, Rule())))
+        return
+    console = plain_console()
+    console.print(f"edcore {VERSION}, Python {platform.python_version()}, NumPy {np.__version__}\n")
+    if explain:
+        show_choice(network, Rule(), console)
+        return
+    show_backends(console)
+    chosen = bind(requested("auto", None), network, Rule())
+    console.print(f"\nauto takes {chosen.info.name} on {chosen.device} for the default network of edcore train.")
+
+
+def check(
+    name: Annotated[
+        str,
+        typer.Argument(metavar="NAME", help="A backend that edcore info lists.", autocompletion=backend_names),
+    ],
+    device: DeviceOption = None,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="A tenth of the examples and smaller sizes, as for a simulator.")
+    ] = False,
+    json: JsonOption = False,
+) -> None:
+    """Run the conformance suite on a backend, ours or anybody's."""
+    if name not in registry.installed():  # auto is a choice among backends, and none itself
+        raise UnknownNameError("NAME", name, registry.installed(), "`edcore info` lists the backends.")
+    backend = bind(requested(name, device), Network(in_=2), Rule())
+    console = plain_console(stderr=json)
+    failed, passed = {}, []
+    for check_name, error in _checks(backend, quick):
+        if error is None:
+            passed.append(check_name)
+            console.print(f"ok      {check_name}")
+        else:
+            failed[check_name] = error
+            console.print(f"FAILED  {check_name}: {error}", soft_wrap=True)
+    console.print(f"{len(passed)} passed, {len(failed)} failed: {backend.info.name} on {backend.device}")
+    if json:
+        told = {"backend": backend.info.name, "device": backend.device, "passed": passed, "failed": failed}
+        typer.echo(json_format.dumps(told))
+    raise typer.Exit(CHECK_FAILED if failed else 0)
+
+
+def _checks(backend: Backend, quick: bool) -> Iterator[tuple[str, str | None]]:
+    """Run all checks, and yield the name of each, with the first line of the error where it fails."""
+    try:
+        from edcore.testing import iter_checks
+    except ModuleNotFoundError as error:
+        if error.name != "hypothesis":
+            raise
+        fix = 'Install it with: pip install "edcore[testing]".'
+        raise EDCoreError(f"check: the suite needs the package hypothesis, which is not installed. {fix}") from error
+    for name, run in iter_checks(quick):
+        try:
+            run(backend)
+        except Exception as error:  # a backend can raise anything
+            yield name, _first_line(error)
+        else:
+            yield name, None
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)
+
+
+def _shape(explain: tuple[int, int, int]) -> Network:
+    """Return the network that --explain asks about."""
+    try:
+        return Network(*explain)
+    except InputError:
+        given, accepted = " ".join(map(str, explain)), "IN and WIDTH of at least 1, DEPTH of at least 0"
+        raise InputError("explain", given, accepted) from None
+
+
+def show_backends(console: Console) -> None:
+    """Print each backend with its state, and the command that installs what is not ready.
+
+    Parameters
+    ----------
+    console : Console
+        Where to print.
+    """
+    name = Column("backend", no_wrap=True)
+    table = plain_table(name, "state", "devices", "why not")
+    states = registry.list_backends()
+    for state in states:
+        table.add_row(state.name, "ready" if state.ready else "not ready", ", ".join(state.devices), state.reason)
+    console.print(table)
+    for state in states:
+        if state.install and not state.ready:
+            # Never folded, so that the command can be copied.
+            console.print(f"\n{state.name} needs: {state.install}", soft_wrap=True)
+
+
+def backends_as_dict(network: Network, rule: Rule) -> dict[str, Any]:
+    """Return the backends, and what ``auto`` takes for a network and why, as values that JSON has.
+
+    Parameters
+    ----------
+    network : Network
+        The network.
+    rule : Rule
+        How it learns.
+
+    Returns
+    -------
+    dict
+        Of each backend what `edcore.list_backends` tells; of ``auto`` what comes of each candidate, in its order.
+    """
+    verdicts = explain(network, rule)
+    taken = next((one for one in verdicts if not one.reason), None)
+    return {
+        "edcore": VERSION,
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "backends": [asdict(state) for state in registry.list_backends()],
+        "network": asdict(network),
+        "auto": taken and {"backend": taken.name, "device": taken.device},
+        "candidates": [asdict(one) for one in verdicts],
+    }
+
+
+def show_choice(network: Network, rule: Rule, console: Console) -> None:
+    """Print what ``auto`` takes for a network, what it likes better or less, and what it knows of their speed.
+
+    Parameters
+    ----------
+    network : Network
+        The network.
+    rule : Rule
+        How it learns.
+    console : Console
+        Where to print.
+    """
+    console.print(
+        f"{network.in_:,} inputs, {network.depth:,} hidden layers of 2 x {network.width:,} cells: "
+        f"{network.parameters:,} weights, {needed(network) / 2**20:,.1f} MiB\n"
+    )
+    table = plain_table("backend", "device", Column("ms", justify="right"), "verdict")
+    verdicts = explain(network, rule)
+    taken = next((one for one in verdicts if not one.reason), None)
+    for one in verdicts:
+        ms = "" if one.ms is None else f"{one.ms:,.3g}"
+        table.add_row(one.name, one.device, ms, one.reason or ("taken" if one is taken else "ready"))
+    console.print(table)
+    choice = f"{taken.name} on {taken.device}" if taken else "nothing"
+    asked = requested("auto", None)
+    if asked.backend != "auto":
+        console.print(f"\n{asked.asked_by} decides before auto does.")
+    console.print(f"\nauto takes {choice} for NumPy arrays.")
+    for library, kind, name in followed(network, rule):
+        console.print(f"For arrays of {library} on {kind} it takes {name}.")
+    for kind in dict.fromkeys(one.device for one in verdicts if one.device and not one.reason):
+        if table_of_kind := calibration(kind):
+            width = table_of_kind.nearest(network.width).width
+            console.print(f"\nThe order on {kind} is that of width {width}: {table_of_kind.source}.", soft_wrap=True)
+    console.print("\nms: a step of a smaller network of that width. Measure this machine by: edcore bench --calibrate")

@@ -1,0 +1,96 @@
+"""The command ``edcore kaneko``: its options, and what it tells of a run."""
+
+from __future__ import annotations
+
+import json as json_format
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+from edcore.cli.options import ConfigOption
+from edcore.errors import InputError
+from edcore.kaneko.program import Parameters, Program
+
+
+def kaneko(
+    seed: Annotated[int, typer.Option(help="Seed of the C library's random numbers.")] = 1,
+    inputs: Annotated[int, typer.Option(help="Inputs.")] = 4,
+    patterns: Annotated[
+        int | None,
+        typer.Option(help="Patterns; input i is bit i of the pattern's number.", show_default="all 2^inputs"),
+    ] = None,
+    outputs: Annotated[int, typer.Option(help="Outputs, each with a network of its own.")] = 1,
+    teacher: Annotated[
+        str, typer.Option(help="parity, or the targets, pattern after pattern, with commas: 0,1,1,1.")
+    ] = "parity",
+    hidden: Annotated[int, typer.Option(help="Hidden cells, + and − together.")] = 8,
+    hidden2: Annotated[int, typer.Option(help="Hidden cells of a second group, which reads the first.")] = 0,
+    steps: Annotated[int, typer.Option(help="Time steps of a pattern; 3 or more with a second group.")] = 2,
+    weight_range: Annotated[float, typer.Option(help="Initial weights lie between 0 and this.")] = 1.0,
+    threshold_range: Annotated[float, typer.Option(help="The same, from threshold cells.")] = 1.0,
+    f3: Annotated[int, typer.Option(help="1: no cell has a synapse onto itself.")] = 1,
+    f6: Annotated[int, typer.Option(help="1: no loops, and each pattern starts afresh.")] = 1,
+    f7: Annotated[int, typer.Option(help="1: the output reads no inputs.")] = 1,
+    f10: Annotated[int, typer.Option(help="0: learn with the split error; 1: with the signed one.")] = 0,
+    f11: Annotated[int, typer.Option(help="1: thresholds and inputs have − cells too.")] = 1,
+    u0: Annotated[float, typer.Option(help="Width of the activation.")] = 0.4,
+    u1: Annotated[float, typer.Option(help="Factor of the error at hidden cells.")] = 1.0,
+    alpha: Annotated[float, typer.Option(help="Learning rate.")] = 0.8,
+    beta: Annotated[float, typer.Option(help="Activity of the threshold cells.")] = 0.8,
+    epochs: Annotated[int, typer.Option(help="Epochs after which a run has timed out.")] = 10000,
+    tolerance: Annotated[float, typer.Option(help="A run stops when its sum of absolute errors is below this.")] = 0.1,
+    verbose: Annotated[bool, typer.Option("--verbose", help="Print each epoch's error on stderr.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    config: ConfigOption = None,
+) -> None:
+    """Run Kaneko's program of 1999 and tell the epoch at which it stops: with no options, on 4-bit parity."""
+    parameters = Parameters(
+        seed=seed,
+        inputs=inputs,
+        patterns=patterns,
+        outputs=outputs,
+        teacher=_targets(teacher, outputs),
+        hidden=hidden,
+        hidden2=hidden2,
+        steps=steps,
+        weight_range=weight_range,
+        threshold_range=threshold_range,
+        f3=f3,
+        f6=f6,
+        f7=f7,
+        f10=f10,
+        f11=f11,
+        u0=u0,
+        u1=u1,
+        alpha=alpha,
+        beta=beta,
+        epochs=epochs,
+        tolerance=tolerance,
+    )
+    program = Program(parameters)
+    while not program.stopped:
+        epoch = program.advance()
+        if verbose:
+            typer.echo(f"epoch {epoch.number}: error {epoch.error:.6g}", err=True)
+    epochs, error, timed_out = len(program.errors), program.errors[-1], not program.learnt
+    if json:
+        told = {"epochs": epochs, "timed_out": timed_out, "error": error, "parameters": asdict(parameters)}
+        typer.echo(json_format.dumps(told))
+    elif timed_out:
+        typer.echo(f"timed out after epoch {epochs}: error {error:.6g}, not below {tolerance:g}")
+    else:
+        typer.echo(f"stopped at epoch {epochs}: error {error:.6g}, below {tolerance:g}")
+
+
+def _targets(teacher: str, outputs: int) -> str | list[list[float]]:
+    """Return what --teacher says, with the targets of each pattern in a list of its own."""
+    if teacher == "parity":
+        return teacher
+    try:
+        targets = [float(target) for target in teacher.split(",")]
+    except ValueError:
+        accepted = "parity, or numbers from 0 to 1 with commas between them, pattern after pattern"
+        raise InputError("teacher", repr(teacher), accepted) from None
+    step = max(outputs, 1)  # fewer are refused with the other parameters
+    return [targets[start : start + step] for start in range(0, len(targets), step)]

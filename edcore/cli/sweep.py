@@ -1,0 +1,233 @@
+"""The command ``edcore sweep``: its options, where the runs are made, and what is told of them."""
+
+from __future__ import annotations
+
+import contextlib
+import json as json_format
+import logging
+import signal
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import FrameType
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from edcore.arguments import whole_number
+from edcore.cli.options import JsonOption, check_package, check_writable
+from edcore.console import bar, plain_console
+from edcore.errors import EDCoreError, InputError
+from edcore.interrupts import Stop
+
+FAILED = 1
+"""The exit code where runs have failed."""
+
+PARTS = 10
+"""Lines on how far a sweep is, where there is no terminal for a bar."""
+
+WHERE = "Where it runs"
+
+
+def sweep(
+    config: Annotated[Path, typer.Argument(metavar="CONFIG.toml", help="Says which runs there are: see below.")],
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="A row for each run: a .csv, or a .parquet. If it is there, what is missing is added.",
+            show_default="CONFIG.csv here",
+        ),
+    ] = None,
+    jobs: Annotated[
+        int | None,
+        typer.Option(
+            help="Processes on this machine; 1: no other process.",
+            show_default="one for each core",
+            rich_help_panel=WHERE,
+        ),
+    ] = None,
+    dask: Annotated[
+        str | None,
+        typer.Option(metavar="ADDRESS", help="Of a Dask scheduler, as tcp://10.0.0.1:8786.", rich_help_panel=WHERE),
+    ] = None,
+    ray: Annotated[
+        str | None,
+        typer.Option(metavar="ADDRESS", help="Of a Ray cluster, as 10.0.0.1:6379, or auto.", rich_help_panel=WHERE),
+    ] = None,
+    json: JsonOption = False,
+) -> None:
+    r"""Make a run for each seed and each combination of options, and keep a row of figures for each.
+
+    Options of edcore train that all runs have stand below \[train] in CONFIG.toml.
+    Those that the runs differ by are lists below \[grid]:
+
+    seeds = 10            (0 to 9; or a list)
+    \[train]
+    dataset = "xor"
+    tolerance = 0.1       (stop when it has learnt)
+    \[grid]
+    width = [2, 4, 8]
+
+    Whatever stops a sweep, the same command goes on with it.
+    """
+    from edcore.sweep import Results, Sweep
+
+    if sum(given is not None for given in (jobs, dask, ray)) > 1:
+        raise InputError("jobs", "two of --jobs, --dask and --ray", "one of them")
+    plan = Sweep.read(config)
+    file = out or Path(f"{config.stem}.csv")
+    check_writable("out", file, (".csv", ".parquet"))
+    if file.suffix == ".parquet":
+        check_package("pyarrow", "parquet", "--out of a .parquet")
+    try:
+        plan.check(local=dask is None and ray is None)
+    except EDCoreError as error:
+        raise EDCoreError(f"{config}: {error}") from error
+    console = plain_console(stderr=json)
+    start = time.perf_counter()
+    stop = _Stop()
+    with stop, _workers(jobs, dask, ray), Results(file, plan) as results:
+        before = len(results.done)
+        if before:
+            console.print(f"{before:,} of {len(plan):,} runs are in {file}", soft_wrap=True)
+        with _progress(console, len(plan), before) as shown:
+            rows = plan.rows(done=frozenset(results.done))
+            try:
+                while len(results.done) < len(plan):
+                    with stop.at_once():
+                        row = next(rows)
+                    if stop.signal and row["failed"]:  # by the signal, which a library has taken for its own
+                        break
+                    results.add(row)
+                    shown(len(results.done), results.failed)
+            except KeyboardInterrupt:
+                stop.signal = stop.signal or signal.SIGINT
+            finally:
+                stop.ending = True
+                rows.close()
+        done, failed = len(results.done), results.failed
+    told = {"runs": len(plan), "done": done, "failed": failed, "new": done - before, "out": str(file)}
+    told |= {"seconds": time.perf_counter() - start}
+    _summarise(console, told)
+    if json:
+        typer.echo(json_format.dumps(told))
+    raise typer.Exit(128 + stop.signal if stop.signal else FAILED if failed else 0)
+
+
+class _Stop(Stop):
+    """A stop that comes at once while nothing is lost by it, and else waits until the row is written."""
+
+    _waiting = False
+
+    @contextlib.contextmanager
+    def at_once(self) -> Iterator[None]:
+        """Let a signal be a KeyboardInterrupt until the block is left."""
+        self._waiting = True
+        try:
+            if self.signal is not None:
+                raise KeyboardInterrupt
+            yield
+        finally:
+            self._waiting = False
+
+    def _come(self, number: int, frame: FrameType | None) -> None:
+        super()._come(number, frame)
+        if self._waiting:
+            raise KeyboardInterrupt
+
+
+@contextlib.contextmanager
+def _workers(jobs: int | None, dask: str | None, ray: str | None) -> Iterator[None]:
+    """Have joblib use processes of this machine, or a cluster."""
+    import joblib
+
+    if dask is not None:
+        check_package("distributed", "dask", "--dask")
+        from distributed import Client
+
+        try:
+            client = Client(dask, timeout=10, set_as_default=False)
+        except (OSError, ValueError) as error:
+            raise _unreachable("dask", dask, "scheduler", error) from error
+        with client, joblib.parallel_config("dask", client=client):
+            yield
+        return
+    if ray is not None:
+        check_package("ray", "ray", "--ray")
+        with _ray(ray), joblib.parallel_config("ray", n_jobs=-1, ray_remote_args=RESTARTED):
+            yield
+        return
+    if jobs is not None:
+        whole_number("jobs", jobs, 1)
+    with joblib.parallel_config("loky", n_jobs=-1 if jobs is None else jobs):
+        yield
+
+
+RESTARTED = {"max_restarts": -1, "max_task_retries": 3}
+"""Ray starts a worker anew that has died, and hands it again what it was doing."""
+
+
+@contextlib.contextmanager
+def _ray(address: str) -> Iterator[None]:
+    """Connect with a Ray cluster."""
+    import ray
+    from ray.util.joblib import register_ray
+
+    try:
+        host, colon, port = address.rpartition(":")
+        if colon and port.isdecimal():
+            socket.create_connection((host, int(port)), timeout=10).close()  # Ray itself would try for many minutes
+        ray.init(address, log_to_driver=False, logging_level=logging.ERROR)
+    except (OSError, OverflowError, ValueError, RuntimeError) as error:
+        raise _unreachable("ray", address, "cluster", error) from error
+    register_ray()
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def _unreachable(option: str, address: str, what: str, error: Exception) -> InputError:
+    reason = " ".join(str(error).split()).rstrip(".") or type(error).__name__
+    return InputError(option, f"{address!r} ({reason:.200})", f"the address of a {what} that can be reached from here")
+
+
+@contextlib.contextmanager
+def _progress(console: Console, runs: int, before: int) -> Iterator[Any]:
+    """Yield a function that is told how many runs are done, and how many have failed."""
+    start, told = time.perf_counter(), [before * PARTS // runs]
+    with bar(console) as shown:
+        task = shown.add_task("runs", total=runs, completed=before)
+
+        def show(done: int, failed: int) -> None:
+            shown.update(task, completed=done, description=f"runs, {failed} failed" if failed else "runs")
+            part = done * PARTS // runs
+            if shown.disable and part > told[0]:
+                told[0] = part
+                left = (time.perf_counter() - start) / (done - before) * (runs - done)
+                console.print(f"{done:,} of {runs:,} runs, {failed:,} failed, {_duration(left)} left")
+
+        yield show
+
+
+def _duration(seconds: float) -> str:
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {seconds} s" if minutes else f"{seconds} s"
+
+
+def _summarise(console: Console, told: dict[str, Any]) -> None:
+    """Say what the file has, and what to do about what it has not."""
+    lines = [
+        f"{told['out']} has {told['done']:,} of {told['runs']:,} runs",
+        f"{told['new']:,} of them were made now, in {_duration(told['seconds'])}",
+    ]
+    if told["failed"]:
+        lines.append(f"{told['failed']:,} of them failed: the column failed says why")
+    if told["done"] < told["runs"]:
+        lines.append("stopped before the end: the same command goes on")
+    for line in lines:
+        console.print(line, soft_wrap=True)

@@ -1,0 +1,32 @@
+"""Text on a terminal: plain lines, tables, and a progress bar."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as Bar
+from rich.table import Column, Table
+
+
+def plain_table(*columns: Column | str) -> Table:
+    """Return a table without lines."""
+    return Table(*columns, box=None, pad_edge=False, padding=(0, 2, 0, 0))
+
+
+def plain_console(stderr: bool = False) -> Console:
+    """Return a console that prints text as it stands: edcore[cupy] and cuda:1 are no markup and no emoji."""
+    return Console(markup=False, emoji=False, highlight=False, stderr=stderr)
+
+
+def bar(console: Console) -> Bar:
+    """Return a bar that shows how far something is, with the time left, on a terminal; elsewhere it shows nothing."""
+    return Bar(
+        TextColumn("{task.description}"),
+        MofNCompleteColumn(),
+        BarColumn(),
+        TaskProgressColumn(),
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+        disable=not (console.file.isatty() and console.is_interactive),
+    )

@@ -1,0 +1,211 @@
+"""The contract between the method and whatever computes it.
+
+A backend sees the whole network in one call, so that it can fuse it. Its arrays are opaque to the caller, who only
+hands them back. `edcore.testing` checks all that is promised here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+import numpy.typing as npt
+from array_api_compat import array_namespace
+
+from edcore.arrays import Array, HostWeights, Weights
+from edcore.contract.memory import Memory, Supported, host_memory
+from edcore.core.network import Network
+from edcore.core.rule import Rule
+
+API_VERSION = 1
+"""Version of this contract. A backend written for another version is listed, with the reason, and never loaded."""
+
+
+@dataclass(frozen=True, slots=True)
+class Availability:
+    """Whether a backend can run here.
+
+    Parameters
+    ----------
+    ok : bool
+        True if it can.
+    reason : str
+        Why it cannot, without a full stop; empty where it can.
+    """
+
+    ok: bool
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Schedule:
+    """Which samples `Backend.fit` visits, in which order, and when a head has learnt enough.
+
+    Parameters
+    ----------
+    orders : ndarray of intp, shape (epochs, samples)
+        For each epoch, the rows of x in the order of their visit. Perhaps read-only, or a view with strides of 0.
+    batch_size : int
+        Samples in a batch; the last one of an epoch may be smaller. An online rule visits one by one all the same.
+    tolerance : float
+        A head stops after the first epoch in which its sum of abs(target − output) over its outputs and the samples,
+        each as it was visited, is below this (Kaneko 1999: 0.1). With 0 none stops.
+    learning : ndarray of bool, shape (heads,)
+        The heads that learn; the others keep every bit (a weight of −0.0 may become 0.0).
+    """
+
+    orders: npt.NDArray[np.intp]
+    batch_size: int
+    tolerance: float
+    learning: npt.NDArray[np.bool_]
+
+
+@runtime_checkable
+class Backend(Protocol):
+    """What computes a network. Subclass it to inherit `copy`, `fit`, `memory` and `synchronize`.
+
+    All arrays that the caller hands in (x, target, error) are validated: right shape, finite, in the network's dtype;
+    each is a NumPy array (perhaps read-only or not contiguous) or an array of one of `info.namespaces`, on any device.
+    Outputs are a backend's own arrays: of one of `info.namespaces`, else NumPy arrays. Like weights and trace they stay
+    as they are, whatever is computed next, and the caller may write to them and to what it handed in. A call that
+    raises leaves the weights that it was given whole.
+
+    Attributes
+    ----------
+    info : BackendInfo
+        Its entry in the registry.
+    device : str
+        The device that it computes on, such as ``"cpu"`` or ``"cuda:0"``.
+    """
+
+    info: BackendInfo
+    device: str
+
+    def supports(self, network: Network, rule: Rule) -> Supported:
+        """Return True if this backend can run the network under the rule on its device, else the reason why not."""
+        ...
+
+    def from_host(self, weights: HostWeights) -> Weights:
+        """Return this backend's own copy of the weights, on its device."""
+        ...
+
+    def to_host(self, weights: Weights) -> HostWeights:
+        """Return the weights as NumPy arrays that share no memory with the backend's."""
+        ...
+
+    def forward(self, network: Network, weights: Weights, x: Array) -> Array:
+        """Return the outputs (batch, columns) for x (batch, in_). Memory does not grow with depth; batch may be 0."""
+        ...
+
+    def trace(self, network: Network, weights: Weights, x: Array) -> tuple[Array, Any]:
+        """Return the outputs (batch, columns) for x (batch, in_), batch ≥ 1, and what `update` will need."""
+        ...
+
+    def update(self, network: Network, rule: Rule, weights: Weights, trace: Any, error: Array) -> Weights:
+        """Return the weights after one update of all layers, for error = target − output (batch, columns).
+
+        The weights and the trace that were given may be consumed: the caller drops them.
+        """
+        ...
+
+    def copy(self, weights: Weights) -> Weights:
+        """Return weights to learn with, such that those given keep their values."""
+        return self.from_host(self.to_host(weights))
+
+    def fit(
+        self, network: Network, rule: Rule, weights: Weights, x: Array, target: Array, schedule: Schedule
+    ) -> tuple[Weights, npt.NDArray[np.intp]]:
+        """Return the weights after a run over x (samples, in_) and target (samples, columns), and when heads stopped.
+
+        The second is for each head the epoch of the schedule, from 1, after which it reached the tolerance; 0 where it
+        did not.
+        A backend that can stay in compiled code for the whole run overrides this. Like this one it leaves the weights
+        that it was given as they were.
+        """
+        from edcore.arrays import like, rows, to_numpy
+
+        size = 1 if rule.order == "online" else schedule.batch_size
+        learning, stopped = schedule.learning.copy(), np.zeros(network.heads, np.intp)
+        weights = self.copy(weights)  # an update may be in place, and the run interrupted
+        for epoch, order in enumerate(schedule.orders, 1):
+            if not learning.any():
+                break
+            total: Any = 0
+            for start in range(0, len(order), size):
+                batch = order[start : start + size]
+                outputs, trace = self.trace(network, weights, rows(x, batch))
+                error = like(rows(target, batch), outputs) - outputs
+                if not learning.all():  # an error of 0 leaves every bit of a head
+                    error = error * like(np.repeat(learning, network.outputs).astype(network.dtype), error)
+                if schedule.tolerance:
+                    total = total + array_namespace(error).sum(abs(error), axis=0)
+                weights = self.update(network, rule, weights, trace, error)
+            if schedule.tolerance:
+                sums = to_numpy(total).reshape(network.heads, network.outputs).sum(axis=1)
+                done = learning & (sums < schedule.tolerance)
+                stopped[done] = epoch
+                learning &= ~done
+        return weights, stopped
+
+    def memory(self) -> Memory:
+        """Return the memory of its device; inherited, that of the machine."""
+        return host_memory()
+
+    def synchronize(self) -> None:
+        """Wait until the device has finished all work that was given to it."""
+        return None  # noqa: RET501 -- an empty body would make the method abstract
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BackendInfo:
+    """What an entry point of the group ``edcore.backends`` names. It is light: importing it loads no array library.
+
+    Parameters
+    ----------
+    name : str
+        The name that users write, as in ``ED(backend="numpy")``.
+    summary : str
+        One line on what it is.
+    install : str
+        The command that installs what it needs; empty where nothing is needed.
+    priority : int
+        ``auto`` takes the ready backend with the highest one; those with 0 are used only when asked for.
+    device_types : tuple of str
+        Types of devices it can compute on, the preferred one first.
+    namespaces : tuple of str
+        Array libraries, beside NumPy, whose arrays it takes as they are, such as ``"torch"``.
+    api_version : int
+        The `API_VERSION` that it was written for.
+    probe : callable
+        ``probe(device) -> Availability``; never raises. A device of None stands for the backend's own choice.
+    load : callable
+        ``load(device) -> Backend``; called at first use, after a probe that was ok.
+    """
+
+    name: str
+    summary: str
+    install: str
+    priority: int
+    device_types: tuple[str, ...]
+    namespaces: tuple[str, ...]
+    api_version: int
+    probe: Callable[[str | None], Availability]
+    load: Callable[[str | None], Backend]
+
+
+def classic(network: Network, rule: Rule) -> Supported:
+    """Return True for a network and a rule of the article's kind, but for u0 and split, else the reason why not.
+
+    A backend that has kernels for nothing else may say so with this, in its `supports`.
+    """
+    plain, usual = Network(1), Rule()
+    for given, default, names in (
+        (network, plain, ("outputs", "activation", "output_activation", "rms", "bias", "inhibitory_output")),
+        (rule, usual, ("centred", "floor")),
+    ):
+        for name in names:
+            if getattr(given, name) != getattr(default, name):
+                return f"it has no kernels for {type(given).__name__}({name}={getattr(given, name)!r})"
+    return True

@@ -1,0 +1,234 @@
+"""A network in stages: consecutive layers that one device has, where the whole is too large or too slow for one.
+
+A layer of the ED method needs no more than its own activities and the error of the outputs. So a stage passes on
+activities, gets one number for each sample and output back, and never hears of the weights of another one.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+
+from edcore.arguments import whole_number
+from edcore.arrays import Array, HostWeights
+from edcore.core.network import Network
+from edcore.core.rule import Rule
+from edcore.core.weights import drawn
+from edcore.errors import InputError
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """Consecutive layers of a network.
+
+    Parameters
+    ----------
+    network : Network
+        The network.
+    start, stop : int
+        The first of the layers, and the one after the last, where 0 is the input layer, 1 the first hidden layer and
+        depth + 1 the output layer.
+
+    Raises
+    ------
+    InputError
+        If the network has no such layers, or there is none between start and stop.
+
+    Examples
+    --------
+    >>> from edcore import Network
+    >>> from edcore.contract.stages import Stage
+    >>> stage = Stage(Network(in_=784, width=32, depth=4096), 0, 1025)
+    >>> stage.first, stage.last, stage.depth
+    (True, False, 1024)
+    >>> stage.weight_shapes["hidden.weight"]
+    (1, 1024, 64, 64)
+    """
+
+    network: Network
+    start: int
+    stop: int
+
+    def __post_init__(self) -> None:
+        layers = self.network.depth + 2
+        if not 0 <= self.start < self.stop <= layers:
+            raise InputError("stage", f"layers {self.start} to {self.stop}", f"some of the network's {layers} layers")
+
+    @property
+    def first(self) -> bool:
+        """Whether it has the input layer."""
+        return self.start == 0
+
+    @property
+    def last(self) -> bool:
+        """Whether it has the output layer."""
+        return self.stop == self.network.depth + 2
+
+    @property
+    def hidden(self) -> slice:
+        """Its part of the hidden stack."""
+        return slice(max(self.start - 1, 0), min(self.stop - 1, self.network.depth))
+
+    @property
+    def depth(self) -> int:
+        """Hidden layers that it has."""
+        return self.hidden.stop - self.hidden.start
+
+    @property
+    def weight_shapes(self) -> dict[str, tuple[int, ...]]:
+        """Key → shape of its weight arrays, as `Network.weight_shapes`, with no key for a layer that it has not."""
+        there = {"input": self.first, "hidden": True, "output": self.last}
+        return {
+            key: (shape[0], self.depth, *shape[2:]) if key.startswith("hidden") else shape
+            for key, shape in self.network.weight_shapes.items()
+            if there[key.partition(".")[0]]
+        }
+
+    @property
+    def parameters(self) -> int:
+        """Number of its weights, biases included."""
+        return sum(math.prod(shape) for shape in self.weight_shapes.values())
+
+    def of(self, weights: HostWeights) -> HostWeights:
+        """Return this stage's part of all weights, as views."""
+        return {
+            key: weights[key][:, self.hidden] if key.startswith("hidden") else weights[key]
+            for key in self.weight_shapes
+        }
+
+
+class StageWorker(Protocol):
+    """A stage on a device: its weights, and the activities of the batch that goes through it.
+
+    What arrives is x (rows, in_) at the first stage, and at the others the activities (heads, rows, 2 · width) of the
+    layer before. What leaves is likewise, and at the last stage the outputs (rows, columns).
+    """
+
+    def begin(self, batch: int) -> None:
+        """Forget the batch before, and expect one of so many samples."""
+        ...
+
+    def forward(self, rows: slice, arriving: Array) -> Array:
+        """Take some rows of the batch, the next ones in order, through the layers, and return what leaves."""
+        ...
+
+    def update(self, rule: Rule, error: Array) -> None:
+        """Let all layers learn from the whole batch, for error = target − output (batch, columns)."""
+        ...
+
+    def predict(self, arriving: Array) -> Array:
+        """Take rows through the layers, and keep nothing of them."""
+        ...
+
+    def to_host(self) -> HostWeights:
+        """Return a copy of the weights."""
+        ...
+
+
+@runtime_checkable
+class Staged(Protocol):
+    """What a backend has, beside `edcore.contract.backend.Backend`, if it can compute a stage of a network."""
+
+    def stage(self, stage: Stage, weights: HostWeights) -> StageWorker:
+        """Return the stage on this backend's device, with a copy of these weights."""
+        ...
+
+
+def divide(network: Network, stages: int) -> tuple[Stage, ...]:
+    """Divide a network into stages of about the same number of weights, and so of about the same work.
+
+    Parameters
+    ----------
+    network : Network
+        The network.
+    stages : int
+        How many, at most depth + 2, the number of layers.
+
+    Returns
+    -------
+    tuple of Stage
+        From the input to the output.
+
+    Raises
+    ------
+    InputError
+        If there are more stages than layers.
+
+    Examples
+    --------
+    >>> from edcore import Network
+    >>> from edcore.contract.stages import divide
+    >>> [stage.depth for stage in divide(Network(in_=784, width=32, depth=4096), 4)]
+    [1006, 1030, 1030, 1030]
+    """
+    layers = network.depth + 2
+    if whole_number("stages", stages, 1) > layers:
+        fix = "A stage has at least one layer: use fewer processes, or a deeper network."
+        raise InputError("stages", str(stages), f"at most {layers}, the layers of the network", fix)
+    sizes = [math.prod(layer_shape) for layer_shape in _layer_shapes(network)]
+    before = [0, *itertools.accumulate(sizes)]
+    cuts = [0]
+    for number in range(1, stages):
+        goal = before[-1] * number / stages
+        low, high = cuts[-1] + 1, layers - (stages - number)
+        cuts.append(min(range(low, high + 1), key=lambda cut: abs(before[cut] - goal)))
+    return tuple(Stage(network, start, stop) for start, stop in itertools.pairwise((*cuts, layers)))
+
+
+def initialise_stage(stage: Stage, seed: int, floor: float | None = None) -> HostWeights:
+    """Draw the initial weights of a stage: the bits that `edcore.core.weights.initialise` draws for these layers.
+
+    Parameters
+    ----------
+    stage : Stage
+        The stage.
+    seed : int
+        The seed, at least 0.
+    floor : float or None
+        As for `initialise`.
+
+    Returns
+    -------
+    dict of str to ndarray
+        The weights under the keys and in the shapes of ``stage.weight_shapes``. No others are ever in memory.
+    """
+    network = stage.network
+    weights: dict[str, Any] = {key: np.empty(shape, network.dtype) for key, shape in stage.weight_shapes.items()}
+    for number in range(stage.start, stage.stop):
+        layer = network.layer("input" if number == 0 else "output" if number == network.depth + 1 else "hidden")
+        for head in range(network.heads):
+            where = (head,) if layer.position is None else (head, number - 1 - stage.hidden.start)
+            drawn_now = drawn(network, layer, number, head, seed, floor)
+            weights[f"{layer.name}.weight"][where], weights[f"{layer.name}.bias"][where] = drawn_now
+    return weights
+
+
+def together(parts: Sequence[HostWeights]) -> HostWeights:
+    """Return the weights of a network.
+
+    Parameters
+    ----------
+    parts : sequence of dict of str to ndarray
+        Those of its stages, from the input to the output.
+
+    Returns
+    -------
+    dict of str to ndarray
+        All weights, under the keys and in the shapes of ``network.weight_shapes``. Hidden layers are copied.
+    """
+    return {
+        key: np.concatenate([part[key] for part in parts], axis=1) if key.startswith("hidden") else value
+        for part in (parts[0], parts[-1])
+        for key, value in part.items()
+    }
+
+
+def _layer_shapes(network: Network) -> list[tuple[int, ...]]:
+    shapes = network.weight_shapes
+    hidden = shapes["hidden.weight"]
+    return [shapes["input.weight"], *([(hidden[0], *hidden[2:])] * network.depth), shapes["output.weight"]]

@@ -1,0 +1,29 @@
+"""The method: what a network and a rule are, one forward pass, and one update of all layers at once.
+
+`edcore.core.method` states it in the Array API standard; nothing in this folder knows of a device or of a file.
+"""
+
+from edcore.core.method import RMS_EPS, Cells, Trace, entering, forward, outputs, passed, trace, update
+from edcore.core.network import Initial, Network
+from edcore.core.presets import PRESETS, Preset, preset
+from edcore.core.rule import Rule
+from edcore.core.weights import initialise
+
+__all__ = [
+    "PRESETS",
+    "RMS_EPS",
+    "Cells",
+    "Initial",
+    "Network",
+    "Preset",
+    "Rule",
+    "Trace",
+    "entering",
+    "forward",
+    "initialise",
+    "outputs",
+    "passed",
+    "preset",
+    "trace",
+    "update",
+]

@@ -1,0 +1,216 @@
+"""The ED method, as pure functions of the Array API standard: the clearest statement of it there is.
+
+A layer has source cells i with signs s_i, target cells j with signs s_j, and a weight matrix W in which the signs are
+folded. The error e of an output is broadcast, unchanged, to every layer::
+
+    z = x W + bias        y = f(z)        f(z) = 1 / (1 + exp(−2 z / u0))
+    ΔW_ij = α · reduce_b [ x_bi · E_bij · g(y_bj) · s_j ]        g(y) = y (1 − y)
+
+so all layers can be updated at once, with no error propagated backwards (Kaneko 1999). The variants differ in E
+(`Rule`) and in f with its g (`Network`).
+
+Shapes: x (batch, in_); error and outputs (batch, columns), see `Network.columns`; inside, the heads are the first axis
+and the batch is contracted inside one matrix product, so nothing of size batch × sources × targets is ever built.
+Weights are a dictionary, laid out as `Network.weight_shapes` says; those of a few consecutive layers alone are a stage
+of a network, which several devices share. Nothing is written in place: every result is a new array. A saturated exp
+overflows to infinity, which gives the right activity, 0; array libraries may warn of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple, TypeAlias
+
+from array_api_compat import array_namespace, device
+
+from edcore.arrays import Array, Weights
+from edcore.core.network import Activation, LayerName, Network
+from edcore.core.rule import Rule
+
+LAYERS: tuple[LayerName, ...] = ("input", "hidden", "output")
+
+SLAB = 64
+"""Hidden layers that learn in one product: enough for it to be worth while, few enough for a CPU's cache."""
+
+RMS_EPS = 1e-5
+"""Added to the mean square of a layer's sums, where a network divides by its root (Fujita 2025)."""
+
+
+class Cells(NamedTuple):
+    """The cells of one layer after a forward pass, each array (heads, batch, cells)."""
+
+    y: Array
+    slope: Array | None  # the factor that g has beside f's own part, where the layer's sums were divided by their root
+
+
+Trace: TypeAlias = tuple[Cells, ...]
+"""What one forward pass leaves: the input cells, then each layer in turn."""
+
+
+def forward(network: Network, weights: Weights, x: Array) -> Array:
+    """Return the outputs (batch, columns) for x (batch, in_), keeping no more than one layer's activities."""
+    for cells in passed(network, weights, entering(x)):
+        last = cells
+    return outputs(network, last.y)
+
+
+def trace(network: Network, weights: Weights, x: Array) -> tuple[Array, Trace]:
+    """Return the outputs (batch, columns) for x (batch, in_), and the trace that `update` needs."""
+    cells = tuple(passed(network, weights, entering(x)))
+    return outputs(network, cells[-1].y), cells
+
+
+def entering(x: Array) -> Cells:
+    """Return the input cells, (1, batch, 2 · in_): both streams see the same input."""
+    return Cells(array_namespace(x).concat([x, x], axis=-1)[None, ...], None)
+
+
+def passed(network: Network, weights: Weights, cells: Cells) -> Iterator[Cells]:
+    """Yield the cells that go in, then those of each layer in turn."""
+    yield cells
+    for name in _layers(weights):
+        w, b = weights[f"{name}.weight"], weights[f"{name}.bias"]
+        if name == "hidden":
+            for d in range(w.shape[1]):
+                cells = _layer(network, name, cells.y, w[:, d, ...], b[:, d, ...])
+                yield cells
+        else:
+            cells = _layer(network, name, cells.y, w, b)
+            yield cells
+
+
+def outputs(network: Network, y: Array) -> Array:
+    """Return the excitatory output cells of each head in turn, as (batch, columns)."""
+    xp = array_namespace(y)
+    return xp.reshape(xp.permute_dims(y[..., : network.outputs], (1, 0, 2)), (y.shape[1], network.columns))
+
+
+def update(network: Network, rule: Rule, weights: Weights, trace: Trace, error: Array) -> Weights:
+    """Return the weights after one update of all layers, for error = target − output (batch, columns).
+
+    A layer learns from its own activities and the error alone: nothing depends on the order of the layers.
+    """
+    xp = array_namespace(error)
+    if rule.centred:
+        error = error - xp.mean(error, axis=0, keepdims=True)
+    scaled = error / error.shape[0] if rule.reduction == "mean" else error
+    e = xp.permute_dims(xp.reshape(scaled, (-1, network.heads, network.outputs)), (1, 0, 2))
+    learned, source = dict(weights), 0
+    for name in _layers(weights):
+        if name == "hidden":
+            last = source + weights["hidden.weight"].shape[1]
+            new = _stack_learned(network, rule, weights, e, trace[source : last + 1])
+        else:
+            last = source + 1
+            new = _learned(network, rule, name, weights, e, trace[source], trace[last])
+        learned, source = learned | new, last
+    return learned
+
+
+def _layers(weights: Weights) -> Iterator[LayerName]:
+    """Yield the names of the layers that there are weights of, in their order."""
+    return (name for name in LAYERS if f"{name}.weight" in weights)
+
+
+def _stack_learned(network: Network, rule: Rule, weights: Weights, e: Array, trace: Trace) -> Weights:
+    """Return the learned weights of the hidden stack, whose sources and targets are `trace`."""
+    keys, slabs = ("hidden.weight", "hidden.bias"), []
+    for start in range(0, len(trace) - 1, SLAB):
+        stop = min(start + SLAB, len(trace) - 1)
+        x, y = _stacked(trace[start:stop]), _stacked(trace[start + 1 : stop + 1])
+        slab = {key: weights[key][:, start:stop, ...] for key in keys}
+        slabs.append(_learned(network, rule, "hidden", slab, e[:, None, ...], x, y))
+    xp = array_namespace(e)
+    return {key: xp.concat([slab[key] for slab in slabs], axis=1) for key in keys if slabs}
+
+
+def _learned(network: Network, rule: Rule, name: LayerName, weights: Weights, e: Array, x: Cells, y: Cells) -> Weights:
+    """Return the weights of a layer (or a slab of them) plus α Σ_b x_bi E_bij g(y_bj) s_j, and its biases likewise."""
+    xp = array_namespace(e)
+    layer = network.layer(name)
+    alpha = rule.alpha_output if name == "output" else rule.alpha
+    bias_cells = xp.full((e.shape[-2], network.n_bias), network.bias, dtype=e.dtype, device=device(e))
+    # E_bij is e_bj for all synapses, or a factor of the source cell: it is multiplied in where that costs least.
+    signed = rule.error == "signed"
+    e_j = xp.take(e, _indices(e, layer.teachers), axis=-1) if network.outputs > 1 else e
+    delta = _slope(layer.activation, y) * ((e_j if signed else 1) * alpha * _like(e, layer.target_signs))
+    learned = {}
+    for part, source, signs in (("weight", x.y, layer.source_signs), ("bias", bias_cells, network.bias_signs)):
+        key = f"{name}.{part}"
+        credited = source if signed else source * _split(e, signs)
+        learned[key] = weights[key] + xp.matrix_transpose(credited) @ delta
+    if rule.floor is not None:
+        signs = _like(e, layer.source_signs)[:, None] * _like(e, layer.target_signs)
+        size = learned[f"{name}.weight"] * signs
+        learned[f"{name}.weight"] = signs * xp.maximum(size, xp.full_like(size, rule.floor))
+    return learned
+
+
+def _split(e: Array, source_signs: tuple[int, ...]) -> Array:
+    """Return max(e, 0) for the excitatory sources and min(e, 0) for the inhibitory ones, (…, batch, sources)."""
+    xp, zero = array_namespace(e), e * 0
+    return xp.where(_like(e, source_signs) > 0, xp.maximum(e, zero), xp.minimum(e, zero))
+
+
+def _slope(activation: Activation, cells: Cells) -> Array:
+    """Return g: the derivative of the activation, from the activity itself, but for the sigmoid's factor 2 / u0."""
+    y = cells.y
+    xp, one = array_namespace(y), y * 0 + 1
+    match activation:
+        case "sigmoid":
+            g = y * (1 - y)
+        case "tanh":
+            g = 1 - y * y
+        case "relu":
+            g = xp.where(y > 0, one, 0 * one)
+        case "relu6":
+            g = xp.where((y > 0) & (y < 6), one, 0 * one)
+        case "linear":
+            g = one
+    return g if cells.slope is None else g * cells.slope
+
+
+def _layer(network: Network, name: LayerName, x: Array, weight: Array, bias: Array) -> Cells:
+    """Return f(x W + bias), for the biases of one bias cell or two."""
+    xp, z = array_namespace(x), x @ weight
+    for cell in range(network.n_bias):
+        z = z + network.bias * bias[:, cell : cell + 1, :]
+    if name == "output":
+        return Cells(_activity(network, network.output_activation, z), None)
+    if not network.rms:
+        return Cells(_activity(network, network.activation, z), None)
+    r = xp.sqrt(xp.mean(z * z, axis=-1, keepdims=True) + RMS_EPS)
+    z = z / r
+    return Cells(_activity(network, network.activation, z), (1 - z * z / z.shape[-1]) / r)
+
+
+def _activity(network: Network, activation: Activation, z: Array) -> Array:
+    """Return f(z)."""
+    xp = array_namespace(z)
+    match activation:
+        case "sigmoid":
+            return 1 / (1 + xp.exp(z * (-2 / network.u0)))
+        case "tanh":
+            return xp.tanh(z)
+        case "relu":
+            return xp.maximum(z, 0 * z)
+        case "relu6":
+            return xp.minimum(xp.maximum(z, 0 * z), 0 * z + 6)
+        case "linear":
+            return z
+
+
+def _stacked(layers: Trace) -> Cells:
+    """Return layers of the stack as one, each array (heads, layers, batch, cells)."""
+    xp = array_namespace(layers[0].y)
+    slopes = [cells.slope for cells in layers if cells.slope is not None]
+    return Cells(xp.stack([cells.y for cells in layers], axis=1), xp.stack(slopes, axis=1) if slopes else None)
+
+
+def _like(array: Array, values: tuple[int, ...]) -> Array:
+    return array_namespace(array).asarray(values, dtype=array.dtype, device=device(array))
+
+
+def _indices(array: Array, values: tuple[int, ...]) -> Array:
+    xp = array_namespace(array)
+    return xp.asarray(values, dtype=xp.int64, device=device(array))

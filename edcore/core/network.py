@@ -1,0 +1,332 @@
+"""What a network is: a frozen value that every backend is given; and the article's layout."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Any, Literal, NamedTuple, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from edcore.arguments import DType, assign, dtype_name, one_of, real, whole_number, yes_or_no
+from edcore.errors import InputError
+
+Activation: TypeAlias = Literal["sigmoid", "tanh", "relu", "relu6", "linear"]
+ACTIVATIONS: tuple[Activation, ...] = ("sigmoid", "tanh", "relu", "relu6", "linear")
+"""f(z) = 1 / (1 + exp(−2 z / u0)), tanh z, max(z, 0), min(max(z, 0), 6) and z. Their g: y (1 − y), 1 − y², 1 where
+y > 0, 1 where 0 < y < 6, and 1."""
+
+LEAST_U0 = 1e-30
+"""Below it, 2 / u0 times a sum may be more than float32 holds, and infinities cancel to NaN."""
+
+
+LayerName: TypeAlias = Literal["input", "hidden", "output"]
+
+
+class Layer(NamedTuple):
+    """One layer of a network: which weights are its own, and what the cells that they join are like.
+
+    Its weights are ``weights[name + ".weight"][where(head)]``, of shape (sources, targets), and likewise its biases.
+    """
+
+    name: LayerName
+    position: int | None  # its place in the hidden stack
+    source_signs: tuple[int, ...]
+    target_signs: tuple[int, ...]
+    teachers: tuple[int, ...]  # for each target cell, the output from whose error it learns
+    activation: Activation
+    rms: bool
+
+    def where(self, head: int) -> tuple[int, ...]:
+        """Return the index of this layer's weights of one head."""
+        return (head,) if self.position is None else (head, self.position)
+
+
+MOST_FAN_IN = 10  # beyond it, all weights are as good as zero
+
+
+@dataclass(frozen=True, slots=True)
+class Initial:
+    """How the initial weights are drawn: W_ij = s_i s_j · weight · factor · d_ij / sources**fan_in.
+
+    Biases are s_b s_j · bias · U(0, 1).
+
+    Parameters
+    ----------
+    distribution : {"half_normal", "uniform"}
+        What d is drawn from: abs(N(0, 1)), as in the article of 2024, or U(0, 1), as Kaneko (1999) and Fujita (2025)
+        have it.
+    weight : float
+        Scale of the weights, at least 0 (Kaneko: 1; Fujita: 1e-4, for regression 1).
+    bias : float
+        The biases' largest magnitude, at least 0: they are uniform below it.
+    fan_in : float
+        The power of the number of a layer's source cells (both streams) by which its weights are divided, at least 0: 0
+        leaves them as they are, 0.5 keeps the spread of the sums the same for all widths. At most 10.
+    excitatory : float
+        Factor of the positive weights of each layer but the output layer, at least 0 (Diffusing Blame, 2026: 1.5).
+    inhibitory : float
+        Factor of the negative weights of each layer but the output layer, at least 0 (Diffusing Blame: 0.5).
+
+    Raises
+    ------
+    InputError
+        If a value is outside what is listed above.
+
+    Examples
+    --------
+    >>> from edcore import Initial, Network
+    >>> Network(in_=64, width=2, initial=Initial("uniform", weight=1e-4, bias=1e-4)).initial.weight
+    0.0001
+    """
+
+    distribution: Literal["half_normal", "uniform"] = "half_normal"
+    weight: float = 1.0
+    bias: float = 1.0
+    fan_in: float = 0.0
+    excitatory: float = 1.0
+    inhibitory: float = 1.0
+
+    def __post_init__(self) -> None:
+        one_of("distribution", self.distribution, ("half_normal", "uniform"))
+        for name in ("weight", "bias", "fan_in", "excitatory", "inhibitory"):
+            assign(self, name, real(name, getattr(self, name)))
+        if self.fan_in > MOST_FAN_IN:
+            raise InputError("fan_in", repr(self.fan_in), f"a number of at most {MOST_FAN_IN}", "0.5 suits all widths.")
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """The shape of `heads` independent ED networks of one kind, and what their cells are.
+
+    Each layer holds its excitatory (+) cells first and its inhibitory (−) cells second. A network has an input layer
+    (in_ → width), `depth` hidden layers (width → width) and an output layer (width → outputs); all counts are per
+    stream.
+
+    Parameters
+    ----------
+    in_ : int
+        Input features, at least 1. They are fed to both streams.
+    width : int
+        Cells per stream of the input layer and of each hidden layer, at least 1.
+    depth : int
+        Hidden layers, at least 0.
+    heads : int
+        Independent networks, at least 1.
+    u0 : float
+        Width of the sigmoid f(z) = 1 / (1 + exp(−2 z / u0)), at least 1e-30 (Kaneko 1999 and the article: 0.4; Fujita's
+        slope of 1: 2; Diffusing Blame: 6). The other activations have none.
+    n_bias : int
+        Bias cells of each layer: 1 (one excitatory cell) or 2 (one excitatory, one inhibitory).
+    dtype : {"float32", "float64"}
+        Precision of weights and activities.
+    outputs : int
+        Outputs of each network, at least 1. With several, cell j of a stream learns from the error of output
+        j mod outputs alone (Diffusing Blame, 2026), so width is at least outputs.
+    activation : {"sigmoid", "tanh", "relu", "relu6", "linear"}
+        What the cells of the input layer and of the hidden layers make of z.
+    output_activation : {"sigmoid", "tanh", "relu", "relu6", "linear"}
+        What the output cells make of z.
+    rms : bool
+        Divide the sums a_j of each layer but the output layer by r = √(mean_j a_j² + 1e-5), over both streams; then
+        z_j = a_j / r, and g has the factor (1/r) (1 − a_j² / (n r²)) for n cells (Fujita's RMS variant, 2025).
+    bias : float
+        Activity of the bias cells, at least 0 (Kaneko's thresholds: 0.8).
+    inhibitory_output : bool
+        Have an inhibitory output cell beside each output. It is trained and never read, so results are the same
+        without.
+    initial : Initial
+        What the weights are before training.
+
+    Raises
+    ------
+    InputError
+        If a value is outside what is listed above, or width is smaller than outputs.
+
+    Examples
+    --------
+    >>> from edcore import Network
+    >>> network = Network(in_=784, width=32, depth=4096)
+    >>> network.parameters
+    17139906
+    >>> network.weight_shapes["hidden.weight"]
+    (1, 4096, 64, 64)
+    """
+
+    in_: int
+    width: int = 32
+    depth: int = 1
+    heads: int = 1
+    u0: float = 0.4
+    n_bias: int = 1
+    dtype: DType = "float32"
+    outputs: int = 1
+    activation: Activation = "sigmoid"
+    output_activation: Activation = "sigmoid"
+    rms: bool = False
+    bias: float = 1.0
+    inhibitory_output: bool = True
+    initial: Initial = field(default_factory=Initial)
+
+    def __post_init__(self) -> None:
+        for name, least in (("in_", 1), ("width", 1), ("depth", 0), ("heads", 1), ("outputs", 1)):
+            assign(self, name, whole_number(name, getattr(self, name), least))
+        assign(self, "u0", real("u0", self.u0, positive=True))
+        if self.u0 < LEAST_U0:
+            raise InputError("u0", repr(self.u0), f"a number of at least {LEAST_U0:g}", "Smaller ones give infinities.")
+        if whole_number("n_bias", self.n_bias, 1) > 2:
+            raise InputError("n_bias", repr(self.n_bias), "1 (an excitatory cell) or 2 (and an inhibitory one)")
+        assign(self, "dtype", dtype_name(self.dtype))
+        for name in ("activation", "output_activation"):
+            one_of(name, getattr(self, name), ACTIVATIONS)
+        for name in ("rms", "inhibitory_output"):
+            assign(self, name, yes_or_no(name, getattr(self, name)))
+        assign(self, "bias", real("bias", self.bias))
+        if not isinstance(self.initial, Initial):
+            raise InputError("initial", repr(self.initial), "an edcore.Initial(…)")
+        if self.width < self.outputs:
+            fix = "Cell j learns from output j mod outputs: with fewer cells, some outputs would teach none of them."
+            raise InputError("width", repr(self.width), f"at least {self.outputs}, the number of outputs", fix)
+
+    @property
+    def input_signs(self) -> tuple[int, ...]:
+        """Signs of the input cells: +1 for the excitatory ones, then −1 for the inhibitory ones."""
+        return (1,) * self.in_ + (-1,) * self.in_
+
+    @property
+    def hidden_signs(self) -> tuple[int, ...]:
+        """Signs of the cells of the input layer and of each hidden layer."""
+        return (1,) * self.width + (-1,) * self.width
+
+    @property
+    def output_signs(self) -> tuple[int, ...]:
+        """Signs of a head's output cells; the excitatory ones, which come first, are the network's outputs."""
+        return (1,) * self.outputs + (-1,) * (self.outputs if self.inhibitory_output else 0)
+
+    @property
+    def bias_signs(self) -> tuple[int, ...]:
+        """Signs of the bias cells."""
+        return (1, -1)[: self.n_bias]
+
+    @property
+    def columns(self) -> int:
+        """Columns of outputs, targets and errors: the outputs of the first head, then those of the next."""
+        return self.heads * self.outputs
+
+    def layer(self, name: LayerName) -> Layer:
+        """Return the layer of this name; of the hidden layers, which are all alike, the first."""
+        hidden, taught = self.hidden_signs, tuple(j % self.outputs for j in range(self.width)) * 2
+        if name == "output":
+            signs, streams = self.output_signs, len(self.output_signs) // self.outputs
+            return Layer(name, None, hidden, signs, tuple(range(self.outputs)) * streams, self.output_activation, False)
+        sources, position = (self.input_signs, None) if name == "input" else (hidden, 0)
+        return Layer(name, position, sources, hidden, taught, self.activation, self.rms)
+
+    @property
+    def layers(self) -> tuple[Layer, ...]:
+        """All layers, from the input layer to the output layer."""
+        first, hidden, last = self.layer("input"), self.layer("hidden"), self.layer("output")
+        return (first, *(hidden._replace(position=position) for position in range(self.depth)), last)
+
+    @property
+    def weight_shapes(self) -> dict[str, tuple[int, ...]]:
+        """Key → shape of every weight array: sources by targets, signs folded in."""
+        heads, inputs, hidden = self.heads, 2 * self.in_, 2 * self.width
+        outputs, biases = self.outputs * (2 if self.inhibitory_output else 1), self.n_bias
+        return {
+            "input.weight": (heads, inputs, hidden),
+            "input.bias": (heads, biases, hidden),
+            "hidden.weight": (heads, self.depth, hidden, hidden),
+            "hidden.bias": (heads, self.depth, biases, hidden),
+            "output.weight": (heads, hidden, outputs),
+            "output.bias": (heads, biases, outputs),
+        }
+
+    @property
+    def parameters(self) -> int:
+        """Number of weights, biases included."""
+        return sum(math.prod(shape) for shape in self.weight_shapes.values())
+
+
+def from_article(weight: npt.ArrayLike, bias: npt.ArrayLike) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+    """Convert one layer from the article's layout to ours.
+
+    W[q·I+i, p·O+o] = ope_p · weight[p, q, i, o] and b[0, p·O+o] = ope_p · bias[p, 0, o], with ope = (+1, −1).
+
+    Parameters
+    ----------
+    weight : array_like, shape (2, 2, sources, targets)
+        The article's weights: target stream, source stream, source cell, target cell.
+    bias : array_like, shape (2, 1, targets)
+        The article's biases.
+
+    Returns
+    -------
+    weight : ndarray, shape (2·sources, 2·targets)
+        The weights of one head and layer, in the given dtype.
+    bias : ndarray, shape (1, 2·targets)
+        Its biases.
+
+    Raises
+    ------
+    InputError
+        If the shapes are not those of one layer of the article.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from edcore.core.network import from_article
+    >>> weight, bias = from_article(np.ones((2, 2, 1, 1)) * [[[[1]], [[-1]]]], np.full((2, 1, 1), 0.5))
+    >>> weight.tolist(), bias.tolist()
+    ([[1.0, -1.0], [-1.0, 1.0]], [[0.5, -0.5]])
+    """
+    weight, bias = np.asarray(weight), np.asarray(bias)
+    if weight.ndim != 4 or weight.shape[:2] != (2, 2):
+        raise InputError("weight", f"shape {weight.shape}", "shape (2, 2, sources, targets)")
+    if bias.shape != (2, 1, weight.shape[3]):
+        raise InputError("bias", f"shape {bias.shape}", f"shape {(2, 1, weight.shape[3])}, to fit the weight")
+    sources, targets = weight.shape[2:]
+    ope = np.asarray([1, -1], weight.dtype)
+    by_source = np.transpose(weight * ope[:, None, None, None], (1, 2, 0, 3))
+    return by_source.reshape(2 * sources, 2 * targets), (bias * ope[:, None, None]).reshape(1, 2 * targets)
+
+
+def to_article(weight: npt.ArrayLike, bias: npt.ArrayLike) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+    """Convert one layer from our layout to the article's, the inverse of `from_article`.
+
+    Parameters
+    ----------
+    weight : array_like, shape (2·sources, 2·targets)
+        The weights of one head and layer.
+    bias : array_like, shape (1, 2·targets)
+        Its biases.
+
+    Returns
+    -------
+    weight : ndarray, shape (2, 2, sources, targets)
+        The article's weights.
+    bias : ndarray, shape (2, 1, targets)
+        The article's biases.
+
+    Raises
+    ------
+    InputError
+        If the shapes are not those of one layer with one bias cell.
+
+    Examples
+    --------
+    >>> from edcore.core.network import from_article, to_article
+    >>> weight, bias = to_article([[1.0, -1.0], [-1.0, 1.0]], [[0.5, -0.5]])
+    >>> [part.tolist() for part in from_article(weight, bias)]
+    [[[1.0, -1.0], [-1.0, 1.0]], [[0.5, -0.5]]]
+    """
+    weight, bias = np.asarray(weight), np.asarray(bias)
+    if weight.ndim != 2 or weight.shape[0] % 2 or weight.shape[1] % 2:
+        raise InputError("weight", f"shape {weight.shape}", "shape (2·sources, 2·targets)")
+    if bias.shape != (1, weight.shape[1]):
+        raise InputError("bias", f"shape {bias.shape}", f"shape {(1, weight.shape[1])}, to fit the weight")
+    sources, targets = weight.shape[0] // 2, weight.shape[1] // 2
+    ope = np.asarray([1, -1], weight.dtype)
+    by_target = np.transpose(weight.reshape(2, sources, 2, targets), (2, 0, 1, 3))
+    return by_target * ope[:, None, None, None], bias.reshape(2, 1, targets) * ope[:, None, None]

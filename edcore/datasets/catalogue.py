@@ -1,0 +1,352 @@
+"""Small data sets, all in one form: the digits of scikit-learn, MNIST's files, and the parity of bits.
+
+Every pixel is scaled to 0…1, and classes can be picked, as the article does with the zeros and ones of MNIST.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from edcore.arguments import dtype_name, whole_number
+from edcore.datasets.idx import Samples, read_folder
+from edcore.errors import InputError, UnknownNameError
+
+NAMES = ("digits", "fashion_mnist", "mnist", "parityN", "xor")
+"""The names that `load` knows; parityN stands for parity1 to parity20."""
+
+ALL = "None is all of them; in a shell, --classes all."
+
+MOST_BITS = 20  # 2**20 patterns of 20 float64 values are 160 MiB
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Dataset:
+    """Samples to learn from and samples to test on.
+
+    Parameters
+    ----------
+    name : str
+        Name of the data set, as `load` takes it.
+    x_train : ndarray, shape (samples, features)
+        Training inputs in 0…1, float32 or float64.
+    y_train : ndarray of int64, shape (samples,)
+        For each of them the index of its class in `classes`.
+    x_test : ndarray, shape (test samples, features)
+        Test inputs, like `x_train`.
+    y_test : ndarray of int64, shape (test samples,)
+        Their classes, like `y_train`.
+    classes : tuple of int
+        The labels that the classes have in the original data.
+
+    Examples
+    --------
+    >>> from edcore.datasets import digits
+    >>> data = digits(classes=(7, 3))
+    >>> data
+    Dataset(name='digits', classes=(7, 3))
+    >>> data.features
+    64
+    """
+
+    name: str
+    x_train: npt.NDArray[Any] = field(repr=False)
+    y_train: npt.NDArray[np.int64] = field(repr=False)
+    x_test: npt.NDArray[Any] = field(repr=False)
+    y_test: npt.NDArray[np.int64] = field(repr=False)
+    classes: tuple[int, ...]
+
+    @property
+    def features(self) -> int:
+        """Number of values in one sample."""
+        return int(self.x_train.shape[1])
+
+
+def load(
+    name: str,
+    *,
+    data_dir: str | os.PathLike[str] = "data",
+    classes: Iterable[int] | None = None,
+    dtype: npt.DTypeLike = "float32",
+) -> Dataset:
+    """Return the data set of this name.
+
+    Parameters
+    ----------
+    name : str
+        ``"digits"``, ``"mnist"``, ``"fashion_mnist"`` (or ``"fashion-mnist"``), ``"xor"``, or ``"parity1"`` to
+        ``"parity20"``.
+    data_dir : path
+        Folder of MNIST and Fashion-MNIST; the others need none.
+    classes : iterable of int, optional
+        The classes wanted, as in `digits`. Parity has (0, 1) and nothing else.
+    dtype : {"float32", "float64"}
+        Precision of the inputs.
+
+    Returns
+    -------
+    Dataset
+        The data set.
+
+    Raises
+    ------
+    UnknownNameError
+        If no data set has this name, or the dtype is another one.
+    InputError
+        If the classes are not accepted.
+    DataFileError
+        If the files cannot be had, as in `mnist`.
+
+    Examples
+    --------
+    >>> from edcore.datasets import load
+    >>> load("parity3").y_train.tolist()
+    [0, 1, 1, 0, 1, 0, 0, 1]
+    """
+    known = "fashion_mnist" if name == "fashion-mnist" else str(name)
+    if known == "digits":
+        return digits(classes, dtype)
+    if known in ("mnist", "fashion_mnist"):
+        return (mnist if known == "mnist" else fashion_mnist)(data_dir, classes, dtype)
+    if known != "xor" and not known.startswith("parity"):
+        raise UnknownNameError("dataset", name, NAMES)
+    labels = _checked_labels(classes)
+    if labels not in (None, (0, 1)):
+        raise InputError("classes", repr(labels), "None or (0, 1) for this data set", "Leave classes out.")
+    return xor(dtype) if known == "xor" else parity(_bits_in(known), dtype)
+
+
+def digits(classes: Iterable[int] | None = None, dtype: npt.DTypeLike = "float32") -> Dataset:
+    """Return scikit-learn's 1,797 handwritten digits of 8 × 8 pixels, always split in the same way, 80 to 20.
+
+    Parameters
+    ----------
+    classes : iterable of int, optional
+        The digits wanted, at least two; y counts them in this order. Left out, all that there are.
+    dtype : {"float32", "float64"}
+        Precision of the inputs.
+
+    Returns
+    -------
+    Dataset
+        x of shape (samples, 64), in 0…1.
+
+    Raises
+    ------
+    InputError
+        If the classes are not accepted.
+    UnknownNameError
+        If the dtype is another one.
+
+    Examples
+    --------
+    >>> from edcore.datasets import digits
+    >>> data = digits()
+    >>> data.x_train.shape, data.x_test.shape
+    ((1437, 64), (360, 64))
+    """
+    from sklearn.datasets import load_digits
+    from sklearn.model_selection import train_test_split
+
+    labels, dtype = _checked_labels(classes), dtype_name(dtype)
+    pixels, target = load_digits(return_X_y=True)
+    # Split before classes are picked: a sample is in the same part whatever is picked beside it.
+    x_train, x_test, y_train, y_test = train_test_split(pixels, target, test_size=0.2, random_state=0, stratify=target)
+    return _picked("digits", (x_train, y_train), (x_test, y_test), 16, labels, dtype)
+
+
+def mnist(
+    data_dir: str | os.PathLike[str] = "data", classes: Iterable[int] | None = None, dtype: npt.DTypeLike = "float32"
+) -> Dataset:
+    """Return MNIST, 70,000 handwritten digits of 28 × 28 pixels, from the folder that torchvision keeps it in.
+
+    The four files in ``<data_dir>/MNIST/raw`` are read as they are, plain or .gz, without torchvision. Where one is
+    missing, torchvision downloads them all, if it is installed (``pip install "edcore[torchvision]"``).
+
+    Parameters
+    ----------
+    data_dir : path
+        The folder that holds the folder MNIST: torchvision's `root`.
+    classes : iterable of int, optional
+        The digits wanted, at least two; y counts them in this order. Left out, all that there are.
+    dtype : {"float32", "float64"}
+        Precision of the inputs.
+
+    Returns
+    -------
+    Dataset
+        x of shape (samples, 784), in 0…1.
+
+    Raises
+    ------
+    DataFileError
+        If a file is missing and cannot be downloaded, or is damaged, or is no such file.
+    InputError
+        If `data_dir` is no path, or the classes are not accepted.
+    UnknownNameError
+        If the dtype is another one.
+
+    Examples
+    --------
+    >>> from edcore.datasets import mnist
+    >>> mnist("data", classes=(0, 1)).x_train.shape  # doctest: +SKIP
+    (12665, 784)
+    """
+    return _from_files("mnist", "MNIST", data_dir, classes, dtype)
+
+
+def fashion_mnist(
+    data_dir: str | os.PathLike[str] = "data", classes: Iterable[int] | None = None, dtype: npt.DTypeLike = "float32"
+) -> Dataset:
+    """Return Fashion-MNIST, 70,000 pieces of clothing of 28 × 28 pixels, from ``<data_dir>/FashionMNIST/raw``.
+
+    Parameters
+    ----------
+    data_dir, classes, dtype
+        As for `mnist`.
+
+    Returns
+    -------
+    Dataset
+        x of shape (samples, 784), in 0…1.
+
+    Raises
+    ------
+    DataFileError, InputError, UnknownNameError
+        As for `mnist`.
+
+    Examples
+    --------
+    >>> from edcore.datasets import fashion_mnist
+    >>> fashion_mnist("data").x_train.shape  # doctest: +SKIP
+    (60000, 784)
+    """
+    return _from_files("fashion_mnist", "FashionMNIST", data_dir, classes, dtype)
+
+
+def parity(bits: int, dtype: npt.DTypeLike = "float32") -> Dataset:
+    """Return all patterns of some bits, to be told whether the number of ones is odd (1) or even (0).
+
+    Parameters
+    ----------
+    bits : int
+        Number of bits, 1 to 20.
+    dtype : {"float32", "float64"}
+        Precision of the inputs.
+
+    Returns
+    -------
+    Dataset
+        x of shape (2**bits, bits): input i of pattern p is bit i of p, the least significant first. The test samples
+        are the training samples: there are no others.
+
+    Raises
+    ------
+    InputError
+        If `bits` is not a whole number from 1 to 20.
+    UnknownNameError
+        If the dtype is another one.
+
+    Examples
+    --------
+    >>> from edcore.datasets import parity
+    >>> data = parity(2)
+    >>> data.x_train.tolist(), data.y_train.tolist()
+    ([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0], [1.0, 1.0]], [0, 1, 1, 0])
+    """
+    bits = whole_number("bits", bits, 1)
+    if bits > MOST_BITS:
+        raise InputError("bits", str(bits), f"a whole number from 1 to {MOST_BITS}")
+    return _patterns(f"parity{bits}", bits, dtype)
+
+
+def xor(dtype: npt.DTypeLike = "float32") -> Dataset:
+    """Return the four patterns of the exclusive or, which is the parity of two bits.
+
+    Parameters
+    ----------
+    dtype : {"float32", "float64"}
+        Precision of the inputs.
+
+    Returns
+    -------
+    Dataset
+        x of shape (4, 2); the test samples are the training samples.
+
+    Raises
+    ------
+    UnknownNameError
+        If the dtype is another one.
+
+    Examples
+    --------
+    >>> from edcore.datasets import xor
+    >>> xor().y_train.tolist()
+    [0, 1, 1, 0]
+    """
+    return _patterns("xor", 2, dtype)
+
+
+def _patterns(name: str, bits: int, dtype: npt.DTypeLike) -> Dataset:
+    bit = (np.arange(2**bits)[:, None] >> np.arange(bits)) & 1
+    x, y = bit.astype(dtype_name(dtype)), bit.sum(axis=1).astype(np.int64) % 2
+    return Dataset(name, x, y, x, y, (0, 1))
+
+
+def _bits_in(name: str) -> int:
+    bits = name.removeprefix("parity")
+    if not re.fullmatch("[1-9][0-9]?", bits) or int(bits) > MOST_BITS:
+        raise InputError("dataset", repr(name), f"parity1 to parity{MOST_BITS}", "Write the number of bits.")
+    return int(bits)
+
+
+def _checked_labels(classes: Iterable[int] | None) -> tuple[int, ...] | None:
+    if classes is None:
+        return None
+    try:
+        labels = tuple(whole_number("classes", label, 0) for label in classes)
+    except (TypeError, InputError):
+        labels = ()
+    if len(labels) < 2 or len(set(labels)) < len(labels):
+        accepted = "at least two different labels, whole numbers from 0"
+        raise InputError("classes", repr(classes), accepted, f"Write (0, 1), for example. {ALL}")
+    return labels
+
+
+def _picked(name: str, train: Samples, test: Samples, top: int, labels: tuple[int, ...] | None, dtype: str) -> Dataset:
+    """Return the samples of these labels, the values divided by the `top` one."""
+    present = tuple(np.union1d(train[1], test[1]).tolist())
+    classes = present if labels is None else labels
+    if not set(classes) <= set(present):
+        accepted = f"at least two of {', '.join(map(str, present))}, the labels of {name}"
+        raise InputError("classes", repr(classes), accepted, ALL)
+    return Dataset(name, *_part(train, top, classes, dtype), *_part(test, top, classes, dtype), classes)
+
+
+def _part(samples: Samples, top: int, classes: tuple[int, ...], dtype: str) -> Samples:
+    values, labels = samples
+    matches = labels[:, None] == np.asarray(classes)
+    wanted = matches.any(axis=1)
+    x = values[wanted].astype(dtype)
+    x /= top
+    return x, matches[wanted].argmax(axis=1).astype(np.int64)
+
+
+def _from_files(
+    name: str, kind: str, data_dir: str | os.PathLike[str], classes: Iterable[int] | None, dtype: npt.DTypeLike
+) -> Dataset:
+    # Everything that was given is checked before anything is read or downloaded.
+    labels, dtype = _checked_labels(classes), dtype_name(dtype)
+    try:
+        root = Path(data_dir)
+    except TypeError:
+        raise InputError("data_dir", repr(data_dir), "the path of a folder") from None
+    train, test = read_folder(root, kind)
+    return _picked(name, train, test, 255, labels, dtype)

@@ -1,0 +1,113 @@
+"""The files of MNIST and its likes: where torchvision keeps them, how it fetches them, and what stands in them."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import math
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from edcore.errors import DataFileError
+
+IMAGE = (28, 28)
+PARTS = ("train", "t10k")
+IMAGES, LABELS = "{}-images-idx3-ubyte", "{}-labels-idx1-ubyte"
+FILES = tuple(kind.format(part) for part in PARTS for kind in (IMAGES, LABELS))
+
+CHUNK = 2**20
+
+Samples = tuple[npt.NDArray[Any], npt.NDArray[Any]]
+"""Values as they are stored, of shape (samples, features), and the label of each sample."""
+
+
+def read_folder(root: Path, kind: str) -> tuple[Samples, Samples]:
+    """Return the training and the test samples in ``<root>/<kind>/raw``, downloaded by torchvision where missing."""
+    raw = root / kind / "raw"
+    missing = ", ".join(_missing(raw))
+    if missing:
+        _download(kind, root, f"{raw}: missing {missing}; accepted: {', '.join(FILES)}, each plain or as .gz.")
+    train, test = (_pair(_path(raw, IMAGES.format(part)), _path(raw, LABELS.format(part))) for part in PARTS)
+    return train, test
+
+
+def _missing(raw: Path) -> list[str]:
+    try:
+        return [file for file in FILES if not _path(raw, file).is_file()]
+    except OSError as error:
+        raise DataFileError(f"{raw}: cannot be looked into ({error}). Give another data_dir.") from error
+
+
+def _path(raw: Path, file: str) -> Path:
+    plain = raw / file
+    return plain if plain.is_file() else plain.with_name(f"{file}.gz")
+
+
+def _download(kind: str, root: Path, problem: str) -> None:
+    # Neither an installation that does not fit its PyTorch nor a download fails with one kind of error only.
+    try:
+        from torchvision import datasets
+    except Exception as error:
+        way = 'Put them there, or let torchvision download them: pip install "edcore[torchvision]"'
+        raise DataFileError(f"{problem} {way} (importing torchvision failed: {error}).") from error
+    try:
+        getattr(datasets, kind)(str(root), download=True)
+    except Exception as error:
+        way = "Check the network and that the folder can be written to, or put the files there"
+        reason = " ".join(str(error).split())  # torchvision's has several lines
+        raise DataFileError(f"{problem} {way}: torchvision could not download them ({reason}).") from error
+
+
+def _pair(images_path: Path, labels_path: Path) -> Samples:
+    images, labels = _idx(images_path, 3), _idx(labels_path, 1)
+    if images.shape[1:] != IMAGE:
+        raise _damaged(images_path, f"images of shape {images.shape[1:]}", f"images of shape {IMAGE}")
+    if len(images) != len(labels):
+        given = f"{len(images)} images, and {len(labels)} labels in {labels_path.name}"
+        raise _damaged(images_path, given, "one label for each image")
+    if labels.max() > 9:
+        raise _damaged(labels_path, f"label {labels.max()}", "labels 0 to 9")
+    return images.reshape(len(images), math.prod(IMAGE)), labels
+
+
+def _idx(path: Path, dimensions: int) -> npt.NDArray[np.uint8]:
+    """Read an IDX file: 0, 0, dtype code, number of dimensions, each of them as 4 big-endian bytes, the values."""
+    magic, size = bytes((0, 0, 8, dimensions)), 4 + 4 * dimensions
+    try:
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+            header = file.read(size)
+            if header[:4] != magic:
+                accepted = f"{magic!r}, for unsigned bytes in {dimensions} dimensions"
+                raise _damaged(path, f"magic number {header[:4]!r}", accepted)
+            if len(header) < size:
+                raise _damaged(path, f"{len(header)} bytes", f"a header of {size} bytes")
+            shape = tuple(int(length) for length in np.frombuffer(header[4:], ">u4"))
+            if not all(shape):  # the other lengths can be too large for any array
+                raise _damaged(path, f"shape {shape}", "at least one value")
+            content = _read(file, math.prod(shape))
+            more = file.read(1)
+    except DataFileError:
+        raise
+    except (OSError, EOFError, zlib.error) as error:
+        raise _damaged(path, str(error), "a file that can be read, and gzip where it ends in .gz") from error
+    if more or len(content) < math.prod(shape):
+        given = f"more than {size + len(content)} bytes" if more else f"{size + len(content)} bytes"
+        raise _damaged(path, given, f"{size + math.prod(shape)}, as its header says for shape {shape}")
+    return np.frombuffer(content, np.uint8).reshape(shape)
+
+
+def _read(file: io.BufferedIOBase, size: int) -> bytearray:
+    """Return so many bytes, or fewer where the file ends: memory is taken for what is there and what was announced."""
+    content = bytearray()
+    while part := file.read(min(size - len(content), CHUNK)):
+        content += part
+    return content
+
+
+def _damaged(path: Path, given: str, accepted: str) -> DataFileError:
+    fix = "Replace the file, or delete it and torchvision downloads it again."
+    return DataFileError(f"{path}: given {given}; accepted: {accepted}. {fix}")

@@ -1,0 +1,179 @@
+"""What a diagnosis found, layer by layer, and how it reads as a table."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from edcore.core.network import Network
+from edcore.core.rule import Rule
+
+Floats: TypeAlias = npt.NDArray[np.float64]
+
+LONG, EDGE = 10, 3
+"""Layers that learn, in a run, from which on it is folded; and those at each of its ends that keep their own rows."""
+
+ENDS = 8
+"""Rows at each end of a stack in which many runs take turns; those between them become one."""
+
+
+class LayerFigures(NamedTuple):
+    """The figures of one layer, all heads together; `Diagnosis` says what they are."""
+
+    saturation: float
+    sign_changes: float
+    growth: float
+    at_floor: float
+    balance: float
+    angle: float
+    update: float
+    dead: bool
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Diagnosis:
+    """Figures of each layer of a network, all heads together: the input layer, the hidden layers, the output layer.
+
+    Each array has one value for each layer. A value that does not exist is NaN, in the table a dash.
+
+    Parameters
+    ----------
+    network : Network
+        The network.
+    rule : Rule
+        How it learns.
+    saturation : ndarray
+        Mean, over samples and cells, of the derivative of the cells' activation, for the sigmoid y (1 − y). That of a
+        sigmoid is at most 1/4, and next to nothing where cells are saturated. Factors of an RMS network are left out.
+    sign_changes : ndarray
+        Share of the weights that were above 0 at the start and are below 0 now, or the other way round.
+    growth : ndarray
+        Mean of abs(W) over that at the start.
+    at_floor : ndarray or None
+        Share of the weights whose magnitude is the rule's floor; None where the rule has none.
+    balance : ndarray
+        Sum of the positive weights over the sum of the magnitudes of the negative ones.
+    angle : ndarray
+        Angle in degrees between ED's update and steepest descent: 0 is the same direction, 90 an unrelated one, 180 the
+        opposite one. NaN where one of the two is 0.
+    update : ndarray
+        Size of ED's update: its Euclidean norm over that of the weights.
+    dead : ndarray of bool
+        Whether no error can change the layer, see `diagnose`.
+    """
+
+    network: Network
+    rule: Rule
+    saturation: Floats
+    sign_changes: Floats
+    growth: Floats
+    at_floor: Floats | None
+    balance: Floats
+    angle: Floats
+    update: Floats
+    dead: npt.NDArray[np.bool_]
+
+    @classmethod
+    def collected(cls, network: Network, rule: Rule, layers: Sequence[LayerFigures]) -> Diagnosis:
+        """Return the diagnosis of these layers."""
+        columns: dict[str, Any] = {
+            name: np.array(values) for name, values in zip(LayerFigures._fields, zip(*layers, strict=True), strict=True)
+        }
+        if rule.floor is None:
+            columns["at_floor"] = None
+        return cls(network, rule, **columns)
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """Name of each layer."""
+        return ("input", *(f"hidden {number}" for number in range(1, self.network.depth + 1)), "output")
+
+    @property
+    def dead_hidden(self) -> int:
+        """Number of hidden layers that are dead."""
+        return int(self.dead[1:-1].sum())
+
+    @property
+    def warning(self) -> str | None:
+        """What is wrong and what helps, if at least half of the hidden layers are dead although they have a rate."""
+        network, dead = self.network, self.dead_hidden
+        if not dead or 2 * dead < network.depth or not self.rule.alpha:
+            return None
+        helps = []
+        if network.initial.fan_in < 0.5:
+            helps.append("smaller initial weights, as of initial=Initial(fan_in=0.5)")
+        if network.activation == "sigmoid":
+            helps.append(f"a u0 above {network.u0:g}")
+        if not network.rms:
+            helps.append("rms=True")
+        return (
+            f"{dead:,} of {network.depth:,} hidden layers are dead: no error changes a weight of theirs in "
+            f"{network.dtype}. What helps: {', '.join([*helps, 'fewer layers'])}."
+        )
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Headings of the table."""
+        floor = () if self.at_floor is None else ("floor",)
+        return ("layer", "mean g", "flipped", "growth", *floor, "+ / −", "angle", "update", "dead")
+
+    @property
+    def rows(self) -> list[tuple[str, ...]]:
+        """Rows of the table: a run of dead layers, or of many that learn, is one row, which has their means."""
+        groups = [slice(0, 1), *(slice(start + 1, stop + 1) for start, stop in self._runs()), slice(-1, None)]
+        return [self._row(group) for group in groups]
+
+    def __str__(self) -> str:
+        table = [self.columns, *self.rows]
+        widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+        first, *others = widths
+        lines = (
+            "  ".join([row[0].ljust(first), *(cell.rjust(width) for cell, width in zip(row[1:], others, strict=True))])
+            for row in table
+        )
+        return "\n".join(line.rstrip() for line in lines)
+
+    def _runs(self) -> list[tuple[int, int]]:
+        """Return the hidden layers that share a row, from 0, each as its first and the one after its last."""
+        dead = self.dead[1:-1]
+        turns = [0, *(np.flatnonzero(dead[1:] != dead[:-1]) + 1), self.network.depth]
+        runs: list[tuple[int, int]] = []
+        for start, stop in pairwise(turns):
+            if dead[start:stop].any():
+                runs.append((start, stop))
+            elif stop - start < LONG:
+                runs += [(layer, layer + 1) for layer in range(start, stop)]
+            else:
+                first, last = range(start, start + EDGE), range(stop - EDGE, stop)
+                runs += [(layer, layer + 1) for layer in first]
+                runs.append((start + EDGE, stop - EDGE))
+                runs += [(layer, layer + 1) for layer in last]
+        if len(runs) > 2 * ENDS + 1:
+            runs[ENDS:-ENDS] = [(runs[ENDS][0], runs[-ENDS - 1][1])]
+        return runs
+
+    def _row(self, group: slice) -> tuple[str, ...]:
+        names, dead = self.layers[group], self.dead[group]
+        last = names[-1].removeprefix("hidden ")
+        return (
+            names[0] if len(names) == 1 else f"{names[0]} … {last}",
+            _number(self.saturation[group], "{:.1e}"),
+            _number(self.sign_changes[group], "{:.2%}"),
+            _number(self.growth[group], "{:.3f}"),
+            *(() if self.at_floor is None else (_number(self.at_floor[group], "{:.1%}"),)),
+            _number(self.balance[group], "{:.3f}"),
+            _number(self.angle[group], "{:.1f}°"),
+            _number(self.update[group], "{:.1e}"),
+            "" if not dead.any() else "dead" if dead.all() else f"{dead.sum()} of {len(dead)}",
+        )
+
+
+def _number(values: Floats, form: str) -> str:
+    known = values[~np.isnan(values)]
+    return form.format(math.fsum(known) / len(known)) if len(known) else "–"

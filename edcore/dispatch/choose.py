@@ -1,0 +1,273 @@
+"""From what the user asked for to one backend.
+
+An instance, a name, the context `use_backend`, the environment variable EDCORE_BACKEND, ``auto``: the first that
+speaks, decides. What is asked for by name runs or is an error; only ``auto`` looks further.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import re
+from collections.abc import Iterator
+from contextvars import ContextVar
+from dataclasses import dataclass, replace
+from typing import Any, NoReturn
+
+from array_api_compat import array_namespace
+from array_api_compat import device as array_device
+
+from edcore.adapters.array_api import ArrayAPIBackend
+from edcore.arrays import Array, device_string, library_name
+from edcore.contract.backend import Backend, BackendInfo
+from edcore.core.network import Network
+from edcore.core.rule import Rule
+from edcore.dispatch import registry
+from edcore.dispatch.preferences import SIMULATOR, Candidate, preferences
+from edcore.errors import BackendUnavailableError, InputError, UnknownNameError
+
+ENVIRONMENT = "EDCORE_BACKEND"
+logger = logging.getLogger("edcore")
+
+_context: ContextVar[str | Backend | None] = ContextVar("edcore_backend", default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """Which backend is asked for, and by whom.
+
+    Parameters
+    ----------
+    backend : str or Backend
+        A name, ``"auto"``, or a backend itself.
+    asked_by : str
+        Who asked, as the start of an error's sentence.
+    device : str or None
+        The device string that was asked for.
+    """
+
+    backend: str | Backend
+    asked_by: str
+    device: str | None
+
+
+@contextlib.contextmanager
+def use_backend(backend: str | Backend) -> Iterator[None]:
+    """Make a backend the one that is used where none is named.
+
+    Parameters
+    ----------
+    backend : str or Backend
+        A name of `list_backends`, ``"auto"``, or a backend itself.
+
+    Raises
+    ------
+    UnknownNameError
+        If no backend has that name.
+
+    Examples
+    --------
+    >>> import edcore
+    >>> with edcore.use_backend("loop"):
+    ...     ed = edcore.ED(in_=2)
+    >>> ed.backend
+    'loop'
+    """
+    _checked(backend, "use_backend")
+    token = _context.set(backend)
+    try:
+        yield
+    finally:
+        _context.reset(token)
+
+
+def requested(backend: str | Backend, device: str | None) -> Request:
+    """Return what is asked for by the arguments, the context or the environment.
+
+    Raises
+    ------
+    InputError
+        If the backend or the device is not known.
+    BackendUnavailableError
+        If a backend that is asked for by name cannot run here.
+    """
+    _check_device(device)
+    if backend != "auto":
+        return _request(backend, "backend", f"backend={backend!r}", device)
+    if (context := _context.get()) is not None:
+        return _request(context, "use_backend", f"use_backend({context!r})", device)
+    if name := os.environ.get(ENVIRONMENT):
+        return _request(name, ENVIRONMENT, f"the environment variable {ENVIRONMENT}={name}", device)
+    kinds = {kind for info in registry.installed().values() for kind in info.device_types}
+    if device and _kind(device) not in kinds:
+        fix = "An NVIDIA GPU is 'cuda', the second one 'cuda:1', an Apple GPU 'mps'."
+        raise InputError("device", repr(device), ", ".join(map(repr, sorted(kinds))), fix)
+    return Request("auto", "auto", device)
+
+
+def bind(request: Request, network: Network, rule: Rule, x: Array | None = None) -> Backend:
+    """Return the backend that will compute the network, for a first x of this kind (None is as good as NumPy).
+
+    Raises
+    ------
+    BackendUnavailableError
+        If what was asked for cannot run here, or ``auto`` found nothing that can.
+    """
+    if not isinstance(request.backend, str):
+        return _checked_support(request.backend, request.asked_by, network, rule)
+    if request.backend != "auto":
+        # What was ready when it was asked for need not be so now, or where a pickled request has come to.
+        _checked(request.backend, "backend")
+        _check_ready(registry.installed()[request.backend], request.asked_by, request.device)
+        reason, backend = _placed(registry.installed()[request.backend], request, network, rule)
+        return _refused(reason, request.asked_by) if reason else backend
+    library = "numpy" if x is None else library_name(array_namespace(x))
+    return _auto(request.device, network, rule) if library == "numpy" else _follow(x, library, request, network, rule)
+
+
+def _auto(device: str | None, network: Network, rule: Rule) -> Backend:
+    """Return the first ready backend in the order of `edcore.dispatch.preferences`; say of each before it why it was passed over."""
+    liked = preferences(network.width, device)
+    passed_over = []
+    for candidate in liked.candidates:
+        reason, backend = why_not(candidate, network, rule)
+        if backend is not None:
+            logger.info("auto: %s on %s", candidate.info.name, backend.device)
+            return backend
+        logger.info("auto: %s passed over: %s", candidate.name, reason)
+        passed_over.append(f"{candidate.name}: {reason}")
+    passed_over.extend(f"{name}: {reason}" for name, reason in liked.excluded)
+    where = f" on device={device!r}" if device else ""
+    raise BackendUnavailableError(f"auto: no backend can run this network{where}. " + "; ".join(passed_over) + ".")
+
+
+def why_not(candidate: Candidate, network: Network, rule: Rule) -> tuple[str, Backend | None]:
+    """Return why ``auto`` passes a candidate over, or else the backend."""
+    info, device = candidate.info, candidate.device
+    if not (state := registry.probe(info, device)).ok:
+        return state.reason, None
+    try:
+        backend = _load(info, Request(info.name, "auto", device))
+    except BackendUnavailableError as error:
+        return f"it failed to load ({error.__cause__!r})", None
+    if _kind(backend.device) == SIMULATOR:
+        return "a simulator is used only when asked for", None
+    reason = _unsupported(backend, network, rule)
+    return (reason, None) if reason else ("", backend)
+
+
+def _placed(info: BackendInfo, request: Request, network: Network, rule: Rule) -> tuple[str, Backend]:
+    """Return the backend where it was asked for, else where it likes to be, else on another device that supports more.
+
+    The first is why it does not support the network, empty where it does.
+    """
+    backend = _load(info, request)
+    reason = _unsupported(backend, network, rule)
+    others = () if request.device else info.device_types
+    for kind in others if reason else ():
+        if kind in (SIMULATOR, _kind(backend.device)) or not registry.probe(info, kind).ok:
+            continue
+        with contextlib.suppress(BackendUnavailableError):
+            other = _load(info, replace(request, device=kind))
+            if not _unsupported(other, network, rule):
+                return "", other
+    return reason, backend
+
+
+def _follow(x: Array, library: str, request: Request, network: Network, rule: Rule) -> Backend:
+    """Return a backend for arrays of x's library, on its device unless another one was asked for."""
+    where = device_string(library, array_device(x))
+    device = request.device or where
+    who = f"auto, which follows x into {library},"
+    own = registry.installed().get(library)
+    if not own or _kind(device) not in own.device_types:
+        if request.device:
+            raise InputError("device", repr(device), f"{where!r}, where x is")
+        return _followed(ArrayAPIBackend(array_namespace(x), array_device(x)), library, who, network, rule)
+    for candidate in preferences(network.width, device, library).candidates:
+        if candidate.info is own:
+            break
+        reason, backend = why_not(candidate, network, rule)
+        if backend is not None:
+            return _followed(backend, library, who, network, rule)
+        logger.info("auto: %s passed over: %s", candidate.name, reason)
+    _check_ready(own, who, device)
+    return _followed(_load(own, Request(library, who, device)), library, who, network, rule)
+
+
+def _followed(backend: Backend, library: str, who: str, network: Network, rule: Rule) -> Backend:
+    logger.info("auto: %s on %s, as x is an array of %s", backend.info.name, backend.device, library)
+    return _checked_support(backend, who, network, rule)
+
+
+def _load(info: BackendInfo, request: Request) -> Backend:
+    try:
+        backend = info.load(request.device)
+        if not isinstance(backend, Backend):
+            raise TypeError(f"load returned {backend!r}, which is no Backend")
+    except Exception as error:
+        raise _unavailable(request.asked_by, f"it failed to load ({error!r})", info) from error
+    backend.info = info  # a plug-in may be registered under another name than its own
+    return backend
+
+
+def _checked_support(backend: Backend, asked_by: str, network: Network, rule: Rule) -> Backend:
+    reason = _unsupported(backend, network, rule)
+    return _refused(reason, asked_by) if reason else backend
+
+
+def _refused(reason: str, asked_by: str) -> NoReturn:
+    raise BackendUnavailableError(f"{asked_by} cannot run this network: {reason}. Nothing else was tried.")
+
+
+def _unsupported(backend: Backend, network: Network, rule: Rule) -> str:
+    """Return why the backend does not support the network, or an empty string where it does."""
+    try:
+        supported = backend.supports(network, rule)
+    except Exception as error:
+        return f"its answer to that failed ({error!r})"
+    return "" if supported is True else str(supported)
+
+
+def _unavailable(asked_by: str, reason: str, info: BackendInfo) -> BackendUnavailableError:
+    install = f" Its packages are installed by: {info.install}." if info.install else ""
+    return BackendUnavailableError(f"{asked_by} cannot run here: {reason}. Nothing else was tried.{install}")
+
+
+def _request(backend: str | Backend, argument: str, asked_by: str, device: str | None) -> Request:
+    _checked(backend, argument)
+    if isinstance(backend, str):
+        if backend != "auto":
+            _check_ready(registry.installed()[backend], asked_by, device)
+        return Request(backend, asked_by, device)
+    if device not in (None, backend.device):
+        raise InputError("device", repr(device), f"{backend.device!r}, where the given backend is")
+    return Request(backend, f"the given backend {backend.info.name!r}", device)
+
+
+def _check_ready(info: BackendInfo, asked_by: str, device: str | None) -> None:
+    if device and _kind(device) not in info.device_types:
+        raise InputError("device", repr(device), f"a device of {info.name}: {', '.join(info.device_types)}")
+    state = registry.probe(info, device)
+    if not state.ok:
+        raise _unavailable(asked_by, state.reason, info)
+
+
+def _checked(backend: Any, argument: str) -> None:
+    if isinstance(backend, str):
+        if backend != "auto" and backend not in registry.installed():
+            fix = "`edcore info` lists the backends and how to install more."
+            raise UnknownNameError(argument, backend, {"auto", *registry.installed()}, fix)
+    elif not isinstance(backend, Backend):
+        raise InputError(argument, repr(backend), "a backend's name, 'auto', or a Backend")
+
+
+def _check_device(device: Any) -> None:
+    if device is None or (isinstance(device, str) and re.fullmatch(r"[a-z]\w*(:\d+)?", device)):
+        return
+    raise InputError("device", repr(device), "None or a device string, such as 'cpu', 'cuda' or 'cuda:1'")
+
+
+def _kind(device: str) -> str:
+    return device.partition(":")[0]

@@ -1,0 +1,204 @@
+"""What every way to share a network among processes has: the same network everywhere, and batches in the same order."""
+
+from __future__ import annotations
+
+import abc
+import itertools
+import zlib
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from edcore.arguments import whole_number
+from edcore.arrays import Array
+from edcore.contract.backend import Backend
+from edcore.core.network import Network
+from edcore.core.randomness import checked_seed, permutation
+from edcore.core.rule import Rule, check_centred, check_together
+from edcore.distributed.messages import Wire
+from edcore.errors import DivergedError, InputError
+from edcore.model.inputs import check_range, checked, warn_of_negative
+
+AT_ONCE = 64
+"""Batches between two looks at the weights, where a look is not for nothing."""
+
+
+def checksum(*arrays: npt.NDArray[Any]) -> int:
+    """Return a checksum of arrays, by which ranks see whether they have the same."""
+    value = 0
+    for array in arrays:
+        value = zlib.crc32(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data, value)
+    return value
+
+
+class Batch(NamedTuple):
+    """Samples of a batch, its epoch, its number in the epoch (both from 1), and whether it is the last one there."""
+
+    epoch: int
+    number: int
+    last: bool
+    rows: npt.NDArray[np.intp]
+
+    def of(self, x: npt.NDArray[Any] | None, target: npt.NDArray[Any]) -> tuple[Any, npt.NDArray[Any]]:
+        """Return its samples, where there are any here, and its targets."""
+        return None if x is None else x[self.rows], target[self.rows]
+
+
+class Shared(abc.ABC):
+    """A network that the processes of a group train together; all of them make the same calls, in the same order.
+
+    Parameters
+    ----------
+    network : Network
+        The network.
+    rule : Rule
+        How it learns.
+    seed : int, optional
+        As for `ED`. Left out, rank 0 draws one.
+    epochs : int
+        Passes over the samples that were learnt before.
+    group : torch.distributed.ProcessGroup, optional
+        The processes. Left out, all of them.
+
+    Attributes
+    ----------
+    network : Network
+        The network.
+    rule : Rule
+        How it learns.
+    seed : int
+        The seed in use.
+    rank, size : int
+        This process's number in the group, from 0, and how many there are.
+    """
+
+    _backend: Backend
+
+    def __init__(self, network: Network, rule: Rule, seed: int | None, epochs: int, group: Any) -> None:
+        for name, value, kind in (("network", network, Network), ("rule", rule, Rule)):
+            if not isinstance(value, kind):
+                raise InputError(name, repr(value), f"an edcore.{kind.__name__}(…)")
+        check_together(network, rule)
+        self._wire = Wire(group)
+        self.rank, self.size = self._wire.rank, self._wire.size
+        self.network, self.rule = network, rule
+        own = checked_seed(seed) if seed is not None or self.rank == 0 else None
+        self.seed: int = self._wire.everyones(own)[0]
+        self._epochs = whole_number("epochs", epochs, 0)
+        seeds = self.seed if own is None else own
+        self._wire.agree({"network": network, "rule": rule, "seed": seeds, "epochs": self._epochs})
+
+    @property
+    def epochs(self) -> int:
+        """Passes over the samples so far, those from before included; the order of the next one follows from it."""
+        return self._epochs
+
+    @property
+    def backend(self) -> str:
+        """Name of the backend that computes here."""
+        return self._backend.info.name
+
+    @property
+    def device(self) -> str:
+        """Device string of that backend."""
+        return self._backend.device
+
+    def fit(self, x: Array, target: Array, *, epochs: int = 1, batch_size: int = 64, shuffle: bool = True) -> Any:
+        """Learn all samples, in the batches of `ED.fit` with the same seed.
+
+        Parameters
+        ----------
+        x : array, shape (samples, in_)
+            The samples. A rank that does not read them may give None.
+        target : array, shape (samples,) for one output, else (samples, columns)
+            What the outputs should be, the same at all ranks.
+        epochs : int
+            Passes over the samples.
+        batch_size : int
+            Samples in a batch, over all ranks together; the last one of an epoch may be smaller.
+        shuffle : bool
+            Visit the samples in an order of each epoch's own, drawn from the seed.
+
+        Returns
+        -------
+        object
+            This object itself.
+
+        Raises
+        ------
+        InputError
+            If an argument is not accepted. Then nothing has been learnt.
+        DivergedError
+            At each rank, if learning leads to weights or activities that are NaN or infinite. It names the step and the
+            layer, and the weights are those from before that step.
+        """
+        epochs, batch_size = whole_number("epochs", epochs, 0), whole_number("batch_size", batch_size, 1)
+        check_centred(self.rule, batch_size)
+        target = self._checked_target(target)
+        samples = len(target)
+        x = self._checked_x(x, samples)
+        schedule = {"epochs": epochs, "batch_size": batch_size, "shuffle": shuffle, "samples": samples}
+        self._wire.agree({**schedule, "a checksum of target": checksum(target), **self._also_alike(x)})
+        size = 1 if self.rule.order == "online" else batch_size
+        batches = self._batches(samples, epochs, size, shuffle)
+        while some := list(itertools.islice(batches, AT_ONCE)):
+            self._learn_all(x, target, some)
+            self._epochs = some[-1].epoch - (not some[-1].last)
+        return self
+
+    def _learn_all(self, x: Any, target: npt.NDArray[Any], batches: Sequence[Batch]) -> None:
+        """Learn some batches of checked samples."""
+        for batch in batches:
+            try:
+                self._learn(*batch.of(x, target))
+            except DivergedError as error:
+                self._epochs = batch.epoch - 1
+                raise error.at(batch.epoch, batch.number) from None
+
+    @abc.abstractmethod
+    def _learn(self, x: Any, target: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Learn one checked batch and return its errors from before, or raise a DivergedError at all ranks."""
+
+    def _batches(self, samples: int, epochs: int, size: int, shuffle: bool) -> Iterator[Batch]:
+        for epoch in range(self._epochs, self._epochs + epochs):
+            order = permutation(self.seed, epoch, samples) if shuffle else np.arange(samples)
+            for number, start in enumerate(range(0, samples, size), 1):
+                yield Batch(epoch + 1, number, start + size >= samples, order[start : start + size])
+
+    def _also_alike(self, x: Any) -> dict[str, Any]:
+        """Return what else `fit` must be given alike at all ranks, by the names in an error's sentence."""
+        return {}
+
+    @abc.abstractmethod
+    def _reads_x(self) -> bool:
+        """Return whether this rank needs x."""
+
+    def _checked_x(self, x: Any, samples: int | None = None) -> npt.NDArray[Any] | None:
+        """Return x as a NumPy array; None where this rank does not read it."""
+        if not self._reads_x():
+            return None
+        if x is None:
+            raise InputError("x", f"None at rank {self.rank}", "the samples")
+        x = np.asarray(checked("x", x, (samples, self.network.in_), self._meaning(samples), self.network.dtype))
+        if self.rule.error == "split" and self.rule.floor is None:
+            warn_of_negative(x)
+        return x
+
+    def _checked_target(self, target: Any) -> npt.NDArray[Any]:
+        """Return the target as a NumPy array (samples, columns)."""
+        columns = self.network.columns
+        shape = (None,) if columns == 1 else (None, columns)
+        meaning = "(samples,)" if columns == 1 else f"(samples, {columns}), one for each output"
+        target = np.asarray(checked("target", target, shape, meaning, self.network.dtype))
+        if len(target) == 0:
+            raise InputError("target", "an empty batch", "at least one sample")
+        check_range(target, self.network.output_activation)
+        return target.reshape(len(target), columns)
+
+    def _meaning(self, samples: int | None) -> str:
+        return f"({samples or 'batch'}, {self.network.in_}), a row for each target"
+
+    def _returned(self, columns: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        return columns[:, 0] if self.network.columns == 1 else columns

@@ -1,0 +1,7 @@
+"""ED networks as scikit-learn estimators. `import edcore` loads this package at first use, as it needs scikit-learn."""
+
+from edcore.estimators.callbacks import EpochRecord
+from edcore.estimators.classifier import EDClassifier
+from edcore.estimators.regressor import EDRegressor
+
+__all__ = ["EDClassifier", "EDRegressor", "EpochRecord"]

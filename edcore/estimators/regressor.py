@@ -1,0 +1,207 @@
+"""The regressor: linear outputs, and targets that are standardised inside."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any, Self
+
+import numpy.typing as npt
+from array_api_compat import array_namespace
+from sklearn.base import RegressorMixin
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.metrics import r2_score
+
+from edcore.arrays import Array, like, to_numpy
+from edcore.core.presets import preset
+from edcore.errors import InputError
+from edcore.estimators.base import INITIAL, BaseED
+from edcore.estimators.scaling import check_varied, moments
+
+TOO_FAR = 2.0
+"""A loss, in standard deviations of y, that is worth a warning: noise alone does not come to it."""
+
+
+class EDRegressor(RegressorMixin, BaseED):  # type: ignore[misc]  # scikit-learn has no types
+    """A regressor that learns by the ED method, with no back-propagation.
+
+    The output is linear. Several targets have a network each (heads).
+
+    Parameters
+    ----------
+    hidden_width, hidden_depth
+        As for `EDClassifier`.
+    alpha : float, optional
+        Learning rate of all layers but the output layer. Left out: 0.3, or with a rule that of its preset. The presets'
+        are meant for outputs between 0 and 1 and are too large here.
+    alpha_output : float, optional
+        Learning rate of the output layer. Left out: 0.2 / hidden_width, or with a rule that of its preset.
+    rule : {"signed", "split", "kaneko", "edla"} or Rule, optional
+        How weights learn, as for `ED`, with all that its preset says of the network. Left out: the signed rule, with
+        cells, initial weights and learning rates that were chosen for scaled features. No centred rule is accepted,
+        such as modulo's: it leaves out the mean error, so the mean of y would never be learnt.
+    u0, activation, rms, initial, input_range, batch_size, max_iter, shuffle
+        As for `EDClassifier`.
+    warm_start : bool
+        Have `fit` go on from the present weights. Ranges stay those of the first call, and new learning rates count
+        from here on.
+    early_stopping, validation_fraction, n_iter_no_change, tol, callbacks, random_state, verbose, backend, device
+        As for `EDClassifier`.
+
+    Attributes
+    ----------
+    ed_ : ED
+        The trained network.
+    data_min_, data_max_ : array, shape (features,), or None
+        The range of X that is scaled to 0 … 1.
+    y_mean_, y_scale_ : array, shape (targets,)
+        Mean and standard deviation of y in the first call: the network learns (y − mean) / scale.
+    n_iter_ : int
+        Epochs learnt, with those of earlier calls that were gone on from.
+    loss_curve_ : list of float
+        Mean of abs(target − output) over the training samples after each epoch, in standard deviations of y.
+    validation_scores_ : list of float or None
+        R² on the validation samples after each epoch; None without early stopping.
+    best_validation_score_ : float or None
+        The best of the last call, that of the weights which were kept.
+    n_features_in_ : int
+        Features.
+    feature_names_in_ : ndarray of str
+        Their names, where X had some.
+
+    Warns
+    -----
+    sklearn.exceptions.ConvergenceWarning
+        If `fit` ends with a loss above 2: the mean of y, with one of at most 1, would have been a better answer.
+
+    Notes
+    -----
+    What is said of `EDClassifier` on the loss, on scaling, precision and array libraries is true here too.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import make_friedman1
+    >>> import edcore
+    >>> x, y = make_friedman1(600, noise=1.0, random_state=0)
+    >>> regressor = edcore.EDRegressor(max_iter=50, random_state=0).fit(x[:400], y[:400])
+    >>> regressor.score(x[400:], y[400:]) > 0.8
+    True
+    """
+
+    def fit(self, X: Array, y: Array) -> Self:  # noqa: N803  # scikit-learn's name
+        """Learn from samples: anew, or with ``warm_start`` from where the last call ended.
+
+        Parameters
+        ----------
+        X : array_like, shape (samples, features)
+            The samples.
+        y : array_like, shape (samples,) or (samples, targets)
+            What they are.
+
+        Returns
+        -------
+        Self
+            The estimator itself.
+
+        Raises
+        ------
+        InputError
+            If a parameter or the data are not accepted.
+        DivergedError
+            If the weights would be NaN or infinite. Then what was learnt before the call is still there.
+        """
+        super().fit(X, y)
+        if (loss := self.loss_curve_[-1]) > TOO_FAR and not self.early_stopping:
+            warnings.warn(
+                f"The loss after epoch {self.n_iter_} is {loss:.3g}, and that of the mean of y would be at most 1. "
+                f"Try more epochs (max_iter) or smaller learning rates (alpha, alpha_output).",
+                ConvergenceWarning,
+                stacklevel=2,
+            )
+        return self
+
+    def partial_fit(self, X: Array, y: Array) -> Self:  # noqa: N803
+        """Learn one epoch of these samples, and go on from there at the next call.
+
+        Parameters
+        ----------
+        X : array_like, shape (samples, features)
+            The samples. Unless ``input_range`` is given, the first ones show how far each feature ranges.
+        y : array_like, shape (samples,) or (samples, targets)
+            What they are. The first ones show how far each target ranges.
+
+        Returns
+        -------
+        Self
+            The estimator itself.
+
+        Raises
+        ------
+        InputError
+            If a parameter or the data are not accepted.
+        DivergedError
+            If the weights would be NaN or infinite. Then what was learnt before the call is still there.
+        """
+        return self._partial_fit(X, y)
+
+    def predict(self, X: Array) -> Array:  # noqa: N803
+        """Return what the network tells of each sample.
+
+        Parameters
+        ----------
+        X : array_like, shape (samples, features)
+            The samples.
+
+        Returns
+        -------
+        array, shape (samples,) or (samples, targets)
+            As y was in `fit`, of X's library.
+        """
+        outputs = self._outputs(X, "predict")
+        xp = array_namespace(outputs)
+        several = xp.reshape(outputs, (outputs.shape[0], self._columns))
+        told = several * like(self.y_scale_, outputs) + like(self.y_mean_, outputs)
+        return told[:, 0] if self._flat else told
+
+    def _checks_of_y(self) -> dict[str, Any]:
+        return {"multi_output": True, "y_numeric": True}
+
+    def _target(self, y: Array, x: Array, goes_on: bool, partial: bool, classes: Any) -> Array:
+        xp = array_namespace(x)
+        y = xp.astype(like(y, x), x.dtype, copy=False)
+        columns = xp.reshape(y, (y.shape[0], -1))
+        if not goes_on:
+            if partial:
+                check_varied("y", xp.min(columns, axis=0), xp.max(columns, axis=0), "Give more samples at first.")
+            self.y_mean_, self.y_scale_ = moments(columns)
+            self._flat = len(y.shape) == 1
+        if (targets := columns.shape[1]) != self._columns:
+            raise InputError("y", f"{targets} targets", f"{self._columns}, as in the first call")
+        wanted = (columns - like(self.y_mean_, x)) / like(self.y_scale_, x)
+        return wanted[:, 0] if targets == 1 else wanted
+
+    @property
+    def _columns(self) -> int:
+        targets: int = self.y_mean_.shape[0]
+        return targets
+
+    def _variant(self, width: int) -> dict[str, Any]:
+        shape = {"heads": self._columns, "output_activation": "linear"}
+        if self.rule is None:
+            # A linear output is stable below a rate that falls with the number of cells it reads (Widrow and Hoff).
+            rates = {"alpha": 0.3, "alpha_output": 0.2 / width}
+            return {"rule": "signed", "hidden_depth": 0, "u0": 1.0, "n_bias": 2, "initial": INITIAL, **rates, **shape}
+        if preset(self.rule).rule.centred:
+            fix = "Without the mean error the mean of y would never be learnt."
+            raise InputError("rule", f"{self.rule!r}, which is centred", "None, or a rule that is not centred", fix)
+        return {"rule": self.rule, **shape}
+
+    def _strata(self, target: Array) -> npt.NDArray[Any] | None:
+        return None
+
+    def _validation_score(self, target: Array, outputs: Array) -> float:
+        return float(r2_score(to_numpy(target), to_numpy(outputs)))
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = True
+        return tags

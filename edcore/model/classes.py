@@ -1,0 +1,108 @@
+"""The classes that outputs stand for: targets from labels, labels from outputs, accuracy."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from edcore.model.ed import ED
+
+ROWS_AT_ONCE = 1024  # a test set is predicted in parts, so that its size does not show in memory
+
+
+def heads(classes: int) -> int:
+    """Return how many outputs tell this many classes apart: one tells two, and beyond that each class has its own.
+
+    They are heads, or under the modulo rule the outputs of one network.
+
+    Parameters
+    ----------
+    classes : int
+        Number of classes.
+
+    Returns
+    -------
+    int
+        Number of outputs.
+
+    Examples
+    --------
+    >>> from edcore.training import heads
+    >>> heads(2), heads(3)
+    (1, 3)
+    """
+    return 1 if classes == 2 else classes
+
+
+def targets(y: npt.NDArray[np.int64], heads: int) -> npt.NDArray[Any]:
+    """Return what the heads should put out for these classes.
+
+    Parameters
+    ----------
+    y : ndarray of int64, shape (samples,)
+        Index of each sample's class.
+    heads : int
+        Number of heads.
+
+    Returns
+    -------
+    ndarray, shape (samples,) for one head, else (samples, heads)
+        The class itself, 0 or 1, for one head; else 1 for the head of the class and 0 for the others.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from edcore.training import targets
+    >>> targets(np.array([0, 2]), 3).tolist()
+    [[1.0, 0.0, 0.0], [0.0, 0.0, 1.0]]
+    """
+    return y if heads == 1 else np.eye(heads)[y]
+
+
+def told(outputs: npt.NDArray[Any]) -> npt.NDArray[np.intp]:
+    """Return the index of the class that outputs tell of each sample.
+
+    Parameters
+    ----------
+    outputs : ndarray, shape (samples,) for two classes, else (samples, classes)
+        Outputs, or targets.
+
+    Returns
+    -------
+    ndarray of intp, shape (samples,)
+        1 where one output is above one half, else 0; of several outputs the largest one.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from edcore.training import told
+    >>> told(np.array([0.2, 0.9])).tolist(), told(np.array([[0.1, 0.3, 0.2]])).tolist()
+    ([0, 1], [1])
+    """
+    return (outputs > 0.5).astype(np.intp) if outputs.ndim == 1 else outputs.argmax(axis=1)
+
+
+def accuracy(ed: ED, x: npt.NDArray[Any], y: npt.NDArray[np.int64]) -> float:
+    """Return the share of samples whose class the network tells right.
+
+    Parameters
+    ----------
+    ed : ED
+        The network. Its outputs tell a class as `told` has it.
+    x : ndarray, shape (samples, features)
+        The samples.
+    y : ndarray of int64, shape (samples,)
+        Index of each sample's class.
+
+    Returns
+    -------
+    float
+        Between 0 and 1.
+    """
+    right = 0
+    for start in range(0, len(x), ROWS_AT_ONCE):
+        rows = slice(start, start + ROWS_AT_ONCE)
+        right += int((told(ed.predict(x[rows])) == y[rows]).sum())
+    return right / len(x)

@@ -1,0 +1,111 @@
+"""Where learning has diverged: the first layer whose activities or weights are NaN or infinite, and what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from edcore.arrays import HostWeights
+from edcore.core import method as core
+from edcore.core.network import Network
+from edcore.core.rule import Rule
+from edcore.errors import DivergedError
+
+
+class Found(NamedTuple):
+    """What is not finite, in which layer, counted from 0 for the input layer, and whether it is so in each head."""
+
+    part: str
+    layer: int
+    heads: npt.NDArray[np.bool_]
+
+
+class Blame(NamedTuple):
+    """What stopped being finite, and when.
+
+    The epoch counts from 1 within what was asked for, the batch from 1 within the epoch.
+    """
+
+    network: Network
+    rule: Rule
+    part: str
+    layer: int
+    heads: npt.NDArray[np.bool_]
+    epoch: int | None = None
+    batch: int | None = None
+    fitted: bool = False
+
+    def error(self, first: int = 0) -> DivergedError:
+        """Return the error, for an epoch that comes after so many others."""
+        kept = "The network has the weights from before that step."
+        if self.fitted:
+            kept = f"The network has the weights from before epoch {first + 1:,}."
+        return DivergedError(
+            self.part,
+            self._name,
+            tuple(np.flatnonzero(self.heads).tolist()),
+            self.network.heads,
+            kept,
+            self._fix,
+            self.epoch and self.epoch + first,
+            self.batch,
+        )
+
+    @property
+    def _name(self) -> str:
+        if self.layer == 0:
+            return "the input layer"
+        depth = self.network.depth
+        return f"hidden layer {self.layer:,} of {depth:,}" if self.layer <= depth else "the output layer"
+
+    @property
+    def _fix(self) -> str:
+        rule, network = self.rule, self.network
+        others = ["rms=True"] if not network.rms and network.activation in ("relu", "linear") else []
+        others += ["dtype='float64'"] if network.dtype == "float32" else []
+        rates = f"alpha={rule.alpha / 10:g}, alpha_output={rule.alpha_output / 10:g}"
+        return f"Try {rates}{''.join(f', or {other}' for other in others)}; inputs from 0 to 1 help too."
+
+
+def finite(array: npt.NDArray[Any]) -> bool:
+    """Return whether all values are."""
+    return bool(np.isfinite(array).all())
+
+
+def first_in_activities(network: Network, weights: HostWeights, x: npt.NDArray[Any]) -> Found | None:
+    """Return the first layer that has activities which are not finite, for x (batch, in_)."""
+    with np.errstate(all="ignore"):
+        _, trace = core.trace(network, weights, x)
+    return first_in_cells(trace[1:])
+
+
+def first_in_cells(layers: Sequence[core.Cells], start: int = 0) -> Found | None:
+    """Return the first of some consecutive layers, from layer `start` on, that has activities which are not finite."""
+    for number, cells in enumerate(layers, start):
+        slopes = True if cells.slope is None else np.isfinite(cells.slope)
+        bad = ~(np.isfinite(cells.y) & slopes).all(axis=(1, 2))
+        if bad.any():
+            return Found("activities", number, bad)
+    return None
+
+
+def outputs_of(network: Network, rule: Rule, outputs: npt.NDArray[Any]) -> Blame:
+    """Return the blame for outputs (batch,) or (batch, columns), some of which are not finite."""
+    bad = ~np.isfinite(outputs.reshape(-1, network.heads, network.outputs)).all(axis=(0, 2))
+    return Blame(network, rule, "activities", network.depth + 1, bad)
+
+
+def first_in_weights(weights: HostWeights, start: int = 0) -> Found | None:
+    """Return the first layer that has weights which are not finite, of all or of a stage that starts with a layer."""
+    number = start
+    for name in core.LAYERS:
+        parts = [weights[key] for key in (f"{name}.weight", f"{name}.bias") if key in weights]
+        bad = [~np.isfinite(part).all(axis=tuple(range(1 + (name == "hidden"), part.ndim))) for part in parts]
+        for heads in np.atleast_2d(np.any(bad, axis=0).T) if bad else ():
+            if heads.any():
+                return Found("weights", number, heads)
+            number += 1
+    return None

@@ -1,0 +1,161 @@
+"""Heads of one network, trained in processes of this machine or of a cluster: joblib says where."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from edcore.arguments import real, whole_number
+from edcore.arrays import Array, HostWeights, on_its_device, to_numpy
+from edcore.contract.backend import Backend
+from edcore.core.network import Network
+from edcore.core.rule import Rule, check_centred
+from edcore.core.weights import initialise
+from edcore.dispatch import registry
+from edcore.dispatch.choose import bind
+from edcore.errors import DivergedError
+from edcore.model.ed import ED
+from edcore.parallel.tasks import results
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Part:
+    """Some of the heads, as they are handed to a worker."""
+
+    network: Network
+    rule: Rule
+    seed: int
+    first: int  # of the heads
+    of: int
+    weights: HostWeights
+    epochs: int  # of the whole network, from which the order of the samples follows
+    backend: str | Backend
+    device: str | None
+
+
+def fit_heads(
+    ed: ED,
+    x: Array,
+    target: Array,
+    *,
+    epochs: int = 1,
+    batch_size: int = 64,
+    shuffle: bool = True,
+    tolerance: float = 0.0,
+    heads_per_task: int = 1,
+    n_jobs: int | None = None,
+) -> ED:
+    """Do what `ED.fit` does, with the heads spread over workers.
+
+    ``joblib.parallel_config`` says where they are: processes of this machine (``"loky"``), threads (``"threading"``),
+    or a cluster (``"dask"``, ``"ray"``). Heads whose worker is lost are trained again on another one.
+
+    Parameters
+    ----------
+    ed : ED
+        The network. It stays as it is.
+    x : array, shape (samples, in_)
+        As for `ED.fit`. Each worker gets all of it.
+    target : array, shape (samples,) for one output, else (samples, columns)
+        What the outputs should be. Each worker gets the columns of its heads.
+    epochs, batch_size, shuffle, tolerance : optional
+        As for `ED.fit`.
+    heads_per_task : int
+        Heads that are trained together in a worker, at least 1; the last of them may be fewer.
+    n_jobs : int, optional
+        Workers, as for ``joblib.Parallel``. Left out, that of ``parallel_config``.
+
+    Returns
+    -------
+    ED
+        A network with the weights and the epochs of all heads after training, bound by name to the backend and the
+        device that trained them.
+
+    Raises
+    ------
+    InputError
+        If an argument is not accepted.
+    DivergedError
+        If weights of a head would be NaN or infinite.
+    EDCoreError
+        If workers are lost again and again.
+
+    Notes
+    -----
+    The backend is chosen here, as `ED.fit` would, and every worker uses that one by name, or says why it cannot.
+    With the same `heads_per_task` every head gets the same bits wherever it runs, on processors of one kind. BLAS has
+    one thread in each worker. With ``numba`` and ``loop`` they are the bits of `ED.fit`, whatever `heads_per_task` is.
+    So they are with ``numpy``, with two exceptions: layers so wide that its BLAS shares a product among threads in
+    `ED.fit`, and networks with a single output cell (``inhibitory_output=False``), whose products with a vector are
+    rounded another way where there are more heads. The products of PyTorch, JAX and GPUs can be, too.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import edcore
+    >>> from edcore.parallel import fit_heads
+    >>> data = edcore.datasets.xor()
+    >>> ed = edcore.ED(2, hidden_width=4, heads=4, rule="kaneko", seed=1, backend="numpy")
+    >>> targets = np.repeat(data.y_train[:, None], 4, axis=1)
+    >>> learnt = fit_heads(ed, data.x_train, targets, epochs=50)
+    >>> bool((learnt.predict(data.x_test) == ed.fit(data.x_train, targets, epochs=50).predict(data.x_test)).all())
+    True
+    """
+    epochs, batch_size = whole_number("epochs", epochs, 0), whole_number("batch_size", batch_size, 1)
+    tolerance, size = real("tolerance", tolerance), whole_number("heads_per_task", heads_per_task, 1)
+    with on_its_device(x):
+        x, target = ed._checked_pair(x, target)
+    check_centred(ed.rule, batch_size)
+    network = replace(ed._network, in_=x.shape[1])
+    backend, device = _by_name(ed._bound or bind(ed._request, network, ed.rule, x))
+    weights = ed.weights if ed._in_known else initialise(network, ed.seed, ed.rule.floor)
+    x, columns = to_numpy(x), to_numpy(target).reshape(x.shape[0], network.columns)
+    before = ed.epochs
+    options = {"epochs": epochs, "batch_size": batch_size, "shuffle": shuffle, "tolerance": tolerance}
+    tasks: dict[int, tuple[Any, ...]] = {}
+    for first in range(0, network.heads, size):
+        heads = slice(first, min(first + size, network.heads))
+        own = {key: value[heads] for key, value in weights.items()}
+        shape = replace(network, heads=heads.stop - first)
+        part = _Part(shape, ed.rule, ed.seed, first, network.heads, own, int(before.max()), backend, device)
+        taught = columns[:, first * network.outputs : heads.stop * network.outputs]
+        tasks[first] = part, x, taught[:, 0] if shape.columns == 1 else taught, options
+    learnt = np.zeros(network.heads, np.intp)
+    for first, (own, count) in results(_fit, tasks, n_jobs=n_jobs, named=lambda first: f"head {first + 1}"):
+        for key, value in own.items():
+            weights[key][first : first + size] = value
+        learnt[first : first + size] = count
+    return ED.from_network(
+        network, ed.rule, seed=ed.seed, weights=weights, epochs=before + learnt, backend=backend, device=device
+    )
+
+
+def _by_name(backend: Backend) -> tuple[str | Backend, str]:
+    """Return what another process finds the backend by: its name, if it has one in the registry, and its device."""
+    name = backend.info.name
+    return name if name in registry.installed() else backend, backend.device
+
+
+def _fit(
+    part: _Part, x: npt.NDArray[Any], target: npt.NDArray[Any], options: dict[str, Any]
+) -> tuple[HostWeights, npt.NDArray[np.intp]]:
+    """Train some heads; return their weights, and the epochs that each has learnt."""
+    ed = ED.from_network(
+        part.network,
+        part.rule,
+        seed=part.seed,
+        weights=part.weights,
+        epochs=part.epochs,
+        backend=part.backend,
+        device=part.device,
+    )
+    try:
+        ed.fit(x, target, **options)
+    except DivergedError as error:
+        heads, kept = tuple(part.first + head for head in error.heads), "The given network is as it was."
+        fix = error._rest[-1]
+        raise DivergedError(error.part, error.layer, heads, part.of, kept, fix, error.epoch, error.batch) from error
+    return ed.weights, ed.epochs - part.epochs

@@ -1,0 +1,178 @@
+"""A run as one HTML page that needs nothing else: what was reached, pictures, the setting, versions, the command."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Iterable, Mapping, Sequence
+from html import escape
+from importlib import resources
+from statistics import fmean
+from string import Template
+from typing import Any
+
+from edcore.datasets.catalogue import Dataset
+from edcore.diagnostics.diagnosis import Diagnosis
+from edcore.environment import here, versions
+from edcore.model.ed import ED
+from edcore.plots.canvas import new_figure
+from edcore.plots.panels import Panel, panels
+from edcore.training.loop import Progress
+
+SVG_BYTES = 150_000
+"""A picture of more than this as SVG becomes a PNG."""
+
+DPI = 144
+"""Of a PNG, and of images within an SVG."""
+
+
+def html(
+    ed: ED,
+    data: Dataset,
+    run: Sequence[Progress],
+    *,
+    diagnoses: Sequence[Diagnosis] = (),
+    at: Sequence[float] | None = None,
+    setting: Mapping[str, str],
+    command: str,
+) -> str:
+    """Return a report of a run as one HTML page, pictures included, that loads nothing and runs no script.
+
+    Parameters
+    ----------
+    ed : ED
+        The network, trained.
+    data : Dataset
+        What it was trained on.
+    run : sequence of Progress
+        What `edcore.training.train` yielded. It may be empty, where nothing was learnt.
+    diagnoses : sequence of Diagnosis
+        What `edcore.diagnostics.diagnose` found, once or during training. The last one becomes a table.
+    at : sequence of float, optional
+        The number of batches after which each was made. Left out, they are numbered.
+    setting : mapping of str to str
+        What else is to be told of the setting, by name.
+    command : str
+        What repeats the run.
+
+    Returns
+    -------
+    str
+        The page, to be written as UTF-8.
+
+    Raises
+    ------
+    EDCoreError
+        If matplotlib is not installed.
+
+    Examples
+    --------
+    >>> import edcore
+    >>> from edcore import report
+    >>> from edcore.training import train
+    >>> data = edcore.datasets.xor()
+    >>> ed = edcore.ED(in_=2, hidden_depth=0, rule="split", seed=1)
+    >>> run = list(train(ed, data, epochs=20))
+    >>> page = report.html(ed, data, run, setting={"seed": "1"}, command="python xor.py")
+    >>> page.count("<img "), "<script" in page
+    (3, False)
+    """
+    found = list(panels(ed, data, run, diagnoses, at))
+    template = Template(resources.files("edcore.plots").joinpath("report.html").read_text(encoding="utf-8"))
+    return template.substitute(
+        title=escape(f"Training report: {data.name}"),
+        reached=_facts(_reached(data, run)),
+        command=escape(command),
+        figures="\n".join(_figure(panel) for panel in found),
+        layers=_layers(diagnoses[-1]) if diagnoses else "",
+        setting=_facts(setting),
+        environment=_facts({name: value for name, value in _environment(ed).items() if name not in setting}),
+    )
+
+
+def _reached(data: Dataset, run: Sequence[Progress]) -> dict[str, str]:
+    """Return accuracy, error and time of the latest evaluation, and whether the run came to its end."""
+    if not run:
+        return {"stopped": "before the first batch was learnt"}
+    last = run[-1]
+    stopped = {} if last.batch >= last.batches else {"stopped": f"after {last.batch:,} of {last.batches:,} batches"}
+    places = [place for place, entry in enumerate(run) if entry.accuracy is not None]
+    if not places:
+        return stopped | {"accuracy": "not evaluated", "error of the last batch": f"{last.error:.4f}"}
+    evaluated = run[places[-1]]
+    since = places[-2] + 1 if len(places) > 1 else 0
+    errors = [entry.error for entry in run[since : places[-1] + 1]]
+    return stopped | {
+        "accuracy": f"{evaluated.accuracy:.2%} of {len(data.x_test):,} test samples",
+        "mean error": f"{fmean(errors):.4f}, mean |target − output| of the last {len(errors):,} batches before it",
+        "time in training": f"{evaluated.seconds:,.2f} s",
+        "learnt": f"{evaluated.samples:,} samples in {evaluated.batch:,} batches, epoch {evaluated.epoch:,}",
+    }
+
+
+def _environment(ed: ED) -> dict[str, str]:
+    where = here()
+    loaded = {"edcore": where.edcore, "Python": where.python, "NumPy": where.numpy} | {
+        name: version for name, version in versions().items() if name not in ("edcore", "numpy")
+    }
+    facts = {
+        "versions": ", ".join(f"{name} {version}" for name, version in loaded.items()),
+        "commit": where.commit,
+        "backend": ed.backend,
+        "device": ed.device or "not chosen yet",
+        "machine": f"{where.system}, {where.cores} cores{', ' * bool(where.cpu)}{where.cpu}",
+        "date": where.date,
+    }
+    return {name: value for name, value in facts.items() if value}
+
+
+def _facts(facts: Mapping[str, str]) -> str:
+    """Return a table with a row for each fact, its name as the heading of the row."""
+    rows = (f'<tr><th scope="row">{escape(name)}</th><td>{escape(value)}</td></tr>' for name, value in facts.items())
+    return _table(rows)
+
+
+def _layers(found: Diagnosis) -> str:
+    heads = "".join(f'<th scope="col">{escape(name)}</th>' for name in found.columns)
+    rows = (_row(first, others) for first, *others in found.rows)
+    warning = f'<p class="warning">Warning: {escape(found.warning)}</p>\n' if found.warning else ""
+    note = (
+        "mean g: derivative of the activation, small where cells are saturated. flipped: weights that changed sign. "
+        "growth: mean |W| over that at the start. + / −: sum of positive over sum of negative weights. angle: between "
+        "the update and steepest descent. update: its size over that of the weights. dead: no error changes the layer."
+    )
+    table = _table([f"<tr>{heads}</tr>", *rows], ' class="layers"')
+    return f'<h2>Layers</h2>\n{warning}{table}\n<p class="note">{note}</p>'
+
+
+def _row(first: str, others: Iterable[str]) -> str:
+    cells = "".join(f"<td>{escape(cell)}</td>" for cell in others)
+    return f'<tr><th scope="row">{escape(first)}</th>{cells}</tr>'
+
+
+def _table(rows: Iterable[str], attributes: str = "") -> str:
+    return f'<div class="wide"><table{attributes}>\n' + "\n".join(rows) + "\n</table></div>"
+
+
+def _figure(panel: Panel) -> str:
+    figure = new_figure(panel.size)
+    panel.draw(figure)
+    kind, picture = _picture(figure)
+    address = f"data:image/{kind};base64,{base64.b64encode(picture).decode('ascii')}"
+    width = round(96 * panel.size[0])
+    return (
+        f'<figure><img src="{address}" alt="{escape(panel.shows)}" width="{width}">\n'
+        f"<figcaption>{escape(panel.reading)}</figcaption></figure>"
+    )
+
+
+def _picture(figure: Any) -> tuple[str, bytes]:
+    """Return the picture as SVG, or as PNG where that is too large, with the name of its kind."""
+    svg = _saved(figure, "svg")
+    return ("svg+xml", svg) if len(svg) <= SVG_BYTES else ("png", _saved(figure, "png"))
+
+
+def _saved(figure: Any, kind: str) -> bytes:
+    file = io.BytesIO()
+    figure.savefig(file, format=kind, dpi=DPI)
+    return file.getvalue()

@@ -1,0 +1,9 @@
+"""Training on data that are larger than memory: memory-mapped files, Zarr, Dask, h5py.
+
+The arrays are read in pieces, which a background thread prefetches.
+"""
+
+from edcore.streaming.train import fit, predict, train
+from edcore.training.loop import Progress
+
+__all__ = ["Progress", "fit", "predict", "train"]

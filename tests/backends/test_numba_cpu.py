@@ -1,0 +1,360 @@
+"""The compiled kernels on the CPU: their sigmoid, their threads, their cache, and how they are interrupted."""
+
+import hashlib
+import os
+import signal
+import subprocess
+import sys
+import threading
+
+import numpy as np
+import pytest
+
+pytest.importorskip("numba")
+
+import numba
+
+import edcore
+from edcore import ED, Network, Rule
+from edcore.contract.backend import Backend, Schedule
+from edcore.core.weights import initialise
+from edcore.dispatch.choose import bind, requested
+from edcore_numba import probe
+from edcore_numba.cpu import backend as cpu
+from edcore_numba.cpu.compiling import compiled
+from edcore_numba.cpu.vectors import activate, at
+
+HERE = os.path.join(os.path.dirname(os.path.dirname(__file__)), "helpers")
+
+
+def backend():
+    return bind(requested("numba", "cpu"), Network(in_=1), Rule())
+
+
+@compiled()
+def sigmoids(z, y, zero, scale):
+    """Write the sigmoid of z, an even number of them, as a product by 0 on top of z."""
+    n = z.size
+    activate(at(zero, 0), 0, 0, at(zero, 0), 0, 1, at(z, 0), 0, at(y, 0), n, 1, n, scale)
+
+
+def sigmoid(z):
+    y = np.empty_like(z)
+    sigmoids(z, y, np.zeros(z.size, z.dtype), z.dtype.type(-1 / np.log(2)))
+    return y
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_sigmoid_over_the_whole_range(dtype):
+    info = np.finfo(dtype)
+    ends = np.array([0, -0.0, info.tiny, info.smallest_subnormal, 1e-8, 88, 89, 104, 708, 710, 745, 746, info.max])
+    z = np.concatenate([np.linspace(-30, 30, 100_001), np.linspace(-800, 800, 20_001), ends, -ends]).astype(dtype)
+    y = sigmoid(z)
+    with np.errstate(over="ignore"):
+        expected = 1 / (1 + np.exp(-z.astype(np.longdouble)))
+    assert np.abs(y - expected).max() <= 2 * info.eps
+    assert ((y >= 0) & (y <= 1)).all()
+    assert (sigmoid(np.array([0, -0.0], dtype)) == 0.5).all()
+    assert sigmoid(np.array([np.inf, -np.inf], dtype)).tolist() == pytest.approx([1, 0], abs=float(info.eps))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("n", [2, 4, 8, 16, 64, 94])
+def test_sigmoid_keeps_nan_in_every_width_of_vector(dtype, n):
+    for place in range(n):
+        z = np.linspace(-3, 3, n).astype(dtype)
+        z[place] = np.nan
+        assert (np.isnan(sigmoid(z)) == np.isnan(z)).all()
+
+
+SIZES = [
+    Network(in_=5, width=3, depth=2, heads=3),
+    Network(in_=70, width=17, depth=1, heads=1, dtype="float64"),
+    Network(in_=3, width=131, depth=2, heads=2, n_bias=2),
+]
+
+
+def learned_bits(network, rule, batch):
+    """Return a digest of what forward, trace, update and fit give."""
+    weights, random = initialise(network, 1), np.random.default_rng(2)
+    x = random.random((batch, network.in_)).astype(network.dtype)
+    target = random.integers(0, 2, (batch, network.heads)).astype(network.dtype)
+    one = backend()
+    own = one.from_host(weights)
+    outputs, trace = one.trace(network, own, x)
+    assert (one.forward(network, own, x) == outputs).all()
+    own = one.update(network, rule, own, trace, target - outputs)
+    schedule = Schedule(
+        orders=np.stack([random.permutation(batch) for _ in range(2)]),
+        batch_size=7,
+        tolerance=batch / 2,  # some heads stop after the first epoch
+        learning=np.arange(network.heads) != 1,
+    )
+    own, stopped = one.fit(network, rule, own, x, target, schedule)
+    digest = hashlib.sha256(outputs.tobytes() + stopped.tobytes())
+    for key, value in sorted(one.to_host(own).items()):
+        digest.update(key.encode() + value.tobytes())
+    return digest.hexdigest()
+
+
+def all_bits():
+    return [
+        learned_bits(network, rule, batch)
+        for network in SIZES
+        for rule in (Rule(), Rule("split", order="online"))
+        for batch in (1, 13)
+    ]
+
+
+@pytest.mark.slow
+def test_bits_do_not_depend_on_the_number_of_threads():
+    in_a_process(
+        """
+import numba
+from edcore_numba import cpu
+from test_numba_cpu import all_bits
+seen, cpu.MANY = set(), 10**9
+for threads in (1, 3):
+    numba.set_num_threads(threads)
+    for small in (0, 2**40):  # by batches, and by heads
+        cpu.SMALL = cpu.LITTLE = small
+        seen.add(tuple(all_bits()))
+assert len(seen) == 1, seen
+""",
+        NUMBA_NUM_THREADS="3",
+    )
+
+
+@pytest.mark.parametrize("batches", [True, False])
+def test_no_more_threads_than_the_user_allows(monkeypatch, batches):
+    monkeypatch.setattr(cpu, "SMALL", 0)
+    monkeypatch.setattr(cpu, "MANY", 10**9)
+    seen, on_threads, fit_batches = [], cpu._on_threads, cpu.epochs.fit_batches
+    monkeypatch.setattr(cpu, "_on_threads", lambda calls, *rest: seen.append(len(calls)) or on_threads(calls, *rest))
+
+    def recording(*arguments):
+        seen.append(numba.get_num_threads())
+        fit_batches(*arguments)
+
+    monkeypatch.setattr(cpu.epochs, "fit_batches", recording)
+    before, heads = numba.get_num_threads(), 3 if batches else 4
+    if before < 2:
+        pytest.skip("Numba has one thread here")
+    numba.set_num_threads(2)
+    try:
+        ED(3, 4, 1, heads=heads, seed=1, backend="numba", device="cpu").fit(np.ones((4, 3)), np.ones((4, heads)))
+    finally:
+        numba.set_num_threads(before)
+    assert seen == ([1, 2] if batches else [2])
+
+
+def in_a_process(code, **environment):
+    code = f"import sys; sys.path.insert(0, {HERE!r})\n{code}"
+    environment = {**os.environ, **environment}
+    run = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr
+    return run.stdout
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this platform")
+def test_a_forked_process_computes_on():
+    out = in_a_process("""
+import os
+from edcore_numba import cpu
+from test_numba_cpu import SIZES, Rule, learned_bits
+cpu.SMALL, cpu.MANY = 0, 10**9
+expected = learned_bits(SIZES[1], Rule(), 13)  # by batches, on Numba's threads
+child = os.fork()
+if child == 0:
+    os._exit(0 if learned_bits(SIZES[1], Rule(), 13) == expected else 3)
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+""")
+    assert out == "0\n"
+
+
+def test_calls_from_several_threads_where_numbas_own_must_not_be_entered_twice():
+    out = in_a_process(
+        """
+from concurrent.futures import ThreadPoolExecutor
+from edcore_numba import cpu
+from test_numba_cpu import SIZES, Rule, learned_bits
+cpu.SMALL, cpu.MANY = 0, 10**9
+with ThreadPoolExecutor(4) as pool:
+    print(len(set(pool.map(lambda _: learned_bits(SIZES[1], Rule(), 13), range(8)))))
+""",
+        NUMBA_THREADING_LAYER="workqueue",
+        NUMBA_NUM_THREADS="2",
+    )
+    assert out == "1\n"
+
+
+def test_calls_from_several_threads():
+    expected = learned_bits(SIZES[0], Rule(), 13)
+    seen = []
+    threads = [threading.Thread(target=lambda: seen.append(learned_bits(SIZES[0], Rule(), 13))) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert seen == [expected] * 4
+
+
+def test_a_trace_lends_its_memory_only_when_it_is_used_up():
+    network, one = Network(in_=2, width=3, depth=1), backend()
+    weights, x = one.from_host(initialise(network, 0)), np.ones((4, 2), np.float32)
+    _, first = one.trace(network, weights, x)
+    _, second = one.trace(network, weights, x)
+    assert not np.shares_memory(first[1], second[1])
+    memory = first[1]
+    one.update(network, Rule(), weights, first, np.ones((4, 1), np.float32))
+    _, third = one.trace(network, weights, x)
+    assert np.shares_memory(third[1], memory)
+
+
+LONG = {
+    "fit_batches": (Network(in_=2, width=32, depth=256), Rule()),
+    "fit_heads": (Network(in_=2, width=8, depth=8), Rule()),
+    "fit_heads_online": (Network(in_=2, width=8, depth=8), Rule(order="online")),
+}
+
+
+@pytest.mark.parametrize("kernel", LONG)
+def test_an_interrupted_fit_returns_at_once_and_leaves_the_weights_whole(monkeypatch, kernel):
+    network, rule = LONG[kernel]
+    if kernel == "fit_batches" and numba.get_num_threads() == 1:
+        pytest.skip("with one thread there is nothing to share out")
+    weights = backend().from_host(initialise(network, 0))
+    before = {key: value.copy() for key, value in weights.items()}
+    x, target = np.random.default_rng(0).random((64, 2)).astype(np.float32), np.ones((64, 1), np.float32)
+
+    def fit(epochs):
+        orders = np.broadcast_to(np.arange(64), (epochs, 64))
+        schedule = Schedule(orders=orders, batch_size=64, tolerance=0.0, learning=np.ones(1, np.bool_))
+        return backend().fit(network, rule, weights, x, target, schedule)
+
+    fit(1)  # compiled now
+    told, on_threads, original = [], cpu._on_threads, getattr(cpu.epochs, kernel)
+    monkeypatch.setattr(cpu, "_on_threads", lambda calls, flag: told.append(flag) or on_threads(calls, flag))
+    done = threading.Event()
+
+    def watched(*arguments):
+        original(*arguments)
+        done.set()
+
+    monkeypatch.setattr(cpu.epochs, kernel, watched)
+    timer = threading.Timer(0.3, signal.raise_signal, [signal.SIGINT])
+    before_that = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
+    timer.start()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            fit(10**9)  # years, were it not told to return
+    finally:
+        timer.join()
+        signal.signal(signal.SIGINT, before_that)
+    assert done.is_set()
+    assert told[0][0]
+    for key, value in before.items():
+        assert (weights[key] == value).all()
+
+
+def test_the_inherited_fit_leaves_the_weights_whole_when_an_update_fails():
+    class Failing(cpu.NumbaCPU):
+        updates = 0
+        fit = Backend.fit
+
+        def update(self, *arguments):
+            self.updates += 1
+            if self.updates == 3:
+                raise KeyboardInterrupt
+            return super().update(*arguments)
+
+    network, one = Network(in_=2, width=3, depth=1), Failing()
+    weights = one.from_host(initialise(network, 0))
+    orders, learning = np.broadcast_to(np.arange(8), (3, 8)), np.ones(1, np.bool_)
+    schedule = Schedule(orders=orders, batch_size=4, tolerance=0.0, learning=learning)
+    x, target = np.full((8, 2), 0.5, np.float32), np.ones((8, 1), np.float32)
+    with pytest.raises(KeyboardInterrupt):
+        one.fit(network, Rule(), weights, x, target, schedule)
+    for key, value in initialise(network, 0).items():
+        assert (weights[key] == value).all()
+
+
+def test_hundred_runs_of_xor_stop_where_numpys_do():
+    data, rule = edcore.datasets.xor(), Rule("split", alpha=0.8, alpha_output=0.8, order="online")
+    target, stopped = np.repeat(data.y_train[:, None], 100, axis=1), {}
+    for name in ("numpy", "numba"):
+        ed = ED(2, 4, 0, heads=100, rule=rule, dtype="float64", seed=3, backend=name)
+        stopped[name] = ed.fit(data.x_train, target, epochs=300, shuffle=False, tolerance=0.1).epochs
+    assert len(set(stopped["numpy"])) > 10
+    assert (stopped["numpy"] == stopped["numba"]).all()
+
+
+def test_read_only_samples_that_are_not_contiguous():
+    x = np.random.default_rng(0).random((3, 8)).T
+    x.flags.writeable = False
+    ours, numpys = (ED(3, 4, 1, seed=1, dtype="float64", backend=name) for name in ("numba", "numpy"))
+    for ed in (ours, numpys):
+        ed.fit(x, np.ones(8), epochs=2, batch_size=3)
+    assert np.allclose(ours.predict(x), numpys.predict(x), rtol=0, atol=1e-12)
+
+
+def test_network_larger_than_memory_is_refused():
+    answer = backend().supports(Network(in_=10, width=10**6), Rule())
+    assert "GiB" in answer
+
+
+CACHED = """
+import numpy as np
+from edcore_numba import compiled, kernels_cpu
+import edcore
+ed = edcore.ED(2, 2, 1, seed=0, backend="numba", device="cpu")
+ed.predict(np.ones((2, 2)))
+print(compiled.FOLDER, sum(kernels_cpu.trace_part.stats.cache_hits.values()))
+"""
+
+
+def run_with_cache(folder):
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(folder)}
+    run = subprocess.run([sys.executable, "-c", CACHED], env=environment, capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr
+    return run.stdout.split()
+
+
+@pytest.mark.slow
+def test_kernels_are_compiled_once_and_kept(tmp_path):
+    folder, hits = run_with_cache(tmp_path)
+    assert folder.startswith(str(tmp_path))
+    assert hits == "0"
+    assert run_with_cache(tmp_path) == [folder, "1"]
+
+
+@pytest.mark.slow
+def test_a_cache_that_cannot_be_written_to_is_no_error(tmp_path):
+    blocked = tmp_path / "file"
+    blocked.write_text("not a folder", encoding="utf-8")
+    assert run_with_cache(blocked) == ["None", "0"]
+
+
+def test_probe_says_that_compilation_is_switched_off(monkeypatch):
+    monkeypatch.setenv("NUMBA_DISABLE_JIT", "1")
+    state = probe("cpu")
+    assert not state.ok
+    assert "NUMBA_DISABLE_JIT is set" in state.reason
+
+
+def test_probe_refuses_a_second_processor():
+    assert probe("cpu:1").reason == "the processor is one device, 'cpu'"
+
+
+def test_wide_networks_use_the_same_formula():
+    network = Network(in_=3, width=160, depth=2, dtype="float64")
+    rule, weights = Rule("split"), {k: v / 100 for k, v in initialise(network, 4).items()}
+    results = {}
+    for name in ("numba", "loop"):
+        one = bind(requested(name, "cpu"), network, rule)
+        own = one.from_host(weights)
+        x = np.random.default_rng(5).random((3, 3))
+        outputs, trace = one.trace(network, own, x)
+        results[name] = one.to_host(one.update(network, rule, own, trace, 0.5 - outputs))
+    for key, value in results["loop"].items():
+        assert np.allclose(results["numba"][key], value, rtol=1e-12, atol=1e-14)

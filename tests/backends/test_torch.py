@@ -1,0 +1,202 @@
+"""What is PyTorch's own: CUDA graphs and streams, with stand-ins where there is no GPU; its tensors and modes."""
+
+import contextlib
+import logging
+from types import SimpleNamespace
+
+import pytest
+
+import edcore
+from edcore import Network, Rule
+from edcore.arrays import exact
+from edcore.core.network import ACTIVATIONS
+from edcore.testing.compare import same_bits
+from edcore.testing.strategies import drawn_case
+from edcore_torch import BACKEND
+
+torch = pytest.importorskip("torch")
+TorchDispatchMode = pytest.importorskip("torch.utils._python_dispatch").TorchDispatchMode
+CUDA = SimpleNamespace(type="cuda")
+
+
+def operations(device):
+    from edcore_torch.operations import TorchOperations
+
+    return TorchOperations(device)
+
+
+@pytest.fixture
+def recording(monkeypatch):
+    """What happened to a stand-in for CUDA graphs, in order."""
+    happened = []
+
+    class Graph:
+        def replay(self):
+            happened.append("replayed")
+
+    @contextlib.contextmanager
+    def graph(made, stream, capture_error_mode):
+        assert isinstance(made, Graph)
+        assert stream == ("stream", CUDA)
+        assert capture_error_mode == "thread_local"
+        happened.append("recording")
+        yield
+        happened.append("recorded")
+
+    monkeypatch.setattr(torch.cuda, "CUDAGraph", Graph)
+    monkeypatch.setattr(torch.cuda, "Stream", lambda device: ("stream", device))
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda device: ("the user's", device))
+
+    @contextlib.contextmanager
+    def stream(before):
+        yield
+        happened.append(("restored", before))
+
+    monkeypatch.setattr(torch.cuda, "stream", stream)
+    monkeypatch.setattr(torch.cuda, "graph", graph)
+    return happened
+
+
+def test_work_is_recorded_at_the_second_time_and_replayed_from_then_on(recording):
+    play = operations(CUDA).player()
+    for _ in range(3):
+        play(lambda: recording.append("done"))
+    restored = ("restored", ("the user's", CUDA))
+    assert recording == ["done", "recording", "done", "recorded", restored, "replayed", "replayed"]
+
+
+def test_work_that_cannot_be_recorded_is_done_anew(recording, monkeypatch, caplog):
+    @contextlib.contextmanager
+    def refuse(*arguments, **options):
+        yield
+        raise RuntimeError("operation not permitted when stream is capturing")
+
+    monkeypatch.setattr(torch.cuda, "graph", refuse)
+    stream_in_use = []
+
+    @contextlib.contextmanager
+    def stream(before):
+        stream_in_use.append("another")
+        try:
+            yield
+        finally:
+            stream_in_use.append(before)
+
+    monkeypatch.setattr(torch.cuda, "stream", stream)
+    play = operations(CUDA).player()
+    with caplog.at_level(logging.INFO, "edcore"):
+        for _ in range(3):
+            play(lambda: recording.append("done"))
+    assert recording == ["done"] * 4  # once for the recording that failed
+    assert stream_in_use == ["another", ("the user's", CUDA)]
+    assert len(caplog.records) == 1
+    assert "not recorded as a CUDA graph: operation not permitted" in caplog.text
+
+
+def test_the_device_of_the_network_is_the_current_one(monkeypatch):
+    entered = []
+
+    @contextlib.contextmanager
+    def device(which):
+        entered.append(which)
+        yield
+
+    monkeypatch.setattr(torch.cuda, "device", device)
+    with exact("torch", torch.device("cpu")):
+        assert entered == []
+    with exact("torch", torch.device("cuda:1")):
+        assert entered == [torch.device("cuda:1")]
+
+
+def test_on_the_cpu_nothing_is_recorded(recording):
+    play = operations(torch.device("cpu")).player()
+    for _ in range(3):
+        play(lambda: recording.append("done"))
+    assert recording == ["done"] * 3
+
+
+def test_a_new_stream_waits_for_the_one_before(monkeypatch):
+    class Stream:
+        def __init__(self):
+            self.waited_for = []
+
+        def wait_stream(self, other):
+            self.waited_for.append(other)
+
+    first, second = Stream(), Stream()
+    in_use = iter([first, first, second, second])
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda device: next(in_use))
+    ops = operations(CUDA)
+    for _ in range(4):
+        ops.ordered()
+    assert (first.waited_for, second.waited_for) == ([], [first])
+
+
+@pytest.mark.parametrize("rms", [False, True])
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_all_that_is_recorded_writes_where_it_is_told(activation, rms, monkeypatch):
+    network = Network(3, 4, 2, 2, outputs=3, activation=activation, output_activation="relu6", rms=rms, bias=0.8)
+    case = drawn_case(network, Rule(), batch=5, scale=0.3, seed=1)
+    backend = BACKEND.load(None)
+    called = []
+
+    class Watched(TorchDispatchMode):
+        def __torch_dispatch__(self, function, types, arguments=(), options=None):
+            called.append(function)
+            return function(*arguments, **(options or {}))
+
+    def watched(work):
+        with Watched():
+            work()
+
+    monkeypatch.setattr(backend._ops, "player", lambda: watched)
+    weights = backend.from_host(case.weights)
+    backend.forward(network, weights, case.x)
+    backend.trace(network, weights, case.x)
+    assert called
+    new = {str(one) for one in called if not one._schema.is_mutable and not one.is_view}
+    assert not new, "a graph would have to hold what these make"
+
+
+def test_a_part_of_the_weights_that_is_no_view_is_an_error():
+    ops = operations(torch.device("cpu"))
+    weight = torch.zeros(2, 3, 4, 4)[:, ::2]
+    with pytest.raises(RuntimeError, match="view"):
+        ops.accumulate(torch.ones(2, 2, 5, 4), torch.ones(2, 2, 5, 4), None, weight)
+
+
+def test_training_in_inference_mode_goes_on_outside_it():
+    data = edcore.datasets.xor()
+    ed, plain = (edcore.ED(2, hidden_width=8, rule="split", seed=1, backend="torch") for _ in range(2))
+    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+        ed.step(data.x_train, data.y_train)
+    ed.step(data.x_train, data.y_train)
+    for _ in range(2):
+        plain.step(data.x_train, data.y_train)
+    same_bits(ed.weights, plain.weights, "of training in inference mode and under autocast")
+
+
+def test_gradients_are_left_out():
+    x = torch.ones((3, 2), requires_grad=True)
+    ed = edcore.ED(2, hidden_width=4, seed=1, backend="torch")
+    outputs = ed.step(x, torch.ones(3, requires_grad=True))
+    assert isinstance(outputs, torch.Tensor)
+    assert not outputs.requires_grad
+
+
+def test_x_and_outputs_may_be_written_to():
+    network = Network(in_=3, width=4, depth=2)
+    case = drawn_case(network, Rule(), batch=5, scale=0.3, seed=1)
+    backend = BACKEND.load(None)
+    weights = backend.from_host(case.weights)
+    x = torch.asarray(case.x.copy())
+    outputs, trace = backend.trace(network, weights, x)
+    before = outputs.numpy().copy()
+    x.fill_(0.5)
+    outputs.fill_(0.5)
+    again, _ = backend.trace(network, backend.from_host(case.weights), torch.asarray(case.x.copy()))
+    assert (again.numpy() == before).all()
+    learned = backend.to_host(backend.update(network, case.rule, weights, trace, torch.asarray(case.error.copy())))
+    other = backend.from_host(case.weights)
+    _, trace = backend.trace(network, other, case.x)
+    same_bits(learned, backend.to_host(backend.update(network, case.rule, other, trace, case.error)), "of both ways")

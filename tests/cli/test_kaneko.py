@@ -1,0 +1,140 @@
+"""The command that runs Kaneko's program: what it prints, and how its options arrive."""
+
+import inspect
+import json
+from dataclasses import asdict, fields
+
+import pytest
+import typer
+
+from edcore import kaneko as library
+from edcore.cli import kaneko as cli_kaneko
+from edcore.errors import InputError
+from edcore.kaneko.program import Parameters, Program
+
+
+@pytest.fixture(autouse=True)
+def plain_environment(monkeypatch):
+    for name in ("FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("COLUMNS", "80")
+
+
+@pytest.fixture
+def run(capsys):
+    """Run the command in this process; return its stdout and stderr."""
+    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    app.command()(cli_kaneko.kaneko)
+
+    def run(*arguments):
+        with pytest.raises(SystemExit) as end:
+            app(arguments)
+        assert not end.value.code
+        return capsys.readouterr()
+
+    return run
+
+
+def refused(run, *arguments):
+    with pytest.raises(InputError) as refusal:
+        run(*arguments)
+    return str(refusal.value)
+
+
+def test_with_no_options_it_is_4_bit_parity(run):
+    out, err = run()
+    assert (out, err) == (f"stopped at epoch 148: error {library.run().errors[-1]:.6g}, below 0.1\n", "")
+
+
+def test_xor(run):
+    assert run("--inputs", "2", "--hidden", "8", "--seed", "4").out.startswith("stopped at epoch 55: error 0.0")
+
+
+def test_a_time_out_is_told_plainly(run):
+    out, _ = run("--inputs", "2", "--epochs", "2")
+    assert out.startswith("timed out after epoch 2: error ")
+    assert out.endswith(", not below 0.1\n")
+
+
+def test_verbose_prints_each_epoch_on_stderr(run):
+    out, err = run("--inputs", "2", "--epochs", "3", "--verbose")
+    assert [line.partition(": error ")[0] for line in err.splitlines()] == ["epoch 1", "epoch 2", "epoch 3"]
+    assert out.startswith("timed out after epoch 3: " + err.splitlines()[-1].partition(": ")[2])
+
+
+def test_json_is_one_object_and_nothing_else(run):
+    out, err = run("--inputs", "2", "--json", "--verbose")
+    assert err.startswith("epoch 1: ")
+    told = json.loads(out)
+    assert told.pop("error") < 0.1
+    assert told.pop("parameters") == asdict(Parameters(inputs=2))
+    assert told == {"epochs": 41, "timed_out": False}
+
+
+def test_the_defaults_are_those_of_the_library():
+    options = inspect.signature(cli_kaneko.kaneko).parameters
+    defaults = {field.name: field.default for field in fields(Parameters)}
+    assert {name: options[name].default for name in defaults} == defaults
+    assert options.keys() - defaults == {"verbose", "json", "config"}
+
+
+OTHERS = {
+    "seed": 7,
+    "inputs": 3,
+    "patterns": 4,
+    "outputs": 2,
+    "teacher": ((0.0, 1.0), (1.0, 0.5), (1.0, 1.0), (0.0, 0.0)),
+    "hidden": 6,
+    "hidden2": 2,
+    "steps": 4,
+    "weight_range": 0.5,
+    "threshold_range": 0.25,
+    "f3": 0,
+    "f6": 0,
+    "f7": 0,
+    "f10": 1,
+    "f11": 0,
+    "u0": 0.75,
+    "u1": 1.5,
+    "alpha": 0.625,
+    "beta": 0.875,
+    "epochs": 2,
+    "tolerance": 0.125,
+}
+
+
+def test_every_option_arrives(run, monkeypatch):
+    arrived = []
+
+    def program(parameters):
+        arrived.append(parameters)
+        return Program(parameters)
+
+    monkeypatch.setattr(cli_kaneko, "Program", program)
+    given = {**OTHERS, "teacher": "0,1, 1,.5, 1,1, 0,0"}
+    run(*(part for name, value in given.items() for part in (f"--{name.replace('_', '-')}", str(value))))
+    assert arrived == [Parameters(**OTHERS)]
+    assert all(value != getattr(Parameters(), name) for name, value in OTHERS.items())
+    assert OTHERS.keys() == {field.name for field in fields(Parameters)}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ("--patterns 17", "patterns: given 17; accepted: at most 2^inputs = 16. "),
+        ("--hidden2 8", "steps: given 2; accepted: 3 or more with hidden2=8. "),
+        ("--f6 3", "f6: given 3; accepted: a flag: 1 (or True) or 0 (or False)."),
+        ("--outputs 0", "outputs: given 0; "),
+        ("--outputs 0 --teacher 0,1", "outputs: given 0; "),
+        ("--teacher mirror", "teacher: given 'mirror'; accepted: parity, or numbers from 0 to 1 with commas between"),
+        ("--inputs 1 --teacher 0,1,0", "teacher: given shape (3, 1); accepted: 'parity', or numbers from 0 to 1 of"),
+        ("--inputs 1 --outputs 2 --teacher 0,1,0", "teacher: given [[0.0, 1.0], [0.0]]; accepted: 'parity', or"),
+    ],
+)
+def test_bad_options_are_refused_by_the_library(run, arguments, sentence):
+    assert refused(run, *arguments.split()).startswith(sentence)
+
+
+def test_help_names_every_parameter(run):
+    out, _ = run("--help")
+    assert all(f"--{field.name.replace('_', '-')}" in out for field in fields(Parameters))

@@ -1,0 +1,272 @@
+"""``edcore inspect`` and ``edcore predict``."""
+
+import io as streams
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edcore import ED, Initial, datasets, io
+from edcore.datasets.user_files import read_samples
+from edcore.errors import DataFileError
+
+DIGITS = datasets.digits(classes=(3, 7))
+
+
+@pytest.fixture(autouse=True)
+def in_a_folder_of_its_own(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def run(command_line):
+    return command_line
+
+
+@pytest.fixture
+def net(run):
+    """A checkpoint of a network that tells 3 from 7."""
+    options = (
+        "--classes 3,7 --depth 0 --u0 2 --initial-fan-in 0.5 --initial-weight 8 --epochs 3 --seed 1 --backend numpy"
+    )
+    assert run("train", *options.split(), "--checkpoint", "net")[0] == 0
+    return "net"
+
+
+@pytest.fixture
+def plain():
+    """A file of a network with two outputs and no more."""
+    ed = ED(2, hidden_width=2, heads=2, seed=1, backend="numpy")
+    io.save(ed, "plain")
+    return ed
+
+
+def test_train_takes_the_networks_options(net):
+    network = io.inspect(net).network
+    assert (network.u0, network.depth, network.initial) == (2, 0, Initial(fan_in=0.5, weight=8))
+
+
+def test_inspect_tells_what_stands_in_the_header(run, net):
+    code, out, err = run("inspect", net)
+    assert (code, err) == (0, "")
+    for line in ("u0=2.0", "classes       3, 7", "learnt from   values from 0 to 1", "numpy, cpu", "fan_in=0.5"):
+        assert line in " ".join(out.split("\n")) or line in out
+    assert "219 of 219 batches learnt, of 4, in 3 epochs" in " ".join(out.split())
+
+
+def test_inspect_as_json(run, net):
+    told = json.loads(run("inspect", net, "--json")[1])
+    assert told["network"]["initial"]["weight"] == 8
+    assert (told["classes"], told["seed"], told["run"]["batch"]) == ([3, 7], 1, 219)
+    assert told["parameters"] == io.load(net).network.parameters
+
+
+def test_inspect_of_a_network_without_a_run(run, plain):
+    code, out, _ = run("inspect", "plain")
+    assert code == 0
+    assert "run " not in out
+    assert "2 outputs" in out
+
+
+def test_predict_on_a_data_set_tells_its_own_labels(run, net):
+    code, out, err = run("predict", net, "digits")
+    assert code == 0
+    labels = np.array([3, 7])
+    told = np.array(out.split(), int)
+    assert set(told) == {3, 7}
+    right = (told == labels[DIGITS.y_test]).mean()
+    assert right > 0.9
+    assert err == f"edcore: {right:.2%} of {len(told)} test samples are told right\n"
+
+
+@pytest.mark.parametrize("ending", [".npy", ".csv"])
+def test_predict_on_a_file(run, net, ending):
+    x = DIGITS.x_test[:5]
+    np.save("x.npy", x) if ending == ".npy" else np.savetxt("x.csv", x, delimiter=",", header="a,b", comments="")
+    _, out, err = run("predict", net, f"x{ending}")
+    expected = np.array([3, 7])[io.load(net).predict(x).round().astype(int)]
+    assert (out.split(), err) == (list(map(str, expected)), "")
+    _, out, _ = run("predict", net, f"x{ending}", "--outputs")
+    np.testing.assert_allclose(np.array(out.split(), float), io.load(net).predict(x), rtol=1e-5)
+
+
+def test_predict_as_json(run, net):
+    told = json.loads(run("predict", net, "digits", "--json")[1])
+    assert told["accuracy"] > 0.9
+    assert len(told["classes"]) == len(told["outputs"]) == len(DIGITS.y_test)
+
+
+@pytest.mark.parametrize("options", [[], ["--outputs"]])
+def test_predict_into_a_file(run, net, options):
+    for out in ("told.csv", "told.npy"):
+        code, printed, _ = run("predict", net, "digits", "--out", out, *options)
+        assert (code, printed) == (0, "")
+    told = np.load("told.npy")
+    np.testing.assert_allclose(np.loadtxt("told.csv"), told, rtol=1e-6)
+    assert told.dtype == (np.float32 if options else np.int64)
+
+
+def test_a_network_without_classes_tells_its_outputs(run, plain):
+    np.save("x.npy", [[0.0, 1.0], [1.0, 1.0]])
+    _, out, _ = run("predict", "plain", "x.npy")
+    told = np.loadtxt(streams.StringIO(out), delimiter=",")
+    np.testing.assert_allclose(told, plain.predict([[0.0, 1.0], [1.0, 1.0]]), rtol=1e-5)
+
+
+def test_classes_may_be_texts(run, plain):
+    io.save(plain, "named", classes=["cat, small", "dog"])
+    np.save("x.npy", [[0.0, 1.0]])
+    assert run("predict", "named", "x.npy")[1] in ('"cat, small"\n', "dog\n")
+
+
+def test_predict_warns_of_another_scale(run, net):
+    np.save("x.npy", DIGITS.x_test * 255)
+    code, _, err = run("predict", net, "x.npy")
+    assert code == 0
+    assert "the samples have values from 0 to 255, and those that were learnt had 0 to 1: scale them" in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["net", "x.txt"], "x.txt: a file with the ending '.txt'; accepted: .npy or .csv."),
+        (["net", "x.npy"], "x.npy: it cannot be read (No such file or directory)."),
+        (["net", "digit"], "DATA: given 'digit'; accepted: a .csv, a .npy, or a data set with the classes of net."),
+        (["net", "digit"], "Did you mean 'digits'?"),
+        (["net", "xor"], "DATA: given 'xor'; accepted: a .csv, a .npy, or a data set with the classes of net."),
+        (["nowhere", "digits"], "nowhere: it cannot be read"),
+        (
+            ["net", "digits", "--out", "told.txt"],
+            "--out: given 'told.txt'; accepted: a file whose",
+        ),
+        (["net", "digits", "--backend", "lop"], "--backend: given 'lop'"),
+    ],
+)
+def test_predict_refuses(run, net, arguments, sentence):
+    code, out, err = run("predict", *arguments)
+    assert (code, out) == (2, "")
+    assert sentence in err
+
+
+FILES = {
+    "empty.npy": (b"", "it cannot be read as .npy"),
+    "empty.csv": (b"", "accepted: numbers of shape (samples, features)"),
+    "header.csv": (b"a,b\n", "accepted: numbers of shape (samples, features)"),
+    "text.csv": (b"a,b\n1,x\n", "it cannot be read as .csv"),
+    "ragged.csv": (b"1,2\n1\n", "it cannot be read as .csv"),
+    "binary.csv": (b"\xff\xfe\x00", "it cannot be read as .csv"),
+    "pickle.npy": (b"\x80\x04\x95\x0b.", "it cannot be read as .npy"),
+}
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_files_that_are_no_samples_are_refused(run, net, name):
+    content, sentence = FILES[name]
+    Path(name).write_bytes(content)
+    code, _, err = run("predict", net, name)
+    assert code == 2
+    assert sentence in err
+
+
+def test_arrays_that_are_no_samples_are_refused(run, net):
+    for array in (np.zeros(3), np.zeros((0, 2)), np.zeros((2, 2, 2)), np.array([["a"]]), np.zeros((1, 1), complex)):
+        np.save("x.npy", array)
+        code, _, err = run("predict", net, "x.npy")
+        assert code == 2
+        assert "accepted: numbers of shape (samples, features)" in err
+    np.save("x.npy", np.array([{}]), allow_pickle=True)
+    assert "it cannot be read as .npy (Object arrays" in (err := run("predict", net, "x.npy")[2])
+    assert err.endswith("numpy.save writes an array of numbers so.\n")
+    np.save("x.npy", np.zeros((1, 3)))
+    assert "DATA: given x.npy with 3 features; accepted: 64, as net has learnt." in run("predict", net, "x.npy")[2]
+
+
+def test_samples_that_are_not_finite_are_named_by_file_and_place(run, net):
+    x = np.zeros((3, 64))
+    x[1, 4], x[2, 0] = np.nan, np.inf
+    np.save("x.npy", x)
+    np.savetxt("x.csv", x, delimiter=",")
+    for file in ("x.npy", "x.csv"):
+        told = f"{file}: 2 NaN or infinite values, the first in sample 2, feature 5; accepted: finite numbers."
+        assert told in run("predict", net, file)[2]
+
+
+def test_a_line_that_is_too_short_is_told_in_words_of_the_command(tmp_path):
+    (tmp_path / "x.csv").write_text("1,2\n3\n")
+    sentence = r"the number of columns changed from 2 to 1 at row 2\)\. Numbers stand with commas between them"
+    with pytest.raises(DataFileError, match=sentence):
+        read_samples(tmp_path / "x.csv")
+
+
+def test_a_csv_may_begin_with_a_byte_order_mark(tmp_path):
+    file = tmp_path / "x.csv"
+    file.write_bytes(b"\xef\xbb\xbf1,2\r\n3,4\r\n")
+    assert read_samples(file).tolist() == [[1, 2], [3, 4]]
+
+
+@pytest.mark.parametrize(
+    ("first", "samples"),
+    [("a,b", 1), ('"x 1","x 2"', 1), ("0,1", 2), ("1e3,2", 2)],
+)
+def test_the_first_line_of_a_csv_may_name_its_columns(tmp_path, first, samples):
+    (tmp_path / "x.csv").write_text(f"{first}\n3,4\n")
+    assert len(read_samples(tmp_path / "x.csv")) == samples
+
+
+@pytest.mark.parametrize("first", ["NA,NA", ",", "nan,NULL", "a,1"])
+def test_a_line_that_may_be_a_sample_is_no_line_of_names(tmp_path, first):
+    (tmp_path / "x.csv").write_text(f"{first}\n3,4\n")
+    with pytest.raises(DataFileError, match="Numbers stand with commas between them"):
+        read_samples(tmp_path / "x.csv")
+
+
+def test_a_first_line_that_counts_is_taken_for_a_sample_and_told(run, net):
+    Path("x.csv").write_text(",".join(map(str, range(64))) + "\n" + ",".join(["0"] * 64) + "\n")
+    _, out, err = run("predict", net, "x.csv")
+    assert len(out.split()) == 2
+    assert "the first line of x.csv counts from 0. It is taken for a sample; if it names the columns, remove it." in err
+
+
+@pytest.mark.parametrize("content", [b"PK\x03\x04junk", b"\x93NUMPY\x01\x00\x0a\x00{[]:1}    \n"])
+def test_what_breaks_numpys_reader_is_refused(tmp_path, content):
+    (tmp_path / "x.npy").write_bytes(content)
+    with pytest.raises(DataFileError, match=r"it cannot be read as \.npy"):
+        read_samples(tmp_path / "x.npy")
+
+
+def test_outputs_below_zero_tell_the_first_class(run):
+    ed = ED(2, hidden_width=2, hidden_depth=0, activation="tanh", output_activation="tanh", seed=1, backend="numpy")
+    weights = {key: np.zeros_like(value) for key, value in ed.weights.items()}
+    weights["output.bias"][..., 0] = -5
+    ed.load_weights(weights)
+    io.save(ed, "tanh", classes=("no", "yes"))
+    np.save("x.npy", np.zeros((2, 2)))
+    assert run("predict", "tanh", "x.npy")[1].split() == ["no", "no"]
+
+
+@pytest.mark.filterwarnings("ignore:.*encountered:RuntimeWarning")
+def test_outputs_that_are_not_finite_are_refused(run):
+    ed = ED(2, hidden_width=2, hidden_depth=0, activation="linear", output_activation="linear", seed=1, backend="numpy")
+    ed.load_weights({key: np.full_like(value, 3e38) for key, value in ed.weights.items()})
+    io.save(ed, "linear", classes=(0, 1))
+    np.save("x.npy", np.ones((2, 2)))
+    code, out, err = run("predict", "linear", "x.npy", "--json")
+    assert (code, out) == (2, "")
+    assert "outputs for x.npy are not finite" in err
+
+
+def test_classes_of_texts_are_not_compared_with_numbers(run, plain):
+    io.save(ED(64, hidden_width=2, seed=1, backend="numpy"), "named", classes=("3", "7"))
+    assert "whole numbers, as the labels of data sets are" in run("predict", "named", "digits")[2]
+
+
+def test_what_is_read_is_not_written(run, net):
+    Path(net).rename("net.npy")
+    np.save("x.npy", DIGITS.x_test)
+    for out, name in (("net.npy", "FILE"), ("x.npy", "DATA")):
+        before = Path(out).read_bytes()
+        code, _, err = run("predict", "net.npy", "x.npy", "--out", out)
+        assert code == 2
+        assert f"--out: given '{out}'; accepted: another file than that of {name}." in err
+        assert Path(out).read_bytes() == before

@@ -1,0 +1,123 @@
+"""The Japanese pages keep up with the English ones: headings, code, links and figures are compared, prose cannot be.
+
+Comments in code are translated, so they are left out. A link to a page that has a Japanese twin may lead to the twin.
+"""
+
+import os
+import re
+from difflib import unified_diff
+from pathlib import Path
+from urllib.parse import unquote
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+TWINS = {  # English: Japanese
+    "README.md": "README.ja.md",
+    "docs/explanation/method.md": "docs/ja/method.md",
+    **{
+        f"docs/tutorial/{page}.md": f"docs/ja/tutorial/{page}.md"
+        for page in ("first-network", "1-xor-by-hand", "2-two-digits", "3-ten-classes")
+    },
+}
+ENGLISH = {japanese: english for english, japanese in TWINS.items()} | {"docs/ja/index.md": "docs/index.md"}
+FENCED = re.compile(r"^```(?P<language>\S*)\n(?P<code>.*?)^```$", re.DOTALL | re.MULTILINE)
+COMMENT = re.compile(r"(^|\s+)#\s.*$", re.MULTILINE)
+HEADING = re.compile(r"^(#+)\s", re.MULTILINE)
+LINK = re.compile(r"\]\(([^)\s]+)\)")
+ROW = re.compile(r"^\|", re.MULTILINE)
+FIGURE = re.compile(r"\d+(?:[.,]\d+)+|\d{2,}|\.\d+")
+
+
+def prose(text):
+    """Return a page without its code blocks."""
+    return FENCED.sub("", text)
+
+
+def code_blocks(text):
+    """Yield the line, the language and the code of each block, without comments."""
+    for match in FENCED.finditer(text):
+        code = match["code"] if match["language"] == "text" else COMMENT.sub("", match["code"])
+        yield text.count("\n", 0, match.start()) + 1, match["language"], code
+
+
+def links(text, page):
+    """Return where a page leads to: paths from the root, with the English page in place of a Japanese twin."""
+    found = set()
+    for target in LINK.findall(prose(text)):
+        path, _, anchor = unquote(target).partition("#")
+        if not path or "://" in path:
+            found.add(path and target)
+            continue
+        path = os.path.normpath(Path(page).parent / path).replace(os.sep, "/")
+        english = ENGLISH.get(path, path)
+        # The headings of a twin are translated, so an anchor can only be there or not.
+        found.add(f"{english}#{'…' if english in TWINS else anchor}" if anchor else english)
+    return found - {"", ENGLISH.get(page, page)}
+
+
+def difference(english, japanese, names=("English", "Japanese")):
+    return "\n".join(unified_diff(english.splitlines(), japanese.splitlines(), *names, lineterm=""))
+
+
+pages = pytest.mark.parametrize(("english", "japanese"), TWINS.items())
+
+
+def read(page):
+    return (ROOT / page).read_text(encoding="utf-8")
+
+
+@pages
+def test_headings(english, japanese):
+    levels = [HEADING.findall(prose(read(page))) for page in (english, japanese)]
+    assert levels[1] == levels[0], f"{japanese}: other headings than {english}, as levels from the top"
+
+
+@pages
+def test_code(english, japanese):
+    ours, theirs = ([*code_blocks(read(page))] for page in (english, japanese))
+    for (line, *block), (ja_line, *ja_block) in zip(ours, theirs, strict=False):
+        where = f"{japanese}:{ja_line} is not the block of {english}:{line}"
+        assert ja_block == block, f"{where}\n{difference(block[1], ja_block[1])}"
+    assert len(theirs) == len(ours), f"{japanese} has {len(theirs)} blocks of code, {english} has {len(ours)}"
+
+
+@pages
+def test_links(english, japanese):
+    ours, theirs = links(read(english), english), links(read(japanese), japanese)
+    assert theirs == ours, f"{japanese} lacks {sorted(ours - theirs)} and has {sorted(theirs - ours)} beside {english}"
+
+
+@pages
+def test_rows_of_tables(english, japanese):
+    ours, theirs = (len(ROW.findall(prose(read(page)))) for page in (english, japanese))
+    assert theirs == ours, f"{japanese} has {theirs} rows in its tables, {english} has {ours}"
+
+
+@pages
+def test_figures(english, japanese):
+    """What was measured anew is to be changed in both. Japanese has more: it also writes small numbers as figures."""
+    ours, theirs = (set(FIGURE.findall(LINK.sub("", prose(read(page))))) for page in (english, japanese))
+    assert ours <= theirs, f"{japanese} lacks these figures of {english}: {sorted(ours - theirs)}"
+
+
+@pages
+def test_the_other_language_is_linked(english, japanese):
+    target = os.path.relpath(ROOT / english, (ROOT / japanese).parent).replace(os.sep, "/")
+    assert f"[English]({target})" in read(japanese)
+
+
+def test_comments_are_left_out():
+    text = "```python\na = '#1'  # one\n# two\n```\n```text\n# three\n```\n"
+    assert list(code_blocks(text)) == [(1, "python", "a = '#1'\n"), (5, "text", "# three\n")]
+
+
+def test_a_twin_stands_for_its_page():
+    text = "[a](../../tutorial/2-two-digits.md) [b](../method.md#深さ) [c](https://example.org/#d) [e](../index.md)"
+    expected = {
+        "docs/tutorial/2-two-digits.md",
+        "docs/explanation/method.md#…",
+        "https://example.org/#d",
+        "docs/index.md",
+    }
+    assert links(text, "docs/ja/tutorial/3-ten-classes.md") == expected

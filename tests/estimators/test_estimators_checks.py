@@ -1,0 +1,93 @@
+"""scikit-learn's own checks on the estimators, none of which is expected to fail; and arrays of other libraries."""
+
+import numpy as np
+import pytest
+from sklearn import config_context
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from edcore import EDClassifier, EDRegressor
+from edcore.errors import InputError
+
+# Smaller than by default, as the checks learn some hundred times; it is enough for the accuracies that are asked for.
+CHECKED = [
+    EDClassifier(24, max_iter=15, backend="numpy"),
+    EDClassifier(24, max_iter=20, rule="modulo", backend="numpy"),
+    EDRegressor(24, max_iter=60, batch_size=32, backend="numpy"),
+]
+
+
+@pytest.fixture(autouse=True)
+def array_api(monkeypatch):
+    """Have scikit-learn accept array libraries; it asks the environment, for SciPy's sake, which is not used here."""
+    monkeypatch.setenv("SCIPY_ARRAY_API", "1")
+
+
+@parametrize_with_checks(CHECKED)
+def test_scikit_learns_checks(estimator, check):
+    check(estimator)
+
+
+@pytest.fixture(params=["torch", "array_api_strict"])
+def xp(request):
+    return pytest.importorskip(request.param)
+
+
+@pytest.fixture
+def samples():
+    random = np.random.default_rng(0)
+    x = random.normal(5, 3, (60, 4)).astype("float32")
+    return x, x[:, 0] + x[:, 1] - x[:, 2]
+
+
+def array(xp, values):
+    return xp.asarray(values.copy())
+
+
+def test_a_regressor_on_any_library_is_that_on_numpy(xp, samples):
+    x, y = samples
+    regressor = EDRegressor(max_iter=3, random_state=0)
+    expected = regressor.fit(x, y).predict(x)
+    with config_context(array_api_dispatch=True):
+        found = regressor.fit(array(xp, x), array(xp, y)).predict(array(xp, x))
+        score = regressor.score(array(xp, x), array(xp, y))
+    assert type(found) is type(array(xp, x))
+    assert found.dtype == xp.float32
+    np.testing.assert_allclose(np.asarray(found), expected, rtol=1e-3, atol=1e-3)
+    assert isinstance(score, float)
+    assert type(regressor.y_mean_) is type(found)
+
+
+@pytest.mark.parametrize("options", [{}, {"early_stopping": True, "validation_fraction": 0.3}])
+def test_a_classifier_on_any_library_is_that_on_numpy(xp, samples, options):
+    x, y = samples
+    labels = np.digitize(y, [3, 8]) + 5
+    classifier = EDClassifier(max_iter=3, random_state=0, **options)
+    expected = classifier.fit(x, labels).predict_proba(x)
+    with config_context(array_api_dispatch=True):
+        classifier.fit(array(xp, x), array(xp, labels))
+        shares, told = classifier.predict_proba(array(xp, x)), classifier.predict(array(xp, x))
+    np.testing.assert_allclose(np.asarray(shares), expected, rtol=1e-3, atol=1e-3)
+    assert type(told) is type(shares) is type(array(xp, x))
+    assert set(np.asarray(told).tolist()) <= {5, 6, 7}
+
+
+def test_labels_that_are_no_numbers_come_back_as_numpys(xp, samples):
+    x, y = samples
+    labels = np.where(y > 5, "high", "low")
+    with config_context(array_api_dispatch=True):
+        classifier = EDClassifier(max_iter=20, random_state=0).fit(array(xp, x), labels)
+        told = classifier.predict(array(xp, x))
+    assert isinstance(told, np.ndarray)
+    assert (told == labels).mean() > 0.8
+
+
+def test_another_library_than_that_of_fit_is_refused(xp, samples):
+    x, y = samples
+    with config_context(array_api_dispatch=True):
+        regressor = EDRegressor(max_iter=1, random_state=0).fit(array(xp, x), array(xp, y))
+        sentence = (
+            r"X: given an array of numpy on 'cpu'; accepted: an array of .* What EDRegressor.predict\(\) is given"
+        )
+        with pytest.raises(InputError, match=sentence):
+            regressor.predict(x)
+    assert isinstance(regressor.predict(x), np.ndarray)  # with no dispatch all is NumPy's

@@ -1,0 +1,81 @@
+"""A program for `test_signals`: it sends Ctrl-C or SIGTERM to ``edcore train`` at random moments, and resumes it.
+
+    python signalled.py FOLDER SIGNALS BACKEND
+
+Each life of a run is a child made by fork, which begins at once. It prints one JSON object.
+"""
+
+import collections
+import contextlib
+import json
+import os
+import random
+import signal
+import sys
+import time
+from pathlib import Path
+
+from edcore import io
+from edcore.cli import app as cli
+from killed import RUN, kept
+
+
+def life(errors, *arguments):
+    """Start a run in a child, with stderr in a file, and return its process number."""
+    child = os.fork()
+    if child:
+        return child
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    os.dup2(os.open(errors, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), 2)
+    code = 99
+    try:
+        cli.main(arguments)
+    except SystemExit as end:
+        code = end.code or 0
+    except KeyboardInterrupt:  # what edcore.__main__ makes of one that comes outside of the commands
+        code = 130
+    finally:
+        os._exit(code)
+
+
+def main(folder, signals, backend):
+    with contextlib.suppress(SystemExit), contextlib.redirect_stdout(None):
+        cli.main([*RUN, "--backend", backend])  # so that the children find everything loaded
+    moments, codes, batches, errors = random.Random(1), collections.Counter(), set(), folder / "stderr"
+    undisturbed, start = folder / "undisturbed", time.monotonic()
+    os.waitpid(life(errors, *RUN, "--every", "3", "--backend", backend, "--checkpoint", str(undisturbed)), 0)
+    usual = time.monotonic() - start
+    sent, runs, different, tracebacks, file = 0, 0, 0, 0, folder / "run-0"
+    while sent < signals or file.exists():
+        if file.exists():
+            batches.add(io.inspect(file).run["batch"])
+            child = life(errors, "train", "--resume", str(file), "--every", "3")
+        else:
+            child = life(errors, *RUN, "--every", "3", "--backend", backend, "--checkpoint", str(file))
+        number = None
+        if sent < signals:
+            sent, number = sent + 1, moments.choice([signal.SIGINT, signal.SIGTERM])
+            time.sleep(moments.uniform(0, usual * 1.1))
+            os.kill(child, number)
+            if moments.random() < 0.25:  # somebody is in a hurry
+                time.sleep(moments.uniform(0, 0.002))
+                os.kill(child, number)
+        _, status = os.waitpid(child, 0)
+        code = os.waitstatus_to_exitcode(status)
+        codes[code] += 1
+        # SIGTERM ends a program that has not begun to learn as it ends any other.
+        assert code == 0 or code in ((130,) if number == signal.SIGINT else (143, -signal.SIGTERM)), (number, code)
+        tracebacks += "Traceback" in errors.read_text()
+        if code == 0 and file.exists() and io.inspect(file).run["batch"] == io.inspect(undisturbed).run["batch"]:
+            different += kept(file) != kept(undisturbed)
+            runs += 1
+            file = folder / f"run-{runs}"
+    left = sorted(path.name for path in folder.iterdir() if path.name.endswith(".partial"))
+    told = {"sent": sent, "codes": codes, "runs": runs, "different": different, "tracebacks": tracebacks, "left": left}
+    print(json.dumps(told | {"batches": sorted(batches)}))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3])

@@ -1,0 +1,124 @@
+"""Tasks that joblib runs: each has one result, whatever becomes of the workers."""
+
+import signal
+import time
+
+import joblib
+import pytest
+from threadpoolctl import threadpool_info, threadpool_limits
+
+import dying
+from edcore.errors import EDCoreError
+from edcore.parallel import tasks
+from edcore.parallel.tasks import _attempt, results
+
+NUMBERS = {number: (number,) for number in range(20)}
+
+needs_sigkill = pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="there is no SIGKILL here")
+
+
+@pytest.mark.parametrize("backend", ["sequential", "threading", "loky", "multiprocessing"])
+def test_each_task_has_one_result_wherever_it_runs(backend):
+    with joblib.parallel_config(backend, n_jobs=2):
+        found = list(results(dying.square, NUMBERS))
+    assert sorted(found) == [(number, number * number) for number in NUMBERS]
+
+
+def test_no_tasks_have_no_results():
+    assert list(results(dying.square, {})) == []
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_an_error_of_a_task_itself_is_raised_and_not_tried_again(n_jobs):
+    with pytest.raises(ValueError, match="three is wrong"):
+        list(results(dying.wrong, NUMBERS, n_jobs=n_jobs))
+
+
+@needs_sigkill
+def test_what_a_killed_worker_had_is_done_by_another(tmp_path):
+    lives = {number: (str(tmp_path), number) for number in NUMBERS}
+    found = list(results(dying.square_of_a_second_life, lives, n_jobs=2))
+    assert (tmp_path / "3").exists()
+    assert sorted(found) == [(number, number * number) for number in NUMBERS]
+
+
+@needs_sigkill
+def test_a_task_that_always_ends_its_worker_is_named_when_the_others_are_done(monkeypatch):
+    monkeypatch.setattr(tasks, "ATTEMPTS", 2)
+    found = {}
+    sentence = r"the workers were lost 2 times in a row, and nothing was done in between\. Last: TerminatedWorkerError"
+    with pytest.raises(EDCoreError, match=sentence) as error:
+        found.update(results(dying.deadly, NUMBERS, n_jobs=2, named=lambda number: f"task {number}"))
+    assert "task 3" in str(error.value).partition("In their hands were: ")[2]
+    assert 3 not in found
+    assert len(found) > 10
+
+
+@needs_sigkill
+def test_those_beside_a_task_that_always_ends_its_worker_get_done(monkeypatch):
+    monkeypatch.setattr(tasks, "ATTEMPTS", 3)
+    found = {}
+    with pytest.raises(EDCoreError, match=r"In their hands were: 3\. Look at"):
+        found.update(results(dying.deadly_among_slow, {number: (number,) for number in (3, 5, 6)}, n_jobs=2))
+    assert found == {5: 5, 6: 6}
+
+
+def test_an_engine_that_gives_back_nothing_is_not_asked_for_ever(monkeypatch):
+    monkeypatch.setattr(tasks, "_arriving", lambda *arguments: (_ for _ in ()))
+    with pytest.raises(EDCoreError, match=r"Last: they gave no result\. None of them has taken a task\."):
+        list(results(dying.square, NUMBERS))
+
+
+def test_a_result_that_arrives_twice_counts_once(monkeypatch):
+    arriving = tasks._arriving
+
+    def twice(*arguments):
+        for arrived in arriving(*arguments):
+            yield arrived
+            yield arrived
+
+    monkeypatch.setattr(tasks, "_arriving", twice)
+    assert len(list(results(dying.square, NUMBERS, n_jobs=1))) == len(NUMBERS)
+
+
+def test_waves_grow_while_they_are_short_and_bring_everything(monkeypatch):
+    waves = []
+
+    class Parallel(joblib.Parallel):
+        def __call__(self, calls):
+            found = super().__call__(calls)
+            waves.append(len(found))
+            return found
+
+    monkeypatch.setattr(tasks, "Parallel", Parallel)
+    with joblib.parallel_config("multiprocessing", n_jobs=2):
+        assert len(list(results(dying.square, NUMBERS))) == 20
+    assert waves == [2, 4, 8, 6]
+    monkeypatch.setattr(tasks, "WAVE", -1.0)
+    waves.clear()
+    with joblib.parallel_config("multiprocessing", n_jobs=2):
+        list(results(dying.square, NUMBERS))
+    assert waves == [2] * 10
+
+
+def test_whoever_stops_early_hears_nothing_of_it():
+    found = results(time.sleep, dict.fromkeys(range(100), (0.01,)), n_jobs=2)
+    next(found)
+    found.close()
+
+
+def test_a_task_that_starts_when_nobody_waits_any_more_leaves_blas_its_threads():
+    with threadpool_limits(2, "blas"):
+        assert list(results(dying.square, {3: (3,)}, n_jobs=1)) == [(3, 9)]
+        _attempt(dying.square, 3, 3)
+        assert set(dying.threads_of_blas(0)) == {2}
+
+
+@pytest.mark.parametrize("backend", ["sequential", "threading", "loky"])
+def test_blas_has_one_thread_while_tasks_run(backend):
+    with threadpool_limits(2, "blas"), joblib.parallel_config(backend, n_jobs=2):
+        before = [library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"]
+        found = [threads for _, threads in results(dying.threads_of_blas, NUMBERS)]
+        after = [library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"]
+    assert all(set(threads) <= {1} for threads in found)
+    assert after == before

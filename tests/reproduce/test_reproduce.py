@@ -1,0 +1,427 @@
+"""The reproductions: the peers that stand beside ED, the record, the pages and files, and a quick look at each."""
+
+import json
+import math
+import re
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import edcore
+from edcore.cli import app as cli
+from edcore.cli import reproduce as cli_reproduce
+from edcore.core.network import Network
+from edcore.core.randomness import permutation
+from edcore.diagnostics.gradient import descent, outputs, passed
+from edcore.environment import Environment
+from edcore.errors import DataFileError, InputError, UnknownNameError
+from edcore.reproduce import catalogue, mnist, page, parity
+from edcore.reproduce.baselines import METHODS, Peer, direction, feedback, initial
+from edcore.reproduce.options import Options
+from edcore.reproduce.outcome import Outcome, Published, Row, apart
+from edcore.reproduce.picture import png
+
+BP, DFA = METHODS
+SHAPES = [
+    Network(3, 4, depth=2, dtype="float64"),
+    Network(3, 4, depth=0, heads=3, u0=2.0, n_bias=2, bias=0.8, inhibitory_output=False, dtype="float64"),
+    Network(3, 4, depth=1, heads=2, outputs=2, activation="tanh", output_activation="linear", dtype="float64"),
+    Network(3, 4, depth=1, activation="relu", rms=True, dtype="float64"),
+]
+random = np.random.default_rng(0)
+X = random.random((6, 3))
+
+
+def shapes(test):
+    return pytest.mark.parametrize("network", SHAPES, ids=["deep", "heads", "outputs", "rms"])(test)
+
+
+def target_of(network):
+    return np.random.default_rng(1).random((len(X), network.columns))
+
+
+def loss(network, weights, target):
+    return float(np.square(target - outputs(network, passed(network, weights, X))).sum() / 2 / len(X))
+
+
+def directions(network, seed=3):
+    """The directions of both peers from the same weights, and the forward pass."""
+    weights, target = initial(network, seed), target_of(network)
+    cells = passed(network, weights, X)
+    error = target - outputs(network, cells)
+    matrices = feedback(network, seed)
+    found = {BP: direction(network, weights, cells, error), DFA: direction(network, weights, cells, error, matrices)}
+    return weights, cells, error, found
+
+
+# The peers
+
+
+@shapes
+def test_back_propagation_goes_down_the_gradient(network):
+    weights, _, error, found = directions(network)
+    expected = descent(network, weights, X, error)
+    for key, value in found[BP].items():
+        np.testing.assert_allclose(value, expected[key], rtol=1e-12, atol=1e-15)
+
+
+@shapes
+def test_the_first_step_of_back_propagation_lowers_the_loss(network):
+    peer, target = Peer(network, BP, (0.01, 0.01), seed=3), target_of(network)
+    before = loss(network, peer.weights, target)
+    peer.fit(X, target, batch_size=len(X))
+    assert loss(network, peer.weights, target) < before
+
+
+@shapes
+def test_the_output_layer_of_direct_feedback_alignment_is_that_of_back_propagation(network):
+    _, _, _, found = directions(network)
+    for key in ("output.weight", "output.bias"):
+        np.testing.assert_array_equal(found[DFA][key], found[BP][key])
+    assert not np.allclose(found[DFA]["input.weight"], found[BP]["input.weight"])
+
+
+def test_direct_feedback_alignment_by_hand():
+    network = SHAPES[0]
+    weights, cells, error, found = directions(network)
+    g = [y * (1 - y) * 2 / network.u0 for _, y, _ in cells]
+    for number, key in ((0, "input.weight"), (1, "hidden.weight")):
+        blame = error / len(X) @ feedback(network, 3)[number][0] * g[number + 1][0]
+        expected = cells[number].y[0].T @ blame
+        np.testing.assert_allclose(found[DFA][key][0] if number == 0 else found[DFA][key][0, 0], expected, rtol=1e-12)
+    assert weights["input.weight"].shape == found[DFA]["input.weight"].shape
+
+
+def test_initial_weights_are_of_either_sign_and_centre_sigmoids():
+    network = Network(200, 100, depth=1, u0=0.4, dtype="float64")
+    weights = initial(network, 1)
+    first = weights["input.weight"]
+    assert 0.45 < (first > 0).mean() < 0.55
+    assert first.std() == pytest.approx(2 * 0.4 / math.sqrt(400), rel=0.02)
+    np.testing.assert_allclose(initial(network, 1, gain=3.0)["input.weight"], 3 * first, rtol=1e-12)
+    cells = passed(network, weights, np.random.default_rng(2).random((50, 200)))
+    assert abs(cells[2].y.mean() - 0.5) < 0.05
+    assert 0.1 < cells[2].y.std() < 0.4  # neither faded nor saturated
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_heads_that_stop_by_themselves_learn_what_they_would_have_alone(method):
+    network = Network(2, 8, depth=0, heads=3, n_bias=2, bias=0.8, dtype="float64")
+    x = edcore.datasets.xor("float64").x_train
+    target = np.repeat(edcore.datasets.xor().y_train[:, None], 3, axis=1)
+    schedule = {"batch_size": 1, "shuffle": False}
+    stopping = Peer(network, method, (0.1, 0.2), seed=4).fit(x, target, epochs=200, tolerance=0.8, **schedule)
+    assert len(set(stopping.epochs.tolist())) > 1
+    for head, epochs in enumerate(stopping.epochs.tolist()):
+        running = Peer(network, method, (0.1, 0.2), seed=4).fit(x, target, epochs=epochs, **schedule)
+        for key, value in running.weights.items():
+            np.testing.assert_allclose(stopping.weights[key][head], value[head], rtol=1e-9, atol=1e-12)
+
+
+def test_a_peer_shuffles_as_ed_does():
+    network, target = SHAPES[0], target_of(SHAPES[0])
+    peer = Peer(network, BP, (0.1, 0.1), seed=5).fit(X, target, epochs=2, batch_size=4)
+    other = Peer(network, BP, (0.1, 0.1), seed=5)
+    for epoch in range(2):
+        order = permutation(5, epoch, len(X))
+        other.fit(X[order], target[order], batch_size=4, shuffle=False)
+    for key, value in peer.weights.items():
+        np.testing.assert_array_equal(value, other.weights[key])
+
+
+# The record
+
+
+HERE = Environment("2026-01-02T03:04:05+00:00", "0.1.0", "3.11.0", "2.0.0", "abc1234", "Linux x86_64", "A CPU", 2)
+
+
+def made_up(**changes):
+    there = Published("Kaneko 1999", 75.0, 100)
+    rows = [
+        Row("8", "edcore", (70.0, 80.0, 90.0), 1, 2.0, "XOR", there, "numpy"),
+        Row("8", BP, (100.0,), 0, 1.0, "XOR", Published("Kaneko 1999, with momentum", 136.96, same=False)),
+        Row("16", "edcore", (), 4, 1.0, "XOR", Published("Kaneko 1999", None, 100, "X")),
+    ]
+    given = {"title": "A title", "measure": "epochs", "axis": "hidden cells", "rows": rows, "notes": ["A note."]}
+    settings = {"environment": HERE, "versions": {"numpy": "2.0.0"}, "logarithmic": True}
+    return Outcome(name="made-up", **{**given, **settings, **changes})
+
+
+def test_statistics_of_a_row():
+    row = made_up().rows[0]
+    assert (row.seeds, row.mean, row.deviation) == (4, 80.0, 10.0)
+    assert row.error == pytest.approx(10 / math.sqrt(3))
+    assert row.z == pytest.approx((80 - 75) / (10 * math.sqrt(1 / 3 + 1 / 100)))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"values": ()}, {"values": (1.0,)}, {"published": None}, {"published": Published("a", 1.0, same=False)}],
+)
+def test_there_is_no_z_without_a_spread_or_a_figure_of_the_same_setting(changes):
+    assert replace(made_up().rows[0], **changes).z is None
+
+
+def test_how_far_two_rows_are_apart():
+    row = made_up().rows[0]
+    assert apart(row, replace(row, values=(80.0, 90.0, 100.0))) == pytest.approx(-10 / math.hypot(row.error, row.error))
+    assert apart(row, made_up().rows[1]) is None
+
+
+def test_json_brings_back_all_of_it():
+    found = made_up(quick=True)
+    told = json.loads(json.dumps(found.as_dict()))
+    assert Outcome.from_dict(told) == found
+    assert page.markdown(Outcome.from_dict(told)) == page.markdown(found)
+    assert told["rows"][0]["z"] == pytest.approx(found.rows[0].z)
+
+
+def test_the_page_has_the_published_figures_beside_ours():
+    text = page.markdown(made_up())
+    assert "| XOR | 8 | 75.00 | 80.00 (1 time-out) | +0.9 | 136.96 | 100.00 |" in text
+    assert "| XOR | 16 | X | – (4 time-outs) | – | – | – |" in text
+    assert "| XOR | 8 | edcore | 75.00 | 80.00 | 10.00 | 5.77 | 70.00 … 90.00 | 1 | 4 | +0.9 | 2 | 0.5 |" in text
+    assert "- edcore: 1 of 1 means lie within 2 standard errors of what was published." in text
+    assert "2026-01-02, edcore 0.1.0, numpy 2.0.0 (commit abc1234)" in text
+    assert "(made-up.png)" in text
+    assert page.QUICK not in text
+
+
+def test_means_that_are_apart_are_named():
+    far = replace(made_up().rows[0], published=Published("Kaneko 1999", 100.0, 100))
+    assert "edcore: 0 of 1 means lie within 2 standard errors of what was published; apart: XOR, 8 (z -3.4)." in (
+        page.markdown(made_up(rows=[far]))
+    )
+
+
+def test_a_quick_look_says_so_and_judges_nothing():
+    text = page.markdown(made_up(quick=True))
+    assert page.QUICK in text
+    assert "standard errors of what was published" not in text
+
+
+def test_a_picture():
+    pytest.importorskip("matplotlib")
+    assert png(made_up()).startswith(b"\x89PNG")
+
+
+# The reproductions
+
+
+@pytest.mark.parametrize("name", ["kaneko-xor", "kaneko-parity", "edla-digits", "edla-polynomial"])
+def test_a_quick_look(name):
+    check_a_quick_look(name, Options(quick=True, backend="numpy"))
+
+
+@pytest.mark.parametrize("name", ["article-mnist01", "mnist"])
+def test_a_quick_look_at_mnist(name, mnist_dir):
+    check_a_quick_look(name, Options(quick=True, backend="numpy", data_dir=mnist_dir, seeds=1))
+
+
+def check_a_quick_look(name, options):
+    told = []
+    found = catalogue.reproduce(name, replace(options, announce=told.append))
+    assert (found.name, found.quick) == (name, True)
+    assert set(found.methods) >= {"edcore", *METHODS}
+    assert all(any(method in line for line in told) for method in ("edcore", *METHODS))
+    for row in found.rows:
+        assert row.seeds >= 1
+        assert all(map(math.isfinite, row.values))
+        assert row.seconds > 0
+        assert row.backend == ("numpy" if row.method == "edcore" else "")
+    assert any(row.published for row in found.rows if row.method == "edcore")
+    assert Outcome.from_dict(json.loads(json.dumps(found.as_dict()))) == found
+    assert "NaN" not in json.dumps(found.as_dict())
+
+
+@pytest.mark.parametrize("name", ["article-mnist01", "mnist"])
+def test_mnist_needs_a_folder(name, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "torchvision", None)
+    with pytest.raises(InputError, match="data_dir: given none; accepted: for this reproduction the folder"):
+        catalogue.reproduce(name, Options(quick=True))
+    with pytest.raises(DataFileError):
+        catalogue.reproduce(name, Options(quick=True, data_dir=tmp_path))
+
+
+def test_no_seeds_are_refused():
+    with pytest.raises(InputError, match="seeds: given 0; accepted: a whole number of at least 1"):
+        Options(seeds=0)
+
+
+def test_runs_that_have_not_stopped_at_the_limit_are_time_outs(monkeypatch):
+    monkeypatch.setattr(parity, "QUICK_EPOCHS", 2)
+    found = parity.xor(Options(quick=True, seeds=2, backend="numpy"))
+    assert {(row.values, row.timed_out) for row in found.rows} == {((), 2)}
+
+
+def kaneko(setting, *means):
+    """The rows of edcore and of Kaneko's program in a setting, each of a mean, beside a published mean of 100."""
+    there = Published("Kaneko 1999", 100.0, 100)
+    rows = zip(("edcore", parity.PROGRAM), means, strict=True)
+    return [Row(setting, method, (mean - 1, mean, mean + 1), published=there) for method, mean in rows]
+
+
+def test_where_edcore_and_the_program_agree_and_the_table_does_not():
+    first, second = parity._agreement([*kaneko("8", 50.0, 50.5), *kaneko("16", 50.0, 60.0), *kaneko("32", 100.0, 99.9)])
+    assert first.endswith("lie within 2 standard errors of each other in 2 of 3 settings; apart: 16 (z -12.2).")
+    assert second.startswith("In 1 setting both agree with each other and differ from the published mean: 8. ")
+    assert len(list(parity._agreement(kaneko("32", 100.0, 99.9)))) == 1
+
+
+def test_what_kaneko_published_stands_at_its_hidden_cells():
+    assert parity.XOR.published[2] == (339.75, 37)
+    assert parity.XOR.published[512] == (4.47, 0)
+    assert [task.published[512].mean for task in parity.PARITIES] == [7.94, 17.09, 80.18]
+    assert [len(task.published) for task in parity.PARITIES] == [7, 7, 7]
+
+
+@pytest.mark.parametrize("setting", mnist.SETTINGS, ids=lambda setting: setting.name)
+def test_weights_of_the_mnist_networks_are_scaled_and_keep_the_floor(setting):
+    small = replace(setting, network=replace(setting.network, in_=20, width=20))
+    made = mnist._Edcore(small, 1, Options(backend="numpy"))
+    floor = setting.rule.floor or 0.0
+    weights = made.learner.weights
+    start = edcore.ED(20, 20, 0, heads=small.network.heads, outputs=small.network.outputs, rule=small.rule, seed=1)
+    assert start.rule == made.learner.rule
+    assert np.abs(weights["output.weight"]).min() >= np.float32(floor)
+    spread = [np.abs(weights[f"{name}.weight"]).mean() for name in ("input", "output")]
+    assert spread[1] / spread[0] == pytest.approx(setting.output_scale, rel=0.2)
+    made.slow_down(0.5)
+    assert made.learner.rule.alpha == setting.rule.alpha / 2
+    assert (made.learner.rule.centred, made.learner.rule.floor) == (setting.rule.centred, setting.rule.floor)
+
+
+# The command
+
+
+@pytest.fixture
+def command(monkeypatch, capsys, tmp_path):
+    """Run the command in this process; return its exit code, stdout, stderr and the files that it left."""
+    for name in ("FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE", "EDCORE_BACKEND"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments):
+        with pytest.raises(SystemExit) as end:
+            cli.main(["reproduce", *arguments])
+        out, err = capsys.readouterr()
+        return end.value.code, out, err, {str(file.relative_to(tmp_path)) for file in tmp_path.rglob("*")}
+
+    return run
+
+
+@pytest.fixture
+def instant(monkeypatch):
+    """Reproductions that are there at once; the options that they were given."""
+    asked = []
+
+    def reproduce(name, options):
+        asked.append((name, options))
+        options.announce("it goes on")
+        return made_up()
+
+    monkeypatch.setattr(catalogue, "reproduce", reproduce)
+    return asked
+
+
+def test_the_command_leaves_three_files(command):
+    pytest.importorskip("matplotlib")
+    code, out, err, files = command("kaneko-xor", "--quick", "--seeds", "2", "--backend", "numpy")
+    assert code == 0
+    assert files == {"results", *(f"results/kaneko-xor.{ending}" for ending in ("md", "json", "png"))}
+    assert "2 bits, 8 hidden cells: edcore\n" in err
+    assert page.QUICK in out
+    found = Outcome.from_dict(json.loads(Path("results/kaneko-xor.json").read_text(encoding="utf-8")))
+    assert Path("results/kaneko-xor.md").read_text(encoding="utf-8") == page.markdown(found)
+    assert Path("results/kaneko-xor.png").read_bytes().startswith(b"\x89PNG")
+    assert {row.seeds for row in found.rows} == {2}
+
+
+def test_every_option_of_the_command_arrives(command, instant):
+    pytest.importorskip("matplotlib")
+    options = "--seeds 7 --quick --out a/b --data-dir d --backend torch"
+    code, _, err, files = command("mnist", *options.split())
+    assert (code, err) == (0, "it goes on\n")
+    assert files == {"a", "a/b", "a/b/mnist.md", "a/b/mnist.json", "a/b/mnist.png"}
+    ((name, given),) = instant
+    announce = cli_reproduce._announce
+    assert (name, given) == ("mnist", Options(7, True, Path("d"), "torch", announce))
+
+
+def test_the_help_names_every_reproduction(command):
+    out = re.sub(r"[│\s]+", " ", command("--help")[1])
+    assert all(name in out for name in catalogue.NAMES)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["kaneko-xr"], r"NAME: given 'kaneko-xr'; .* Did you mean 'kaneko-xor'\?"),
+        (["kaneko-xor", "--seeds", "0"], r"--seeds: given 0; accepted: a whole number of at least 1\."),
+        (["mnist"], r"--data-dir: given none; accepted: for this reproduction the folder that holds MNIST/raw\. .*"),
+        (["kaneko-xor", "--out", "file/a"], r"--out: given 'file/a'; accepted: a folder to write to, .*"),
+        (["kaneko-xor", "--quick", "--backend", "nump"], r".*'nump'.* Did you mean 'numpy'\?"),
+    ],
+)
+def test_a_bad_option_is_one_line_and_leaves_no_file(command, arguments, message):
+    pytest.importorskip("matplotlib")
+    Path("file").write_text("", encoding="utf-8")
+    code, out, err, files = command(*arguments)
+    assert (code, out, files) == (2, "", {"file"})
+    assert re.fullmatch(f"edcore: {message}", err.splitlines()[-1])
+
+
+def test_without_matplotlib_nothing_starts(command, instant, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    code, _, err, files = command("kaneko-xor")
+    assert (code, instant, files) == (2, [], set())
+    assert 'pip install "edcore[plots]"' in err
+
+
+def test_a_file_that_cannot_be_written_leaves_what_was_there(command, instant, monkeypatch):
+    pytest.importorskip("matplotlib")
+    command("mnist")
+    before = {name: Path("results", name).read_bytes() for name in ("mnist.md", "mnist.json", "mnist.png")}
+    write = Path.write_bytes
+
+    def full(self, content):
+        if "png" in self.name:
+            raise OSError(28, "No space left on device")
+        return write(self, content)
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    monkeypatch.setattr(catalogue, "reproduce", lambda name, options: made_up(title="Another"))
+    code, _, err, files = command("mnist")
+    assert code == 2
+    assert err.startswith("edcore: --out: given [Errno 28] No space left on device")
+    assert files == {"results", *(f"results/{name}" for name in before)}
+    assert {name: Path("results", name).read_bytes() for name in before} == before
+
+
+def test_a_reproduction_that_fails_leaves_no_file(command, monkeypatch):
+    pytest.importorskip("matplotlib")
+
+    def fails(name, options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(catalogue, "reproduce", fails)
+    assert command("mnist")[3] == set()
+
+
+def test_unknown_names_are_refused():
+    with pytest.raises(UnknownNameError, match="NAME: given 'xor'"):
+        catalogue.reproduce("xor")
+
+
+@pytest.mark.parametrize("name", catalogue.NAMES)
+def test_a_committed_page_is_that_of_its_record(name):
+    folder = Path(__file__).parents[2] / "docs" / "results"
+    if not (folder / f"{name}.json").exists():
+        pytest.skip(f"{name} has not been committed")
+    found = Outcome.from_dict(json.loads((folder / f"{name}.json").read_text(encoding="utf-8")))
+    assert not found.quick
+    assert (folder / f"{name}.md").read_text(encoding="utf-8") == page.markdown(found)
+    assert (folder / f"{name}.png").exists()

@@ -1,0 +1,490 @@
+"""Arrays larger than memory: the same bits as `ED.fit`, in memory that does not grow, and with no thread left."""
+
+import itertools
+import math
+import mmap
+import os
+import signal
+import threading
+import tracemalloc
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edcore import ED, streaming
+from edcore.core.network import Network
+from edcore.errors import DataFileError, InputError, OutOfMemoryError
+from edcore.streaming.pieces import Pair, blocks, borders
+
+N, FEATURES = 530, 6
+X = np.random.default_rng(0).random((N, FEATURES)).astype(np.float32)
+Y = np.random.default_rng(1).random(N).astype(np.float32)
+SMALL = {"batch_size": 16, "buffer_size": 100}
+
+
+def network(**options):
+    return ED(hidden_width=4, hidden_depth=1, seed=3, **{"backend": "numpy", **options})
+
+
+def bits(ed):
+    return {key: value.tobytes() for key, value in ed.weights.items()}
+
+
+def memmap(folder, array):
+    array.tofile(folder / "array")
+    return np.memmap(folder / "array", array.dtype, "r", shape=array.shape)
+
+
+def zarr(folder, array, **options):
+    made = pytest.importorskip("zarr").create_array(
+        folder / "array.zarr", shape=array.shape, chunks=(40, *array.shape[1:]), dtype=array.dtype, **options
+    )
+    made[:] = array
+    return made
+
+
+def zarr_shards(folder, array):
+    return zarr(folder, array, shards=(120, *array.shape[1:]))
+
+
+def h5py(folder, array):
+    file = pytest.importorskip("h5py").File(folder / "array.h5", "w")
+    return file.create_dataset("array", data=array, chunks=(30, *array.shape[1:]))
+
+
+def dask(folder, array):
+    return pytest.importorskip("dask.array").from_array(array, chunks=((7, 0, 193, 300, 30), *array.shape[1:]))
+
+
+KINDS = pytest.mark.parametrize("stored", [memmap, zarr, zarr_shards, h5py, dask])
+
+
+class Watched:
+    """An array that calls a function with each slice that is read."""
+
+    def __init__(self, array, called):
+        self.array, self.called, self.shape, self.dtype = array, called, array.shape, array.dtype
+
+    def __getitem__(self, rows):
+        self.called(rows)
+        return self.array[rows]
+
+
+class Chunked(Watched):
+    def __init__(self, array, rows, called=lambda rows: None):
+        super().__init__(array, called)
+        self.chunks = (rows, *array.shape[1:])
+
+
+@KINDS
+@pytest.mark.parametrize("prefetch", [0, 2])
+def test_unshuffled_it_is_fit_to_the_bit(tmp_path, stored, prefetch):
+    x = stored(tmp_path, X)
+    streamed = streaming.fit(network(), x, Y, epochs=2, shuffle=False, prefetch=prefetch, **SMALL)
+    assert bits(streamed) == bits(network().fit(X, Y, epochs=2, batch_size=16, shuffle=False))
+
+
+@pytest.mark.parametrize("backend", ["numba", "torch", "jax"])
+def test_unshuffled_it_is_fit_to_the_bit_elsewhere(tmp_path, fresh_registry, backend):
+    if not any(status.name == backend and status.ready for status in fresh_registry.list_backends()):
+        pytest.skip(f"{backend} is not ready here")
+    streamed = streaming.fit(network(backend=backend), memmap(tmp_path, X), Y, shuffle=False, **SMALL)
+    assert bits(streamed) == bits(network(backend=backend).fit(X, Y, batch_size=16, shuffle=False))
+
+
+def test_under_an_online_rule_as_well():
+    options = {"rule": "kaneko", "hidden_depth": 0}
+    streamed = streaming.fit(ED(hidden_width=4, seed=3, **options), X, Y, shuffle=False, **SMALL)
+    assert bits(streamed) == bits(ED(hidden_width=4, seed=3, **options).fit(X, Y, batch_size=16, shuffle=False))
+
+
+def test_what_fits_into_one_buffer_is_shuffled_as_fit_does():
+    streamed = streaming.fit(network(), Chunked(X, 40), Y, epochs=3, batch_size=16)
+    assert bits(streamed) == bits(network().fit(X, Y, epochs=3, batch_size=16))
+
+
+def test_prefetch_changes_no_bit():
+    one, two, three = (
+        bits(streaming.fit(network(), Chunked(X, 40), Y, epochs=2, prefetch=prefetch, **SMALL))
+        for prefetch in (0, 1, 5)
+    )
+    assert one == two == three != bits(network().fit(X, Y, epochs=2, batch_size=16))
+
+
+def visits(array, most, **options):
+    """Return the blocks of an epoch over an array whose rows are their numbers."""
+    numbers = np.arange(len(array.array), dtype=np.float64)
+    x = type(array)(numbers[:, None], array.chunks[0])
+    read = blocks(
+        Pair(x, -numbers, None, None), Network(1, output_activation="linear"), borders(x, most), most, **options
+    )
+    for block in read:
+        assert (block.target == -block.x[:, 0]).all()
+        yield block
+
+
+@given(st.data())
+def test_each_row_is_visited_once_in_whole_batches(data):
+    n, chunk = data.draw(st.integers(1, 300)), data.draw(st.integers(1, 80))
+    most, batch_size = data.draw(st.integers(1, 100)), data.draw(st.integers(1, 40))
+    learnt = data.draw(st.integers(0, (n - 1) // batch_size)) * batch_size
+    array, shuffled = Chunked(np.zeros((n, 1)), chunk), (5, data.draw(st.integers(0, 3)))
+    whole = list(visits(array, most, batch_size=batch_size, shuffled=shuffled))
+    assert all(len(block.x) % batch_size == 0 for block in whole[:-1])
+    assert [block.until for block in whole] == np.cumsum([len(block.x) for block in whole]).tolist()
+    order = np.concatenate([block.x[:, 0] for block in whole])
+    assert sorted(order) == list(range(n))
+    rest = list(visits(array, most, batch_size=batch_size, shuffled=shuffled, learnt=learnt))
+    assert np.concatenate([block.x[:, 0] for block in rest]).tolist() == order[learnt:].tolist()
+
+
+def test_a_buffer_mixes_pieces_from_anywhere():
+    array = Chunked(np.zeros((1000, 1)), 10)
+
+    def order(seed, epoch):
+        return np.concatenate([block.x[:, 0] for block in visits(array, 100, shuffled=(seed, epoch))])
+
+    first = order(1, 0)
+    assert (np.bincount(first[:100].astype(int) // 10, minlength=100) == 10).sum() == 10  # ten whole pieces
+    assert np.ptp(first[:100]) > 500
+    assert (np.diff(first) == 1).mean() < 0.1
+    assert (first == order(1, 0)).all()
+    for other in (order(1, 1), order(2, 0)):
+        assert (first == other).mean() < 0.05
+
+
+@pytest.mark.parametrize(
+    ("chunk", "sizes"),
+    [(400, [400, 130]), (3000, [530]), (40, [40] * 13 + [10]), (2, [6] * 88 + [2])],  # small ones are read together
+)
+def test_pieces_end_where_chunks_end(chunk, sizes):
+    assert np.diff(borders(Chunked(X, chunk), 100)).tolist() == sizes
+
+
+@pytest.mark.parametrize(
+    ("most", "starts"), [(10**6, [0, 530]), (3200, [0, 200, 500, 530]), (1, [0, 7, 200, 500, 530])]
+)
+def test_pieces_of_uneven_chunks(tmp_path, most, starts):
+    assert borders(dask(tmp_path, X), most).tolist() == starts
+
+
+def test_large_rows_are_pieces_of_their_own():
+    large = np.broadcast_to(np.float32(0), (4, 2**18))
+    assert borders(large, 100).tolist() == [0, 1, 2, 3, 4]
+
+
+def test_epochs_are_passes_over_all_samples():
+    ed = network(heads=2)
+    streaming.fit(ed, X, np.stack([Y, Y], axis=1), epochs=2, **SMALL)
+    assert ed.epochs.tolist() == [2, 2]
+    streaming.fit(ed, X, np.stack([Y, Y], axis=1), epochs=0)
+    assert ed.epochs.tolist() == [2, 2]
+
+
+def test_two_calls_are_one_of_more_epochs():
+    two = network()
+    for _ in range(2):
+        streaming.fit(two, X, Y, **SMALL)
+    assert bits(two) == bits(streaming.fit(network(), X, Y, epochs=2, **SMALL))
+
+
+def test_progress():
+    told = list(streaming.train(network(), X, Y, epochs=2, batch_size=16, buffer_size=200))
+    assert told[:3] == [streaming.Progress(1, 12, 34), streaming.Progress(1, 24, 34), streaming.Progress(1, 34, 34)]
+    assert [progress.epoch for progress in told] == [1, 1, 1, 2, 2, 2]
+
+
+@pytest.mark.parametrize("learnt", range(1, 7))
+def test_it_goes_on_after_any_block(learnt):
+    whole = bits(streaming.fit(network(), Chunked(X, 40), Y, epochs=2, batch_size=16, buffer_size=200))
+    ed, read = network(), []
+    run = streaming.train(ed, Chunked(X, 40), Y, epochs=2, batch_size=16, buffer_size=200)
+    *_, progress = itertools.islice(run, learnt)
+    run.close()
+    other = ED.from_network(ed.network, ed.rule, seed=ed.seed, weights=ed.weights, epochs=ed.epochs, backend="numpy")
+    left = 2 - int(ed.epochs.max())
+    x = Chunked(X, 40, read.append)
+    list(streaming.train(other, x, Y, epochs=left, batch_size=16, buffer_size=200, after=progress))
+    assert bits(other) == whole
+    assert other.epochs.tolist() == [2]
+    assert sum(rows.stop - rows.start for rows in read) <= 1 + N * left - (learnt % 3 > 1) * 150  # a buffer is skipped
+
+
+@pytest.mark.parametrize(
+    "after", [streaming.Progress(1, 3, 33), streaming.Progress(2, 3, 34), streaming.Progress(1, 34, 34), 5]
+)
+def test_a_progress_of_another_run_is_refused(after):
+    with pytest.raises(InputError, match="after: given .*a network that has learnt 0 epochs of 34 batches"):
+        streaming.train(network(), X, Y, batch_size=16, after=after)
+
+
+def test_transforms():
+    images = np.random.default_rng(2).integers(0, 256, (300, 2, 3), dtype=np.uint8)
+    labels = np.arange(300, dtype=np.int8) % 3
+    ed = streaming.fit(
+        network(heads=3),
+        images,
+        labels,
+        shuffle=False,
+        transform=lambda rows: rows.reshape(len(rows), -1) / 255,
+        target_transform=lambda rows: np.eye(3)[rows],
+        **SMALL,
+    )
+    x, target = images.reshape(300, -1) / 255, np.eye(3)[labels]
+    assert bits(ed) == bits(network(heads=3).fit(x, target, batch_size=16, shuffle=False))
+
+
+def test_a_transform_cannot_write_to_the_file(tmp_path):
+    x = np.memmap(tmp_path / "x", np.float32, "w+", shape=X.shape)
+    x[:] = X
+
+    def halved(rows):
+        rows /= 2
+        return rows
+
+    with pytest.raises(ValueError, match="read-only") as caught:
+        streaming.fit(network(), x, Y, transform=halved)
+    assert caught.value.__notes__ == ["edcore: raised by the transform of x[0:1], of shape (1, 6) and dtype float32"]
+    assert (x == X).all()
+
+
+@pytest.mark.parametrize(
+    ("x", "target", "options", "sentence"),
+    [
+        (X, Y[:-1], {}, "target: given 529 rows; accepted: 530, one for each row of x."),
+        (
+            X.reshape(N, 2, 3),
+            Y,
+            {},
+            r"x: given shape \(530, 2, 3\); accepted: shape \(samples, in_\). Flatten each part",
+        ),
+        (X, Y[:, None], {}, r"target: given shape \(530, 1\); accepted: shape \(530,\). One output has one axis"),
+        (X[:0], Y[:0], {}, r"x: given shape \(0, 6\); accepted: at least one row."),
+        (X.tolist(), Y, {}, "x: given list; accepted: an array with shape and dtype"),
+        (X, None, {}, "target: given NoneType; accepted: an array"),
+        (X, Y, {"epochs": -1}, "epochs: given -1"),
+        (X, Y, {"batch_size": 0}, "batch_size: given 0"),
+        (X, Y, {"buffer_size": 0}, "buffer_size: given 0"),
+        (X, Y, {"prefetch": None}, "prefetch: given None"),
+        (X, Y, {"shuffle": 1}, "shuffle: given 1"),
+        (X.astype(str), Y, {}, "x: given dtype <U"),
+        (X, Y, {"target_transform": lambda rows: rows + 1}, r"target\[0:1\]: given values from 1\."),
+    ],
+)
+def test_what_can_be_seen_is_refused_before_anything_is_learnt(x, target, options, sentence):
+    ed = network(in_=FEATURES)
+    before = bits(ed)
+    with pytest.raises(InputError, match=sentence):
+        streaming.train(ed, x, target, **options)
+    assert bits(ed) == before
+
+
+def test_other_features_and_columns_are_refused():
+    with pytest.raises(InputError, match=r"x: given shape \(1, 6\); accepted: shape \(batch, 5\)"):
+        streaming.fit(network(in_=5), X, Y)
+    with pytest.raises(
+        InputError, match=r"shape \(530, 3\). Classes are .* target_transform=lambda rows: numpy.eye\(3\)"
+    ):
+        streaming.fit(network(heads=3), X, Y)
+    with pytest.raises(InputError, match=r"ed: given ndarray; accepted: an edcore.ED"):
+        streaming.fit(X, X, Y)
+
+
+def spoilt(array, value):
+    array = array.copy()
+    array[317] = value
+    return array
+
+
+@pytest.mark.parametrize(
+    ("x", "target", "sentence"),
+    [
+        (spoilt(X, math.nan), Y, r"x\[312:318\]: given 6 NaN or infinite values, the first at \[5, 0\]"),
+        (spoilt(X.astype(float), 1e300), Y, r"x\[312:318\]: given values too large for float32"),
+        (X, spoilt(Y, 3), r"target\[312:318\]: given values from .* to 3.0; accepted: 0 to 1"),
+    ],
+)
+@pytest.mark.parametrize("prefetch", [0, 1, 5])
+def test_a_bad_part_is_named_and_what_was_learnt_before_it_stays(x, target, sentence, prefetch):
+    ed = network()
+    with pytest.raises(InputError, match=sentence) as caught:
+        streaming.fit(ed, x, target, shuffle=False, prefetch=prefetch, **SMALL)
+    assert caught.value.__notes__ == ["edcore: what was learnt before stays (Progress(epoch=1, batch=18, batches=34))."]
+    assert bits(ed) == bits(network().fit(X[:288], Y[:288], batch_size=16, shuffle=False))
+    assert ed.epochs.tolist() == [0]
+
+
+def test_a_transform_that_loses_rows_is_refused():
+    with pytest.raises(InputError, match=r"x\[0:6\]: given shape \(5, 6\); accepted: shape \(6, 6\)"):
+        streaming.fit(network(), X, Y, transform=lambda rows: rows[: max(1, len(rows) - 1)], shuffle=False, **SMALL)
+
+
+def test_a_masked_dask_array_is_refused(tmp_path):
+    masked = pytest.importorskip("dask.array").from_array(np.ma.masked_greater(X, 0.5), chunks=100)
+    with pytest.raises(InputError, match="a masked array"):
+        streaming.fit(network(), masked, Y)
+
+
+def test_unknown_chunks_are_refused(tmp_path):
+    x = dask(tmp_path, X)
+    with pytest.raises(InputError, match=r"x: given shape \(nan, 6\); .* x.compute_chunk_sizes\(\)"):
+        streaming.fit(network(), x[x[:, 0] > 0.5], Y)
+
+
+def test_a_file_that_was_cut(tmp_path):
+    x = memmap(tmp_path, X)
+    os.truncate(tmp_path / "array", 4096)
+    for array in (x, x[3:], np.asarray(x)):
+        with pytest.raises(DataFileError, match="x: its file has 4,096 bytes, and had 12,720 when it was opened."):
+            streaming.fit(network(), array, Y[: len(array)])
+
+
+def test_memory_that_is_mapped_without_a_file():
+    shared = np.ndarray(X.shape, X.dtype, mmap.mmap(-1, X.nbytes))
+    shared[:] = X
+    assert bits(streaming.fit(network(), shared, Y, **SMALL)) == bits(streaming.fit(network(), X, Y, **SMALL))
+
+
+def test_a_chunk_that_was_cut(tmp_path):
+    x = zarr(tmp_path, X, compressors=None)
+    chunk = max((path for path in (tmp_path / "array.zarr").rglob("*") if path.is_file()), key=lambda path: path.name)
+    os.truncate(tmp_path / "array.zarr" / "c" / "8" / "0", 100)
+    assert chunk.exists()
+    with pytest.raises(DataFileError, match=r"x\[\d+:\d+\]: it cannot be read \("):
+        streaming.fit(network(), x, Y, **SMALL)
+
+
+def test_a_chunk_that_is_missing_is_warned_of(tmp_path):
+    x = zarr(tmp_path, X)
+    (tmp_path / "array.zarr" / "c" / "8" / "0").unlink()
+    with pytest.warns(UserWarning, match="x: 1 of 14 chunks are not in the store, and are read as the fill_value"):
+        streaming.fit(network(), x, Y, **SMALL)
+
+
+def test_a_missing_chunk_of_nan_is_refused(tmp_path):
+    x = zarr(tmp_path, X, fill_value=math.nan)
+    (tmp_path / "array.zarr" / "c" / "8" / "0").unlink()
+    with pytest.warns(UserWarning, match="1 of 14"), pytest.raises(InputError, match=r"x\[\d+:\d+\]: given 240 NaN"):
+        streaming.fit(network(), x, Y, **SMALL)
+
+
+def test_a_file_that_was_closed(tmp_path):
+    x = h5py(tmp_path, X)
+    x.file.close()
+    with pytest.raises(DataFileError, match="x: it cannot be read"):
+        streaming.fit(network(), x, Y)
+
+
+def failing(at, error):
+    def called(rows):
+        if rows.stop >= at:
+            raise error
+
+    return Chunked(X, 40, called)
+
+
+def test_what_a_library_raises_is_told_with_its_place():
+    with pytest.raises(DataFileError, match=r"x\[280:320\]: it cannot be read \(RuntimeError: no server\)") as caught:
+        streaming.fit(network(), failing(300, RuntimeError("no server")), Y, shuffle=False, **SMALL)
+    assert isinstance(caught.value.__cause__, RuntimeError)
+
+
+def test_memory_that_is_too_small_is_told():
+    with pytest.raises(OutOfMemoryError, match=r"x\[280:320\]: 40 rows do not fit .* a smaller buffer_size."):
+        streaming.fit(network(), failing(300, MemoryError()), Y, shuffle=False, **SMALL)
+
+
+def reading():
+    return [thread.name for thread in threading.enumerate() if thread.name.startswith("edcore-read")]
+
+
+def test_no_thread_is_left():
+    streaming.fit(network(), X, Y, **SMALL)
+    assert not reading()
+    run = streaming.train(network(), X, Y, **SMALL)
+    next(run)
+    assert reading()
+    run.close()
+    assert not reading()
+    with pytest.raises(InputError):
+        streaming.fit(network(), spoilt(X, math.inf), Y, **SMALL)
+    assert not reading()
+
+
+def test_ctrl_c_stops_both():
+    """The signal comes from the reading thread, while the main one learns or waits."""
+    main = threading.main_thread().ident
+
+    def called(rows):
+        if rows.stop == 400:
+            signal.pthread_kill(main, signal.SIGINT)
+
+    ed, told = network(), []
+    with pytest.raises(KeyboardInterrupt):
+        told.extend(streaming.train(ed, Chunked(X, 100, called), Y, shuffle=False, **SMALL))
+    assert not reading()
+    assert ed.epochs.tolist() == [0]
+    learnt = [
+        bits(network(in_=FEATURES)),
+        *(bits(network().fit(X[:n], Y[:n], batch_size=16, shuffle=False)) for n in (96, 192, 288, 384)),
+    ]
+    assert bits(ed) in learnt[len(told) : len(told) + 2]
+
+
+def peak(n, learn):
+    """Return the most memory that was allocated while rows with no storage of their own were learnt."""
+    x = np.broadcast_to(np.float32(0.5), (n, 500))
+    target = np.broadcast_to(np.float32(0.5), n)
+    ed = network(in_=500)
+    tracemalloc.start()
+    try:
+        learn(ed, x, target)
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("prefetch", [0, 2])
+def test_memory_does_not_grow_with_the_data(prefetch):
+    rows = 2048
+    buffer = rows * 500 * 4
+
+    def streamed(ed, x, target):
+        streaming.fit(ed, x, target, batch_size=32, buffer_size=rows, prefetch=prefetch)
+
+    small, large = peak(4 * rows, streamed), peak(16 * rows, streamed)
+    assert large < small + buffer / 4
+    assert large < (prefetch + 2.5) * buffer  # the one that is learnt, with the backend's copy, and those ahead
+
+
+def test_memory_of_fit_does_grow():
+    small, large = (peak(rows, lambda ed, x, target: ed.fit(x, target)) for rows in (4096, 16384))
+    assert large > 3 * small
+
+
+@KINDS
+@pytest.mark.parametrize("heads", [1, 3])
+def test_predict(tmp_path, stored, heads):
+    ed = network(in_=FEATURES, heads=heads)
+    shape = (N,) if heads == 1 else (N, heads)
+    out = np.memmap(tmp_path / "out", np.float32, "w+", shape=shape)
+    streaming.predict(ed, stored(tmp_path, X), out, buffer_size=100)
+    np.testing.assert_allclose(out, ed.predict(X), rtol=1e-6)
+
+
+def test_predict_into_zarr(tmp_path):
+    ed, out = network(in_=FEATURES), zarr(tmp_path, np.zeros(N, np.float32))
+    streaming.predict(ed, X, out, buffer_size=100, transform=lambda rows: rows / 2)
+    np.testing.assert_allclose(out[:], ed.predict(X / 2), rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("out", "given"), [(np.empty((N, 1)), r"shape \(530, 1\)"), (np.empty(3), r"shape \(3,\)"), (None, "NoneType")]
+)
+def test_predict_refuses_another_out(out, given):
+    with pytest.raises(
+        InputError, match=rf"out: given {given}; accepted: an array of shape \(530,\), for outputs in float32"
+    ):
+        streaming.predict(network(), X, out)

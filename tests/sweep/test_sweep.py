@@ -1,0 +1,561 @@
+"""Sweeps: which runs there are, a row for each, and a file of rows that survives whatever stops the sweep."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import edcore
+from edcore.cli import sweep as cli_sweep
+from edcore.errors import DataFileError, EDCoreError, InputError, LockedError, UnknownNameError
+from edcore.parallel import tasks
+from edcore.sweep import Results, Sweep, results
+from edcore.sweep import one_run as single
+
+TRAIN = {"dataset": "xor", "rule": "kaneko", "backend": "numpy", "epochs": 4}
+CONFIG = """
+seeds = 3
+
+[train]
+dataset = "xor"
+rule = "kaneko"
+backend = "numpy"
+epochs = 4
+
+[grid]
+width = [2, 3]
+alpha = [0.5, 1]
+"""
+
+
+@pytest.fixture(autouse=True)
+def in_a_folder_of_its_own(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def config():
+    Path("xor.toml").write_text(CONFIG)
+    return "xor.toml"
+
+
+def rows_of(path):
+    """Return the rows of a .csv by their runs, but for what differs from one time to the next."""
+    with open(path, newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len({row["run"] for row in rows}) == len(rows)
+    return {row["run"]: {key: value for key, value in row.items() if key != "seconds"} for row in rows}
+
+
+def test_the_runs_are_all_combinations_with_each_seed(config):
+    sweep = Sweep.read(config)
+    assert len(sweep) == 12
+    assert sweep.points == (
+        {"width": 2, "alpha": 0.5},
+        {"width": 2, "alpha": 1.0},
+        {"width": 3, "alpha": 0.5},
+        {"width": 3, "alpha": 1.0},
+    )
+    assert [(sweep.run(n).seed, dict(sweep.run(n).options)["width"]) for n in (0, 3, 4, 11)] == [
+        (0, 2),
+        (0, 3),
+        (1, 2),
+        (2, 3),
+    ]
+
+
+def test_more_seeds_leave_the_runs_that_were_there_as_they_are():
+    few, many = Sweep(TRAIN, {"width": [2, 3]}, 2), Sweep(TRAIN, {"width": [2, 3]}, 5)
+    assert [few.run(n) for n in range(4)] == [many.run(n) for n in range(4)]
+    assert few.fingerprint == many.fingerprint
+
+
+def test_a_sweep_without_a_grid_is_one_run_for_each_seed():
+    assert [Sweep(TRAIN, seeds=[7, 5]).run(n).seed for n in range(2)] == [7, 5]
+
+
+def test_names_may_have_hyphens_and_classes_may_be_a_list():
+    sweep = Sweep({"batch-size": 4, "classes": [3, 7]}, {"initial-fan-in": [0, 0.5]})
+    assert sweep.train == {"batch_size": 4, "classes": "3,7"}
+    assert sweep.grid == {"initial_fan_in": (0.0, 0.5)}
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        Sweep(TRAIN | {"epochs": 5}, {"width": [2, 3]}),
+        Sweep(TRAIN, {"width": [3, 2]}),
+        Sweep(TRAIN, {"width": [2, 3], "depth": [0]}),
+    ],
+)
+def test_another_option_is_another_sweep(other):
+    assert other.fingerprint != Sweep(TRAIN, {"width": [2, 3]}).fingerprint
+
+
+@pytest.mark.parametrize(
+    ("train", "grid", "seeds", "sentence"),
+    [
+        ({"widht": 3}, {}, 1, r"train: given 'widht'; accepted: .* Did you mean 'width'\?"),
+        ({"seed": 3}, {}, 1, r"train: given 'seed'; .* Seeds are the line seeds = 10"),
+        ({}, {"seeds": [1]}, 1, r"grid: given 'seeds'; .* It stands above all tables\."),
+        ({"eval-every": 3}, {}, 1, r"train: given 'eval-every'; .* tested once"),
+        ({"checkpoint": "x"}, {}, 1, "train: given 'checkpoint'"),
+        ({"width": "3"}, {}, 1, "train, width: given '3'; accepted: a whole number"),
+        ({"width": True}, {}, 1, "train, width: given True; accepted: a whole number"),
+        ({"alpha": "x"}, {}, 1, "train, alpha: given 'x'; accepted: a number"),
+        ({"rms": 1}, {}, 1, "train, rms: given 1; accepted: true or false"),
+        ({"rule": 1}, {}, 1, "train, rule: given 1; accepted: a text"),
+        ({"data-dir": "a\nb"}, {}, 1, "train, data-dir: .*; accepted: a text of one line"),
+        ({"tolerance": -1}, {}, 1, "train, tolerance: given -1.0"),
+        ({}, {"width": 3}, 1, "grid, width: given 3; accepted: a list of at least one value"),
+        ({}, {"width": []}, 1, "grid, width: given"),
+        ({}, {"width": [3, 4, 3]}, 1, "grid, width: given 3; accepted: each value once"),
+        ({}, {"alpha": [float("nan")]}, 1, "grid, alpha: given nan"),
+        ({"width": 3}, {"width": [3]}, 1, "grid, width: given it twice"),
+        ({}, {}, 0, "seeds: given 0"),
+        ({}, {}, [], "seeds: given"),
+        ({}, {}, [1, 1], "seeds: given 1; accepted: each value once"),
+        ({}, {}, [2**63], "seeds: given 9223372036854775808"),
+        ({}, {}, "3", "seeds: given '3'"),
+        ({}, {}, {"a": 1}, "seeds: given {'a': 1}"),
+        ({"alpha": 10**400}, {}, 1, "train, alpha: given a number of 1,329 bits; accepted: whole numbers up to 9"),
+        ({"width": 2**63}, {}, 1, "train, width: given a number of 64 bits"),
+        ({"classes": [1, 16**5000]}, {}, 1, "train, classes: given a number of 20,001 bits"),
+        ({}, {"epochs": [1, -(16**5000)]}, 1, "grid, epochs: given a number of 20,001 bits"),
+        ({}, {"epochs": 16**5000}, 1, "grid, epochs: given a number of 20,001 bits"),
+        ({}, {}, [16**5000], "seeds: given a number of 20,001 bits"),
+        ({}, {}, {"a": 16**5000}, "seeds: given a number of 20,001 bits"),
+        ({}, {}, 10**12, "seeds: given 1,000,000,000,000 of them; accepted: at most 10,000,000 for this grid"),
+        ({}, {"width": [2, 3]}, 5_000_001, "seeds: given 5,000,001 of them; accepted: at most 5,000,000"),
+        (
+            {},
+            {name: list(range(1000)) for name in ("width", "depth", "epochs")},
+            1,
+            "grid: given 1,000,000,000 combinations; accepted: a sweep of at most 10,000,000 runs",
+        ),
+    ],
+)
+def test_what_is_no_sweep_is_refused(train, grid, seeds, sentence):
+    with pytest.raises(InputError, match=f"^{sentence}"):
+        Sweep(train, grid, seeds)
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("seeds = ", "is no TOML"),
+        ("\xff", "is no TOML"),
+        ("train = 0x1" + 5000 * "0", r"xor\.toml, train: given a number of 20,001 bits"),
+        ("train = 3", r"xor\.toml, train: given 3; accepted: a table"),
+        ("[tain]", r"xor\.toml: given 'tain'; .* Did you mean 'train'\?"),
+        ("[grid]\nwidht = [3]", r"xor\.toml, grid: given 'widht'; .* Did you mean 'width'\?"),
+    ],
+)
+def test_a_file_that_tells_of_no_sweep_is_refused(text, sentence):
+    Path("xor.toml").write_bytes(text.encode("latin-1"))
+    with pytest.raises(EDCoreError, match=sentence):
+        Sweep.read("xor.toml")
+
+
+def test_a_row_tells_what_came_out_of_a_run():
+    sweep = Sweep(TRAIN | {"tolerance": 0.1, "epochs": 500, "width": 4})
+    (row,) = sweep.rows(n_jobs=1)
+    data = edcore.datasets.xor()
+    ed = edcore.ED(2, hidden_width=4, rule="kaneko", seed=0, backend="numpy")
+    ed.fit(data.x_train, data.y_train, epochs=500, tolerance=0.1)
+    assert row["seconds"] > 0
+    assert (row["run"], row["seed"], row["width"], row["failed"]) == (0, 0, 4, None)
+    assert (row["accuracy"], row["learnt_epochs"]) == (1.0, ed.epochs[0])
+    assert row["error"] == pytest.approx(abs(data.y_train - ed.predict(data.x_train)).mean())
+    assert (row["backend"], row["device"]) == ("numpy", "cpu")
+    assert row["weights"] == single._sha256(ed.weights)
+
+
+def test_the_checksum_is_that_of_every_bit():
+    ed = edcore.ED(2, hidden_width=2, seed=0, backend="numpy")
+    weights = ed.weights
+    assert single._sha256(weights) == single._sha256(ed.weights)
+    weights["output.bias"].view("u4")[0, 0, 0] ^= 1
+    assert single._sha256(weights) != single._sha256(ed.weights)
+
+
+def test_a_run_has_the_batches_of_edcore_train(command_line):
+    code, out, _ = command_line(
+        *("train", "--dataset", "parity3", "--rule", "split", "--width", "3", "--depth", "1", "--seed", "4"),
+        *("--epochs", "3", "--batch-size", "3", "--backend", "loop", "--checkpoint", "net", "--json"),
+    )
+    assert code == 0
+    train = {"dataset": "parity3", "rule": "split", "width": 3, "depth": 1, "epochs": 3, "batch_size": 3}
+    (row,) = Sweep(train | {"backend": "loop"}, seeds=[4]).rows(n_jobs=1)
+    assert row["accuracy"] == json.loads(out)["accuracy"]
+    assert row["weights"] == single._sha256(edcore.io.load("net").weights)
+
+
+def test_a_run_that_fails_is_a_row_and_not_the_end(monkeypatch):
+    def surprise(*arguments, **options):
+        raise ZeroDivisionError("of a\nbackend's")
+
+    grid = {"width": [2, 0], "activation": ["sigmoid", "linear"]}
+    sweep = Sweep(TRAIN | {"rule": "signed", "depth": 2, "alpha": 1e18, "epochs": 60}, grid)
+    rows = {row["run"]: row for row in sweep.rows(n_jobs=1)}
+    assert rows[0]["failed"] is None
+    assert rows[1]["failed"].startswith("learning has diverged")
+    assert rows[1]["weights"] is None
+    assert rows[2]["failed"].startswith("hidden_width: given 0")
+    monkeypatch.setattr(edcore.ED, "fit", surprise)
+    (row,) = sweep.rows(n_jobs=1, done={1, 2, 3})
+    assert row["failed"] == "ZeroDivisionError: of a backend's"
+
+
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ('a, "b"\nc\rd', 'ValueError: a, "b" c d'),
+        ("\udcff.bin", r"ValueError: \udcff.bin"),  # a name of a file that is no UTF-8
+        ("x" * 200_000, "ValueError: " + "x" * 1986 + " …"),
+    ],
+)
+def test_whatever_an_error_says_the_sweep_goes_on_in_its_file(monkeypatch, ending, said, told):
+    if ending == "parquet":
+        pytest.importorskip("pyarrow")
+
+    def surprise(*arguments, **options):
+        raise ValueError(said)
+
+    monkeypatch.setattr(edcore.ED, "fit", surprise)
+    sweep = Sweep(TRAIN)
+    with Results(f"xor.{ending}", sweep) as kept:
+        for row in sweep.rows(n_jobs=1):
+            kept.add(row)
+    with Results(f"xor.{ending}", sweep) as kept:
+        assert (kept.done, kept.failed) == ({0}, 1)
+        assert [row["failed"] for row in kept._table.rows] == [told]
+
+
+def test_a_worker_with_another_version_ends_the_sweep(monkeypatch):
+    rows = Sweep(TRAIN, seeds=2).rows(n_jobs=1)
+    next(rows)
+    monkeypatch.setattr(single.edcore, "__version__", "99")
+    with pytest.raises(EDCoreError, match="a worker has edcore 99, and this program has"):
+        next(rows)
+
+
+def test_a_sweep_none_of_whose_runs_could_begin_is_refused():
+    Sweep(TRAIN, {"width": [0, 2]}).check()
+    with pytest.raises(InputError, match="hidden_width: given 0"):
+        Sweep(TRAIN | {"width": 0}).check()
+    with pytest.raises(UnknownNameError, match="backend"):
+        Sweep(TRAIN | {"backend": "nmpy"}).check()
+    Sweep(TRAIN | {"backend": "nmpy"}).check(local=False)
+    with pytest.raises(DataFileError):
+        Sweep({"dataset": "mnist"}).check()
+    Sweep({"dataset": "mnist"}).check(local=False)
+
+
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+def test_what_is_missing_is_added_and_nothing_else(ending):
+    if ending == "parquet":
+        pytest.importorskip("pyarrow")
+    sweep, path = Sweep(TRAIN, {"width": [2, 3], "rms": [True, False]}, 2), f"xor.{ending}"
+    with Results(path, sweep) as first:
+        for row in sweep.rows(n_jobs=1):
+            first.add(row)
+            first.add(row | {"accuracy": -1.0})
+            if len(first.done) == 3:
+                break
+    with Results(path, sweep) as second:
+        assert second.done == first.done
+        found = list(sweep.rows(n_jobs=1, done=second.done))
+        assert len(found) == len(sweep) - 3
+        for row in found:
+            second.add(row)
+    with Results(path, sweep) as third:
+        assert third.done == set(range(len(sweep)))
+        assert third.failed == 0
+    if ending == "parquet":
+        from pyarrow import parquet
+
+        table = parquet.read_table(path)
+        assert sorted(table["run"].to_pylist()) == list(range(8))
+        assert set(table["rms"].to_pylist()) == {True, False}
+        assert min(table["accuracy"].to_pylist()) >= 0
+    else:
+        rows = rows_of(path)
+        assert sorted(map(int, rows)) == list(range(8))
+        assert {row["rms"] for row in rows.values()} == {"True", "False"}
+
+
+def test_a_file_cut_anywhere_loses_the_cut_line_alone():
+    sweep = Sweep(TRAIN, seeds=3)
+    with Results("whole.csv", sweep) as kept:
+        for row in sweep.rows(n_jobs=1):
+            kept.add(row)
+    content = Path("whole.csv").read_bytes()
+    whole = rows_of("whole.csv")
+    for cut in [0, 1, *range(content.index(b"\n") - 2, len(content), 7)]:
+        Path("cut.csv").write_bytes(content[:cut])
+        with Results("cut.csv", sweep) as kept:
+            assert len(kept.done) == max(content[:cut].count(b"\n") - 1, 0)
+            for row in sweep.rows(n_jobs=1, done=kept.done):
+                kept.add(row)
+        assert rows_of("cut.csv") == whole
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (lambda text: text.replace(",1,", ","), "is damaged. Remove it"),
+        (lambda text: text.replace("\n1,1,", "\nx,1,"), "line 3 is damaged"),
+        (lambda text: text.replace("\n1,1,", "\n0,0,"), "run 0 has two rows"),
+        (lambda text: text.replace("\n1,1,", "\n1,0,"), "run 1 has seed 0"),
+        (lambda text: text.replace("\n1,1,", "\n-1,1,"), "run -1 has seed 1"),
+        (lambda text: text.replace("\n1,1,", "\n9,1,"), "run 9 has seed 1"),
+        (lambda text: text.replace("accuracy", "accurate"), "which has other columns"),
+        (lambda text: "something else", "which has other columns"),
+        (lambda text: text + '"\x00\n', "damaged|no table"),
+        (lambda text: text.replace("kaneko", "\udcff"), "is no table of commas"),
+    ],
+)
+def test_a_file_that_is_not_of_the_sweep_is_refused_and_stays(change, sentence):
+    sweep = Sweep(TRAIN, seeds=3)
+    with Results("xor.csv", sweep) as kept:
+        for row in sweep.rows(n_jobs=1):
+            kept.add(row)
+    content = change(Path("xor.csv").read_text()).encode("utf-8", "surrogateescape")
+    Path("xor.csv").write_bytes(content)
+    with pytest.raises(EDCoreError, match=sentence), Results("xor.csv", sweep):
+        pass
+    assert Path("xor.csv").read_bytes() == content
+
+
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+def test_rows_of_another_sweep_are_refused_and_stay(ending):
+    if ending == "parquet":
+        pytest.importorskip("pyarrow")
+    path = Path(f"xor.{ending}")
+    sweep = Sweep(TRAIN)
+    with Results(path, sweep) as kept:
+        for row in sweep.rows(n_jobs=1):
+            kept.add(row)
+    content = path.read_bytes()
+    with pytest.raises(InputError, match="with rows of sweep"), Results(path, Sweep(TRAIN | {"epochs": 5})):
+        pass
+    with pytest.raises(InputError, match="other columns"), Results(path, Sweep(TRAIN | {"width": 5})):
+        pass
+    assert path.read_bytes() == content
+
+
+def test_a_damaged_parquet_is_refused_and_stays():
+    pytest.importorskip("pyarrow")
+    sweep = Sweep(TRAIN, seeds=5)
+    with Results("xor.parquet", sweep) as kept:
+        for row in sweep.rows(n_jobs=1):
+            kept.add(row)
+    whole, text = Path("xor.parquet").read_bytes(), sweep.fingerprint.encode()
+    assert text in whole
+    for damaged in (
+        b"PAR1 and no more",
+        whole[:-3],
+        whole[:4] + bytes(400) + whole[404:],  # PyArrow says each in another way
+        whole.replace(text, b"\xff" + text[1:]),
+    ):
+        Path("xor.parquet").write_bytes(damaged)
+        with pytest.raises(DataFileError, match="is no Parquet file, or damaged"), Results("xor.parquet", sweep):
+            pass
+        assert Path("xor.parquet").read_bytes() == damaged
+
+
+def test_another_ending_is_refused():
+    with pytest.raises(InputError, match=r"out: given 'xor\.txt'; accepted: a file whose name ends in \.csv or"):
+        Results("xor.txt", Sweep(TRAIN))
+
+
+def test_a_file_has_one_sweep_at_a_time():
+    sweep = Sweep(TRAIN)
+    with (
+        Results("xor.csv", sweep),
+        pytest.raises(LockedError, match="a --out of its own"),
+        Results("xor.csv", sweep),
+    ):
+        pass
+    with Results("xor.csv", sweep):
+        pass
+
+
+def test_a_full_disk_leaves_no_part_of_a_row(monkeypatch):
+    sweep = Sweep(TRAIN, seeds=3)
+    rows = list(sweep.rows(n_jobs=1))
+    with Results("xor.csv", sweep) as kept:
+        kept.add(rows[0])
+        before = Path("xor.csv").read_bytes()
+        file = kept._table._file
+
+        class Full:
+            def write(self, content):
+                if len(content) > 5:
+                    return file.write(content[:5])
+                raise OSError(28, "No space left on device")
+
+            def __getattr__(self, name):
+                return getattr(file, name)
+
+        kept._table._file = Full()
+        with pytest.raises(DataFileError, match=r"xor\.csv cannot be written \(No space left on device\)"):
+            kept.add(rows[1])
+        assert Path("xor.csv").read_bytes() == before
+        assert kept.done == {0}
+        kept._table._file = file
+        for row in rows:
+            kept.add(row)
+    assert len(rows_of("xor.csv")) == 3
+
+
+def test_a_parquet_is_written_on_the_way(monkeypatch):
+    parquet = pytest.importorskip("pyarrow.parquet")
+    monkeypatch.setattr(results, "SHARE", 0)
+    sweep = Sweep(TRAIN, seeds=3)
+    with Results("xor.parquet", sweep) as kept:
+        assert parquet.read_table("xor.parquet").num_rows == 0
+        for row in sweep.rows(n_jobs=1):
+            kept.add(row)
+            assert parquet.read_table("xor.parquet").num_rows == len(kept.done)
+
+
+def test_the_command_makes_a_file_and_goes_on_with_it(command_line, config):
+    code, out, err = command_line("sweep", config, "--jobs", "1")
+    assert (code, err) == (0, "")
+    assert "xor.csv has 12 of 12 runs\n12 of them were made now, in" in out
+    assert "6 of 12 runs, 0 failed, " in out
+    whole = rows_of("xor.csv")
+    lines = Path("xor.csv").read_bytes().splitlines(keepends=True)
+    Path("xor.csv").write_bytes(b"".join(lines[:6]))
+    code, out, _ = command_line("sweep", config, "--jobs", "2", "--json")
+    told = json.loads(out)
+    assert told.pop("seconds") > 0
+    assert told == {"runs": 12, "done": 12, "failed": 0, "new": 7, "out": "xor.csv"}
+    assert rows_of("xor.csv") == whole
+    code, out, _ = command_line("sweep", config)
+    assert code == 0
+    assert "12 of 12 runs are in xor.csv" in out
+    assert "0 of them were made now" in out
+
+
+def test_the_command_tells_of_failures(command_line):
+    Path("xor.toml").write_text('[train]\ndataset = "xor"\nbackend = "numpy"\nepochs = 2\n[grid]\nwidth = [2, 0]\n')
+    code, out, _ = command_line("sweep", "xor.toml", "--jobs", "1")
+    assert code == 1
+    assert "1 of them failed: the column failed says why" in out
+    assert rows_of("xor.csv")["1"]["failed"].startswith("hidden_width: given 0")
+    assert command_line("sweep", "xor.toml", "--jobs", "1")[0] == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["none.toml"], "none.toml cannot be read"),
+        (["xor.toml", "--out", "no/xor.csv"], "--out: given 'no/xor.csv'"),
+        (
+            ["xor.toml", "--out", "xor.txt"],
+            "--out: given 'xor.txt'; accepted: a file whose name ends in .csv, .parquet",
+        ),
+        (["xor.toml", "--jobs", "0"], "--jobs: given 0"),
+        (["xor.toml", "--jobs", "2", "--dask", "tcp://x:1"], "--jobs: given two of --jobs, --dask and --ray"),
+        (["bad.toml"], "bad.toml: hidden_width: given 0"),
+    ],
+)
+def test_what_the_command_refuses(command_line, config, arguments, sentence):
+    Path("bad.toml").write_text("[train]\nwidth = 0\n")
+    code, out, err = command_line("sweep", *arguments)
+    assert (code, out) == (2, "")
+    assert err.startswith(f"edcore: {sentence}")
+    assert not list(Path().glob("*.csv"))
+
+
+@pytest.mark.parametrize(
+    ("package", "option"), [("distributed", "--dask"), ("ray", "--ray"), ("pyarrow", "--out of a .parquet")]
+)
+def test_a_package_that_is_missing_is_named(command_line, config, monkeypatch, package, option):
+    monkeypatch.setattr("edcore.cli.options.find_spec", lambda name: None)
+    given = ["--out", "xor.parquet"] if package == "pyarrow" else [option, "tcp://127.0.0.1:1"]
+    code, _, err = command_line("sweep", config, *given)
+    assert code == 2
+    assert err.startswith(f"edcore: {option} needs the package {package}, which is not installed. Install it with: pip")
+
+
+def test_a_row_that_failed_by_a_signal_is_not_kept(command_line, config, monkeypatch):
+    def rows(self, **options):
+        os.kill(os.getpid(), signal.SIGTERM)
+        yield {"run": 0, "failed": "whatever a library made of the signal"}
+
+    def come(self, number, frame):  # as where the exception is lost on its way
+        self.signal = number
+
+    monkeypatch.setattr(Sweep, "rows", rows)
+    monkeypatch.setattr(cli_sweep._Stop, "_come", come)
+    code, out, _ = command_line("sweep", config, "--jobs", "1")
+    assert code == 143
+    assert "xor.csv has 0 of 12 runs" in out
+
+
+def test_a_signal_while_a_row_is_written_waits_for_its_end(command_line, config, monkeypatch):
+    add = Results.add
+
+    def disturbed(self, row):
+        os.kill(os.getpid(), signal.SIGINT)
+        add(self, row)
+
+    monkeypatch.setattr(Results, "add", disturbed)
+    code, out, _ = command_line("sweep", config, "--jobs", "1")
+    assert code == 130
+    assert "xor.csv has 1 of 12 runs" in out
+    assert "stopped before the end: the same command goes on" in out
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="signals as of POSIX")
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGKILL, -9)])
+def test_a_sweep_that_is_stopped_goes_on_to_the_same_rows(command_line, number, code):
+    Path("xor.toml").write_text(CONFIG.replace("epochs = 4", "epochs = 100").replace("seeds = 3", "seeds = 10"))
+    program = [sys.executable, "-m", "edcore", "sweep", "xor.toml", "--jobs", "2"]
+    with open("out", "wb") as out, open("err", "wb") as err:
+        process = subprocess.Popen(program, stdout=out, stderr=err, start_new_session=True)
+    end = time.monotonic() + 60
+    while not Path("xor.csv").exists() or Path("xor.csv").read_bytes().count(b"\n") < 3:
+        assert process.poll() is None
+        assert time.monotonic() < end
+        time.sleep(0.01)
+    process.send_signal(number)
+    assert process.wait(60) == code
+    if number == signal.SIGKILL:
+        os.killpg(process.pid, signal.SIGKILL)  # its workers would wait for work for some minutes
+    else:
+        assert Path("err").read_bytes() == b""
+        assert b"stopped before the end" in Path("out").read_bytes()
+    stopped = Path("xor.csv").read_bytes()
+    assert 3 <= stopped.count(b"\n") < 41
+    assert command_line("sweep", "xor.toml", "--jobs", "2")[0] == 0
+    assert Path("xor.csv").read_bytes().startswith(stopped[: stopped.rfind(b"\n") + 1])
+    assert command_line("sweep", "xor.toml", "--jobs", "1", "--out", "serial.csv")[0] == 0
+    assert rows_of("xor.csv") == rows_of("serial.csv")
+
+
+def test_the_rows_do_not_depend_on_how_they_are_handed_out(monkeypatch):
+    sweep = Sweep(TRAIN, {"width": [2, 3]}, 5)
+
+    def found(**options):
+        return sorted((row | {"seconds": 0} for row in sweep.rows(**options)), key=lambda row: row["run"])
+
+    serial = found(n_jobs=1)
+    assert found(n_jobs=2) == serial
+    monkeypatch.setattr(tasks, "Parallel", lambda **options: tasks_parallel(**options, batch_size=4))
+    assert found(n_jobs=2) == serial
+
+
+tasks_parallel = tasks.Parallel

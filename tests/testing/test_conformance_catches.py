@@ -1,0 +1,376 @@
+"""The suite catches backends with a planted fault, each with the checks that are there for it."""
+
+import dataclasses
+
+import array_api_compat.numpy as xp
+import numpy as np
+import pytest
+
+from edcore.adapters.array_api import NUMPY, ArrayAPIBackend
+from edcore.contract.backend import Availability
+from edcore.contract.memory import Memory
+from edcore.core import method as core
+from edcore.testing import iter_checks, parametrize_with_backend_checks
+
+
+class Sound(ArrayAPIBackend):
+    """The numpy backend, in which each fault below is planted."""
+
+    def __init__(self):
+        super().__init__(xp, "cpu", NUMPY)
+
+
+class WrongSignInOneStream(Sound):
+    def update(self, network, rule, weights, trace, error):
+        learned = super().update(network, rule, weights, trace, error)
+        half = network.width
+        change = learned["input.weight"] - weights["input.weight"]
+        learned["input.weight"][..., half:] -= 2 * change[..., half:]
+        return learned
+
+
+class MissingMean(Sound):
+    def update(self, network, rule, weights, trace, error):
+        return super().update(network, dataclasses.replace(rule, reduction="sum"), weights, trace, error)
+
+
+class TransposedHiddenLayer(Sound):
+    def trace(self, network, weights, x):
+        return super().trace(network, self._transposed(weights), x)
+
+    def forward(self, network, weights, x):
+        return super().forward(network, self._transposed(weights), x)
+
+    def _transposed(self, weights):
+        return {**weights, "hidden.weight": np.swapaxes(weights["hidden.weight"], -1, -2)}
+
+
+class Float32Sums(Sound):
+    def update(self, network, rule, weights, trace, error):
+        single = tuple(core.Cells(*(part if part is None else part.astype(np.float32) for part in c)) for c in trace)
+        old = {key: value.astype(np.float32) for key, value in weights.items()}
+        new = super().update(network, rule, old, single, error.astype(np.float32))
+        return {key: weights[key] + (new[key] - old[key]).astype(network.dtype) for key in weights}
+
+
+class ForwardInFloat32(Sound):
+    def forward(self, network, weights, x):
+        old = {key: value.astype(np.float32) for key, value in weights.items()}
+        return super().forward(network, old, x.astype(np.float32)).astype(network.dtype)
+
+
+class ForgetsALayerOfADeepStack(Sound):
+    def update(self, network, rule, weights, trace, error):
+        learned = super().update(network, rule, weights, trace, error)
+        learned["hidden.weight"][:, 64:65] = weights["hidden.weight"][:, 64:65]
+        return learned
+
+
+class DropsRowsBeyondOneTile(Sound):
+    def update(self, network, rule, weights, trace, error):
+        kept = np.where(np.arange(len(error))[:, None] < 64, error, 0)
+        return super().update(network, rule, weights, trace, kept)
+
+
+class ForwardReturnsAReusedBuffer(Sound):
+    buffers = None
+
+    def forward(self, network, weights, x):
+        outputs = super().forward(network, weights, x)
+        if self.buffers is None or self.buffers.shape != outputs.shape or self.buffers.dtype != outputs.dtype:
+            self.buffers = np.empty_like(outputs)
+        self.buffers[...] = outputs
+        return self.buffers
+
+
+class TraceKeepsTheCallersX(Sound):
+    def trace(self, network, weights, x):
+        outputs, trace = super().trace(network, weights, x)
+        return outputs, (x, trace)
+
+    def update(self, network, rule, weights, trace, error):
+        x, (_, *others) = trace
+        inputs = core.Cells(np.concatenate([x, x], axis=-1)[None], None)
+        return super().update(network, rule, weights, (inputs, *others), error)
+
+
+class OutputsShareTheTracesMemory(Sound):
+    def trace(self, network, weights, x):
+        return core.trace(network, weights, x)
+
+
+class FitMeansByTheWholeBatch(Sound):
+    def fit(self, network, rule, weights, x, target, schedule):
+        inner = Sound()
+        inner.update = lambda network, rule, weights, trace, error: Sound.update(
+            self, network, rule, weights, trace, (error * (len(error) / schedule.batch_size)).astype(error.dtype)
+        )
+        return inner.fit(network, rule, weights, x, target, schedule)
+
+
+class FitRepeatsTheFirstOrder(Sound):
+    def fit(self, network, rule, weights, x, target, schedule):
+        first = np.broadcast_to(schedule.orders[:1], schedule.orders.shape)
+        return super().fit(network, rule, weights, x, target, dataclasses.replace(schedule, orders=first))
+
+
+class FitNeverStops(Sound):
+    def fit(self, network, rule, weights, x, target, schedule):
+        return super().fit(network, rule, weights, x, target, dataclasses.replace(schedule, tolerance=0.0))
+
+
+class StoppedHeadsLearnOn(Sound):
+    def fit(self, network, rule, weights, x, target, schedule):
+        _, stopped = super().fit(network, rule, dict(weights), x, target, schedule)
+        endless = dataclasses.replace(schedule, tolerance=0.0)
+        return super().fit(network, rule, weights, x, target, endless)[0], stopped
+
+
+class FitIgnoresWhoLearns(Sound):
+    def fit(self, network, rule, weights, x, target, schedule):
+        everyone = dataclasses.replace(schedule, learning=np.ones_like(schedule.learning))
+        return super().fit(network, rule, weights, x, target, everyone)
+
+
+class CopyIsTheWeights(Sound):
+    def update(self, network, rule, weights, trace, error):
+        for key, value in super().update(network, rule, weights, trace, error).items():
+            weights[key][...] = value
+        return weights
+
+
+class MoreIsFreeThanThereIs(Sound):
+    def memory(self):
+        return Memory(2, 1)
+
+
+class EmptyOutputsAreFloat64(Sound):
+    def forward(self, network, weights, x):
+        return super().forward(network, weights, x) if len(x) else np.zeros((0, network.heads))
+
+
+class SplitWithoutSplitting(Sound):
+    def update(self, network, rule, weights, trace, error):
+        return super().update(network, dataclasses.replace(rule, error="signed"), weights, trace, error)
+
+
+class ForgetsTheFloor(Sound):
+    def update(self, network, rule, weights, trace, error):
+        return super().update(network, dataclasses.replace(rule, floor=None), weights, trace, error)
+
+
+class ForgetsCentring(Sound):
+    def update(self, network, rule, weights, trace, error):
+        return super().update(network, dataclasses.replace(rule, centred=False), weights, trace, error)
+
+
+class ForgetsRms(Sound):
+    def trace(self, network, weights, x):
+        return super().trace(dataclasses.replace(network, rms=False), weights, x)
+
+    def forward(self, network, weights, x):
+        return super().forward(dataclasses.replace(network, rms=False), weights, x)
+
+
+class BiasCellsAreOne(Sound):
+    def trace(self, network, weights, x):
+        return super().trace(dataclasses.replace(network, bias=1.0), weights, x)
+
+    def forward(self, network, weights, x):
+        return super().forward(dataclasses.replace(network, bias=1.0), weights, x)
+
+
+class AlwaysSigmoid(Sound):
+    def trace(self, network, weights, x):
+        return super().trace(dataclasses.replace(network, activation="sigmoid"), weights, x)
+
+    def forward(self, network, weights, x):
+        return super().forward(dataclasses.replace(network, activation="sigmoid"), weights, x)
+
+
+class LinearIsSigmoid(Sound):
+    def trace(self, network, weights, x):
+        return super().trace(dataclasses.replace(network, output_activation="sigmoid"), weights, x)
+
+    def forward(self, network, weights, x):
+        return super().forward(dataclasses.replace(network, output_activation="sigmoid"), weights, x)
+
+
+class TaughtInBlocks(Sound):
+    def update(self, network, rule, weights, trace, error):
+        """Teach the first cells by the first output, and so on, in place of j mod outputs."""
+        order = np.argsort(np.arange(network.width) % network.outputs, kind="stable")
+        both = np.concatenate([order, network.width + order])
+
+        def moved(cells):
+            return cells._replace(y=cells.y[..., both])
+
+        def sorted_(weights, way):
+            inner = {"input.weight": (0, 1), "input.bias": (0, 1), "hidden.weight": (1, 1), "hidden.bias": (0, 1)}
+            inner["output.weight"], inner["output.bias"] = (1, 0), (0, 0)
+            out = {}
+            for key, (rows, columns) in inner.items():
+                value = weights[key][..., way] if columns else weights[key]
+                out[key] = value[..., way, :] if rows else value
+            return out
+
+        if network.outputs == 1 or network.rms:
+            return super().update(network, rule, weights, trace, error)
+        first, *inner, last = trace
+        mixed = (first, *map(moved, inner), last)
+        return sorted_(super().update(network, rule, sorted_(weights, both), mixed, error), np.argsort(both))
+
+
+class HeadsMixed(Sound):
+    def update(self, network, rule, weights, trace, error):
+        return super().update(
+            network, rule, weights, trace, np.repeat(error.mean(axis=1, keepdims=True), network.heads, 1)
+        )
+
+
+class ForgottenOutputRate(Sound):
+    def update(self, network, rule, weights, trace, error):
+        return super().update(network, dataclasses.replace(rule, alpha_output=rule.alpha), weights, trace, error)
+
+
+class OnlineAsBatch(Sound):
+    def fit(self, network, rule, weights, x, target, schedule):
+        return super().fit(network, dataclasses.replace(rule, order="batch"), weights, x, target, schedule)
+
+
+class FitDropsTheLastBatch(Sound):
+    def fit(self, network, rule, weights, x, target, schedule):
+        size = 1 if rule.order == "online" else schedule.batch_size
+        whole = schedule.orders[:, : max(1, (len(x) - 1) // size * size)]
+        return super().fit(network, rule, weights, x, target, dataclasses.replace(schedule, orders=whole))
+
+
+class SharesMemory(Sound):
+    def from_host(self, weights):
+        return weights
+
+
+class WritesToItsInput(Sound):
+    def update(self, network, rule, weights, trace, error):
+        error *= 1
+        return super().update(network, rule, weights, trace, error)
+
+
+class NotDeterministic(Sound):
+    calls = 0
+
+    def update(self, network, rule, weights, trace, error):
+        learned = super().update(network, rule, weights, trace, error)
+        self.calls += 1
+        nudge = 1 + self.calls % 2 * np.finfo(network.dtype).eps
+        return {**learned, "input.weight": learned["input.weight"] * nudge}
+
+
+class NudgesWeights(Sound):
+    def update(self, network, rule, weights, trace, error):
+        learned = super().update(network, rule, weights, trace, error)
+        return {**learned, "hidden.bias": learned["hidden.bias"] * (1 + np.finfo(network.dtype).eps)}
+
+
+class NoReason(Sound):
+    def supports(self, network, rule):
+        return True
+
+
+class ProbeRaises(Sound):
+    def __init__(self):
+        super().__init__()
+        self.info = dataclasses.replace(NUMPY, probe=lambda device: 1 / 0)
+
+
+class ProbeGivesNoReason(Sound):
+    def __init__(self):
+        super().__init__()
+        self.info = dataclasses.replace(NUMPY, probe=lambda device: Availability(device == "cpu"))
+
+
+class FailsOnAnEmptyBatch(Sound):
+    def forward(self, network, weights, x):
+        if not len(x):
+            raise ValueError("zero rows")
+        return super().forward(network, weights, x)
+
+
+CAUGHT = [
+    (WrongSignInOneStream, "check_update_signed"),
+    (WrongSignInOneStream, "check_update_split"),
+    (MissingMean, "check_update_signed"),
+    (TransposedHiddenLayer, "check_forward"),
+    (Float32Sums, "check_update_signed"),
+    (Float32Sums, "check_update_split"),
+    (Float32Sums, "check_trajectory"),
+    (ForwardInFloat32, "check_forward"),
+    (ForgetsALayerOfADeepStack, "check_deep_stack"),
+    (DropsRowsBeyondOneTile, "check_sizes_beyond_one_tile"),
+    (ForwardReturnsAReusedBuffer, "check_results_stay"),
+    (TraceKeepsTheCallersX, "check_results_stay"),
+    (OutputsShareTheTracesMemory, "check_results_stay"),
+    (FitMeansByTheWholeBatch, "check_fit"),
+    (FitRepeatsTheFirstOrder, "check_fit"),
+    (FitRepeatsTheFirstOrder, "check_fit_online"),
+    (FitNeverStops, "check_fit_stops"),
+    (StoppedHeadsLearnOn, "check_fit_stops"),
+    (FitIgnoresWhoLearns, "check_fit_stops"),
+    (CopyIsTheWeights, "check_copy"),
+    (MoreIsFreeThanThereIs, "check_protocol"),
+    (EmptyOutputsAreFloat64, "check_empty_batch"),
+    (SplitWithoutSplitting, "check_update_split"),
+    (SplitWithoutSplitting, "check_split_keeps_signs"),
+    (HeadsMixed, "check_heads_are_independent"),
+    (ForgetsTheFloor, "check_floor"),
+    (ForgetsCentring, "check_variants"),
+    (ForgetsRms, "check_variants"),
+    (BiasCellsAreOne, "check_presets"),
+    (AlwaysSigmoid, "check_variants"),
+    (LinearIsSigmoid, "check_variants_fit"),
+    (TaughtInBlocks, "check_variants"),
+    (TaughtInBlocks, "check_presets"),
+    (ForgottenOutputRate, "check_update_signed"),
+    (OnlineAsBatch, "check_fit_online"),
+    (FitDropsTheLastBatch, "check_fit"),
+    (SharesMemory, "check_host_round_trip"),
+    (WritesToItsInput, "check_any_memory_layout"),
+    (NotDeterministic, "check_same_call_same_bits"),
+    (NudgesWeights, "check_zero_error_leaves_every_bit"),
+    (NoReason, "check_oversize_gives_a_reason"),
+    (ProbeRaises, "check_probe_never_raises"),
+    (ProbeGivesNoReason, "check_probe_never_raises"),
+    (FailsOnAnEmptyBatch, "check_empty_batch"),
+]
+
+
+@pytest.mark.parametrize(
+    ("faulty", "name"), [pytest.param(*pair, id="-".join((pair[0].__name__, pair[1]))) for pair in CAUGHT]
+)
+def test_fault_is_caught(faulty, name):
+    with pytest.raises((AssertionError, ValueError, ZeroDivisionError)):
+        dict(iter_checks())[name](faulty())
+
+
+@parametrize_with_backend_checks([Sound()])
+def test_the_backend_without_a_fault_passes(backend, check):
+    check(backend)
+
+
+@parametrize_with_backend_checks([FailsOnAnEmptyBatch()], expected_failures={"check_empty_batch": "zero rows"})
+def test_expected_failures(backend, check):
+    check(backend)
+
+
+def test_expected_failure_of_an_unknown_check():
+    with pytest.raises(ValueError, match=r"expected_failures: given 'check_fowrard'; .*Did you mean 'check_forward'\?"):
+        parametrize_with_backend_checks(["loop"], expected_failures={"check_fowrard": "a typing error"})
+
+
+def test_backend_that_cannot_run_is_skipped_with_the_reason(fresh_registry):
+    info = dataclasses.replace(NUMPY, name="absent", probe=lambda device: Availability(False, "no such device"))
+    fresh_registry.register(info)
+    mark = parametrize_with_backend_checks(["absent"])
+    for parameter in mark.args[1]:
+        assert parameter.marks[0].name == "skip"
+        assert "no such device" in parameter.marks[0].kwargs["reason"]

@@ -1,0 +1,443 @@
+"""Runs of ``edcore train`` that stop and go on: to the same bits, on the same data, and with nothing lost."""
+
+import itertools
+import json
+import math
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import safetensors.numpy
+
+from edcore import datasets, io
+from edcore.cli import app as cli
+from edcore.cli import run as cli_run
+from edcore.contract.backend import Availability
+from edcore.errors import DataFileError
+from edcore.files import container
+from edcore.training import loop as training
+from edcore.training.checkpoint import read
+
+RUN = ["train", "--dataset", "parity4", "--width", "4", "--depth", "1", "--rule", "split", "--seed", "3"]
+SCHEDULE = ["--epochs", "6", "--batch-size", "5", "--eval-every", "7", "--every", "4"]
+BATCHES = 24
+
+
+@pytest.fixture(autouse=True)
+def in_a_folder_of_its_own(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def run(command_line):
+    return command_line
+
+
+def documented(path):
+    with container.opened(path) as opened:
+        return opened.document
+
+
+class StoppedError(Exception):
+    """Stands for whatever ends a program in the middle of it."""
+
+
+@pytest.fixture
+def stopped(monkeypatch, capsys):
+    """Run the command line until so many batches have been learnt, as if the machine had stopped then."""
+
+    def stopped(batches, *arguments):
+        with monkeypatch.context() as context:
+            context.setattr(training, "train", stopping(training.train, batches))
+            with pytest.raises(StoppedError):
+                cli.main(arguments)
+        capsys.readouterr()
+
+    return stopped
+
+
+def stopping(train, batches):
+
+    def stopping(*arguments, **options):
+        for progress in train(*arguments, **options):
+            yield progress
+            if progress.batch == batches:
+                raise StoppedError
+
+    return stopping
+
+
+def kept(file):
+    arrays = safetensors.numpy.load_file(file)
+    del arrays["run.seconds"]
+    return {key: (array.shape, array.tobytes()) for key, array in arrays.items()}
+
+
+@pytest.mark.parametrize("backend", ["numpy", "loop", "numba", "torch", "jax"])
+@pytest.mark.parametrize("batches", [1, 9, 23])
+def test_a_run_goes_on_to_the_same_bits(run, stopped, fresh_registry, backend, batches):
+    if not any(status.name == backend and status.ready for status in fresh_registry.list_backends()):
+        pytest.skip(f"{backend} is not ready here")
+    options = [*RUN, *SCHEDULE, "--backend", backend]
+    assert run(*options, "--checkpoint", "whole")[0] == 0
+    stopped(batches, *options, "--checkpoint", "parts")
+    stands = io.inspect("parts").run["batch"]
+    assert stands == batches - batches % 4
+    code, out, _ = run("train", "--resume", "parts", "--every", "4")
+    assert code == 0
+    assert kept("parts") == kept("whole")
+    assert out.count("\nbatch") + out.startswith("batch") == len([b for b in (7, 14, 21, 24) if b > stands])
+
+
+def test_the_summary_of_a_resumed_run_is_that_of_the_whole_one(run, stopped):
+    _, whole, _ = run(*RUN, *SCHEDULE, "--json")
+    stopped(10, *RUN, *SCHEDULE, "--checkpoint", "parts")
+    _, resumed, shown = run("train", "--resume", "parts", "--json")
+    whole, resumed = json.loads(whole), json.loads(resumed)
+    assert whole.pop("seconds") > 0
+    assert resumed.pop("seconds") > 0
+    assert resumed == whole
+    assert f"batch {BATCHES}/{BATCHES}" in shown
+
+
+def test_more_epochs_go_on_to_the_same_bits(run):
+    run(*RUN, *SCHEDULE, "--checkpoint", "short")
+    assert run("train", "--resume", "short", "--epochs", "9")[0] == 0
+    run(*RUN, *SCHEDULE, "--epochs", "9", "--checkpoint", "long")
+    short, long = safetensors.numpy.load_file("short"), safetensors.numpy.load_file("long")
+    for key in long:
+        if not key.startswith("run."):
+            assert short[key].tobytes() == long[key].tobytes()
+    assert io.inspect("short").run["epochs"] == 9
+
+
+def test_a_run_that_has_ended_sums_up_again(run):
+    run(*RUN, *SCHEDULE, "--checkpoint", "done")
+    code, out, _ = run("train", "--resume", "done")
+    assert code == 0
+    assert "batch" not in out.split("\n\n")[0]
+    assert "accuracy" in out
+
+
+def test_a_run_goes_on_on_another_backend(run):
+    run(*RUN, *SCHEDULE, "--epochs", "3", "--backend", "numpy", "--checkpoint", "net")
+    code, out, _ = run("train", "--resume", "net", "--backend", "loop", "--epochs", "6")
+    assert code == 0
+    assert "backend            loop" in out
+    assert io.inspect("net").backend == "loop"
+    run(*RUN, *SCHEDULE, "--backend", "numpy", "--checkpoint", "whole")
+    for key, value in io.load("whole").weights.items():
+        np.testing.assert_allclose(io.load("net").weights[key], value, rtol=1e-3, atol=1e-4)
+
+
+def test_resume_may_keep_it_in_another_file(run):
+    run(*RUN, *SCHEDULE, "--epochs", "3", "--checkpoint", "first")
+    before = Path("first").read_bytes()
+    assert run("train", "--resume", "first", "--checkpoint", "second", "--epochs", "4")[0] == 0
+    assert Path("first").read_bytes() == before
+    assert io.inspect("second").run["batch"] == 16
+
+
+@pytest.fixture
+def half(run):
+    """A checkpoint of a run with three more epochs to go."""
+    run(*RUN, *SCHEDULE, "--checkpoint", "half", "--backend", "numpy")
+    return "half"
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (["--width", "5"], "--width: given 5 beside --resume; accepted: 4, as in half. Leave it out."),
+        (["--seed", "4"], "--seed: given 4 beside --resume; accepted: 3, as in half."),
+        (["--rule", "signed"], "--rule: given 'signed' beside --resume; accepted: 'split', as in half."),
+        (["--batch-size", "7"], "--batch-size: given 7 beside --resume; accepted: 5, as in half."),
+        (["--dataset", "xor"], "--dataset: given 'xor' beside --resume; accepted: 'parity4', as in half."),
+        (["--epochs", "5"], "--epochs: given 5; accepted: enough for the 24 batches learnt already."),
+        (["--epochs", "0"], "--epochs: given 0; accepted: a whole number of at least 1."),
+        (["--every", "0"], "--every: given 0; accepted: a whole number of at least 1."),
+        (["--backend", "nump"], "--backend: given 'nump'"),
+    ],
+)
+def test_what_cannot_change_on_the_way_is_refused(run, half, options, sentence):
+    before = Path(half).read_bytes()
+    code, _, err = run("train", "--resume", half, *options)
+    assert code == 2
+    assert err.startswith(f"edcore: {sentence}")
+    assert Path(half).read_bytes() == before
+
+
+def test_the_same_value_given_again_is_no_change(run, half):
+    assert run("train", "--resume", half, "--width", "4", "--rule", "split")[0] == 0
+
+
+def test_other_data_are_refused(run, half, monkeypatch):
+    real = datasets.load
+
+    def other(*arguments, **options):
+        data = real(*arguments, **options)
+        data.x_train[0, 0] += 1e-3
+        return data
+
+    monkeypatch.setattr(datasets, "load", other)
+    code, _, err = run("train", "--resume", half)
+    assert code == 2
+    assert "half: the run started on other data than those of parity4 that are found here" in err
+
+
+def test_a_network_without_a_run_is_refused(run, half):
+    io.save(io.load(half), "network")
+    _, _, err = run("train", "--resume", "network")
+    assert err.startswith("edcore: --resume: given 'network'; accepted: a file of edcore train --checkpoint.")
+
+
+def test_a_missing_file_is_refused(run):
+    assert "nowhere: it cannot be read (No such file or directory)" in run("train", "--resume", "nowhere")[2]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"batch": 25},
+        {"batch": 23},
+        {"batch": "x"},
+        {"epochs": 0},
+        {"batch_size": None},
+        {"options": 3},
+        {"data": None},
+    ],
+)
+def test_a_run_that_was_changed_is_refused(run, half, change):
+    document = documented(Path(half))
+    document["run"] |= change
+    Path(half).write_bytes(container.packed(document, safetensors.numpy.load_file(half)))
+    code, _, err = run("train", "--resume", half)
+    assert code == 2
+    assert "this file is damaged or was changed" in err
+
+
+def test_a_checkpoint_replaces_no_file(run, half):
+    before = Path(half).read_bytes()
+    _, _, err = run(*RUN, "--checkpoint", half)
+    assert err.startswith("edcore: --checkpoint: given 'half'; accepted: the name of a new file. --resume half goes on")
+    assert Path(half).read_bytes() == before
+    os.symlink("half", "link")
+    assert run("train", "--resume", half, "--checkpoint", "link")[0] == 0
+
+
+def test_a_checkpoint_in_no_folder_is_refused_before_anything_is_learnt(run, monkeypatch):
+    monkeypatch.setattr(training, "train", None)
+    _, _, err = run(*RUN, "--checkpoint", "no/such/file")
+    assert err.startswith("edcore: --checkpoint: given 'no/such/file'; accepted: a file in a folder that exists")
+
+
+def test_a_disk_that_is_full_for_a_while_does_not_end_the_run(run, monkeypatch):
+    times, real = [], io.write_whole
+
+    def sometimes_full(path, content, **options):
+        times.append(path)
+        if len(times) in (2, 3):
+            raise OSError(28, "No space left on device")
+        real(path, content, **options)
+
+    monkeypatch.setattr(io, "write_whole", sometimes_full)
+    code, _, err = run(*RUN, *SCHEDULE, "--checkpoint", "net")
+    assert code == 0
+    assert err.count("it cannot be written (No space left on device)") == 2
+    assert "The run goes on, and tries again." in err
+    assert io.inspect("net").run["batch"] == BATCHES
+
+
+def test_a_disk_that_is_full_at_the_end_is_an_error(run, monkeypatch):
+    real = io.write_whole
+
+    def full(path, content, **options):
+        if path.exists():
+            raise OSError(28, "No space left on device")
+        real(path, content, **options)
+
+    monkeypatch.setattr(io, "write_whole", full)
+    code, _, err = run(*RUN, *SCHEDULE, "--checkpoint", "net")
+    assert code == 2
+    assert "net: it cannot be written" in err
+    assert io.inspect("net").run["batch"] == 0
+
+
+def test_a_run_that_diverges_leaves_the_last_good_checkpoint(run):
+    options = ["--dataset", "parity3", "--activation", "linear", "--depth", "6", "--alpha", "1e6", "--backend", "numpy"]
+    code, _, err = run("train", *options, "--seed", "1", "--every", "1", "--checkpoint", "net")
+    assert code == 2
+    stands = io.inspect("net").run["batch"]
+    assert 0 < stands < 1000
+    assert f"edcore: net stands at batch {stands}, as it was written last.\n" in err
+    assert f"edcore: learning has diverged in batch 1 of epoch {stands + 1}: the activities of hidden layer" in err
+    assert all(np.isfinite(value).all() for value in io.load("net").weights.values())
+
+
+def test_a_backend_that_is_missing_says_what_the_file_was_written_with(run, half, monkeypatch, fresh_registry):
+    real = fresh_registry.probe
+    monkeypatch.setattr(
+        fresh_registry,
+        "probe",
+        lambda info, device: Availability(False, "gone") if info.name == "numpy" else real(info, device),
+    )
+    code, _, err = run("train", "--resume", half)
+    assert code == 2
+    assert "cannot run here: gone" in err
+    assert "It was the backend of half; --backend has the run go on on another one" in err
+
+
+def test_reading_a_checkpoint_of_other_classes_is_refused(run, half):
+    document = documented(Path(half))
+    document["classes"] = None
+    Path(half).write_bytes(container.packed(document, safetensors.numpy.load_file(half)))
+    with pytest.raises(DataFileError, match="the classes of its outputs"):
+        read(half, "auto", None)
+
+
+def test_two_runs_on_one_checkpoint_do_not_lose_each_others_networks(run, half, monkeypatch):
+    real = training.train
+
+    def disturbed(*arguments, **options):
+        for progress in real(*arguments, **options):
+            if progress.batch == 26:
+                io.save(io.load(half), half, overwrite=True)
+            yield progress
+
+    monkeypatch.setattr(training, "train", disturbed)
+    code, _, err = run("train", "--resume", half, "--epochs", "9", "--every", "1")
+    assert code == 2
+    assert "--checkpoint: given 'half'; accepted: a file that no other run writes meanwhile." in err
+    assert io.inspect(half).run is None  # as the other one has left it
+
+
+def test_a_checkpoint_that_comes_up_before_the_first_write_is_not_replaced(run, half, monkeypatch):
+    monkeypatch.setattr(cli_run.Files, "check_new", lambda files: None)
+    before = Path(half).read_bytes()
+    assert run(*RUN, "--checkpoint", half)[0] == 2
+    assert Path(half).read_bytes() == before
+
+
+def test_the_time_of_a_resumed_run_is_that_of_all_its_parts(run, stopped, monkeypatch):
+    seconds = itertools.count()
+    monkeypatch.setattr(time, "perf_counter", lambda: float(next(seconds)))
+    stopped(20, *RUN, *SCHEDULE, "--every", "1", "--eval-every", "1000", "--checkpoint", "net")
+    arrays = safetensors.numpy.load_file("net")
+    assert arrays["run.seconds"][-1] > 10  # one reading of the clock at least for each batch
+    told = json.loads(run("train", "--resume", "net", "--json")[1])
+    assert told["seconds"] > arrays["run.seconds"][-1]
+
+
+@pytest.mark.parametrize(
+    "option", [("--depth", "1"), ("--alpha", "0.8"), ("--no-rms",), ("--classes", "0, 1"), ("--u0", "0.4")]
+)
+def test_what_is_in_effect_may_be_given_again(run, option):
+    run("train", "--dataset", "parity3", "--rule", "signed", "--depth", "1", "--epochs", "2", "--checkpoint", "net")
+    assert run("train", "--resume", "net", *option)[0] == 0
+
+
+def test_the_command_repeats_the_run(run, half):
+    told = json.loads(run("train", "--resume", half, "--epochs", "7", "--eval-every", "5", "--json")[1])
+    options = shlex.split(told["command"])[2:]
+    assert run("train", *options, "--checkpoint", "again")[0] == 0
+    assert kept("again")["hidden.weight"] == kept(half)["hidden.weight"]
+    assert io.inspect("again").run == io.inspect(half).run
+
+
+def test_a_run_that_fails_to_start_leaves_no_checkpoint(run, monkeypatch):
+    monkeypatch.setattr("edcore.cli.options.find_spec", lambda name: None)
+    assert run(*RUN, "--checkpoint", "net", "--tensorboard", "events")[0] == 2
+    assert not Path("net").exists()
+
+
+def test_every_is_checked_with_no_checkpoint_as_well(run):
+    assert run(*RUN, "--every", "0")[2].startswith("edcore: --every: given 0; accepted: a whole number of at least 1.")
+
+
+def test_a_run_whose_output_nobody_reads_is_kept(run):
+    with start(
+        *RUN, "--batch-size", "5", "--epochs", "500", "--eval-every", "1", "--every", "9999", "--checkpoint", "n"
+    ) as process:
+        process.stdout.readline()
+        process.stdout.close()
+        process.wait(timeout=60)
+    assert process.returncode != 0
+    assert io.inspect("n").run["batch"] > 0
+
+
+# Signals
+
+needs_signals = pytest.mark.skipif(os.name == "nt", reason="a process cannot be sent signals there")
+
+ENDLESS = [*RUN, "--batch-size", "5", "--epochs", "1000000", "--eval-every", "7", "--every", "1000000"]
+
+
+def start(*arguments):
+    code = f"""
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from edcore import cli
+cli.main({list(arguments)!r})
+"""
+    return subprocess.Popen([sys.executable, "-c", code], text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+
+@needs_signals
+def test_signals_do_not_end_the_last_writing(run, monkeypatch):
+    real = io.write_whole
+
+    def signalled(path, content, **options):
+        if path.exists():
+            signal.raise_signal(signal.SIGTERM)
+            signal.raise_signal(signal.SIGTERM)
+        real(path, content, **options)
+
+    monkeypatch.setattr(io, "write_whole", signalled)
+    code, out, _ = run(*RUN, *SCHEDULE, "--every", "9999", "--checkpoint", "net")
+    assert code == 143
+    assert "accuracy" in out
+    assert io.inspect("net").run["batch"] == BATCHES
+
+
+@needs_signals
+def test_a_second_signal_ends_a_run_at_once_and_tells_where_the_file_stands(run, monkeypatch):
+    real = training.train
+
+    def signalled(*arguments, **options):
+        for progress in real(*arguments, **options):
+            if progress.batch == 9:
+                signal.raise_signal(signal.SIGTERM)
+                signal.raise_signal(signal.SIGTERM)
+            yield progress
+
+    monkeypatch.setattr(training, "train", signalled)
+    code, out, _ = run(*RUN, *SCHEDULE, "--checkpoint", "net")
+    assert code == 143
+    assert "net stands at batch 8" in out
+    assert io.inspect("net").run["batch"] == 8
+
+
+@needs_signals
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_run_that_is_told_to_stop_is_kept_as_it_stands(run, number, code):
+    with start(*ENDLESS, "--checkpoint", "net") as process:
+        process.stdout.readline()
+        time.sleep(0.05)
+        process.send_signal(number)
+        out, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (code, "")
+    batch = io.inspect("net").run["batch"]
+    assert f"after {batch:,} of" in out
+    # It has learnt whole batches: once its epoch is full, it is where a run of so many epochs comes to.
+    epochs = str(math.ceil(batch / 4))
+    assert run("train", "--resume", "net", "--epochs", epochs)[0] == 0
+    run(*RUN, "--batch-size", "5", "--epochs", epochs, "--checkpoint", "whole")
+    whole = io.load("whole").weights
+    for key, value in io.load("net").weights.items():
+        assert value.tobytes() == whole[key].tobytes()

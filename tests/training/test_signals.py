@@ -1,0 +1,147 @@
+"""Ctrl-C and SIGTERM at any moment: no traceback, the documented exit code, and nothing lost."""
+
+import json
+import os
+import random
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edcore import ED, Rule, datasets, io
+
+SIGNALS = 40
+
+needs_signals = pytest.mark.skipif(os.name == "nt", reason="a process cannot be sent signals there")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+def test_a_run_that_is_told_to_stop_at_any_moment_ends_with_the_same_bits(tmp_path):
+    program = [sys.executable, str(Path(__file__).parents[1] / "helpers" / "signalled.py"), str(tmp_path), str(SIGNALS), "numpy"]
+    done = subprocess.run(program, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert told["sent"] == SIGNALS
+    assert told["codes"]["130"] >= 5
+    assert told["codes"].get("143", 0) + told["codes"].get("-15", 0) >= 5
+    assert told["runs"] >= 1
+    assert (told["different"], told["tracebacks"], told["left"]) == (0, 0, [])
+    assert len(told["batches"]) >= 5  # at many places
+
+
+def process(*arguments, **options):
+    """Start the command line as the command `edcore` does, and wait until the library itself has been imported."""
+    code = f"""
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)
+import edcore
+print("imported", flush=True)
+from edcore.__main__ import main
+sys.argv = ["edcore", *{list(arguments)!r}]
+main()
+"""
+    command = [sys.executable, "-c", code]
+    started = subprocess.Popen(command, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options)
+    assert started.stdout.readline() == "imported\n"
+    return started
+
+
+DROPPED = re.compile(r"^Exception ignored in: .*\n(Traceback .*\n)?(  .*\n)*KeyboardInterrupt: ?\n", re.M)
+"""What Python prints of a Ctrl-C inside a callback, as of its garbage collector, from which nothing can be raised."""
+
+COMMANDS = {
+    "train": ["--backend", "numpy", "--epochs", "3", "--checkpoint", "net"],
+    "bench": ["numpy", "--depth", "2"],
+    "reproduce": ["kaneko-xor", "--quick", "--backend", "numpy"],
+    "kaneko": ["--inputs", "5", "--hidden", "2", "--epochs", "100000", "--seed", "3"],
+    "predict": ["trained", "digits"],
+}
+
+
+@needs_signals
+@pytest.mark.parametrize("command", COMMANDS)
+def test_ctrl_c_ends_each_command_with_no_traceback(command, tmp_path):
+    data = datasets.digits(classes=(0, 1))
+    io.save(
+        ED(hidden_depth=0, seed=1, backend="numpy").fit(data.x_train, data.y_train),
+        tmp_path / "trained",
+        classes=(0, 1),
+    )
+    moments, codes = random.Random(command), []
+    for latest in (0.05, 0.4, 1.2):  # while it is loaded, while it starts, while it works
+        with process(command, *COMMANDS[command], cwd=tmp_path) as child:
+            time.sleep(moments.uniform(0, latest))
+            child.send_signal(signal.SIGINT)
+            while True:
+                try:
+                    _, err = child.communicate(timeout=2)
+                    break
+                except subprocess.TimeoutExpired:  # where it reaches a callback of Python's own, Python drops it
+                    child.send_signal(signal.SIGINT)
+        codes.append(child.returncode)
+        assert child.returncode in (0, 130, -signal.SIGINT)
+        assert "Traceback" not in DROPPED.sub("", err), err
+    assert codes[0] == -signal.SIGINT
+
+
+@needs_signals
+def test_an_interrupted_fit_in_compiled_code_keeps_the_epochs_before():
+    pytest.importorskip("numba")
+    data = datasets.parity(4)
+    make = lambda: ED(4, hidden_width=8, hidden_depth=8, seed=1, rule=Rule("split"), backend="numba")  # noqa: E731
+    ed = make().fit(data.x_train, data.y_train, epochs=1, batch_size=4)  # compiled
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        for moment in (0.01, 0.1, 0.3):
+            timer = threading.Timer(moment, signal.raise_signal, [signal.SIGINT])
+            timer.start()
+            with pytest.raises(KeyboardInterrupt):
+                ed.fit(data.x_train, data.y_train, epochs=10**6, batch_size=4)
+            timer.join()
+    finally:
+        signal.signal(signal.SIGINT, before)
+    epochs = int(ed.epochs[0])
+    assert 1 < epochs < 10**6
+    again = make().fit(data.x_train, data.y_train, epochs=epochs, batch_size=4)
+    for key, value in ed.weights.items():
+        np.testing.assert_array_equal(value, again.weights[key])
+
+
+@needs_signals
+def test_an_interrupt_in_an_update_on_several_threads_waits_for_all_of_them(monkeypatch):
+    pytest.importorskip("numba")
+    from edcore_numba.cpu import backend as cpu
+
+    data = datasets.digits(classes=(0, 1))
+    x, y = data.x_train[:64], data.y_train[:64]
+    make = lambda: ED(64, hidden_width=32, hidden_depth=32, u0=6.0, seed=1, backend="numba")  # noqa: E731
+    expected = make()
+    expected.step(x, y)
+    ed, real, calls = make(), cpu._pool, []
+    error = y - ed(x)
+
+    class Pool:
+        def submit(self, call):
+            calls.append(call)
+            if len(calls) == 2:  # one thread has its share of the layers already
+                signal.raise_signal(signal.SIGINT)
+            return real(os.getpid()).submit(call)
+
+    monkeypatch.setattr(cpu, "get_num_threads", lambda: 2)
+    monkeypatch.setattr(cpu, "_pool", lambda process: Pool())
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            ed.update(error)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert len(calls) == 2
+    for key, value in ed.weights.items():
+        np.testing.assert_array_equal(value, expected.weights[key])
