@@ -66,6 +66,11 @@ def rows(array: Array, numbers: npt.NDArray[np.intp]) -> Array:
     return array_namespace(array).take(array, like(numbers, array), axis=0)
 
 
+def device_type(device: str) -> str:
+    """Return the type of a device: ``"cuda"`` of ``"cuda:1"``."""
+    return device.partition(":")[0]
+
+
 def native_device(library: str, device: str) -> Any:
     """Return the library's own device object for a device string such as ``"cuda:1"``."""
     kind, _, index = device.partition(":")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
@@ -11,6 +13,15 @@ from rich.table import Column, Table
 def plain_table(*columns: Column | str) -> Table:
     """Return a table without lines."""
     return Table(*columns, box=None, pad_edge=False, padding=(0, 2, 0, 0))
+
+
+def pairs_table(pairs: Mapping[str, str]) -> Table:
+    """Return a table of names, in bold, and their values."""
+    table = Table.grid(padding=(0, 3, 0, 0))
+    table.add_column(style="bold", no_wrap=True)
+    for name, value in pairs.items():
+        table.add_row(name, value)
+    return table
 
 
 def plain_console(stderr: bool = False) -> Console:

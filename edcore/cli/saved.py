@@ -29,8 +29,7 @@ from edcore.datasets.user_files import read_samples
 from edcore.errors import EDCoreError, InputError
 from edcore.io import networks
 from edcore.io.networks import Saved
-from edcore.model.classes import ROWS_AT_ONCE
-from edcore.training import loop as training
+from edcore.model.classes import ROWS_AT_ONCE, predicted_classes
 from edcore.training.checkpoint import Run, run_of
 
 CELLS = ("activation", "output_activation", "u0", "rms", "n_bias", "bias", "inhibitory_output")
@@ -93,7 +92,7 @@ def predict(
     found = np.concatenate([ed.predict(x[start : start + ROWS_AT_ONCE]) for start in range(0, len(x), ROWS_AT_ONCE)])
     if not np.isfinite(found).all():
         raise EDCoreError(f"DATA: outputs for {data} are not finite. Scale it as what {file} was trained on.")
-    told = None if saved.classes is None else np.array(saved.classes)[training.told(found)]
+    told = None if saved.classes is None else np.array(saved.classes)[predicted_classes(found)]
     right = None if y is None or told is None else float((told == y).mean())
     wanted = found if outputs or told is None else told
     if json:

@@ -24,10 +24,9 @@ from typing import NamedTuple, TypeAlias
 from array_api_compat import array_namespace, device
 
 from edcore.arrays import Array, Weights
-from edcore.core.network import Activation, LayerName, Network
+from edcore.core.activations import activity, derivative
+from edcore.core.network import LAYERS, LayerName, Network
 from edcore.core.rule import Rule
-
-LAYERS: tuple[LayerName, ...] = ("input", "hidden", "output")
 
 SLAB = 64
 """Hidden layers that learn in one product: enough for it to be worth while, few enough for a CPU's cache."""
@@ -133,7 +132,10 @@ def _learned(network: Network, rule: Rule, name: LayerName, weights: Weights, e:
     # E_bij is e_bj for all synapses, or a factor of the source cell: it is multiplied in where that costs least.
     signed = rule.error == "signed"
     e_j = xp.take(e, _indices(e, layer.teachers), axis=-1) if network.outputs > 1 else e
-    delta = _slope(layer.activation, y) * ((e_j if signed else 1) * alpha * _like(e, layer.target_signs))
+    g = derivative(layer.activation, y.y)
+    if y.slope is not None:
+        g = g * y.slope
+    delta = g * ((e_j if signed else 1) * alpha * _like(e, layer.target_signs))
     learned = {}
     for part, source, signs in (("weight", x.y, layer.source_signs), ("bias", bias_cells, network.bias_signs)):
         key = f"{name}.{part}"
@@ -152,52 +154,18 @@ def _split(e: Array, source_signs: tuple[int, ...]) -> Array:
     return xp.where(_like(e, source_signs) > 0, xp.maximum(e, zero), xp.minimum(e, zero))
 
 
-def _slope(activation: Activation, cells: Cells) -> Array:
-    """Return g: the derivative of the activation, from the activity itself, but for the sigmoid's factor 2 / u0."""
-    y = cells.y
-    xp, one = array_namespace(y), y * 0 + 1
-    match activation:
-        case "sigmoid":
-            g = y * (1 - y)
-        case "tanh":
-            g = 1 - y * y
-        case "relu":
-            g = xp.where(y > 0, one, 0 * one)
-        case "relu6":
-            g = xp.where((y > 0) & (y < 6), one, 0 * one)
-        case "linear":
-            g = one
-    return g if cells.slope is None else g * cells.slope
-
-
 def _layer(network: Network, name: LayerName, x: Array, weight: Array, bias: Array) -> Cells:
     """Return f(x W + bias), for the biases of one bias cell or two."""
     xp, z = array_namespace(x), x @ weight
     for cell in range(network.n_bias):
         z = z + network.bias * bias[:, cell : cell + 1, :]
     if name == "output":
-        return Cells(_activity(network, network.output_activation, z), None)
+        return Cells(activity(network.output_activation, z, network.u0), None)
     if not network.rms:
-        return Cells(_activity(network, network.activation, z), None)
+        return Cells(activity(network.activation, z, network.u0), None)
     r = xp.sqrt(xp.mean(z * z, axis=-1, keepdims=True) + RMS_EPS)
     z = z / r
-    return Cells(_activity(network, network.activation, z), (1 - z * z / z.shape[-1]) / r)
-
-
-def _activity(network: Network, activation: Activation, z: Array) -> Array:
-    """Return f(z)."""
-    xp = array_namespace(z)
-    match activation:
-        case "sigmoid":
-            return 1 / (1 + xp.exp(z * (-2 / network.u0)))
-        case "tanh":
-            return xp.tanh(z)
-        case "relu":
-            return xp.maximum(z, 0 * z)
-        case "relu6":
-            return xp.minimum(xp.maximum(z, 0 * z), 0 * z + 6)
-        case "linear":
-            return z
+    return Cells(activity(network.activation, z, network.u0), (1 - z * z / z.shape[-1]) / r)
 
 
 def _stacked(layers: Trace) -> Cells:

@@ -10,18 +10,17 @@ import numpy as np
 import numpy.typing as npt
 
 from edcore.arguments import DType, assign, dtype_name, one_of, real, whole_number, yes_or_no
+from edcore.core.activations import ACTIVATIONS, Activation
 from edcore.errors import InputError
-
-Activation: TypeAlias = Literal["sigmoid", "tanh", "relu", "relu6", "linear"]
-ACTIVATIONS: tuple[Activation, ...] = ("sigmoid", "tanh", "relu", "relu6", "linear")
-"""f(z) = 1 / (1 + exp(−2 z / u0)), tanh z, max(z, 0), min(max(z, 0), 6) and z. Their g: y (1 − y), 1 − y², 1 where
-y > 0, 1 where 0 < y < 6, and 1."""
 
 LEAST_U0 = 1e-30
 """Below it, 2 / u0 times a sum may be more than float32 holds, and infinities cancel to NaN."""
 
 
 LayerName: TypeAlias = Literal["input", "hidden", "output"]
+LAYERS: tuple[LayerName, ...] = ("input", "hidden", "output")
+WEIGHTS = tuple(f"{layer}.{part}" for layer in LAYERS for part in ("weight", "bias"))
+"""Keys of a dictionary of weights, in the order of the layers."""
 
 
 class Layer(NamedTuple):

@@ -79,6 +79,10 @@ class Rule:
                 "The mean of one sample's error is the error itself, so nothing would ever be learnt.",
             )
 
+    def samples_per_update(self, batch_size: int) -> int:
+        """Return the samples that each update takes: an online rule takes them one by one, whatever the batch."""
+        return 1 if self.order == "online" else batch_size
+
 
 def check_together(network: Network, rule: Rule) -> None:
     """Refuse a network and a rule that exclude each other.

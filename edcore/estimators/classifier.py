@@ -14,7 +14,7 @@ from edcore.arrays import Array, like, to_numpy
 from edcore.errors import InputError
 from edcore.estimators.base import INITIAL, BaseED, dtype_of
 from edcore.estimators.scaling import widened
-from edcore.model.classes import told
+from edcore.model.classes import predicted_classes
 
 
 class EDClassifier(ClassifierMixin, BaseED):  # type: ignore[misc]  # scikit-learn has no types
@@ -227,7 +227,7 @@ class EDClassifier(ClassifierMixin, BaseED):  # type: ignore[misc]  # scikit-lea
         return {**(tuned if self.rule is None else {"rule": self.rule}), shape: self._columns}
 
     def _strata(self, target: Array) -> npt.NDArray[Any] | None:
-        return told(to_numpy(target))
+        return predicted_classes(to_numpy(target))
 
     def _validation_score(self, target: Array, outputs: Array) -> float:
-        return float(np.mean(told(to_numpy(target)) == told(to_numpy(outputs))))
+        return float(np.mean(predicted_classes(to_numpy(target)) == predicted_classes(to_numpy(outputs))))

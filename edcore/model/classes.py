@@ -6,10 +6,12 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from array_api_compat import array_namespace
 
+from edcore.arrays import Array
 from edcore.model.ed import ED
 
-ROWS_AT_ONCE = 1024  # a test set is predicted in parts, so that its size does not show in memory
+ROWS_AT_ONCE = 1024
 
 
 def heads(classes: int) -> int:
@@ -29,7 +31,7 @@ def heads(classes: int) -> int:
 
     Examples
     --------
-    >>> from edcore.training import heads
+    >>> from edcore.model.classes import heads
     >>> heads(2), heads(3)
     (1, 3)
     """
@@ -54,14 +56,14 @@ def targets(y: npt.NDArray[np.int64], heads: int) -> npt.NDArray[Any]:
     Examples
     --------
     >>> import numpy as np
-    >>> from edcore.training import targets
+    >>> from edcore.model.classes import targets
     >>> targets(np.array([0, 2]), 3).tolist()
     [[1.0, 0.0, 0.0], [0.0, 0.0, 1.0]]
     """
     return y if heads == 1 else np.eye(heads)[y]
 
 
-def told(outputs: npt.NDArray[Any]) -> npt.NDArray[np.intp]:
+def predicted_classes(outputs: npt.NDArray[Any]) -> npt.NDArray[np.intp]:
     """Return the index of the class that outputs tell of each sample.
 
     Parameters
@@ -77,32 +79,19 @@ def told(outputs: npt.NDArray[Any]) -> npt.NDArray[np.intp]:
     Examples
     --------
     >>> import numpy as np
-    >>> from edcore.training import told
-    >>> told(np.array([0.2, 0.9])).tolist(), told(np.array([[0.1, 0.3, 0.2]])).tolist()
+    >>> from edcore.model.classes import predicted_classes
+    >>> predicted_classes(np.array([0.2, 0.9])).tolist(), predicted_classes(np.array([[0.1, 0.3, 0.2]])).tolist()
     ([0, 1], [1])
     """
     return (outputs > 0.5).astype(np.intp) if outputs.ndim == 1 else outputs.argmax(axis=1)
 
 
+def predict_in_parts(ed: ED, x: Array) -> Array:
+    """Return the network's outputs, computed in parts, so that many samples take no more memory than a few."""
+    parts = [ed.predict(x[start : start + ROWS_AT_ONCE, ...]) for start in range(0, x.shape[0], ROWS_AT_ONCE)]
+    return array_namespace(*parts).concat(parts) if len(parts) > 1 else (parts or [ed.predict(x)])[0]
+
+
 def accuracy(ed: ED, x: npt.NDArray[Any], y: npt.NDArray[np.int64]) -> float:
-    """Return the share of samples whose class the network tells right.
-
-    Parameters
-    ----------
-    ed : ED
-        The network. Its outputs tell a class as `told` has it.
-    x : ndarray, shape (samples, features)
-        The samples.
-    y : ndarray of int64, shape (samples,)
-        Index of each sample's class.
-
-    Returns
-    -------
-    float
-        Between 0 and 1.
-    """
-    right = 0
-    for start in range(0, len(x), ROWS_AT_ONCE):
-        rows = slice(start, start + ROWS_AT_ONCE)
-        right += int((told(ed.predict(x[rows])) == y[rows]).sum())
-    return right / len(x)
+    """Return the share of samples, between 0 and 1, for which the network predicts the right class."""
+    return float((predicted_classes(predict_in_parts(ed, x)) == y).mean())

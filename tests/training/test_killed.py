@@ -14,7 +14,13 @@ KILLS = 50
 @pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
 def test_a_run_that_is_killed_again_and_again_ends_with_the_same_bits(tmp_path):
-    program = [sys.executable, str(Path(__file__).parents[1] / "helpers" / "killed.py"), str(tmp_path), str(KILLS), "numpy"]
+    program = [
+        sys.executable,
+        str(Path(__file__).parents[1] / "helpers" / "killed.py"),
+        str(tmp_path),
+        str(KILLS),
+        "numpy",
+    ]
     done = subprocess.run(program, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)

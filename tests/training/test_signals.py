@@ -24,7 +24,13 @@ needs_signals = pytest.mark.skipif(os.name == "nt", reason="a process cannot be 
 @pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
 def test_a_run_that_is_told_to_stop_at_any_moment_ends_with_the_same_bits(tmp_path):
-    program = [sys.executable, str(Path(__file__).parents[1] / "helpers" / "signalled.py"), str(tmp_path), str(SIGNALS), "numpy"]
+    program = [
+        sys.executable,
+        str(Path(__file__).parents[1] / "helpers" / "signalled.py"),
+        str(tmp_path),
+        str(SIGNALS),
+        "numpy",
+    ]
     done = subprocess.run(program, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)

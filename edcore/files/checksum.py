@@ -1,0 +1,19 @@
+"""Checksums of arrays."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+
+def checksum(arrays: Iterable[npt.NDArray[Any]], prefix: str = "") -> str:
+    """Return the SHA-256 of arrays, in hexadecimal digits: of their bytes, and of how they are read."""
+    sha256 = hashlib.sha256(prefix.encode())
+    for array in arrays:
+        sha256.update(f"{array.dtype.str} {array.shape}".encode())
+        sha256.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
+    return sha256.hexdigest()
