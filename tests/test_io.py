@@ -28,7 +28,7 @@ READY = [status.name for status in edcore.list_backends() if status.ready]
 
 
 def documented(path):
-    with container.opened(path) as opened:
+    with container.open_container(path) as opened:
         return opened.document
 
 
@@ -53,7 +53,7 @@ def rewritten(path, change):
     """Write the file with another document: `change` is given the one that is there, and may return text instead."""
     document, arrays = documented(path), safetensors.numpy.load_file(path)
     text = change(document)
-    content = container.packed(document, arrays)
+    content = container.pack(document, arrays)
     if isinstance(text, str):
         content = safetensors.numpy.save(arrays, {"edcore": text})
     path.write_bytes(content)
@@ -410,7 +410,7 @@ def test_arrays_that_were_changed_are_refused(change, file):
     change, sentence = ARRAYS[change]
     document, arrays = documented(file), safetensors.numpy.load_file(file)
     change(arrays)
-    file.write_bytes(container.packed(document, arrays))
+    file.write_bytes(container.pack(document, arrays))
     with pytest.raises(DataFileError, match=re.escape(sentence)):
         io.load(file)
 

@@ -16,7 +16,7 @@ from edcore.core.presets import PRESETS
 from edcore.datasets.catalogue import MOST_BITS, NAMES
 from edcore.dispatch.registry import installed
 from edcore.errors import DataFileError, EDCoreError, InputError, UnknownNameError
-from edcore.files.whole import write_whole
+from edcore.files.atomic import write_atomically
 
 PICTURES = (".pdf", ".png", ".svg")
 
@@ -177,6 +177,6 @@ def nearest(path: Path) -> Path:
 def write_file(name: str, path: Path, content: bytes) -> None:
     """Write what a command has made, whole or not at all."""
     try:
-        write_whole(path, content)
+        write_atomically(path, content)
     except OSError as error:
         raise DataFileError(f"--{name}: {path} cannot be written ({error.strerror or error}).") from error

@@ -86,7 +86,7 @@ def predict(
     check_different(FILE=file, out=out)
     check_different(DATA=Path(data), out=out)
     saved, arrays = networks.read(file)
-    ed = networks.made(saved, arrays, backend, device)
+    ed = networks.build(saved, arrays, backend, device)
     x, y = _samples(data, saved, data_dir)
     _warn_of_scale(x, saved)
     found = np.concatenate([ed.predict(x[start : start + ROWS_AT_ONCE]) for start in range(0, len(x), ROWS_AT_ONCE)])

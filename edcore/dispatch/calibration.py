@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from edcore.errors import EDCoreError
-from edcore.files.whole import write_whole
+from edcore.files.atomic import write_atomically
 
 WIDEST = 10**9
 
@@ -161,7 +161,7 @@ def save(device_type: str, table: Calibration) -> Path:
     """
     with _reported(user_file(device_type)) as file:
         file.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(file, (json.dumps(asdict(table), indent=1) + "\n").encode())
+        write_atomically(file, (json.dumps(asdict(table), indent=1) + "\n").encode())
     return file
 
 

@@ -21,7 +21,7 @@ from edcore.distributed.messages import Wire
 from edcore.errors import DivergedError, InputError
 from edcore.model.inputs import check_range, checked, warn_of_negative
 
-AT_ONCE = 64
+BATCHES_PER_CHECK = 64
 """Batches between two looks at the weights, where a look is not for nothing."""
 
 
@@ -143,7 +143,7 @@ class Shared(abc.ABC):
         self._wire.agree({**schedule, "a checksum of target": checksum(target), **self._also_alike(x)})
         size = 1 if self.rule.order == "online" else batch_size
         batches = self._batches(samples, epochs, size, shuffle)
-        while some := list(itertools.islice(batches, AT_ONCE)):
+        while some := list(itertools.islice(batches, BATCHES_PER_CHECK)):
             self._learn_all(x, target, some)
             self._epochs = some[-1].epoch - (not some[-1].last)
         return self

@@ -35,7 +35,7 @@ LARGEST_HEADER = 2**20
 """Bytes; ours have a few thousand. A header is read whole before anything of it can be checked."""
 
 
-def packed(document: Mapping[str, Any], arrays: Mapping[str, npt.NDArray[Any]]) -> bytes:
+def pack(document: Mapping[str, Any], arrays: Mapping[str, npt.NDArray[Any]]) -> bytes:
     """Return the bytes of a file.
 
     Parameters
@@ -111,7 +111,7 @@ class Container:
 
 
 @contextlib.contextmanager
-def opened(path: Path) -> Iterator[Container]:
+def open_container(path: Path) -> Iterator[Container]:
     """Open a file for reading.
 
     Parameters

@@ -23,8 +23,8 @@ from edcore.core.network import Initial, Network
 from edcore.core.rule import Rule, check_together
 from edcore.environment import VERSION
 from edcore.errors import DataFileError, InputError
-from edcore.files.container import Arrays, damaged, opened, packed
-from edcore.files.whole import write_whole
+from edcore.files.container import Arrays, damaged, open_container, pack
+from edcore.files.atomic import write_atomically
 from edcore.model.ed import ED
 from edcore.model.inputs import checked_weights
 
@@ -153,7 +153,7 @@ def load(path: str | os.PathLike[str], *, backend: str | Backend = "auto", devic
     BackendUnavailableError
         If a backend that was asked for by name cannot run here.
     """
-    return made(*read(path), backend, device)
+    return build(*read(path), backend, device)
 
 
 def inspect(path: str | os.PathLike[str]) -> Saved:
@@ -175,14 +175,14 @@ def inspect(path: str | os.PathLike[str]) -> Saved:
         As for `load`.
     """
     file = checked_path("path", path)
-    with opened(file) as container:
+    with open_container(file) as container:
         return _saved(file, container.document)
 
 
 def read(path: str | os.PathLike[str], of_runs: Iterable[str] = ()) -> tuple[Saved, Arrays]:
     """Return what a file has: its header and its arrays, those of a run included if it is one's checkpoint."""
     file = checked_path("path", path)
-    with opened(file) as container:
+    with open_container(file) as container:
         saved = _saved(file, container.document)
         return saved, container.arrays([*saved.network.weight_shapes, EPOCHS, *(of_runs if saved.run else ())])
 
@@ -237,9 +237,9 @@ def write(
         if not np.isfinite(array).all():
             fix = "Learning has diverged, and what was saved before stays as it is. Smaller learning rates help."
             raise InputError("ed", f"NaN or infinite values in {key}", "finite weights", fix)
-    content = packed(document, {**weights, EPOCHS: ed.epochs.astype(np.int64), **(arrays or {})})
+    content = pack(document, {**weights, EPOCHS: ed.epochs.astype(np.int64), **(arrays or {})})
     try:
-        write_whole(path, content, new=new)
+        write_atomically(path, content, new=new)
     except FileExistsError:
         raise
     except OSError as error:
@@ -247,7 +247,7 @@ def write(
         raise DataFileError(f"{path}: it cannot be written ({error.strerror or error}). {fix}") from error
 
 
-def made(saved: Saved, arrays: Arrays, backend: str | Backend, device: str | None) -> ED:
+def build(saved: Saved, arrays: Arrays, backend: str | Backend, device: str | None) -> ED:
     """Return the network that a file's header and arrays make."""
     epochs = arrays[EPOCHS]
     if epochs.dtype != np.int64 or epochs.shape != (saved.network.heads,) or (epochs < 0).any():

@@ -18,7 +18,7 @@ from edcore.dispatch import registry
 from edcore.dispatch.choose import bind
 from edcore.errors import DivergedError
 from edcore.model.ed import ED
-from edcore.parallel.tasks import results
+from edcore.parallel.tasks import run_tasks
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -124,7 +124,7 @@ def fit_heads(
         taught = columns[:, first * network.outputs : heads.stop * network.outputs]
         tasks[first] = part, x, taught[:, 0] if shape.columns == 1 else taught, options
     learnt = np.zeros(network.heads, np.intp)
-    for first, (own, count) in results(_fit, tasks, n_jobs=n_jobs, named=lambda first: f"head {first + 1}"):
+    for first, (own, count) in run_tasks(_fit, tasks, n_jobs=n_jobs, named=lambda first: f"head {first + 1}"):
         for key, value in own.items():
             weights[key][first : first + size] = value
         learnt[first : first + size] = count

@@ -30,7 +30,7 @@ Result = TypeVar("Result")
 Arrived: TypeAlias = tuple[Key, Result, Exception | None]
 
 
-def results(
+def run_tasks(
     function: Callable[..., Result],
     tasks: Mapping[Key, tuple[Any, ...]],
     *,
@@ -69,8 +69,8 @@ def results(
 
     Examples
     --------
-    >>> from edcore.parallel.tasks import results
-    >>> sorted(results(pow, {"a": (2, 3), "b": (3, 2)}))
+    >>> from edcore.parallel.tasks import run_tasks
+    >>> sorted(run_tasks(pow, {"a": (2, 3), "b": (3, 2)}))
     [('a', 8), ('b', 9)]
     """
     with one_thread():  # also while the caller looks at a result: threads of this process go on meanwhile

@@ -3,7 +3,6 @@
 The arrays are read in pieces, which a background thread prefetches.
 """
 
-from edcore.streaming.train import fit, predict, train
-from edcore.training.loop import Progress
+from edcore.streaming.train import Progress, fit, predict, train
 
 __all__ = ["Progress", "fit", "predict", "train"]

@@ -15,7 +15,7 @@ from typing import Any
 from edcore.arguments import whole_number
 from edcore.environment import VERSION
 from edcore.errors import DataFileError, EDCoreError, InputError, UnknownNameError
-from edcore.parallel.tasks import results
+from edcore.parallel.tasks import run_tasks
 from edcore.sweep.one_run import Row, Run, buildable, carried_out
 from edcore.sweep.options import LARGEST, Value, check_size, checked
 
@@ -202,7 +202,7 @@ class Sweep:
         """
         sweep = self.fingerprint
         tasks = {number: (self.run(number),) for number in range(len(self)) if number not in done}
-        for _, row in results(carried_out, tasks, n_jobs=n_jobs, named=lambda number: f"run {number}"):
+        for _, row in run_tasks(carried_out, tasks, n_jobs=n_jobs, named=lambda number: f"run {number}"):
             yield row | {"sweep": sweep}
 
 

@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Any, Protocol
 
 from edcore.errors import DataFileError, InputError
-from edcore.files.whole import write_whole
+from edcore.files.atomic import write_atomically
 
 OTHER = "Give the name of a new file, or the sweep that the file is of: not one option may differ, nor the version."
 
@@ -55,7 +55,7 @@ class CSV:
         header = _line(columns)
         content = path.read_bytes() if path.exists() else b""
         if header.startswith(content):
-            write_whole(path, header)
+            write_atomically(path, header)
             content = header
         whole = content[: content.rfind(b"\n") + 1]
         self._read(whole)
@@ -158,7 +158,7 @@ class Parquet:
             return
         file = io.BytesIO()
         parquet.write_table(pyarrow.Table.from_pylist(self._all, self._schema), file)
-        write_whole(self._path, file.getvalue())
+        write_atomically(self._path, file.getvalue())
         self._saved = len(self._all)
 
 

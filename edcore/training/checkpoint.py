@@ -223,7 +223,7 @@ def read(path: str | os.PathLike[str], backend: str, device: str | None) -> tupl
         raise damaged(saved.path, "the classes of its outputs")
     if backend == "auto":
         backend, device = saved.backend, device or saved.device or None
-    return networks.made(saved, arrays, backend, device), run, _progress(run, *figures)
+    return networks.build(saved, arrays, backend, device), run, _progress(run, *figures)
 
 
 def run_of(saved: networks.Saved) -> Run | None:

@@ -28,7 +28,7 @@ from scaling_model import schedule, shared_cores
 import edcore
 from edcore import ED, Network, Rule
 from edcore.distributed import DataParallel, Pipeline
-from edcore.distributed.shared import AT_ONCE
+from edcore.distributed.shared import BATCHES_PER_CHECK
 from edcore.model.divergence import first_in_weights
 
 CORES = len(os.sched_getaffinity(0))
@@ -131,7 +131,7 @@ def pipeline_predicted(pipeline, network, options, parts, size):
         dist.barrier(pipeline._wire.group)
         told = errors(pipeline._wire, (batch, network.columns), 10 * repeats)
     message, told = (slowest(message), slowest(told)) if size > 1 else (0.0, 0.0)
-    looks = look * max(1, size / CORES) / min(AT_ONCE, options.batches)
+    looks = look * max(1, size / CORES) / min(BATCHES_PER_CHECK, options.batches)
     step = schedule(size, parts, min(CORES, size), forward, message, told, update) + looks
     return step, {"forward": forward * parts, "update": update, "message": message, "errors": told, "look": looks}
 
@@ -201,7 +201,7 @@ def main():
     parser.add_argument("--width", type=int, default=32)
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--parts", type=int, nargs="+", default=[1, 2, 4], help="of a batch, in a pipeline")
-    parser.add_argument("--batches", type=int, default=AT_ONCE, help="in each measurement")
+    parser.add_argument("--batches", type=int, default=BATCHES_PER_CHECK, help="in each measurement")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--repeats", type=int, default=5, help="of a piece in a round")
     options = parser.parse_args()

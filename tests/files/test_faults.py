@@ -19,7 +19,7 @@ import edcore
 from edcore import io
 from edcore.cli import options as cli_options
 from edcore.errors import DataFileError
-from edcore.files.whole import write_whole
+from edcore.files.atomic import write_atomically
 from edcore.training import loop as training
 
 resource = pytest.importorskip("resource", reason="there are no limits on the size of files there")
@@ -336,7 +336,7 @@ def test_what_cannot_be_taken_back_does_not_turn_success_into_an_error(tmp_path,
     for bad in range(1, 20):
         disk = Disk(tmp_path, errno.EIO, bad)
         with failing(disk, monkeypatch), contextlib.suppress(OSError):
-            write_whole(tmp_path / f"file{bad}", b"all of it", new=True)
+            write_atomically(tmp_path / f"file{bad}", b"all of it", new=True)
             assert (tmp_path / f"file{bad}").read_bytes() == b"all of it"
             if disk.failed == "os.remove":
                 return

@@ -98,7 +98,7 @@ def _taken_apart(content):
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "net")
         path.write_bytes(content)
-        with container.opened(path) as file:
+        with container.open_container(path) as file:
             return file.document, safetensors.numpy.load(content)
 
 

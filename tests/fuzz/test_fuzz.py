@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 import edcore
 from edcore.datasets import user_files as samples
+from edcore.io import networks
 from fuzz import files, tables
 from fuzz.targets import TARGETS, seeds
 
@@ -66,7 +67,7 @@ def test_a_reader_that_read_other_numbers_would_be_found(folder, monkeypatch):
 
 
 def test_what_files_have_is_computed_on_numpy_alone(folder):
-    with mock.patch.object(edcore.io, "made", wraps=edcore.io.made) as made:
+    with mock.patch.object(networks, "build", wraps=networks.build) as made:
         assert TARGETS["file"](files.examples()[0], folder)
     assert {call.args[2] for call in made.call_args_list} == {"numpy"}
 

@@ -99,7 +99,7 @@ def test_the_backend_that_auto_takes_here_is_the_one_everywhere():
 
 
 def test_what_is_not_accepted_is_refused_before_anything_is_handed_out(monkeypatch):
-    monkeypatch.setattr("edcore.parallel.results", None)
+    monkeypatch.setattr("edcore.parallel.heads.run_tasks", None)
     x, target = samples()
     ed = edcore.ED(64, hidden_width=4, heads=HEADS, backend="numpy")
     for name, arguments in {
@@ -145,9 +145,9 @@ def test_heads_of_a_killed_worker_are_trained_by_another():
     killed = []
 
     def kill(*arguments, **options):
-        from edcore.parallel.tasks import results
+        from edcore.parallel.tasks import run_tasks
 
-        for found in results(*arguments, **options):
+        for found in run_tasks(*arguments, **options):
             if not killed:
                 worker = next(
                     process
@@ -159,7 +159,7 @@ def test_heads_of_a_killed_worker_are_trained_by_another():
             yield found
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("edcore.parallel.results", kill)
+        patch.setattr("edcore.parallel.heads.run_tasks", kill)
         found = fit_heads(ed, x, target, epochs=20, batch_size=5, n_jobs=2)
     assert killed
     assert_same(found, ed.fit(x, target, epochs=20, batch_size=5))

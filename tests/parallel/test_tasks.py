@@ -10,7 +10,7 @@ from threadpoolctl import threadpool_info, threadpool_limits
 import dying
 from edcore.errors import EDCoreError
 from edcore.parallel import tasks
-from edcore.parallel.tasks import _attempt, results
+from edcore.parallel.tasks import _attempt, run_tasks
 
 NUMBERS = {number: (number,) for number in range(20)}
 
@@ -20,24 +20,24 @@ needs_sigkill = pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="there
 @pytest.mark.parametrize("backend", ["sequential", "threading", "loky", "multiprocessing"])
 def test_each_task_has_one_result_wherever_it_runs(backend):
     with joblib.parallel_config(backend, n_jobs=2):
-        found = list(results(dying.square, NUMBERS))
+        found = list(run_tasks(dying.square, NUMBERS))
     assert sorted(found) == [(number, number * number) for number in NUMBERS]
 
 
 def test_no_tasks_have_no_results():
-    assert list(results(dying.square, {})) == []
+    assert list(run_tasks(dying.square, {})) == []
 
 
 @pytest.mark.parametrize("n_jobs", [1, 2])
 def test_an_error_of_a_task_itself_is_raised_and_not_tried_again(n_jobs):
     with pytest.raises(ValueError, match="three is wrong"):
-        list(results(dying.wrong, NUMBERS, n_jobs=n_jobs))
+        list(run_tasks(dying.wrong, NUMBERS, n_jobs=n_jobs))
 
 
 @needs_sigkill
 def test_what_a_killed_worker_had_is_done_by_another(tmp_path):
     lives = {number: (str(tmp_path), number) for number in NUMBERS}
-    found = list(results(dying.square_of_a_second_life, lives, n_jobs=2))
+    found = list(run_tasks(dying.square_of_a_second_life, lives, n_jobs=2))
     assert (tmp_path / "3").exists()
     assert sorted(found) == [(number, number * number) for number in NUMBERS]
 
@@ -48,7 +48,7 @@ def test_a_task_that_always_ends_its_worker_is_named_when_the_others_are_done(mo
     found = {}
     sentence = r"the workers were lost 2 times in a row, and nothing was done in between\. Last: TerminatedWorkerError"
     with pytest.raises(EDCoreError, match=sentence) as error:
-        found.update(results(dying.deadly, NUMBERS, n_jobs=2, named=lambda number: f"task {number}"))
+        found.update(run_tasks(dying.deadly, NUMBERS, n_jobs=2, named=lambda number: f"task {number}"))
     assert "task 3" in str(error.value).partition("In their hands were: ")[2]
     assert 3 not in found
     assert len(found) > 10
@@ -59,14 +59,14 @@ def test_those_beside_a_task_that_always_ends_its_worker_get_done(monkeypatch):
     monkeypatch.setattr(tasks, "ATTEMPTS", 3)
     found = {}
     with pytest.raises(EDCoreError, match=r"In their hands were: 3\. Look at"):
-        found.update(results(dying.deadly_among_slow, {number: (number,) for number in (3, 5, 6)}, n_jobs=2))
+        found.update(run_tasks(dying.deadly_among_slow, {number: (number,) for number in (3, 5, 6)}, n_jobs=2))
     assert found == {5: 5, 6: 6}
 
 
 def test_an_engine_that_gives_back_nothing_is_not_asked_for_ever(monkeypatch):
     monkeypatch.setattr(tasks, "_arriving", lambda *arguments: (_ for _ in ()))
     with pytest.raises(EDCoreError, match=r"Last: they gave no result\. None of them has taken a task\."):
-        list(results(dying.square, NUMBERS))
+        list(run_tasks(dying.square, NUMBERS))
 
 
 def test_a_result_that_arrives_twice_counts_once(monkeypatch):
@@ -78,7 +78,7 @@ def test_a_result_that_arrives_twice_counts_once(monkeypatch):
             yield arrived
 
     monkeypatch.setattr(tasks, "_arriving", twice)
-    assert len(list(results(dying.square, NUMBERS, n_jobs=1))) == len(NUMBERS)
+    assert len(list(run_tasks(dying.square, NUMBERS, n_jobs=1))) == len(NUMBERS)
 
 
 def test_waves_grow_while_they_are_short_and_bring_everything(monkeypatch):
@@ -92,24 +92,24 @@ def test_waves_grow_while_they_are_short_and_bring_everything(monkeypatch):
 
     monkeypatch.setattr(tasks, "Parallel", Parallel)
     with joblib.parallel_config("multiprocessing", n_jobs=2):
-        assert len(list(results(dying.square, NUMBERS))) == 20
+        assert len(list(run_tasks(dying.square, NUMBERS))) == 20
     assert waves == [2, 4, 8, 6]
     monkeypatch.setattr(tasks, "WAVE", -1.0)
     waves.clear()
     with joblib.parallel_config("multiprocessing", n_jobs=2):
-        list(results(dying.square, NUMBERS))
+        list(run_tasks(dying.square, NUMBERS))
     assert waves == [2] * 10
 
 
 def test_whoever_stops_early_hears_nothing_of_it():
-    found = results(time.sleep, dict.fromkeys(range(100), (0.01,)), n_jobs=2)
+    found = run_tasks(time.sleep, dict.fromkeys(range(100), (0.01,)), n_jobs=2)
     next(found)
     found.close()
 
 
 def test_a_task_that_starts_when_nobody_waits_any_more_leaves_blas_its_threads():
     with threadpool_limits(2, "blas"):
-        assert list(results(dying.square, {3: (3,)}, n_jobs=1)) == [(3, 9)]
+        assert list(run_tasks(dying.square, {3: (3,)}, n_jobs=1)) == [(3, 9)]
         _attempt(dying.square, 3, 3)
         assert set(dying.threads_of_blas(0)) == {2}
 
@@ -118,7 +118,7 @@ def test_a_task_that_starts_when_nobody_waits_any_more_leaves_blas_its_threads()
 def test_blas_has_one_thread_while_tasks_run(backend):
     with threadpool_limits(2, "blas"), joblib.parallel_config(backend, n_jobs=2):
         before = [library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"]
-        found = [threads for _, threads in results(dying.threads_of_blas, NUMBERS)]
+        found = [threads for _, threads in run_tasks(dying.threads_of_blas, NUMBERS)]
         after = [library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"]
     assert all(set(threads) <= {1} for threads in found)
     assert after == before

@@ -12,7 +12,7 @@ import pytest
 
 import edcore
 from edcore.parallel.heads import fit_heads
-from edcore.parallel.tasks import results
+from edcore.parallel.tasks import run_tasks
 from edcore.sweep import Results, Sweep
 
 pytestmark = pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="there is no SIGKILL here")
@@ -118,12 +118,12 @@ def test_heads_with_a_worker_killed_have_the_bits_of_fit(workers, monkeypatch):
     killed = []
 
     def disturbed(*arguments, **options):
-        for found in results(*arguments, **options):
+        for found in run_tasks(*arguments, **options):
             if not killed:
                 killed.append(workers.kill_one())
             yield found
 
-    monkeypatch.setattr("edcore.parallel.results", disturbed)
+    monkeypatch.setattr("edcore.parallel.heads.run_tasks", disturbed)
     with workers.configured():
         found = fit_heads(ed, x, target, epochs=20, batch_size=4)
     assert killed

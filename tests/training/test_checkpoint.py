@@ -21,6 +21,7 @@ from edcore.cli import run as cli_run
 from edcore.contract.backend import Availability
 from edcore.errors import DataFileError
 from edcore.files import container
+from edcore.io import networks
 from edcore.training import loop as training
 from edcore.training.checkpoint import read
 
@@ -40,7 +41,7 @@ def run(command_line):
 
 
 def documented(path):
-    with container.opened(path) as opened:
+    with container.open_container(path) as opened:
         return opened.document
 
 
@@ -216,7 +217,7 @@ def test_a_missing_file_is_refused(run):
 def test_a_run_that_was_changed_is_refused(run, half, change):
     document = documented(Path(half))
     document["run"] |= change
-    Path(half).write_bytes(container.packed(document, safetensors.numpy.load_file(half)))
+    Path(half).write_bytes(container.pack(document, safetensors.numpy.load_file(half)))
     code, _, err = run("train", "--resume", half)
     assert code == 2
     assert "this file is damaged or was changed" in err
@@ -238,7 +239,7 @@ def test_a_checkpoint_in_no_folder_is_refused_before_anything_is_learnt(run, mon
 
 
 def test_a_disk_that_is_full_for_a_while_does_not_end_the_run(run, monkeypatch):
-    times, real = [], io.write_whole
+    times, real = [], networks.write_atomically
 
     def sometimes_full(path, content, **options):
         times.append(path)
@@ -246,7 +247,7 @@ def test_a_disk_that_is_full_for_a_while_does_not_end_the_run(run, monkeypatch):
             raise OSError(28, "No space left on device")
         real(path, content, **options)
 
-    monkeypatch.setattr(io, "write_whole", sometimes_full)
+    monkeypatch.setattr(networks, "write_atomically", sometimes_full)
     code, _, err = run(*RUN, *SCHEDULE, "--checkpoint", "net")
     assert code == 0
     assert err.count("it cannot be written (No space left on device)") == 2
@@ -255,14 +256,14 @@ def test_a_disk_that_is_full_for_a_while_does_not_end_the_run(run, monkeypatch):
 
 
 def test_a_disk_that_is_full_at_the_end_is_an_error(run, monkeypatch):
-    real = io.write_whole
+    real = networks.write_atomically
 
     def full(path, content, **options):
         if path.exists():
             raise OSError(28, "No space left on device")
         real(path, content, **options)
 
-    monkeypatch.setattr(io, "write_whole", full)
+    monkeypatch.setattr(networks, "write_atomically", full)
     code, _, err = run(*RUN, *SCHEDULE, "--checkpoint", "net")
     assert code == 2
     assert "net: it cannot be written" in err
@@ -296,7 +297,7 @@ def test_a_backend_that_is_missing_says_what_the_file_was_written_with(run, half
 def test_reading_a_checkpoint_of_other_classes_is_refused(run, half):
     document = documented(Path(half))
     document["classes"] = None
-    Path(half).write_bytes(container.packed(document, safetensors.numpy.load_file(half)))
+    Path(half).write_bytes(container.pack(document, safetensors.numpy.load_file(half)))
     with pytest.raises(DataFileError, match="the classes of its outputs"):
         read(half, "auto", None)
 
@@ -390,7 +391,7 @@ cli.main({list(arguments)!r})
 
 @needs_signals
 def test_signals_do_not_end_the_last_writing(run, monkeypatch):
-    real = io.write_whole
+    real = networks.write_atomically
 
     def signalled(path, content, **options):
         if path.exists():
@@ -398,7 +399,7 @@ def test_signals_do_not_end_the_last_writing(run, monkeypatch):
             signal.raise_signal(signal.SIGTERM)
         real(path, content, **options)
 
-    monkeypatch.setattr(io, "write_whole", signalled)
+    monkeypatch.setattr(networks, "write_atomically", signalled)
     code, out, _ = run(*RUN, *SCHEDULE, "--every", "9999", "--checkpoint", "net")
     assert code == 143
     assert "accuracy" in out

@@ -11,7 +11,7 @@ import shutil
 from pathlib import Path
 
 
-def write_whole(path: Path, content: bytes, *, new: bool = False) -> None:
+def write_atomically(path: Path, content: bytes, *, new: bool = False) -> None:
     """Write a file under another name beside it, have the disk take it, and only then let it take its place.
 
     Whoever reads it sees the old content or the new one, whenever the program or the machine stops. What a killed
