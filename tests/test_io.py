@@ -1,4 +1,4 @@
-"""Files of networks: what is written is read again, and whatever else is in a file is refused with a sentence."""
+"""Files of networks: a written network is read again, and all other content is refused with a sentence."""
 
 import contextlib
 import hashlib
@@ -127,7 +127,7 @@ def test_inspect_tells_what_the_header_has(tmp_path):
 
 def test_save_replaces_nothing_unless_told_to(file):
     before = file.read_bytes()
-    with pytest.raises(InputError, match="path: given .*; accepted: the name of a new file. Write overwrite=True"):
+    with pytest.raises(InputError, match="^path: given .*overwrite=True"):
         io.save(trained(seed=4), file)
     assert file.read_bytes() == before
     io.save(trained(seed=4), file, overwrite=True)
@@ -137,19 +137,19 @@ def test_save_replaces_nothing_unless_told_to(file):
 @pytest.mark.parametrize(
     ("wrong", "sentence"),
     [
-        (lambda: io.save("ed", "net"), "ed: given str; accepted: an edcore.ED"),
+        (lambda: io.save("ed", "net"), "ed: given str; accepted: an edcore"),
         (lambda: io.save(trained(), 3), "path: given 3; accepted: the path of a file"),
-        (lambda: io.save(trained(), "net", classes=[1]), r"classes: given \(1,\); accepted: 2 different labels"),
+        (lambda: io.save(trained(), "net", classes=[1]), r"classes: given \(1,\); accepted: 2 "),
         (
             lambda: io.save(trained(), "net", classes=[1, 2.5]),
-            r"classes: given \(1, 2.5\); accepted: 2 different",
+            r"classes: given \(1, 2.5\); accepted: 2 ",
         ),
         (lambda: io.save(ED(), "net"), "in_: given None, and no x yet"),
         (lambda: io.load(None), "path: given None; accepted"),
         (lambda: io.load("a\0b"), "path: given 'a.x00b'; accepted"),
         (lambda: io.save(trained(), "n" * 300), "it cannot be written"),
-        (lambda: io.load("nowhere"), r"nowhere: it cannot be read \(No such file or directory\). Check its name."),
-        (lambda: io.load("."), r"\.: no file; accepted: a file of edcore"),
+        (lambda: io.load("nowhere"), r"^nowhere: .*\(No such file or directory\)"),
+        (lambda: io.load("."), r"^\.: .*accepted: a file of edcore\.io\.save"),
         (lambda: io.save(trained(), "no/such/folder"), "no/such/folder: it cannot be written"),
         (lambda: io.save(trained(), ".", overwrite=True), r"\.: it cannot be written"),
     ],
@@ -230,7 +230,7 @@ def test_a_file_that_is_replaced_keeps_its_permissions(file):
 
 def test_a_pipe_and_links_that_lead_to_each_other_are_refused(tmp_path):
     os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(DataFileError, match="pipe: no file; accepted"):
+    with pytest.raises(DataFileError, match="pipe: .*accepted: a file of edcore"):
         io.load(tmp_path / "pipe")
     with pytest.raises(DataFileError, match="cannot be written"):
         io.save(trained(), tmp_path / "pipe", overwrite=True)
@@ -250,7 +250,7 @@ def test_labels_may_be_of_numpy(tmp_path, classes):
 
 @pytest.mark.parametrize("classes", ["ab", (1, 1), (1, "a"), (True, False), 5, (1, 2**70), ("a", "\ud800")])
 def test_labels_that_are_none(tmp_path, classes):
-    with pytest.raises(InputError, match="accepted: 2 different labels, all whole numbers or all texts"):
+    with pytest.raises(InputError, match="^classes: given .*; accepted: 2 "):
         io.save(trained(), tmp_path / "net", classes=classes)
 
 
@@ -304,12 +304,12 @@ CONTENTS = {
     "text": (lambda old: b"x,y\n" + b"1,2\n" * 50, "no header that fits into it"),
     "oversize header": (
         lambda old: struct.pack("<Q", 2**20 + 1) + b"{" + b" " * 2**20 + b"}",
-        "a header of 1,048,577 bytes; accepted: up to 1,048,576",
+        "1,048,577 bytes; accepted: up to 1,048,576",
     ),
-    "header that is no JSON": (lambda old: struct.pack("<Q", 8) + b"[[[[[[[[", "truncated, damaged or no safetensors"),
+    "header that is no JSON": (lambda old: struct.pack("<Q", 8) + b"[[[[[[[[", "safetensors file ("),
     "another program's": (
         lambda old: safetensors.numpy.save({"a": np.zeros(3)}),
-        "but none of edcore's: its header has",
+        "its header has no 'edcore'",
     ),
 }
 
@@ -328,24 +328,27 @@ def put(**changes):
 
 
 DOCUMENTS = {
-    "a newer format": (put(format=2, versions={"edcore": "9.1"}), "written in format 2 by edcore 9.1; this one reads"),
+    "a newer format": (put(format=2, versions={"edcore": "9.1"}), "written in format 2 by edcore 9.1"),
     "no format": (put(format=None), "its header has no format number"),
     "a format that is no number": (put(format="1"), "its header has no format number"),
-    "no JSON": (lambda document: "{", "its header is no JSON"),
-    "NaN": (lambda document: '{"format": NaN}', "NaN is no number of JSON's"),
+    "no JSON": (lambda document: "{", "JSON ("),
+    "NaN": (lambda document: '{"format": NaN}', "JSON (NaN is"),
     "no object": (lambda document: "[1]", "its header has no format number"),
-    "nested too deeply": (lambda document: "[" * 100_000, "its header is no JSON"),
+    "nested too deeply": (lambda document: "[" * 100_000, "JSON ("),
     "no network": (lambda document: document.pop("network"), "its header: no 'network'"),
-    "a field too few": (lambda document: document["network"].pop("width"), "Network has not just its fields"),
-    "a field too many": (lambda document: document["rule"].update(more=1), "Rule has not just its fields: ['more']"),
+    "a field too few": (lambda document: document["network"].pop("width"), "fields: ['width']"),
+    "a field too many": (lambda document: document["rule"].update(more=1), "fields: ['more']"),
     "a wrong width": (lambda document: document["network"].update(width=-1), "width: given -1; accepted"),
     "an endless width": (
         lambda document: document["network"].update(width=10**4000),
         "width: given a number of 13,288 bits; accepted: a whole number from 1 to 2**128 - 1",
     ),
     "an endless u0": (lambda document: document["network"].update(u0=10**400), "u0: given 1000"),
-    "a wrong type": (put(rule=[]), "Rule has not just its fields: []"),
-    "a wrong initial": (lambda document: document["network"].update(initial=None), "Initial has not just its fields"),
+    "a wrong type": (put(rule=[]), "Rule has missing or unknown fields: []"),
+    "a wrong initial": (
+        lambda document: document["network"].update(initial=None),
+        "Initial has missing or unknown fields: None",
+    ),
     "what excludes each other": (
         lambda document: document["network"].update(outputs=2),
         "outputs: given 2 with a split",
@@ -355,13 +358,16 @@ DOCUMENTS = {
     "wrong classes": (put(classes=[1, 2, 3]), "classes: given (1, 2, 3)"),
     "a wrong range": (put(x_range=[1]), "its header:"),
     "a range that is upside down": (put(x_range=[1, 0]), "x_range is [1, 0]"),
-    "a wrong backend": (put(backend=5), "no text: 5"),
+    "a wrong backend": (put(backend=5), "text: 5"),
     "a backend that is no text": (put(backend="\ud800"), "surrogates not allowed"),
-    "wrong versions": (put(versions={"edcore": 1}), "no text: 1"),
+    "wrong versions": (put(versions={"edcore": 1}), "text: 1"),
     "a wrong run": (put(run="yes"), "its header"),
-    "a wrong checksum": (lambda document: json.dumps(document | {"seed": 4}), "is not what its checksum is of"),
+    "a wrong checksum": (lambda document: json.dumps(document | {"seed": 4}), "its header does not match its checksum"),
     "an endless number": (lambda document: json.dumps(document).replace('"seed": 3', '"seed": 1e999'), "its checksum"),
-    "no checksums": (lambda document: json.dumps(document | {"sha256": None}), "is not what its checksum is of"),
+    "no checksums": (
+        lambda document: json.dumps(document | {"sha256": None}),
+        "its header does not match its checksum",
+    ),
 }
 
 
@@ -391,7 +397,7 @@ def test_a_header_may_nest_just_as_deep_as_python_reads(file):
             sums = {"header": hashlib.sha256(of.encode()).hexdigest()}
             content = safetensors.numpy.save(arrays, {"edcore": f'{text[:-1]}, "sha256": {json.dumps(sums)}}}'})
             file.write_bytes(content)
-            with pytest.raises(DataFileError, match="damaged or was changed: its header"):
+            with pytest.raises(DataFileError, match="damaged .*: its header"):
                 io.inspect(file)
 
 

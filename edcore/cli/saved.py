@@ -27,8 +27,7 @@ from edcore.console import plain_console
 from edcore.datasets import catalogue as datasets
 from edcore.datasets.user_files import read_samples
 from edcore.errors import EDCoreError, InputError
-from edcore.io import networks
-from edcore.io.networks import Saved
+from edcore.io import Saved, networks
 from edcore.model.classes import ROWS_AT_ONCE, predicted_classes
 from edcore.training.checkpoint import Run, run_of
 

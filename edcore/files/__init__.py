@@ -1,1 +1,1 @@
-"""Files: written whole or not at all, locked by one process, and laid out as a container of arrays."""
+"""Bytes on disk: files written atomically, locks, checksums, and the container of arrays that edcore's files are."""

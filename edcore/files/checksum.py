@@ -11,9 +11,10 @@ import numpy.typing as npt
 
 
 def checksum(arrays: Iterable[npt.NDArray[Any]], prefix: str = "") -> str:
-    """Return the SHA-256 of arrays, in hexadecimal digits: of their bytes, and of how they are read."""
+    """Return the SHA-256 of arrays, in hexadecimal digits."""
     sha256 = hashlib.sha256(prefix.encode())
     for array in arrays:
+        # The same bytes under another dtype or shape are other numbers.
         sha256.update(f"{array.dtype.str} {array.shape}".encode())
         sha256.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
     return sha256.hexdigest()

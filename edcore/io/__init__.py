@@ -1,5 +1,10 @@
-"""Networks in files: what one backend has learnt, any other one loads, on any machine."""
+"""Networks in files: any backend loads a network that another one has trained, on any machine.
 
-from edcore.io.networks import Saved, inspect, load, save
+A file is in the format of safetensors: a header, with a JSON document on the network, and arrays. It is written
+atomically, and reading it executes nothing.
+"""
+
+from edcore.io.header import Saved
+from edcore.io.networks import inspect, load, save
 
 __all__ = ["Saved", "inspect", "load", "save"]

@@ -23,7 +23,7 @@ from edcore.arguments import whole_number
 from edcore.datasets.catalogue import Dataset
 from edcore.errors import DataFileError, EDCoreError, InputError
 from edcore.files.container import damaged
-from edcore.io import networks
+from edcore.io import Saved, networks
 from edcore.model.classes import heads
 from edcore.model.ed import ED
 from edcore.training.loop import Progress
@@ -226,7 +226,7 @@ def read(path: str | os.PathLike[str], backend: str, device: str | None) -> tupl
     return networks.build(saved, arrays, backend, device), run, _progress(run, *figures)
 
 
-def run_of(saved: networks.Saved) -> Run | None:
+def run_of(saved: Saved) -> Run | None:
     """Return the run of a file; None where the file holds a network alone."""
     if saved.run is None:
         return None

@@ -1,7 +1,8 @@
-"""Two runs in one file: the second is refused at once, whoever dies lets go, and readers need no lock."""
+"""Two runs on one file: the second is refused at once, a process that dies lets go, and readers need no lock."""
 
 import errno
 import os
+import re
 import subprocess
 import sys
 import textwrap
@@ -13,7 +14,6 @@ import pytest
 from edcore import io
 from edcore.errors import DataFileError, LockedError
 from edcore.files.locking import locked
-from edcore.training import loop as training
 
 RUN = ["train", "--dataset", "parity4", "--width", "4", "--depth", "1", "--rule", "split", "--seed", "3"]
 
@@ -41,18 +41,16 @@ def holder():
         process.stdin.close()
 
 
-def test_the_second_run_is_refused_at_once_and_told_who_has_the_file(command_line, holder, monkeypatch):
-    monkeypatch.setattr(training, "train", None)  # nothing is learnt
+def test_the_second_run_is_refused_at_once_and_names_the_holder(command_line, holder):
     for options in (["--checkpoint", "net"], ["--resume", "net"], ["--resume", "other", "--checkpoint", "net"]):
         code, out, err = command_line(*RUN, *options)
-        assert (code, out) == (2, "")
-        assert err.startswith(f"edcore: net: process {holder.pid} on ")
-        assert "keeps a run in this file right now. Wait for its end, or give each run a --checkpoint" in err
+        assert (code, out) == (2, "")  # a run that learns prints
+        assert re.match(rf"edcore: net: .*\(process {holder.pid} on .+\).* --checkpoint", err)
     assert not Path("net").exists()
 
 
 @pytest.mark.parametrize("end", ["killed", "ended"])
-def test_whoever_dies_lets_go(command_line, holder, end):
+def test_a_process_that_ends_lets_go(command_line, holder, end):
     if end == "killed":
         holder.kill()
         holder.wait()
@@ -78,7 +76,7 @@ def test_a_link_has_the_lock_of_its_file(command_line):
     Path("link").symlink_to("net")
     with (
         locked(Path("link")),
-        pytest.raises(LockedError, match=f"^net: process {os.getpid()} on .* keeps a run"),
+        pytest.raises(LockedError, match=rf"^net: .*\(process {os.getpid()} on "),
         locked(Path("net")),
     ):
         pass
@@ -94,8 +92,9 @@ def test_an_error_lets_go():
 def test_a_holder_that_is_not_known_is_not_named():
     with locked(Path("net")):
         Path("net.lock").write_bytes(b"\xff")
-        with pytest.raises(LockedError, match=r"^net: another process keeps a run in this file"), locked(Path("net")):
+        with pytest.raises(LockedError, match="^net: ") as error, locked(Path("net")):
             pass
+        assert "process" not in str(error.value)
 
 
 @pytest.mark.parametrize("error", [OSError(errno.ENOLCK, "No locks available"), NotImplementedError()])
@@ -119,6 +118,6 @@ def test_a_folder_that_takes_no_lock_is_an_error(monkeypatch):
         pass
 
 
-def test_nothing_is_nobodys():
+def test_no_file_has_no_lock():
     with locked(None):
         assert list(Path().iterdir()) == []

@@ -220,7 +220,7 @@ def test_a_run_that_was_changed_is_refused(run, half, change):
     Path(half).write_bytes(container.pack(document, safetensors.numpy.load_file(half)))
     code, _, err = run("train", "--resume", half)
     assert code == 2
-    assert "this file is damaged or was changed" in err
+    assert "damaged" in err
 
 
 def test_a_checkpoint_replaces_no_file(run, half):

@@ -1,0 +1,160 @@
+"""The header of a network's file: the network, its rule, its seed and what else is known without the arrays."""
+
+from __future__ import annotations
+
+import math
+import operator
+import platform
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+
+from edcore.arguments import whole_number
+from edcore.core.network import Initial, Network
+from edcore.core.rule import Rule, check_together
+from edcore.environment import VERSION
+from edcore.errors import InputError
+from edcore.files.container import damaged
+from edcore.model.ed import ED
+
+RANDOM_STATE = "PCG64(SeedSequence(seed, spawn_key=(purpose, head, layer or epoch))), so seed and epoch are all of it"
+"""For other programs that read the header; see `edcore.core.randomness`."""
+
+Value = TypeVar("Value", Network, Rule, Initial)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Saved:
+    """The header of a file, without its arrays.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    bytes : int
+        Its size.
+    network : Network
+        The network.
+    rule : Rule
+        How it learns.
+    seed : int
+        Seed of its initial weights and of its shuffling. With the epochs, it is the whole state of the random numbers.
+    classes : tuple of int or str, or None
+        The label of each class, if the network was saved with them.
+    x_range : tuple of float, or None
+        The least and the largest value in the x that it was trained on, if it was saved with them.
+    backend, device : str
+        The backend and the device that computed it last. Any other can go on with it.
+    versions : dict of str to str
+        The versions of edcore, Python and NumPy that wrote it.
+    run : dict or None
+        The options and the progress of a run of ``edcore train``, if the file is a checkpoint of one.
+    """
+
+    path: Path
+    bytes: int
+    network: Network
+    rule: Rule
+    seed: int
+    classes: tuple[int | str, ...] | None
+    x_range: tuple[float, float] | None
+    backend: str
+    device: str
+    versions: dict[str, str]
+    run: dict[str, Any] | None
+
+
+def header_of(
+    ed: ED,
+    classes: tuple[int | str, ...] | None,
+    x_range: tuple[float, float] | None,
+    run: Mapping[str, Any] | None,
+) -> dict[str, Any]:
+    """Return the document that stands in the header of a network's file."""
+    return {
+        "network": asdict(ed.network),
+        "rule": asdict(ed.rule),
+        "seed": ed.seed,
+        "random_state": RANDOM_STATE,
+        "classes": classes,
+        "x_range": x_range,
+        "backend": ed.backend,
+        "device": ed.device or "",
+        "versions": {"edcore": VERSION, "python": platform.python_version(), "numpy": np.__version__},
+        "run": run and dict(run),
+    }
+
+
+def parse_header(path: Path, document: dict[str, Any]) -> Saved:
+    """Return the header that a document describes, or raise a DataFileError if one of its values is wrong."""
+    try:
+        network = _value(Network, {**document["network"], "initial": _value(Initial, document["network"]["initial"])})
+        check_together(network, rule := _value(Rule, document["rule"]))
+        return Saved(
+            path=path,
+            bytes=path.stat().st_size,
+            network=network,
+            rule=rule,
+            seed=whole_number("seed", document["seed"], 0),
+            classes=checked_classes(network, document["classes"]),
+            x_range=_range(document["x_range"]),
+            backend=_text(document["backend"]),
+            device=_text(document["device"]),
+            versions={_text(name): _text(version) for name, version in document["versions"].items()},
+            run=None if document["run"] is None else dict(document["run"]),
+        )
+    except (KeyError, TypeError, AttributeError, ValueError, OverflowError, RecursionError) as error:
+        what = f"no {error}" if isinstance(error, KeyError) else str(error)
+        raise damaged(path, f"its header: {' '.join(what.split()):.200}") from error
+
+
+def checked_classes(network: Network, classes: Iterable[Any] | None) -> tuple[int | str, ...] | None:
+    """Return the labels of the classes, or refuse them: two for one output, else one for each output."""
+    if classes is None:
+        return None
+    given = None if isinstance(classes, str) or not isinstance(classes, Iterable) else tuple(classes)
+    wanted = max(2, network.columns)
+    kinds: tuple[Callable[[Any], int | str], ...] = (_number, _text)
+    for kind in kinds:
+        try:
+            labels = tuple(kind(label) for label in given or ())
+        except (TypeError, OverflowError, UnicodeEncodeError):
+            continue
+        if len(labels) == len(set(labels)) == wanted:
+            return labels
+    accepted = f"{wanted} different labels, all whole numbers or all texts, for {network.columns} outputs"
+    raise InputError("classes", repr(classes if given is None else given), accepted)
+
+
+def _value(kind: type[Value], values: Any) -> Value:
+    """Return a dataclass with these values for its fields, which must be all of them and no others."""
+    names = {field.name for field in fields(kind)}
+    if not isinstance(values, dict) or values.keys() != names:
+        given = sorted(set(values) ^ names) if isinstance(values, dict) else values
+        raise ValueError(f"{kind.__name__} has missing or unknown fields: {given!r:.100}")
+    return kind(**values)
+
+
+def _number(label: Any) -> int:
+    if isinstance(label, bool):
+        raise TypeError
+    return int(np.int64(operator.index(label)))
+
+
+def _range(values: Any) -> tuple[float, float] | None:
+    if values is None:
+        return None
+    low, high = map(float, values)
+    if not -math.inf < low <= high < math.inf:
+        raise ValueError(f"x_range is {values}")
+    return low, high
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"not a text: {value!r:.50}")
+    value.encode()  # half of a UTF-16 pair cannot be printed, nor written to another file
+    return value
