@@ -103,13 +103,10 @@ def test_minus_zero_and_subnormal_weights_keep_their_bits(tmp_path):
     assert io.load(tmp_path / "net").weights["input.weight"].tobytes() == weights["input.weight"].tobytes()
 
 
-def test_weights_in_another_memory_layout_keep_their_values(tmp_path, monkeypatch):
-    ed = ED(in_=2, hidden_width=3, hidden_depth=1, seed=0, backend="loop")
-    weights = ed.weights
-    turned = {key: np.asfortranarray(value) for key, value in weights.items()}
-    monkeypatch.setattr(ED, "weights", property(lambda self: turned))
-    io.save(ed, tmp_path / "net")
-    again = safetensors.numpy.load_file(tmp_path / "net")
+def test_weights_in_another_memory_layout_keep_their_values():
+    weights = ED(in_=2, hidden_width=3, hidden_depth=1, seed=0, backend="loop").weights
+    content = container.pack({}, {key: np.asfortranarray(value) for key, value in weights.items()})
+    again = safetensors.numpy.load(content)
     for key, value in weights.items():
         np.testing.assert_array_equal(again[key], value)
 
@@ -266,13 +263,20 @@ def test_a_header_may_announce_a_network_of_any_size_and_costs_nothing(file):
         tracemalloc.stop()
 
 
-def test_a_network_that_has_diverged_replaces_nothing(file, monkeypatch):
-    ed, before = trained(seed=4), file.read_bytes()
-    weights = ed.weights
-    weights["hidden.bias"][...] = np.inf
-    monkeypatch.setattr(ED, "weights", property(lambda self: weights))
+class Diverged(ED):
+    """A network with infinite weights, which `ED` itself never has."""
+
+    @property
+    def weights(self):
+        weights = super().weights
+        weights["hidden.bias"][...] = np.inf
+        return weights
+
+
+def test_a_network_that_has_diverged_replaces_nothing(file):
+    before = file.read_bytes()
     with pytest.raises(InputError, match=r"ed: given NaN or infinite values in hidden\.bias; accepted"):
-        io.save(ed, file, overwrite=True)
+        io.save(Diverged(in_=3, hidden_width=4, hidden_depth=2, seed=4), file, overwrite=True)
     assert file.read_bytes() == before
 
 
@@ -344,10 +348,10 @@ DOCUMENTS = {
         "width: given a number of 13,288 bits; accepted: a whole number from 1 to 2**128 - 1",
     ),
     "an endless u0": (lambda document: document["network"].update(u0=10**400), "u0: given 1000"),
-    "a wrong type": (put(rule=[]), "Rule has missing or unknown fields: []"),
+    "a wrong type": (put(rule=[]), "unknown fields: []"),
     "a wrong initial": (
         lambda document: document["network"].update(initial=None),
-        "Initial has missing or unknown fields: None",
+        "unknown fields: None",
     ),
     "what excludes each other": (
         lambda document: document["network"].update(outputs=2),
@@ -362,11 +366,11 @@ DOCUMENTS = {
     "a backend that is no text": (put(backend="\ud800"), "surrogates not allowed"),
     "wrong versions": (put(versions={"edcore": 1}), "text: 1"),
     "a wrong run": (put(run="yes"), "its header"),
-    "a wrong checksum": (lambda document: json.dumps(document | {"seed": 4}), "its header does not match its checksum"),
+    "a wrong checksum": (lambda document: json.dumps(document | {"seed": 4}), "header does not match"),
     "an endless number": (lambda document: json.dumps(document).replace('"seed": 3', '"seed": 1e999'), "its checksum"),
     "no checksums": (
         lambda document: json.dumps(document | {"sha256": None}),
-        "its header does not match its checksum",
+        "header does not match",
     ),
 }
 

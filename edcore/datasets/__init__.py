@@ -1,4 +1,4 @@
-"""Data sets: the embedded digits, MNIST and Fashion-MNIST from their files, XOR and parity."""
+"""Data sets: digits, MNIST, Fashion-MNIST, XOR and parity, with inputs scaled to 0…1."""
 
 from edcore.datasets.catalogue import NAMES, Dataset, digits, fashion_mnist, load, mnist, parity, xor
 

@@ -1,7 +1,4 @@
-"""Small data sets, all in one form: the digits of scikit-learn, MNIST's files, and the parity of bits.
-
-Every pixel is scaled to 0…1, and classes can be picked, as the article does with the zeros and ones of MNIST.
-"""
+"""The data sets by name, all as a `Dataset`: scikit-learn's digits, MNIST's files, and the parity of bits."""
 
 from __future__ import annotations
 
@@ -20,9 +17,9 @@ from edcore.datasets.idx import Samples, read_folder
 from edcore.errors import InputError, UnknownNameError
 
 NAMES = ("digits", "fashion_mnist", "mnist", "parityN", "xor")
-"""The names that `load` knows; parityN stands for parity1 to parity20."""
+"""The names that `load` accepts; parityN stands for parity1 to parity20."""
 
-ALL = "None is all of them; in a shell, --classes all."
+ALL = "None (in a shell, --classes all) takes all of them."
 
 MOST_BITS = 20  # 2**20 patterns of 20 float64 values are 160 MiB
 
@@ -38,7 +35,7 @@ class Dataset:
     x_train : ndarray, shape (samples, features)
         Training inputs in 0…1, float32 or float64.
     y_train : ndarray of int64, shape (samples,)
-        For each of them the index of its class in `classes`.
+        The index of each sample's class in `classes`.
     x_test : ndarray, shape (test samples, features)
         Test inputs, like `x_train`.
     y_test : ndarray of int64, shape (test samples,)
@@ -86,7 +83,7 @@ def load(
     data_dir : path
         Folder of MNIST and Fashion-MNIST; the others need none.
     classes : iterable of int, optional
-        The classes wanted, as in `digits`. Parity has (0, 1) and nothing else.
+        The classes wanted, as in `digits`. XOR and parity accept only (0, 1).
     dtype : {"float32", "float64"}
         Precision of the inputs.
 
@@ -98,11 +95,11 @@ def load(
     Raises
     ------
     UnknownNameError
-        If no data set has this name, or the dtype is another one.
+        If the name or the dtype is not one of these.
     InputError
         If the classes are not accepted.
     DataFileError
-        If the files cannot be had, as in `mnist`.
+        If files are missing or damaged, as in `mnist`.
 
     Examples
     --------
@@ -129,7 +126,7 @@ def digits(classes: Iterable[int] | None = None, dtype: npt.DTypeLike = "float32
     Parameters
     ----------
     classes : iterable of int, optional
-        The digits wanted, at least two; y counts them in this order. Left out, all that there are.
+        The digits wanted, at least two; y numbers them in this order. Left out, all ten.
     dtype : {"float32", "float64"}
         Precision of the inputs.
 
@@ -143,7 +140,7 @@ def digits(classes: Iterable[int] | None = None, dtype: npt.DTypeLike = "float32
     InputError
         If the classes are not accepted.
     UnknownNameError
-        If the dtype is another one.
+        If the dtype is not one of these.
 
     Examples
     --------
@@ -167,15 +164,15 @@ def mnist(
 ) -> Dataset:
     """Return MNIST, 70,000 handwritten digits of 28 × 28 pixels, from the folder that torchvision keeps it in.
 
-    The four files in ``<data_dir>/MNIST/raw`` are read as they are, plain or .gz, without torchvision. Where one is
-    missing, torchvision downloads them all, if it is installed (``pip install "edcore[torchvision]"``).
+    edcore reads the four files in ``<data_dir>/MNIST/raw``, plain or .gz. If one is missing, torchvision downloads them
+    all, if it is installed (``pip install "edcore[torchvision]"``).
 
     Parameters
     ----------
     data_dir : path
         The folder that holds the folder MNIST: torchvision's `root`.
     classes : iterable of int, optional
-        The digits wanted, at least two; y counts them in this order. Left out, all that there are.
+        The digits wanted, at least two; y numbers them in this order. Left out, all ten.
     dtype : {"float32", "float64"}
         Precision of the inputs.
 
@@ -187,11 +184,11 @@ def mnist(
     Raises
     ------
     DataFileError
-        If a file is missing and cannot be downloaded, or is damaged, or is no such file.
+        If a file is missing and cannot be downloaded, is damaged, or has another format.
     InputError
-        If `data_dir` is no path, or the classes are not accepted.
+        If `data_dir` is not a path, or the classes are not accepted.
     UnknownNameError
-        If the dtype is another one.
+        If the dtype is not one of these.
 
     Examples
     --------
@@ -232,7 +229,7 @@ def fashion_mnist(
 
 
 def parity(bits: int, dtype: npt.DTypeLike = "float32") -> Dataset:
-    """Return all patterns of some bits, to be told whether the number of ones is odd (1) or even (0).
+    """Return all patterns of some bits; the class is 1 where the number of ones is odd, else 0.
 
     Parameters
     ----------
@@ -245,14 +242,14 @@ def parity(bits: int, dtype: npt.DTypeLike = "float32") -> Dataset:
     -------
     Dataset
         x of shape (2**bits, bits): input i of pattern p is bit i of p, the least significant first. The test samples
-        are the training samples: there are no others.
+        are the training samples, as no others exist.
 
     Raises
     ------
     InputError
         If `bits` is not a whole number from 1 to 20.
     UnknownNameError
-        If the dtype is another one.
+        If the dtype is not one of these.
 
     Examples
     --------
@@ -268,7 +265,7 @@ def parity(bits: int, dtype: npt.DTypeLike = "float32") -> Dataset:
 
 
 def xor(dtype: npt.DTypeLike = "float32") -> Dataset:
-    """Return the four patterns of the exclusive or, which is the parity of two bits.
+    """Return the four patterns of the exclusive or, the parity of two bits.
 
     Parameters
     ----------
@@ -283,7 +280,7 @@ def xor(dtype: npt.DTypeLike = "float32") -> Dataset:
     Raises
     ------
     UnknownNameError
-        If the dtype is another one.
+        If the dtype is not one of these.
 
     Examples
     --------
@@ -321,7 +318,7 @@ def _checked_labels(classes: Iterable[int] | None) -> tuple[int, ...] | None:
 
 
 def _picked(name: str, train: Samples, test: Samples, top: int, labels: tuple[int, ...] | None, dtype: str) -> Dataset:
-    """Return the samples of these labels, the values divided by the `top` one."""
+    """Return the samples of these labels, with values divided by `top`, the largest one."""
     present = tuple(np.union1d(train[1], test[1]).tolist())
     classes = present if labels is None else labels
     if not set(classes) <= set(present):
@@ -342,7 +339,7 @@ def _part(samples: Samples, top: int, classes: tuple[int, ...], dtype: str) -> S
 def _from_files(
     name: str, kind: str, data_dir: str | os.PathLike[str], classes: Iterable[int] | None, dtype: npt.DTypeLike
 ) -> Dataset:
-    # Everything that was given is checked before anything is read or downloaded.
+    # All arguments are checked before a download, which can take minutes.
     labels, dtype = _checked_labels(classes), dtype_name(dtype)
     try:
         root = Path(data_dir)

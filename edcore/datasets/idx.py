@@ -1,4 +1,4 @@
-"""The files of MNIST and its likes: where torchvision keeps them, how it fetches them, and what stands in them."""
+"""Read the files of MNIST and Fashion-MNIST (IDX format) from torchvision's folders, and download missing ones."""
 
 from __future__ import annotations
 
@@ -22,24 +22,20 @@ FILES = tuple(kind.format(part) for part in PARTS for kind in (IMAGES, LABELS))
 CHUNK = 2**20
 
 Samples = tuple[npt.NDArray[Any], npt.NDArray[Any]]
-"""Values as they are stored, of shape (samples, features), and the label of each sample."""
+"""The stored values, of shape (samples, features), and the label of each sample."""
 
 
 def read_folder(root: Path, kind: str) -> tuple[Samples, Samples]:
-    """Return the training and the test samples in ``<root>/<kind>/raw``, downloaded by torchvision where missing."""
+    """Return the training and the test samples in ``<root>/<kind>/raw``; torchvision downloads missing files."""
     raw = root / kind / "raw"
-    missing = ", ".join(_missing(raw))
+    try:
+        missing = ", ".join(file for file in FILES if not _path(raw, file).is_file())
+    except OSError as error:
+        raise DataFileError(f"{raw}: cannot be searched ({error}). Give another data_dir.") from error
     if missing:
         _download(kind, root, f"{raw}: missing {missing}; accepted: {', '.join(FILES)}, each plain or as .gz.")
     train, test = (_pair(_path(raw, IMAGES.format(part)), _path(raw, LABELS.format(part))) for part in PARTS)
     return train, test
-
-
-def _missing(raw: Path) -> list[str]:
-    try:
-        return [file for file in FILES if not _path(raw, file).is_file()]
-    except OSError as error:
-        raise DataFileError(f"{raw}: cannot be looked into ({error}). Give another data_dir.") from error
 
 
 def _path(raw: Path, file: str) -> Path:
@@ -48,7 +44,7 @@ def _path(raw: Path, file: str) -> Path:
 
 
 def _download(kind: str, root: Path, problem: str) -> None:
-    # Neither an installation that does not fit its PyTorch nor a download fails with one kind of error only.
+    # Errors of many kinds: a torchvision that does not fit its PyTorch breaks on import, and a download in any way.
     try:
         from torchvision import datasets
     except Exception as error:
@@ -58,7 +54,7 @@ def _download(kind: str, root: Path, problem: str) -> None:
         getattr(datasets, kind)(str(root), download=True)
     except Exception as error:
         way = "Check the network and that the folder can be written to, or put the files there"
-        reason = " ".join(str(error).split())  # torchvision's has several lines
+        reason = " ".join(str(error).split())  # torchvision's message has several lines
         raise DataFileError(f"{problem} {way}: torchvision could not download them ({reason}).") from error
 
 
@@ -86,14 +82,14 @@ def _idx(path: Path, dimensions: int) -> npt.NDArray[np.uint8]:
             if len(header) < size:
                 raise _damaged(path, f"{len(header)} bytes", f"a header of {size} bytes")
             shape = tuple(int(length) for length in np.frombuffer(header[4:], ">u4"))
-            if not all(shape):  # the other lengths can be too large for any array
+            if not all(shape):  # with a 0, the other lengths may be larger than any array's
                 raise _damaged(path, f"shape {shape}", "at least one value")
             content = _read(file, math.prod(shape))
             more = file.read(1)
     except DataFileError:
         raise
     except (OSError, EOFError, zlib.error) as error:
-        raise _damaged(path, str(error), "a file that can be read, and gzip where it ends in .gz") from error
+        raise _damaged(path, str(error), "a readable file, and gzip if its name ends in .gz") from error
     if more or len(content) < math.prod(shape):
         given = f"more than {size + len(content)} bytes" if more else f"{size + len(content)} bytes"
         raise _damaged(path, given, f"{size + math.prod(shape)}, as its header says for shape {shape}")
@@ -101,13 +97,14 @@ def _idx(path: Path, dimensions: int) -> npt.NDArray[np.uint8]:
 
 
 def _read(file: io.BufferedIOBase, size: int) -> bytearray:
-    """Return so many bytes, or fewer where the file ends: memory is taken for what is there and what was announced."""
+    """Return `size` bytes, or fewer if the file ends."""
     content = bytearray()
+    # In chunks: a damaged header may announce more than memory holds, and a small .gz may unpack to more.
     while part := file.read(min(size - len(content), CHUNK)):
         content += part
     return content
 
 
 def _damaged(path: Path, given: str, accepted: str) -> DataFileError:
-    fix = "Replace the file, or delete it and torchvision downloads it again."
+    fix = "Replace the file, or delete it; then torchvision downloads it again."
     return DataFileError(f"{path}: given {given}; accepted: {accepted}. {fix}")

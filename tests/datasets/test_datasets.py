@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import gzip
 import os
+import re
 import subprocess
 import sys
 import tracemalloc
@@ -32,7 +33,7 @@ LABELS = np.array([2, 0, 1, 1, 0, 2, 1], np.uint8)
 
 @pytest.fixture(autouse=True)
 def _no_torchvision(monkeypatch):
-    """No test of this file reads with torchvision's help, or reaches for the network."""
+    """No test of this file uses torchvision or the network."""
     monkeypatch.setitem(sys.modules, "torchvision", None)
 
 
@@ -159,7 +160,7 @@ def test_a_damaged_file_is_named_with_what_is_wrong_and_what_to_do(tmp_path, dam
         datasets.mnist(tmp_path)
     assert str(caught.value).startswith(f"{raw / name}{'.gz' if zipped else ''}: given ")
     assert wrong in str(caught.value)
-    assert str(caught.value).endswith(". Replace the file, or delete it and torchvision downloads it again.")
+    assert re.search(r"\. Replace .*torchvision", str(caught.value))
 
 
 def test_files_without_samples_are_refused(tmp_path):
@@ -168,7 +169,7 @@ def test_files_without_samples_are_refused(tmp_path):
         datasets.mnist(tmp_path)
 
 
-def test_what_unpacks_to_more_than_it_says_takes_no_memory(tmp_path):
+def test_a_file_that_unpacks_to_more_than_its_header_says_takes_no_memory(tmp_path):
     raw = write(tmp_path, contents(), zipped=FILES)
     (raw / f"{TRAIN_IMAGES}.gz").write_bytes(gzip.compress(idx(IMAGES[:5]) + bytes(2**26), 1))
     tracemalloc.start()
@@ -204,7 +205,7 @@ def test_a_corrupt_gzip_is_named(tmp_path, content, wrong):
         datasets.mnist(tmp_path)
     assert str(caught.value).startswith(f"{raw / TRAIN_IMAGES}.gz: given ")
     assert wrong in str(caught.value)
-    assert "gzip where it ends in .gz. Replace the file" in str(caught.value)
+    assert re.search(r"\.gz\. Replace .*torchvision", str(caught.value))
     assert caught.value.__cause__ is not None
 
 
@@ -220,7 +221,7 @@ def test_without_files_and_torchvision_the_message_says_where_what_and_how(tmp_p
     assert isinstance(caught.value.__cause__, ImportError)
 
 
-def test_a_partial_folder_tells_which_files_it_lacks(tmp_path):
+def test_missing_files_are_named(tmp_path):
     raw = write(tmp_path, {name: content for name, content in contents().items() if name != TEST_LABELS})
     with pytest.raises(DataFileError) as caught:
         datasets.mnist(tmp_path)
@@ -236,8 +237,8 @@ def test_a_folder_in_place_of_a_file_does_not_count(tmp_path):
     assert datasets.mnist(tmp_path).y_test.tolist() == LABELS[5:].tolist()
 
 
-def test_a_path_that_cannot_be_looked_into_is_named(tmp_path):
-    with pytest.raises(DataFileError, match=r"cannot be looked into .*Give another data_dir\."):
+def test_a_path_that_cannot_be_searched_is_named(tmp_path):
+    with pytest.raises(DataFileError, match=r"x/MNIST/raw: .*another data_dir\."):
         datasets.mnist(tmp_path / ("x" * 300))
 
 
@@ -269,7 +270,7 @@ def test_missing_files_are_downloaded_by_torchvision(tmp_path, monkeypatch, func
     assert len(calls) == 1
 
 
-def test_a_failed_download_is_told_with_its_cause(tmp_path, monkeypatch):
+def test_a_failed_download_is_reported_with_its_cause(tmp_path, monkeypatch):
     failure = RuntimeError("Error downloading it:\nTried a mirror, got:\nno answer\n")
 
     def download(root, **options):
@@ -280,10 +281,7 @@ def test_a_failed_download_is_told_with_its_cause(tmp_path, monkeypatch):
         datasets.mnist(tmp_path)
     assert caught.value.__cause__ is failure
     assert str(caught.value).startswith(f"{tmp_path / 'MNIST' / 'raw'}: missing {TRAIN_IMAGES}, ")
-    assert str(caught.value).endswith(
-        "Check the network and that the folder can be written to, or put the files there: "
-        "torchvision could not download them (Error downloading it: Tried a mirror, got: no answer)."
-    )
+    assert str(caught.value).endswith("(Error downloading it: Tried a mirror, got: no answer).")
 
 
 def test_a_torchvision_that_downloads_nothing_is_no_success(tmp_path, monkeypatch):
@@ -393,20 +391,16 @@ def test_other_dtypes_are_refused(name, dtype):
 def test_classes_must_be_different_labels(name, classes):
     with pytest.raises(InputError) as caught:
         datasets.load(name, classes=classes)
-    assert str(caught.value) == (
-        f"classes: given {classes!r}; accepted: at least two different labels, whole numbers from 0. "
-        "Write (0, 1), for example. None is all of them; in a shell, --classes all."
-    )
+    assert str(caught.value).startswith(f"classes: given {classes!r}; accepted: at least two different labels, ")
+    assert re.search(r"\(0, 1\).* None .*--classes all", str(caught.value))
 
 
 def test_classes_that_the_data_lack_are_refused_with_those_it_has(tmp_path):
     write(tmp_path, contents())
     with pytest.raises(InputError) as caught:
         datasets.mnist(tmp_path, classes=(0, 4))
-    assert str(caught.value) == (
-        "classes: given (0, 4); accepted: at least two of 0, 1, 2, the labels of mnist. "
-        "None is all of them; in a shell, --classes all."
-    )
+    assert str(caught.value).startswith("classes: given (0, 4); accepted: at least two of 0, 1, 2, ")
+    assert re.search("mnist.* None .*--classes all", str(caught.value))
 
 
 @pytest.mark.parametrize("classes", [[2, 0], np.array([2, 0]), (np.uint8(2), 0)], ids=["list", "array", "numpy ints"])
@@ -427,7 +421,7 @@ def test_a_dataset_cannot_be_changed_and_is_shown_without_its_arrays():
     assert repr(data) == "Dataset(name='xor', classes=(0, 1))"
 
 
-def test_datasets_are_told_apart_without_a_look_at_their_arrays():
+def test_datasets_are_compared_by_identity():
     data = datasets.xor()
     assert data != datasets.xor()
     assert len({data, data, datasets.xor()}) == 2
