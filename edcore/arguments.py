@@ -1,4 +1,4 @@
-"""Checks on single values: each returns what the library works with, or refuses what was given under its name."""
+"""Check single arguments: each function returns the checked value, or raises an error that names the argument."""
 
 from __future__ import annotations
 
@@ -15,20 +15,19 @@ DType: TypeAlias = Literal["float32", "float64"]
 DTYPES: tuple[DType, ...] = ("float32", "float64")
 
 BITS = 128
-"""Of the largest whole number: more than there is to count, and as many as the seeds of NumPy's own have. What is
-multiplied from such numbers can still be divided and printed."""
+"""Bits of the largest whole number, as many as a seed of NumPy has; Python can divide and print a product of two."""
 
 LARGEST = 1e18
-"""The largest real number: float32 holds the product of two."""
+"""The largest real number; float32 holds the product of two."""
 
 
 def whole_number(name: str, value: Any, least: int) -> int:
-    """Return `value` as an int, or refuse it under the argument's `name`."""
+    """Return `value` as an int of at least `least`."""
     try:
         number = operator.index(value)
     except TypeError:
         number = least - 1
-    if number.bit_length() > BITS:  # Python may refuse to write it out
+    if number.bit_length() > BITS:  # Python may refuse to print it
         raise InputError(
             name, f"a number of {number.bit_length():,} bits", f"a whole number from {least} to 2**{BITS} - 1"
         )
@@ -38,7 +37,7 @@ def whole_number(name: str, value: Any, least: int) -> int:
 
 
 def real(name: str, value: Any, positive: bool = False) -> float:
-    """Return `value` as a finite float of at least 0, or above it, or refuse it under the argument's `name`."""
+    """Return `value` as a finite float of at least 0, or if `positive` above 0."""
     try:
         number = math.nan if isinstance(value, str | bool) else float(value)
     except (TypeError, ValueError, OverflowError):
@@ -51,10 +50,10 @@ def real(name: str, value: Any, positive: bool = False) -> float:
 
 
 def dtype_name(dtype: Any) -> str:
-    """Return the name of one of the accepted dtypes, however it is written, or refuse it."""
+    """Return the name of an accepted dtype, given in any form that NumPy knows."""
     try:
         name = "" if dtype is None else np.dtype(dtype).name  # NumPy reads None as float64
-    except Exception:  # NumPy has several for a text that names no dtype, and warns of some
+    except Exception:  # NumPy raises errors of several kinds, and warnings, for a text that names no dtype
         name = ""
     if name not in DTYPES:
         raise UnknownNameError("dtype", dtype, DTYPES, "float32 is the default; float64 is for checks.")
@@ -62,19 +61,19 @@ def dtype_name(dtype: Any) -> str:
 
 
 def one_of(name: str, value: Any, known: Iterable[str]) -> str:
-    """Return `value` if it is one of the known names, or refuse it under the argument's `name`."""
+    """Return `value`, one of the known names."""
     if not isinstance(value, str) or value not in known:
         raise UnknownNameError(name, value, known)
     return value
 
 
 def yes_or_no(name: str, value: Any) -> bool:
-    """Return `value` as a bool, or refuse what is none under the argument's `name`."""
+    """Return `value` as a bool."""
     if not isinstance(value, bool | np.bool_):
         raise InputError(name, repr(value), "True or False")
     return bool(value)
 
 
 def assign(frozen: object, name: str, value: object) -> None:
-    """Set a field of a frozen dataclass while it is made."""
+    """Set a field of a frozen dataclass in its `__post_init__`."""
     object.__setattr__(frozen, name, value)

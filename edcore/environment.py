@@ -1,10 +1,9 @@
-"""Where and when this runs: versions, commit, processor."""
+"""Facts of this machine and installation: versions, commit, processor."""
 
 from __future__ import annotations
 
 import os
 import platform
-import subprocess
 import sys
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -16,7 +15,7 @@ import numpy as np
 VERSION = version("edcore")
 
 REPORTED = ("numpy", "numba", "torch", "jax", "cupy")
-"""Libraries whose versions are told if they were loaded."""
+"""Libraries whose versions are reported if they are loaded."""
 
 
 def versions() -> dict[str, str]:
@@ -26,49 +25,38 @@ def versions() -> dict[str, str]:
 
 @dataclass(frozen=True, slots=True)
 class Environment:
-    """Where and when it was measured, and by which edcore.
+    """Date, versions and machine of a measurement."""
 
-    Parameters
-    ----------
-    date : str
-        Date and time, in UTC.
-    edcore, python, numpy : str
-        Versions.
-    commit : str
-        The commit of edcore's checkout, with "-dirty" if files differ from it; empty if it is no git checkout.
-    system, cpu : str
-        Operating system and model of the processor.
-    cores : int
-        Cores that the system shows.
-    """
-
-    date: str
+    date: str  # and time, in UTC
     edcore: str
     python: str
     numpy: str
-    commit: str
+    commit: str  # of edcore's checkout, as `commit` returns it
     system: str
     cpu: str
     cores: int
 
 
 def here() -> Environment:
-    """Return where and when this is."""
+    """Return the environment of this process, now."""
     return Environment(
         date=datetime.now(UTC).isoformat(timespec="seconds"),
         edcore=VERSION,
         python=platform.python_version(),
         numpy=np.__version__,
-        commit=_commit(Path(__file__).parents[1]),
+        commit=commit(Path(__file__).parents[1]),
         system=f"{platform.system()} {platform.machine()}",
-        cpu=_cpu(Path("/proc/cpuinfo")),
+        cpu=processor(Path("/proc/cpuinfo")),
         cores=os.cpu_count() or 1,
     )
 
 
-def _commit(root: Path) -> str:
-    if not (root / ".git").exists():  # an installed edcore may lie in the checkout of something else
+def commit(root: Path) -> str:
+    """Return the commit that is checked out in a folder, with "-dirty" if files differ; empty if it is no checkout."""
+    if not (root / ".git").exists():  # git would look further up: an installed edcore may lie in another checkout
         return ""
+    import subprocess  # here, as `import edcore` loads this module
+
     git = ["git", "-C", str(root), "describe", "--always", "--dirty", "--exclude=*"]
     try:
         return subprocess.run(git, capture_output=True, text=True, check=False).stdout.strip()
@@ -76,9 +64,10 @@ def _commit(root: Path) -> str:
         return ""
 
 
-def _cpu(linux: Path) -> str:
+def processor(cpuinfo: Path) -> str:
+    """Return the model of the processor, from Linux's list or from Python."""
     try:
-        lines = linux.read_text(encoding="utf-8").splitlines()
+        lines = cpuinfo.read_text(encoding="utf-8").splitlines()
     except OSError:  # not Linux
         return platform.processor()
     models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM while a run goes on: it stops between two batches, where its state is whole."""
+"""Handle Ctrl-C and SIGTERM between two batches, and hold back Ctrl-C while memory changes."""
 
 from __future__ import annotations
 
@@ -13,17 +13,10 @@ Item = TypeVar("Item")
 
 
 class Stop:
-    """Holds back the first Ctrl-C or SIGTERM, until whoever works looks for it; a second one is a KeyboardInterrupt.
+    """Holds back the first Ctrl-C or SIGTERM, so that a run can end after its batch; a second is a KeyboardInterrupt.
 
-    Signals that were ignored before, as in a shell's background job, still are. In another thread than the main one
-    nothing is held back, as Python delivers no signals there.
-
-    Attributes
-    ----------
-    signal : int or None
-        The signal that has come.
-    ending : bool
-        Set it where the work is done and only a little is left to do: then no signal ends that.
+    Ignored signals stay ignored, as in a shell's background job. Only the main thread holds signals back, as Python
+    delivers them to no other. Set `ending` when the work is done: then no signal interrupts the little that is left.
     """
 
     def __init__(self) -> None:
@@ -35,7 +28,7 @@ class Stop:
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGINT, signal.SIGTERM):
                 if signal.getsignal(number) is not signal.SIG_IGN:
-                    self._before[number] = signal.signal(number, self._come)
+                    self._before[number] = signal.signal(number, self._receive)
         return self
 
     def __exit__(
@@ -45,24 +38,13 @@ class Stop:
             signal.signal(number, handler)
 
     def until(self, items: Iterable[Item]) -> Iterator[Item]:
-        """Go through items until a signal has come.
-
-        Parameters
-        ----------
-        items : iterable
-            The items.
-
-        Yields
-        ------
-        object
-            Each of them; the last one is that while which the signal came.
-        """
+        """Yield items; the last one is that during which a signal came."""
         for item in items:
             yield item
             if self.signal is not None:
                 return
 
-    def _come(self, number: int, frame: FrameType | None) -> None:
+    def _receive(self, number: int, frame: FrameType | None) -> None:
         if self.signal is not None and not self.ending:
             raise KeyboardInterrupt
         self.signal = number
@@ -70,17 +52,17 @@ class Stop:
 
 @contextlib.contextmanager
 def uninterrupted() -> Iterator[None]:
-    """Keep Ctrl-C until the block is left. It must be short: whoever presses it waits as long."""
+    """Hold back Ctrl-C until the end of a block, which must be short, as the user waits for it."""
     handler = signal.getsignal(signal.SIGINT)
-    # Only the main thread is interrupted; a handler that is no function of Python's interrupts no Python code.
+    # Only the main thread is interrupted, and only a handler written in Python can interrupt Python code.
     if threading.current_thread() is not threading.main_thread() or not callable(handler):
         yield
         return
-    kept: list[tuple[int, FrameType | None]] = []
-    signal.signal(signal.SIGINT, lambda number, frame: kept.append((number, frame)))
+    received: list[tuple[int, FrameType | None]] = []
+    signal.signal(signal.SIGINT, lambda number, frame: received.append((number, frame)))
     try:
         yield
     finally:
         signal.signal(signal.SIGINT, handler)
-        if kept:
-            handler(*kept[0])
+        if received:
+            handler(*received[0])

@@ -14,15 +14,13 @@ def test_whole_numbers_are_those_that_can_still_be_computed_with():
     assert whole_number("n", np.uint8(3), 1) == 3
     assert Network(most, most, most, most).parameters > most
     for number in (most + 1, -most - 1, 16**5000):  # Python refuses to write the last one out
-        with pytest.raises(
-            InputError, match=r"n: given a number of [\d,]+ bits; accepted: a whole number from 1 to 2\*\*128 - 1"
-        ):
+        with pytest.raises(InputError, match=r"^n: given .* [\d,]+ bits; accepted: .* from 1 to 2\*\*128 - 1\."):
             whole_number("n", number, 1)
 
 
 def test_real_numbers_are_those_whose_products_float32_holds():
     assert real("alpha", 1e18) == 1e18
-    with pytest.raises(InputError, match=r"alpha: given 1e\+308; accepted: a number of at most 1e\+18\."):
+    with pytest.raises(InputError, match=r"^alpha: given 1e\+308; accepted: .* 1e\+18\."):
         real("alpha", 1e308)
     largest = Initial(weight=1e18, bias=1e18, excitatory=1e18, inhibitory=1e18)
     weights = ED(2, 2, 1, rule=Rule(floor=1e18), initial=largest, seed=1).weights  # a warning would be an error
@@ -31,7 +29,7 @@ def test_real_numbers_are_those_whose_products_float32_holds():
 
 def test_weights_may_be_divided_by_no_more_than_a_float_holds():
     ED(2, 2, 1, initial=Initial(fan_in=10), seed=1, backend="numpy")
-    with pytest.raises(InputError, match=r"fan_in: given 1000\.0; accepted: a number of at most 10\."):
+    with pytest.raises(InputError, match=r"^fan_in: given 1000\.0; accepted: .* 10\."):
         Initial(fan_in=1000)
 
 

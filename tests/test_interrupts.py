@@ -1,4 +1,4 @@
-"""Ctrl-C waits for the end of a block, and is never lost."""
+"""Ctrl-C waits until a block ends, and is never lost."""
 
 import signal
 import threading

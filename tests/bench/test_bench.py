@@ -4,7 +4,6 @@ import functools
 import json
 import multiprocessing
 import os
-import platform
 import re
 import signal
 import subprocess
@@ -466,17 +465,6 @@ def test_shares_are_of_what_a_step_must_do():
     assert product == pytest.approx(work.flop_step / 0.5 / 1e9)
     assert copy == pytest.approx(work.bytes_step / 0.5 / 1e8)
     assert made_up(found, bounds=None).shares(found) is None
-
-
-def test_a_folder_that_is_no_checkout_has_no_commit(tmp_path):
-    assert results._commit(tmp_path) == ""
-
-
-def test_the_processor_where_linux_does_not_tell(tmp_path):
-    assert results._cpu(tmp_path / "none") == platform.processor()
-    told = tmp_path / "cpuinfo"
-    told.write_text("processor : 0\nmodel name : A CPU\nmodel name : A CPU\n")
-    assert results._cpu(told) == "A CPU"
 
 
 def test_markdown():
