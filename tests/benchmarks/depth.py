@@ -1,4 +1,4 @@
-"""What depth gives, and what keeps deep layers alive: accuracy and diagnosis at each depth, as Markdown and a plot.
+"""The effect of depth, and what keeps deep layers alive: accuracy and diagnosis at each depth, as Markdown and a plot.
 
     python tests/benchmarks/depth.py --plot docs/explanation/depth.png
 
