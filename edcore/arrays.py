@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import math
 import threading
 from collections.abc import Iterator
 from importlib.util import find_spec
@@ -20,8 +21,53 @@ from array_api_compat import device as array_device
 from edcore.errors import InputError
 from edcore.interrupts import uninterrupted
 
+Array: TypeAlias = Any
+"""An array of any library that follows the Array API standard (which has no typing of its own)."""
+
+Weights: TypeAlias = Any
+"""A backend's own weights, in whatever form it likes: the caller never looks."""
+
+HostWeights: TypeAlias = dict[str, npt.NDArray[Any]]
+"""Weights as NumPy arrays, with the keys and shapes of `Network.weight_shapes`, in the network's dtype."""
+
 CUPY_DEFAULT, CUPY_TF32 = 1, 7
 """CuPy's numbers for how products are computed."""
+
+
+class Place(NamedTuple):
+    """Where an array is: its library, and the string of its device, as in ``ED(device=…)``."""
+
+    library: str
+    device: str
+
+
+HOST = Place("numpy", "cpu")
+
+
+class Located(NamedTuple):
+    """An array, and what was found out about it at the door, so that nobody asks again."""
+
+    array: Array
+    xp: Any  # its library's Array API namespace
+    place: Place
+    square: float = math.nan  # at least the sum of its squares, where that was needed; infinity if it is too large
+
+
+NUMPY = array_namespace(np.empty(0))
+
+
+def locate(array: Array) -> Located:
+    """Return the array with its library and device."""
+    if type(array) is np.ndarray:  # in a step of a small network, asking takes longer than computing
+        return Located(array, NUMPY, HOST)
+    xp = array_namespace(array)
+    library = library_name(xp)
+    return Located(array, xp, Place(library, device_string(library, array_device(array))))
+
+
+def place(array: Array) -> Place:
+    """Return where the array is."""
+    return locate(array).place
 
 
 def library_name(namespace: Any) -> str:
@@ -167,9 +213,12 @@ def synchronize(library: str, device: Any, latest: Any) -> None:
             jax.block_until_ready([array for array in jax.tree.leaves(latest) if not array.is_deleted()])
 
 
+_NO_SWITCH = contextlib.nullcontext()
+
+
 def on_its_device(array: Any) -> contextlib.AbstractContextManager[Any]:
     """Make the device of a CuPy array the current one: its kernels run there, wherever their arrays are."""
-    return array.device if type(array).__module__.partition(".")[0] == "cupy" else contextlib.nullcontext()
+    return array.device if type(array).__module__.partition(".")[0] == "cupy" else _NO_SWITCH
 
 
 @contextlib.contextmanager
@@ -251,51 +300,3 @@ def _lowered(torch: Any) -> list[tuple[Any, str]]:
             # One that is as PyTorch's general switch goes on following it.
             found.append((switch, "none" if precision == torch.backends.fp32_precision else precision))
     return found
-
-
-Array: TypeAlias = Any
-"""An array of any library that follows the Array API standard (which has no typing of its own)."""
-Weights: TypeAlias = Any
-"""A backend's own weights, in whatever form it likes: the caller never looks."""
-HostWeights: TypeAlias = dict[str, npt.NDArray[Any]]
-"""Weights as NumPy arrays, with the keys and shapes of `Network.weight_shapes`, in the network's dtype."""
-
-
-class Place(NamedTuple):
-    """Where an array is: its library, and the string of its device."""
-
-    library: str
-    device: str
-
-
-HOST = Place("numpy", "cpu")
-
-
-def place(array: Array) -> Place:
-    """Return where the array is."""
-    if isinstance(array, np.ndarray):  # at each step of a small network: to ask takes longer than to know
-        return HOST
-    library = library_name(array_namespace(array))
-    return Place(library, device_string(library, array_device(array)))
-
-
-def check_place(name: str, value: Any, wanted: Place, meaning: str) -> None:
-    """Refuse an array that is on another device than `wanted`, in the same library; others are converted anyway."""
-    if wanted.library == "numpy" or not is_array_api_obj(value):
-        return
-    given = place(value)
-    if given.library == wanted.library and given != wanted:
-        fix = f"Move {name} there first: a hidden transfer would cost more than the step."
-        raise InputError(name, f"an array on {given.device!r}", f"one on {wanted.device!r}, where {meaning}", fix)
-
-
-def as_array(name: str, value: Any) -> Array:
-    """Return the value as an array of its own library, or as a NumPy array where it is of none."""
-    if is_array_api_obj(value) and not isinstance(value, np.ndarray):
-        return detached(value)
-    if isinstance(value, np.ma.MaskedArray):
-        raise InputError(name, "a masked array", "an array with no mask", f"Fill it: {name}.filled(…).")
-    try:
-        return np.asarray(value)
-    except ValueError as error:
-        raise InputError(name, f"{type(value).__name__} ({error})", "an array of numbers") from error

@@ -88,6 +88,10 @@ class NoTraceError(EDCoreError, RuntimeError):
     """An update was asked for with no forward pass whose trace it could use."""
 
 
+class AttributeRefusedError(EDCoreError, AttributeError):
+    """An attribute of `edcore.ED` cannot be set, or does not exist."""
+
+
 class DataFileError(EDCoreError, OSError):
     """A data file is missing, truncated or not what its name says."""
 

@@ -15,9 +15,10 @@ from array_api_compat import device as array_device
 
 from edcore import arrays as libraries
 from edcore.arrays import Array, HostWeights, Weights, library_name, to_numpy
-from edcore.contract.backend import API_VERSION, Availability, Backend, BackendInfo, Schedule
+from edcore.contract.backend import API_VERSION, Availability, Backend, BackendInfo
 from edcore.contract.memory import Memory, Supported, fits, memory
 from edcore.contract.stages import Stage
+from edcore.contract.steps import Schedule
 from edcore.core import method as core
 from edcore.core.method import Cells, Trace
 from edcore.core.network import Network
@@ -42,7 +43,7 @@ class ArrayAPIBackend(Backend):
         self.library = library_name(namespace)
         self._device = array_device(namespace.empty(0)) if device is None else device
         self.device = libraries.device_string(self.library, self._device)
-        kinds = (self.device.partition(":")[0],)
+        kinds = (libraries.device_type(self.device),)
         self.info = info or array_api_backend(
             self.library, self.library, f"the array library {self.library}", "", 0, kinds
         )
@@ -147,7 +148,7 @@ def array_api_backend(
     """
 
     def probe(device: str | None) -> Availability:
-        if device is not None and device.partition(":")[0] not in device_types:
+        if device is not None and libraries.device_type(device) not in device_types:
             return Availability(False, f"it does not compute on {device!r}")
         reason = libraries.unavailable(module, device or device_types[0])
         return Availability(not reason, reason)

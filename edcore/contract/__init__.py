@@ -1,8 +1,9 @@
 """The contract: what a backend owes to the library, and what the library promises to a backend."""
 
 from edcore.arrays import Array, HostWeights, Weights
-from edcore.contract.backend import API_VERSION, Availability, Backend, BackendInfo, Schedule, classic
+from edcore.contract.backend import API_VERSION, Availability, Backend, BackendInfo, classic
 from edcore.contract.memory import Memory, Supported, fits, host_memory, needed, traced
+from edcore.contract.steps import Schedule
 
 __all__ = [
     "API_VERSION",

@@ -14,8 +14,9 @@ import numpy as np
 import numpy.typing as npt
 from array_api_compat import array_namespace
 
-from edcore.arrays import Array, HostWeights, Weights
+from edcore.arrays import Array, HostWeights, Weights, to_numpy
 from edcore.contract.memory import Memory, Supported, host_memory
+from edcore.contract.steps import Schedule, batches, run_forward
 from edcore.core.network import Network
 from edcore.core.rule import Rule
 
@@ -37,29 +38,6 @@ class Availability:
 
     ok: bool
     reason: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Schedule:
-    """Which samples `Backend.fit` visits, in which order, and when a head has learnt enough.
-
-    Parameters
-    ----------
-    orders : ndarray of intp, shape (epochs, samples)
-        For each epoch, the rows of x in the order of their visit. Perhaps read-only, or a view with strides of 0.
-    batch_size : int
-        Samples in a batch; the last one of an epoch may be smaller. An online rule visits one by one all the same.
-    tolerance : float
-        A head stops after the first epoch in which its sum of abs(target − output) over its outputs and the samples,
-        each as it was visited, is below this (Kaneko 1999: 0.1). With 0 none stops.
-    learning : ndarray of bool, shape (heads,)
-        The heads that learn; the others keep every bit (a weight of −0.0 may become 0.0).
-    """
-
-    orders: npt.NDArray[np.intp]
-    batch_size: int
-    tolerance: float
-    learning: npt.NDArray[np.bool_]
 
 
 @runtime_checkable
@@ -124,24 +102,18 @@ class Backend(Protocol):
         A backend that can stay in compiled code for the whole run overrides this. Like this one it leaves the weights
         that it was given as they were.
         """
-        from edcore.arrays import like, rows, to_numpy
-
-        size = 1 if rule.order == "online" else schedule.batch_size
+        size = rule.samples_per_update(schedule.batch_size)
         learning, stopped = schedule.learning.copy(), np.zeros(network.heads, np.intp)
         weights = self.copy(weights)  # an update may be in place, and the run interrupted
         for epoch, order in enumerate(schedule.orders, 1):
             if not learning.any():
                 break
             total: Any = 0
-            for start in range(0, len(order), size):
-                batch = order[start : start + size]
-                outputs, trace = self.trace(network, weights, rows(x, batch))
-                error = like(rows(target, batch), outputs) - outputs
-                if not learning.all():  # an error of 0 leaves every bit of a head
-                    error = error * like(np.repeat(learning, network.outputs).astype(network.dtype), error)
+            for batch in batches(order, size):
+                forward = run_forward(self, network, weights, x, target, batch, learning)
                 if schedule.tolerance:
-                    total = total + array_namespace(error).sum(abs(error), axis=0)
-                weights = self.update(network, rule, weights, trace, error)
+                    total = total + array_namespace(forward.error).sum(abs(forward.error), axis=0)
+                weights = self.update(network, rule, weights, forward.trace, forward.error)
             if schedule.tolerance:
                 sums = to_numpy(total).reshape(network.heads, network.outputs).sum(axis=1)
                 done = learning & (sums < schedule.tolerance)

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from edcore.core.network import Initial
-from edcore.core.rule import Rule
+from edcore.core.network import Initial, Network
+from edcore.core.rule import Rule, check_together
 from edcore.errors import InputError, UnknownNameError
 
 
@@ -90,3 +90,13 @@ def preset(rule: Rule | str, alpha: float | None = None, alpha_output: float | N
     found = PRESETS[rule]
     rates = {"alpha": found.rule.alpha, "alpha_output": found.rule.alpha_output} | rates
     return replace(found, rule=replace(found.rule, alpha=rates["alpha"], alpha_output=rates["alpha_output"]))
+
+
+def variant(
+    rule: Rule | str, alpha: float | None, alpha_output: float | None, given: Mapping[str, Any]
+) -> tuple[Network, Rule]:
+    """Return the network and the rule of a preset, in which fields of `Network` that are given, and not None, win."""
+    found = preset(rule, alpha, alpha_output)
+    network = Network(**{**found.network, **{name: value for name, value in given.items() if value is not None}})
+    check_together(network, found.rule)
+    return network, found.rule

@@ -1,6 +1,6 @@
-"""What goes on in each layer of a network: how saturated it is, whether it still learns, and in which direction.
+"""Measure each layer of a network: how saturated it is, whether it still learns, and in which direction.
 
-All figures are computed on the host, in float64, on one batch of samples. Nothing of the network is changed.
+All figures are computed on the host, in float64, on one batch of samples. The network is not changed.
 """
 
 from __future__ import annotations
@@ -13,25 +13,35 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from edcore.arrays import Array, HostWeights, on_its_device, to_numpy
+from edcore.arrays import Array, HostWeights, to_numpy
 from edcore.core import method as core
 from edcore.core.network import Layer, Network
 from edcore.core.rule import Rule
 from edcore.core.weights import initialise
 from edcore.diagnostics.diagnosis import Diagnosis, LayerFigures
-from edcore.diagnostics.gradient import Passed, at_outputs, back, derivative, entered, onward, outputs, own, through
+from edcore.diagnostics.gradient import (
+    LayerState,
+    backward_activation,
+    backward_weights,
+    forward_layer,
+    input_state,
+    layer_part,
+    output_signal,
+    outputs,
+    slope,
+)
 from edcore.model.ed import ED
 from edcore.model.inputs import checked_weights
 
 Floats: TypeAlias = npt.NDArray[Any]
 
 SLAB_LAYERS, SLAB_BYTES = 64, 2**25
-"""The most layers whose activities and float64 updates are in memory at once, and the most bytes of such updates, but
-for a single layer of more."""
+"""The most layers whose activities and float64 updates are in memory at once, and the most bytes of these updates (a
+single layer may have more)."""
 
 
 class DeadStackWarning(UserWarning):
-    """At least half of the hidden layers are dead: no error, however well it fits, changes a weight of theirs."""
+    """At least half of the hidden layers are dead: no error from −1 to 1 changes their weights."""
 
 
 def diagnose(ed: ED, x: Array, target: Array, start: HostWeights | None = None) -> Diagnosis:
@@ -40,19 +50,19 @@ def diagnose(ed: ED, x: Array, target: Array, start: HostWeights | None = None) 
     Parameters
     ----------
     ed : ED
-        The network. It stays as it is: no weight changes, and a trace that waits for `ED.update` still does.
+        The network. It is not changed: it keeps its weights, and a trace that waits for `ED.update` still does.
     x : array, shape (batch, in_)
         As for `ED.step`. Some hundred samples are enough.
     target : array, shape (batch,) for one output, else (batch, columns)
         As for `ED.step`.
     start : dict of str to ndarray, optional
-        The weights that changes are counted from, laid out as `ED.weights` returns them. Left out, they are the initial
-        weights of ``ed.seed``; a network whose weights were loaded needs its own here.
+        The weights from which changes are counted, laid out as `ED.weights` returns them. Default: the initial weights
+        of ``ed.seed``. Give them for a network whose weights were loaded.
 
     Returns
     -------
     Diagnosis
-        The figures; printed, it is a table.
+        The figures; ``print`` shows them as a table.
 
     Raises
     ------
@@ -62,22 +72,22 @@ def diagnose(ed: ED, x: Array, target: Array, start: HostWeights | None = None) 
     Warns
     -----
     DeadStackWarning
-        If at least half of the hidden layers are dead, of which there is one at least, and the rule's alpha is not 0.
+        If at least half of the hidden layers, and at least one, are dead although the rule's alpha is not 0.
 
     Notes
     -----
-    ED's update is that of the core for this batch as a whole; for an online rule it is the sum of what each sample
-    asks for, all from the present weights. A floor is applied to it. The biases have a part in its size, in its angle
-    and in what is dead, and in no other figure.
+    ED's update is the core's for this batch as a whole. For an online rule it is the sum over the samples, all from the
+    present weights. A floor is applied to it. Biases count in its size, in its angle and in dead layers, but in no
+    other figure.
 
-    A layer is dead if it would not change even where all samples had an error of 1, and where each weight had these
-    errors of the sign that moves it most: for each weight, W plus and W minus that largest step, rounded to the
-    network's dtype, is W. So a network without errors is not dead, as it would learn from others. A weight that is
-    closer to 0 than one unit of rounding of the layer's mean magnitude is treated as that large: any step changes a
-    weight of 0, and none so small can be seen in a sum with the others. The activities are those of float64. In
-    float32, where they are rounded to 1 earlier, a layer that is barely alive here may be dead.
+    A layer is dead if it would not change even if all samples had an error of 1, with the sign that moves each weight
+    most: for each weight, W plus and W minus that largest step, rounded to the network's dtype, is W. So a network
+    without errors is not dead, as it would learn from others. A weight closer to 0 than one unit of rounding of the
+    layer's mean magnitude counts as that large: any step changes a weight of 0, but so small a step cannot be seen in a
+    sum with the others. The activities are those of float64. In float32 they are rounded to 1 earlier, so a layer that
+    is barely alive here may be dead.
 
-    Where activities are so large that they overflow, figures are NaN, and layers are not called dead.
+    If activities overflow, figures are NaN, and layers do not count as dead.
 
     Examples
     --------
@@ -90,22 +100,21 @@ def diagnose(ed: ED, x: Array, target: Array, start: HostWeights | None = None) 
     0
     """
     network, rule = ed.network, ed.rule
-    with on_its_device(x):
-        x, target = ed._checked_pair(x, target)
+    x, target = ed.check(x, target)
     now = ed.weights
     first = initialise(network, ed.seed, rule.floor) if start is None else checked_weights(network, start, name="start")
     samples, wanted = (to_numpy(array).astype(np.float64) for array in (x, target))
-    with np.errstate(all="ignore"):  # what overflows is NaN in the table
-        figures = list(_Measured(network, rule, now, first).layers(samples, wanted.reshape(-1, network.columns)))
-    found = Diagnosis.collected(network, rule, figures[::-1])
+    with np.errstate(all="ignore"):  # a figure that overflows is NaN in the table
+        figures = list(_Measurement(network, rule, now, first).layers(samples, wanted.reshape(-1, network.columns)))
+    found = Diagnosis.from_layers(network, rule, figures[::-1])
     if found.warning:
         warnings.warn(found.warning, DeadStackWarning, stacklevel=2)
     return found
 
 
 @dataclass(frozen=True, slots=True)
-class _Measured:
-    """A network that is measured, with its weights now and at the start."""
+class _Measurement:
+    """A network to measure, with its weights now and at the start."""
 
     network: Network
     rule: Rule
@@ -113,63 +122,62 @@ class _Measured:
     start: HostWeights
 
     def layers(self, x: Floats, target: Floats) -> Iterator[LayerFigures]:
-        """Yield the figures of each layer, from the output layer to the input layer, as the gradient is computed.
-
-        Activities are kept for one slab of layers at a time, and those in front of each, from which it is passed anew.
-        """
+        """Yield the figures of each layer, from the output layer to the input layer, in the order of the gradient."""
+        # The states of thousands of layers would take too much memory. The first forward pass keeps the state in front
+        # of each slab only; a slab's states are computed again from it when its turn comes.
         network, layers, depth = self.network, self.network.layers, self.network.depth
         slab = max(1, min(SLAB_LAYERS, SLAB_BYTES // (8 * network.heads * len(network.hidden_signs) ** 2)))
-        inputs = last = entered(x)
-        fronts = {}  # for each slab, by its first hidden layer from 0, the cells which that layer takes from
+        inputs = last = input_state(x)
+        fronts = {}  # by the first hidden layer of a slab, from 0: the state in front of it
         for number, layer in enumerate(layers):
-            last = onward(network, layer, self.now, last)
+            last = forward_layer(network, layer, self.now, last)
             if number % slab == 0:
                 fronts[number] = last
         error = target - outputs(network, [last])
-        blame = at_outputs(network, error)
+        signal = output_signal(network, error)
         for first in reversed(range(0, max(depth, 1), slab)):
             stop = min(first + slab, depth)
-            cells = [fronts[first]]
+            states = [fronts[first]]
             for layer in layers[first + 1 : stop + 1]:
-                cells.append(onward(network, layer, self.now, cells[-1]))
+                states.append(forward_layer(network, layer, self.now, states[-1]))
             # To the core a slab is a network with no other hidden layers: each layer learns by itself.
-            step, most = self._updates(replace(network, depth=stop - first), [inputs, *cells, last], error)
+            step, most = self._updates(replace(network, depth=stop - first), [inputs, *states, last], error)
             for number in reversed(range(first + 1 if first else 0, stop + 1 + (stop == depth))):
                 layer = layers[number]
                 in_slab = layer if layer.position is None else layer._replace(position=layer.position - first)
-                sources = cells[number - first - 1] if number else inputs
-                targets = last if layer.name == "output" else cells[number - first]
-                sums = through(network, layer, targets, blame)
+                sources = states[number - first - 1] if number else inputs
+                targets = last if layer.name == "output" else states[number - first]
+                sums = backward_activation(network, layer, targets, signal)
                 biases = np.repeat(network.bias * sums.sum(axis=1, keepdims=True), network.n_bias, axis=1)
                 descent = np.concatenate([sources.y.swapaxes(-1, -2) @ sums, biases], axis=1)
                 yield self._figures(layer, targets, _joined(step, in_slab), _joined(most, in_slab), descent)
-                blame = back(layer, self.now, sums)
-                # Only its direction counts: kept at this size it does not vanish on its way through a deep stack.
-                blame /= np.max(abs(blame)) or 1.0
+                signal = backward_weights(layer, self.now, sums)
+                # Only its direction counts: scaled to 1 it does not vanish on its way through a deep stack.
+                signal /= np.max(abs(signal)) or 1.0
 
-    def _updates(self, part: Network, cells: list[Passed], error: Floats) -> tuple[HostWeights, HostWeights]:
-        """Return ΔW before the floor, and how large it is for errors of 1 that suit each weight."""
-        # Added to 0, an update is not rounded to the unit of the weights. The core writes nothing, so one 0 will do.
+    def _updates(self, part: Network, states: list[LayerState], error: Floats) -> tuple[HostWeights, HostWeights]:
+        """Return ΔW before the floor, and its largest size for errors of 1."""
+        # Added to 0, an update is not rounded to the unit of the weights. The core writes nothing, so all share one 0.
         zeros = {key: np.broadcast_to(0.0, shape) for key, shape in part.weight_shapes.items()}
         reduction = "sum" if self.rule.order == "online" else self.rule.reduction
         rule = replace(self.rule, order="batch", reduction=reduction, floor=None)
-        trace = tuple(core.Cells(passed.y, _slope(passed)) for passed in cells)
+        trace = tuple(core.Cells(state.y, _root_slope(state)) for state in states)
         step = core.update(part, rule, zeros, trace, error)
         # With sources and errors of one sign nothing cancels; of y, no activation's g knows the sign.
-        trace = tuple(core.Cells(abs(passed.y), passed.slope) for passed in trace)
+        trace = tuple(core.Cells(abs(cells.y), cells.slope) for cells in trace)
         most = core.update(part, replace(rule, error="signed", centred=False), zeros, trace, np.ones_like(error))
         return step, {key: abs(value) for key, value in most.items()}
 
-    def _figures(self, layer: Layer, cells: Passed, step: Floats, most: Floats, descent: Floats) -> LayerFigures:
-        """Return the figures of one layer; in step, most and descent its biases stand below its weights."""
+    def _figures(self, layer: Layer, state: LayerState, step: Floats, most: Floats, descent: Floats) -> LayerFigures:
+        """Return the figures of one layer; step, most and descent have its biases below its weights."""
         network, floor = self.network, self.rule.floor
-        w, first = own(self.now, layer, "weight"), own(self.start, layer, "weight")
+        w, first = layer_part(self.now, layer, "weight"), layer_part(self.start, layer, "weight")
         least = 0.0 if floor is None else float(w.dtype.type(floor))
         if floor is not None:
             signs, weights = np.outer(layer.source_signs, layer.target_signs), step[:, : w.shape[1]]
             np.copyto(weights, signs * least - w, where=signs * (w + weights) < least)
         everything = _joined(self.now, layer)
-        g = derivative(layer.activation, cells, network.u0)
+        g = slope(layer.activation, state, network.u0)
         read = network.outputs if layer.name == "output" else None  # the − output cells have no part in the loss
         return LayerFigures(
             saturation=float(g.mean()) * (network.u0 / 2 if layer.activation == "sigmoid" else 1),
@@ -185,33 +193,32 @@ class _Measured:
 
 def _joined(weights: HostWeights, layer: Layer) -> Floats:
     """Return a layer's weights and, as further sources, its biases."""
-    return np.concatenate([own(weights, layer, "weight"), own(weights, layer, "bias")], axis=1)
+    return np.concatenate([layer_part(weights, layer, part) for part in ("weight", "bias")], axis=1)
 
 
-def _slope(passed: Passed) -> Floats | None:
-    """Return the factor that g has where the sums of the layer were divided by their root."""
-    z, _, root = passed
+def _root_slope(state: LayerState) -> Floats | None:
+    """Return the factor of g if the sums of the layer were divided by their root."""
+    z, _, root = state
     return None if root is None else np.asarray((1 - z * z / z.shape[-1]) / root)
 
 
 def _norm(values: Floats) -> float:
-    """Return the Euclidean norm; the squares of small values do not vanish."""
+    """Return the Euclidean norm."""
     largest = float(np.max(abs(values)))
+    # Scaled first, so that the squares of small values do not vanish.
     return largest * float(np.linalg.norm(values / largest)) if largest else 0.0
 
 
 def _angle(a: Floats, b: Floats) -> float:
-    """Return the angle between two directions in degrees, to all digits where it is small; NaN where one of them is 0.
-
-    For unit vectors it is 2 · atan2(norm(a − b), norm(a + b)) (Kahan 2006).
-    """
+    """Return the angle between two directions in degrees; NaN if one of them is 0."""
     a, b = (values / np.max(abs(values)) for values in (a, b))
     a, b = (values / np.linalg.norm(values) for values in (a, b))
+    # For unit vectors (Kahan 2006); unlike the arc cosine it keeps all digits of a small angle.
     return float(np.degrees(2 * np.arctan2(np.linalg.norm(a - b), np.linalg.norm(a + b))))
 
 
 def _dead(weights: Floats, most: Floats) -> bool:
-    """Return whether steps of the magnitudes `most`, of either sign, leave all weights as they are in their dtype."""
+    """Return whether steps of the magnitudes `most`, of either sign, change no weight in its dtype."""
     least = float(np.spacing(np.spacing(np.mean(abs(weights))))) / 2
     exact = weights.astype(np.float64)
     moved = ((exact + most).astype(weights.dtype) != weights) | ((exact - most).astype(weights.dtype) != weights)

@@ -15,11 +15,10 @@ from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from typing import Any, NoReturn
 
-from array_api_compat import array_namespace
 from array_api_compat import device as array_device
 
 from edcore.adapters.array_api import ArrayAPIBackend
-from edcore.arrays import Array, device_string, library_name
+from edcore.arrays import Located, device_type
 from edcore.contract.backend import Backend, BackendInfo
 from edcore.core.network import Network
 from edcore.core.rule import Rule
@@ -100,13 +99,13 @@ def requested(backend: str | Backend, device: str | None) -> Request:
     if name := os.environ.get(ENVIRONMENT):
         return _request(name, ENVIRONMENT, f"the environment variable {ENVIRONMENT}={name}", device)
     kinds = {kind for info in registry.installed().values() for kind in info.device_types}
-    if device and _kind(device) not in kinds:
+    if device and device_type(device) not in kinds:
         fix = "An NVIDIA GPU is 'cuda', the second one 'cuda:1', an Apple GPU 'mps'."
         raise InputError("device", repr(device), ", ".join(map(repr, sorted(kinds))), fix)
     return Request("auto", "auto", device)
 
 
-def bind(request: Request, network: Network, rule: Rule, x: Array | None = None) -> Backend:
+def bind(request: Request, network: Network, rule: Rule, x: Located | None = None) -> Backend:
     """Return the backend that will compute the network, for a first x of this kind (None is as good as NumPy).
 
     Raises
@@ -122,8 +121,9 @@ def bind(request: Request, network: Network, rule: Rule, x: Array | None = None)
         _check_ready(registry.installed()[request.backend], request.asked_by, request.device)
         reason, backend = _placed(registry.installed()[request.backend], request, network, rule)
         return _refused(reason, request.asked_by) if reason else backend
-    library = "numpy" if x is None else library_name(array_namespace(x))
-    return _auto(request.device, network, rule) if library == "numpy" else _follow(x, library, request, network, rule)
+    if x is None or x.place.library == "numpy":
+        return _auto(request.device, network, rule)
+    return _follow(x, request, network, rule)
 
 
 def _auto(device: str | None, network: Network, rule: Rule) -> Backend:
@@ -151,7 +151,7 @@ def why_not(candidate: Candidate, network: Network, rule: Rule) -> tuple[str, Ba
         backend = _load(info, Request(info.name, "auto", device))
     except BackendUnavailableError as error:
         return f"it failed to load ({error.__cause__!r})", None
-    if _kind(backend.device) == SIMULATOR:
+    if device_type(backend.device) == SIMULATOR:
         return "a simulator is used only when asked for", None
     reason = _unsupported(backend, network, rule)
     return (reason, None) if reason else ("", backend)
@@ -166,7 +166,7 @@ def _placed(info: BackendInfo, request: Request, network: Network, rule: Rule) -
     reason = _unsupported(backend, network, rule)
     others = () if request.device else info.device_types
     for kind in others if reason else ():
-        if kind in (SIMULATOR, _kind(backend.device)) or not registry.probe(info, kind).ok:
+        if kind in (SIMULATOR, device_type(backend.device)) or not registry.probe(info, kind).ok:
             continue
         with contextlib.suppress(BackendUnavailableError):
             other = _load(info, replace(request, device=kind))
@@ -175,16 +175,16 @@ def _placed(info: BackendInfo, request: Request, network: Network, rule: Rule) -
     return reason, backend
 
 
-def _follow(x: Array, library: str, request: Request, network: Network, rule: Rule) -> Backend:
+def _follow(x: Located, request: Request, network: Network, rule: Rule) -> Backend:
     """Return a backend for arrays of x's library, on its device unless another one was asked for."""
-    where = device_string(library, array_device(x))
+    library, where = x.place
     device = request.device or where
     who = f"auto, which follows x into {library},"
     own = registry.installed().get(library)
-    if not own or _kind(device) not in own.device_types:
+    if not own or device_type(device) not in own.device_types:
         if request.device:
             raise InputError("device", repr(device), f"{where!r}, where x is")
-        return _followed(ArrayAPIBackend(array_namespace(x), array_device(x)), library, who, network, rule)
+        return _followed(ArrayAPIBackend(x.xp, array_device(x.array)), library, who, network, rule)
     for candidate in preferences(network.width, device, library).candidates:
         if candidate.info is own:
             break
@@ -247,7 +247,7 @@ def _request(backend: str | Backend, argument: str, asked_by: str, device: str |
 
 
 def _check_ready(info: BackendInfo, asked_by: str, device: str | None) -> None:
-    if device and _kind(device) not in info.device_types:
+    if device and device_type(device) not in info.device_types:
         raise InputError("device", repr(device), f"a device of {info.name}: {', '.join(info.device_types)}")
     state = registry.probe(info, device)
     if not state.ok:
@@ -267,7 +267,3 @@ def _check_device(device: Any) -> None:
     if device is None or (isinstance(device, str) and re.fullmatch(r"[a-z]\w*(:\d+)?", device)):
         return
     raise InputError("device", repr(device), "None or a device string, such as 'cpu', 'cuda' or 'cuda:1'")
-
-
-def _kind(device: str) -> str:
-    return device.partition(":")[0]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from edcore.arrays import device_type
 from edcore.contract.backend import BackendInfo
 from edcore.dispatch import registry
 from edcore.dispatch.calibration import Row, calibration
@@ -42,7 +43,7 @@ class Candidate:
     @property
     def kind(self) -> str:
         """The type of device."""
-        return self.device.partition(":")[0]
+        return device_type(self.device)
 
     @property
     def ms(self) -> float | None:
@@ -96,8 +97,8 @@ def preferences(width: int, device: str | None, library: str = "numpy") -> Prefe
             excluded.append((info.name, f"it takes no arrays of {library}"))
         elif info.priority <= 0 and not own:
             excluded.append((info.name, f"it is used only when asked for, as backend={info.name!r}"))
-        elif device and device.partition(":")[0] not in info.device_types:
-            excluded.append((info.name, f"it does not compute on {device.partition(':')[0]}"))
+        elif device and device_type(device) not in info.device_types:
+            excluded.append((info.name, f"it does not compute on {device_type(device)}"))
         elif device:
             candidates.append(Candidate(info, device))
         else:

@@ -16,7 +16,7 @@ from edcore.core.weights import initialise
 from edcore.dispatch.choose import bind, requested
 from edcore.distributed.shared import Shared, checksum
 from edcore.errors import InputError
-from edcore.model.divergence import Blame, Found, first_in_activities, first_in_weights
+from edcore.model.divergence import Divergence, Found, first_in_activities, first_in_weights
 from edcore.model.ed import ED
 from edcore.model.inputs import checked_weights
 
@@ -172,7 +172,7 @@ class DataParallel(Shared):
             own = first_in_activities(self.network, self._host, x) if len(target) else None
         all_found = [one for one in self._wire.everyones(own) if one is not None]
         found = min(all_found, key=lambda one: one.layer, default=found)
-        raise Blame(self.network, self.rule, *found).error()
+        raise Divergence(self.network, self.rule, *found).error()
 
     def _update(self, trace: Any, error: npt.NDArray[Any]) -> Found | None:
         """Learn from this rank's errors with those of the others; return what is not finite then."""

@@ -21,7 +21,7 @@ from edcore.dispatch import registry
 from edcore.dispatch.choose import bind, requested
 from edcore.distributed.shared import Batch, Shared
 from edcore.errors import BackendUnavailableError, InputError
-from edcore.model.divergence import Blame, Found, finite, first_in_cells, first_in_weights, outputs_of
+from edcore.model.divergence import Divergence, Found, finite, first_in_cells, first_in_weights, outputs_of
 from edcore.model.ed import ED
 from edcore.model.inputs import checked_weights
 
@@ -228,7 +228,7 @@ class Pipeline(Shared):
                     return error
             self._worker = self._staged.stage(self.stage, kept)
             found = self._first_in_activities(x, len(target)) or found
-        blame = outputs_of(self.network, self.rule, error) if found is None else Blame(self.network, self.rule, *found)
+        blame = outputs_of(self.network, self.rule, error) if found is None else Divergence(self.network, self.rule, *found)
         raise blame.error()
 
     def _traced(self, x: Any, target: npt.NDArray[Any]) -> npt.NDArray[Any]:

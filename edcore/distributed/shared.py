@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edcore.arguments import whole_number
-from edcore.arrays import Array
+from edcore.arrays import Array, to_numpy
 from edcore.contract.backend import Backend
 from edcore.core.network import Network
 from edcore.core.randomness import checked_seed, permutation
@@ -181,7 +181,8 @@ class Shared(abc.ABC):
             return None
         if x is None:
             raise InputError("x", f"None at rank {self.rank}", "the samples")
-        x = np.asarray(checked("x", x, (samples, self.network.in_), self._meaning(samples), self.network.dtype))
+        shape = samples, self.network.in_
+        x = to_numpy(checked("x", x, shape, self.network.dtype, ", a row for each target").array)
         if self.rule.error == "split" and self.rule.floor is None:
             warn_of_negative(x)
         return x
@@ -190,15 +191,11 @@ class Shared(abc.ABC):
         """Return the target as a NumPy array (samples, columns)."""
         columns = self.network.columns
         shape = (None,) if columns == 1 else (None, columns)
-        meaning = "(samples,)" if columns == 1 else f"(samples, {columns}), one for each output"
-        target = np.asarray(checked("target", target, shape, meaning, self.network.dtype))
+        target = to_numpy(checked("target", target, shape, self.network.dtype, ", one for each output").array)
         if len(target) == 0:
             raise InputError("target", "an empty batch", "at least one sample")
         check_range(target, self.network.output_activation)
         return target.reshape(len(target), columns)
-
-    def _meaning(self, samples: int | None) -> str:
-        return f"({samples or 'batch'}, {self.network.in_}), a row for each target"
 
     def _returned(self, columns: npt.NDArray[Any]) -> npt.NDArray[Any]:
         return columns[:, 0] if self.network.columns == 1 else columns

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from edcore.arrays import HostWeights
 from edcore.core import method as core
-from edcore.core.network import Network
+from edcore.core.network import LAYERS, Network
 from edcore.core.rule import Rule
 from edcore.errors import DivergedError
 
@@ -23,7 +23,7 @@ class Found(NamedTuple):
     heads: npt.NDArray[np.bool_]
 
 
-class Blame(NamedTuple):
+class Divergence(NamedTuple):
     """What stopped being finite, and when.
 
     The epoch counts from 1 within what was asked for, the batch from 1 within the epoch.
@@ -92,16 +92,16 @@ def first_in_cells(layers: Sequence[core.Cells], start: int = 0) -> Found | None
     return None
 
 
-def outputs_of(network: Network, rule: Rule, outputs: npt.NDArray[Any]) -> Blame:
-    """Return the blame for outputs (batch,) or (batch, columns), some of which are not finite."""
+def outputs_of(network: Network, rule: Rule, outputs: npt.NDArray[Any]) -> Divergence:
+    """Return the divergence of outputs (batch,) or (batch, columns), some of which are not finite."""
     bad = ~np.isfinite(outputs.reshape(-1, network.heads, network.outputs)).all(axis=(0, 2))
-    return Blame(network, rule, "activities", network.depth + 1, bad)
+    return Divergence(network, rule, "activities", network.depth + 1, bad)
 
 
 def first_in_weights(weights: HostWeights, start: int = 0) -> Found | None:
     """Return the first layer that has weights which are not finite, of all or of a stage that starts with a layer."""
     number = start
-    for name in core.LAYERS:
+    for name in LAYERS:
         parts = [weights[key] for key in (f"{name}.weight", f"{name}.bias") if key in weights]
         bad = [~np.isfinite(part).all(axis=tuple(range(1 + (name == "hidden"), part.ndim))) for part in parts]
         for heads in np.atleast_2d(np.any(bad, axis=0).T) if bad else ():

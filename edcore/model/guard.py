@@ -1,15 +1,15 @@
 """Weights that stay finite: an update that would make them NaN or infinite does not count, and an error says where.
 
-To look at all weights after each step would cost as much as the step. So the guard keeps a bound on them. With N the
+Checking all weights after each step would cost as much as the step. So the guard keeps a bound on them. With N the
 Frobenius norm of all weights, the sums of a layer have at most the norm N (|a| + |bias|), for sources of norm |a|, and
 one update adds to N at most
 
     α · Σ_b |a_b| · |E_b| · |g(y_b)|        over all layers that learn
 
-(by the inequality of Cauchy and Schwarz; see `edcore.core` for ΔW). While these bounds are far below the largest number
-of the dtype nothing can overflow, and nothing is looked at. They are so, if learning rates and inputs are not enormous,
-for all cells whose activities are bounded, as those of the sigmoid are. Else the weights are measured; and where even
-that does not show that the next update is harmless, those from before it are kept until the new ones are looked at.
+(by the inequality of Cauchy and Schwarz; see `edcore.core.method` for ΔW). While these bounds are far below the largest
+number of the dtype nothing can overflow, and nothing is checked. That is so for all cells of bounded activity, as the
+sigmoid's is, unless learning rates or inputs are enormous. Otherwise the weights are measured; and if even that does
+not show that the next update is harmless, the weights from before it are kept until the new ones are checked.
 """
 
 from __future__ import annotations
@@ -20,20 +20,21 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from array_api_compat import array_namespace
 
-from edcore.arrays import Array, HostWeights, Weights, like, place, rows, to_numpy
-from edcore.contract.backend import Backend, Schedule
-from edcore.core import method as core
-from edcore.core.network import Activation, Network
+from edcore.arrays import Array, HostWeights, Located, Weights, to_numpy
+from edcore.contract.backend import Backend
+from edcore.contract.steps import Schedule, batches, run_forward
+from edcore.core.activations import Activation
+from edcore.core.method import RMS_EPS
+from edcore.core.network import Network
 from edcore.core.rule import Rule
-from edcore.model.divergence import Blame, finite, first_in_activities, first_in_weights, outputs_of
+from edcore.model.divergence import Divergence, finite, first_in_activities, first_in_weights, outputs_of
 
 MARGIN = 2.0**-24
 """Share of a dtype's largest number that bounds may come to: room for rounding, and for the order of a product."""
 
 HIGHEST: dict[Activation, float] = {"sigmoid": 1.0, "tanh": 1.0, "relu6": 6.0}
-"""The largest activities, where there are any."""
+"""The largest activities, where they are bounded."""
 
 FARTHEST: dict[Activation, float] = {"sigmoid": 1.0, "tanh": 2.0, "relu6": 6.0}
 """The largest errors, for targets that such cells can reach."""
@@ -41,12 +42,9 @@ FARTHEST: dict[Activation, float] = {"sigmoid": 1.0, "tanh": 2.0, "relu6": 6.0}
 STEPS, ROOM = 2**12, 4.0
 """Updates that are allowed at once, and how much larger than in the last one their samples and errors may be."""
 
-VANISHED = 2.0**-126
-"""The largest square that float32 may take for 0."""
-
 
 class Reach(NamedTuple):
-    """What a batch can come to: bounds on the norms of a sample's activities and of a layer's sums."""
+    """The most that a batch can come to: bounds on the norms of a sample's activities and of a layer's sums."""
 
     size: float  # of x
     activities: float
@@ -58,17 +56,7 @@ ALLOWED = Reach(0.0, 0.0, 0.0)
 
 
 class Guard:
-    """Watches over the weights of one network.
-
-    Parameters
-    ----------
-    backend : Backend
-        What computes them.
-    network : Network
-        The network.
-    rule : Rule
-        How it learns.
-    """
+    """The bound on the weights of one network under one rule."""
 
     def __init__(self, backend: Backend, network: Network, rule: Rule) -> None:
         self.rule = rule
@@ -82,156 +70,83 @@ class Guard:
         self._most = self._largest * MARGIN
         self._most_sums = math.sqrt(self._most) if network.rms else self._most  # which are squared there
         self._rounding = 4 * float(info.eps)  # of an update, as a share
+        # RMS divides sums by their root, so the norm of a layer's cells is bounded under it, whatever the activation.
         highest = HIGHEST.get(network.activation, 1.0 if network.rms else math.inf)
         self._inner = highest * math.sqrt(cells)
         self._bias = abs(network.bias) * math.sqrt(network.n_bias)
         self._farthest = FARTHEST.get(network.output_activation, math.inf)
-        slope = 1 / math.sqrt(core.RMS_EPS) if network.rms else 1.0
+        # No g is above 1, but for the factor 1 / r that RMS brings, and r² is at least RMS_EPS. Centring can double
+        # an error. The norm over all layers is at most √layers times that of one, likewise over cells and heads.
+        slope = 1 / math.sqrt(RMS_EPS) if network.rms else 1.0
         learning = network.heads * (network.depth + 2) * max(cells, len(network.output_signs))
         self._gain = slope * (2 if rule.centred else 1) * math.sqrt(learning)
         self._rate = max(rule.alpha, rule.alpha_output)
+        # A clamp raises each weight to the floor at most.
         self._floor = 0.0 if rule.floor is None else rule.floor * math.sqrt(network.parameters)
 
-    def reach(self, weights: Weights, x: Array) -> Reach:
-        """Return what a batch can come to.
-
-        Parameters
-        ----------
-        weights : object
-            The backend's weights.
-        x : array, shape (batch, in_)
-            The samples.
-
-        Returns
-        -------
-        Reach
-            The bounds.
-        """
-        square = _square(x)
-        if self._left and x.shape[0] <= self._allowed[0] and square <= self._allowed[1]:
+    def reach(self, weights: Weights, x: Located) -> Reach:
+        """Return the most that a batch can come to."""
+        if self._left and x.array.shape[0] <= self._allowed[0] and x.square <= self._allowed[1]:
             return ALLOWED
-        return self._reach_from(weights, square)
+        return self._reach_from(weights, x.square)
 
-    def traced(self, weights: Weights, x: Array, handed: Array, reach: Reach) -> tuple[Array, Any]:
-        """Return what `Backend.trace` does.
-
-        Parameters
-        ----------
-        weights : object
-            The backend's weights.
-        x : array, shape (batch, in_)
-            The samples.
-        handed : array
-            The same, as the backend takes them.
-        reach : Reach
-            What they can come to.
-
-        Returns
-        -------
-        outputs : array, shape (batch, columns)
-            The outputs.
-        trace : object
-            What `Backend.update` needs.
-
-        Raises
-        ------
-        DivergedError
-            If outputs are not finite.
-        """
+    def trace(self, weights: Weights, x: Located, handed: Array, reach: Reach) -> tuple[Array, Any]:
+        """Return what `Backend.trace` returns for x, handed on as the backend takes it; refuse infinite outputs."""
         if reach.sums <= self._most_sums:
             return self._backend.trace(self._network, weights, handed)
-        with np.errstate(all="ignore"):  # what overflows is seen below
+        with np.errstate(all="ignore"):  # the check below finds an overflow
             outputs, trace = self._backend.trace(self._network, weights, handed)
         if not finite(to_numpy(outputs)):
-            raise self._blame(weights, x, outputs=outputs).error()
+            raise self._divergence(weights, x.array, outputs=outputs).error()
         return outputs, trace
 
-    def updated(self, weights: Weights, x: Array, reach: Reach, trace: Any, error: Array, own: bool) -> Weights:
-        """Return the weights after `Backend.update`.
+    def update(self, weights: Weights, x: Located, reach: Reach, trace: Any, error: Array, square: float) -> Weights:
+        """Return the weights after `Backend.update`, for errors whose squares are at most `square`, each or in all.
 
-        Parameters
-        ----------
-        weights : object
-            The backend's weights.
-        x : array, shape (batch, in_)
-            The samples.
-        reach : Reach
-            What they could come to.
-        trace : object
-            The backend's trace.
-        error : array, shape (batch, columns)
-            The errors, as the backend takes them.
-        own : bool
-            Whether they are those of targets that the outputs can reach.
-
-        Returns
-        -------
-        object
-            The weights.
-
-        Raises
-        ------
-        DivergedError
-            If they would not be finite. Then those that were given have their values.
+        If they would not be finite, that is a DivergedError, and the weights that were given have their values.
         """
         backend, network, batch = self._backend, self._network, error.shape[0]
-        square = self._farthest**2 if own and self._farthest < math.inf else _square(error)
         if reach is ALLOWED:
             if self._left and square <= self._allowed[2]:
                 self._left -= 1
                 return backend.update(network, self.rule, weights, trace, error)
-            reach = self._reach(math.sqrt(_square(x)))
+            reach = self._reach(math.sqrt(x.square))
         most = math.sqrt(square)
         norm = self._after(reach, batch, most)
         if not norm <= self._most and not self._measured:
             self._measure(weights)
             norm = self._after(self._reach(reach.size), batch, most)
         if norm <= self._most:
-            self._norm, self._measured = norm, False  # beforehand, as an interrupt can come at the end of the update
+            # Set beforehand, as an interrupt can come at the end of the update: a bound may be too large, never small.
+            self._norm, self._measured = norm, False
             new = backend.update(network, self.rule, weights, trace, error)
             self._allow(reach.size, batch, most)
             return new
-        with np.errstate(all="ignore"):  # what overflows is seen below
+        with np.errstate(all="ignore"):  # the check below finds an overflow
             new = backend.update(network, self.rule, backend.copy(weights), trace, error)
         if not self._measure(new):
             self._measure(weights)
-            raise self._blame(weights, x, after=new).error()
+            raise self._divergence(weights, x.array, after=new).error()
         return new
 
-    def fitted(
-        self, weights: Weights, x: Array, target: Array, schedule: Schedule, first: int
+    @property
+    def farthest_square(self) -> float:
+        """A bound on the square of each error, for targets that the outputs can reach; infinity for none."""
+        return self._farthest**2
+
+    def fit(
+        self, weights: Weights, x: Array, target: Array, schedule: Schedule, first: int, square: float
     ) -> tuple[Weights, npt.NDArray[np.intp]]:
-        """Return what `Backend.fit` does.
+        """Return what `Backend.fit` returns, for x whose squares add up to at most `square`, after `first` epochs.
 
-        Parameters
-        ----------
-        weights : object
-            The backend's weights.
-        x, target : array, shape (samples, in_) and (samples, columns)
-            The samples, as the backend takes them.
-        schedule : Schedule
-            Which samples are visited, and when.
-        first : int
-            Epochs before those of the schedule.
-
-        Returns
-        -------
-        weights : object
-            The backend's weights.
-        stopped : ndarray of intp, shape (heads,)
-            For each head the epoch of the schedule after which it reached the tolerance, or 0.
-
-        Raises
-        ------
-        DivergedError
-            If they would not be finite. Then those that were given have their values.
+        If the weights would not be finite, that is a DivergedError, and those that were given have their values.
         """
         backend, network, rule = self._backend, self._network, self.rule
         epochs, samples = schedule.orders.shape
-        batch = 1 if rule.order == "online" else min(schedule.batch_size, samples)
+        batch = rule.samples_per_update(min(schedule.batch_size, samples))
         norm = math.inf  # without bounds on activities and errors, each step can multiply it
         if max(self._inner, self._farthest) < math.inf:
-            reach, steps = self._reach_from(weights, _square(x)), epochs * math.ceil(samples / batch)
+            reach, steps = self._reach_from(weights, square), epochs * math.ceil(samples / batch)
             norm = self._after(reach, batch, self._farthest, steps)
         if norm <= self._most:
             fitted = backend.fit(network, rule, weights, x, target, schedule)
@@ -241,13 +156,13 @@ class Guard:
             fitted = backend.fit(network, rule, weights, x, target, schedule)
             if not self._measure(fitted[0]):
                 try:
-                    raise self._traced(weights, x, target, schedule).error(first)
-                finally:  # it has measured others on the way
+                    raise self._find_step(weights, x, target, schedule).error(first)
+                finally:  # the search has measured other weights on its way
                     self._norm, self._measured = math.inf, False
         return fitted
 
     def _reach_from(self, weights: Weights, square: float) -> Reach:
-        """Return what x can come to, from the weights as they are where the bound on them has grown too large."""
+        """Return the reach of x, from the weights as they are if the bound on them has grown too large."""
         size = math.sqrt(square)
         found = self._reach(size)
         if not found.sums <= self._most_sums and not self._measured:
@@ -256,7 +171,7 @@ class Guard:
         return found
 
     def _reach(self, size: float) -> Reach:
-        """Return what x of this norm can come to; it is in both streams."""
+        """Return the reach of x of this norm, which enters both streams."""
         norm, bias, entered = self._norm, self._bias, math.sqrt(2) * size
         if self._inner < math.inf:
             most = max(entered, self._inner)
@@ -274,13 +189,14 @@ class Guard:
         sources = reach.activities + self._bias
         errors = batch if self.rule.reduction == "sum" else 1
         added = self._rate * errors * most * self._gain * sources + self._floor
-        largest = batch * max(most, 1.0) * self._gain * max(self._rate, 1.0) * max(sources, 1.0)  # factors and sums
+        # No factor of an update, and no partial sum of its products, may overflow either.
+        largest = batch * max(most, 1.0) * self._gain * max(self._rate, 1.0) * max(sources, 1.0)
         norm = (self._norm + steps * added) * math.exp(min(steps * self._rounding, 500.0))
         sums = max(reach.sums, norm * sources if steps > 1 else 0.0)
         return norm if sums <= self._most_sums and largest <= self._most else math.inf
 
     def _allow(self, size: float, batch: int, most: float) -> None:
-        """Add many further updates to the bound, so that each of them needs no more than a look at its samples."""
+        """Add many further updates to the bound, so that each needs no more than a comparison with its samples."""
         if self._inner < math.inf:
             size, batch, most = ROOM * size, int(ROOM * batch), ROOM * most
             norm = self._after(self._reach(size), batch, most, STEPS)
@@ -299,28 +215,29 @@ class Guard:
             return True
         if not all(finite(value) for value in host.values()):
             return False
+        # The squares overflow, and the weights do not: the largest of them gives a bound.
         largest = max(float(abs(value).max(initial=0.0)) for value in host.values())
         self._norm, self._measured = largest * math.sqrt(self._network.parameters), True
         return True
 
-    def _blame(
+    def _divergence(
         self, weights: Weights, x: Array, *, outputs: Array | None = None, after: Weights | None = None
-    ) -> Blame:
-        """Return which layer stopped being finite first: in the pass, else in the update after it."""
+    ) -> Divergence:
+        """Return which layer stopped being finite first: in the forward pass, else in the update after it."""
         to_host, network = self._backend.to_host, self._network
         found = first_in_activities(network, to_host(weights), to_numpy(x))
         if found is None and outputs is not None and not finite(to_numpy(outputs)):
-            return outputs_of(network, self.rule, to_numpy(outputs))  # NumPy has just not overflowed
+            return outputs_of(network, self.rule, to_numpy(outputs))  # the backend overflowed, and NumPy did not
         if found is None and after is not None:
             found = first_in_weights(to_host(after))
-        assert found is not None  # or nothing was amiss
-        return Blame(network, self.rule, *found)
+        assert found is not None  # else nothing was wrong
+        return Divergence(network, self.rule, *found)
 
-    def _traced(self, weights: Weights, x: Array, target: Array, schedule: Schedule) -> Blame:
-        """Go through a schedule that ends badly again, and return what stopped being finite, and in which step.
+    def _find_step(self, weights: Weights, x: Array, target: Array, schedule: Schedule) -> Divergence:
+        """Repeat a schedule that diverged, and return what stopped being finite, and in which step.
 
         Weights that are NaN stay so. So the first epoch after which some are is found by halving, and only that epoch
-        is gone through step by step.
+        is repeated step by step.
         """
         backend, orders, learning = self._backend, schedule.orders, schedule.learning.copy()
         good, bad = 0, len(orders)
@@ -334,32 +251,20 @@ class Guard:
                 learning &= stopped == 0
             else:
                 bad, after = middle, new
-        size = 1 if self.rule.order == "online" else schedule.batch_size
         weights = backend.copy(weights)
-        for batch, start in enumerate(range(0, orders.shape[1], size), 1):
-            visited = orders[good][start : start + size]
-            taken = rows(x, visited)
-            outputs, trace = backend.trace(self._network, weights, taken)
-            error = like(rows(target, visited), outputs) - outputs
-            error = error * like(np.repeat(learning, self._network.outputs).astype(self._network.dtype), error)
+        size = self.rule.samples_per_update(schedule.batch_size)
+        for number, batch in enumerate(batches(orders[good], size), 1):
+            forward = run_forward(backend, self._network, weights, x, target, batch, learning)
             kept = backend.to_host(weights)
-            weights = backend.update(self._network, self.rule, weights, trace, error)
+            weights = backend.update(self._network, self.rule, weights, forward.trace, forward.error)
             if not self._measure(weights):
-                found = self._blame(backend.from_host(kept), taken, outputs=outputs, after=weights)
-                return found._replace(epoch=good + 1, batch=batch, fitted=True)
-        # One by one they have come to something else in the last digits, and not beyond what there is.
+                before = backend.from_host(kept)
+                found = self._divergence(before, forward.x, outputs=forward.outputs, after=weights)
+                return found._replace(epoch=good + 1, batch=number, fitted=True)
+        # Step by step, rounding has led elsewhere in the last digits, and nothing overflowed. The epoch is known.
         last = first_in_weights(backend.to_host(after))
         assert last is not None
-        return Blame(self._network, self.rule, *last, epoch=good + 1, fitted=True)
-
-
-def _square(array: Array) -> float:
-    """Return at least the sum of the squares of finite values; infinity where that is too large for their dtype."""
-    if not isinstance(array, np.ndarray):
-        if place(array).device != "cpu":
-            return float(array_namespace(array).sum(array * array)) + math.prod(array.shape) * VANISHED
-        array = to_numpy(array)
-    return float(np.vdot(array, array)) + array.size * VANISHED
+        return Divergence(self._network, self.rule, *last, epoch=good + 1, fitted=True)
 
 
 def _norm(weights: HostWeights) -> float:

@@ -1,4 +1,8 @@
-"""Checks on the arrays that users hand in. Bad input never gives a silent wrong answer."""
+"""Checks of the arrays that users hand in. Bad input never gives a silent wrong answer.
+
+Each array is looked at once, here: `checked` returns it as a `Located` array, with its library, its device and the sum
+of its squares, and the rest of the way asks for nothing again.
+"""
 
 from __future__ import annotations
 
@@ -8,19 +12,27 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from array_api_compat import array_namespace
+from array_api_compat import array_namespace, is_array_api_obj
 from array_api_compat import device as array_device
 
 from edcore.arrays import (
+    HOST,
+    NUMPY,
     Array,
     HostWeights,
-    as_array,
+    Located,
+    Place,
+    detached,
     has_dtype,
     library_name,
+    like,
+    locate,
     missing_dtype,
     to_numpy,
 )
-from edcore.core.network import Activation, Layer, LayerName, Network
+from edcore.core.activations import Activation
+from edcore.core.network import LAYERS, Layer, Network
+from edcore.core.rule import Rule
 from edcore.errors import InputError
 
 RANGES: dict[Activation, tuple[float, float]] = {
@@ -30,72 +42,153 @@ RANGES: dict[Activation, tuple[float, float]] = {
     "relu6": (0, 6),
     "linear": (-math.inf, math.inf),
 }
-"""What output cells can put out."""
+"""The least and the largest output of a cell."""
 
 NEGATIVE = (
     "x has values below 0: under a split rule with no floor, weights may then shrink and change their sign. Scale each "
     "feature to 0 … 1, as in (x - x.min(0)) / (x.max(0) - x.min(0)), or give the rule a floor."
 )
 
+DTYPES = {name: np.dtype(name) for name in ("float32", "float64")}
+"""NumPy has one object for each: to compare them takes less time than to compare their names."""
 
-def checked(name: str, value: Any, shape: tuple[int | None, ...], meaning: str, dtype: str) -> Array:
-    """Return the value as an array of its own library, in this dtype, or refuse it under its `name`.
+VANISHED = 2.0**-126
+"""The largest square that float32 may round to 0."""
 
-    Parameters
-    ----------
-    name : str
-        Name of the argument.
-    value : array_like
-        What was given.
-    shape : tuple of int or None
-        The shape that it must have; None stands for any number.
-    meaning : str
-        The shape in words, such as ``"(batch, 784)"``.
-    dtype : str
-        The network's dtype.
 
-    Returns
-    -------
-    array
-        The array; all its values are finite.
+def checked_x(x: Any, network: Network, in_known: bool, follows: Place | None) -> Located:
+    """Return x, checked for a network, whose place it must have if the network follows one."""
+    features = network.in_ if in_known else None
+    found = checked("x", x, (None, features), network.dtype)
+    if found.array.shape[1] == 0:
+        raise InputError("x", f"shape {tuple(found.array.shape)}", "at least one feature")
+    if follows is not None and found.place != follows:
+        check_device("x", found, follows)
+    return found
+
+
+def checked_target(target: Any, x: Located, network: Network, rule: Rule) -> Array:
+    """Return the targets of at least one sample, as an array of x's library."""
+    samples = x.array.shape[0]
+    shape = (samples,) if network.columns == 1 else (samples, network.columns)
+    found = checked("target", target, shape, network.dtype, ", one for each output", x.place)
+    if samples == 0:
+        raise InputError("x", "an empty batch", "at least one sample")
+    check_range(found.array, network.output_activation, xp=found.xp)
+    if rule.error == "split" and rule.floor is None:
+        warn_of_negative(x.array)
+    return found.array if found.place == x.place else like(found.array, x.array)
+
+
+def checked(
+    name: str,
+    value: Any,
+    shape: tuple[int | None, ...],
+    dtype: str,
+    meaning: str = "",
+    place: Place = HOST,
+) -> Located:
+    """Return the value as a finite array of its own library, in this dtype, or refuse it under its `name`.
+
+    None in the shape stands for any number; `meaning` says in an error what the shape is that of. The array must not be
+    on another device than `place`, if it is of the same library.
     """
-    array = as_array(name, value)
-    xp = array_namespace(array)
-    if not _is_real(xp, array.dtype):
-        fix = "Convert it to numbers first; numpy.unique(labels, return_inverse=True) does so with labels."
-        raise InputError(name, f"dtype {array.dtype}", "real numbers", fix)
-    if len(array.shape) != len(shape) or any(
-        want not in (None, size) for want, size in zip(shape, array.shape, strict=True)
-    ):
-        raise InputError(name, f"shape {tuple(array.shape)}", f"shape {meaning}", _shape_hint(name, array.shape, shape))
-    if dtype == "float64" and not has_dtype(xp, array_device(array), dtype):
-        fix = f"{missing_dtype(library_name(xp), dtype)}."
-        raise InputError("dtype", repr(dtype), f"what the device of {name} has", fix)
-    with np.errstate(over="ignore"):
-        cast = xp.astype(array, getattr(xp, dtype), copy=False)
-    if not bool(xp.all(xp.isfinite(cast))):
-        if not _is_floating(xp, array.dtype) or bool(xp.all(xp.isfinite(array))):
-            raise InputError(
-                name, f"values too large for {dtype}", "what it can hold", "Scale them, for example to 0 … 1."
-            )
-        _refuse_non_finite(name, to_numpy(cast))
-    return cast
+    found = _located(name, value)
+    array, xp = found.array, found.xp
+    if place is not HOST:
+        check_device(name, found, place)
+    if array.dtype is not DTYPES[dtype] or not _fits(array.shape, shape):
+        array = _cast(name, found, shape, meaning, dtype)
+    square = sum_of_squares(found._replace(array=array))
+    if not square < math.inf:  # NaN and infinity show in the sum, and so do large values, which are fine
+        _check_finite(name, xp, array, found.array, dtype)
+        square = math.inf
+    return Located(array, xp, found.place, square)
 
 
-def check_range(target: Array, activation: Activation, name: str = "target") -> None:
+def check_device(name: str, found: Located, wanted: Place) -> None:
+    """Refuse an array that is on another device than `wanted`, in the same library; others are converted anyway."""
+    given = found.place
+    if given.library == wanted.library != "numpy" and given != wanted:
+        fix = f"Move {name} there first: a hidden transfer would cost more than the step."
+        raise InputError(name, f"an array on {given.device!r}", f"one on {wanted.device!r}, where x is", fix)
+
+
+def check_range(target: Array, activation: Activation, name: str = "target", xp: Any = None) -> None:
     """Refuse a checked target that output cells of this activation cannot reach."""
-    xp, (low, high) = array_namespace(target), RANGES[activation]
-    least, most = float(xp.min(target)), float(xp.max(target))
+    low, high = RANGES[activation]
+    if xp is NUMPY:
+        least, most = np.minimum.reduce(target, axis=None), np.maximum.reduce(target, axis=None)
+    else:
+        xp = xp or array_namespace(target)
+        least, most = float(xp.min(target)), float(xp.max(target))
     if least < low or most > high:
         fix = "Write classes one-hot: numpy.eye(classes)[labels]; for other numbers there is a linear output."
         accepted = f"{low:g} to {high:g}, as the outputs are ({activation})"
-        raise InputError(name, f"values from {least!r} to {most!r}", accepted, fix)
+        raise InputError(name, f"values from {float(least)!r} to {float(most)!r}", accepted, fix)
 
 
 def warn_of_negative(x: Array) -> None:
     """Warn if a checked x has values below 0, which a split rule's promises exclude."""
     if bool(array_namespace(x).any(x < 0)):
         warnings.warn(NEGATIVE, stacklevel=4)
+
+
+def sum_of_squares(found: Located) -> float:
+    """Return at least the sum of the squares; infinity if it is too large; infinity or NaN if a value is."""
+    array = found.array
+    if found.place.device != "cpu":
+        return float(found.xp.sum(array * array)) + math.prod(array.shape) * VANISHED
+    # One product by BLAS, without a temporary array, as this is done at each step. Squares may have vanished.
+    host = to_numpy(array)
+    return float(np.vdot(host, host)) + host.size * VANISHED
+
+
+def _located(name: str, value: Any) -> Located:
+    """Return the value with its library and device; as a NumPy array if it is of no library."""
+    if type(value) is np.ndarray:
+        return locate(value)
+    if is_array_api_obj(value) and not isinstance(value, np.ndarray):
+        return locate(detached(value))
+    if isinstance(value, np.ma.MaskedArray):
+        raise InputError(name, "a masked array", "an array with no mask", f"Fill it: {name}.filled(…).")
+    try:
+        return locate(np.asarray(value))
+    except ValueError as error:
+        raise InputError(name, f"{type(value).__name__} ({error})", "an array of numbers") from error
+
+
+def _fits(given: tuple[int, ...], wanted: tuple[int | None, ...]) -> bool:
+    return len(given) == len(wanted) and all(
+        want is None or want == size for want, size in zip(wanted, given, strict=True)
+    )
+
+
+def _cast(name: str, found: Located, shape: tuple[int | None, ...], meaning: str, dtype: str) -> Array:
+    """Return the array in this dtype, or refuse it for its own dtype or its shape."""
+    array, xp = found.array, found.xp
+    if not _is_real(xp, array.dtype):
+        fix = "Convert it to numbers first; numpy.unique(labels, return_inverse=True) does so with labels."
+        raise InputError(name, f"dtype {array.dtype}", "real numbers", fix)
+    if not _fits(array.shape, shape):
+        first = "samples" if name == "target" else "batch"
+        words = [(first, "features")[axis] if size is None else str(size) for axis, size in enumerate(shape)]
+        accepted = f"shape ({', '.join(words)}{',' * (len(words) == 1)}){meaning}"
+        raise InputError(name, f"shape {tuple(array.shape)}", accepted, _shape_hint(name, array.shape, shape))
+    if dtype == "float64" and not has_dtype(xp, array_device(array), dtype):
+        fix = f"{missing_dtype(library_name(xp), dtype)}."
+        raise InputError("dtype", repr(dtype), f"what the device of {name} has", fix)
+    with np.errstate(over="ignore"):  # the check of finite values finds it, and says which
+        return xp.astype(array, getattr(xp, dtype), copy=False)
+
+
+def _check_finite(name: str, xp: Any, cast: Array, given: Array, dtype: str) -> None:
+    if bool(xp.all(xp.isfinite(cast))):
+        return
+    if not _is_floating(xp, given.dtype) or bool(xp.all(xp.isfinite(given))):
+        fix = "Scale them, for example to 0 … 1."
+        raise InputError(name, f"values too large for {dtype}", "what it can hold", fix)
+    _refuse_non_finite(name, to_numpy(cast))
 
 
 def checked_weights(
@@ -119,7 +212,7 @@ def checked_weights(
         raise InputError(name, given, f"exactly the keys {', '.join(shapes)}")
     arrays = {}
     for key, shape in shapes.items():
-        array = to_numpy(as_array(f"{name}[{key!r}]", weights[key]))
+        array = to_numpy(_located(f"{name}[{key!r}]", weights[key]).array)
         if array.shape != shape:
             raise InputError(
                 f"{name}[{key!r}]", f"shape {array.shape}", f"shape {shape}", "ED.weights shows the layout."
@@ -131,8 +224,7 @@ def checked_weights(
             _refuse_non_finite(f"{name}[{key!r}]", array)
         arrays[key] = array
     if floor is not None:
-        names: tuple[LayerName, ...] = ("input", "hidden", "output")
-        for layer in names:
+        for layer in LAYERS:
             if (key := f"{layer}.weight") in arrays:
                 _check_floor(f"{name}[{key!r}]", arrays[key], network.layer(layer), floor)
     return arrays

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import re
-from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -15,10 +13,10 @@ from edcore.core.network import Network
 from edcore.errors import OutOfMemoryError
 
 SIGNS = re.compile("out of memory|out_of_memory|resource_exhausted|can't allocate memory|not enough memory", re.I)
-"""How array libraries say it, whose errors have no class in common."""
+"""How array libraries say it: their errors have no class in common."""
 
 
-def most(network: Network, backend: Backend) -> int:
+def largest_batch(network: Network, backend: Backend) -> int:
     """Return the largest batch whose activities, with the weights, the whole device could hold."""
     return (backend.memory().total - needed(network)) // _sample(network)
 
@@ -28,51 +26,32 @@ def too_much(network: Network, backend: Backend, batch: int) -> OutOfMemoryError
 
     It is raised before anything is tried: some systems end a program that asks for too much, with no error at all.
     """
-    fix = _fix(most(network, backend))
-    what = f"{_weights(network)}, {_activities(network, batch)}, and it has {_size(backend.memory().total)}"
-    return OutOfMemoryError(f"{backend.device} is too small: {what}. {fix}")
+    fix = _fix(largest_batch(network, backend))
+    need = f"{_weights(network)}, {_activities(network, batch)}, and it has {_size(backend.memory().total)}"
+    return OutOfMemoryError(f"{backend.device} is too small: {need}. {fix}")
 
 
-@contextlib.contextmanager
-def explained(
-    network: Network, backend: Backend, batch: int, *, inference: bool = False, samples: int = 0
-) -> Iterator[None]:
-    """Turn whatever a library raises when memory is short into an error that says how much is needed.
+def explain_memory(
+    error: Exception, network: Network, backend: Backend, batch: int, *, inference: bool = False, samples: int = 0
+) -> None:
+    """Raise an error that says how much memory is needed, if this one says that memory is short; else do nothing.
 
-    Parameters
-    ----------
-    network : Network
-        The network.
-    backend : Backend
-        Where it is computed.
-    batch : int
-        Samples whose activities are held at a time.
-    inference : bool
-        Two layers' activities are held, and not those of all.
-    samples : int
-        Samples that lie on the device beside them.
-
-    Raises
-    ------
-    OutOfMemoryError
-        In place of the library's.
+    `batch` samples have their activities in memory, those of two layers in `inference`, of all layers otherwise;
+    `samples` more lie on the device beside them.
     """
-    try:
-        yield
-    except OutOfMemoryError:
-        raise
-    except Exception as error:
-        if not isinstance(error, MemoryError) and not SIGNS.search(f"{type(error).__name__} {error}"):
-            raise
-        free = max(backend.memory().free, 0)
-        held = replace(network, depth=min(network.depth, 1)) if inference else network
-        what = f"{_weights(network)}, {_activities(held, batch)}"
-        if samples:
-            what += f", {samples:,} samples {_size(_data(network, samples))}"
-        fitting = free // (2 * _sample(held))  # an update makes up to as many δ beside the activities
-        fix = _fix(fitting) if fitting < batch else "Other arrays or programs have the rest: free it, or hand in less."
-        sentence = f"{backend.device} is out of memory: {what}, and {_size(free)} are left. {fix}"
-        raise OutOfMemoryError(sentence) from error
+    if isinstance(error, OutOfMemoryError):
+        return
+    if not isinstance(error, MemoryError) and not SIGNS.search(f"{type(error).__name__} {error}"):
+        return
+    free = max(backend.memory().free, 0)
+    held = replace(network, depth=min(network.depth, 1)) if inference else network
+    need = f"{_weights(network)}, {_activities(held, batch)}"
+    if samples:
+        need += f", {samples:,} samples {_size(_data(network, samples))}"
+    fitting = free // (2 * _sample(held))  # an update makes up to as many δ beside the activities
+    fix = _fix(fitting) if fitting < batch else "Other arrays or programs have the rest: free it, or hand in less."
+    sentence = f"{backend.device} is out of memory: {need}, and {_size(free)} are left. {fix}"
+    raise OutOfMemoryError(sentence) from error
 
 
 def _sample(network: Network) -> int:

@@ -9,13 +9,11 @@ import numpy as np
 import numpy.typing as npt
 
 from edcore.arguments import real, whole_number
-from edcore.arrays import Array, HostWeights, on_its_device, to_numpy
+from edcore.arrays import Array, HostWeights, to_numpy
 from edcore.contract.backend import Backend
 from edcore.core.network import Network
 from edcore.core.rule import Rule, check_centred
-from edcore.core.weights import initialise
 from edcore.dispatch import registry
-from edcore.dispatch.choose import bind
 from edcore.errors import DivergedError
 from edcore.model.ed import ED
 from edcore.parallel.tasks import run_tasks
@@ -106,12 +104,10 @@ def fit_heads(
     """
     epochs, batch_size = whole_number("epochs", epochs, 0), whole_number("batch_size", batch_size, 1)
     tolerance, size = real("tolerance", tolerance), whole_number("heads_per_task", heads_per_task, 1)
-    with on_its_device(x):
-        x, target = ed._checked_pair(x, target)
+    x, target = ed.check(x, target)
     check_centred(ed.rule, batch_size)
-    network = replace(ed._network, in_=x.shape[1])
-    backend, device = _by_name(ed._bound or bind(ed._request, network, ed.rule, x))
-    weights = ed.weights if ed._in_known else initialise(network, ed.seed, ed.rule.floor)
+    backend, device = _by_name(ed.bind(x))
+    network, weights = ed.network, ed.weights
     x, columns = to_numpy(x), to_numpy(target).reshape(x.shape[0], network.columns)
     before = ed.epochs
     options = {"epochs": epochs, "batch_size": batch_size, "shuffle": shuffle, "tolerance": tolerance}

@@ -246,4 +246,4 @@ def _transformed(place: str, rows: Any, transform: Transform | None) -> Any:
 
 
 def _checked(place: str, rows: Any, shape: tuple[int, ...], network: Network) -> Rows:
-    return to_numpy(checked(place, rows, shape, f"{shape}", network.dtype))
+    return to_numpy(checked(place, rows, shape, network.dtype).array)

@@ -11,7 +11,7 @@ import math
 from collections import deque
 from collections.abc import Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import chain
 from typing import Any, TypeVar
 
@@ -273,7 +273,8 @@ def _opened(ed: ED, pair: Pair) -> tuple[int, Network]:
     if pair.transform is None and len(pair.x.shape) != 2:
         fix = "Flatten each part: transform=lambda rows: rows.reshape(len(rows), -1)."
         raise InputError("x", f"shape {tuple(pair.x.shape)}", "shape (samples, in_)", fix)
-    return n, replace(ed._network, in_=ed._checked_x(pair.first()).shape[1])
+    ed.bind(pair.first())
+    return n, ed.network
 
 
 def _check_target(pair: Pair, n: int, network: Network) -> None:
@@ -324,7 +325,7 @@ def _run(ed: ED, to_learn: Generator[Block], n: int, batch_size: int) -> Iterato
                     ed.fit(block.x, block.target, batch_size=batch_size, shuffle=False)
                     counted += block.until == n
                 finally:
-                    ed._epochs = counted  # a block is no epoch, but for the last one of a pass
+                    ed.epochs = counted  # a block is no epoch, but for the last one of a pass
                 progress = Progress(epoch, math.ceil(block.until / batch_size), math.ceil(n / batch_size))
                 del block  # or it would be held while the next one is waited for
                 yield progress

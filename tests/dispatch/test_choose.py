@@ -48,7 +48,7 @@ def test_instance_wins_over_all(monkeypatch):
         ed = ED(2, backend=instance)
     assert ed.backend == "loop"
     ed(X)
-    assert ed._bound is instance
+    assert ed._backend is instance
 
 
 def test_name_wins_over_context_and_environment(monkeypatch):

@@ -2,16 +2,17 @@
 
 import dataclasses
 import tracemalloc
+from importlib.util import find_spec
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 import edcore
-from edcore import ED, Network, Rule
+from edcore import ED, Initial, Network, Rule
 from edcore.core.weights import initialise
-from edcore.errors import InputError, NoTraceError
-from edcore.model import ed as ed_module
+from edcore.errors import AttributeRefusedError, InputError, NoTraceError
+from edcore.model import bound
 
 X = np.random.default_rng(0).random((6, 3)).astype(np.float32)
 Y = np.asarray([0, 1, 1, 0, 1, 0])
@@ -294,7 +295,7 @@ def test_heads_stop_at_the_tolerance_however_the_epochs_are_cut_into_calls(monke
     at_once.fit(data.x_train, target, epochs=400, shuffle=shuffle, tolerance=0.1)
     assert len(set(at_once.epochs)) > 1
     assert (at_once.epochs < 400).all()
-    monkeypatch.setattr(ed_module, "VISITS", (8, 64))
+    monkeypatch.setattr(bound, "VISITS", (8, 64))
     cut.fit(data.x_train, target, epochs=400, shuffle=shuffle, tolerance=0.1)
     assert (cut.epochs == at_once.epochs).all()
     assert same(cut.weights, at_once.weights)
@@ -309,9 +310,9 @@ def test_epochs_without_a_tolerance():
 
 
 def test_an_interrupted_fit_keeps_the_epochs_before(monkeypatch):
-    monkeypatch.setattr(ed_module, "VISITS", (6, 6))  # X has 6 samples: an epoch for each call
+    monkeypatch.setattr(bound, "VISITS", (6, 6))  # X has 6 samples: an epoch for each call
     ed, expected = (ED(3, 4, 1, seed=3, backend="numpy") for _ in range(2))
-    backend, updates = ed._bind(None), []
+    backend, updates = ed.bind(), []
 
     def interrupted(*arguments):
         updates.append(arguments)
@@ -379,11 +380,92 @@ def test_float64():
     assert all(value.dtype == np.float64 for value in ed.weights.values())
 
 
-def test_repr_tells_shape_rule_and_place():
-    text = repr(ED(3, 4, 2, seed=7, backend="numpy"))
-    assert text.startswith("ED(in_=3, hidden_width=4, hidden_depth=2, rule=Rule(error='signed', alpha=0.8")
-    assert text.endswith("seed=7, backend='numpy', device='cpu')")
-    assert "in_=None" in repr(ED())
+@pytest.mark.parametrize(
+    ("ed", "text"),
+    [
+        (lambda: ED(seed=7), "ED(seed=7)"),
+        (
+            lambda: ED(3, 4, 2, seed=7, backend="numpy"),
+            "ED(in_=3, hidden_width=4, hidden_depth=2, seed=7, backend='numpy', device='cpu')",
+        ),
+        (lambda: ED(3, rule="kaneko", seed=7), "ED(in_=3, rule='kaneko', seed=7)"),
+        (lambda: ED(3, rule="split", alpha=0.1, seed=7), "ED(in_=3, rule='split', alpha=0.1, seed=7)"),
+        (
+            lambda: ED(rule="modulo", outputs=3, initial=Initial(weight=0.5), dtype="float64", seed=7),
+            "ED(dtype='float64', outputs=3, initial=Initial(weight=0.5), rule='modulo', seed=7)",
+        ),
+        (
+            lambda: ED(heads=2, rule=Rule("split", order="online"), seed=7),
+            "ED(heads=2, rule=Rule(error='split', order='online'), seed=7)",
+        ),
+    ],
+)
+def test_repr_is_a_call_with_what_differs_from_the_preset(ed, text):
+    assert repr(ed()) == text
+    again = eval(text, {"ED": ED, "Rule": Rule, "Initial": Initial})
+    assert (again._network, again.rule, again.seed) == (ed()._network, ed().rule, 7)
+
+
+@pytest.mark.parametrize("name", ["rule", "seed", "epochs"])
+def test_some_attributes_can_be_set(name):
+    ed, other = ED(3, seed=1), ED(3, rule="split", seed=2)
+    setattr(ed, name, getattr(other, name))
+    assert np.all(getattr(ed, name) == getattr(other, name))
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "fix"),
+    [
+        ("alpha", 0.01, "ed.rule = dataclasses.replace(ed.rule, alpha=0.01)"),
+        ("centred", True, "ed.rule = dataclasses.replace(ed.rule, centred=True)"),
+        ("hidden_width", 4, "edcore.ED(…, hidden_width=4)"),
+        ("width", 4, "edcore.ED(…, width=4)"),
+        ("dtype", "float64", "edcore.ED(…, dtype='float64')"),
+        ("weights", {}, "ed.load_weights("),
+        ("backend", "numpy", "backend=…"),
+        ("device", "cpu", "device=…"),
+        ("network", None, "edcore.ED.from_network("),
+        ("learning_rate", 0.01, "ED.rule, ED.seed and ED.epochs"),
+    ],
+)
+def test_other_attributes_are_refused_with_the_way_that_works(name, value, fix):
+    ed = ED(3, 4, 2, seed=1)
+    before = repr(ed)
+    with pytest.raises(AttributeRefusedError, match=f"^ED.{name} cannot be set") as found:
+        setattr(ed, name, value)
+    assert fix in str(found.value)
+    assert isinstance(found.value, AttributeError)
+    assert repr(ed) == before
+
+
+@pytest.mark.parametrize("epochs", [-1, [1, 2, 3], 0.5, "many"])
+def test_epochs_are_checked(epochs):
+    ed = ED(3, heads=2, seed=1)
+    with pytest.raises(InputError, match="^epochs: given"):
+        ed.epochs = epochs
+    ed.epochs = [3, 4]
+    assert ed.epochs.tolist() == [3, 4]
+
+
+def test_bind_chooses_the_backend_without_a_call():
+    ed = ED(seed=1)
+    with pytest.raises(InputError, match="^in_: given None"):
+        ed.bind()
+    assert ed.bind(X).info.name == ed.backend
+    assert (ed.backend, ed.device, ed.network.in_) == ("numba" if find_spec("numba") else "numpy", "cpu", X.shape[1])
+    with pytest.raises(InputError, match="^x: given shape"):
+        ed.bind(X[:, :2])
+
+
+def test_check_returns_what_fit_learns_and_changes_nothing():
+    ed = ED(seed=1)
+    x, target = ed.check(X.tolist(), Y.astype(int))
+    assert x.dtype == target.dtype == np.float32
+    np.testing.assert_array_equal(x, X)
+    np.testing.assert_array_equal(target, Y)
+    assert repr(ed) == "ED(seed=1)"
+    with pytest.raises(InputError, match="^target: given shape"):
+        ed.check(X, Y[:2])
 
 
 @pytest.mark.parametrize("backend", ["auto", "numpy", "loop"])

@@ -55,7 +55,7 @@ def test_a_copy_has_no_trace():
 
 
 def test_a_backend_given_as_an_object_is_kept_by_its_name():
-    backend = ED(in_=3, backend="numpy")._bound
+    backend = ED(in_=3, backend="numpy")._backend
     ed = trained(backend=backend)
     assert pickle.loads(pickle.dumps(ed)).backend == "numpy"
 

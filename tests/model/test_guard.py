@@ -56,7 +56,7 @@ def batches(ed, epochs=EPOCHS):
 
 def unguarded(ed):
     """Return the first step in which outputs or weights are not finite, and the weights before it, with no guard."""
-    network, backend = ed.network, ed._bind(None)
+    network, backend = ed.network, ed.bind()
     weights = backend.from_host(ed.weights)
     with np.errstate(all="ignore"):
         for epoch, batch, rows in batches(ed):
@@ -164,14 +164,14 @@ def test_the_bound_is_never_below_the_norm_of_the_weights(options, seed, kinds, 
                     ed.step(X * (1e8 if kind == "large x" else 1), Y)
         except DivergedError:
             break
-        if ed._watching is not None and ed._watching.rule is ed.rule:
+        if ed._guard is not None and ed._guard.rule is ed.rule:
             norm = np.sqrt(sum((value.astype(np.float64) ** 2).sum() for value in ed.weights.values()))
-            assert ed._watching._norm >= norm * (1 - 1e-5)
+            assert ed._guard._norm >= norm * (1 - 1e-5)
 
 
 def test_ordinary_learning_looks_at_the_weights_once(monkeypatch):
     ed = network("numpy")
-    backend, looks = ed._bind(None), []
+    backend, looks = ed.bind(), []
     real = type(backend).to_host
     monkeypatch.setattr(backend, "to_host", lambda weights: looks.append(1) or real(backend, weights))
     for _ in range(50):
@@ -183,7 +183,7 @@ def test_ordinary_learning_looks_at_the_weights_once(monkeypatch):
 
 def test_cells_without_a_bound_are_looked_at_no_more_than_once_a_step_or_call(monkeypatch):
     ed = network("numpy", activation="relu", alpha=1e-3, alpha_output=1e-3, initial=Initial(weight=0.1))
-    backend, looks = ed._bind(None), []
+    backend, looks = ed.bind(), []
     real = type(backend).to_host
     monkeypatch.setattr(backend, "to_host", lambda weights: looks.append(1) or real(backend, weights))
     ed.fit(X, Y, epochs=100)
@@ -250,7 +250,7 @@ def test_what_is_not_finite_is_found_in_each_layer():
 
 
 def test_the_epochs_before_stay(monkeypatch):
-    monkeypatch.setattr("edcore.model.ed.VISITS", (8, 8))  # an epoch for each call
+    monkeypatch.setattr("edcore.model.bound.VISITS", (8, 8))  # an epoch for each call
     make = lambda: network(activation="linear", output_activation="linear", hidden_depth=4, alpha=30.0)  # noqa: E731
     ed = make()
     with pytest.raises(DivergedError) as caught:
@@ -287,7 +287,7 @@ def test_a_backend_that_overflows_where_numpy_does_not_is_caught(monkeypatch):
     ed = network(activation="linear")
     ed.step(X, Y)
     ed.load_weights({key: value * 1e12 for key, value in ed.weights.items()})
-    backend = ed._bind(None)
+    backend = ed.bind()
     real = type(backend).trace
     monkeypatch.setattr(
         backend,
@@ -302,7 +302,7 @@ def test_a_backend_that_overflows_where_numpy_does_not_is_caught(monkeypatch):
 
 def test_an_epoch_that_goes_well_step_by_step_is_named_without_a_step(monkeypatch):
     ed = network(activation="relu")
-    backend = ed._bind(None)
+    backend = ed.bind()
     monkeypatch.setattr(backend, "update", lambda network, rule, weights, trace, error: weights)
     bad = {key: value * np.nan for key, value in ed.weights.items()}
     monkeypatch.setattr(backend, "fit", lambda *arguments: (bad, np.zeros(2, np.intp)))

@@ -1,0 +1,83 @@
+"""The steps of a run over samples: which samples each update takes, and the errors that it learns.
+
+`Backend.fit` goes through a run by these where a backend has nothing faster, and the guard does where it looks for the
+step in which learning diverged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from edcore.arrays import Array, Weights, like, rows
+from edcore.core.network import Network
+
+Numbers = npt.NDArray[np.intp]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Schedule:
+    """Which samples `Backend.fit` visits, in which order, and when a head has learnt enough.
+
+    Parameters
+    ----------
+    orders : ndarray of intp, shape (epochs, samples)
+        For each epoch, the rows of x in the order of their visit. Perhaps read-only, or a view with strides of 0.
+    batch_size : int
+        Samples in a batch; the last one of an epoch may be smaller. An online rule visits one by one all the same.
+    tolerance : float
+        A head stops after the first epoch in which its sum of abs(target − output) over its outputs and the samples,
+        each as it was visited, is below this (Kaneko 1999: 0.1). With 0 none stops.
+    learning : ndarray of bool, shape (heads,)
+        The heads that learn; the others keep every bit (a weight of −0.0 may become 0.0).
+    """
+
+    orders: npt.NDArray[np.intp]
+    batch_size: int
+    tolerance: float
+    learning: npt.NDArray[np.bool_]
+
+
+class Forward(NamedTuple):
+    """A forward pass of one batch: the samples, their outputs, what `Backend.update` needs, and the errors."""
+
+    x: Array
+    outputs: Array
+    trace: Any
+    error: Array
+
+
+class Traces(Protocol):
+    """The part of a `Backend` that runs forward."""
+
+    def trace(self, network: Network, weights: Weights, x: Array) -> tuple[Array, Any]:
+        """Return the outputs for x, and what `update` will need."""
+        ...
+
+
+def batches(order: Numbers, size: int) -> Iterator[Numbers]:
+    """Yield the rows of each batch of an epoch; the last batch may be smaller."""
+    for start in range(0, len(order), size):
+        yield order[start : start + size]
+
+
+def run_forward(
+    backend: Traces,
+    network: Network,
+    weights: Weights,
+    x: Array,
+    target: Array,
+    batch: Numbers,
+    learning: npt.NDArray[np.bool_],
+) -> Forward:
+    """Return the forward pass of some rows, with errors of 0 for the heads that do not learn."""
+    samples = rows(x, batch)
+    outputs, trace = backend.trace(network, weights, samples)
+    error = like(rows(target, batch), outputs) - outputs
+    if not learning.all():  # an error of 0 leaves every bit of a head
+        error = error * like(np.repeat(learning, network.outputs).astype(network.dtype), error)
+    return Forward(samples, outputs, trace, error)

@@ -1,0 +1,260 @@
+"""A network bound to a backend: its weights, and the steps in which it learns. `ED` is its public face."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from edcore.arrays import HOST, Array, HostWeights, Located, Place, like, to_numpy
+from edcore.contract.backend import Backend
+from edcore.contract.steps import Schedule
+from edcore.core.network import Network
+from edcore.core.randomness import permutation
+from edcore.core.rule import Rule
+from edcore.core.weights import initialise
+from edcore.dispatch import registry
+from edcore.dispatch.choose import Request, bind
+from edcore.errors import InputError
+from edcore.interrupts import uninterrupted
+from edcore.model.attributes import described, refused
+from edcore.model.guard import Guard, Reach
+from edcore.model.inputs import checked_weights, checked_x, sum_of_squares
+from edcore.model.out_of_memory import explain_memory, largest_batch, too_much
+
+VISITS = 2**12, 2**20
+"""Visits to samples in `fit`'s first call to a backend, and the most in one call: a larger epoch is a call alone."""
+
+SETTABLE = ("rule", "seed", "epochs")
+
+
+class BoundNetwork:
+    """A network and a rule, which the first x binds to a backend."""
+
+    rule: Rule
+    seed: int
+
+    def _begin(self, network: Network, in_known: bool, rule: Rule, seed: int, request: Request) -> None:
+        """Set every attribute, with no backend yet."""
+        self.rule = rule
+        self.seed = seed
+        self._network = network
+        self._in_known = in_known
+        self._request = request
+        self._backend: Backend | None = None
+        self._follows: Place | None = None  # the place of the first x, where auto has followed it
+        self._most = 0  # samples in a batch, by the memory of the backend's device
+        self._start: HostWeights | None = None  # weights that were set before there was a backend
+        self._weights: Any = None  # the backend's own
+        self._pending: tuple[Located, Reach, Any, tuple[int, ...]] | None = None  # of the last call, for `update`
+        self._guard: Guard | None = None
+        self._epochs = np.zeros(network.heads, np.intp)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name[0] != "_" and name not in SETTABLE:
+            there = getattr(type(self), name, None)
+            if there is None or (isinstance(there, property) and there.fset is None):
+                raise refused(name, value)
+        object.__setattr__(self, name, value)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what pickle and copy keep: all but the backend, its device's memory, and the last call's trace."""
+        request = self._request
+        if not isinstance(request.backend, str) and request.backend.info.name in registry.installed():
+            request = replace(request, backend=request.backend.info.name, device=request.backend.device)
+        return {
+            "begin": (self._network, self._in_known, self.rule, self.seed, request),
+            "weights": self.weights if self._backend else self._start,
+            "epochs": self._epochs,
+        }
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Set what was kept. The next x chooses a backend: weights can be read even if the old one is missing."""
+        self._begin(*state["begin"])
+        self._start, self._epochs = state["weights"], state["epochs"].copy()
+
+    @property
+    def network(self) -> Network:
+        """The network's shape; an error while in_ is not known."""
+        if not self._in_known:
+            raise InputError("in_", "None, and no x yet", "a number of features", "Give in_, or call the network once.")
+        return self._network
+
+    @property
+    def backend(self) -> str:
+        """Name of the backend; the request for one until the first x has decided."""
+        backend = self._backend or self._request.backend
+        return backend if isinstance(backend, str) else backend.info.name
+
+    @property
+    def device(self) -> str | None:
+        """Device string of the backend; the request for one until the first x has decided."""
+        return self._backend.device if self._backend else self._request.device
+
+    @property
+    def weights(self) -> HostWeights:
+        """A copy of the weights as NumPy arrays, under the keys and in the shapes of `Network.weight_shapes`."""
+        if self._backend is None:  # the first x has not chosen a backend
+            start = self._start or initialise(self.network, self.seed, self.rule.floor)
+            return {key: value.copy() for key, value in start.items()}
+        return self._backend.to_host(self._weights)
+
+    @property
+    def epochs(self) -> npt.NDArray[np.intp]:
+        """Epochs that each head has learnt by `fit`, of shape (heads,): the next order of samples follows from them."""
+        return self._epochs.copy()
+
+    @epochs.setter
+    def epochs(self, epochs: npt.ArrayLike) -> None:
+        array, heads = np.asarray(epochs), self._network.heads
+        if not np.issubdtype(array.dtype, np.integer) or array.shape not in ((), (heads,)) or (array < 0).any():
+            raise InputError("epochs", repr(epochs), f"whole numbers of at least 0, one or of shape ({heads},)")
+        self._epochs = np.array(np.broadcast_to(array, (heads,)), np.intp)
+
+    def load_weights(self, weights: HostWeights) -> None:
+        """Set all weights.
+
+        Parameters
+        ----------
+        weights : dict of str to ndarray
+            Laid out as `ED.weights` returns them. They are copied.
+
+        Raises
+        ------
+        InputError
+            If a key, a shape, a dtype or a value is wrong, or the rule has a floor and a weight is below it. Then
+            nothing is changed.
+        """
+        new = checked_weights(self.network, weights, self.rule.floor)
+        if self._backend is None:
+            self._start = {key: value.copy() for key, value in new.items()}
+        else:
+            self._weights = self._backend.from_host(new)
+        self._pending = self._guard = None
+
+    def synchronize(self) -> None:
+        """Wait until the device has finished all work that was given to it. Call it before reading a clock."""
+        if self._backend:
+            self._backend.synchronize()
+
+    def __repr__(self) -> str:
+        others = {"seed": self.seed, "backend": self.backend, "device": self.device}
+        return described(self._network, self._in_known, self.rule, **others)
+
+    def _checked_x(self, x: Any) -> Located:
+        return checked_x(x, self._network, self._in_known, self._follows)
+
+    def _bind(self, x: Located | None) -> Backend:
+        """Return the backend; at the first time choose it, and give it the initial weights."""
+        if self._backend is None:
+            network = self.network if x is None else replace(self._network, in_=x.array.shape[1])
+            backend = bind(self._request, network, self.rule, x)
+            try:
+                self._weights = backend.from_host(self._start or initialise(network, self.seed, self.rule.floor))
+            except Exception as error:
+                explain_memory(error, network, backend, 1)
+                raise
+            self._most = largest_batch(network, backend)
+            if x is not None and self._request.backend == "auto" and self._request.device is None:
+                self._follows = x.place
+            self._network, self._in_known, self._backend, self._start = network, True, backend, None
+        return self._backend
+
+    def _guarded(self) -> Guard:
+        """Return the guard of the weights, under the rule as it is now."""
+        if self._guard is None or self._guard.rule is not self.rule:
+            assert self._backend is not None
+            self._guard = Guard(self._backend, self._network, self.rule)
+        return self._guard
+
+    def _trace(self, x: Located) -> tuple[Array, Any, Reach]:
+        """Return the outputs for a checked x, the trace, and the most that they could have come to."""
+        backend, samples = self._bind(x), x.array.shape[0]
+        self._check_memory(samples)
+        guard = self._guarded()
+        try:
+            reach = guard.reach(self._weights, x)
+            if samples:
+                outputs, trace = guard.trace(self._weights, x, self._handed(x), reach)
+            else:
+                outputs, trace = backend.forward(self._network, self._weights, self._handed(x)), None
+        except Exception as error:
+            explain_memory(error, self._network, backend, samples)
+            raise
+        return self._returned(outputs, x), trace, reach
+
+    def _step(self, x: Located, target: Array) -> Array:
+        outputs, trace, reach = self._trace(x)
+        error = x._replace(array=target - outputs)
+        # Targets are in the range of the outputs, so where that is bounded so are the errors, and nothing is added up.
+        square = self._guarded().farthest_square
+        self._learn(x, reach, trace, error, square if square < np.inf else sum_of_squares(error))
+        return outputs
+
+    def _learn(self, x: Located, reach: Reach, trace: Any, error: Located, square: float) -> None:
+        """Learn the errors of a forward pass, whose squares are at most `square`."""
+        assert self._backend is not None  # there is a trace, so there was a call
+        handed = self._handed(error)
+        self._pending = None
+        try:
+            handed = handed if len(handed.shape) == 2 else handed[:, None]
+            self._weights = self._guarded().update(self._weights, x, reach, trace, handed, square)
+        except Exception as raised:
+            explain_memory(raised, self._network, self._backend, handed.shape[0])
+            raise
+
+    def _fit(self, x: Located, target: Array, epochs: int, batch_size: int, shuffle: bool, tolerance: float) -> None:
+        """Learn checked samples for some epochs, many small ones in one call to the backend."""
+        backend, samples = self._bind(x), x.array.shape[0]
+        batch = self.rule.samples_per_update(min(batch_size, samples))
+        self._check_memory(batch)
+        handed, target = self._handed(x), self._handed(x._replace(array=target))
+        target = target if len(target.shape) == 2 else target[:, None]
+        self._pending = None
+        learning = np.ones(self._network.heads, np.bool_)
+        first, visits = int(self._epochs.max()), VISITS[0]
+        last = first + epochs
+        while first < last and learning.any():
+            until = min(last, first + max(1, visits // samples))
+            schedule = Schedule(
+                orders=self._orders(samples, first, until, shuffle),
+                batch_size=batch_size,
+                tolerance=tolerance,
+                learning=learning.copy(),
+            )
+            try:
+                weights, stopped = self._guarded().fit(self._weights, handed, target, schedule, first, x.square)
+            except Exception as error:
+                explain_memory(error, self._network, backend, batch, samples=samples)
+                raise
+            with uninterrupted():  # or an interrupt between the two would count epochs that were not kept
+                self._weights = weights
+                self._epochs[learning] += np.where(stopped, stopped, until - first)[learning]
+            learning &= stopped == 0
+            first, visits = until, min(2 * visits, VISITS[1])
+
+    def _check_memory(self, batch: int) -> None:
+        if batch > self._most:
+            assert self._backend is not None
+            raise too_much(self._network, self._backend, batch)
+
+    def _handed(self, found: Located) -> Array:
+        """Return the array as the backend takes it: of one of its libraries, else NumPy's."""
+        assert self._backend is not None
+        if found.place is HOST or found.place.library in self._backend.info.namespaces:
+            return found.array
+        return to_numpy(found.array)
+
+    def _returned(self, outputs: Array, x: Located) -> Array:
+        """Return the outputs as an array of x's library, without the axis of a single column."""
+        if x.place is not HOST or not isinstance(outputs, np.ndarray):
+            outputs = like(outputs, x.array)
+        return outputs[:, 0] if self._network.columns == 1 else outputs
+
+    def _orders(self, n: int, first: int, until: int, shuffle: bool) -> npt.NDArray[np.intp]:
+        """Return the order of visits in each epoch, (epochs, n)."""
+        if shuffle:
+            return np.stack([permutation(self.seed, epoch, n) for epoch in range(first, until)])
+        return np.broadcast_to(np.arange(n), (until - first, n))
