@@ -1,5 +1,5 @@
-"""What ``edcore bench`` runs: backends, the article's algorithm and hand-written peers, timed in turns.
+"""The benchmark ``edcore bench``: backends, the article's algorithm and hand-written networks, timed in turns.
 
-The command is its interface; the modules in here may change. ``import edcore`` imports nothing of it, and the process
-that reports imports no array library but NumPy: each contender lives in a process of its own.
+The command is its interface; these modules may change. ``import edcore`` loads none of them, and the process that
+reports loads no array library but NumPy: each contender runs in its own process.
 """

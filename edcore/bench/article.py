@@ -1,8 +1,8 @@
-"""An independent transcription of the article's network (2024), in its own layout and with its per-sample updates.
+"""The article's network (2024), transcribed independently: its own layout, and its per-sample updates.
 
 weight[p, q, i, o]: target stream p, source stream q. Streams: 0 excitatory, 1 inhibitory. ope = (+1, −1). It runs on
-any library with NumPy's names. An update makes an outer product for every sample, as the article's program does; the
-tests hold `edcore.core`, which never builds one, to its numbers.
+any library with NumPy's names. An update makes an outer product for each sample, as the article's program does; the
+tests compare `edcore.core`, which never makes one, with its numbers.
 """
 
 from __future__ import annotations
@@ -14,24 +14,8 @@ import numpy as np
 from edcore.arrays import Array
 
 
-class Layer:
-    """One layer, of two streams of source cells and two of target cells.
-
-    Parameters
-    ----------
-    in_, out : int
-        Source cells and target cells of each stream.
-    alpha : float
-        Learning rate.
-    random : numpy.random.Generator
-        What the initial weights are drawn from.
-    xp : module
-        The array library: NumPy, or one with the same names.
-    dtype : str
-        Precision of the weights.
-    u0 : float
-        Width of the activation.
-    """
+class TwoStreamLayer:
+    """One layer, with two streams of source cells and two of target cells."""
 
     def __init__(
         self,
@@ -70,32 +54,16 @@ class Layer:
 
 
 class Network:
-    """The article's network of one output.
-
-    Parameters
-    ----------
-    in_ : int
-        Input features.
-    width : int
-        Cells per stream of each layer.
-    depth : int
-        Hidden layers.
-    alpha : float
-        Learning rate of all layers but the output layer, which has 1.
-    seed : int
-        Seed of the initial weights.
-    xp : module
-        The array library: NumPy, or one with the same names.
-    dtype : str
-        Precision of the weights.
-    """
+    """The article's network of one output; `xp` is NumPy, or a library with the same names."""
 
     def __init__(
         self, in_: int, width: int, depth: int, alpha: float, seed: int, xp: Any = np, dtype: str = "float64"
     ) -> None:
         random = np.random.default_rng(seed)
-        stack = [Layer(width, width, alpha, random, xp, dtype) for _ in range(depth)]
-        first, last = Layer(in_, width, alpha, random, xp, dtype), Layer(width, 1, 1.0, random, xp, dtype)
+        # The article's output layer learns at a rate of 1, whatever alpha is.
+        stack = [TwoStreamLayer(width, width, alpha, random, xp, dtype) for _ in range(depth)]
+        first = TwoStreamLayer(in_, width, alpha, random, xp, dtype)
+        last = TwoStreamLayer(width, 1, 1.0, random, xp, dtype)
         self.layers = [first, *stack, last]
 
     def __call__(self, x: Array) -> Array:

@@ -1,6 +1,6 @@
-"""The method as a competent user of PyTorch or JAX would write it by hand, for the signed rule and the batch's mean.
+"""The method as a good programmer writes it by hand in PyTorch or JAX, for the signed rule and the batch's mean.
 
-They are what a backend has to beat. Both compute what `edcore.core` does, from the same weights, and have the calls of
+A backend has to beat these. They compute the same as `edcore.core`, from the same weights, and have the calls of
 `edcore.ED`, with targets of shape (batch, heads). Inside, the layers are the first axis, then the heads.
 """
 
@@ -13,52 +13,39 @@ from typing import Any
 import numpy as np
 
 from edcore.arrays import Array, HostWeights, exact, native_device, synchronize
-from edcore.core.network import Network
+from edcore.core.network import LAYERS, Network
 from edcore.core.rule import Rule
 
-LAYERS = ("input", "hidden", "output")
+UNROLLED = 64
+"""The most hidden layers for which the compiled forward pass is one graph. Thousands would compile for minutes."""
 
 
-class TorchPeer:
-    """PyTorch, an operation at a time: a product and a sigmoid for each layer; all hidden layers learn in one product.
-
-    Parameters
-    ----------
-    network : Network
-        The shape.
-    rule : Rule
-        The learning rates.
-    weights : dict of str to ndarray
-        The weights to start from.
-    batch : int
-        Samples in each batch; the activities have one place for all batches.
-    device : str
-        A device string of PyTorch.
-    """
+class TorchNetwork:
+    """PyTorch, one operation at a time: a product and a sigmoid for each layer; all hidden layers learn at once."""
 
     def __init__(self, network: Network, rule: Rule, weights: HostWeights, batch: int, device: str) -> None:
         self.torch: Any = importlib.import_module("torch")
         self.device = native_device("torch", device)
         self._rule, self._batch, self._slope = rule, batch, 2 / network.u0
-        # One head needs no batched product: addmm takes less time to call.
+        # One head needs no batched product, and a call of addmm is shorter.
         one = network.heads == 1
         self._linear = self.torch.addmm if one else self.torch.baddbmm
-        self._weights = {key: self._own(_layers_first(key, weights)) for key in network.weight_shapes}
+        self._weights = {key: self._copy(_layers_first(key, weights)) for key in network.weight_shapes}
         signs = zip(LAYERS, (network.hidden_signs, network.hidden_signs, network.output_signs), strict=True)
-        self._signs = {name: self._own(np.asarray(values, network.dtype)) for name, values in signs}
+        self._signs = {name: self._copy(np.asarray(values, network.dtype)) for name, values in signs}
         cells = 2 * network.width
-        self._x = self._own(np.empty((batch, 2 * network.in_), network.dtype))  # both streams see the same input
-        self._hidden = self._own(np.empty((network.depth + 1, network.heads, batch, cells), network.dtype))
-        self._output = self._own(np.empty((1, network.heads, batch, 2), network.dtype))
-        places = [*self._hidden, *self._output]
+        self._x = self._copy(np.empty((batch, 2 * network.in_), network.dtype))  # both streams see the same input
+        self._hidden = self._copy(np.empty((network.depth + 1, network.heads, batch, cells), network.dtype))
+        self._output = self._copy(np.empty((1, network.heads, batch, 2), network.dtype))
+        buffers = [*self._hidden, *self._output]
         pairs = [
             pair
             for name in LAYERS
             for pair in zip(self._weights[f"{name}.weight"], self._weights[f"{name}.bias"], strict=True)
         ]
-        # Views, made once: updates are in place, so they stay valid.
+        # These views are made once and stay valid, as updates are in place.
         self._views = [
-            [tensor[0] if one else tensor for tensor in (w, b, y)] for (w, b), y in zip(pairs, places, strict=True)
+            [tensor[0] if one else tensor for tensor in (w, b, y)] for (w, b), y in zip(pairs, buffers, strict=True)
         ]
         self._heads = () if one else (network.heads,)
 
@@ -82,7 +69,7 @@ class TorchPeer:
         """Wait for the device."""
         synchronize("torch", self.device, None)
 
-    # Below: what `CompiledPeer` compiles.
+    # Below: the methods that `CompiledTorchNetwork` compiles.
 
     def _predict(self, x: Any) -> Any:
         y = self.torch.cat([x, x], dim=-1).expand(*self._heads, -1, -1)
@@ -92,12 +79,12 @@ class TorchPeer:
 
     def _trace(self) -> Any:
         y = self._x.expand(*self._heads, -1, -1)
-        for w, b, place in self._views:
-            y = self._layer(y, w, b, place)
+        for w, b, buffer in self._views:
+            y = self._layer(y, w, b, buffer)
         return self._outputs(y)
 
-    def _layer(self, y: Any, w: Any, b: Any, place: Any = None) -> Any:
-        return self._linear(b, y, w, beta=self._slope, alpha=self._slope, out=place).sigmoid_()
+    def _layer(self, y: Any, w: Any, b: Any, out: Any = None) -> Any:
+        return self._linear(b, y, w, beta=self._slope, alpha=self._slope, out=out).sigmoid_()
 
     def _update(self, error: Any) -> None:
         e = error.T[..., None] / self._batch
@@ -114,24 +101,45 @@ class TorchPeer:
     def _outputs(self, y: Any) -> Any:
         return y[..., 0].reshape(-1, self._batch).T.clone()
 
-    def _own(self, array: Any) -> Any:
+    def _copy(self, array: Any) -> Any:
         return self.torch.asarray(array, device=self.device, copy=True)
 
 
-class JaxPeer:
-    """JAX, compiled: a scan over the layers; all hidden layers learn in one product, in the weights' own memory.
+class CompiledTorchNetwork(TorchNetwork):
+    """`TorchNetwork`, compiled: the update as one function; the forward pass as one or, if deep, a layer at a time."""
 
-    Parameters
-    ----------
-    network : Network
-        The shape.
-    rule : Rule
-        The learning rates.
-    weights : dict of str to ndarray
-        The weights to start from.
-    device : str
-        A device string.
-    """
+    def __init__(
+        self, network: Network, rule: Rule, weights: HostWeights, batch: int, device: str, unrolled: int = UNROLLED
+    ) -> None:
+        super().__init__(network, rule, weights, batch, device)
+        # On an NVIDIA GPU "reduce-overhead" records a CUDA graph. Such a graph copies each input before it runs, unless
+        # its address never changes; and no graph is recorded of a function that writes to another input.
+        views = [tensor for views in self._views for tensor in views]
+        for tensor in [self._x, self._hidden, self._output, *self._weights.values(), *self._signs.values(), *views]:
+            self.torch._dynamo.mark_static_address(tensor)
+        compiled = functools.partial(self.torch.compile, fullgraph=True, dynamic=False)
+        recorded = functools.partial(compiled, mode="reduce-overhead")
+        in_one = network.depth <= unrolled
+        self._compiled_predict = recorded(super()._predict) if in_one else super()._predict
+        self._compiled_trace = recorded(super()._trace) if in_one else super()._trace
+        self._compiled_layer = super()._layer if in_one else compiled(super()._layer)
+        self._compiled_update = recorded(super()._update)
+
+    def _predict(self, x: Array) -> Any:
+        return self._compiled_predict(x).clone()  # the next run of a CUDA graph overwrites its outputs
+
+    def _trace(self) -> Any:
+        return self._compiled_trace().clone()
+
+    def _layer(self, y: Any, w: Any, b: Any, out: Any = None) -> Any:
+        return self._compiled_layer(y, w, b, out)
+
+    def _update(self, error: Any) -> None:
+        self._compiled_update(error)
+
+
+class JaxNetwork:
+    """JAX, compiled: a scan over the layers; all hidden layers learn in one product, in the memory of the weights."""
 
     def __init__(self, network: Network, rule: Rule, weights: HostWeights, device: str) -> None:
         self.jax: Any = importlib.import_module("jax")
@@ -167,7 +175,7 @@ class JaxPeer:
 
 
 def _jax_forward(jax: Any, slope: float, traced: bool, weights: dict[str, Any], x: Any) -> tuple[Any, Any]:
-    """Return the outputs (batch, heads), and where `traced` the activities of the input, the hidden and the output."""
+    """Return the outputs (batch, heads) and, if `traced`, the activities of the input, hidden and output layers."""
     jnp = jax.numpy
 
     def layer(y: Any, parameters: tuple[Any, Any]) -> tuple[Any, Any]:
@@ -205,47 +213,3 @@ def _jax_update(
 def _layers_first(key: str, weights: HostWeights) -> Any:
     """Return the weights as (layers, heads, sources, targets); input and output are stacks of one layer."""
     return np.ascontiguousarray(weights[key].swapaxes(0, 1)) if key.startswith("hidden") else weights[key][None]
-
-
-UNROLLED = 64
-"""Hidden layers up to which the forward pass is one graph. Thousands would be compiled for minutes."""
-
-
-class CompiledPeer(TorchPeer):
-    """`TorchPeer`, compiled: the update as one function, and the forward pass as one or, if deep, a layer at a time.
-
-    What is compiled whole becomes a CUDA graph on an NVIDIA GPU.
-
-    Parameters
-    ----------
-    network, rule, weights, batch, device
-        As in `TorchPeer`.
-    """
-
-    def __init__(self, network: Network, rule: Rule, weights: HostWeights, batch: int, device: str) -> None:
-        super().__init__(network, rule, weights, batch, device)
-        # A CUDA graph copies its inputs before each run, all but those whose address never changes; and there is none
-        # of a function that writes to any others.
-        views = [tensor for views in self._views for tensor in views]
-        own = [self._x, self._hidden, self._output, *self._weights.values(), *self._signs.values()]
-        for tensor in [*own, *views]:
-            self.torch._dynamo.mark_static_address(tensor)
-        compiled = functools.partial(self.torch.compile, fullgraph=True, dynamic=False)
-        whole = functools.partial(compiled, mode="reduce-overhead")
-        in_one = network.depth <= UNROLLED
-        self._compiled_predict = whole(super()._predict) if in_one else super()._predict
-        self._compiled_trace = whole(super()._trace) if in_one else super()._trace
-        self._compiled_layer = super()._layer if in_one else compiled(super()._layer)
-        self._compiled_update = whole(super()._update)
-
-    def _predict(self, x: Array) -> Any:
-        return self._compiled_predict(x).clone()  # the next run of a CUDA graph overwrites its outputs
-
-    def _trace(self) -> Any:
-        return self._compiled_trace().clone()
-
-    def _layer(self, y: Any, w: Any, b: Any, place: Any = None) -> Any:
-        return self._compiled_layer(y, w, b, place)
-
-    def _update(self, error: Any) -> None:
-        self._compiled_update(error)

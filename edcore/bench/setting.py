@@ -1,4 +1,4 @@
-"""What is timed: the network, its batch, where, how often; and how much work that is."""
+"""The setting of a benchmark (network, batch, device, repeats), and the least work that it takes."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from edcore.arguments import one_of, whole_number
+from edcore.arrays import device_type
 from edcore.core.network import Network
 from edcore.core.presets import preset
 from edcore.core.rule import Rule
@@ -20,26 +21,7 @@ ALPHA, ALPHA_OUTPUT = 0.8, 1.0  # the article's learning rates
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setting:
-    """What every contender is given.
-
-    Parameters
-    ----------
-    features, width, depth, heads, dtype
-        As in `Network`.
-    batch : int
-        Samples in the batch, at least 1.
-    rule : str
-        ``"signed"`` or ``"split"``, which the peers know too.
-    repeats : int
-        Timings of each contender, at least 1.
-    device : str
-        Device string, such as ``"cpu"`` or ``"cuda:1"``.
-
-    Raises
-    ------
-    InputError
-        If a value is not accepted.
-    """
+    """The network, the batch and the device that all contenders share; bad values raise an InputError."""
 
     features: int = 784
     width: int = 32
@@ -47,18 +29,18 @@ class Setting:
     heads: int = 1
     batch: int = 64
     dtype: str = "float32"
-    rule: str = "signed"
-    repeats: int = 9
-    device: str = "cpu"
+    rule: str = "signed"  # or "split"
+    repeats: int = 9  # timings of each contender
+    device: str = "cpu"  # or "cuda", "cuda:1", …
 
     def __post_init__(self) -> None:
         whole_number("batch", self.batch, 1)
         whole_number("repeats", self.repeats, 1)
-        kinds = {kind for info in registry.installed().values() for kind in info.device_types}
-        if self.device_type not in kinds:
-            raise UnknownNameError("device", self.device, kinds, "An NVIDIA GPU is 'cuda', the second one 'cuda:1'.")
+        types = {name for info in registry.installed().values() for name in info.device_types}
+        if self.device_type not in types:
+            raise UnknownNameError("device", self.device, types, "An NVIDIA GPU is 'cuda', the second one 'cuda:1'.")
         one_of("rule", self.rule, ("signed", "split"))
-        object.__setattr__(self, "dtype", self.network.dtype)
+        object.__setattr__(self, "dtype", self.network.dtype)  # making the network checks its sizes too
 
     @property
     def network(self) -> Network:
@@ -73,28 +55,13 @@ class Setting:
 
     @property
     def device_type(self) -> str:
-        """The kind of device, such as ``"cuda"``."""
-        return self.device.partition(":")[0]
+        """The type of the device, such as ``"cuda"``."""
+        return device_type(self.device)
 
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """The least work that a batch takes, whoever does it.
-
-    With W the entries of the weight matrices (biases left out), A = batch · heads · (2 · width · (depth + 1) + 2) the
-    activities that the layers compute, X = batch · features the input, and s the bytes of a number:
-
-    - forward and update are one matrix product each: 2 · batch · W floating-point operations;
-    - a forward pass that keeps its trace reads W and X and writes A: (W + X + A) · s bytes;
-    - an update reads A and X, reads W and writes it: (A + X + 2 · W) · s bytes.
-
-    Parameters
-    ----------
-    flop_forward, flop_update : int
-        Floating-point operations of the matrix products.
-    bytes_trace, bytes_update : int
-        Bytes that must be moved if nothing is in a cache beforehand.
-    """
+    """The least work that a batch takes: operations of the matrix products, and bytes to move with cold caches."""
 
     flop_forward: int
     flop_update: int
@@ -104,6 +71,9 @@ class Work:
     @classmethod
     def of(cls, setting: Setting) -> Work:
         """Return the work of one batch."""
+        # Forward and update are one product each: 2 · batch · W operations, for W entries of weight matrices (biases
+        # left out). A forward pass that keeps its trace reads the weights and the input, and writes all activities; an
+        # update reads input, activities and weights, and writes the weights.
         network, batch = setting.network, setting.batch
         weights = sum(math.prod(shape) for key, shape in network.weight_shapes.items() if key.endswith(".weight"))
         cells = network.heads * (len(network.hidden_signs) * (network.depth + 1) + len(network.output_signs))

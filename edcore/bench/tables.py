@@ -1,98 +1,111 @@
-"""Results as a table: on the screen, or in Markdown."""
+"""Tables of a benchmark, on the screen or in Markdown."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from rich.console import Console
-from rich.table import Table
+from rich.table import Table as ScreenTable
 
-from edcore.bench.results import Results, Row, milliseconds
 from edcore.bench.setting import Work
+from edcore.bench.timings import Benchmark, Timings, milliseconds
+from edcore.console import plain_table
 
 ABSENT = "–"
 
 
-def show(results: Results, console: Console) -> None:
-    """Print the results as a table.
+@dataclass(frozen=True, slots=True)
+class NumberTable:
+    """A table whose first columns hold words, on the left, and whose other columns hold numbers, on the right."""
 
-    Parameters
-    ----------
-    results : Results
-        The results.
-    console : Console
-        Where to print.
-    """
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    first, *others = _columns(results)
-    table.add_column(first, no_wrap=True)
-    for column in others:
-        table.add_column(column, justify="right")
-    for row in results.rows:
-        table.add_row(*_cells(results, row))
-    for line in _heading(results):
+    columns: list[str]
+    rows: list[list[str]]
+    words: int = 1
+    title: str = ""
+
+    def on_screen(self) -> ScreenTable:
+        """Return the table as Rich prints it."""
+        table = plain_table()
+        table.title, table.title_justify = self.title or None, "left"
+        for number, column in enumerate(self.columns):
+            words = number < self.words
+            table.add_column(column, justify="left" if words else "right", no_wrap=words)
+        for row in self.rows:
+            table.add_row(*row)
+        return table
+
+    def in_markdown(self) -> list[str]:
+        """Return the lines of the table in Markdown, without the title."""
+        marks = ["---" if number < self.words else "---:" for number in range(len(self.columns))]
+        return [f"| {' | '.join(cells)} |" for cells in (self.columns, marks, *self.rows)]
+
+
+def show(benchmark: Benchmark, console: Console) -> None:
+    """Print a benchmark as a table."""
+    for line in _heading(benchmark):
         console.print(line, soft_wrap=True)
     console.print()
-    console.print(table)
-    for line in _notes(results):
+    console.print(_table(benchmark).on_screen())
+    for line in _notes(benchmark):
         console.print(f"\n{line}", soft_wrap=True)  # never folded, so that a command in it can be copied
 
 
-def markdown(results: Results) -> str:
-    """Return the results as a Markdown page's table, with what was measured above it and the reasons below."""
-    columns = _columns(results)
-    rows = [columns, ["---", *["---:"] * (len(columns) - 1)], *(_cells(results, row) for row in results.rows)]
-    table = [f"| {' | '.join(cells)} |" for cells in rows]
-    notes = [line for note in _notes(results) for line in ("", note)]
-    return "\n".join(["  \n".join(_heading(results)), "", *table, *notes])
+def markdown(benchmark: Benchmark) -> str:
+    """Return a benchmark as a Markdown table, with the setting above it and the reasons for gaps below."""
+    notes = [line for note in _notes(benchmark) for line in ("", note)]
+    return "\n".join(["  \n".join(_heading(benchmark)), "", *_table(benchmark).in_markdown(), *notes])
 
 
-def _heading(results: Results) -> Iterator[str]:
-    setting, where, work = results.setting, results.environment, Work.of(results.setting)
+def _heading(benchmark: Benchmark) -> Iterator[str]:
+    setting, where, machine = benchmark.setting, benchmark.environment, benchmark.machine
+    work = Work.of(setting)
     yield (
         f"depth {setting.depth}, width {setting.width}, batch {setting.batch}, {setting.features} features, "
         f"{setting.heads} head{'s' * (setting.heads != 1)}, {setting.dtype}, {setting.rule} rule, "
         f"{setting.repeats} repeats"
     )
-    device = f"{results.machine.device}, " if results.machine and results.machine.device else ""
+    device = f"{machine.device}, " if machine and machine.device else ""
     yield f"{setting.device}: {device}{where.cpu}, {where.cores} cores, {where.system}, Python {where.python}"
     commit = f" (commit {where.commit})" if where.commit else ""
-    versions = ", ".join(f"{name} {version}" for name, version in results.versions.items())
+    versions = ", ".join(f"{name} {version}" for name, version in benchmark.versions.items())
     yield f"{where.date[:10]}, {versions}{commit}"
     yield (
         f"a step takes at least {_scaled(work.flop_step, 'FLOP')} of matrix products and moves at least "
         f"{_scaled(work.bytes_step, 'B')}"
     )
-    if results.machine:
+    if machine:
         yield (
-            f"this machine: {_scaled(results.machine.flop_per_s, 'FLOP/s')} ({results.machine.product_by}'s product), "
-            f"{_scaled(results.machine.bytes_per_s, 'B/s')} (copy by {results.machine.copy_by})"
+            f"this machine: {_scaled(machine.flop_per_s, 'FLOP/s')} ({machine.product_by}'s product), "
+            f"{_scaled(machine.bytes_per_s, 'B/s')} (copy by {machine.copy_by})"
         )
-    yield "medians in milliseconds; product and copy are the shares of this machine's that a step reaches"
+    yield "medians in milliseconds; product and copy: the share of this machine's speed that a step reaches"
 
 
-def _columns(results: Results) -> list[str]:
-    reference = results.measured[0].name if results.measured else "first"
-    timings = ["forward", "trace", "update", "step", "fastest … slowest"]
-    return ["contender", *timings, f"× {reference}", "product", "copy"]
+def _table(benchmark: Benchmark) -> NumberTable:
+    reference = benchmark.measured[0] if benchmark.measured else None
+    times = ["forward", "trace", "update", "step", "fastest … slowest"]
+    columns = ["contender", *times, f"× {reference.name if reference else 'first'}", "product", "copy"]
+    return NumberTable(columns, [_cells(benchmark, timings, reference) for timings in benchmark.timings])
 
 
-def _cells(results: Results, row: Row) -> list[str]:
-    if row.reason:
-        return [row.name, *[ABSENT] * 8]
-    timings = [milliseconds(row.median(what)) for what in ("forward", "trace", "update", "step")]
-    steps, shares = row.seconds["step"], results.shares(row)
-    ratio = row.median("step") / results.measured[0].median("step")
+def _cells(benchmark: Benchmark, timings: Timings, reference: Timings | None) -> list[str]:
+    if timings.reason or reference is None:
+        return [timings.name, *[ABSENT] * 8]
+    medians = [milliseconds(timings.median(part)) for part in ("forward", "trace", "update", "step")]
+    steps, shares = timings.seconds["step"], benchmark.shares(timings)
+    spread = f"{milliseconds(min(steps))} … {milliseconds(max(steps))}"
+    ratio = f"{timings.median('step') / reference.median('step'):.2f}"
     reached = [f"{share:.0%}" for share in shares] if shares else [ABSENT] * 2
-    return [row.name, *timings, f"{milliseconds(min(steps))} … {milliseconds(max(steps))}", f"{ratio:.2f}", *reached]
+    return [timings.name, *medians, spread, ratio, *reached]
 
 
-def _notes(results: Results) -> Iterator[str]:
-    for row in results.rows:
-        if row.reason:
-            yield f"{row.name} was not measured: {row.reason}."
-    if results.machine_reason:
-        yield f"The machine's bounds were not measured: {results.machine_reason}."
+def _notes(benchmark: Benchmark) -> Iterator[str]:
+    for timings in benchmark.timings:
+        if timings.reason:
+            yield f"{timings.name} was not measured: {timings.reason}."
+    if benchmark.machine_reason:
+        yield f"The machine's own speed was not measured: {benchmark.machine_reason}."
 
 
 def _scaled(value: float, unit: str) -> str:

@@ -1,6 +1,6 @@
-"""Processes of their own, each of which holds one task and runs it when asked, and waits idle in between.
+"""Worker processes: each holds one task, runs it on request, and is idle in between.
 
-The idle threads of PyTorch and JAX disturb what else is timed in their process, so every contender has its own.
+The idle threads of PyTorch and JAX disturb other timings in their process, so each contender has its own process.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ GRACE = 5
 
 
 class WorkerError(Exception):
-    """A worker cannot go on; its text is the reason, without a full stop."""
+    """A worker cannot go on; the text is the reason, without a full stop."""
 
 
 class LateError(WorkerError):
@@ -29,16 +29,7 @@ class LateError(WorkerError):
 
 
 class Worker:
-    """A process that was told how to make its task.
-
-    Parameters
-    ----------
-    make : callable
-        ``make(*arguments)`` returns the task and what is to be told of it; it is called in the new process, which
-        imports it by its name.
-    *arguments : object
-        What it is given.
-    """
+    """A process in which ``make(*arguments)`` makes a task and a description of it; both are sent by name (pickle)."""
 
     def __init__(self, make: Callable[..., tuple[Task, Any]], *arguments: Any) -> None:
         context = multiprocessing.get_context("spawn")  # a fork would share the thread pools of this process
@@ -48,18 +39,18 @@ class Worker:
             self._process.start()
         theirs.close()  # so that the end of the process is the end of the connection
 
-    def told(self, seconds: float | None = None) -> Any:
-        """Return what is to be told of the task, once it is made; within so many seconds, if any are given."""
+    def wait_until_ready(self, seconds: float | None = None) -> Any:
+        """Return the description of the task once it is made; raise LateError after `seconds`."""
         return self._answer(seconds)
 
     def run(self, seconds: float | None = None) -> Any:
-        """Run the task once, and return its result; within so many seconds, if any are given."""
+        """Run the task once and return its result; raise LateError after `seconds`."""
         with contextlib.suppress(OSError):  # it has died; the answer says how
             self._connection.send(True)
         return self._answer(seconds)
 
     def end(self) -> None:
-        """End the process, whatever it is doing."""
+        """End the process, even in the middle of its task."""
         self._process.terminate()
         self._process.join(GRACE)
         self._process.kill()
@@ -81,8 +72,8 @@ class Worker:
 
 
 @contextlib.contextmanager
-def workers() -> Iterator[list[Worker]]:
-    """Yield a list for workers, all of which end when the block is left, even by Ctrl-C."""
+def worker_pool() -> Iterator[list[Worker]]:
+    """Yield a list for workers, and end all of them when the block is left, even by Ctrl-C."""
     started: list[Worker] = []
     try:
         yield started
@@ -93,17 +84,15 @@ def workers() -> Iterator[list[Worker]]:
 
 @contextlib.contextmanager
 def _no_ctrl_c() -> Iterator[None]:
-    """Hold Ctrl-C back, and for ever from processes that start meanwhile: the first process ends them.
-
-    A terminal sends it to all of them. One that has not come to `_serve` yet would print a traceback, as it would if
-    the first process ended before it has handed over the task.
-    """
+    """Hold Ctrl-C back in this process, and for good in processes that start meanwhile."""
+    # A terminal sends it to all processes. A new one that has not come to `_serve` yet would print a traceback, as it
+    # would if this process ended before it has handed over the task. This process ends the others itself.
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
     from multiprocessing import resource_tracker
 
-    resource_tracker.ensure_running()  # which lets Ctrl-C through again where it starts only now
+    resource_tracker.ensure_running()  # it lets Ctrl-C through again if it starts only now
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
@@ -112,11 +101,11 @@ def _no_ctrl_c() -> Iterator[None]:
 
 
 def _serve(connection: Connection, make: Callable[..., tuple[Task, Any]], arguments: tuple[Any, ...]) -> None:
-    """Make the task, and run it as often as asked, until the other side is gone."""
+    """Make the task, and run it on each request until the other side is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; the first one ends the others
     try:
-        task, told = make(*arguments)
-        connection.send((True, told))
+        task, description = make(*arguments)
+        connection.send((True, description))
         while connection.recv():
             connection.send((True, task()))
     except (EOFError, BrokenPipeError):

@@ -1,4 +1,4 @@
-"""What goes on in each layer: saturated and dead cells, and how ED's update compares with the gradient."""
+"""Diagnose each layer: saturated and dead cells, and how ED's update compares with the gradient."""
 
 from edcore.diagnostics.diagnose import DeadStackWarning, diagnose
 from edcore.diagnostics.diagnosis import Diagnosis

@@ -1,4 +1,4 @@
-"""What a diagnosis found, layer by layer, and how it reads as a table."""
+"""The figures of a diagnosis, layer by layer, and their table."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from edcore.core.rule import Rule
 Floats: TypeAlias = npt.NDArray[np.float64]
 
 LONG, EDGE = 10, 3
-"""Layers that learn, in a run, from which on it is folded; and those at each of its ends that keep their own rows."""
+"""The number of successive living layers from which on they are folded, and those at each end that keep their rows."""
 
 ENDS = 8
-"""Rows at each end of a stack in which many runs take turns; those between them become one."""
+"""Rows that are kept at each end of a long table; those between become one."""
 
 
 class LayerFigures(NamedTuple):
-    """The figures of one layer, all heads together; `Diagnosis` says what they are."""
+    """The figures of one layer, all heads together, as `Diagnosis` describes them."""
 
     saturation: float
     sign_changes: float
@@ -49,8 +49,8 @@ class Diagnosis:
     rule : Rule
         How it learns.
     saturation : ndarray
-        Mean, over samples and cells, of the derivative of the cells' activation, for the sigmoid y (1 − y). That of a
-        sigmoid is at most 1/4, and next to nothing where cells are saturated. Factors of an RMS network are left out.
+        Mean, over samples and cells, of the derivative of the cells' activation, for the sigmoid y (1 − y), which is at
+        most 1/4, and almost 0 if cells are saturated. The factors of an RMS network are left out.
     sign_changes : ndarray
         Share of the weights that were above 0 at the start and are below 0 now, or the other way round.
     growth : ndarray
@@ -65,7 +65,7 @@ class Diagnosis:
     update : ndarray
         Size of ED's update: its Euclidean norm over that of the weights.
     dead : ndarray of bool
-        Whether no error can change the layer, see `diagnose`.
+        Whether no error can change the layer; see `diagnose`.
     """
 
     network: Network
@@ -80,7 +80,7 @@ class Diagnosis:
     dead: npt.NDArray[np.bool_]
 
     @classmethod
-    def collected(cls, network: Network, rule: Rule, layers: Sequence[LayerFigures]) -> Diagnosis:
+    def from_layers(cls, network: Network, rule: Rule, layers: Sequence[LayerFigures]) -> Diagnosis:
         """Return the diagnosis of these layers."""
         columns: dict[str, Any] = {
             name: np.array(values) for name, values in zip(LayerFigures._fields, zip(*layers, strict=True), strict=True)
@@ -101,7 +101,7 @@ class Diagnosis:
 
     @property
     def warning(self) -> str | None:
-        """What is wrong and what helps, if at least half of the hidden layers are dead although they have a rate."""
+        """The problem and what helps, if at least half of the hidden layers are dead although they have a rate."""
         network, dead = self.network, self.dead_hidden
         if not dead or 2 * dead < network.depth or not self.rule.alpha:
             return None
@@ -113,8 +113,8 @@ class Diagnosis:
         if not network.rms:
             helps.append("rms=True")
         return (
-            f"{dead:,} of {network.depth:,} hidden layers are dead: no error changes a weight of theirs in "
-            f"{network.dtype}. What helps: {', '.join([*helps, 'fewer layers'])}."
+            f"{dead:,} of {network.depth:,} hidden layers are dead: no error changes their weights in {network.dtype}. "
+            f"What helps: {', '.join([*helps, 'fewer layers'])}."
         )
 
     @property
@@ -125,7 +125,7 @@ class Diagnosis:
 
     @property
     def rows(self) -> list[tuple[str, ...]]:
-        """Rows of the table: a run of dead layers, or of many that learn, is one row, which has their means."""
+        """Rows of the table: successive dead layers, or many that learn, share a row, which has their means."""
         groups = [slice(0, 1), *(slice(start + 1, stop + 1) for start, stop in self._runs()), slice(-1, None)]
         return [self._row(group) for group in groups]
 
@@ -140,7 +140,7 @@ class Diagnosis:
         return "\n".join(line.rstrip() for line in lines)
 
     def _runs(self) -> list[tuple[int, int]]:
-        """Return the hidden layers that share a row, from 0, each as its first and the one after its last."""
+        """Return the hidden layers of each row, counted from 0, as the first and the one after the last."""
         dead = self.dead[1:-1]
         turns = [0, *(np.flatnonzero(dead[1:] != dead[:-1]) + 1), self.network.depth]
         runs: list[tuple[int, int]] = []

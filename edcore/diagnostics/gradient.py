@@ -1,6 +1,6 @@
-"""The true gradient of an ED network, by back-propagation: what diagnostics compare ED's update with.
+"""The true gradient of an ED network, by back-propagation; diagnostics compare ED's update with it.
 
-It is written apart from `edcore.core`, over NumPy alone, and shares no code with it.
+Over NumPy alone. It shares no code with `edcore.core` but the activations, so that the tests can compare the two.
 """
 
 from __future__ import annotations
@@ -11,155 +11,113 @@ import numpy as np
 import numpy.typing as npt
 
 from edcore.arrays import HostWeights
+from edcore.core import activations
 from edcore.core.network import Activation, Layer, Network
 
 Floats: TypeAlias = npt.NDArray[Any]
 
 RMS_EPS = 1e-5
-"""As Fujita (2025) has it."""
+"""As in Fujita (2025)."""
 
 
-class Passed(NamedTuple):
+class LayerState(NamedTuple):
     """A layer after a forward pass, each array (heads, batch, cells)."""
 
-    z: Floats  # what the activation was given
-    y: Floats
-    root: Floats | None  # what the sums were divided by, (heads, batch, 1)
+    z: Floats  # the input of the activation
+    y: Floats  # its output
+    root: Floats | None  # the root by which the sums were divided, (heads, batch, 1)
 
 
-def descent(network: Network, weights: HostWeights, x: Floats, error: Floats) -> HostWeights:
+def descent(
+    network: Network,
+    weights: HostWeights,
+    states: list[LayerState],
+    error: Floats,
+    feedback: list[Floats] | None = None,
+) -> HostWeights:
     """Return the direction of steepest descent, −∂L/∂W, for the loss L = ½ mean_b Σ_k (target_bk − output_bk)².
 
-    The − output cells are not read, so their weights have no part in L.
-
-    Parameters
-    ----------
-    network : Network
-        The network.
-    weights : dict of str to ndarray
-        Its weights, as `ED.weights` has them, in any precision, which is that of the result.
-    x : ndarray, shape (batch, in_)
-        The inputs.
-    error : ndarray, shape (batch, columns)
-        target − output, for the outputs of these weights.
-
-    Returns
-    -------
-    dict of str to ndarray
-        Under the keys and in the shapes of the weights.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from edcore import Network
-    >>> from edcore.diagnostics.gradient import descent, outputs, passed
-    >>> from edcore.core.weights import initialise
-    >>> network = Network(2, 3, dtype="float64")
-    >>> weights, x, target = initialise(network, 1), np.ones((1, 2)), np.ones((1, 1))
-    >>> error = target - outputs(network, passed(network, weights, x))
-    >>> descent(network, weights, x, error)["output.weight"].shape
-    (1, 6, 2)
+    With `feedback`, one matrix (heads, outputs, cells) for each layer but the last, it is the direction of direct
+    feedback alignment (Nøkland 2016): the output error reaches each hidden layer through its matrix.
     """
-    cells = passed(network, weights, x)
     result = {key: np.zeros_like(value) for key, value in weights.items()}
-    blame = at_outputs(network, error) / len(x)  # −∂L/∂y of the layer's cells
+    at_outputs = signal = output_signal(network, error) / len(error)
     for number in reversed(range(len(network.layers))):
         layer = network.layers[number]
-        sums = through(network, layer, cells[number + 1], blame)
-        own(result, layer, "weight")[...] = cells[number].y.swapaxes(-1, -2) @ sums
-        own(result, layer, "bias")[...] = network.bias * sums.sum(axis=1, keepdims=True)
-        if number:
-            blame = back(layer, weights, sums)
+        if feedback is not None and number < len(feedback):
+            signal = at_outputs[..., : network.outputs] @ feedback[number]
+        sums = backward_activation(network, layer, states[number + 1], signal)
+        layer_part(result, layer, "weight")[...] = states[number].y.swapaxes(-1, -2) @ sums
+        layer_part(result, layer, "bias")[...] = network.bias * sums.sum(axis=1, keepdims=True)
+        if feedback is None and number:
+            signal = backward_weights(layer, weights, sums)
     return result
 
 
-def passed(network: Network, weights: HostWeights, x: Floats) -> list[Passed]:
-    """Return the input cells, then those of each layer in turn, after a forward pass of x (batch, in_)."""
-    cells = [entered(x)]
+def forward(network: Network, weights: HostWeights, x: Floats) -> list[LayerState]:
+    """Return the input cells and then the state of each layer in turn, for x (batch, in_)."""
+    states = [input_state(x)]
     for layer in network.layers:
-        cells.append(onward(network, layer, weights, cells[-1]))
-    return cells
+        states.append(forward_layer(network, layer, weights, states[-1]))
+    return states
 
 
-def entered(x: Floats) -> Passed:
+def input_state(x: Floats) -> LayerState:
     """Return the input cells for x (batch, in_): both streams of it, for all heads."""
     both = np.concatenate([x, x], axis=1)[None]
-    return Passed(both, both, None)
+    return LayerState(both, both, None)
 
 
-def onward(network: Network, layer: Layer, weights: HostWeights, sources: Passed) -> Passed:
-    """Return the cells of a layer after those of the layer before it."""
-    z = sources.y @ own(weights, layer, "weight")
-    z = z + network.bias * own(weights, layer, "bias").sum(axis=1, keepdims=True)
+def forward_layer(network: Network, layer: Layer, weights: HostWeights, sources: LayerState) -> LayerState:
+    """Return the state of a layer, from that of the layer before it."""
+    z = sources.y @ layer_part(weights, layer, "weight")
+    z = z + network.bias * layer_part(weights, layer, "bias").sum(axis=1, keepdims=True)
     root = None
     if layer.rms:
         root = np.sqrt(np.square(z).mean(axis=-1, keepdims=True) + RMS_EPS)
         z = z / root
-    return Passed(z, _activity(layer.activation, z, network.u0), root)
+    with np.errstate(over="ignore"):  # exp of a saturated sigmoid; the activity is 0 then
+        return LayerState(z, activations.activity(layer.activation, z, network.u0), root)
 
 
-def outputs(network: Network, cells: list[Passed]) -> Floats:
+def outputs(network: Network, states: list[LayerState]) -> Floats:
     """Return the outputs (batch, columns) of a forward pass."""
-    y = cells[-1].y[..., : network.outputs]
+    y = states[-1].y[..., : network.outputs]
     return y.swapaxes(0, 1).reshape(y.shape[1], network.columns)
 
 
-def at_outputs(network: Network, error: Floats) -> Floats:
-    """Return the errors (batch, columns) at the output cells that they are of; 0 at the − cells, which are not read."""
-    blame = np.zeros((network.heads, len(error), len(network.output_signs)), error.dtype)
-    blame[..., : network.outputs] = error.reshape(len(error), network.heads, network.outputs).swapaxes(0, 1)
-    return blame
+def output_signal(network: Network, error: Floats) -> Floats:
+    """Return the errors (batch, columns) at their output cells, and 0 at the − cells, which are not outputs."""
+    signal = np.zeros((network.heads, len(error), len(network.output_signs)), error.dtype)
+    signal[..., : network.outputs] = error.reshape(len(error), network.heads, network.outputs).swapaxes(0, 1)
+    return signal
 
 
-def through(network: Network, layer: Layer, cells: Passed, blame: Floats) -> Floats:
+def backward_activation(network: Network, layer: Layer, state: LayerState, signal: Floats) -> Floats:
     """Return −∂L/∂(x W + bias) for −∂L/∂y: back through the activation, and the division by the root."""
-    z, _, root = cells
-    inner = blame * derivative(layer.activation, cells, network.u0)
+    z, _, root = state
+    inner = signal * slope(layer.activation, state, network.u0)
     if root is None:
         return inner
     # z_j = a_j / r depends on all sums of the layer: ∂z_k/∂a_j = (δ_jk − z_j z_k / n) / r.
     return (inner - z * np.mean(inner * z, axis=-1, keepdims=True)) / root
 
 
-def back(layer: Layer, weights: HostWeights, sums: Floats) -> Floats:
+def backward_weights(layer: Layer, weights: HostWeights, sums: Floats) -> Floats:
     """Return −∂L/∂y of a layer's sources, for that of its sums."""
-    return np.asarray(sums @ own(weights, layer, "weight").swapaxes(-1, -2))
+    return np.asarray(sums @ layer_part(weights, layer, "weight").swapaxes(-1, -2))
 
 
-def own(weights: HostWeights, layer: Layer, part: str) -> Floats:
+def layer_part(weights: HostWeights, layer: Layer, part: str) -> Floats:
     """Return the view of a layer's weights, or biases, of all heads: (heads, sources, targets)."""
     value = weights[f"{layer.name}.{part}"]
     return value if layer.position is None else value[:, layer.position]
 
 
-def _activity(activation: Activation, z: Floats, u0: float) -> Floats:
-    match activation:
-        case "sigmoid":
-            decay = np.exp(-2 * abs(z) / u0)
-            return np.where(z < 0, decay, 1) / (1 + decay)
-        case "tanh":
-            return np.tanh(z)
-        case "relu":
-            return z * (z > 0)
-        case "relu6":
-            return np.clip(z, 0, 6)
-        case "linear":
-            return z
-
-
-def derivative(activation: Activation, cells: Passed, u0: float) -> Floats:
-    """Return df/dz, the sigmoid's factor 2 / u0 included."""
-    z, y, _ = cells
-    match activation:
-        case "sigmoid":
-            # From z: y (1 − y) would be 0 wherever y is rounded to 1, and the gradient behind such a layer with it.
-            decay = np.exp(-2 * abs(z) / u0)
-            return 2 / u0 * decay / np.square(1 + decay)
-        case "tanh":
-            return 1 - y * y
-        case "relu":
-            return (y > 0).astype(y.dtype)
-        case "relu6":
-            return ((y > 0) & (y < 6)).astype(y.dtype)
-        case "linear":
-            return np.ones_like(y)
+def slope(activation: Activation, state: LayerState, u0: float) -> Floats:
+    """Return df/dz, with the sigmoid's factor 2 / u0, which the update rule leaves out."""
+    if activation == "sigmoid":
+        # From z: y (1 − y) would be 0 wherever y is rounded to 1, and the gradient behind such a layer with it.
+        decay = np.exp(-2 * abs(state.z) / u0)
+        return 2 / u0 * decay / np.square(1 + decay)
+    return np.asarray(activations.derivative(activation, state.y))

@@ -1,8 +1,8 @@
 """Pictures of a run and of a network, drawn with matplotlib: ``pip install "edcore[plots]"``.
 
-Every function draws on the axes that it is given, or on a figure of its own, and returns the figure. pyplot is not
-used: no screen is needed, nothing has to be closed, and threads do not disturb each other. Colours can be told apart by
-colour-blind readers, and where colours name things, markers or line styles do so too.
+Each function draws on the axes that it gets, or on a new figure, and returns the figure. It does not use pyplot: no
+screen is needed, no figure has to be closed, and threads do not disturb each other. Colour-blind readers can tell the
+colours apart, and markers or line styles differ too.
 """
 
 from edcore.plots.boundary import decision_boundary

@@ -1,4 +1,4 @@
-"""The decision boundary: what a network says of each point of a plane."""
+"""The decision boundary: a network's output or class at each point of a plane."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ import numpy as np
 import numpy.typing as npt
 
 from edcore.errors import InputError
-from edcore.plots.canvas import COLOURS, DIVERGING, MARKERS, Picture, drawn_on, titled
+from edcore.plots.canvas import COLOURS, DIVERGING, MARKERS, Picture, axes_or_new, set_title
 
 Floats: TypeAlias = npt.NDArray[Any]
 
 POINTS = 200
-"""Points along each side of the plane at which the network is asked."""
+"""Points along each side of the plane."""
 
 MARGIN = 0.1
-"""Of the samples' extent, added at each side."""
+"""Margin at each side, as a share of the samples' extent."""
 
 
 def decision_boundary(
@@ -27,7 +27,7 @@ def decision_boundary(
     classes: Sequence[object] | None = None,
     ax: Picture | None = None,
 ) -> Picture:
-    """Draw what a network or an estimator says of each point of a plane, with samples on top.
+    """Draw the output or the class of each point of a plane, with samples on top.
 
     Parameters
     ----------
@@ -46,12 +46,12 @@ def decision_boundary(
     Returns
     -------
     matplotlib.figure.Figure
-        The figure that was drawn on: shades of the output where there is one, else a region for each class.
+        The figure: shades of the output if there is one, else a region for each class.
 
     Raises
     ------
     InputError
-        If x has not two features, or y or what is predicted do not fit.
+        If x does not have two features, or y or the predictions do not fit.
     EDCoreError
         If matplotlib is not installed.
 
@@ -74,25 +74,26 @@ def decision_boundary(
         raise InputError("y", f"shape {y.shape}", f"shape ({len(x)},), one class for each sample")
     sides = [_side(column) for column in x.astype(np.float64).T]
     grid = np.stack([values.ravel() for values in np.meshgrid(*sides)], axis=1)
-    told, labels = _told(predict, grid, y)
+    values, labels = _predict(predict, grid, y)
     if not np.isin(y, labels).all():
         raise InputError("y", f"classes {np.unique(y).tolist()}", f"those that are predicted, {labels.tolist()}")
     names = [str(name) for name in (labels if classes is None else classes)]
     if len(names) != len(labels):
         raise InputError("classes", f"{len(names)} names", f"{len(labels)}, one for each class")
-    ax = drawn_on(ax, (6, 4.8))
-    told = told.reshape(POINTS, POINTS)
-    colours = _draw_output(ax, sides, told) if told.dtype.kind == "f" else _draw_regions(ax, sides, told, len(labels))
+    ax = axes_or_new(ax, (6, 4.8))
+    values = values.reshape(POINTS, POINTS)
+    shaded = values.dtype.kind == "f"
+    colours = _draw_output(ax, sides, values) if shaded else _draw_regions(ax, sides, values, len(labels))
     for number, (label, name) in enumerate(zip(labels, names, strict=True)):
         style = {"marker": MARKERS[number % len(MARKERS)], "edgecolors": "black", "linewidths": 0.8}
         ax.scatter(*x[y == label].T, color=colours[number], label=name, s=40, zorder=3, **style)
-    place = {"loc": "lower right", "bbox_to_anchor": (1, 1), "borderaxespad": 0.2}  # above, where it hides no sample
+    place = {"loc": "lower right", "bbox_to_anchor": (1, 1), "borderaxespad": 0.2}  # above the axes: it hides no sample
     legend = ax.legend(**place, ncols=min(len(names), 5), fontsize="small", frameon=False, handletextpad=0.1)
     for text in legend.get_texts():
         text.set_parse_math(False)
     ax.set_xlabel("feature 0")
     ax.set_ylabel("feature 1")
-    titled(ax, "Decision boundary")
+    set_title(ax, "Decision boundary")
     return ax.figure
 
 
@@ -104,29 +105,29 @@ def _side(values: Floats) -> Floats:
     return np.linspace(low - margin, high + margin, POINTS)
 
 
-def _told(predict: Any, grid: Floats, y: Floats) -> tuple[Floats, Floats]:
-    """Return one output for each point, as floats, or the number of its class, as integers; and the classes' labels."""
-    ask = getattr(predict, "predict_proba", None) or getattr(predict, "predict", predict)
-    if not callable(ask):
+def _predict(predict: Any, grid: Floats, y: Floats) -> tuple[Floats, Floats]:
+    """Return the output of each point as a float, or the number of its class as an integer, and the classes' labels."""
+    call = getattr(predict, "predict_proba", None) or getattr(predict, "predict", predict)
+    if not callable(call):
         raise InputError("predict", type(predict).__name__, "an ED, an estimator with predict, or a function")
-    told = np.asarray(ask(grid))
-    if told.ndim == 2 and told.shape[1] == 1:
-        told = told[:, 0]
-    if told.ndim not in (1, 2) or len(told) != len(grid):
+    values = np.asarray(call(grid))
+    if values.ndim == 2 and values.shape[1] == 1:
+        values = values[:, 0]
+    if values.ndim not in (1, 2) or len(values) != len(grid):
         accepted = f"one output, one row of them or one label for each of {len(grid)} points"
-        raise InputError("predict", f"a function that returns shape {told.shape}", accepted)
-    if told.dtype.kind == "f" and not np.isfinite(told).all():
+        raise InputError("predict", f"a function that returns shape {values.shape}", accepted)
+    if values.dtype.kind == "f" and not np.isfinite(values).all():
         raise InputError("predict", "a function that returns NaN or infinity", "finite outputs")
-    own = getattr(predict, "classes_", None)
-    if told.ndim == 2:
-        labels = np.arange(told.shape[1]) if own is None else np.asarray(own)
-        if len(labels) == 2 and own is not None:  # the two probabilities say the same
-            return told[:, 1].astype(np.float64), labels
-        return told.argmax(axis=1), labels
-    if told.dtype.kind == "f" and own is None:
-        return told.astype(np.float64), np.arange(2)
-    labels = np.unique(np.concatenate([told, y])) if own is None else np.asarray(own)
-    return np.searchsorted(labels, told), labels
+    classes = getattr(predict, "classes_", None)
+    if values.ndim == 2:
+        labels = np.arange(values.shape[1]) if classes is None else np.asarray(classes)
+        if len(labels) == 2 and classes is not None:  # the second probability is 1 minus the first
+            return values[:, 1].astype(np.float64), labels
+        return values.argmax(axis=1), labels
+    if values.dtype.kind == "f" and classes is None:
+        return values.astype(np.float64), np.arange(2)
+    labels = np.unique(np.concatenate([values, y])) if classes is None else np.asarray(classes)
+    return np.searchsorted(labels, values), labels
 
 
 def _draw_output(ax: Picture, sides: list[Floats], output: Floats) -> list[Any]:

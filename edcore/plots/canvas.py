@@ -1,7 +1,8 @@
-"""What all pictures share: a figure without pyplot, colours, titles, and what is said where matplotlib is missing."""
+"""The parts that all pictures share: a figure without pyplot, the palette, titles, and the error without matplotlib."""
 
 from __future__ import annotations
 
+import io
 from typing import Any
 
 from edcore.errors import EDCoreError
@@ -9,18 +10,18 @@ from edcore.errors import EDCoreError
 Picture = Any  # matplotlib's Figure, Subfigure or Axes: the library can be used without it
 
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442")
-"""Okabe and Ito's palette without its black, which colour-blind readers can tell apart."""
+"""Okabe and Ito's palette without its black: colour-blind readers can tell these colours apart."""
 
 MARKERS = "os^DvPX*<"
 
 DIVERGING = "RdBu_r"
-"""Of ColorBrewer: blue below the centre, red above it, which colour-blind readers can tell apart."""
+"""ColorBrewer's blue below the centre and red above it, which colour-blind readers can tell apart."""
 
 DPI = 120
 
 
 def new_figure(size: tuple[float, float]) -> Picture:
-    """Return a figure of this size in inches that pyplot knows nothing of."""
+    """Return a figure of this size in inches; pyplot does not know it, so it needs no screen and no closing."""
     try:
         from matplotlib.figure import Figure
     except ModuleNotFoundError as error:
@@ -31,11 +32,18 @@ def new_figure(size: tuple[float, float]) -> Picture:
     return Figure(figsize=size, dpi=DPI, layout="constrained")
 
 
-def drawn_on(ax: Picture | None, size: tuple[float, float]) -> Picture:
+def axes_or_new(ax: Picture | None, size: tuple[float, float]) -> Picture:
     """Return the axes that were given, else those of a new figure."""
     return new_figure(size).add_subplot() if ax is None else ax
 
 
-def titled(ax: Picture, title: str) -> None:
-    """Write a title as it stands: a name with dollar signs is no formula."""
+def set_title(ax: Picture, title: str) -> None:
+    """Write a title literally: a name with dollar signs is not a formula."""
     ax.set_title(title, loc="left", fontsize="medium", parse_math=False)
+
+
+def rendered(figure: Picture, kind: str, dpi: int = DPI) -> bytes:
+    """Return a figure as the bytes of a file, such as ``"png"`` or ``"svg"``."""
+    file = io.BytesIO()
+    figure.savefig(file, format=kind, dpi=dpi)
+    return file.getvalue()

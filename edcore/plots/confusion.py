@@ -1,4 +1,4 @@
-"""The confusion matrix: which classes are taken for which."""
+"""The confusion matrix: true classes against predicted classes."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from edcore.errors import InputError
-from edcore.plots.canvas import Picture, drawn_on, titled
+from edcore.plots.canvas import Picture, axes_or_new, set_title
 
 NUMBERED = 30
-"""The most classes for which counts are written into the cells."""
+"""The most classes for which the cells show their counts."""
 
 LETTERS = 16
 """The most letters of a class name."""
@@ -21,14 +21,14 @@ LETTERS = 16
 def confusion_matrix(
     true: npt.ArrayLike, predicted: npt.ArrayLike, classes: Sequence[object] | None = None, ax: Picture | None = None
 ) -> Picture:
-    """Draw how often each class was taken for each other, by scikit-learn's ``confusion_matrix``.
+    """Draw how often each class was predicted as each other, by scikit-learn's ``confusion_matrix``.
 
     Parameters
     ----------
     true : array_like, shape (samples,)
         The class of each sample: its label, or with `classes` its index in them.
     predicted : array_like, shape (samples,)
-        What each sample was taken for, in the same way.
+        The predicted class of each sample, in the same way.
     classes : sequence, optional
         Names of the classes, as those of a `Dataset`. Left out, the labels that occur.
     ax : matplotlib.axes.Axes, optional
@@ -37,12 +37,12 @@ def confusion_matrix(
     Returns
     -------
     matplotlib.figure.Figure
-        The figure that was drawn on. A cell is as dark as its share of its row; its number is a count.
+        The figure. A cell is as dark as its share of its row; its number is a count.
 
     Raises
     ------
     InputError
-        If the two are not as many classes, at least one, or are outputs that are no classes.
+        If the two differ in length, are empty, or are outputs and not classes.
     EDCoreError
         If matplotlib is not installed.
 
@@ -55,34 +55,35 @@ def confusion_matrix(
     """
     from sklearn.metrics import confusion_matrix as counted
 
-    told = {name: _checked(name, labels) for name, labels in (("true", true), ("predicted", predicted))}
-    if len(told["true"]) != len(told["predicted"]):
-        raise InputError("predicted", f"{len(told['predicted'])} classes", f"{len(told['true'])}, as many as in true")
-    labels = _labels(told) if classes is None else np.arange(len(classes))
-    for name, given in told.items():
-        if not np.isin(given, labels).all():
-            raise InputError(name, f"classes up to {given.max()}", f"0 to {len(labels) - 1}, the indices in classes")
-    counts = counted(told["true"], told["predicted"], labels=labels)
+    given = {name: _checked(name, labels) for name, labels in (("true", true), ("predicted", predicted))}
+    if len(given["true"]) != len(given["predicted"]):
+        accepted = f"{len(given['true'])}, as many as in true"
+        raise InputError("predicted", f"{len(given['predicted'])} classes", accepted)
+    labels = _labels(given) if classes is None else np.arange(len(classes))
+    for name, values in given.items():
+        if not np.isin(values, labels).all():
+            raise InputError(name, f"classes up to {values.max()}", f"0 to {len(labels) - 1}, the indices in classes")
+    counts = counted(given["true"], given["predicted"], labels=labels)
     names = [_short(name) for name in (labels if classes is None else classes)]
     side = float(np.clip(2 + 0.4 * len(labels), 4, 12))
-    ax = drawn_on(ax, (side + 0.5, side))
+    ax = axes_or_new(ax, (side + 0.5, side))
     _draw(ax, counts, names)
     right = counts.trace() / counts.sum()
-    titled(ax, f"Confusion matrix: {right:.2%} of {counts.sum():,} right")
+    set_title(ax, f"Confusion matrix: {right:.2%} of {counts.sum():,} right")
     return ax.figure
 
 
 def _checked(name: str, labels: npt.ArrayLike) -> npt.NDArray[Any]:
     array = np.asarray(labels)
     if array.ndim != 1 or not len(array):
-        raise InputError(name, f"shape {array.shape}", "shape (samples,), at least one", "Of one-hot rows take argmax.")
+        raise InputError(name, f"shape {array.shape}", "shape (samples,), at least one", "Take argmax of one-hot rows.")
     if array.dtype.kind == "f" and not (array == np.round(array)).all():
-        raise InputError(name, "fractions", "classes", "Round one output; of several take argmax(axis=1).")
+        raise InputError(name, "fractions", "classes", "For one output take output > 0.5, for several argmax(axis=1).")
     return array
 
 
-def _labels(told: dict[str, npt.NDArray[Any]]) -> npt.NDArray[Any]:
-    true, predicted = told["true"], told["predicted"]
+def _labels(given: dict[str, npt.NDArray[Any]]) -> npt.NDArray[Any]:
+    true, predicted = given["true"], given["predicted"]
     if (true.dtype.kind in "US") != (predicted.dtype.kind in "US"):
         raise InputError("predicted", f"dtype {predicted.dtype}", f"labels as in true, of dtype {true.dtype}")
     return np.unique(np.concatenate([true, predicted]))
@@ -100,7 +101,7 @@ def _draw(ax: Picture, counts: npt.NDArray[Any], names: list[str]) -> None:
     slanted = {"rotation": 45, "ha": "right"} if n * max(map(len, names)) > 40 else {}
     ax.set_xticks(places, names, parse_math=False, **slanted)
     ax.set_yticks(places, names, parse_math=False)
-    ax.set_xlabel("taken for")
+    ax.set_xlabel("predicted class")
     ax.set_ylabel("true class")
     ax.spines[:].set_visible(False)
     ax.set_xticks([place + 0.5 for place in places[:-1]], minor=True)

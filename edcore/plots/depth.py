@@ -1,4 +1,4 @@
-"""The layer map: how saturated each layer is and how far its weights have grown, over depth and over training."""
+"""The layer map: saturation and growth of each layer, over depth and over training."""
 
 from __future__ import annotations
 
@@ -10,27 +10,27 @@ import numpy.typing as npt
 
 from edcore.diagnostics.diagnosis import Diagnosis
 from edcore.errors import InputError
-from edcore.plots.canvas import COLOURS, DIVERGING, Picture, new_figure, titled
+from edcore.plots.canvas import COLOURS, DIVERGING, Picture, new_figure, set_title
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 
 RANGE = 1e6
-"""From the largest saturation shown to the smallest: what is below is as good as 0."""
+"""Ratio of the largest to the smallest saturation shown: smaller ones are as good as 0."""
 
 LEAST_GROWTH = 1.1
-"""Growth up to this, and its inverse, fill the scale at least: rounding is not to look like growth."""
+"""The scale spans at least this growth and its inverse: rounding must not look like growth."""
 
 FEW = 40
-"""Up to so many layers each has a marker."""
+"""Up to this number of layers each has a marker."""
 
 LOGARITHMIC = 10.0
-"""Above this growth its scale is logarithmic."""
+"""Above this growth the scale is logarithmic."""
 
 ROOM = 20
 """Characters that fit below a heat map."""
 
 GAP = 0.04
-"""Of a heat map's width, between the scale of one and the other: else the scale's name seems to belong to both."""
+"""Gap after the first heat map's scale, as a share of a map's width: else its name seems to belong to both maps."""
 
 LABELS = "mean g (small: saturated)", "mean |W|, over that at the start"
 
@@ -46,22 +46,22 @@ def layer_map(
     Parameters
     ----------
     diagnoses : Diagnosis or sequence of Diagnosis
-        What `edcore.diagnostics.diagnose` found, of one network. One is drawn as a line over depth, several, made
+        Results of `edcore.diagnostics.diagnose` for one network. One is drawn as a line over depth, several, made
         during training, as a heat map with a column for each.
     at : sequence of float, optional
-        What each was made after, as a number of batches. Left out, they are numbered.
+        The number of batches before each diagnosis. Left out, they are numbered.
     axes : pair of matplotlib.axes.Axes, optional
         Where to draw saturation and growth. Left out, a new figure.
 
     Returns
     -------
     matplotlib.figure.Figure
-        The figure that was drawn on. Dead layers are hatched.
+        The figure. Dead layers are hatched.
 
     Raises
     ------
     InputError
-        If there is no diagnosis, they differ in depth, or `at` or `axes` have another length.
+        If no diagnosis is given, they differ in depth, or `at` or `axes` have another length.
     EDCoreError
         If matplotlib is not installed.
 
@@ -87,7 +87,7 @@ def layer_map(
     draw(axes, figures, dead, list(range(1, len(found) + 1)) if at is None else list(at))
     axes[0].set_ylabel("layer")
     for ax, title in zip(axes, ("Saturation", "Growth"), strict=True):
-        titled(ax, f"{title} (hatched: dead)" if dead.any() else title)
+        set_title(ax, f"{title} (hatched: dead)" if dead.any() else title)
         _name_layers(ax, len(dead))
         if len(found) > 1:
             ax.set_xlabel("diagnosis" if at is None else "batches learnt")
@@ -96,18 +96,7 @@ def layer_map(
 
 
 def side_by_side(figure: Picture) -> Sequence[Picture]:
-    """Return axes for saturation and for growth, far enough apart for the scale between them.
-
-    Parameters
-    ----------
-    figure : matplotlib.figure.Figure or matplotlib.figure.SubFigure
-        What they are on.
-
-    Returns
-    -------
-    pair of matplotlib.axes.Axes
-        The axes.
-    """
+    """Return axes for saturation and for growth, far enough apart for the scale between them."""
     axes: Sequence[Picture] = figure.subplots(1, 2, gridspec_kw={"wspace": GAP})
     return axes
 
@@ -116,7 +105,7 @@ def _check(found: list[Diagnosis], at: Sequence[float] | None, axes: Sequence[Pi
     if not found:
         raise InputError("diagnoses", "none", "at least one", "Make one with edcore.diagnostics.diagnose.")
     if not all(isinstance(one, Diagnosis) for one in found):
-        raise InputError("diagnoses", type(found[0]).__name__, "what edcore.diagnostics.diagnose returns")
+        raise InputError("diagnoses", type(found[0]).__name__, "results of edcore.diagnostics.diagnose")
     if len(depths := {one.network.depth for one in found}) > 1:
         raise InputError("diagnoses", f"networks of {sorted(depths)} hidden layers", "diagnoses of one network")
     if at is not None and len(at) != len(found):
@@ -163,7 +152,7 @@ def _draw_maps(axes: Sequence[Picture], figures: list[Floats], dead: npt.NDArray
     for ax, values, label, norm, colours, hatch in zip(
         axes, figures, LABELS, norms, ("cividis", DIVERGING), ("white", "0.3"), strict=True
     ):
-        # A value of 0 has no logarithm: it is as small as the scale shows.
+        # A value of 0 has no logarithm: it is shown as the smallest on the scale.
         shown = np.where(values <= 0, norm.vmin, values)
         image = ax.imshow(shown, cmap=colours, norm=norm, aspect="auto")
         for column, start, stop in _runs(dead):
@@ -173,13 +162,13 @@ def _draw_maps(axes: Sequence[Picture], figures: list[Floats], dead: npt.NDArray
         if isinstance(norm, LogNorm):
             bar.formatter = bar.minorformatter = LogFormatter()
         names = [f"{number:,g}" for number in at]
-        step = -(-len(at) * (max(map(len, names)) + 2) // ROOM)  # so many columns are as wide as a name
+        step = -(-len(at) * (max(map(len, names)) + 2) // ROOM)  # columns that together are as wide as a name
         shown_at = range((len(at) - 1) % step, len(at), step)
         ax.set_xticks(shown_at, [names[column] for column in shown_at])
 
 
 def _limits(saturation: Floats) -> tuple[float, float]:
-    """Return the smallest and the largest value that a logarithmic scale is to show."""
+    """Return the smallest and the largest value on the logarithmic scale."""
     known = saturation[(saturation > 0) & np.isfinite(saturation)]
     if not len(known):
         return 1 / RANGE, 1.0
@@ -188,13 +177,13 @@ def _limits(saturation: Floats) -> tuple[float, float]:
 
 
 def _side(growth: Floats) -> float:
-    """Return how far from 1 the scale of growth goes, to either side, as a factor."""
+    """Return the end of the scale of growth, as a factor of 1 to either side."""
     known = growth[(growth > 0) & np.isfinite(growth)]
     return float(max(np.exp(np.abs(np.log(known)).max(initial=0.0)), LEAST_GROWTH))
 
 
 def _runs(dead: npt.NDArray[np.bool_]) -> Iterator[tuple[int, int, int]]:
-    """Yield for each run of dead layers its column, its first layer, and the one after its last."""
+    """Yield the column of successive dead layers, the first of them, and the layer after the last."""
     for column in range(dead.shape[1]):
         turns = np.flatnonzero(np.diff(dead[:, column].astype(int), prepend=0, append=0))
         for start, stop in turns.reshape(-1, 2).tolist():

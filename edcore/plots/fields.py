@@ -1,4 +1,4 @@
-"""Receptive fields: what each cell of the first layer responds to."""
+"""Receptive fields: the weights of each cell of the first layer, as images."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ import numpy.typing as npt
 from edcore.arguments import whole_number
 from edcore.errors import InputError
 from edcore.model.ed import ED
-from edcore.plots.canvas import DIVERGING, Picture, drawn_on, titled
+from edcore.plots.canvas import DIVERGING, Picture, axes_or_new, set_title
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 
 STREAMS = "excitatory", "inhibitory"
 
 LEAST_SIDE = 5
-"""Of an image whose shape is guessed: nine bits of parity are no image of 3 by 3."""
+"""The least side of an image whose shape is guessed: nine bits of parity are not an image of 3 by 3."""
 
 MOST_CELLS = 64
-"""Cells of each stream that are drawn where none are named."""
+"""Cells of each stream that are drawn if none are named."""
 
 
 def image_shape(features: int) -> tuple[int, int] | None:
-    """Return the shape of a square image with so many pixels, at least 5 by 5; None if there is none."""
+    """Return the shape of a square image with this number of pixels, if at least 5 by 5; else None."""
     side = math.isqrt(features)
     return (side, side) if side * side == features and side >= LEAST_SIDE else None
 
@@ -45,33 +45,33 @@ def receptive_fields(
     ed : ED
         The network.
     shape : (int, int), optional
-        Rows and columns of an image. Left out, a square one if there are 25, 36, 49, … features; of others, each cell
-        is one row of a heat map, as it is for a shape of one row.
+        Rows and columns of an image. Left out, a square one for 25, 36, 49, … features; for other numbers, and for a
+        shape of one row, each cell is one row of a heat map.
     head : int
-        Which head's cells.
+        The head of the cells.
     cells : sequence of int, optional
-        Which cells of each stream, from 0. Left out, all of them, but no more than 64.
+        Numbers of the cells in each stream, from 0. Left out, all cells, but no more than 64.
     ax : matplotlib.axes.Axes, optional
         Where to draw. Left out, a new figure.
 
     Returns
     -------
     matplotlib.figure.Figure
-        The figure that was drawn on. All cells share one scale, whose centre is 0.
+        The figure. All cells share one scale, whose centre is 0.
 
     Raises
     ------
     InputError
-        If the shape does not hold the features, there is no such head or cell, or the network does not know ``in_``
-        yet.
+        If the shape does not hold the features, the head or a cell does not exist, or the network does not know
+        ``in_`` yet.
     EDCoreError
         If matplotlib is not installed.
 
     Notes
     -----
     Both streams of input cells see the same x, so feature i enters cell j with W_ij + W_kj, where i and k are its
-    excitatory and its inhibitory input cell. Signs are folded into W: where a field is above 0, a feature raises the
-    cell, whichever stream the cell is of.
+    excitatory and its inhibitory input cell. Signs are folded into W: where a field is above 0, the feature raises the
+    cell, in both streams.
 
     Examples
     --------
@@ -92,11 +92,11 @@ def receptive_fields(
     groups = [fields[: network.width][chosen], fields[network.width :][chosen]]
     scale = max(np.nanmax(np.abs(group)) for group in groups) or 1.0
     style = {"cmap": DIVERGING, "vmin": -scale, "vmax": scale, "interpolation": "nearest"}
-    ax = drawn_on(ax, (7.5, 4.2))
+    ax = axes_or_new(ax, (7.5, 4.2))
     image = _draw_rows(ax, groups, style) if rows == 1 else _draw_images(ax, groups, (rows, columns), style)
     bar = ax.figure.colorbar(image, ax=ax, shrink=0.8, aspect=25)
     bar.set_label("weight (red raises the cell)")
-    titled(ax, "Receptive fields of the first layer" + (f", head {head}" if network.heads > 1 else ""))
+    set_title(ax, "Receptive fields of the first layer" + (f", head {head}" if network.heads > 1 else ""))
     return ax.figure
 
 
@@ -122,9 +122,9 @@ def _checked_cells(cells: Sequence[int] | None, width: int) -> list[int]:
 
 
 def _draw_images(ax: Picture, groups: list[Floats], shape: tuple[int, int], style: dict[str, Any]) -> Picture:
-    """Draw each group as one picture with the cells' images side by side, and the groups beside each other."""
+    """Draw each group as one picture of the cells' images, and the groups beside each other."""
     n = len(groups[0])
-    # A little higher than wide, as there are two beside each other, with as few places left empty as can be.
+    # A little higher than wide, as two stand beside each other, with as few empty places as possible.
     across = min(range(math.ceil(math.sqrt(0.6 * n)), math.ceil(math.sqrt(n)) + 1), key=lambda columns: -n % columns)
     left = 0.0
     for group, stream in zip(groups, STREAMS, strict=True):
@@ -140,7 +140,7 @@ def _draw_images(ax: Picture, groups: list[Floats], shape: tuple[int, int], styl
 
 
 def _tiled(group: Floats, shape: tuple[int, int], across: int) -> Floats:
-    """Return the images in rows of so many, with a gap around each that has no value."""
+    """Return the images in rows of `across`, with a gap around each that has no value."""
     gap = max(1, min(shape) // 8)
     rows, columns = shape[0] + gap, shape[1] + gap
     tiles = np.full((math.ceil(len(group) / across) * rows + gap, across * columns + gap), np.nan)

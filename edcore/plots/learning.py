@@ -1,4 +1,4 @@
-"""The learning curve: how the error fell and the accuracy rose."""
+"""The learning curve: error and accuracy over the batches of a run."""
 
 from __future__ import annotations
 
@@ -9,30 +9,30 @@ import numpy as np
 import numpy.typing as npt
 
 from edcore.errors import InputError
-from edcore.plots.canvas import COLOURS, Picture, drawn_on, titled
+from edcore.plots.canvas import COLOURS, Picture, axes_or_new, set_title
 from edcore.training.loop import Progress
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 
 SMOOTHED = 50
-"""The error is smoothed over one batch in so many of the run."""
+"""The error is smoothed over one in this number of the run's batches."""
 
 POINTS = 1000
-"""Above so many batches the raw errors are a band; each of its points has the least and the largest of four or more."""
+"""Above this number of batches the raw errors are a band; a point of it spans four or more batches."""
 
 FEW = 40
-"""Up to so many evaluations each has a marker."""
+"""Up to this number of evaluations each has a marker."""
 
 LEAST_SPAN = 0.1
-"""Of an accuracy axis: what differs by less than this is not shown as if it were far apart."""
+"""The least span of an accuracy axis, so that small differences do not look large."""
 
 
 class Curve(NamedTuple):
-    """What is drawn, and what it is called."""
+    """The points of both curves, and their names."""
 
     x: Floats
     error: Floats
-    scored: Floats
+    scored: Floats  # the x of each score
     score: Floats
     unit: str
     error_name: str
@@ -45,20 +45,20 @@ def learning_curve(run: Iterable[Progress] | Any, ax: Picture | None = None) -> 
     Parameters
     ----------
     run : iterable of Progress, or estimator
-        What `edcore.training.train` yields; a run that was resumed simply has more entries. Or a fitted estimator with
-        ``loss_curve_``, one loss for each epoch, and perhaps as many ``validation_scores_``.
+        The items that `edcore.training.train` yields, also those of a resumed run after the first ones. Or a fitted
+        estimator with ``loss_curve_``, one loss for each epoch, and perhaps as many ``validation_scores_``.
     ax : matplotlib.axes.Axes, optional
         Where to draw. Left out, a new figure.
 
     Returns
     -------
     matplotlib.figure.Figure
-        The figure that was drawn on.
+        The figure.
 
     Raises
     ------
     InputError
-        If the run has no batch, or is neither of the two.
+        If the run has no batch, or is neither a run nor an estimator.
     EDCoreError
         If matplotlib is not installed.
 
@@ -78,7 +78,7 @@ def learning_curve(run: Iterable[Progress] | Any, ax: Picture | None = None) -> 
     ['error (mean |target − output|)', 'accuracy on test samples']
     """
     curve = _of_estimator(run) if hasattr(run, "loss_curve_") else _of_progress(run)
-    ax = drawn_on(ax, (7, 4.2))
+    ax = axes_or_new(ax, (7, 4.2))
     lines = _draw_error(ax, curve)
     ax.set_xlabel(curve.unit)
     ax.set_ylabel(curve.error_name, color=COLOURS[0])
@@ -87,9 +87,9 @@ def learning_curve(run: Iterable[Progress] | Any, ax: Picture | None = None) -> 
     ax.grid(alpha=0.25)
     if len(curve.score):
         lines.append(_draw_score(ax.twinx(), curve))
-    # Below the axes, where it hides neither of the two curves.
+    # Below the axes, where the legend hides no curve.
     ax.legend(handles=lines, loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=3, fontsize="small", frameon=False)
-    titled(ax, "Learning curve")
+    set_title(ax, "Learning curve")
     return ax.figure
 
 
@@ -104,7 +104,7 @@ def _of_progress(run: Any) -> Curve:
         raise InputError("run", type(run).__name__, accepted, "Collect it: run = list(train(ed, data)).") from None
     if not entries:
         raise InputError("run", "no batch", "at least one edcore.training.Progress", "Train first.")
-    # Runs that were joined, each counted from 1, go on where the one before ended.
+    # A run that counts from 1 again goes on where the one before ended.
     steps = np.diff(numbers, prepend=0.0)
     x = np.cumsum(np.where(steps > 0, steps, numbers))
     places = [place for place, _ in reached]
@@ -163,7 +163,7 @@ def _draw_score(ax: Picture, curve: Curve) -> Any:
 
 
 def _smoothed(values: Floats, half: int) -> Floats:
-    """Return the means over half as many values on each side as there are, NaN left out."""
+    """Return the mean over `half` values on each side of each value, NaN left out."""
     there = np.isfinite(values)
     total = np.concatenate([[0.0], np.cumsum(np.where(there, values, 0.0))])
     count = np.concatenate([[0], np.cumsum(there)])

@@ -1,29 +1,27 @@
-"""A run as one HTML page that needs nothing else: what was reached, pictures, the setting, versions, the command."""
+"""A run as one self-contained HTML page: results, pictures, the setting, versions, the command."""
 
 from __future__ import annotations
 
 import base64
-import io
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from importlib import resources
 from statistics import fmean
 from string import Template
-from typing import Any
 
 from edcore.datasets.catalogue import Dataset
 from edcore.diagnostics.diagnosis import Diagnosis
 from edcore.environment import here, versions
 from edcore.model.ed import ED
-from edcore.plots.canvas import new_figure
+from edcore.plots.canvas import new_figure, rendered
 from edcore.plots.panels import Panel, panels
 from edcore.training.loop import Progress
 
 SVG_BYTES = 150_000
-"""A picture of more than this as SVG becomes a PNG."""
+"""A larger SVG is replaced by a PNG."""
 
 DPI = 144
-"""Of a PNG, and of images within an SVG."""
+"""Resolution of a PNG, and of images within an SVG."""
 
 
 def html(
@@ -43,22 +41,22 @@ def html(
     ed : ED
         The network, trained.
     data : Dataset
-        What it was trained on.
+        Its data set.
     run : sequence of Progress
-        What `edcore.training.train` yielded. It may be empty, where nothing was learnt.
+        The items that `edcore.training.train` yielded. It may be empty, if nothing was learnt.
     diagnoses : sequence of Diagnosis
-        What `edcore.diagnostics.diagnose` found, once or during training. The last one becomes a table.
+        Results of `edcore.diagnostics.diagnose`, once or during training. The last one becomes a table.
     at : sequence of float, optional
-        The number of batches after which each was made. Left out, they are numbered.
+        The number of batches before each diagnosis. Left out, they are numbered.
     setting : mapping of str to str
-        What else is to be told of the setting, by name.
+        Further facts of the setting, by name.
     command : str
-        What repeats the run.
+        The command that repeats the run.
 
     Returns
     -------
     str
-        The page, to be written as UTF-8.
+        The page; write it as UTF-8.
 
     Raises
     ------
@@ -68,7 +66,7 @@ def html(
     Examples
     --------
     >>> import edcore
-    >>> from edcore import report
+    >>> from edcore.plots import report
     >>> from edcore.training import train
     >>> data = edcore.datasets.xor()
     >>> ed = edcore.ED(in_=2, hidden_depth=0, rule="split", seed=1)
@@ -91,7 +89,7 @@ def html(
 
 
 def _reached(data: Dataset, run: Sequence[Progress]) -> dict[str, str]:
-    """Return accuracy, error and time of the latest evaluation, and whether the run came to its end."""
+    """Return accuracy, error and time of the latest evaluation, and whether the run was stopped early."""
     if not run:
         return {"stopped": "before the first batch was learnt"}
     last = run[-1]
@@ -157,22 +155,12 @@ def _table(rows: Iterable[str], attributes: str = "") -> str:
 def _figure(panel: Panel) -> str:
     figure = new_figure(panel.size)
     panel.draw(figure)
-    kind, picture = _picture(figure)
+    kind, picture = "svg+xml", rendered(figure, "svg", DPI)
+    if len(picture) > SVG_BYTES:
+        kind, picture = "png", rendered(figure, "png", DPI)
     address = f"data:image/{kind};base64,{base64.b64encode(picture).decode('ascii')}"
     width = round(96 * panel.size[0])
     return (
         f'<figure><img src="{address}" alt="{escape(panel.shows)}" width="{width}">\n'
         f"<figcaption>{escape(panel.reading)}</figcaption></figure>"
     )
-
-
-def _picture(figure: Any) -> tuple[str, bytes]:
-    """Return the picture as SVG, or as PNG where that is too large, with the name of its kind."""
-    svg = _saved(figure, "svg")
-    return ("svg+xml", svg) if len(svg) <= SVG_BYTES else ("png", _saved(figure, "png"))
-
-
-def _saved(figure: Any, kind: str) -> bytes:
-    file = io.BytesIO()
-    figure.savefig(file, format=kind, dpi=DPI)
-    return file.getvalue()

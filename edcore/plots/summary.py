@@ -23,23 +23,23 @@ def training_summary(
     *,
     at: Sequence[float] | None = None,
 ) -> Picture:
-    """Draw all that fits a run on one figure.
+    """Draw all pictures that fit a run on one figure.
 
-    The learning curve; the confusion matrix of the test samples; the receptive fields, where the features are a square
-    image; the decision boundary, where there are two features; the layer map, where there is a diagnosis.
+    The learning curve; the confusion matrix of the test samples; the receptive fields, if the features are a square
+    image; the decision boundary, for two features; the layer map, if a diagnosis is given.
 
     Parameters
     ----------
     ed : ED
         The network, trained.
     data : Dataset
-        What it was trained on.
+        Its data set.
     run : sequence of Progress
-        What `edcore.training.train` yielded. If it is empty, there is no learning curve.
+        The items that `edcore.training.train` yielded. An empty run has no learning curve.
     diagnoses : sequence of Diagnosis
-        What `edcore.diagnostics.diagnose` found, once or during training.
+        Results of `edcore.diagnostics.diagnose`, once or during training.
     at : sequence of float, optional
-        The number of batches after which each was made. Left out, they are numbered.
+        The number of batches before each diagnosis. Left out, they are numbered.
 
     Returns
     -------
@@ -53,7 +53,7 @@ def training_summary(
 
     Notes
     -----
-    The confusion matrix of a very large network is one of evenly picked test samples, so that it takes seconds.
+    The confusion matrix of a very large network is that of evenly picked test samples, so that it takes seconds.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""The published results again, each beside back-propagation and direct feedback alignment: ``edcore reproduce``.
+"""Published results, repeated beside back-propagation and direct feedback alignment: ``edcore reproduce``.
 
 Start with `catalogue`: it names the reproductions, each of which returns an `Outcome`.
 """

@@ -10,50 +10,31 @@ from edcore.errors import UnknownNameError
 from edcore.reproduce.options import Options
 from edcore.reproduce.outcome import Outcome
 
-WHERE = {
+FUNCTIONS = {
     "kaneko-xor": ("parity", "xor"),
     "kaneko-parity": ("parity", "parity"),
-    "article-mnist01": ("article", "mnist01"),
+    "article-mnist01": ("mnist01", "mnist01"),
     "edla-digits": ("digits", "digits"),
     "edla-polynomial": ("polynomial", "polynomial"),
     "mnist": ("mnist", "mnist"),
 }
-"""Module and function of each."""
+"""Module and function of each reproduction."""
 
-NAMES = tuple(WHERE)
+NAMES = tuple(FUNCTIONS)
 
 
 def reproduce(name: str, options: Options | None = None) -> Outcome:
-    """Make a reproduction.
+    """Repeat the published result of this name.
 
-    Parameters
-    ----------
-    name : str
-        One of `NAMES`.
-    options : Options, optional
-        What it is told. Left out: everything as it is meant.
-
-    Returns
-    -------
-    Outcome
-        What it found.
-
-    Raises
-    ------
-    UnknownNameError
-        If there is none of this name.
-
-    Examples
-    --------
     >>> from edcore.reproduce.catalogue import reproduce
     >>> from edcore.reproduce.options import Options
     >>> outcome = reproduce("kaneko-xor", Options(seeds=2, quick=True, backend="numpy"))
-    >>> outcome.row("", "64", "edcore").seeds
+    >>> outcome.score("", "64", "edcore").seeds
     2
     """
-    if name not in WHERE:
+    if name not in FUNCTIONS:
         raise UnknownNameError("NAME", name, NAMES)
-    module, function = WHERE[name]
+    module, function = FUNCTIONS[name]
     environment = here()  # before it starts: a checkout may have moved on at the end
-    found: Outcome = getattr(importlib.import_module(f"edcore.reproduce.{module}"), function)(options or Options())
-    return replace(found, environment=environment)
+    outcome: Outcome = getattr(importlib.import_module(f"edcore.reproduce.{module}"), function)(options or Options())
+    return replace(outcome, environment=environment)

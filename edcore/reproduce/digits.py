@@ -16,9 +16,9 @@ from edcore.datasets import catalogue as datasets
 from edcore.datasets.catalogue import Dataset
 from edcore.model.classes import accuracy, targets
 from edcore.model.ed import ED
-from edcore.reproduce.baselines import HOW, METHODS, Method, Peer, stated
-from edcore.reproduce.options import Learner, Options, computed_by
-from edcore.reproduce.outcome import EDCORE, Outcome, Published, Row
+from edcore.reproduce.baselines import HOW, METHODS, Baseline, Method, rates_in_words
+from edcore.reproduce.options import Learner, Options, backend_of
+from edcore.reproduce.outcome import EDCORE, Outcome, Published, Score
 
 CLASSES, WIDTH, BATCH = 10, 2, 128
 SEEDS = 10
@@ -30,18 +30,7 @@ RATES: dict[Method, tuple[float, float]] = {"back-propagation": (10.0, 10.0), "d
 
 
 def digits(options: Options) -> Outcome:
-    """Return the accuracy on a fifth of the digits, by epochs.
-
-    Parameters
-    ----------
-    options : Options
-        What the reproduction is told.
-
-    Returns
-    -------
-    Outcome
-        Rows for edcore and the peers.
-    """
+    """Return the accuracy on a fifth of the digits, by epochs."""
     ends, seeds = options.pick(ENDS, ENDS[:1]), range(1, options.count(SEEDS) + 1)
     data = datasets.digits()
     network = Network(data.features, WIDTH, heads=CLASSES, **PRESETS["edla"].network)
@@ -54,17 +43,16 @@ def digits(options: Options) -> Outcome:
             learner: Learner = (
                 ED(data.features, WIDTH, rule="edla", heads=CLASSES, seed=seed, backend=options.backend)
                 if method == EDCORE
-                else Peer(network, cast(Method, method), RATES[cast(Method, method)], seed)
+                else Baseline(network, cast(Method, method), RATES[cast(Method, method)], seed)
             )
             curve, took = _curve(learner, _split(data, seed), ends[-1])
             curves.append(curve)
             seconds += took
         for setting, values in _figures(curves, ends):
             published = Published("Fujita 2025", PUBLISHED[setting]) if method == EDCORE else None
-            rows.append(
-                Row(setting, method, values, seconds=seconds, published=published, backend=computed_by(learner))
-            )
-    rows.sort(key=lambda row: list(PUBLISHED).index(row.setting))
+            by = backend_of(learner)
+            rows.append(Score(setting, method, values, seconds=seconds, published=published, backend=by))
+    rows.sort(key=lambda score: list(PUBLISHED).index(score.setting))
     return Outcome(
         name="edla-digits",
         title="scikit-learn's digits with 4 hidden cells a class, EDLA (Fujita 2025): test accuracy by epochs",
@@ -78,14 +66,14 @@ def digits(options: Options) -> Outcome:
             f"*{BEST}* is the best of the {ends[-1]} epochs, picked by the test images themselves, as Fujita has it. "
             "It says more than can be expected of new images.",
             "Seconds are those of training for all epochs; tests are not counted.",
-            f"{HOW} Learning rates (hidden cells, output): {stated(RATES)}; chosen among 6 pairs each.",
+            f"{HOW} Learning rates (hidden cells, output): {rates_in_words(RATES)}; chosen among 6 pairs each.",
         ],
         quick=options.quick,
     )
 
 
 def _split(data: Dataset, seed: int) -> Dataset:
-    """Return all images, split anew: 80 to 20."""
+    """Return all images in another split, 80 to 20."""
     x, y = np.concatenate([data.x_train, data.x_test]), np.concatenate([data.y_train, data.y_test])
     order = permutation(seed, 0, len(x))
     test, train = np.split(order, [len(data.x_test)])
@@ -101,12 +89,12 @@ def _curve(learner: Learner, data: Dataset, epochs: int) -> tuple[list[float], f
         start = time.perf_counter()
         learner.fit(data.x_train, target, batch_size=BATCH)
         seconds += time.perf_counter() - start
-        accuracies.append(100 * accuracy(cast(ED, learner), data.x_test, data.y_test))  # it asks for predict alone
+        accuracies.append(100 * accuracy(cast(ED, learner), data.x_test, data.y_test))  # it calls predict only
     return accuracies, seconds
 
 
 def _figures(curves: list[list[float]], ends: tuple[int, ...]) -> Iterator[tuple[str, tuple[float, ...]]]:
-    """Yield each setting with the figure of every seed."""
+    """Yield each setting with the figures of all seeds."""
     for end in ends:
         yield str(end), tuple(curve[end - 1] for curve in curves)
     yield BEST, tuple(max(curve) for curve in curves)

@@ -1,4 +1,4 @@
-"""What a reproduction is told, whichever it is."""
+"""The options that all reproductions share."""
 
 from __future__ import annotations
 
@@ -20,53 +20,34 @@ Value = TypeVar("Value")
 FEW = 640  # training images for a quick look
 
 
-def _nothing(line: str) -> None:
-    """Announce to nobody."""
+def _say_nothing(line: str) -> None:
+    """Ignore a line on the progress."""
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What a reproduction is told.
+    """The options of a reproduction."""
 
-    Parameters
-    ----------
-    seeds : int or None
-        Seeds of each setting; None for the reproduction's own numbers.
-    quick : bool
-        Take fewer seeds, epochs and settings, for a look.
-    data_dir : Path or None
-        The folder that holds MNIST/raw.
-    backend : str
-        What edcore computes with; the peers use NumPy.
-    announce : callable
-        Is told in a line what goes on.
-
-    Raises
-    ------
-    InputError
-        If there is no seed.
-    """
-
-    seeds: int | None = None
-    quick: bool = False
-    data_dir: Path | None = None
-    backend: str = "auto"
-    announce: Callable[[str], object] = _nothing
+    seeds: int | None = None  # of each setting, at least 1; None for the number that the published result asks for
+    quick: bool = False  # fewer seeds, epochs and settings, for a look
+    data_dir: Path | None = None  # the folder that holds MNIST/raw
+    backend: str = "auto"  # of edcore; the other methods use NumPy
+    announce: Callable[[str], object] = _say_nothing  # gets lines on the progress
 
     def __post_init__(self) -> None:
         if self.seeds is not None:
             whole_number("seeds", self.seeds, 1)
 
     def pick(self, full: Value, quick: Value) -> Value:
-        """Return the first, or the second for a quick look."""
+        """Return the first value, or for a quick look the second."""
         return quick if self.quick else full
 
     def count(self, full: int, quick: int = 2) -> int:
-        """Return the number of seeds: as given, else so many, or so many for a quick look."""
+        """Return the number of seeds: the option if given, else one of these two."""
         return self.seeds or self.pick(full, quick)
 
     def mnist(self, classes: tuple[int, ...] | None = None) -> Dataset:
-        """Return MNIST from the folder that was given, for a quick look a part of it, or say that one is needed."""
+        """Return MNIST from the given folder, for a quick look a part of it; without a folder, raise InputError."""
         if self.data_dir is None:
             fix = "It is the folder that `edcore train --dataset mnist` takes, with the four files of MNIST."
             raise InputError("data_dir", "none", "for this reproduction the folder that holds MNIST/raw", fix)
@@ -74,13 +55,13 @@ class Options:
         return replace(data, x_train=data.x_train[:FEW], y_train=data.y_train[:FEW]) if self.quick else data
 
 
-def computed_by(learner: Learner) -> str:
-    """Return the backend by which edcore computed; nothing for a peer."""
+def backend_of(learner: Learner) -> str:
+    """Return the backend of an ED; nothing for a baseline."""
     return learner.backend if isinstance(learner, ED) else ""
 
 
 class Learner(Protocol):
-    """What ED and its peers have in common, so that they go through one loop."""
+    """The calls that ED and its baselines have in common, so that they go through one loop."""
 
     def fit(
         self,
@@ -101,5 +82,5 @@ class Learner(Protocol):
 
     @property
     def epochs(self) -> npt.NDArray[np.intp]:
-        """Epochs that each head has learnt."""
+        """The number of epochs that each head has learnt."""
         ...

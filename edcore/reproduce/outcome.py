@@ -1,81 +1,44 @@
-"""What a reproduction found: for each setting and method what was published, and what came of each of our seeds."""
+"""The outcome of a reproduction: for each setting and method the published figure, and the value of each seed."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from statistics import fmean, stdev
-from typing import Any, TypeVar
+from typing import Any
 
 from edcore.environment import Environment, here, versions
 
-Item = TypeVar("Item")
-
 EDCORE = "edcore"
-"""The method of a row that is ours."""
+"""The name of our method in the tables."""
 
 NEAR = 2.0
-"""Standard errors within which two means are called equal."""
+"""Two means count as equal within this many standard errors."""
 
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """A figure that was published.
+    """A published figure."""
 
-    Parameters
-    ----------
-    source : str
-        By whom, short enough to head a column.
-    value : float or None
-        The figure; None where there is none, as for Kaneko's X.
-    runs : int
-        Runs of which it is the mean.
-    note : str
-        What stands beside it, such as its time-outs.
-    same : bool
-        Whether it is of the very setting of ours, so that both should agree.
-    """
-
-    source: str
-    value: float | None
-    runs: int = 1
-    note: str = ""
-    same: bool = True
+    source: str  # short enough to head a column
+    value: float | None  # None if there is no figure, as for Kaneko's X
+    runs: int = 1  # the runs of which it is the mean
+    note: str = ""  # shown beside it, such as its time-outs
+    same: bool = True  # whether it is of exactly our setting, so that both should agree
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
-    """One method in one setting, over all seeds.
-
-    Parameters
-    ----------
-    setting : str
-        The setting, within its group.
-    method : str
-        The method.
-    values : tuple of float
-        What each seed came to; those that timed out are left out, as in Kaneko's means.
-    timed_out : int
-        Seeds that timed out.
-    seconds : float
-        Seconds of training, all seeds together.
-    group : str
-        Settings of one group share a panel of the plot.
-    published : Published or None
-        What was published.
-    backend : str
-        What edcore computed with; empty for the others, which use NumPy.
-    """
+class Score:
+    """The values of one method in one setting, over all seeds."""
 
     setting: str
     method: str
-    values: tuple[float, ...]
+    values: tuple[float, ...]  # one for each seed; without time-outs, as in Kaneko's means
     timed_out: int = 0
-    seconds: float = 0.0
-    group: str = ""
+    seconds: float = 0.0  # of training, all seeds together
+    group: str = ""  # the settings of one group share a panel of the plot
     published: Published | None = None
-    backend: str = ""
+    backend: str = ""  # of edcore; empty for the other methods, which use NumPy
 
     @property
     def place(self) -> str:
@@ -84,7 +47,7 @@ class Row:
 
     @property
     def seeds(self) -> int:
-        """How many seeds there were."""
+        """The number of seeds."""
         return len(self.values) + self.timed_out
 
     @property
@@ -104,102 +67,72 @@ class Row:
 
     @property
     def z(self) -> float | None:
-        """How many standard errors the mean is above the published one.
-
-        Of a published mean nobody knows the spread. It is taken to be ours, over as many runs as it was made of.
-        """
-        there = self.published
-        if there is None or there.value is None or not there.same or self.mean is None or not self.deviation:
+        """The distance of the mean above the published one, in standard errors."""
+        published = self.published
+        if published is None or published.value is None or not published.same or self.mean is None:
             return None
-        return (self.mean - there.value) / (self.deviation * math.sqrt(1 / len(self.values) + 1 / there.runs))
+        if not self.deviation:
+            return None
+        # The spread of the published runs is not known. It is taken to be ours, over as many runs as were published.
+        return (self.mean - published.value) / (self.deviation * math.sqrt(1 / len(self.values) + 1 / published.runs))
 
 
-def apart(row: Row, other: Row) -> float | None:
-    """Return how many standard errors the mean of one row is above that of another; None where one has no spread."""
-    if row.mean is None or other.mean is None or not row.error or not other.error:
+def standard_errors_apart(score: Score, other: Score) -> float | None:
+    """Return how many standard errors the first mean lies above the other; None if one has no spread."""
+    if score.mean is None or other.mean is None or not score.error or not other.error:
         return None
-    return (row.mean - other.mean) / math.hypot(row.error, other.error)
+    return (score.mean - other.mean) / math.hypot(score.error, other.error)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """All that a reproduction found, and all that is needed to judge it.
+    """All scores of a reproduction, and all that is needed to judge them."""
 
-    Parameters
-    ----------
-    name : str
-        Its name on the command line.
-    title : str
-        What it reproduces.
-    measure : str
-        What the values are, with their unit.
-    axis : str
-        What the settings are.
-    rows : list of Row
-        The rows, methods within settings.
-    notes : list of str
-        How it was done, and what is remarkable: sentences in Markdown.
-    digits : int
-        Digits after the point of a value.
-    logarithmic : bool
-        Whether a plot has a logarithmic axis for them.
-    quick : bool
-        Whether it was but a look, with fewer seeds, epochs or settings.
-    environment : Environment
-        Where and when it was made, and by which edcore.
-    versions : dict of str to str
-        The versions of the libraries that took part.
-    """
-
-    name: str
+    name: str  # on the command line
     title: str
-    measure: str
-    axis: str
-    rows: list[Row]
-    notes: list[str]
-    digits: int = 2
-    logarithmic: bool = False
-    quick: bool = False
+    measure: str  # what the values are, with their unit
+    axis: str  # what the settings are
+    rows: list[Score]  # methods within settings
+    notes: list[str]  # sentences in Markdown on how it was done
+    digits: int = 2  # of a value, after the point
+    logarithmic: bool = False  # whether the plot has a logarithmic axis for the values
+    quick: bool = False  # whether it had fewer seeds, epochs or settings
     environment: Environment = field(default_factory=here)
-    versions: dict[str, str] = field(default_factory=versions)
+    versions: dict[str, str] = field(default_factory=versions)  # of the libraries that took part
 
     @property
     def settings(self) -> list[tuple[str, str]]:
-        """Group and setting of the rows, each once, in their order."""
-        return _each_once((row.group, row.setting) for row in self.rows)
+        """Group and setting of the scores, each once, in their order."""
+        return list(dict.fromkeys((score.group, score.setting) for score in self.rows))
 
     @property
     def methods(self) -> list[str]:
         """The methods, each once, in their order."""
-        return _each_once(row.method for row in self.rows)
+        return list(dict.fromkeys(score.method for score in self.rows))
 
-    def row(self, group: str, setting: str, method: str) -> Row | None:
-        """Return the row of a method in a setting; None where it was left out."""
+    def score(self, group: str, setting: str, method: str) -> Score | None:
+        """Return the score of a method in a setting; None if it was left out."""
         wanted = group, setting, method
-        return next((row for row in self.rows if (row.group, row.setting, row.method) == wanted), None)
+        return next((one for one in self.rows if (one.group, one.setting, one.method) == wanted), None)
 
     def as_dict(self) -> dict[str, Any]:
-        """Return all of it as values that JSON has, with the statistics of each row."""
+        """Return the outcome as values that JSON has, with the statistics of each score."""
         rows = [
-            asdict(row)
-            | {"values": list(row.values)}
-            | {name: getattr(row, name) for name in ("mean", "deviation", "error", "z")}
-            for row in self.rows
+            asdict(score)
+            | {"values": list(score.values)}
+            | {name: getattr(score, name) for name in ("mean", "deviation", "error", "z")}
+            for score in self.rows
         ]
         return asdict(self) | {"rows": rows}
 
     @classmethod
-    def from_dict(cls, found: dict[str, Any]) -> Outcome:
-        """Return the outcome whose `as_dict` this is."""
-        rows = [_row(row) for row in found["rows"]]
-        return cls(**found | {"rows": rows, "environment": Environment(**found["environment"])})
+    def from_dict(cls, content: dict[str, Any]) -> Outcome:
+        """Return the outcome of which `as_dict` returned this."""
+        rows = [_score(row) for row in content["rows"]]
+        return cls(**content | {"rows": rows, "environment": Environment(**content["environment"])})
 
 
-def _row(found: dict[str, Any]) -> Row:
-    fields = {name: found[name] for name in ("setting", "method", "timed_out", "seconds", "group", "backend")}
-    there = found["published"]
-    return Row(values=tuple(found["values"]), published=there and Published(**there), **fields)
-
-
-def _each_once(items: Iterable[Item]) -> list[Item]:
-    return list(dict.fromkeys(items))
+def _score(row: dict[str, Any]) -> Score:
+    fields = {name: row[name] for name in ("setting", "method", "timed_out", "seconds", "group", "backend")}
+    published = row["published"]
+    return Score(values=tuple(row["values"]), published=published and Published(**published), **fields)

@@ -1,55 +1,31 @@
-"""An outcome as text: tables on the screen, or a page in Markdown."""
+"""The outcome of a reproduction as text: tables on the screen, or a page in Markdown."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
 
 from rich.console import Console
-from rich.table import Table as Shown
 
-from edcore.reproduce.outcome import NEAR, Outcome, Published, Row
+from edcore.bench.tables import ABSENT, NumberTable
+from edcore.reproduce.outcome import NEAR, Outcome, Published, Score
 
-ABSENT = "–"
 QUICK = "This is a quick look (`--quick`), with fewer seeds, epochs or settings: its figures are no reproduction."
 
 
-class Table(NamedTuple):
-    """A table, all of whose columns but the first ones are numbers."""
-
-    title: str
-    columns: list[str]
-    rows: list[list[str]]
-    words: int = 1  # columns of words
-
-
-def tables(outcome: Outcome) -> list[Table]:
+def tables(outcome: Outcome) -> list[NumberTable]:
     """Return the tables of an outcome: the means side by side, and all figures."""
-    return [_means(outcome), _all(outcome)]
+    return [_means(outcome), _all_figures(outcome)]
 
 
 def show(outcome: Outcome, console: Console) -> None:
-    """Print an outcome.
-
-    Parameters
-    ----------
-    outcome : Outcome
-        The outcome.
-    console : Console
-        Where to print.
-    """
+    """Print an outcome."""
     console.print(outcome.title, soft_wrap=True)
     for line in _lead(outcome):
         console.print(f"\n{line}", soft_wrap=True)
-    for title, columns, rows, words in tables(outcome):
-        table = Shown(title=title, title_justify="left", box=None, pad_edge=False, padding=(0, 2, 0, 0))
-        for number, column in enumerate(columns):
-            table.add_column(column, justify="left" if number < words else "right", no_wrap=number < words)
-        for row in rows:
-            table.add_row(*row)
+    for table in tables(outcome):
         console.print()
-        console.print(table)
-    for line in [*_verdicts(outcome), *outcome.notes, *_where(outcome)]:
+        console.print(table.on_screen())
+    for line in [*_verdicts(outcome), *outcome.notes, *_environment(outcome)]:
         console.print(f"\n{line}", soft_wrap=True)
 
 
@@ -59,12 +35,12 @@ def markdown(outcome: Outcome) -> str:
     lines += [part for line in _lead(outcome) for part in (line, "")]
     lines += [f"```shell\nedcore reproduce {outcome.name}{' --quick' if outcome.quick else ''}\n```", ""]
     lines += [f"![{outcome.measure}, by {outcome.axis} and method]({outcome.name}.png)", ""]
-    for title, columns, rows, words in tables(outcome):
-        marks = ["---" if number < words else "---:" for number in range(len(columns))]
-        lines += [f"## {title}", "", *(f"| {' | '.join(cells)} |" for cells in [columns, marks, *rows]), ""]
+    for table in tables(outcome):
+        lines += [f"## {table.title}", "", *table.in_markdown(), ""]
     lines += ["## How, and what to make of it", ""]
     lines += [f"- {line}" for line in [*_verdicts(outcome), *outcome.notes]]
-    lines += ["", "  \n".join(_where(outcome)), "", f"Every value is in [{outcome.name}.json]({outcome.name}.json)."]
+    lines += ["", "  \n".join(_environment(outcome)), ""]
+    lines += [f"Every value is in [{outcome.name}.json]({outcome.name}.json)."]
     return "\n".join(lines) + "\n"
 
 
@@ -74,69 +50,68 @@ def _lead(outcome: Outcome) -> Iterator[str]:
     yield f"{outcome.measure[0].upper()}{outcome.measure[1:]}, by {outcome.axis} and method."
 
 
-def _means(outcome: Outcome) -> Table:
-    """Return the means of all methods side by side, each source's figures before those that they are compared with."""
+def _means(outcome: Outcome) -> NumberTable:
+    """Return the means of all methods side by side, with the published figures in front of those to compare."""
     columns, cells = _setting_columns(outcome), [_setting_cells(outcome, *key) for key in outcome.settings]
     words, sources = len(columns), set()
     for method in outcome.methods:
-        rows = [outcome.row(*key, method) for key in outcome.settings]
-        for source in dict.fromkeys(row.published.source for row in rows if row and row.published):
+        scores = [outcome.score(*key, method) for key in outcome.settings]
+        for source in dict.fromkeys(score.published.source for score in scores if score and score.published):
             if source not in sources:
                 sources.add(source)
                 columns.append(source)
-                for line, row in zip(cells, rows, strict=True):
-                    there = row.published if row else None
-                    line.append(_published(outcome, there if there and there.source == source else None))
-        with_z = any(row and row.z is not None for row in rows)
+                for line, score in zip(cells, scores, strict=True):
+                    published = score.published if score else None
+                    line.append(_published(outcome, published if published and published.source == source else None))
+        with_z = any(score and score.z is not None for score in scores)
         columns += [method, "z"] if with_z else [method]
-        for line, row in zip(cells, rows, strict=True):
-            line.append(_mean(outcome, row))
+        for line, score in zip(cells, scores, strict=True):
+            line.append(_mean(outcome, score))
             if with_z:
-                line.append(_signed(row.z if row else None))
-    return Table("The means", columns, cells, words)
+                line.append(_signed(score.z if score else None))
+    return NumberTable(columns, cells, words, "The means")
 
 
-def _all(outcome: Outcome) -> Table:
+def _all_figures(outcome: Outcome) -> NumberTable:
     figures = ["published", "mean", "standard deviation", "standard error", "lowest … highest"]
     columns = [*_setting_columns(outcome), "method", *figures, "time-outs", "seeds", "z", "seconds", "a seed"]
     cells = []
-    for row in outcome.rows:
-        lowest_highest = ABSENT
-        if row.values:
-            lowest_highest = " … ".join(_number(outcome, bound) for bound in (min(row.values), max(row.values)))
-        numbers = [_number(outcome, value) for value in (row.mean, row.deviation, row.error)]
-        counts = [str(row.timed_out), str(row.seeds), _signed(row.z)]
-        times = [_seconds(row.seconds), _seconds(row.seconds / row.seeds)] if row.seconds else [ABSENT] * 2
-        published = _published(outcome, row.published)
-        line = [*_setting_cells(outcome, row.group, row.setting), row.method, published, *numbers, lowest_highest]
+    for score in outcome.rows:
+        bounds = (min(score.values), max(score.values)) if score.values else ()
+        lowest_highest = " … ".join(_number(outcome, bound) for bound in bounds) or ABSENT
+        numbers = [_number(outcome, value) for value in (score.mean, score.deviation, score.error)]
+        counts = [str(score.timed_out), str(score.seeds), _signed(score.z)]
+        times = [_seconds(score.seconds), _seconds(score.seconds / score.seeds)] if score.seconds else [ABSENT] * 2
+        published = _published(outcome, score.published)
+        line = [*_setting_cells(outcome, score.group, score.setting), score.method, published, *numbers, lowest_highest]
         cells.append([*line, *counts, *times])
-    return Table("All figures", columns, cells, len(_setting_columns(outcome)) + 1)
+    return NumberTable(columns, cells, len(_setting_columns(outcome)) + 1, "All figures")
 
 
 def _verdicts(outcome: Outcome) -> Iterator[str]:
-    """Yield for each method how many of its means are within what sampling explains; nothing for a quick look."""
+    """Yield for each method how many of its means sampling explains; nothing for a quick look."""
     if outcome.quick:
         return
     for method in outcome.methods:
-        judged = [(row, row.z) for row in outcome.rows if row.method == method and row.z is not None]
+        judged = [(score, score.z) for score in outcome.rows if score.method == method and score.z is not None]
         if judged:
-            far = [f"{row.place} (z {z:+.1f})" for row, z in judged if abs(z) > NEAR]
-            where = f"; apart: {'; '.join(far)}" if far else ""
+            far = [f"{score.place} (z {z:+.1f})" for score, z in judged if abs(z) > NEAR]
+            listed = f"; apart: {'; '.join(far)}" if far else ""
             near = f"{len(judged) - len(far)} of {len(judged)}"
-            yield f"{method}: {near} means lie within {NEAR:g} standard errors of what was published{where}."
-    if any(row.z is not None for row in outcome.rows):
+            yield f"{method}: {near} means lie within {NEAR:g} standard errors of what was published{listed}."
+    if any(score.z is not None for score in outcome.rows):
         yield (
             "z is the difference to the published figure in standard errors of both. The spread of the published runs "
             "is not known and taken to be ours."
         )
 
 
-def _where(outcome: Outcome) -> Iterator[str]:
+def _environment(outcome: Outcome) -> Iterator[str]:
     here = outcome.environment
     commit = f" (commit {here.commit})" if here.commit else ""
     libraries = {"edcore": here.edcore, **outcome.versions}
     yield f"{here.date[:10]}, {', '.join(f'{name} {version}' for name, version in libraries.items())}{commit}"
-    backends = ", ".join(dict.fromkeys(row.backend for row in outcome.rows if row.backend))
+    backends = ", ".join(dict.fromkeys(score.backend for score in outcome.rows if score.backend))
     yield f"backend {backends} on {here.cpu}, {here.cores} cores, {here.system}, Python {here.python}"
 
 
@@ -148,18 +123,18 @@ def _setting_cells(outcome: Outcome, group: str, setting: str) -> list[str]:
     return [group, setting] if any(group for group, _ in outcome.settings) else [setting]
 
 
-def _mean(outcome: Outcome, row: Row | None) -> str:
-    if row is None:
+def _mean(outcome: Outcome, score: Score | None) -> str:
+    if score is None:
         return ABSENT
-    late = f" ({row.timed_out} time-out{'s' * (row.timed_out != 1)})" if row.timed_out else ""
-    return f"{_number(outcome, row.mean)}{late}"
+    late = f" ({score.timed_out} time-out{'s' * (score.timed_out != 1)})" if score.timed_out else ""
+    return f"{_number(outcome, score.mean)}{late}"
 
 
-def _published(outcome: Outcome, there: Published | None) -> str:
-    if there is None:
+def _published(outcome: Outcome, published: Published | None) -> str:
+    if published is None:
         return ABSENT
-    value = "" if there.value is None else _number(outcome, there.value)
-    return f"{value} ({there.note})" if value and there.note else value or there.note
+    value = "" if published.value is None else _number(outcome, published.value)
+    return f"{value} ({published.note})" if value and published.note else value or published.note
 
 
 def _number(outcome: Outcome, value: float | None) -> str:

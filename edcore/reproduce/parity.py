@@ -16,9 +16,9 @@ from edcore.core.presets import PRESETS
 from edcore.datasets import catalogue as datasets
 from edcore.kaneko.program import Parameters, run
 from edcore.model.ed import ED
-from edcore.reproduce.baselines import HOW, METHODS, Method, Peer
-from edcore.reproduce.options import Learner, Options, computed_by
-from edcore.reproduce.outcome import EDCORE, NEAR, Outcome, Published, Row, apart
+from edcore.reproduce.baselines import HOW, METHODS, Baseline, Method
+from edcore.reproduce.options import Learner, Options, backend_of
+from edcore.reproduce.outcome import EDCORE, NEAR, Outcome, Published, Score, standard_errors_apart
 
 Epochs: TypeAlias = npt.NDArray[np.intp]
 
@@ -28,106 +28,77 @@ QUICK_EPOCHS = 300
 PROGRAM = "Kaneko's program"
 
 
-class Late(NamedTuple):
-    """A figure of Kaneko's with the runs that timed out, or none at all, which he writes as X."""
+class KanekoFigure(NamedTuple):
+    """A figure of Kaneko's with the number of runs that timed out; None is his X."""
 
     mean: float | None
     timed_out: int = 0
 
 
-X = Late(None)
+X = KanekoFigure(None)
 
 
 @dataclass(frozen=True)
-class Task:
-    """The parity of so many bits.
-
-    Parameters
-    ----------
-    bits : int
-        The bits.
-    published : dict of int to Late
-        Kaneko's means over 100 runs, time-outs left out, by hidden cells (of both signs).
-    program : tuple of int
-        Hidden cells for which his own program is run: it takes a fraction of a millisecond a pattern.
-    peers : tuple of int
-        Hidden cells for which the peers are run.
-    peer_runs : int
-        Runs of each peer.
-    """
+class ParityTask:
+    """The parity of a number of bits; hidden cells are those of both signs."""
 
     bits: int
-    published: dict[int, Late]
-    program: tuple[int, ...]
-    peers: tuple[int, ...]
-    peer_runs: int = RUNS
+    published: dict[int, KanekoFigure]  # means over 100 runs, time-outs left out, by hidden cells
+    program: tuple[int, ...]  # hidden cells for which Kaneko's program runs: a fraction of a millisecond a pattern
+    baselines: tuple[int, ...]  # hidden cells for which the baselines run
+    baseline_runs: int = RUNS  # of each baseline
 
 
-def _by_hidden(first: int, *figures: float | Late) -> dict[int, Late]:
-    """Return figures by hidden cells, which double from one to the next."""
-    return {first << n: figure if isinstance(figure, Late) else Late(figure) for n, figure in enumerate(figures)}
+def _by_hidden(first: int, *figures: float | KanekoFigure) -> dict[int, KanekoFigure]:
+    """Return figures by hidden cells, which double from one figure to the next."""
+    return {
+        first << n: figure if isinstance(figure, KanekoFigure) else KanekoFigure(figure)
+        for n, figure in enumerate(figures)
+    }
 
 
 ALL = tuple(8 << n for n in range(7))
-XOR = Task(
+XOR = ParityTask(
     2,
-    _by_hidden(2, Late(339.75, 37), Late(180.72, 1), 75.14, 28.00, 8.26, 5.97, 5.09, 4.62, 4.47),
+    _by_hidden(2, KanekoFigure(339.75, 37), KanekoFigure(180.72, 1), 75.14, 28.00, 8.26, 5.97, 5.09, 4.62, 4.47),
     program=(2, 4, *ALL),
-    peers=(2, 4, *ALL),
+    baselines=(2, 4, *ALL),
 )
 MOMENTUM = _by_hidden(2, 172.66, 145.46, 136.96, 127.05, 117.17, 93.84, X, X, X)
 """Back-propagation with momentum on XOR, as Kaneko published it."""
 
 PARITIES = (
-    Task(3, _by_hidden(8, 162.79, 81.64, 22.53, 11.22, 10.04, 8.65, 7.94), program=ALL, peers=ALL),
-    Task(
-        4, _by_hidden(8, X, 344.92, 111.17, 56.20, 30.54, 22.09, 17.09), program=ALL, peers=(16, 32, 64), peer_runs=20
+    ParityTask(3, _by_hidden(8, 162.79, 81.64, 22.53, 11.22, 10.04, 8.65, 7.94), program=ALL, baselines=ALL),
+    ParityTask(
+        4,
+        _by_hidden(8, X, 344.92, 111.17, 56.20, 30.54, 22.09, 17.09),
+        program=ALL,
+        baselines=(16, 32, 64),
+        baseline_runs=20,
     ),
-    Task(5, _by_hidden(8, X, X, X, 330.94, 217.62, 171.46, 80.18), program=(64, 128, 256, 512), peers=()),
+    ParityTask(5, _by_hidden(8, X, X, X, 330.94, 217.62, 171.46, 80.18), program=(64, 128, 256, 512), baselines=()),
 )
 
 
 def xor(options: Options) -> Outcome:
-    """Return the epochs that XOR takes.
-
-    Parameters
-    ----------
-    options : Options
-        What the reproduction is told.
-
-    Returns
-    -------
-    Outcome
-        Rows for edcore, Kaneko's program and the peers.
-    """
+    """Return the epochs that XOR takes."""
     hidden = options.pick(tuple(XOR.published), (8, 64))
-    rows = [row for cells in hidden for row in _cell(XOR, cells, "", options)]
+    rows = [score for cells in hidden for score in _scores(XOR, cells, "", options)]
     return _outcome("kaneko-xor", "XOR, Kaneko 1999: epochs by hidden cells", rows, [], options)
 
 
 def parity(options: Options) -> Outcome:
-    """Return the epochs that the parity of 3, 4 and 5 bits takes.
-
-    Parameters
-    ----------
-    options : Options
-        What the reproduction is told.
-
-    Returns
-    -------
-    Outcome
-        Rows for edcore, Kaneko's program and the peers.
-    """
+    """Return the epochs that the parity of 3, 4 and 5 bits takes."""
     rows = [
-        row
+        score
         for task in options.pick(PARITIES, PARITIES[:1])
         for cells in options.pick(tuple(task.published), (64, 128))
-        for row in _cell(task, cells, f"{task.bits} bits", options)
+        for score in _scores(task, cells, f"{task.bits} bits", options)
     ]
     notes = [
-        "Left out for the time that they would take: his program on 5 bits with fewer than 64 hidden cells, where a "
-        "time-out alone takes a minute, and the peers on 4 bits with 8 and above 64 cells and on 5 bits (of 10 runs "
-        "with 64 cells, 9 or all were not done after 1,500 epochs).",
+        "Left out, as they would take too long: the program on 5 bits with fewer than 64 hidden cells, where a "
+        "time-out alone takes a minute, and the baselines on 4 bits with 8 and above 64 cells and on 5 bits (of 10 "
+        "runs with 64 cells, 9 or all were not done after 1,500 epochs).",
     ]
     return _outcome(
         "kaneko-parity", "Parity of 3, 4 and 5 bits, Kaneko 1999: epochs by hidden cells", rows, notes, options
@@ -135,53 +106,41 @@ def parity(options: Options) -> Outcome:
 
 
 def rates(method: Method, bits: int, hidden: int) -> tuple[float, float]:
-    """Return a peer's learning rates.
-
-    They were chosen on XOR with 2, 8, 64 and 512 cells, and on 4 bits with 64, among 2 to 6 pairs each.
-
-    Parameters
-    ----------
-    method : {"back-propagation", "direct feedback alignment"}
-        The peer.
-    bits, hidden : int
-        The bits, and the hidden cells of both signs.
-
-    Returns
-    -------
-    tuple of float
-        That of the hidden cells, and that of the output.
-    """
+    """Return a baseline's learning rates: of the hidden cells, and of the output."""
+    # They were chosen on XOR with 2, 8, 64 and 512 cells, and on 4 bits with 64, among 2 to 6 pairs each.
     output = min(0.3, 4.8 / hidden)
     if method == "direct feedback alignment":
         return 0.1, output
     return min(0.15 * hidden, 1.2 * math.sqrt(hidden)) * 2 / bits, output
 
 
-def _cell(task: Task, hidden: int, group: str, options: Options) -> Iterator[Row]:
-    """Yield the rows of all methods for one task and number of hidden cells."""
+def _scores(task: ParityTask, hidden: int, group: str, options: Options) -> Iterator[Score]:
+    """Yield the scores of all methods for one task and number of hidden cells."""
     limit, place = options.pick(EPOCHS, QUICK_EPOCHS), f"{task.bits} bits, {hidden} hidden cells"
 
-    def told(method: str, found: tuple[Epochs, float], published: Published | None, by: str = "") -> Row:
-        late = found[0] >= limit
-        values = tuple(found[0][~late].astype(float).tolist())
-        return Row(str(hidden), method, values, int(late.sum()), found[1], group, published, by)
+    def score(method: str, found: tuple[Epochs, float], published: Published | None, by: str = "") -> Score:
+        epochs, seconds = found
+        late = epochs >= limit
+        values = tuple(epochs[~late].astype(float).tolist())
+        return Score(str(hidden), method, values, int(late.sum()), seconds, group, published, by)
 
     published, runs = _published("Kaneko 1999", task.published[hidden]), options.count(RUNS, 3)
     options.announce(f"{place}: {EDCORE}")
     _learnt(_edcore(task.bits, hidden, runs, options), task.bits, runs, 1)  # compiles
     ed = _edcore(task.bits, hidden, runs, options)
-    yield told(EDCORE, _learnt(ed, task.bits, runs, limit), published, computed_by(ed))
+    yield score(EDCORE, _learnt(ed, task.bits, runs, limit), published, backend_of(ed))
     if hidden in task.program:
         options.announce(f"{place}: {PROGRAM}")
-        yield told(PROGRAM, _program(task.bits, hidden, runs, limit), published)
-    runs = options.count(task.peer_runs, 2)
+        yield score(PROGRAM, _program(task.bits, hidden, runs, limit), published)
+    runs = options.count(task.baseline_runs, 2)
     network = Network(task.bits, hidden // 2, heads=runs, dtype="float64", **PRESETS["kaneko"].network)
-    for method in METHODS if hidden in task.peers else ():
+    for method in METHODS if hidden in task.baselines else ():
         options.announce(f"{place}: {method}")
-        peer = Peer(network, method, rates(method, task.bits, hidden), _seed(task.bits, hidden))
+        pair = rates(method, task.bits, hidden)
+        baseline = Baseline(network, method, pair, _seed(task.bits, hidden))
         momentum = task is XOR and method == "back-propagation"
         theirs = _published("Kaneko 1999, with momentum", MOMENTUM[hidden], same=False) if momentum else None
-        yield told(method, _learnt(peer, task.bits, runs, limit), theirs)
+        yield score(method, _learnt(baseline, task.bits, runs, limit), theirs)
 
 
 def _edcore(bits: int, hidden: int, runs: int, options: Options) -> ED:
@@ -191,12 +150,12 @@ def _edcore(bits: int, hidden: int, runs: int, options: Options) -> ED:
 
 
 def _seed(bits: int, hidden: int) -> int:
-    """Return a seed of the setting's own: with the same one, settings would start from much the same weights."""
+    """Return another seed for each setting: with one seed, settings would start from much the same weights."""
     return 1000 * bits + hidden
 
 
 def _learnt(learner: Learner, bits: int, runs: int, limit: int) -> tuple[Epochs, float]:
-    """Let all runs, which are heads, learn; return the epochs of each, and the seconds of all."""
+    """Train all runs, which are heads; return the epochs of each, and the seconds of all."""
     data = datasets.parity(bits, "float64")
     target = np.repeat(data.y_train[:, None], runs, axis=1).astype("float64")
     start = time.perf_counter()
@@ -213,19 +172,19 @@ def _learnt(learner: Learner, bits: int, runs: int, limit: int) -> tuple[Epochs,
 
 
 def _program(bits: int, hidden: int, runs: int, limit: int) -> tuple[Epochs, float]:
-    """Return the same of Kaneko's program, with seeds from 1."""
+    """Run Kaneko's program with seeds from 1; return the epochs of each run, and the seconds of all."""
     start = time.perf_counter()
     seeds = range(1, runs + 1)
     epochs = [run(Parameters(seed=seed, inputs=bits, hidden=hidden, epochs=limit)).epochs for seed in seeds]
     return np.array(epochs), time.perf_counter() - start
 
 
-def _published(source: str, there: Late, same: bool = True) -> Published:
-    late = f"{there.timed_out} time-out{'s' * (there.timed_out != 1)}" if there.timed_out else ""
-    return Published(source, there.mean, RUNS - there.timed_out, "X" if there is X else late, same)
+def _published(source: str, figure: KanekoFigure, same: bool = True) -> Published:
+    late = f"{figure.timed_out} time-out{'s' * (figure.timed_out != 1)}" if figure.timed_out else ""
+    return Published(source, figure.mean, RUNS - figure.timed_out, "X" if figure is X else late, same)
 
 
-def _outcome(name: str, title: str, rows: list[Row], notes: list[str], options: Options) -> Outcome:
+def _outcome(name: str, title: str, rows: list[Score], notes: list[str], options: Options) -> Outcome:
     limit = options.pick(EPOCHS, QUICK_EPOCHS)
     return Outcome(
         name=name,
@@ -234,7 +193,7 @@ def _outcome(name: str, title: str, rows: list[Row], notes: list[str], options: 
         axis="hidden cells",
         rows=rows,
         notes=[
-            *([] if options.quick else _agreement(rows)),
+            *([] if options.quick else agreement(rows)),
             *notes,
             f"A run stops after the epoch whose sum of absolute errors is below {TOLERANCE:g}, and has timed out after "
             f"{limit:,} epochs. Time-outs are left out of means, as in Kaneko's tables; X: there were some.",
@@ -253,15 +212,15 @@ def _outcome(name: str, title: str, rows: list[Row], notes: list[str], options: 
     )
 
 
-def _agreement(rows: list[Row]) -> Iterator[str]:
-    """Yield whether edcore and the program agree with one another, and where both differ from what was published."""
-    programs = {(row.group, row.setting): row for row in rows if row.method == PROGRAM}
+def agreement(rows: list[Score]) -> Iterator[str]:
+    """Yield where edcore and the program agree, and where both differ from the published mean."""
+    programs = {(score.group, score.setting): score for score in rows if score.method == PROGRAM}
     pairs = [
-        (row, programs[row.group, row.setting])
-        for row in rows
-        if row.method == EDCORE and (row.group, row.setting) in programs
+        (score, programs[score.group, score.setting])
+        for score in rows
+        if score.method == EDCORE and (score.group, score.setting) in programs
     ]
-    judged = [(ours, his, z) for ours, his in pairs if (z := apart(ours, his)) is not None]
+    judged = [(ours, program, z) for ours, program in pairs if (z := standard_errors_apart(ours, program)) is not None]
     if not judged:
         return
     far = [f"{ours.place} (z {z:+.1f})" for ours, _, z in judged if abs(z) > NEAR]
@@ -269,14 +228,14 @@ def _agreement(rows: list[Row]) -> Iterator[str]:
         f"{EDCORE} and {PROGRAM}, whose random numbers differ, lie within {NEAR:g} standard errors of each other "
         f"in {len(judged) - len(far)} of {len(judged)} settings{'; apart: ' * bool(far)}{'; '.join(far)}."
     )
-    both = [ours.place for ours, his, z in judged if abs(z) <= NEAR and _differs(ours) and _differs(his)]
+    both = [ours.place for ours, program, z in judged if abs(z) <= NEAR and _differs(ours) and _differs(program)]
     if both:
         yield (
             f"In {len(both)} setting{'s' * (len(both) != 1)} both agree with each other and differ from the published "
-            f"mean: {'; '.join(both)}. There the table is not what the program gives as Kaneko published it. He "
+            f"mean: {'; '.join(both)}. There the program as Kaneko published it does not give his table. He "
             "remarks that some figures came from a modified program, and not which."
         )
 
 
-def _differs(row: Row) -> bool:
-    return row.z is not None and abs(row.z) > NEAR
+def _differs(score: Score) -> bool:
+    return score.z is not None and abs(score.z) > NEAR

@@ -15,9 +15,9 @@ from edcore.core.network import Activation, Initial, Network
 from edcore.core.presets import PRESETS
 from edcore.model.ed import ED
 from edcore.model.inputs import NEGATIVE
-from edcore.reproduce.baselines import HOW, METHODS, Method, Peer, stated
-from edcore.reproduce.options import Learner, Options, computed_by
-from edcore.reproduce.outcome import EDCORE, Outcome, Published, Row
+from edcore.reproduce.baselines import HOW, METHODS, Baseline, Method, rates_in_words
+from edcore.reproduce.options import Learner, Options, backend_of
+from edcore.reproduce.outcome import EDCORE, Outcome, Published, Score
 
 Floats: TypeAlias = npt.NDArray[Any]
 
@@ -27,28 +27,14 @@ POINTS, NOISE = 100, 5.0
 
 
 @dataclass(frozen=True)
-class Setting:
-    """One network of the paper's, read in one of two ways.
+class PaperNetwork:
+    """One network of the paper, and how all methods learn with it."""
 
-    Parameters
-    ----------
-    activation : {"sigmoid", "relu"}
-        Of the hidden cells.
-    width : int
-        Cells per stream.
-    alpha : float
-        ED's learning rate.
-    published : float
-        The paper's R².
-    rates : dict of str to tuple of float
-        The peers' learning rates, of the hidden cells and of the output.
-    """
-
-    activation: Activation
-    width: int
-    alpha: float
-    published: float
-    rates: dict[Method, tuple[float, float]]
+    activation: Activation  # of the hidden cells
+    width: int  # cells per stream
+    alpha: float  # ED's learning rate
+    published: float  # the paper's R²
+    rates: dict[Method, tuple[float, float]]  # of the baselines: of the hidden cells, and of the output
 
 
 SIGMOID: dict[Method, tuple[float, float]] = {
@@ -63,16 +49,16 @@ WIDE_RELU: dict[Method, tuple[float, float]] = {
     "back-propagation": (0.01, 0.0001),
     "direct feedback alignment": (0.0003, 0.0001),
 }
-SETTINGS = (
-    Setting("sigmoid", 512, 1e-3, 0.9369, SIGMOID),
-    Setting("sigmoid", 1024, 1e-3, 0.9369, SIGMOID),
-    Setting("relu", 512, 1e-4, 0.9061, NARROW_RELU),
-    Setting("relu", 1024, 1e-4, 0.9061, WIDE_RELU),
+NETWORKS = (
+    PaperNetwork("sigmoid", 512, 1e-3, 0.9369, SIGMOID),
+    PaperNetwork("sigmoid", 1024, 1e-3, 0.9369, SIGMOID),
+    PaperNetwork("relu", 512, 1e-4, 0.9061, NARROW_RELU),
+    PaperNetwork("relu", 1024, 1e-4, 0.9061, WIDE_RELU),
 )
 
 
 class Points(NamedTuple):
-    """Points to learn from, and points to test on."""
+    """Training points and test points."""
 
     x: Floats
     y: Floats
@@ -81,23 +67,12 @@ class Points(NamedTuple):
 
 
 def polynomial(options: Options) -> Outcome:
-    """Return R² on 100 test points, by activation and cells.
-
-    Parameters
-    ----------
-    options : Options
-        What the reproduction is told.
-
-    Returns
-    -------
-    Outcome
-        Rows for edcore and the peers.
-    """
+    """Return R² on 100 test points, by activation and cells."""
     rows = []
-    for setting in options.pick(SETTINGS, SETTINGS[::2]):
+    for paper in options.pick(NETWORKS, NETWORKS[::2]):
         for method in (EDCORE, *METHODS):
-            options.announce(f"{setting.activation}, {setting.width} + {setting.width} cells: {method}")
-            rows.append(_row(setting, method, options))
+            options.announce(f"{paper.activation}, {paper.width} + {paper.width} cells: {method}")
+            rows.append(_score(paper, method, options))
     return Outcome(
         name="edla-polynomial",
         title="A noisy polynomial, EDLA (Fujita 2025): R² after 100 epochs",
@@ -112,48 +87,49 @@ def polynomial(options: Options) -> Outcome:
             f"of {BATCH}, {EPOCHS} epochs, float32. “1024 hidden” may be read in two ways, so both are here. Fujita's "
             "figures are of one run.",
             "x has values below 0, where a split rule may shrink weights; that is so in the paper too.",
-            f"{HOW} Learning rates (hidden cells, output): sigmoid {stated(SIGMOID)}; ReLU {stated(NARROW_RELU)}, "
-            f"with twice as many cells {stated(WIDE_RELU)}; chosen on seeds 11 to 20 among 2 to 6 pairs each.",
+            f"{HOW} Learning rates (hidden cells, output): sigmoid {rates_in_words(SIGMOID)}; ReLU "
+            f"{rates_in_words(NARROW_RELU)}, with twice as many cells {rates_in_words(WIDE_RELU)}; "
+            "chosen on seeds 11 to 20 among 2 to 6 pairs each.",
         ],
         quick=options.quick,
     )
 
 
-def _row(setting: Setting, method: str, options: Options) -> Row:
+def _score(paper: PaperNetwork, method: str, options: Options) -> Score:
     found, seconds = [], 0.0
-    _learn(_learner(setting, method, 0, options), _points(0), 1)  # compiles
+    _learn(_learner(paper, method, 0, options), _points(0), 1)  # compiles
     for seed in range(1, options.count(SEEDS) + 1):
-        points, learner = _points(seed), _learner(setting, method, seed, options)
+        points, learner = _points(seed), _learner(paper, method, seed, options)
         seconds += _learn(learner, points, options.pick(EPOCHS, 20))
         found.append(_r2(points.y_test, learner.predict(points.x_test)))
-    published = Published("Fujita 2025", setting.published) if method == EDCORE else None
-    cells = f"{setting.width} + {setting.width}"
-    by = computed_by(learner)
-    return Row(cells, method, tuple(found), 0, seconds, setting.activation, published, by)
+    published = Published("Fujita 2025", paper.published) if method == EDCORE else None
+    cells = f"{paper.width} + {paper.width}"
+    by = backend_of(learner)
+    return Score(cells, method, tuple(found), 0, seconds, paper.activation, published, by)
 
 
 def _learn(learner: Learner, points: Points, epochs: int) -> float:
-    """Let it learn, and return the seconds of that."""
+    """Train, and return the seconds that it took."""
     learner.predict(points.x)  # chooses a backend and draws the weights
     start = time.perf_counter()
     with warnings.catch_warnings():
-        # The paper has negative inputs as well, and what it reports is what becomes of them.
+        # The paper has negative inputs too, and reports the result with them.
         warnings.filterwarnings("ignore", re.escape(NEGATIVE))
         learner.fit(points.x, points.y, epochs=epochs, batch_size=BATCH)
     return time.perf_counter() - start
 
 
-def _learner(setting: Setting, method: str, seed: int, options: Options) -> Learner:
-    own: dict[str, Any] = {
-        "activation": setting.activation,
+def _learner(paper: PaperNetwork, method: str, seed: int, options: Options) -> Learner:
+    options_of_both: dict[str, Any] = {
+        "activation": paper.activation,
         "output_activation": "linear",
         "initial": Initial("uniform"),
     }
     if method == EDCORE:
-        own |= {"alpha": setting.alpha, "alpha_output": setting.alpha, "seed": seed, "backend": options.backend}
-        return ED(1, setting.width, rule="edla", **own)
-    network = replace(Network(1, setting.width, **PRESETS["edla"].network), **own)
-    return next(Peer(network, peer, setting.rates[peer], seed) for peer in METHODS if peer == method)
+        options_of_both |= {"alpha": paper.alpha, "alpha_output": paper.alpha, "seed": seed, "backend": options.backend}
+        return ED(1, paper.width, rule="edla", **options_of_both)
+    network = replace(Network(1, paper.width, **PRESETS["edla"].network), **options_of_both)
+    return next(Baseline(network, name, paper.rates[name], seed) for name in METHODS if name == method)
 
 
 def _points(seed: int) -> Points:
@@ -165,5 +141,5 @@ def _points(seed: int) -> Points:
 
 
 def _r2(target: Floats, outputs: Floats) -> float:
-    """Return the share of the target's variance that the outputs explain."""
+    """Return the share of the target's variance that the outputs explain, R²."""
     return float(1 - np.square(target - outputs).sum() / np.square(target - target.mean()).sum())

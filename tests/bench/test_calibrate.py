@@ -4,7 +4,7 @@ import pytest
 
 from edcore import EDCoreError
 from edcore.bench import calibrate, machine, run
-from edcore.bench.results import Results, Row
+from edcore.bench.timings import Benchmark, Timings
 from edcore.cli.app import main
 from edcore.contract.backend import Availability
 from edcore.dispatch import calibration, registry
@@ -21,9 +21,9 @@ def measured(monkeypatch):
 
     def bench(names, setting, announce):
         asked.append((tuple(names), setting))
-        rows = [Row(name, "cpu", {}, {"step": [ms / 1e3 for ms in MS[name]]}) for name in names if name in MS]
-        rows += [Row(name, reason="it broke") for name in names if name not in MS]
-        return Results(here(), setting, machine.Machine("a board", 1e9, "NumPy", 1e8, "NumPy"), "", rows)
+        rows = [Timings(name, "cpu", {}, {"step": [ms / 1e3 for ms in MS[name]]}) for name in names if name in MS]
+        rows += [Timings(name, reason="it broke") for name in names if name not in MS]
+        return Benchmark(here(), setting, machine.Machine("a board", 1e9, "NumPy", 1e8, "NumPy"), "", rows)
 
     monkeypatch.setattr(calibrate, "bench", bench)
     monkeypatch.setattr(calibrate, "WIDTHS", (8, 512))
@@ -45,7 +45,7 @@ def test_the_table_has_a_row_for_each_width_with_the_fastest_first(measured):
 
 @pytest.mark.parametrize(("width", "depth"), [(4, 1024), (32, 1024), (64, 256), (512, 4), (1024, 1), (4096, 1)])
 def test_wide_layers_are_fewer(width, depth):
-    assert calibrate.setting(width, 3, "cpu").depth == depth
+    assert calibrate.setting_of(width, 3, "cpu").depth == depth
 
 
 def test_what_is_nearly_as_fast_is_ordered_by_priority(measured, monkeypatch):

@@ -8,8 +8,8 @@ import pytest
 
 from benchmarks import gpu, gpu_tests
 from edcore.bench import machine, run
-from edcore.bench.results import Results, Row
 from edcore.bench.setting import Setting
+from edcore.bench.timings import Benchmark, Timings
 from edcore.environment import Environment
 
 HERE = Environment("2026-01-02T03:04:05+00:00", "0.1.0", "3.11.0", "2.0.0", "abc1234", "Linux x86_64", "A CPU", 2)
@@ -39,12 +39,12 @@ def test_four(): assert 1 == 2, "one is not two"
 def results(bounds=MACHINE, **seconds):
     """Return results of these contenders; one with no seconds was not measured."""
     rows = [
-        Row(name.replace("_", "-"), seconds={what: [value] for what in ("forward", "trace", "update", "step")})
+        Timings(name.replace("_", "-"), seconds={what: [value] for what in ("forward", "trace", "update", "step")})
         if value
-        else Row(name, reason="it is away")
+        else Timings(name, reason="it is away")
         for name, value in seconds.items()
     ]
-    return Results(HERE, TINY, bounds, "" if bounds else "it is away", rows)
+    return Benchmark(HERE, TINY, bounds, "" if bounds else "it is away", rows)
 
 
 @pytest.fixture

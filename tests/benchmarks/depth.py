@@ -26,8 +26,9 @@ import numpy as np
 import edcore
 from edcore.core.randomness import permutation
 from edcore.diagnostics.diagnose import DeadStackWarning, diagnose
-from edcore.diagnostics.gradient import descent, outputs, own, passed
+from edcore.diagnostics.gradient import descent, forward, layer_part, outputs
 from edcore.model.classes import accuracy, targets
+from edcore.plots.canvas import COLOURS
 
 HEADS, EPOCHS, BATCH, SAMPLES = 10, 8, 32, 256
 DEPTHS, WIDTH, RATES, SEEDS = (0, 1, 2, 4, 8, 16, 64), 16, (0.1, 0.8, 3.2, 12.8), (0, 1)
@@ -36,8 +37,8 @@ ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1"}
 
 
 @dataclass(frozen=True)
-class Setting:
-    """A kind of network, how it is drawn, and how it learns."""
+class Variant:
+    """A kind of network, its colour in the plot, and how it learns."""
 
     name: str
     colour: str
@@ -46,25 +47,26 @@ class Setting:
 
 
 GAINS = edcore.Initial(fan_in=0.5, excitatory=1.5, inhibitory=0.5)
-KINDS = [  # colours of Okabe and Ito's palette
-    ("article", "#000000", {}),
-    ("fan_in ½, gains", "#E69F00", {"initial": GAINS}),
-    ("u0 = 2", "#56B4E9", {"u0": 2.0}),
-    ("u0 = 6", "#0072B2", {"u0": 6.0}),
-    ("rms", "#CC79A7", {"rms": True}),
-    ("fan_in ½, u0 = 2", "#009E73", {"initial": edcore.Initial(fan_in=0.5), "u0": 2.0}),
+BLUE, ORANGE, GREEN, PURPLE, LIGHT_BLUE, RED, _ = COLOURS
+KINDS = [
+    ("article", "black", {}),
+    ("fan_in ½, gains", ORANGE, {"initial": GAINS}),
+    ("u0 = 2", LIGHT_BLUE, {"u0": 2.0}),
+    ("u0 = 6", BLUE, {"u0": 6.0}),
+    ("rms", PURPLE, {"rms": True}),
+    ("fan_in ½, u0 = 2", GREEN, {"initial": edcore.Initial(fan_in=0.5), "u0": 2.0}),
 ]
-ED = [Setting(name, colour, rule, kind) for rule in ("signed", "split") for name, colour, kind in KINDS]
+ED = [Variant(name, colour, rule, kind) for rule in ("signed", "split") for name, colour, kind in KINDS]
 BACK = [
-    Setting("back-propagation, sigmoid", "#D55E00", "gradient", {"u0": 2.0}),
-    Setting("back-propagation, tanh", "#999999", "gradient", {"u0": 2.0, "activation": "tanh"}),
+    Variant("back-propagation, sigmoid", RED, "gradient", {"u0": 2.0}),
+    Variant("back-propagation, tanh", "#999999", "gradient", {"u0": 2.0, "activation": "tanh"}),
 ]
 OF_WIDTHS = [ED[0], ED[1], ED[2], ED[5]]
 
 
 @dataclass
 class Point:
-    """What one setting gives at one depth and width: means over the seeds."""
+    """The figures of one variant at one depth and width: means over the seeds."""
 
     accuracy: float
     rate: float
@@ -79,44 +81,44 @@ def digits():
     return data, targets(data.y_train, HEADS).astype(np.float32)
 
 
-def trained(setting, depth, width, seed, rate):
+def trained(variant, depth, width, seed, rate):
     """Return the test accuracy of a network that has learnt at this rate."""
-    if setting.rule == "gradient":
-        return back_propagated(setting, depth, width, seed, rate)
-    ed, (data, target) = drawn(setting, depth, width, seed, rate), digits()
+    if variant.rule == "gradient":
+        return back_propagated(variant, depth, width, seed, rate)
+    ed, (data, target) = drawn(variant, depth, width, seed, rate), digits()
     ed.fit(data.x_train, target, epochs=EPOCHS, batch_size=BATCH)
     return accuracy(ed, data.x_test, data.y_test)
 
 
-def drawn(setting, depth, width, seed, rate):
-    rule = edcore.Rule(setting.rule, alpha=rate, alpha_output=rate)
-    return edcore.ED(digits()[0].features, width, depth, heads=HEADS, rule=rule, seed=seed, **setting.network)
+def drawn(variant, depth, width, seed, rate):
+    rule = edcore.Rule(variant.rule, alpha=rate, alpha_output=rate)
+    return edcore.ED(digits()[0].features, width, depth, heads=HEADS, rule=rule, seed=seed, **variant.network)
 
 
-def back_propagated(setting, depth, width, seed, rate):
+def back_propagated(variant, depth, width, seed, rate):
     """Train from weights as textbooks have them: N(0, 1) / √sources, in units of the sigmoid's width."""
     data, target = digits()
-    network = edcore.Network(data.features, width, depth, heads=HEADS, **setting.network)
+    network = edcore.Network(data.features, width, depth, heads=HEADS, **variant.network)
     weights = {key: np.zeros(shape, np.float32) for key, shape in network.weight_shapes.items()}
     random = np.random.default_rng(seed)
     for layer in network.layers:
-        matrix = own(weights, layer, "weight")
+        matrix = layer_part(weights, layer, "weight")
         scale = network.u0 / 2 if layer.activation == "sigmoid" else 1
         matrix[...] = random.standard_normal(matrix.shape) * scale / np.sqrt(matrix.shape[1])
     for epoch in range(EPOCHS):
         order = permutation(seed, epoch, len(target))
         for rows in np.split(order, range(BATCH, len(order), BATCH)):
             x = data.x_train[rows]
-            error = target[rows] - outputs(network, passed(network, weights, x))
-            for key, step in descent(network, weights, x, error).items():
+            states = forward(network, weights, x)
+            for key, step in descent(network, weights, states, target[rows] - outputs(network, states)).items():
                 weights[key] += np.float32(rate) * step
-    told = outputs(network, passed(network, weights, data.x_test)).argmax(axis=1)
-    return float((told == data.y_test).mean())
+    predicted = outputs(network, forward(network, weights, data.x_test)).argmax(axis=1)
+    return float((predicted == data.y_test).mean())
 
 
-def diagnosed(setting, depth, width, seed, _):
+def diagnosed(variant, depth, width, seed, _):
     """Return means over the hidden layers before training: the share that lives, g and the angle."""
-    ed, (data, target) = drawn(setting, depth, width, seed, RATES[0]), digits()
+    ed, (data, target) = drawn(variant, depth, width, seed, RATES[0]), digits()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeadStackWarning)
         found = diagnose(ed, data.x_train[:SAMPLES], target[:SAMPLES])
@@ -129,9 +131,9 @@ def do(job):
 
 
 def measured():
-    """Return the point of each (setting, depth, width)."""
-    places = [(setting, depth, WIDTH) for setting in (*ED, *BACK) for depth in DEPTHS]
-    places += [(setting, DEPTH_OF_WIDTHS, width) for setting in OF_WIDTHS for width in WIDTHS if width != WIDTH]
+    """Return the point of each (variant, depth, width)."""
+    places = [(variant, depth, WIDTH) for variant in (*ED, *BACK) for depth in DEPTHS]
+    places += [(variant, DEPTH_OF_WIDTHS, width) for variant in OF_WIDTHS for width in WIDTHS if width != WIDTH]
     jobs = [(trained, *place, seed, rate) for place in places for seed in SEEDS for rate in RATES]
     jobs += [(diagnosed, *p, seed, None) for p in places for seed in SEEDS if p[1] and p[0] not in BACK]
     jobs.sort(key=lambda job: -job[2] * job[3] ** 2)  # the longest first
@@ -167,15 +169,15 @@ def tables(points):
     }
     for heading, form in forms.items():
         rows = []
-        for setting in (*ED, *BACK) if "accuracy" in heading else ED:
-            name = f"{setting.name}, {setting.rule}" if setting in ED else setting.name
-            rows.append((name, [form(points[setting.name, setting.rule, depth, WIDTH]) for depth in DEPTHS]))
+        for variant in (*ED, *BACK) if "accuracy" in heading else ED:
+            name = f"{variant.name}, {variant.rule}" if variant in ED else variant.name
+            rows.append((name, [form(points[variant.name, variant.rule, depth, WIDTH]) for depth in DEPTHS]))
         table(heading, DEPTHS, rows)
     rows = []
-    for setting in OF_WIDTHS:
-        found = [points[setting.name, setting.rule, DEPTH_OF_WIDTHS, width] for width in WIDTHS]
+    for variant in OF_WIDTHS:
+        found = [points[variant.name, variant.rule, DEPTH_OF_WIDTHS, width] for width in WIDTHS]
         cells = [f"{100 * one.accuracy:.1f}; {100 * one.living:.0f}; {one.g:.1e}" for one in found]
-        rows.append((setting.name, cells))
+        rows.append((variant.name, cells))
     table(f"Width, {DEPTH_OF_WIDTHS} hidden layers, signed: accuracy; living layers; mean g", WIDTHS, rows)
 
 
@@ -191,11 +193,11 @@ def draw(points, file):
         ("… and mean angle to steepest descent, °", "signed", lambda point: point.angle),
     ]
     for place, (title, rule, value) in zip(axes.flat, panels, strict=True):
-        for setting in [*ED, *BACK] if "accuracy" in title else ED:
-            if setting in BACK or setting.rule == rule:
-                values = [value(points[setting.name, setting.rule, depth, WIDTH]) for depth in DEPTHS]
-                style = ".--" if setting in BACK else ".-"
-                place.plot(DEPTHS, values, style, color=setting.colour, label=setting.name)
+        for variant in [*ED, *BACK] if "accuracy" in title else ED:
+            if variant in BACK or variant.rule == rule:
+                values = [value(points[variant.name, variant.rule, depth, WIDTH]) for depth in DEPTHS]
+                style = ".--" if variant in BACK else ".-"
+                place.plot(DEPTHS, values, style, color=variant.colour, label=variant.name)
         place.set_title(title, loc="left", fontsize="medium")
         place.set_xscale("symlog", linthresh=1, linscale=0.5)
         place.set_xticks(DEPTHS, map(str, DEPTHS))

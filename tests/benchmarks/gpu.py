@@ -1,8 +1,8 @@
-"""One command for whoever has an NVIDIA GPU: run the tests that need one, measure, and write a page of both.
+"""One command for an NVIDIA GPU: run the tests that need one, measure, and write a page of both.
 
     python tests/benchmarks/gpu.py --minutes 8
 
-It takes about that long: what finds no time left is named on the page, docs/benchmarks/gpu.md. The exit code is 1
+It takes about that long: the page, docs/benchmarks/gpu.md, names the parts that found no time left. The exit code is 1
 if a test failed, if the tests did not come to their end, or if no GPU was found. --dry-run is the same program on the
 CPU, with tiny sizes: it shows that the program works, and measures nothing. It writes only where --output says.
 """
@@ -22,11 +22,11 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parents[1]))  # for the processes that this one starts, too
 
 from benchmarks import gpu_tests
-from edcore.bench.results import Results, Row
 from edcore.bench.run import bench
 from edcore.bench.setting import Setting
 from edcore.bench.tables import markdown
-from edcore.bench.workers import Task, Worker, WorkerError, workers
+from edcore.bench.timings import Benchmark, Timings
+from edcore.bench.workers import Task, Worker, WorkerError, worker_pool
 from edcore.dispatch import registry
 from edcore.environment import here
 
@@ -43,7 +43,7 @@ NO_TIME = "no time left"
 
 @dataclass(frozen=True)
 class Plan:
-    """What is measured, by whom, and where."""
+    """The device, the contenders and the settings of a run."""
 
     device: str
     contenders: tuple[str, ...]
@@ -73,19 +73,19 @@ DRY_RUN = Plan(
 
 @dataclass(frozen=True)
 class Target:
-    """A figure that a setting shall reach: at most that much of it, or at least."""
+    """A figure that a setting should reach: at most this value, or at least."""
 
     setting: str
     sentence: str
-    figure: Callable[[Results], float | str]
+    figure: Callable[[Benchmark], float | str]
     goal: float
     at_most: bool
     unit: str
     unit_of_gap: str
 
-    def row(self, found: Results | str) -> tuple[str, str, str]:
-        """Return the target, the figure that was found and what that means; `found` is a reason where there is none."""
-        figure = self.figure(found) if isinstance(found, Results) else found
+    def row(self, found: Benchmark | str) -> tuple[str, str, str]:
+        """Return the target, the figure that was found and the verdict; `found` may be the reason for no figure."""
+        figure = self.figure(found) if isinstance(found, Benchmark) else found
         if isinstance(figure, str):
             return self.sentence, "–", f"not measured: {figure}"
         gap = figure - self.goal if self.at_most else self.goal - figure
@@ -93,19 +93,19 @@ class Target:
         return self.sentence, f"{figure:.3g} {self.unit}", verdict
 
 
-def best_backend(results: Results) -> Row | None:
-    """Return the backend with the fastest step; the programs written by hand are none."""
+def best_backend(results: Benchmark) -> Timings | None:
+    """Return the backend with the fastest step, hand-written networks left out."""
     backends = [row for row in results.measured if row.name in registry.installed()]
     return min(backends, key=lambda row: row.median("step"), default=None)
 
 
-def milliseconds_of_best(results: Results) -> float | str:
+def milliseconds_of_best(results: Benchmark) -> float | str:
     """Return the milliseconds of its step."""
     best = best_backend(results)
     return 1e3 * best.median("step") if best else "no backend was measured"
 
 
-def share_of_product(results: Results) -> float | str:
+def share_of_product(results: Benchmark) -> float | str:
     """Return how many percent of the device's matrix-product speed it reaches."""
     best = best_backend(results)
     if best is None:
@@ -114,7 +114,7 @@ def share_of_product(results: Results) -> float | str:
     return 100 * shares[0] if shares else f"the device's own speed was not measured ({results.machine_reason})"
 
 
-def times_torch(results: Results) -> float | str:
+def times_torch(results: Benchmark) -> float | str:
     """Return how many times as fast as PyTorch, an operation at a time, it is."""
     best, peer = best_backend(results), next((row for row in results.measured if row.name == "torch-peer"), None)
     if best is None:
@@ -130,7 +130,7 @@ TARGETS = (
 
 
 def look(device: str) -> tuple[Task, dict[str, tuple[str, str]]]:
-    """Return, in a worker, for each library why it does not reach the device, and the CUDA that it runs on."""
+    """Return for each library why it does not reach the device, and its CUDA version. This runs in a worker."""
     reasons = {name: registry.probe(registry.installed()[name], device).reason for name in LIBRARIES}
     none = device != ON_GPU.device
     found = {name: (why, "–" if why or none else cuda_of(name)) for name, why in reasons.items()}
@@ -138,7 +138,7 @@ def look(device: str) -> tuple[Task, dict[str, tuple[str, str]]]:
 
 
 def cuda_of(library: str) -> str:
-    """Return the version of the CUDA runtime that a library uses, "–" for none that it tells."""
+    """Return the version of the CUDA runtime that a library uses, or "–" if it does not say."""
     try:
         match library:
             case "torch":
@@ -154,27 +154,27 @@ def cuda_of(library: str) -> str:
 
 
 def looked(device: str) -> dict[str, tuple[str, str]] | str:
-    """Return what `look` finds, or why it could not look."""
-    with workers() as pool:
+    """Return the result of `look`, or why it failed."""
+    with worker_pool() as pool:
         pool.append(Worker(look, device))
         try:
-            return pool[0].told(LOOKING)
+            return pool[0].wait_until_ready(LOOKING)
         except WorkerError as error:
             return str(error)
 
 
 def driver() -> str:
-    """Return each GPU's name and its driver's version as nvidia-smi tells them, or why it does not."""
+    """Return each GPU's name and driver version from nvidia-smi, or why they are not known."""
     command = ["nvidia-smi", "--query-gpu=name,driver_version", "--format=csv,noheader"]
     try:
-        told = subprocess.run(command, capture_output=True, text=True, timeout=LOOKING, check=True).stdout
+        listed = subprocess.run(command, capture_output=True, text=True, timeout=LOOKING, check=True).stdout
     except (OSError, subprocess.SubprocessError) as error:
-        return f"not known, as nvidia-smi does not tell ({error})"
-    return "; ".join(told.splitlines())
+        return f"not known, as nvidia-smi failed ({error})"
+    return "; ".join(listed.splitlines())
 
 
-def measured(plan: Plan, end: float) -> dict[str, Results | str]:
-    """Return for each setting its results, or why there are none; each has its part of the time that is left."""
+def measured(plan: Plan, end: float) -> dict[str, Benchmark | str]:
+    """Return for each setting its benchmark, or why it failed; each gets its part of the time that is left."""
     found = {}
     for number, (title, shape) in enumerate(plan.shapes.items()):
         seconds = (end - time.monotonic()) / (len(plan.shapes) - number)
@@ -187,7 +187,7 @@ def measured(plan: Plan, end: float) -> dict[str, Results | str]:
 
 
 def announce(line: str) -> None:
-    """Say on stderr what goes on."""
+    """Print a line on the progress to stderr."""
     print(line, file=sys.stderr, flush=True)
 
 
@@ -195,15 +195,15 @@ def page(
     plan: Plan,
     reached: dict[str, tuple[str, str]] | str,
     outcomes: gpu_tests.Outcomes,
-    found: dict[str, Results | str],
+    found: dict[str, Benchmark | str],
     minutes: float,
 ) -> str:
-    """Return the page: where and with what, the tests, a table for each setting, and the targets."""
+    """Return the page: the machine and the versions, the tests, a table for each setting, and the targets."""
     dry = " (dry run)" if plan is not ON_GPU else ""
     lines = [f"# Measured on {'the CPU' if dry else 'a GPU'}{dry}", ""]
     if dry:
         lines += ["**All sizes are tiny, and no GPU took part: no figure on this page is a measurement.**", ""]
-    all_bounds = [part.machine for part in found.values() if isinstance(part, Results) and part.machine]
+    all_bounds = [part.machine for part in found.values() if isinstance(part, Benchmark) and part.machine]
     where, bounds = here(), all_bounds[0] if all_bounds else None
     lines += [
         f"`python tests/benchmarks/gpu.py`, {where.date}, edcore {where.edcore}, commit {where.commit or 'not known'}, "
@@ -237,7 +237,7 @@ def page(
 
 
 def versions() -> dict[str, str]:
-    """Return the version of each package that is installed here, under whatever name."""
+    """Return the version of each of these packages, whichever distribution installed it."""
     found, names = dict.fromkeys(PACKAGES, "not installed"), importlib.metadata.packages_distributions()
     for package in found.keys() & names.keys():
         found[package] = importlib.metadata.version(names[package][0])
@@ -245,7 +245,7 @@ def versions() -> dict[str, str]:
 
 
 def write(text: str, path: Path) -> None:
-    """Write the file at once: whoever reads it finds the old page or the new one."""
+    """Write the file in one step: a reader finds the old page or the new one."""
     unfinished = path.with_name(f"{path.name}.{os.getpid()}")
     unfinished.write_text(text, encoding="utf-8")
     os.replace(unfinished, path)
@@ -270,7 +270,7 @@ def main(arguments: list[str] | None = None) -> int:
     none = "no GPU was found" if isinstance(reached, str) or all(why for why, _ in reached.values()) else ""
     announce("running the tests that need a GPU")
     outcomes = gpu_tests.run(max(OF_TESTS * (end - time.monotonic()), 0))
-    found: dict[str, Results | str] = dict.fromkeys(plan.shapes, none)
+    found: dict[str, Benchmark | str] = dict.fromkeys(plan.shapes, none)
     if not none:
         found = measured(plan, end)
     text = page(plan, reached, outcomes, found, (time.monotonic() - start) / 60)

@@ -1,7 +1,7 @@
-"""The tests that are marked `gpu`, run in a process of their own, and what became of each.
+"""Run the tests that are marked `gpu` in another process, and collect the outcome of each.
 
-This module is that process's pytest plug-in too: it writes each outcome down as soon as it is known, as a test on a GPU
-can take its whole process with it, and pytest's own report is written at the very end.
+This module is also that process's pytest plug-in: it writes each outcome down at once, as a test on a GPU can crash its
+whole process, and pytest writes its own report at the very end.
 """
 
 import json
@@ -24,7 +24,7 @@ LONGEST = 300  # characters of a reason
 
 @dataclass
 class Outcomes:
-    """What became of the tests: test → "passed", "failed" or "skipped", and why."""
+    """The outcome of each test ("passed", "failed" or "skipped") with the reason."""
 
     found: dict[str, tuple[str, str]] = field(default_factory=dict)
     collected: int = 0
@@ -32,12 +32,12 @@ class Outcomes:
 
     @property
     def good(self) -> bool:
-        """Whether all came to their end, and none failed."""
+        """Whether all tests ended, and none failed."""
         return not self.trouble and all(outcome != "failed" for outcome, _ in self.found.values())
 
 
 def run(seconds: float, folder: Path = TESTS) -> Outcomes:
-    """Run the tests of a folder, for so many seconds at most."""
+    """Run the tests of a folder, for at most `seconds`."""
     command = [sys.executable, "-m", "pytest", "-q", "-m", "gpu", "--continue-on-collection-errors"]
     path = os.pathsep.join(filter(None, [str(TESTS), os.environ.get("PYTHONPATH")]))
     # JAX would take most of the GPU's memory, which the others need too.
@@ -65,7 +65,7 @@ def run(seconds: float, folder: Path = TESTS) -> Outcomes:
 
 
 def read(text: str, trouble: str) -> Outcomes:
-    """Return the outcomes that the plug-in wrote, of a process that ended in this trouble, if any."""
+    """Return the outcomes that the plug-in wrote; `trouble` is why its process failed, if it did."""
     outcomes, running = Outcomes(trouble=trouble), ""
     for line in text.splitlines():
         match json.loads(line):
@@ -108,7 +108,7 @@ def _group(test: str) -> tuple[str, str]:
     return file, next((name for name in parameters if name in BACKENDS), "–")
 
 
-# Below: what happens in pytest's process.
+# Below: code that runs in pytest's process.
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -117,24 +117,24 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    _tell(collected=len(session.items))
+    _record(collected=len(session.items))
 
 
 def pytest_collectreport(report: pytest.CollectReport) -> None:
     if report.failed:
-        _tell(test=report.nodeid, outcome="failed", reason=_reason(report))
+        _record(test=report.nodeid, outcome="failed", reason=_reason(report))
 
 
 def pytest_runtest_logstart(nodeid: str) -> None:
-    _tell(started=nodeid)
+    _record(started=nodeid)
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     if report.when == "call" or not report.passed:
-        _tell(test=report.nodeid, outcome=report.outcome, reason="" if report.passed else _reason(report))
+        _record(test=report.nodeid, outcome=report.outcome, reason="" if report.passed else _reason(report))
 
 
-def _tell(**what: str | int) -> None:
+def _record(**what: str | int) -> None:
     with open(os.environ[FILE], "a", encoding="utf-8") as file:
         file.write(json.dumps(what) + "\n")
 

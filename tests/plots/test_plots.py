@@ -215,8 +215,8 @@ def test_a_class_without_samples_and_long_names():
     [
         ([0, 1], [0], None, r"^predicted: given 1 classes; accepted: 2, as many as in true\.$"),
         ([], [], None, r"^true: given shape \(0,\); accepted: shape \(samples,\), at least one\."),
-        ([[0, 1]], [0], None, r"take argmax\.$"),
-        ([0, 1], [0.2, 0.7], None, r"^predicted: given fractions; accepted: classes\. Round one output; "),
+        ([[0, 1]], [0], None, r"^true: given shape \(1, 2\); .* argmax"),
+        ([0, 1], [0.2, 0.7], None, r"^predicted: given fractions; accepted: classes\. .* > 0\.5, .* argmax"),
         ([0, 1], ["a", "b"], None, r"^predicted: given dtype <U1; accepted: labels as in true, of dtype int64\.$"),
         ([0, 2], [0, 1], ("a", "b"), r"^true: given classes up to 2; accepted: 0 to 1, the indices in classes\.$"),
     ],
@@ -360,7 +360,7 @@ def test_what_is_no_number_or_zero():
 @pytest.mark.parametrize(
     ("diagnoses", "options", "sentence"),
     [
-        ([], {}, r"^diagnoses: given none; accepted: at least one\. Make one with edcore\.diagnostics\.diagnose\.$"),
+        ([], {}, r"^diagnoses: given none; .* edcore\.diagnostics\.diagnose\.$"),
         ([1], {}, r"^diagnoses: given int; "),
         ([found(1), found(2)], {}, r"^diagnoses: given networks of \[1, 2\] hidden layers; "),
         ([found(1)], {"at": [1, 2]}, r"^at: given 2 numbers; accepted: 1, one for each diagnosis\.$"),
@@ -510,8 +510,24 @@ def test_the_summary_of_two_classes_without_a_diagnosis(zeros_and_ones):
     assert titles(figure) == ["curve", "confusion", "fields"]
     rendered(figure)
     counts = [int(text.get_text()) for text in figure.subfigs[1].axes[0].texts]
-    right = (ed.predict(data.x_test).round() == data.y_test).sum()
+    right = ((ed.predict(data.x_test) > 0.5) == data.y_test).sum()
     assert (sum(counts), counts[0] + counts[3]) == (len(data.x_test), right)
+
+
+@pytest.mark.parametrize(
+    ("activation", "output", "predicted"),
+    [("tanh", -3.0, 0), ("relu", 3.0, 1), ("linear", 3.0, 1), ("linear", -3.0, 0)],
+)
+def test_outputs_below_0_and_above_1_are_one_of_two_classes(zeros_and_ones, activation, output, predicted):
+    ed = ED(64, 2, 0, output_activation=activation, seed=0, backend="numpy")
+    weights = {key: 0 * value for key, value in ed.weights.items()}
+    weights["output.bias"][..., 0] = output
+    ed.load_weights(weights)
+    assert not np.isin(ed.predict(zeros_and_ones.x_test).round(), [0, 1]).any()
+    figure = drawn(plots.training_summary, ed, zeros_and_ones, [])
+    counts = [int(text.get_text()) for text in figure.subfigs[0].axes[0].texts]
+    assert np.reshape(counts, (2, 2))[:, predicted].tolist() == np.bincount(zeros_and_ones.y_test).tolist()
+    assert sum(counts) == len(zeros_and_ones.x_test)
 
 
 def test_the_summary_says_when_its_diagnoses_were_made():

@@ -1,4 +1,4 @@
-"""The reproductions: the peers that stand beside ED, the record, the pages and files, and a quick look at each."""
+"""The reproductions: the baselines beside ED, the outcome, the pages and files, and a quick look at each."""
 
 import json
 import math
@@ -15,14 +15,14 @@ from edcore.cli import app as cli
 from edcore.cli import reproduce as cli_reproduce
 from edcore.core.network import Network
 from edcore.core.randomness import permutation
-from edcore.diagnostics.gradient import descent, outputs, passed
+from edcore.diagnostics.gradient import descent, forward, outputs
 from edcore.environment import Environment
 from edcore.errors import DataFileError, InputError, UnknownNameError
+from edcore.plots.reproduction import png
 from edcore.reproduce import catalogue, mnist, page, parity
-from edcore.reproduce.baselines import METHODS, Peer, direction, feedback, initial
+from edcore.reproduce.baselines import METHODS, Baseline, feedback_matrices, initial_weights
 from edcore.reproduce.options import Options
-from edcore.reproduce.outcome import Outcome, Published, Row, apart
-from edcore.reproduce.picture import png
+from edcore.reproduce.outcome import Outcome, Published, Score, standard_errors_apart
 
 BP, DFA = METHODS
 SHAPES = [
@@ -44,36 +44,28 @@ def target_of(network):
 
 
 def loss(network, weights, target):
-    return float(np.square(target - outputs(network, passed(network, weights, X))).sum() / 2 / len(X))
+    return float(np.square(target - outputs(network, forward(network, weights, X))).sum() / 2 / len(X))
 
 
 def directions(network, seed=3):
-    """The directions of both peers from the same weights, and the forward pass."""
-    weights, target = initial(network, seed), target_of(network)
-    cells = passed(network, weights, X)
-    error = target - outputs(network, cells)
-    matrices = feedback(network, seed)
-    found = {BP: direction(network, weights, cells, error), DFA: direction(network, weights, cells, error, matrices)}
-    return weights, cells, error, found
+    """The directions of both baselines from the same weights, and the forward pass."""
+    weights, target = initial_weights(network, seed), target_of(network)
+    states = forward(network, weights, X)
+    error = target - outputs(network, states)
+    feedback = feedback_matrices(network, seed)
+    found = {BP: descent(network, weights, states, error), DFA: descent(network, weights, states, error, feedback)}
+    return weights, states, error, found
 
 
-# The peers
-
-
-@shapes
-def test_back_propagation_goes_down_the_gradient(network):
-    weights, _, error, found = directions(network)
-    expected = descent(network, weights, X, error)
-    for key, value in found[BP].items():
-        np.testing.assert_allclose(value, expected[key], rtol=1e-12, atol=1e-15)
+# The baselines. That back-propagation goes down the gradient is tested by finite differences in diagnostics.
 
 
 @shapes
 def test_the_first_step_of_back_propagation_lowers_the_loss(network):
-    peer, target = Peer(network, BP, (0.01, 0.01), seed=3), target_of(network)
-    before = loss(network, peer.weights, target)
-    peer.fit(X, target, batch_size=len(X))
-    assert loss(network, peer.weights, target) < before
+    baseline, target = Baseline(network, BP, (0.01, 0.01), seed=3), target_of(network)
+    before = loss(network, baseline.weights, target)
+    baseline.fit(X, target, batch_size=len(X))
+    assert loss(network, baseline.weights, target) < before
 
 
 @shapes
@@ -86,25 +78,25 @@ def test_the_output_layer_of_direct_feedback_alignment_is_that_of_back_propagati
 
 def test_direct_feedback_alignment_by_hand():
     network = SHAPES[0]
-    weights, cells, error, found = directions(network)
-    g = [y * (1 - y) * 2 / network.u0 for _, y, _ in cells]
+    weights, states, error, found = directions(network)
+    g = [y * (1 - y) * 2 / network.u0 for _, y, _ in states]
     for number, key in ((0, "input.weight"), (1, "hidden.weight")):
-        blame = error / len(X) @ feedback(network, 3)[number][0] * g[number + 1][0]
-        expected = cells[number].y[0].T @ blame
+        delta = error / len(X) @ feedback_matrices(network, 3)[number][0] * g[number + 1][0]
+        expected = states[number].y[0].T @ delta
         np.testing.assert_allclose(found[DFA][key][0] if number == 0 else found[DFA][key][0, 0], expected, rtol=1e-12)
     assert weights["input.weight"].shape == found[DFA]["input.weight"].shape
 
 
 def test_initial_weights_are_of_either_sign_and_centre_sigmoids():
     network = Network(200, 100, depth=1, u0=0.4, dtype="float64")
-    weights = initial(network, 1)
+    weights = initial_weights(network, 1)
     first = weights["input.weight"]
     assert 0.45 < (first > 0).mean() < 0.55
     assert first.std() == pytest.approx(2 * 0.4 / math.sqrt(400), rel=0.02)
-    np.testing.assert_allclose(initial(network, 1, gain=3.0)["input.weight"], 3 * first, rtol=1e-12)
-    cells = passed(network, weights, np.random.default_rng(2).random((50, 200)))
-    assert abs(cells[2].y.mean() - 0.5) < 0.05
-    assert 0.1 < cells[2].y.std() < 0.4  # neither faded nor saturated
+    np.testing.assert_allclose(initial_weights(network, 1, gain=3.0)["input.weight"], 3 * first, rtol=1e-12)
+    states = forward(network, weights, np.random.default_rng(2).random((50, 200)))
+    assert abs(states[2].y.mean() - 0.5) < 0.05
+    assert 0.1 < states[2].y.std() < 0.4  # neither faded nor saturated
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -113,26 +105,26 @@ def test_heads_that_stop_by_themselves_learn_what_they_would_have_alone(method):
     x = edcore.datasets.xor("float64").x_train
     target = np.repeat(edcore.datasets.xor().y_train[:, None], 3, axis=1)
     schedule = {"batch_size": 1, "shuffle": False}
-    stopping = Peer(network, method, (0.1, 0.2), seed=4).fit(x, target, epochs=200, tolerance=0.8, **schedule)
+    stopping = Baseline(network, method, (0.1, 0.2), seed=4).fit(x, target, epochs=200, tolerance=0.8, **schedule)
     assert len(set(stopping.epochs.tolist())) > 1
     for head, epochs in enumerate(stopping.epochs.tolist()):
-        running = Peer(network, method, (0.1, 0.2), seed=4).fit(x, target, epochs=epochs, **schedule)
+        running = Baseline(network, method, (0.1, 0.2), seed=4).fit(x, target, epochs=epochs, **schedule)
         for key, value in running.weights.items():
             np.testing.assert_allclose(stopping.weights[key][head], value[head], rtol=1e-9, atol=1e-12)
 
 
-def test_a_peer_shuffles_as_ed_does():
+def test_a_baseline_shuffles_as_ed_does():
     network, target = SHAPES[0], target_of(SHAPES[0])
-    peer = Peer(network, BP, (0.1, 0.1), seed=5).fit(X, target, epochs=2, batch_size=4)
-    other = Peer(network, BP, (0.1, 0.1), seed=5)
+    baseline = Baseline(network, BP, (0.1, 0.1), seed=5).fit(X, target, epochs=2, batch_size=4)
+    other = Baseline(network, BP, (0.1, 0.1), seed=5)
     for epoch in range(2):
         order = permutation(5, epoch, len(X))
         other.fit(X[order], target[order], batch_size=4, shuffle=False)
-    for key, value in peer.weights.items():
+    for key, value in baseline.weights.items():
         np.testing.assert_array_equal(value, other.weights[key])
 
 
-# The record
+# The outcome
 
 
 HERE = Environment("2026-01-02T03:04:05+00:00", "0.1.0", "3.11.0", "2.0.0", "abc1234", "Linux x86_64", "A CPU", 2)
@@ -141,20 +133,20 @@ HERE = Environment("2026-01-02T03:04:05+00:00", "0.1.0", "3.11.0", "2.0.0", "abc
 def made_up(**changes):
     there = Published("Kaneko 1999", 75.0, 100)
     rows = [
-        Row("8", "edcore", (70.0, 80.0, 90.0), 1, 2.0, "XOR", there, "numpy"),
-        Row("8", BP, (100.0,), 0, 1.0, "XOR", Published("Kaneko 1999, with momentum", 136.96, same=False)),
-        Row("16", "edcore", (), 4, 1.0, "XOR", Published("Kaneko 1999", None, 100, "X")),
+        Score("8", "edcore", (70.0, 80.0, 90.0), 1, 2.0, "XOR", there, "numpy"),
+        Score("8", BP, (100.0,), 0, 1.0, "XOR", Published("Kaneko 1999, with momentum", 136.96, same=False)),
+        Score("16", "edcore", (), 4, 1.0, "XOR", Published("Kaneko 1999", None, 100, "X")),
     ]
     given = {"title": "A title", "measure": "epochs", "axis": "hidden cells", "rows": rows, "notes": ["A note."]}
     settings = {"environment": HERE, "versions": {"numpy": "2.0.0"}, "logarithmic": True}
     return Outcome(name="made-up", **{**given, **settings, **changes})
 
 
-def test_statistics_of_a_row():
-    row = made_up().rows[0]
-    assert (row.seeds, row.mean, row.deviation) == (4, 80.0, 10.0)
-    assert row.error == pytest.approx(10 / math.sqrt(3))
-    assert row.z == pytest.approx((80 - 75) / (10 * math.sqrt(1 / 3 + 1 / 100)))
+def test_statistics_of_a_score():
+    score = made_up().rows[0]
+    assert (score.seeds, score.mean, score.deviation) == (4, 80.0, 10.0)
+    assert score.error == pytest.approx(10 / math.sqrt(3))
+    assert score.z == pytest.approx((80 - 75) / (10 * math.sqrt(1 / 3 + 1 / 100)))
 
 
 @pytest.mark.parametrize(
@@ -165,18 +157,19 @@ def test_there_is_no_z_without_a_spread_or_a_figure_of_the_same_setting(changes)
     assert replace(made_up().rows[0], **changes).z is None
 
 
-def test_how_far_two_rows_are_apart():
-    row = made_up().rows[0]
-    assert apart(row, replace(row, values=(80.0, 90.0, 100.0))) == pytest.approx(-10 / math.hypot(row.error, row.error))
-    assert apart(row, made_up().rows[1]) is None
+def test_standard_errors_between_two_scores():
+    score = made_up().rows[0]
+    other = replace(score, values=(80.0, 90.0, 100.0))
+    assert standard_errors_apart(score, other) == pytest.approx(-10 / math.hypot(score.error, score.error))
+    assert standard_errors_apart(score, made_up().rows[1]) is None
 
 
 def test_json_brings_back_all_of_it():
     found = made_up(quick=True)
-    told = json.loads(json.dumps(found.as_dict()))
-    assert Outcome.from_dict(told) == found
-    assert page.markdown(Outcome.from_dict(told)) == page.markdown(found)
-    assert told["rows"][0]["z"] == pytest.approx(found.rows[0].z)
+    content = json.loads(json.dumps(found.as_dict()))
+    assert Outcome.from_dict(content) == found
+    assert page.markdown(Outcome.from_dict(content)) == page.markdown(found)
+    assert content["rows"][0]["z"] == pytest.approx(found.rows[0].z)
 
 
 def test_the_page_has_the_published_figures_beside_ours():
@@ -222,11 +215,11 @@ def test_a_quick_look_at_mnist(name, mnist_dir):
 
 
 def check_a_quick_look(name, options):
-    told = []
-    found = catalogue.reproduce(name, replace(options, announce=told.append))
+    lines = []
+    found = catalogue.reproduce(name, replace(options, announce=lines.append))
     assert (found.name, found.quick) == (name, True)
     assert set(found.methods) >= {"edcore", *METHODS}
-    assert all(any(method in line for line in told) for method in ("edcore", *METHODS))
+    assert all(any(method in line for line in lines) for method in ("edcore", *METHODS))
     for row in found.rows:
         assert row.seeds >= 1
         assert all(map(math.isfinite, row.values))
@@ -240,7 +233,7 @@ def check_a_quick_look(name, options):
 @pytest.mark.parametrize("name", ["article-mnist01", "mnist"])
 def test_mnist_needs_a_folder(name, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "torchvision", None)
-    with pytest.raises(InputError, match="data_dir: given none; accepted: for this reproduction the folder"):
+    with pytest.raises(InputError, match="data_dir: given none; .*MNIST/raw"):
         catalogue.reproduce(name, Options(quick=True))
     with pytest.raises(DataFileError):
         catalogue.reproduce(name, Options(quick=True, data_dir=tmp_path))
@@ -261,14 +254,14 @@ def kaneko(setting, *means):
     """The rows of edcore and of Kaneko's program in a setting, each of a mean, beside a published mean of 100."""
     there = Published("Kaneko 1999", 100.0, 100)
     rows = zip(("edcore", parity.PROGRAM), means, strict=True)
-    return [Row(setting, method, (mean - 1, mean, mean + 1), published=there) for method, mean in rows]
+    return [Score(setting, method, (mean - 1, mean, mean + 1), published=there) for method, mean in rows]
 
 
 def test_where_edcore_and_the_program_agree_and_the_table_does_not():
-    first, second = parity._agreement([*kaneko("8", 50.0, 50.5), *kaneko("16", 50.0, 60.0), *kaneko("32", 100.0, 99.9)])
+    first, second = parity.agreement([*kaneko("8", 50.0, 50.5), *kaneko("16", 50.0, 60.0), *kaneko("32", 100.0, 99.9)])
     assert first.endswith("lie within 2 standard errors of each other in 2 of 3 settings; apart: 16 (z -12.2).")
     assert second.startswith("In 1 setting both agree with each other and differ from the published mean: 8. ")
-    assert len(list(parity._agreement(kaneko("32", 100.0, 99.9)))) == 1
+    assert len(list(parity.agreement(kaneko("32", 100.0, 99.9)))) == 1
 
 
 def test_what_kaneko_published_stands_at_its_hidden_cells():
@@ -278,20 +271,20 @@ def test_what_kaneko_published_stands_at_its_hidden_cells():
     assert [len(task.published) for task in parity.PARITIES] == [7, 7, 7]
 
 
-@pytest.mark.parametrize("setting", mnist.SETTINGS, ids=lambda setting: setting.name)
-def test_weights_of_the_mnist_networks_are_scaled_and_keep_the_floor(setting):
-    small = replace(setting, network=replace(setting.network, in_=20, width=20))
-    made = mnist._Edcore(small, 1, Options(backend="numpy"))
-    floor = setting.rule.floor or 0.0
+@pytest.mark.parametrize("experiment", mnist.EXPERIMENTS, ids=lambda experiment: experiment.name)
+def test_weights_of_the_mnist_networks_are_scaled_and_keep_the_floor(experiment):
+    small = replace(experiment, network=replace(experiment.network, in_=20, width=20))
+    made = mnist.EDRun(small, 1, Options(backend="numpy"))
+    floor = experiment.rule.floor or 0.0
     weights = made.learner.weights
     start = edcore.ED(20, 20, 0, heads=small.network.heads, outputs=small.network.outputs, rule=small.rule, seed=1)
     assert start.rule == made.learner.rule
     assert np.abs(weights["output.weight"]).min() >= np.float32(floor)
     spread = [np.abs(weights[f"{name}.weight"]).mean() for name in ("input", "output")]
-    assert spread[1] / spread[0] == pytest.approx(setting.output_scale, rel=0.2)
+    assert spread[1] / spread[0] == pytest.approx(experiment.output_scale, rel=0.2)
     made.slow_down(0.5)
-    assert made.learner.rule.alpha == setting.rule.alpha / 2
-    assert (made.learner.rule.centred, made.learner.rule.floor) == (setting.rule.centred, setting.rule.floor)
+    assert made.learner.rule.alpha == experiment.rule.alpha / 2
+    assert (made.learner.rule.centred, made.learner.rule.floor) == (experiment.rule.centred, experiment.rule.floor)
 
 
 # The command
@@ -417,7 +410,7 @@ def test_unknown_names_are_refused():
 
 
 @pytest.mark.parametrize("name", catalogue.NAMES)
-def test_a_committed_page_is_that_of_its_record(name):
+def test_a_committed_page_is_that_of_its_values(name):
     folder = Path(__file__).parents[2] / "docs" / "results"
     if not (folder / f"{name}.json").exists():
         pytest.skip(f"{name} has not been committed")

@@ -5,26 +5,22 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator
-from typing import Any, TypeAlias, cast
-
-import numpy.typing as npt
+from typing import cast
 
 from edcore.core.network import Network
 from edcore.core.randomness import permutation
 from edcore.datasets.catalogue import Dataset
 from edcore.model.classes import accuracy
 from edcore.model.ed import ED
-from edcore.reproduce.baselines import HOW, METHODS, Method, Peer
-from edcore.reproduce.options import Learner, Options, computed_by
-from edcore.reproduce.outcome import EDCORE, Outcome, Published, Row
-
-Floats: TypeAlias = npt.NDArray[Any]
+from edcore.reproduce.baselines import HOW, METHODS, Baseline, Method
+from edcore.reproduce.options import Learner, Options, backend_of
+from edcore.reproduce.outcome import EDCORE, Outcome, Published, Score
 
 WIDTH, BATCH = 32, 64
 DEPTHS = (1, 4, 16, 64, 256, 1024, 4096)
 SEEDS = {1: 10, 4: 10, 16: 10, 64: 10, 256: 10, 1024: 3, 4096: 1}
-PEER_SEEDS = {1: 3, 4: 3, 16: 3, 64: 3, 256: 1, 1024: 1}
-"""Seeds by depth. The peers, which compute layer by layer in NumPy, take minutes for one pass at the last of theirs."""
+BASELINE_SEEDS = {1: 3, 4: 3, 16: 3, 64: 3, 256: 1, 1024: 1}
+"""Seeds by depth. The baselines, layer by layer in NumPy, take minutes for one pass at their largest depth."""
 
 PASS, PART = "after one pass", "within the pass"
 MEASURED = {(1, None): 99.15, (16, 100): 98.5, (256, 40): 96.6}
@@ -34,29 +30,18 @@ RATES: dict[Method, dict[int, tuple[float, float]]] = {
     "back-propagation": {1: (0.1, 0.1), 4: (0.1, 0.1), 16: (0.03, 0.03), 64: (0.006, 0.006), 256: (0.001, 0.001)},
     "direct feedback alignment": {1: (0.03, 0.1), 4: (0.03, 0.1), 16: (0.01, 0.03), 64: (0.01, 0.01)},
 }
-"""Learning rates of the hidden layers and of the output layer, up from a depth."""
+"""Learning rates of the hidden layers and of the output layer, from a depth upward."""
 
 
 def mnist01(options: Options) -> Outcome:
-    """Return the accuracy on the 2,115 test images by depth.
-
-    Parameters
-    ----------
-    options : Options
-        What the reproduction is told.
-
-    Returns
-    -------
-    Outcome
-        Rows for edcore and the peers.
-    """
+    """Return the accuracy on the 2,115 test images by depth."""
     data = options.mnist((0, 1))
-    rows: list[Row] = []
+    rows: list[Score] = []
     for depth in options.pick(DEPTHS, DEPTHS[:2]):
-        for method in (EDCORE, *(METHODS if depth in PEER_SEEDS else ())):
+        for method in (EDCORE, *(METHODS if depth in BASELINE_SEEDS else ())):
             options.announce(f"depth {depth}: {method}")
-            rows += _rows(data, depth, method, options)
-    rows.sort(key=lambda row: row.group == PART)  # those of a panel together, and else in their order
+            rows += _scores(data, depth, method, options)
+    rows.sort(key=lambda score: score.group == PART)  # the scores of a panel together, and else in their order
     return Outcome(
         name="article-mnist01",
         title="Zeros and ones of MNIST by depth, the article of 2024: accuracy after one pass",
@@ -68,40 +53,40 @@ def mnist01(options: Options) -> Outcome:
             f"in random batches of {BATCH}, as in the article. The article states no accuracies by depth: the figures "
             "beside ours are of its algorithm, written out in NumPy in float64, one run each.",
             "Seconds are those of training; tests are not counted. The kernels are compiled before.",
-            "A deep network of the article is saturated: what learns is the input layer and the first few hidden "
-            "layers, and all others, the output layer included, keep their initial weights "
+            "A deep network of the article is saturated: the input layer and the first few hidden layers learn, and "
+            "all others, the output layer included, keep their initial weights "
             "([the measurement](../explanation/method.md#what-is-known-about-depth)): "
             "`edcore train --diagnose` shows it.",
             f"{HOW} So neither activities nor gradients fade with depth to begin with: with biases of 0 "
             "back-propagation learnt nothing at depth 16 at any of 6 pairs of rates. Learning rates (hidden layers, "
-            f"output), up from a depth: {_stated()}; chosen among 1 to 6 pairs each at these depths. At depth 256, "
-            "none of 4 pairs for back-propagation and of 4 for direct feedback alignment learnt anything in one pass. "
-            f"They are left out at depth {DEPTHS[-1]}, where one pass would take them a quarter of an hour.",
+            f"output), from a depth upward: {_rates_in_words()}; chosen among 1 to 6 pairs each at these depths. At "
+            "depth 256, none of 4 pairs for back-propagation and of 4 for direct feedback alignment learnt anything in "
+            f"one pass. They are left out at depth {DEPTHS[-1]}, where one pass would take them a quarter of an hour.",
         ],
         quick=options.quick,
     )
 
 
-def _rows(data: Dataset, depth: int, method: str, options: Options) -> Iterator[Row]:
-    """Yield what one method comes to at a depth: after the pass, and where there is a figure from within it."""
+def _scores(data: Dataset, depth: int, method: str, options: Options) -> Iterator[Score]:
+    """Yield one method's scores at a depth: after the pass, and within it if there is a figure to compare with."""
     batches = math.ceil(len(data.x_train) / BATCH)
-    marks = [*(of for deep, of in MEASURED if deep == depth and of), batches]
-    seeds = range(1, options.count((SEEDS if method == EDCORE else PEER_SEEDS)[depth], 1) + 1)
+    marks = [*(count for deep, count in MEASURED if deep == depth and count), batches]
+    seeds = range(1, options.count((SEEDS if method == EDCORE else BASELINE_SEEDS)[depth], 1) + 1)
     if method == EDCORE:
-        _reached(_learner(data, depth, method, 0, options), data, 0, [1])  # compiles
+        _curve(_learner(data, depth, method, 0, options), data, 0, [1])  # compiles
     learners = [_learner(data, depth, method, seed, options) for seed in seeds]
-    found = [_reached(learner, data, seed, marks) for learner, seed in zip(learners, seeds, strict=True)]
-    for mark, reached in zip(marks, zip(*found, strict=True), strict=True):
+    curves = [_curve(learner, data, seed, marks) for learner, seed in zip(learners, seeds, strict=True)]
+    for mark, reached in zip(marks, zip(*curves, strict=True), strict=True):
         whole = mark == batches
         figure = MEASURED.get((depth, None if whole else mark))
-        yield Row(
+        yield Score(
             str(depth) if whole else f"{depth}, {mark} batches",
             method,
             tuple(100 * right for right, _ in reached),
             seconds=sum(seconds for _, seconds in reached),
             group=PASS if whole else PART,
             published=Published("the article's algorithm", figure) if figure and method == EDCORE else None,
-            backend=computed_by(learners[0]),
+            backend=backend_of(learners[0]),
         )
 
 
@@ -109,29 +94,24 @@ def _learner(data: Dataset, depth: int, method: str, seed: int, options: Options
     if method == EDCORE:
         return ED(data.features, WIDTH, depth, seed=seed, backend=options.backend)
     rates = RATES[cast(Method, method)]
-    own = rates[max(start for start in rates if start <= depth)]
-    return Peer(Network(data.features, WIDTH, depth), cast(Method, method), own, seed)
+    pair = rates[max(start for start in rates if start <= depth)]
+    return Baseline(Network(data.features, WIDTH, depth), cast(Method, method), pair, seed)
 
 
-def _reached(learner: Learner, data: Dataset, seed: int, marks: list[int]) -> list[tuple[float, float]]:
-    """Make the pass; return after so many batches each the accuracy, and the seconds of training till then."""
-    order, target = permutation(seed, 0, len(data.x_train)), _targets(data)
+def _curve(learner: Learner, data: Dataset, seed: int, marks: list[int]) -> list[tuple[float, float]]:
+    """Make the pass; return the accuracy and the seconds of training after each of these numbers of batches."""
+    order, target = permutation(seed, 0, len(data.x_train)), data.y_train.astype("float32")
     found, seconds = [], 0.0
     for first, last in zip([0, *marks], marks, strict=False):
         rows = order[first * BATCH : last * BATCH]
         start = time.perf_counter()
         learner.fit(data.x_train[rows], target[rows], batch_size=BATCH, shuffle=False)
         seconds += time.perf_counter() - start
-        found.append((accuracy(cast(ED, learner), data.x_test, data.y_test), seconds))  # it asks for predict alone
+        found.append((accuracy(cast(ED, learner), data.x_test, data.y_test), seconds))  # it calls predict only
     return found
 
 
-def _targets(data: Dataset) -> Floats:
-    return data.y_train.astype("float32")
-
-
-def _stated() -> str:
-    """Return the rates in words."""
+def _rates_in_words() -> str:
     return "; ".join(
         f"{method} " + ", ".join(f"{depth}: {hidden:g} and {output:g}" for depth, (hidden, output) in rates.items())
         for method, rates in RATES.items()

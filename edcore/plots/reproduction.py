@@ -1,0 +1,70 @@
+"""A reproduction as a picture: mean and standard deviation of each method, beside the published figures."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from edcore.plots.canvas import COLOURS, MARKERS, Picture, new_figure, rendered
+from edcore.reproduce.outcome import Outcome, Score
+
+STEP = 0.12
+"""Distance between two methods, in units of the distance between two settings."""
+
+HALF = 0.35
+"""Half the length of the line of a published figure."""
+
+
+def png(outcome: Outcome) -> bytes:
+    """Draw an outcome, with a panel for each group, and return the picture as PNG."""
+    groups = list(dict.fromkeys(group for group, _ in outcome.settings))
+    counts = [sum(group == of for of, _ in outcome.settings) for group in groups]
+    figure = new_figure((max(8.0, 1.5 + 0.55 * sum(counts)), 5))
+    panels = figure.subplots(1, len(groups), sharey=True, squeeze=False, width_ratios=[max(n, 2) for n in counts])[0]
+    handles: dict[str, Any] = {}
+    for group, axes in zip(groups, panels, strict=True):
+        handles |= _panel(axes, outcome, group)
+    panels[0].set_ylabel(outcome.measure)
+    if outcome.logarithmic:
+        panels[0].set_yscale("log")
+        panels[0].yaxis.set_major_formatter("{x:,g}")
+    figure.suptitle(outcome.title + (" (a quick look)" if outcome.quick else ""), fontsize="medium")
+    figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=2, frameon=False)
+    return rendered(figure, "png")
+
+
+def _panel(axes: Picture, outcome: Outcome, group: str) -> dict[str, Any]:
+    """Draw the settings of a group; return the entries of the legend by name."""
+    settings = [setting for of, setting in outcome.settings if of == group]
+    handles = {}
+    for number, method in enumerate(outcome.methods):
+        scores = [(place, outcome.score(group, setting, method)) for place, setting in enumerate(settings)]
+        shift = STEP * (number - (len(outcome.methods) - 1) / 2)
+        drawn = [(place + shift, score, score.mean) for place, score in scores if score and score.mean is not None]
+        if drawn:
+            places, found, means = zip(*drawn, strict=True)
+            style = {"color": COLOURS[number % len(COLOURS)], "marker": MARKERS[number % len(MARKERS)]}
+            spread = list(zip(*map(_spread, found), strict=True))
+            handles[method] = axes.errorbar(places, means, yerr=spread, linestyle="none", capsize=2, **style)
+        for place, score in scores:
+            if score and score.published and score.published.value is not None:
+                published = score.published
+                line: Any
+                if published.same:  # a line across all methods, which should all reach it
+                    line = axes.hlines(published.value, place - HALF, place + HALF, color="black", zorder=1)
+                else:
+                    style = {"color": "black", "linestyle": "none", "zorder": 3}
+                    (line,) = axes.plot(place + shift, published.value, "x", **style)
+                handles.setdefault(f"published: {published.source}", line)
+    axes.set_xticks(range(len(settings)), settings, rotation=30 if max(map(len, settings)) > 6 else 0)
+    axes.set_xlim(-0.6, len(settings) - 0.4)
+    axes.set_xlabel(outcome.axis)
+    axes.set_title(group, fontsize="medium")
+    axes.spines[["top", "right"]].set_visible(False)
+    return handles
+
+
+def _spread(score: Score) -> tuple[float, float]:
+    """Return how far the bar goes down and up: a standard deviation, but not beyond the extreme values."""
+    if score.mean is None or score.deviation is None:
+        return 0.0, 0.0
+    return min(score.deviation, score.mean - min(score.values)), min(score.deviation, max(score.values) - score.mean)
