@@ -10,7 +10,7 @@ import pytest
 
 from edcore import arrays as libraries
 from edcore.arrays import device_string, synchronize, unavailable
-from edcore.contract.memory import memory
+from edcore.contract.memory import host_memory, memory
 from edcore.errors import BackendUnavailableError
 
 
@@ -109,7 +109,7 @@ def test_memory_of_each_kind_of_device(monkeypatch):
     assert memory("cupy", Device()) == (5, 80)
     stats = {"bytes_limit": 90, "bytes_in_use": 30}
     assert memory("jax", SimpleNamespace(memory_stats=lambda: stats)) == (60, 90)
-    here = libraries.host_memory()
+    here = host_memory()
     assert 2**20 < here.free < here.total
     for library, device in (
         ("jax", SimpleNamespace(memory_stats=lambda: None)),

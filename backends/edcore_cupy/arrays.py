@@ -7,7 +7,7 @@ from typing import Any
 from edcore.adapters.in_place_memory import Form
 from edcore.adapters.operations import Player, anew
 from edcore.arrays import Array
-from edcore.core.network import Activation
+from edcore.core.activations import Activation
 
 
 class ArrayOperations:

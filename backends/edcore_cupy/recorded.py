@@ -10,7 +10,7 @@ import cupy
 from edcore.adapters.in_place_memory import Form
 from edcore.adapters.operations import Player, Recorded, Work
 from edcore.arrays import Array
-from edcore.core.network import Activation
+from edcore.core.activations import Activation
 
 from .arrays import ArrayOperations
 from .cublas import Product

@@ -16,8 +16,8 @@ import numpy as np
 from jax import lax
 
 from edcore.arrays import Array
+from edcore.core.activations import Activation
 from edcore.core.method import RMS_EPS, SLAB
-from edcore.core.network import Activation
 
 Arrays: TypeAlias = dict[str, Array]
 """Weights under the keys of `Network.weight_shapes`, the hidden ones as (layers, heads, sources, targets)."""

@@ -10,8 +10,9 @@ import numpy as np
 from edcore.arrays import Array, HostWeights
 from edcore.contract.backend import Backend
 from edcore.contract.memory import Supported, fits
+from edcore.core.activations import Activation
 from edcore.core.method import RMS_EPS
-from edcore.core.network import Activation, Layer, Network
+from edcore.core.network import Layer, Network
 from edcore.core.rule import Rule
 
 Cells = tuple[Any, Any]

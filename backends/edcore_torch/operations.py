@@ -13,7 +13,7 @@ import torch
 from edcore.adapters.in_place_memory import Form
 from edcore.adapters.operations import Player, Recorded, Work, anew
 from edcore.arrays import Array
-from edcore.core.network import Activation
+from edcore.core.activations import Activation
 from edcore.interrupts import uninterrupted
 
 CACHE, SHARE = 2**20, 2**26

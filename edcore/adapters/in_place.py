@@ -24,7 +24,8 @@ from edcore.adapters.in_place_memory import Form, Pass, Passes, Stack, StackedWe
 from edcore.adapters.operations import Player
 from edcore.arrays import Array, HostWeights
 from edcore.contract.backend import BackendInfo
-from edcore.core.network import Activation, Layer, Network
+from edcore.core.activations import Activation
+from edcore.core.network import Layer, Network
 from edcore.core.rule import Rule
 from edcore.interrupts import uninterrupted
 

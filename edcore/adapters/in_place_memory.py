@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from array_api_compat import device as array_device
 
 from edcore.arrays import Array
+from edcore.core.activations import Activation
 from edcore.core.method import RMS_EPS
-from edcore.core.network import Activation, Layer, LayerName, Network
+from edcore.core.network import Layer, LayerName, Network
 
 if TYPE_CHECKING:
     from edcore.adapters.in_place import Operations

@@ -12,7 +12,8 @@ import numpy.typing as npt
 
 from edcore.arrays import HostWeights
 from edcore.core import activations
-from edcore.core.network import Activation, Layer, Network
+from edcore.core.activations import Activation
+from edcore.core.network import Layer, Network
 
 Floats: TypeAlias = npt.NDArray[Any]
 

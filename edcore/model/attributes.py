@@ -38,14 +38,19 @@ def refused(name: str, value: Any) -> AttributeRefusedError:
 def described(network: Network, in_known: bool, rule: Rule, **others: Any) -> str:
     """Return the call of `ED` with the arguments that differ from those of the nearest preset, and from its defaults."""
     differences = [_differences(network, in_known, rule, name) for name in PRESETS]
-    arguments = min(differences, key=len) | {name: value for name, value in others.items() if value not in USUAL_OTHERS}
+    given = {name: value for name, value in others.items() if value not in USUAL_OTHERS}
+    arguments = min(differences, key=_length) | given
     return f"ED({', '.join(f'{name}={_short(value)}' for name, value in arguments.items())})"
+
+
+def _length(arguments: dict[str, Any]) -> int:
+    return len(arguments) + isinstance(arguments.get("rule"), Rule)  # a name says more in less
 
 
 def _differences(network: Network, in_known: bool, rule: Rule, name: str) -> dict[str, Any]:
     """Return the arguments of `ED`, in their order, that make this network and rule of a preset."""
     preset = PRESETS[name]
-    usual = {field.name: getattr(PLAIN, field.name) for field in fields(Network)} | preset.network
+    usual = {field.name: getattr(PLAIN, field.name) for field in fields(Network)} | dict(preset.network)
     found: dict[str, Any] = {"in_": network.in_} if in_known else {}
     found |= {
         NAMES.get(field, field): getattr(network, field)

@@ -83,6 +83,11 @@ class BoundNetwork:
         return self._network
 
     @property
+    def is_bound(self) -> bool:
+        """Whether the backend has been chosen."""
+        return self._backend is not None
+
+    @property
     def backend(self) -> str:
         """Name of the backend; the request for one until the first x has decided."""
         backend = self._backend or self._request.backend

@@ -178,7 +178,7 @@ class ED(BoundNetwork):
         check_together(network, rule)
         ed = cls.__new__(cls)
         ed._begin(network, True, rule, checked_seed(seed), requested(backend, device))
-        ed.epochs = epochs  # type: ignore[assignment]  # the setter takes one number as well
+        ed.epochs = epochs
         if weights is not None:
             ed.load_weights(weights)
         return ed

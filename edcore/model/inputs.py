@@ -63,7 +63,7 @@ def checked_x(x: Any, network: Network, in_known: bool, follows: Place | None) -
     if found.array.shape[1] == 0:
         raise InputError("x", f"shape {tuple(found.array.shape)}", "at least one feature")
     if follows is not None and found.place != follows:
-        check_device("x", found, follows)
+        check_device("x", found, follows, "the first x was, which the network follows")
     return found
 
 
@@ -106,12 +106,12 @@ def checked(
     return Located(array, xp, found.place, square)
 
 
-def check_device(name: str, found: Located, wanted: Place) -> None:
+def check_device(name: str, found: Located, wanted: Place, meaning: str = "x is") -> None:
     """Refuse an array that is on another device than `wanted`, in the same library; others are converted anyway."""
     given = found.place
     if given.library == wanted.library != "numpy" and given != wanted:
         fix = f"Move {name} there first: a hidden transfer would cost more than the step."
-        raise InputError(name, f"an array on {given.device!r}", f"one on {wanted.device!r}, where x is", fix)
+        raise InputError(name, f"an array on {given.device!r}", f"one on {wanted.device!r}, where {meaning}", fix)
 
 
 def check_range(target: Array, activation: Activation, name: str = "target", xp: Any = None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -106,8 +107,9 @@ def fit_heads(
     tolerance, size = real("tolerance", tolerance), whole_number("heads_per_task", heads_per_task, 1)
     x, target = ed.check(x, target)
     check_centred(ed.rule, batch_size)
-    backend, device = _by_name(ed.bind(x))
-    network, weights = ed.network, ed.weights
+    bound = ed if ed.is_bound else copy.copy(ed)  # the given network stays free to choose
+    backend, device = _by_name(bound.bind(x))
+    network, weights = bound.network, bound.weights
     x, columns = to_numpy(x), to_numpy(target).reshape(x.shape[0], network.columns)
     before = ed.epochs
     options = {"epochs": epochs, "batch_size": batch_size, "shuffle": shuffle, "tolerance": tolerance}

@@ -11,7 +11,8 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from edcore.core.network import Activation, Initial, Network
+from edcore.core.activations import Activation
+from edcore.core.network import Initial, Network
 from edcore.core.presets import PRESETS
 from edcore.model.ed import ED
 from edcore.model.inputs import NEGATIVE

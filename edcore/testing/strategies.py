@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from edcore.arguments import DType
 from edcore.arrays import Array, HostWeights
-from edcore.core.network import ACTIVATIONS, Initial, Network
+from edcore.core.activations import ACTIVATIONS
+from edcore.core.network import Initial, Network
 from edcore.core.presets import PRESETS
 from edcore.core.rule import Rule
 from edcore.core.weights import initialise

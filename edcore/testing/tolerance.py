@@ -14,8 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from edcore.arrays import HostWeights
+from edcore.core.activations import Activation
 from edcore.core.method import RMS_EPS
-from edcore.core.network import Activation, Layer, Network
+from edcore.core.network import Layer, Network
 from edcore.core.rule import Rule
 
 C = 8.0

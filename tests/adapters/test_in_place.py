@@ -12,8 +12,8 @@ from edcore import Network, Rule
 from edcore.adapters.array_api import NUMPY, ArrayAPIBackend
 from edcore.adapters.in_place import StackedBackend
 from edcore.adapters.in_place_memory import KEPT, Pass
-from edcore.contract.backend import Schedule
-from edcore.core.network import ACTIVATIONS
+from edcore.contract.steps import Schedule
+from edcore.core.activations import ACTIVATIONS
 from edcore.testing.compare import same_bits
 from edcore.testing.strategies import drawn_case
 from edcore_cupy.arrays import ArrayOperations

@@ -17,7 +17,7 @@ from edcore import Network, Rule
 from edcore import arrays as libraries
 from edcore.adapters.array_api import NUMPY
 from edcore.adapters.in_place import StackedBackend
-from edcore.core.network import ACTIVATIONS
+from edcore.core.activations import ACTIVATIONS
 from edcore.testing import iter_checks, parametrize_with_backend_checks
 from edcore.testing.strategies import drawn_case
 from edcore_cupy import BACKEND, cublas

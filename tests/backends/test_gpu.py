@@ -9,7 +9,7 @@ import pytest
 import edcore
 from edcore import Network, Rule
 from edcore import arrays as libraries
-from edcore.core.network import ACTIVATIONS
+from edcore.core.activations import ACTIVATIONS
 from edcore.dispatch import registry
 from edcore.errors import BackendUnavailableError
 from edcore.testing import iter_checks

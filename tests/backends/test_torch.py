@@ -9,7 +9,7 @@ import pytest
 import edcore
 from edcore import Network, Rule
 from edcore.arrays import exact
-from edcore.core.network import ACTIVATIONS
+from edcore.core.activations import ACTIVATIONS
 from edcore.testing.compare import same_bits
 from edcore.testing.strategies import drawn_case
 from edcore_torch import BACKEND

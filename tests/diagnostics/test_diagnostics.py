@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 import edcore
 from edcore import ED, Initial, Rule
 from edcore.core import method as core
-from edcore.core.network import ACTIVATIONS, LAYERS
+from edcore.core.activations import ACTIVATIONS
+from edcore.core.network import LAYERS
 from edcore.diagnostics.diagnose import DeadStackWarning, diagnose
 from edcore.diagnostics.diagnosis import Diagnosis
 from edcore.diagnostics.gradient import descent, forward

@@ -12,7 +12,7 @@ import sys
 from test_guard import RATES, SCALES, check_stopped, network
 
 from edcore import Rule
-from edcore.core.network import ACTIVATIONS
+from edcore.core.activations import ACTIVATIONS
 
 KINDS = {
     "activation": ACTIVATIONS,

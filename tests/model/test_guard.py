@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 import edcore
 from edcore import ED, Initial, Rule
 from edcore.core import method as core
-from edcore.core.network import ACTIVATIONS
+from edcore.core.activations import ACTIVATIONS
 from edcore.core.randomness import permutation
 from edcore.dispatch import registry
 from edcore.errors import DataFileError, DivergedError, EDCoreError, InputError, UnknownNameError

@@ -11,8 +11,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from edcore.core.activations import ACTIVATIONS
 from edcore.core.method import RMS_EPS
-from edcore.core.network import ACTIVATIONS, Network
+from edcore.core.network import Network
 from edcore.core.rule import Rule
 
 from .compiling import compiled, inlined

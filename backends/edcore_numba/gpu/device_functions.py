@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numba import cuda
 
-from edcore.core.network import Activation
+from edcore.core.activations import Activation
 from edcore_numba.gpu.tiles import ForwardTile
 
 

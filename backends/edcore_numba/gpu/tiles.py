@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from edcore.core.network import Activation, Network
+from edcore.core.activations import Activation
+from edcore.core.network import Network
 
 STATIC_SHARED = 48 * 1024
 """Bytes of shared memory that any CUDA device gives a block without being asked for more."""
