@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 
 from rich.console import Console
@@ -24,13 +25,15 @@ def pairs_table(pairs: Mapping[str, str]) -> Table:
     return table
 
 
-def plain_console(stderr: bool = False) -> Console:
-    """Return a console that prints text as it stands: edcore[cupy] and cuda:1 are no markup and no emoji."""
-    return Console(markup=False, emoji=False, highlight=False, stderr=stderr)
+def plain_console(*, stderr: bool = False, piped_width: int | None = None) -> Console:
+    """Return a console that prints text unchanged, in `piped_width` columns if stdout is a pipe or a file."""
+    width = None if sys.stdout.isatty() else piped_width
+    # No markup and no emoji: Rich would take edcore[cupy] and cuda:1 for such.
+    return Console(markup=False, emoji=False, highlight=False, stderr=stderr, width=width)
 
 
 def bar(console: Console) -> Bar:
-    """Return a bar that shows how far something is, with the time left, on a terminal; elsewhere it shows nothing."""
+    """Return a progress bar with the time left. It shows nothing unless the console is a terminal."""
     return Bar(
         TextColumn("{task.description}"),
         MofNCompleteColumn(),

@@ -1,4 +1,4 @@
-"""What ``edcore info`` shows: the backends and their states, and what ``auto`` would take for a network."""
+"""The commands ``edcore info`` and ``edcore check``: list the backends, explain what auto chooses, test a backend."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import typer
 from rich.console import Console
 from rich.table import Column
 
-from edcore.cli.options import DeviceOption, JsonOption, backend_names
+from edcore.cli.options import DeviceOption, JsonOption, complete_from
 from edcore.console import plain_console, plain_table
 from edcore.contract.backend import Backend
 from edcore.contract.memory import needed
@@ -25,11 +25,11 @@ from edcore.dispatch.choose import bind, requested
 from edcore.dispatch.explain import explain, followed
 from edcore.environment import VERSION
 from edcore.errors import EDCoreError, InputError, UnknownNameError
-from edcore.training.setup import DEPTH, WIDTH
+from edcore.training.options import DEPTH, WIDTH, backend_names
 
 CHECK_FAILED = 1
 
-DIGIT_FEATURES = 64  # of a sample of the default data set
+DIGIT_FEATURES = 64  # inputs of the default data set
 
 
 def info(
@@ -57,7 +57,9 @@ def info(
 def check(
     name: Annotated[
         str,
-        typer.Argument(metavar="NAME", help="A backend that edcore info lists.", autocompletion=backend_names),
+        typer.Argument(
+            metavar="NAME", help="A backend that edcore info lists.", autocompletion=complete_from(backend_names)
+        ),
     ],
     device: DeviceOption = None,
     quick: Annotated[
@@ -66,7 +68,7 @@ def check(
     json: JsonOption = False,
 ) -> None:
     """Run the conformance suite on a backend, ours or anybody's."""
-    if name not in registry.installed():  # auto is a choice among backends, and none itself
+    if name not in registry.installed():  # so auto is refused
         raise UnknownNameError("NAME", name, registry.installed(), "`edcore info` lists the backends.")
     backend = bind(requested(name, device), Network(in_=2), Rule())
     console = plain_console(stderr=json)
@@ -80,13 +82,13 @@ def check(
             console.print(f"FAILED  {check_name}: {error}", soft_wrap=True)
     console.print(f"{len(passed)} passed, {len(failed)} failed: {backend.info.name} on {backend.device}")
     if json:
-        told = {"backend": backend.info.name, "device": backend.device, "passed": passed, "failed": failed}
-        typer.echo(json_format.dumps(told))
+        result = {"backend": backend.info.name, "device": backend.device, "passed": passed, "failed": failed}
+        typer.echo(json_format.dumps(result))
     raise typer.Exit(CHECK_FAILED if failed else 0)
 
 
 def _checks(backend: Backend, quick: bool) -> Iterator[tuple[str, str | None]]:
-    """Run all checks, and yield the name of each, with the first line of the error where it fails."""
+    """Run all checks; yield the name of each, and the first line of its error or None."""
     try:
         from edcore.testing import iter_checks
     except ModuleNotFoundError as error:
@@ -98,13 +100,9 @@ def _checks(backend: Backend, quick: bool) -> Iterator[tuple[str, str | None]]:
         try:
             run(backend)
         except Exception as error:  # a backend can raise anything
-            yield name, _first_line(error)
+            yield name, next(iter(str(error).strip().splitlines()), type(error).__name__)
         else:
             yield name, None
-
-
-def _first_line(error: Exception) -> str:
-    return next(iter(str(error).strip().splitlines()), type(error).__name__)
 
 
 def _shape(explain: tuple[int, int, int]) -> Network:
@@ -117,80 +115,49 @@ def _shape(explain: tuple[int, int, int]) -> Network:
 
 
 def show_backends(console: Console) -> None:
-    """Print each backend with its state, and the command that installs what is not ready.
-
-    Parameters
-    ----------
-    console : Console
-        Where to print.
-    """
-    name = Column("backend", no_wrap=True)
-    table = plain_table(name, "state", "devices", "why not")
+    """Print each backend with its state, and the commands that install those which are not ready."""
+    table = plain_table(Column("backend", no_wrap=True), "state", "devices", "why not")
     states = registry.list_backends()
     for state in states:
         table.add_row(state.name, "ready" if state.ready else "not ready", ", ".join(state.devices), state.reason)
     console.print(table)
     for state in states:
         if state.install and not state.ready:
-            # Never folded, so that the command can be copied.
-            console.print(f"\n{state.name} needs: {state.install}", soft_wrap=True)
+            console.print(f"\n{state.name} needs: {state.install}", soft_wrap=True)  # one line, so it can be copied
 
 
 def backends_as_dict(network: Network, rule: Rule) -> dict[str, Any]:
-    """Return the backends, and what ``auto`` takes for a network and why, as values that JSON has.
-
-    Parameters
-    ----------
-    network : Network
-        The network.
-    rule : Rule
-        How it learns.
-
-    Returns
-    -------
-    dict
-        Of each backend what `edcore.list_backends` tells; of ``auto`` what comes of each candidate, in its order.
-    """
+    """Return the backends, and the choice of ``auto`` with all candidates in its order, as values for JSON."""
     verdicts = explain(network, rule)
-    taken = next((one for one in verdicts if not one.reason), None)
+    chosen = next((one for one in verdicts if not one.reason), None)
     return {
         "edcore": VERSION,
         "python": platform.python_version(),
         "numpy": np.__version__,
         "backends": [asdict(state) for state in registry.list_backends()],
         "network": asdict(network),
-        "auto": taken and {"backend": taken.name, "device": taken.device},
+        "auto": chosen and {"backend": chosen.name, "device": chosen.device},
         "candidates": [asdict(one) for one in verdicts],
     }
 
 
 def show_choice(network: Network, rule: Rule, console: Console) -> None:
-    """Print what ``auto`` takes for a network, what it likes better or less, and what it knows of their speed.
-
-    Parameters
-    ----------
-    network : Network
-        The network.
-    rule : Rule
-        How it learns.
-    console : Console
-        Where to print.
-    """
+    """Print the backend that ``auto`` chooses for a network, the other candidates in order, and their speeds."""
     console.print(
         f"{network.in_:,} inputs, {network.depth:,} hidden layers of 2 x {network.width:,} cells: "
         f"{network.parameters:,} weights, {needed(network) / 2**20:,.1f} MiB\n"
     )
     table = plain_table("backend", "device", Column("ms", justify="right"), "verdict")
     verdicts = explain(network, rule)
-    taken = next((one for one in verdicts if not one.reason), None)
+    chosen = next((one for one in verdicts if not one.reason), None)
     for one in verdicts:
         ms = "" if one.ms is None else f"{one.ms:,.3g}"
-        table.add_row(one.name, one.device, ms, one.reason or ("taken" if one is taken else "ready"))
+        table.add_row(one.name, one.device, ms, one.reason or ("taken" if one is chosen else "ready"))
     console.print(table)
-    choice = f"{taken.name} on {taken.device}" if taken else "nothing"
     asked = requested("auto", None)
     if asked.backend != "auto":
         console.print(f"\n{asked.asked_by} decides before auto does.")
+    choice = f"{chosen.name} on {chosen.device}" if chosen else "nothing"
     console.print(f"\nauto takes {choice} for NumPy arrays.")
     for library, kind, name in followed(network, rule):
         console.print(f"For arrays of {library} on {kind} it takes {name}.")
@@ -198,4 +165,4 @@ def show_choice(network: Network, rule: Rule, console: Console) -> None:
         if table_of_kind := calibration(kind):
             width = table_of_kind.nearest(network.width).width
             console.print(f"\nThe order on {kind} is that of width {width}: {table_of_kind.source}.", soft_wrap=True)
-    console.print("\nms: a step of a smaller network of that width. Measure this machine by: edcore bench --calibrate")
+    console.print("\nms: a step of a smaller network of that width. To measure this machine: edcore bench --calibrate")

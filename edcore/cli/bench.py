@@ -1,4 +1,4 @@
-"""The command ``edcore bench``: its options, and where its results go."""
+"""The command ``edcore bench``."""
 
 from __future__ import annotations
 
@@ -8,14 +8,13 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from edcore.cli.options import ConfigOption, check_picture, check_writable
+from edcore.console import plain_console, plain_table
 from edcore.errors import InputError
 
 NOTHING_RAN = 2
-WIDE = 120  # of a table in a file or a pipe, where nothing need be folded
+PIPED_WIDTH = 120  # columns of the table in a file or a pipe
 
 
 def bench(
@@ -48,17 +47,19 @@ def bench(
     ] = False,
     config: ConfigOption = None,
 ) -> None:
-    """Time forward, update and training step of backends, side by side, each in a process of its own."""
+    """Time forward, update and training step of backends, side by side, each in its own process."""
     if calibrate:
         _calibrate(context, device, repeats)
         return
-    # Here and not above: the other commands need none of it.
+    # Imported here, so that the other commands start faster.
     from edcore.bench import tables as report
-    from edcore.bench.plot import plot as draw
     from edcore.bench.run import bench as run
     from edcore.bench.setting import Setting
+    from edcore.plots.benchmark import plot as draw
 
-    _check_files(json, plot)
+    # Before minutes of measuring:
+    check_writable("json", Path(json) if json and json != "-" else None)
+    check_picture("plot", plot)
     setting = Setting(
         features=features,
         width=width,
@@ -72,8 +73,7 @@ def bench(
     )
     results = run(contenders or [], setting, _announce)
     if json != "-":
-        columns = None if sys.stdout.isatty() else WIDE
-        console = Console(markup=False, emoji=False, highlight=False, width=columns)
+        console = plain_console(piped_width=PIPED_WIDTH)
         if markdown:
             console.print(report.markdown(results), soft_wrap=True)
         else:
@@ -98,29 +98,23 @@ def _calibrate(context: typer.Context, device: str, repeats: int) -> None:
     for name in context.params:
         source = context.get_parameter_source(name)
         if name not in ("calibrate", "device", "repeats") and source is not None and source.name == "COMMANDLINE":
-            fix = "What is measured is the same each time, so that tables can be compared."
+            fix = "A calibration always measures the same networks, so that its tables can be compared."
             argument = "CONTENDERS" if name == "contenders" else name
             raise InputError(argument, "a value beside --calibrate", "only --device and --repeats beside it", fix)
     kind = device.partition(":")[0]
     check_folder(kind)
     table = calibrate(device, repeats, _announce)
-    console = Console(markup=False, emoji=False, highlight=False)
-    shown = Table("width", "fastest first, ms a step", box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    console = plain_console()
+    shown = plain_table("width", "fastest first, ms a step")
     for row in table.rows:
         ranked = zip(row.fastest, row.ms, strict=True)
         shown.add_row(str(row.width), ", ".join(f"{name} {ms:,.3g}" for name, ms in ranked))
     console.print(table.source, soft_wrap=True)
     console.print(shown)
-    console.print(f"\nauto goes by it from now on: {save(kind, table)}", soft_wrap=True)
-
-
-def _check_files(json: str | None, plot: Path | None) -> None:
-    """Refuse, before minutes of measuring, what could not be written after them."""
-    check_writable("json", Path(json) if json and json != "-" else None)
-    check_picture("plot", plot)
+    console.print(f"\nauto uses it from now on: {save(kind, table)}", soft_wrap=True)
 
 
 def _announce(line: str) -> None:
-    """Print what goes on for whoever is watching. A moving bar would take time from what is measured."""
-    if sys.stderr.isatty():
+    """Print a line of progress on a terminal."""
+    if sys.stderr.isatty():  # a moving bar would take time from the measurements
         print(line, file=sys.stderr)

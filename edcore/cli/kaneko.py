@@ -1,4 +1,4 @@
-"""The command ``edcore kaneko``: its options, and what it tells of a run."""
+"""The command ``edcore kaneko``."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import typer
 
 from edcore.cli.options import ConfigOption
 from edcore.errors import InputError
-from edcore.kaneko.program import Parameters, Program
+from edcore.kaneko import Parameters, Program
 
 
 def kaneko(
@@ -20,7 +20,7 @@ def kaneko(
         int | None,
         typer.Option(help="Patterns; input i is bit i of the pattern's number.", show_default="all 2^inputs"),
     ] = None,
-    outputs: Annotated[int, typer.Option(help="Outputs, each with a network of its own.")] = 1,
+    outputs: Annotated[int, typer.Option(help="Outputs, each with its own network.")] = 1,
     teacher: Annotated[
         str, typer.Option(help="parity, or the targets, pattern after pattern, with commas: 0,1,1,1.")
     ] = "parity",
@@ -44,13 +44,13 @@ def kaneko(
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     config: ConfigOption = None,
 ) -> None:
-    """Run Kaneko's program of 1999 and tell the epoch at which it stops: with no options, on 4-bit parity."""
+    """Run Kaneko's program of 1999 and print the epoch at which it stops: with no options, on 4-bit parity."""
     parameters = Parameters(
         seed=seed,
         inputs=inputs,
         patterns=patterns,
         outputs=outputs,
-        teacher=_targets(teacher, outputs),
+        teacher=parse_targets(teacher, outputs),
         hidden=hidden,
         hidden2=hidden2,
         steps=steps,
@@ -75,16 +75,16 @@ def kaneko(
             typer.echo(f"epoch {epoch.number}: error {epoch.error:.6g}", err=True)
     epochs, error, timed_out = len(program.errors), program.errors[-1], not program.learnt
     if json:
-        told = {"epochs": epochs, "timed_out": timed_out, "error": error, "parameters": asdict(parameters)}
-        typer.echo(json_format.dumps(told))
+        result = {"epochs": epochs, "timed_out": timed_out, "error": error, "parameters": asdict(parameters)}
+        typer.echo(json_format.dumps(result))
     elif timed_out:
         typer.echo(f"timed out after epoch {epochs}: error {error:.6g}, not below {tolerance:g}")
     else:
         typer.echo(f"stopped at epoch {epochs}: error {error:.6g}, below {tolerance:g}")
 
 
-def _targets(teacher: str, outputs: int) -> str | list[list[float]]:
-    """Return what --teacher says, with the targets of each pattern in a list of its own."""
+def parse_targets(teacher: str, outputs: int) -> str | list[list[float]]:
+    """Return the targets that --teacher gives, in one list for each pattern, or "parity"."""
     if teacher == "parity":
         return teacher
     try:
@@ -92,5 +92,5 @@ def _targets(teacher: str, outputs: int) -> str | list[list[float]]:
     except ValueError:
         accepted = "parity, or numbers from 0 to 1 with commas between them, pattern after pattern"
         raise InputError("teacher", repr(teacher), accepted) from None
-    step = max(outputs, 1)  # fewer are refused with the other parameters
+    step = max(outputs, 1)  # Parameters refuses fewer outputs
     return [targets[start : start + step] for start in range(0, len(targets), step)]

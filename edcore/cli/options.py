@@ -1,4 +1,4 @@
-"""What several commands share: options from a TOML file, names that the shell completes, files checked beforehand."""
+"""Options of several commands: options from a TOML file, names that the shell completes, checks of output files."""
 
 from __future__ import annotations
 
@@ -8,26 +8,25 @@ import tomllib
 from collections.abc import Callable, Iterable
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated, Any, TypeAlias, get_args, get_type_hints
+from typing import Annotated, Any, TypeAlias, cast, get_args
 
 import typer
 
-from edcore.core.presets import PRESETS
-from edcore.datasets.catalogue import MOST_BITS, NAMES
-from edcore.dispatch.registry import installed
 from edcore.errors import DataFileError, EDCoreError, InputError, UnknownNameError
 from edcore.files.atomic import write_atomically
+from edcore.training.options import OPTIONS
 
 PICTURES = (".pdf", ".png", ".svg")
 
-WHERE = "Where it runs"
+FILES = "Files"
+"""The table of the help that lists files."""
 
 LARGEST_CONFIG = 2**14
-"""Bytes of a file of options. Python's parser may need a second for so many, and then four for twice as many."""
+"""Bytes of a file of options. Python's TOML parser may take a second for this many, and four for twice as many."""
 
 
-def completed(names: Callable[[], Iterable[str]]) -> Callable[[str], list[str]]:
-    """Return what a shell asks for the names that begin with what has been typed."""
+def complete_from(names: Callable[[], Iterable[str]]) -> Callable[[str], list[str]]:
+    """Return a function that returns the names which begin with the typed text, as Typer's completion wants it."""
 
     def matching(incomplete: str) -> list[str]:
         return sorted(name for name in names() if name.startswith(incomplete))
@@ -35,32 +34,49 @@ def completed(names: Callable[[], Iterable[str]]) -> Callable[[str], list[str]]:
     return matching
 
 
-backend_names = completed(lambda: ["auto", *installed()])
-rule_names = completed(lambda: PRESETS)
-dataset_names = completed(
-    lambda: [*(name for name in NAMES if name != "parityN"), *(f"parity{bits}" for bits in range(1, MOST_BITS + 1))]
-)
+def flag(name: str) -> Any:
+    """Return the flag of a training option."""
+    option = OPTIONS[name]
+    return typer.Option(
+        help=option.help,
+        show_default=option.shown_default or True,
+        autocompletion=complete_from(option.names) if option.names else None,
+        rich_help_panel=option.panel,
+    )
+
+
+def takes_train_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Replace `**options` in the signature of a command by the flags of all training options."""
+    signature = inspect.signature(command, eval_str=True)
+    context, *others = [one for one in signature.parameters.values() if one.kind is not inspect.Parameter.VAR_KEYWORD]
+    flags = [
+        inspect.Parameter(name, context.kind, default=one.default, annotation=Annotated[one.declared, flag(name)])
+        for name, one in OPTIONS.items()
+    ]
+    cast(Any, command).__signature__ = signature.replace(parameters=[context, *flags, *others])
+    return command
 
 
 def read_toml(path: Path) -> dict[str, Any]:
-    """Return what a TOML file of options has, all of which a sentence on what is wrong with it can quote."""
+    """Return the content of a TOML file of options."""
     try:
-        with path.open("rb") as file:  # a pipe is taken as well
+        with path.open("rb") as file:  # a pipe works as well
             text = file.read(LARGEST_CONFIG + 1)
         if len(text) > LARGEST_CONFIG:
             raise ValueError(f"more than {LARGEST_CONFIG:,} bytes")
         content = tomllib.loads(text.decode("utf-8"))
-        repr(content)  # neither numbers of too many digits nor tables nested too deeply
+        # Error messages quote values, and Python cannot print numbers of too many digits or deeply nested tables.
+        repr(content)
     except OSError as error:
         raise DataFileError(f"--config: {path} cannot be read ({error.strerror or error}). Check its name.") from error
     except (ValueError, RecursionError) as error:
-        fix = 'It has lines such as width = 32 below a line [train]; texts stand in quotes: rule = "split".'
-        raise DataFileError(f"--config: {path} is no TOML ({' '.join(str(error).split())}). {fix}") from error
+        fix = 'Write lines such as width = 32 below a line [train], and texts in quotes: rule = "split".'
+        raise DataFileError(f"--config: {path} is not TOML ({' '.join(str(error).split())}). {fix}") from error
     return content
 
 
 def _read_config(context: typer.Context, path: Path | None) -> Path | None:
-    """Make the file's table of this command the defaults of its options: what is given beside it wins."""
+    """Make this command's table in the file the defaults of its options, so that typed options win."""
     if path is None or context.resilient_parsing:
         return path
     content = read_toml(path)
@@ -77,27 +93,27 @@ def _read_config(context: typer.Context, path: Path | None) -> Path | None:
         for option in parameter.opts
         if option.startswith("--") and parameter.name not in ("config", "help")
     }
-    kinds = get_type_hints(inspect.unwrap(context.command.callback or _read_config))
+    signature = inspect.signature(cast(Any, context.command.callback), eval_str=True)
     context.default_map = {}
     for key, value in table.items():
         option = key.replace("_", "-")
         if option not in names:
             raise UnknownNameError(f"config, {path}, [{command}]", key, names)
-        name = names[option]
-        context.default_map[name] = _as_typed(f"config, {path}, {key}", value, kinds[name])
+        declared, *_ = get_args(signature.parameters[names[option]].annotation)  # of Annotated[int | None, flag]
+        context.default_map[names[option]] = _as_typed(f"config, {path}, {key}", value, declared)
     return path
 
 
-def _as_typed(name: str, value: Any, kind: Any) -> Any:
-    """Return a value of TOML's as it would be typed: a list with commas between its items."""
-    kinds = get_args(kind) or (kind,)
-    flag, text = bool in kinds, str in kinds
-    if isinstance(value, bool) if flag else type(value) in (int, float, str):
+def _as_typed(name: str, value: Any, declared: Any) -> Any:
+    """Return a TOML value in the form in which it is typed: a list becomes a text with commas."""
+    types = get_args(declared) or (declared,)
+    is_flag, is_text = bool in types, str in types
+    if isinstance(value, bool) if is_flag else type(value) in (int, float, str):
         return value
-    if text and isinstance(value, list) and value and all(type(item) in (int, float, str) for item in value):
+    if is_text and isinstance(value, list) and value and all(type(item) in (int, float, str) for item in value):
         return ",".join(map(str, value))
-    accepted = "true or false" if flag else "a text, a number, or a list of them" if text else "a number or a text"
-    raise InputError(name, repr(value), accepted)
+    accepted = "a text, a number, or a list of them" if is_text else "a number or a text"
+    raise InputError(name, repr(value), "true or false" if is_flag else accepted)
 
 
 ConfigOption: TypeAlias = Annotated[
@@ -108,34 +124,18 @@ ConfigOption: TypeAlias = Annotated[
         callback=_read_config,
         is_eager=True,
         help="A TOML file whose table with this command's name has options, as width = 32. Options typed here win.",
-        rich_help_panel="Files",
+        rich_help_panel=FILES,
     ),
 ]
-BackendOption: TypeAlias = Annotated[
-    str,
-    typer.Option(help="A name that edcore info lists, or auto.", autocompletion=backend_names, rich_help_panel=WHERE),
-]
-DeviceOption: TypeAlias = Annotated[
-    str | None,
-    typer.Option(help="Such as cpu, cuda or cuda:1.", show_default="the backend's choice", rich_help_panel=WHERE),
-]
-DtypeOption: TypeAlias = Annotated[
-    str,
-    typer.Option(
-        help="float32 or float64.",
-        autocompletion=completed(lambda: ["float32", "float64"]),
-        rich_help_panel=WHERE,
-    ),
-]
-
-
+BackendOption: TypeAlias = Annotated[str, flag("backend")]
+DeviceOption: TypeAlias = Annotated[str | None, flag("device")]
 JsonOption: TypeAlias = Annotated[
     bool, typer.Option("--json", help="Print one JSON object, and nothing else, on stdout.")
 ]
 
 
 def check_writable(name: str, path: Path | None, endings: tuple[str, ...] = ()) -> None:
-    """Refuse, before minutes of computing, a file that could not be written after them, or has another ending."""
+    """Refuse, before minutes of computing, a file that cannot be written or has another ending."""
     if path is None:
         return
     folder = path.absolute().parent
@@ -146,7 +146,7 @@ def check_writable(name: str, path: Path | None, endings: tuple[str, ...] = ()) 
 
 
 def check_picture(name: str, path: Path | None, endings: tuple[str, ...] = PICTURES) -> None:
-    """Refuse, before minutes of computing, a picture that could not be drawn after them."""
+    """Refuse, before minutes of computing, a picture that cannot be drawn."""
     check_writable(name, path, endings)
     if path:
         check_package("matplotlib", "plots", f"--{name}")
@@ -160,7 +160,7 @@ def check_package(package: str, extra: str, option: str) -> None:
 
 
 def check_different(**files: Path | None) -> None:
-    """Refuse two options that name one file: the one would overwrite the other."""
+    """Refuse two options that name the same file: one would overwrite the other."""
     found: dict[str, str] = {}
     for name, path in files.items():
         if path is not None:
@@ -169,13 +169,13 @@ def check_different(**files: Path | None) -> None:
                 raise InputError(name, repr(str(path)), f"another file than that of {other}")
 
 
-def nearest(path: Path) -> Path:
-    """Return the path, or what of it is there already."""
+def nearest_existing(path: Path) -> Path:
+    """Return the path, or its nearest parent that exists."""
     return next(one for one in (path.absolute(), *path.absolute().parents) if one.exists())
 
 
 def write_file(name: str, path: Path, content: bytes) -> None:
-    """Write what a command has made, whole or not at all."""
+    """Write the output of a command, atomically."""
     try:
         write_atomically(path, content)
     except OSError as error:

@@ -1,4 +1,4 @@
-"""The command ``edcore reproduce``: its options, and the files that it leaves."""
+"""The command ``edcore reproduce``."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
-from edcore.cli.options import BackendOption, ConfigOption, check_package, completed, nearest
+from edcore.cli.options import BackendOption, ConfigOption, check_package, complete_from, nearest_existing, write_file
+from edcore.console import plain_console
 from edcore.errors import InputError
 
-WIDE = 160  # of a table in a file or a pipe, where nothing need be folded
+PIPED_WIDTH = 160  # columns of the table in a file or a pipe
 
 
 def _names() -> Iterable[str]:
@@ -30,7 +30,7 @@ def reproduce(
         typer.Argument(
             metavar="NAME",
             help="kaneko-xor, kaneko-parity, article-mnist01, edla-digits, edla-polynomial or mnist.",
-            autocompletion=completed(_names),
+            autocompletion=complete_from(_names),
         ),
     ],
     seeds: Annotated[
@@ -45,51 +45,35 @@ def reproduce(
     config: ConfigOption = None,
 ) -> None:
     """Repeat a published result, beside back-propagation and direct feedback alignment."""
-    # Here and not above: the other commands need none of it.
+    # Imported here, so that the other commands start faster.
     from edcore.reproduce import catalogue, page
     from edcore.reproduce.options import Options
 
     _check(out)
     options = Options(seeds=seeds, quick=quick, data_dir=data_dir, backend=backend, announce=_announce)
     outcome = catalogue.reproduce(name, options)
-    columns = None if sys.stdout.isatty() else WIDE
-    page.show(outcome, Console(markup=False, emoji=False, highlight=False, width=columns))
-    from edcore.reproduce.picture import png
+    page.show(outcome, plain_console(piped_width=PIPED_WIDTH))
+    from edcore.plots.reproduction import png
 
     files = {
         "md": page.markdown(outcome).encode(),
         "json": (json.dumps(outcome.as_dict(), indent=1) + "\n").encode(),
         "png": png(outcome),
     }
-    _write({out / f"{name}.{ending}": content for ending, content in files.items()})
+    out.mkdir(parents=True, exist_ok=True)
+    for ending, content in files.items():
+        write_file("out", out / f"{name}.{ending}", content)
     typer.echo(f"\nwritten: {', '.join(str(out / f'{name}.{ending}') for ending in files)}")
 
 
 def _check(out: Path) -> None:
-    """Refuse, before minutes of computing, what could not be written after them."""
-    there = nearest(out)
-    if not there.is_dir() or not os.access(there, os.W_OK):
-        raise InputError("out", repr(str(out)), "a folder to write to, there already or not")
+    """Refuse, before minutes of computing, a folder that cannot be written to, or a missing package."""
+    folder = nearest_existing(out)
+    if not folder.is_dir() or not os.access(folder, os.W_OK):
+        raise InputError("out", repr(str(out)), "a folder that can be written to, which may be new")
     check_package("matplotlib", "plots", "reproduce")
 
 
-def _write(files: dict[Path, bytes]) -> None:
-    """Write files whole: each under another name first, and all of them before the first takes its place."""
-    written: dict[Path, Path] = {}
-    try:
-        for file, content in files.items():
-            file.parent.mkdir(parents=True, exist_ok=True)
-            written[file] = file.with_name(f".{file.name}.{os.getpid()}")
-            written[file].write_bytes(content)
-        for file, other in written.items():
-            other.replace(file)
-    except OSError as error:
-        raise InputError("out", str(error), "a folder to write to") from error
-    finally:
-        for other in written.values():
-            other.unlink(missing_ok=True)
-
-
 def _announce(line: str) -> None:
-    """Tell on stderr what goes on: whoever waits for minutes wants to know, in a log as well."""
+    """Print a line of progress on stderr, in a log as well: a reproduction takes minutes."""
     print(line, file=sys.stderr)

@@ -1,4 +1,4 @@
-"""How a run of ``edcore train`` goes on, is shown, is kept and ends."""
+"""Carry out a run of ``edcore train``: train, show the progress, write the files, and stop at a signal."""
 
 from __future__ import annotations
 
@@ -12,153 +12,137 @@ from pathlib import Path
 
 import typer
 
+from edcore import training
 from edcore.arguments import whole_number
-from edcore.cli.options import check_different, check_package, check_picture, check_writable, nearest, write_file
-from edcore.cli.show import RunReport, Snapshots, setting, show_diagnosis
+from edcore.cli.options import (
+    check_different,
+    check_package,
+    check_picture,
+    check_writable,
+    nearest_existing,
+    write_file,
+)
+from edcore.cli.show import ProgressDisplay, Snapshots, describe, show_diagnosis
 from edcore.console import plain_console
 from edcore.errors import DivergedError, InputError
-from edcore.files.locking import locked
 from edcore.interrupts import Stop
-from edcore.training import loop as training
+from edcore.training import Progress
 from edcore.training.checkpoint import Checkpoint
-from edcore.training.loop import Progress
-from edcore.training.setup import Started, begun, resumed
+from edcore.training.setup import TrainingRun
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Files:
-    """Where a run leaves something, and what it goes on from.
-
-    Parameters
-    ----------
-    plot, report, tensorboard, checkpoint, resume : Path or None
-        As the options of ``edcore train``.
-    every : int
-        Batches from one writing of the checkpoint to the next.
-    """
+class RunFiles:
+    """The files that a run reads and writes, from the options of ``edcore train``."""
 
     plot: Path | None
     report: Path | None
     tensorboard: Path | None
     checkpoint: Path | None
-    every: int
+    every: int  # batches from one write of the checkpoint to the next
     resume: Path | None
 
     @property
-    def kept(self) -> Path | None:
-        """The file that the run is kept in."""
+    def saved(self) -> Path | None:
+        """The checkpoint that the run writes."""
         return self.checkpoint or self.resume
 
+    @property
+    def replaces(self) -> bool:
+        """Whether the run replaces the checkpoint that it goes on from, perhaps under another name."""
+        one, other = self.saved, self.resume
+        return bool(one and other and one.exists() and other.exists() and one.samefile(other))
+
     def check(self) -> None:
-        """Refuse, before anything is learnt, what could not be written afterwards, or would be lost."""
+        """Refuse, before anything is learnt, a file that cannot be written or that another option would overwrite."""
         whole_number("every", self.every, 1)
-        check_different(checkpoint=self.kept, plot=self.plot, report=self.report, tensorboard=self.tensorboard)
+        check_different(checkpoint=self.saved, plot=self.plot, report=self.report, tensorboard=self.tensorboard)
         check_different(resume=self.resume, plot=self.plot, report=self.report, tensorboard=self.tensorboard)
         check_picture("plot", self.plot)
         check_picture("report", self.report, (".html",))
         check_writable("checkpoint", self.checkpoint)
         if self.tensorboard:
-            if not nearest(self.tensorboard).is_dir():
-                raise InputError("tensorboard", repr(str(self.tensorboard)), "a folder, there already or not")
+            if not nearest_existing(self.tensorboard).is_dir():
+                raise InputError("tensorboard", repr(str(self.tensorboard)), "a folder, which may be new")
             check_package("tensorboardX", "tensorboard", "--tensorboard")
 
     def check_new(self) -> None:
-        """Refuse a checkpoint that is there already, but for the one that the run goes on from."""
-        if self.checkpoint and self.checkpoint.exists() and not _same(self.checkpoint, self.resume):
-            fix = f"--resume {self.checkpoint} goes on with the run in this one, if it has one."
+        """Refuse to overwrite a checkpoint, except the one that the run goes on from."""
+        if self.checkpoint and self.checkpoint.exists() and not self.replaces:
+            fix = f"If it holds a run, --resume {self.checkpoint} goes on with it."
             raise InputError("checkpoint", repr(str(self.checkpoint)), "the name of a new file", fix)
 
 
-def carry_out(context: typer.Context, files: Files, *, diagnose: bool, json: bool) -> int:
-    """Learn, show and keep a run to its end, or until it is told to stop.
-
-    Parameters
-    ----------
-    context : Context
-        Has the options of ``edcore train``.
-    files : Files
-        Where it leaves something.
-    diagnose : bool
-        Print figures of each layer.
-    json : bool
-        Print one JSON object on stdout; all else goes to stderr.
-
-    Returns
-    -------
-    int
-        The exit code: 0, or 128 and the number of the signal that has stopped the run.
-    """
-    files.check()
-    with locked(files.kept):  # before anything is read that another run may be about to replace
-        files.check_new()
-        return _carried_out(context, files, diagnose, json)
-
-
-def _carried_out(context: typer.Context, files: Files, diagnose: bool, json: bool) -> int:
-    """Do what `carry_out` does, once nobody else keeps a run in its file."""
-    started = resumed(context, files.resume) if files.resume else begun(context.params, kept=bool(files.kept))
-    ed, data, run, learnt = started.ed, started.data, started.run, started.learnt
-    kept = None
-    if files.kept:
-        kept = Checkpoint(files.kept, files.every, ed, data, run, _warn, new=not _same(files.kept, files.resume))
+def carry_out(run: TrainingRun, files: RunFiles, *, diagnose: bool, json: bool) -> int:
+    """Train to the end, or until a signal comes, and return the exit code: 0, or 128 plus the signal's number."""
+    ed, data, state, learnt = run.ed, run.data, run.state, run.learnt
+    checkpoint = None
+    if files.saved:
+        checkpoint = Checkpoint(files.saved, files.every, ed, data, state, _warn, new=not files.replaces)
     console = plain_console(stderr=json)
-    shown, snapshots = RunReport(console, learnt), Snapshots(ed, data, wanted=bool(files.plot or files.report))
+    shown, snapshots = ProgressDisplay(console, learnt), Snapshots(ed, data, wanted=bool(files.plot or files.report))
     stop = Stop()
     with ExitStack() as stack:
         steps: Iterator[Progress] = training.train(
-            ed, data, epochs=run.epochs, batch_size=run.batch_size, eval_every=run.eval_every, learnt=tuple(learnt)
+            ed,
+            data,
+            epochs=state.epochs,
+            batch_size=state.batch_size,
+            eval_every=state.eval_every,
+            learnt=tuple(learnt),
         )
-        steps = _recorded(steps, learnt)
+        steps = _record(steps, learnt)
         if files.tensorboard:
-            from edcore.training.tensorboard import Logbook
+            from edcore.training.tensorboard import EventLog
 
-            steps = stack.enter_context(Logbook(files.tensorboard, started.command, len(learnt), _warn)).logged(steps)
-        if kept:
+            steps = stack.enter_context(EventLog(files.tensorboard, run.command, len(learnt), _warn)).log(steps)
+        if checkpoint:
             try:
-                # Now, so that a folder or a disk that does not take it is known before anything is learnt.
-                kept.write(learnt)
+                checkpoint.write(learnt)  # now, so that a folder or a disk that refuses it costs no training
             except FileExistsError:
-                files.check_new()  # it has come up in the meantime
+                files.check_new()  # another program has made the file since it was checked
                 raise
-            steps = kept.kept(steps, learnt)
+            steps = checkpoint.save_during(steps, learnt)
         stack.enter_context(stop)
         try:
-            shown.follow(stop.until(snapshots.taken(steps)))
-        except KeyboardInterrupt:  # the second one, or one while nothing could be held back: a batch may be half learnt
+            shown.follow(stop.until(snapshots.follow(steps)))
+        except KeyboardInterrupt:
+            # The second signal, or one in a thread that cannot hold it back: a batch may be half learnt, so the
+            # checkpoint stays as it was last written.
             shown.summarise(ed, data)
-            if kept:
-                console.print(f"\n{files.kept} stands at batch {kept.written:,}", soft_wrap=True)
+            if checkpoint:
+                console.print(f"\n{files.saved} stands at batch {checkpoint.written:,}", soft_wrap=True)
             return 128 + (stop.signal or signal.SIGINT)
         except DivergedError:
-            if kept:
-                _warn(f"{files.kept} stands at batch {kept.written:,}, as it was written last.")
+            if checkpoint:
+                _warn(f"{files.saved} stands at batch {checkpoint.written:,}, where it was last written.")
             raise
-        except (OSError, SystemExit):  # whoever was shown it has gone, and learning is between two batches
-            if kept:
-                kept.write(learnt)
+        except (OSError, SystemExit):  # the reader of stdout has gone; this comes between two batches
+            if checkpoint:
+                checkpoint.write(learnt)
             raise
-        if kept:
+        if checkpoint:
             stop.ending = True
-            kept.write(learnt)
+            checkpoint.write(learnt)
     shown.summarise(ed, data)
-    if files.kept:
-        console.print(f"\nkept in {files.kept}: edcore predict {files.kept} DATA uses it", soft_wrap=True)
+    if files.saved:
+        console.print(f"\nsaved in {files.saved}; to use it: edcore predict {files.saved} DATA", soft_wrap=True)
     if diagnose and not stop.signal:
         show_diagnosis(ed, data, console)
-    _draw(files, started, snapshots)
+    _draw(files, run, snapshots)
     if json:
-        told = shown.as_dict(ed, data) | {"command": started.command}
-        typer.echo(json_format.dumps(told, allow_nan=False))
+        summary = shown.as_dict(ed, data) | {"command": run.command}
+        typer.echo(json_format.dumps(summary, allow_nan=False))
     return 128 + stop.signal if stop.signal else 0
 
 
-def _draw(files: Files, started: Started, snapshots: Snapshots) -> None:
-    """Draw the run, and write the page on it."""
-    ed, data, learnt = started.ed, started.data, started.learnt
+def _draw(files: RunFiles, run: TrainingRun, snapshots: Snapshots) -> None:
+    """Draw the run, and write its report."""
+    ed, data, learnt = run.ed, run.data, run.learnt
     if not (files.plot or files.report):
         return
     if learnt:
-        snapshots.take(learnt[-1])
+        snapshots.add(learnt[-1])
     found, at = snapshots.found, snapshots.at
     if files.plot:
         from edcore.plots import training_summary
@@ -169,19 +153,15 @@ def _draw(files: Files, started: Started, snapshots: Snapshots) -> None:
     if files.report:
         from edcore.plots.report import html
 
-        page = html(ed, data, learnt, diagnoses=found, at=at, setting=setting(ed, data), command=started.command)
+        page = html(ed, data, learnt, diagnoses=found, at=at, setting=describe(ed, data), command=run.command)
         write_file("report", files.report, page.encode())
 
 
-def _recorded(steps: Iterator[Progress], learnt: list[Progress]) -> Iterator[Progress]:
-    """Go through a run, and add each batch to those learnt."""
+def _record(steps: Iterator[Progress], learnt: list[Progress]) -> Iterator[Progress]:
+    """Yield the steps of a run, and add each to `learnt`."""
     for progress in steps:
         learnt.append(progress)
         yield progress
-
-
-def _same(one: Path, other: Path | None) -> bool:
-    return other is not None and one.exists() and other.exists() and one.samefile(other)
 
 
 def _warn(line: str) -> None:

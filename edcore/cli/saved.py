@@ -1,4 +1,4 @@
-"""The commands ``edcore inspect`` and ``edcore predict``: what stands in a file, and what its network tells."""
+"""The commands ``edcore inspect`` and ``edcore predict``: show the header of a network's file, use its network."""
 
 from __future__ import annotations
 
@@ -12,38 +12,35 @@ from typing import Annotated, Any
 import numpy as np
 import numpy.typing as npt
 import typer
-from rich.table import Table
 
+from edcore import datasets
 from edcore.cli.options import (
     BackendOption,
     DeviceOption,
     JsonOption,
     check_different,
     check_writable,
-    dataset_names,
+    complete_from,
     write_file,
 )
-from edcore.console import plain_console
-from edcore.datasets import catalogue as datasets
+from edcore.console import pairs_table, plain_console
 from edcore.datasets.user_files import read_samples
 from edcore.errors import EDCoreError, InputError
 from edcore.io import Saved, networks
-from edcore.model.classes import ROWS_AT_ONCE, predicted_classes
-from edcore.training.checkpoint import Run, run_of
+from edcore.model.classes import predict_in_parts, predicted_classes
+from edcore.training.checkpoint import RunState, run_of
+from edcore.training.options import dataset_names
 
 CELLS = ("activation", "output_activation", "u0", "rms", "n_bias", "bias", "inhibitory_output")
-"""Fields of a network."""
+"""The fields of a network that describe its cells."""
 
 FileArgument = Annotated[
     Path, typer.Argument(metavar="FILE", help="A file of edcore train --checkpoint or edcore.io.save.")
 ]
 
 
-def inspect(
-    file: FileArgument,
-    json: JsonOption = False,
-) -> None:
-    """Tell what stands in the header of a network's file: no array is read, nothing is computed."""
+def inspect(file: FileArgument, json: JsonOption = False) -> None:
+    """Print the header of a network's file. No array is read, nothing is computed."""
     saved = networks.inspect(file)
     run = run_of(saved)
     if json:
@@ -55,11 +52,12 @@ def inspect(
         }
         typer.echo(json_format.dumps(values))
         return
-    table = Table.grid(padding=(0, 3, 0, 0))
-    table.add_column(style="bold", no_wrap=True)
-    for name, value in _told(saved, run).items():
-        table.add_row(name, "".join(c if c.isprintable() else repr(c)[1:-1] for c in value))  # no terminal's commands
-    plain_console().print(table)
+    # The texts come from the file. Control characters in them would be commands to the terminal.
+    rows = {
+        name: "".join(c if c.isprintable() else repr(c)[1:-1] for c in value)
+        for name, value in _describe(saved, run).items()
+    }
+    plain_console().print(pairs_table(rows))
 
 
 def predict(
@@ -70,7 +68,7 @@ def predict(
             metavar="DATA",
             help="A .csv or .npy with a row for each sample, scaled as in training; or the name of a data set, for "
             "its test samples.",
-            autocompletion=dataset_names,
+            autocompletion=complete_from(dataset_names),
         ),
     ],
     outputs: Annotated[bool, typer.Option("--outputs", help="Print the outputs and not the classes.")] = False,
@@ -80,41 +78,40 @@ def predict(
     backend: BackendOption = "auto",
     device: DeviceOption = None,
 ) -> None:
-    """Tell the class of each sample, by a network that was trained before."""
+    """Predict the class of each sample with a network that was trained before."""
     check_writable("out", out, (".csv", ".npy"))
     check_different(FILE=file, out=out)
     check_different(DATA=Path(data), out=out)
     saved, arrays = networks.read(file)
     ed = networks.build(saved, arrays, backend, device)
-    x, y = _samples(data, saved, data_dir)
+    x, y = _load_samples(data, saved, data_dir)
     _warn_of_scale(x, saved)
-    found = np.concatenate([ed.predict(x[start : start + ROWS_AT_ONCE]) for start in range(0, len(x), ROWS_AT_ONCE)])
+    found = predict_in_parts(ed, x)
     if not np.isfinite(found).all():
-        raise EDCoreError(f"DATA: outputs for {data} are not finite. Scale it as what {file} was trained on.")
-    told = None if saved.classes is None else np.array(saved.classes)[predicted_classes(found)]
-    right = None if y is None or told is None else float((told == y).mean())
-    wanted = found if outputs or told is None else told
+        raise EDCoreError(f"DATA: outputs for {data} are not finite. Scale it like the data that {file} has learnt.")
+    labels = None if saved.classes is None else np.array(saved.classes)[predicted_classes(found)]
+    accuracy = None if y is None or labels is None else float((labels == y).mean())
+    wanted = found if outputs or labels is None else labels
     if json:
-        values = {"classes": None if told is None else told.tolist(), "outputs": found.tolist(), "accuracy": right}
-        typer.echo(json_format.dumps(values))
+        classes = None if labels is None else labels.tolist()
+        typer.echo(json_format.dumps({"classes": classes, "outputs": found.tolist(), "accuracy": accuracy}))
     elif not out:
         typer.echo(_as_csv(wanted), nl=False)
     if out:
         write_file("out", out, _as_csv(wanted).encode() if out.suffix == ".csv" else _as_npy(wanted))
-    if right is not None and not json:
-        typer.echo(f"edcore: {right:.2%} of {len(x):,} test samples are told right", err=True)
+    if accuracy is not None and not json:
+        typer.echo(f"edcore: {accuracy:.2%} of {len(x):,} test samples are predicted right", err=True)
 
 
-def _samples(data: str, saved: Saved, data_dir: Path) -> tuple[npt.NDArray[Any], npt.NDArray[Any] | None]:
-    """Return the samples, and the label of each where they are those of a data set."""
+def _load_samples(data: str, saved: Saved, data_dir: Path) -> tuple[npt.NDArray[Any], npt.NDArray[Any] | None]:
+    """Return the samples, and their labels if they come from a data set."""
     features = saved.network.in_
     if Path(data).suffix:
         x, y = read_samples(Path(data)), None
         if Path(data).suffix == ".csv" and x.shape[1] > 2 and (x[0] == np.arange(x.shape[1])).all():
-            line = (
-                f"the first line of {data} counts from 0. It is taken for a sample; if it names the columns, remove it."
-            )
-            typer.echo(f"edcore: {line}", err=True)
+            # The names of columns may be numbers, which look like a sample.
+            warning = "counts from 0. It is taken for a sample; if it names the columns, remove it."
+            typer.echo(f"edcore: the first line of {data} {warning}", err=True)
     else:
         labels = None if saved.classes is None else [label for label in saved.classes if isinstance(label, int)]
         try:
@@ -131,15 +128,15 @@ def _samples(data: str, saved: Saved, data_dir: Path) -> tuple[npt.NDArray[Any],
 
 
 def _warn_of_scale(x: npt.NDArray[Any], saved: Saved) -> None:
-    """Warn of samples that are scaled in another way than those that were learnt."""
+    """Warn of samples whose scale differs from that of the training data."""
     if saved.x_range is None:
         return
     (low, high), least, most = saved.x_range, float(x.min()), float(x.max())
     slack = (high - low) / 2
     if least < low - slack or most > high + slack:
         typer.echo(
-            f"edcore: the samples have values from {least:g} to {most:g}, and those that were learnt had {low:g} to "
-            f"{high:g}: scale them as those were, or the classes mean nothing.",
+            f"edcore: the samples have values from {least:g} to {most:g}, the training data had {low:g} to {high:g}. "
+            "Scale the samples like the training data, or the classes mean nothing.",
             err=True,
         )
 
@@ -156,10 +153,10 @@ def _as_npy(values: npt.NDArray[Any]) -> bytes:
     return content.getvalue()
 
 
-def _told(saved: Saved, run: Run | None) -> dict[str, str]:
-    """Return the rows of the table."""
+def _describe(saved: Saved, run: RunState | None) -> dict[str, str]:
+    """Return the header in words, by the names of the rows."""
     network, rule = saved.network, saved.rule
-    told = {
+    rows = {
         "file": f"{saved.path}, {saved.bytes:,} bytes",
         "network": f"{network.in_:,} inputs, {network.depth:,} hidden layers of 2 x {network.width:,} cells, "
         f"{network.columns:,} output{'s' * (network.columns != 1)}",
@@ -171,17 +168,16 @@ def _told(saved: Saved, run: Run | None) -> dict[str, str]:
         "seed": str(saved.seed),
     }
     if saved.classes is not None:
-        told["classes"] = ", ".join(map(str, saved.classes))
+        rows["classes"] = ", ".join(map(str, saved.classes))
     if saved.x_range is not None:
-        told["learnt from"] = "values from {:g} to {:g}".format(*saved.x_range)
+        rows["learnt from"] = "values from {:g} to {:g}".format(*saved.x_range)
     if run is not None:
-        told["run"] = (
-            f"{run.batch:,} of {run.batches:,} batches learnt, of {run.batch_size:,}, in {run.epochs:,} epochs"
-        )
-        told["options"] = ", ".join(f"{name}={value}" for name, value in run.options.items() if value is not None)
-    told["computed on"] = f"{saved.backend}, {saved.device}"
-    told["written by"] = ", ".join(f"{name} {version}" for name, version in saved.versions.items())
-    return told
+        batches = f"{run.batch:,} of {run.batches:,} batches"
+        rows["run"] = f"{batches} learnt, with {run.batch_size:,} samples each, in {run.epochs:,} epochs"
+        rows["options"] = ", ".join(f"{name}={value}" for name, value in run.options.items() if value is not None)
+    rows["computed on"] = f"{saved.backend}, {saved.device}"
+    rows["written by"] = ", ".join(f"{name} {version}" for name, version in saved.versions.items())
+    return rows
 
 
 def _fields(value: Any, names: tuple[str, ...]) -> str:

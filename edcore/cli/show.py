@@ -1,4 +1,4 @@
-"""What ``edcore train`` shows: a line for each evaluation, a bar below them on a terminal, and the closing summary."""
+"""Show a run of ``edcore train``: a line for each evaluation, a progress bar, a summary, figures of the layers."""
 
 from __future__ import annotations
 
@@ -9,28 +9,20 @@ from statistics import fmean
 from typing import Any
 
 from rich.console import Console
-from rich.table import Column, Table
+from rich.table import Column
 
-from edcore.console import bar
+from edcore.console import bar, pairs_table, plain_table
 from edcore.datasets.catalogue import Dataset
 from edcore.diagnostics.diagnose import DeadStackWarning, diagnose
 from edcore.diagnostics.diagnosis import Diagnosis
 from edcore.environment import VERSION
+from edcore.model.classes import targets
 from edcore.model.ed import ED
-from edcore.training import loop as training
-from edcore.training.loop import Progress
+from edcore.training import Progress
 
 
-class RunReport:
-    """Shows a run while it goes on, and sums up what was reached, at its end or wherever it was stopped.
-
-    Parameters
-    ----------
-    console : Console
-        Where to print. The bar, which takes control characters, is left out unless this is a terminal.
-    learnt : sequence of Progress
-        The batches that were learnt before, where the run goes on after a stop.
-    """
+class ProgressDisplay:
+    """Shows the progress of a run, and sums it up when it ends or stops. `learnt` are the batches before a resume."""
 
     def __init__(self, console: Console, learnt: Sequence[Progress] = ()) -> None:
         self._console = console
@@ -42,13 +34,7 @@ class RunReport:
             self._count(progress)
 
     def follow(self, run: Iterable[Progress]) -> None:
-        """Go through the run to its end, and show it.
-
-        Parameters
-        ----------
-        run : iterable of Progress
-            The run.
-        """
+        """Go through the run to its end, and show it."""
         with bar(self._console) as shown:
             task = shown.add_task("batches", total=None)
             for progress in run:
@@ -58,24 +44,12 @@ class RunReport:
                 shown.update(task, completed=progress.batch, total=progress.batches)
 
     def summarise(self, ed: ED, data: Dataset) -> None:
-        """Print what was reached, on what, and by which network.
-
-        Parameters
-        ----------
-        ed : ED
-            The network.
-        data : Dataset
-            The data set.
-        """
-        table = Table.grid(padding=(0, 3, 0, 0))
-        table.add_column(style="bold", no_wrap=True)
-        for name, value in (self._stopped() | self._figures(data) | setting(ed, data)).items():
-            table.add_row(name, value)
+        """Print the results, the data set and the network."""
         self._console.print()
-        self._console.print(table)
+        self._console.print(pairs_table(self._stopped() | self._figures(data) | describe(ed, data)))
 
     def as_dict(self, ed: ED, data: Dataset) -> dict[str, Any]:
-        """Return what was reached, on what, and by which network, as values that JSON has."""
+        """Return the results, the data set and the network, as values for JSON."""
         latest, evaluated = self._latest, self._evaluated
         return {
             "accuracy": evaluated and evaluated.accuracy,
@@ -122,7 +96,7 @@ class RunReport:
         }
 
     def _stopped(self) -> dict[str, str]:
-        """Return the row of a run that did not come to its end."""
+        """Return the line about a run that was stopped before its end."""
         if self._latest is None:
             return {"stopped": "before the first batch was learnt"}
         if self._latest.batch == self._latest.batches:
@@ -131,21 +105,8 @@ class RunReport:
         return {"stopped": f"after {self._latest.batch:,} of {self._latest.batches:,} batches; {figures}"}
 
 
-def setting(ed: ED, data: Dataset) -> dict[str, str]:
-    """Return the data set, the network and what computes it, in words.
-
-    Parameters
-    ----------
-    ed : ED
-        The network.
-    data : Dataset
-        The data set.
-
-    Returns
-    -------
-    dict of str to str
-        Name and value of each.
-    """
+def describe(ed: ED, data: Dataset) -> dict[str, str]:
+    """Return the data set, the network and the backend in words, by their names."""
     network = ed.network
     layers = f"{network.depth:,} hidden layer{'s' * (network.depth != 1)} of 2 x {network.width:,} cells"
     outputs = f"{network.columns} output{'s' * (network.columns != 1)}"
@@ -163,32 +124,21 @@ def setting(ed: ED, data: Dataset) -> dict[str, str]:
 
 
 def _speed(evaluated: Progress) -> str:
-    return f"{evaluated.samples / evaluated.seconds:,.0f} samples/s" if evaluated.seconds else "no time at all"
+    return f"{evaluated.samples / evaluated.seconds:,.0f} samples/s" if evaluated.seconds else "too fast to measure"
 
 
 SAMPLES = 256
 """Training samples that a network is diagnosed on."""
 
 SNAPSHOTS, LARGEST = 8, 10**6
-"""Diagnoses during a run, and the most weights of a network that is diagnosed so often: others are so at the end."""
+"""Diagnoses during a run, and the most weights of a network that they are made for; a larger one has one at the end."""
 
 
 def show_diagnosis(ed: ED, data: Dataset, console: Console) -> None:
-    """Print the diagnosis of a network on the first training samples.
-
-    Parameters
-    ----------
-    ed : ED
-        The network.
-    data : Dataset
-        The data set.
-    console : Console
-        Where to print.
-    """
-    found = _diagnosed(ed, data)
+    """Print the diagnosis of a network on the first training samples."""
+    found = _diagnose(ed, data)
     first, *others = found.columns
-    columns = Column(first, no_wrap=True), *(Column(name, justify="right") for name in others)
-    table = Table(*columns, box=None, pad_edge=False)
+    table = plain_table(Column(first, no_wrap=True), *(Column(name, justify="right") for name in others))
     for row in found.rows:
         table.add_row(*row)
     console.print(f"\nlayers, on {min(SAMPLES, len(data.x_train))} training samples:\n")
@@ -198,49 +148,32 @@ def show_diagnosis(ed: ED, data: Dataset, console: Console) -> None:
 
 
 class Snapshots:
-    """Diagnoses of a network while it learns, for pictures.
-
-    Parameters
-    ----------
-    ed : ED
-        The network.
-    data : Dataset
-        The data set.
-    wanted : bool
-        Whether there will be pictures.
-
-    Attributes
-    ----------
-    found : list of Diagnosis
-        One for each time.
-    at : list of int
-        The batches learnt at each.
-    """
+    """Diagnoses of a network while it learns, for pictures, if they are `wanted`."""
 
     def __init__(self, ed: ED, data: Dataset, wanted: bool) -> None:
         self.found: list[Diagnosis] = []
-        self.at: list[int] = []
+        self.at: list[int] = []  # batches learnt at each diagnosis
         self._ed, self._data, self._wanted = ed, data, wanted
 
-    def taken(self, steps: Iterator[Progress]) -> Iterator[Progress]:
-        """Go through a run and diagnose the network some times."""
+    def follow(self, steps: Iterator[Progress]) -> Iterator[Progress]:
+        """Yield the steps of a run, and diagnose the network a few times."""
         often = self._wanted and self._ed.network.parameters <= LARGEST
         for progress in steps:
-            # Only where there was an evaluation: after one the clock of the training stands still.
+            # Only after an evaluation: until the next batch, no clock counts the time as training.
             due = (self.at[-1] if self.at else 0) + progress.batches / SNAPSHOTS
             if often and progress.accuracy is not None and progress.batch >= due:
-                self.take(progress)
+                self.add(progress)
             yield progress
 
-    def take(self, progress: Progress) -> None:
+    def add(self, progress: Progress) -> None:
         """Diagnose the network after this batch, unless that is done."""
         if progress.batch not in self.at:
-            self.found.append(_diagnosed(self._ed, self._data))
+            self.found.append(_diagnose(self._ed, self._data))
             self.at.append(progress.batch)
 
 
-def _diagnosed(ed: ED, data: Dataset) -> Diagnosis:
+def _diagnose(ed: ED, data: Dataset) -> Diagnosis:
     x, y = data.x_train[:SAMPLES], data.y_train[:SAMPLES]
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeadStackWarning)  # it is printed below the table instead
-        return diagnose(ed, x, training.targets(y, ed.network.columns))
+        warnings.simplefilter("ignore", DeadStackWarning)  # the table is followed by its text
+        return diagnose(ed, x, targets(y, ed.network.columns))

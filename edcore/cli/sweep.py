@@ -1,4 +1,4 @@
-"""The command ``edcore sweep``: its options, where the runs are made, and what is told of them."""
+"""The command ``edcore sweep``: it carries out the runs on this machine or on a cluster, and shows the progress."""
 
 from __future__ import annotations
 
@@ -21,23 +21,25 @@ from edcore.cli.options import JsonOption, check_package, check_writable
 from edcore.console import bar, plain_console
 from edcore.errors import EDCoreError, InputError
 from edcore.interrupts import Stop
+from edcore.training.options import PLACE
 
 FAILED = 1
-"""The exit code where runs have failed."""
+"""The exit code if runs have failed."""
 
 PARTS = 10
-"""Lines on how far a sweep is, where there is no terminal for a bar."""
+"""Lines of progress, if stdout is no terminal and shows no bar."""
 
-WHERE = "Where it runs"
+RESTARTED = {"max_restarts": -1, "max_task_retries": 3}
+"""Ray restarts a worker that has died, and gives it the same task again."""
 
 
 def sweep(
-    config: Annotated[Path, typer.Argument(metavar="CONFIG.toml", help="Says which runs there are: see below.")],
+    config: Annotated[Path, typer.Argument(metavar="CONFIG.toml", help="Lists the runs: see below.")],
     out: Annotated[
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="A row for each run: a .csv, or a .parquet. If it is there, what is missing is added.",
+            help="A row for each run: a .csv or a .parquet. Rows that it has already are not made again.",
             show_default="CONFIG.csv here",
         ),
     ] = None,
@@ -46,23 +48,23 @@ def sweep(
         typer.Option(
             help="Processes on this machine; 1: no other process.",
             show_default="one for each core",
-            rich_help_panel=WHERE,
+            rich_help_panel=PLACE,
         ),
     ] = None,
     dask: Annotated[
         str | None,
-        typer.Option(metavar="ADDRESS", help="Of a Dask scheduler, as tcp://10.0.0.1:8786.", rich_help_panel=WHERE),
+        typer.Option(metavar="ADDRESS", help="Of a Dask scheduler, as tcp://10.0.0.1:8786.", rich_help_panel=PLACE),
     ] = None,
     ray: Annotated[
         str | None,
-        typer.Option(metavar="ADDRESS", help="Of a Ray cluster, as 10.0.0.1:6379, or auto.", rich_help_panel=WHERE),
+        typer.Option(metavar="ADDRESS", help="Of a Ray cluster, as 10.0.0.1:6379, or auto.", rich_help_panel=PLACE),
     ] = None,
     json: JsonOption = False,
 ) -> None:
-    r"""Make a run for each seed and each combination of options, and keep a row of figures for each.
+    r"""Carry out a run for each seed and each combination of options, and write its results as a row of a table.
 
-    Options of edcore train that all runs have stand below \[train] in CONFIG.toml.
-    Those that the runs differ by are lists below \[grid]:
+    In CONFIG.toml, options of edcore train that all runs share stand below \[train].
+    Options that differ between the runs are lists below \[grid]:
 
     seeds = 10            (0 to 9; or a list)
     \[train]
@@ -71,7 +73,7 @@ def sweep(
     \[grid]
     width = [2, 4, 8]
 
-    Whatever stops a sweep, the same command goes on with it.
+    If a sweep is stopped, the same command goes on with it.
     """
     from edcore.sweep import Results, Sweep
 
@@ -99,7 +101,8 @@ def sweep(
                 while len(results.done) < len(plan):
                     with stop.at_once():
                         row = next(rows)
-                    if stop.signal and row["failed"]:  # by the signal, which a library has taken for its own
+                    # A library may turn the signal's KeyboardInterrupt into an error of the run.
+                    if stop.signal and row["failed"]:
                         break
                     results.add(row)
                     shown(len(results.done), results.failed)
@@ -109,22 +112,22 @@ def sweep(
                 stop.ending = True
                 rows.close()
         done, failed = len(results.done), results.failed
-    told = {"runs": len(plan), "done": done, "failed": failed, "new": done - before, "out": str(file)}
-    told |= {"seconds": time.perf_counter() - start}
-    _summarise(console, told)
+    summary = {"runs": len(plan), "done": done, "failed": failed, "new": done - before, "out": str(file)}
+    summary |= {"seconds": time.perf_counter() - start}
+    _summarise(console, summary)
     if json:
-        typer.echo(json_format.dumps(told))
+        typer.echo(json_format.dumps(summary))
     raise typer.Exit(128 + stop.signal if stop.signal else FAILED if failed else 0)
 
 
 class _Stop(Stop):
-    """A stop that comes at once while nothing is lost by it, and else waits until the row is written."""
+    """A stop that comes at once while the program waits for a row, and after the row is written otherwise."""
 
     _waiting = False
 
     @contextlib.contextmanager
     def at_once(self) -> Iterator[None]:
-        """Let a signal be a KeyboardInterrupt until the block is left."""
+        """Raise a KeyboardInterrupt for a signal that comes within the block."""
         self._waiting = True
         try:
             if self.signal is not None:
@@ -133,15 +136,15 @@ class _Stop(Stop):
         finally:
             self._waiting = False
 
-    def _come(self, number: int, frame: FrameType | None) -> None:
-        super()._come(number, frame)
+    def _receive(self, number: int, frame: FrameType | None) -> None:
+        super()._receive(number, frame)
         if self._waiting:
             raise KeyboardInterrupt
 
 
 @contextlib.contextmanager
 def _workers(jobs: int | None, dask: str | None, ray: str | None) -> Iterator[None]:
-    """Have joblib use processes of this machine, or a cluster."""
+    """Make joblib use processes of this machine, or a cluster."""
     import joblib
 
     if dask is not None:
@@ -166,13 +169,9 @@ def _workers(jobs: int | None, dask: str | None, ray: str | None) -> Iterator[No
         yield
 
 
-RESTARTED = {"max_restarts": -1, "max_task_retries": 3}
-"""Ray starts a worker anew that has died, and hands it again what it was doing."""
-
-
 @contextlib.contextmanager
 def _ray(address: str) -> Iterator[None]:
-    """Connect with a Ray cluster."""
+    """Connect to a Ray cluster, and make it known to joblib."""
     import ray
     from ray.util.joblib import register_ray
 
@@ -197,16 +196,17 @@ def _unreachable(option: str, address: str, what: str, error: Exception) -> Inpu
 
 @contextlib.contextmanager
 def _progress(console: Console, runs: int, before: int) -> Iterator[Any]:
-    """Yield a function that is told how many runs are done, and how many have failed."""
-    start, told = time.perf_counter(), [before * PARTS // runs]
+    """Yield a function that shows how many runs are done, and how many have failed."""
+    start, latest = time.perf_counter(), before * PARTS // runs
     with bar(console) as shown:
         task = shown.add_task("runs", total=runs, completed=before)
 
         def show(done: int, failed: int) -> None:
+            nonlocal latest
             shown.update(task, completed=done, description=f"runs, {failed} failed" if failed else "runs")
             part = done * PARTS // runs
-            if shown.disable and part > told[0]:
-                told[0] = part
+            if shown.disable and part > latest:
+                latest = part
                 left = (time.perf_counter() - start) / (done - before) * (runs - done)
                 console.print(f"{done:,} of {runs:,} runs, {failed:,} failed, {_duration(left)} left")
 
@@ -219,15 +219,15 @@ def _duration(seconds: float) -> str:
     return f"{hours} h {minutes} min" if hours else f"{minutes} min {seconds} s" if minutes else f"{seconds} s"
 
 
-def _summarise(console: Console, told: dict[str, Any]) -> None:
-    """Say what the file has, and what to do about what it has not."""
+def _summarise(console: Console, summary: dict[str, Any]) -> None:
+    """Print how many runs the file has, and how to go on."""
     lines = [
-        f"{told['out']} has {told['done']:,} of {told['runs']:,} runs",
-        f"{told['new']:,} of them were made now, in {_duration(told['seconds'])}",
+        f"{summary['out']} has {summary['done']:,} of {summary['runs']:,} runs",
+        f"{summary['new']:,} of them were made now, in {_duration(summary['seconds'])}",
     ]
-    if told["failed"]:
-        lines.append(f"{told['failed']:,} of them failed: the column failed says why")
-    if told["done"] < told["runs"]:
+    if summary["failed"]:
+        lines.append(f"{summary['failed']:,} of them failed: the column failed says why")
+    if summary["done"] < summary["runs"]:
         lines.append("stopped before the end: the same command goes on")
     for line in lines:
         console.print(line, soft_wrap=True)

@@ -1,7 +1,7 @@
-"""Sweeps: a run for each seed and each combination of options, a row of figures for each run.
+"""Sweeps: a run for each seed and each combination of options, a row of results for each run.
 
-`Sweep` says which runs there are, and its `Sweep.rows` carries them out, wherever joblib has its workers. `Results` is
-the file that rows are kept in, so that a sweep which was stopped goes on.
+`Sweep` lists the runs, and `Sweep.rows` carries them out with the workers of joblib. `Results` is the file of the rows;
+a sweep that was stopped goes on in it.
 """
 
 from edcore.sweep.plan import Sweep

@@ -1,4 +1,4 @@
-"""Which runs a sweep has: each combination of its grid, with each of its seeds."""
+"""The runs of a sweep: each combination of its grid, with each of its seeds."""
 
 from __future__ import annotations
 
@@ -16,45 +16,46 @@ from edcore.arguments import whole_number
 from edcore.environment import VERSION
 from edcore.errors import DataFileError, EDCoreError, InputError, UnknownNameError
 from edcore.parallel.tasks import run_tasks
-from edcore.sweep.one_run import Row, Run, buildable, carried_out
+from edcore.sweep.one_run import SweepRun, carry_out, check_run
 from edcore.sweep.options import LARGEST, Value, check_size, checked
 
 MOST = 10**7
-"""Runs of a sweep: they are listed, and the list of more would be larger than most memories."""
+"""Most runs of a sweep. They are listed, and the list of more would not fit into most memories."""
 
-PARTS = ("seeds", "train", "grid")
+ENTRIES = ("seeds", "train", "grid")
+"""The entries of a file."""
 
 
 class Sweep:
     """Runs that differ by their options and their seeds.
 
-    They are numbered from 0: all combinations with the first seed, then all with the second one, and so on. Of two
-    options in the grid, the later one changes faster. So a sweep with more seeds has the same runs, and some more.
+    They are numbered from 0: all combinations with the first seed, then all with the second, and so on. Of two options
+    in the grid, the later one changes faster. So a sweep with more seeds has the same runs, followed by others.
 
     Parameters
     ----------
     train : mapping
-        Options that all runs have, by the names of ``edcore train``: those of its tables Data, Network, Learning and
-        Where it runs, but for the seed; and `tolerance`, as for `ED.fit`.
+        Options that all runs share, by the names of ``edcore train``: those in the tables Data, Network, Learning and
+        Where it runs of its help, except the seed; and `tolerance`, as for `ED.fit`.
     grid : mapping
-        Options that the runs differ by: a list of values for each.
+        Options that differ between the runs: a list of values for each.
     seeds : int or sequence of int
-        How many seeds, counted from 0, or the seeds themselves.
+        The number of seeds, counted from 0, or the seeds themselves.
 
     Attributes
     ----------
     train, grid : dict
-        The options, with _ between words, and values of the types that they have.
+        The options, with _ between words, and their values in the types of the options.
     seeds : tuple of int
         The seeds.
     points : tuple of dict
-        The combinations: for each the options that it adds to `train`.
+        The combinations: the options that each adds to `train`.
 
     Raises
     ------
     InputError
-        If an option is not one of a run, has a value of another type, or stands in both; or a list is empty, or has a
-        value twice; or there are more than ten million runs.
+        If a run has no such option, a value is of the wrong type, an option is given twice, a list is empty or has a
+        value twice, or the sweep has more than ten million runs.
 
     Examples
     --------
@@ -84,7 +85,8 @@ class Sweep:
             found = [checked("grid", name, value) for value in values]
             option, unique = found[0][0], tuple(value for _, value in found)
             if option in self.train or option in self.grid:
-                raise InputError(f"grid, {name}", "it twice", "an option once, in train or in grid")
+                given = "twice, in [train] and in [grid]" if option in self.train else "twice in [grid]"
+                raise InputError(f"grid, {name}", given, "each option once", "Give it once.")
             _check_different(f"grid, {name}", unique)
             self.grid[option] = unique
         count = math.prod(len(values) for values in self.grid.values())
@@ -97,12 +99,12 @@ class Sweep:
 
     @classmethod
     def read(cls, path: str | os.PathLike[str]) -> Sweep:
-        """Return the sweep that a TOML file tells of.
+        """Read a sweep from a TOML file.
 
         Parameters
         ----------
         path : path
-            The file: a line ``seeds``, a table ``[train]`` and a table ``[grid]``, either of which may be missing.
+            The file: a line ``seeds``, a table ``[train]`` and a table ``[grid]``. Each may be missing.
 
         Returns
         -------
@@ -112,25 +114,27 @@ class Sweep:
         Raises
         ------
         DataFileError
-            If the file cannot be read, or is no TOML.
+            If the file cannot be read, or is not TOML.
         InputError
-            If it tells of no sweep.
+            If its entries are not accepted.
         """
         try:
             content = tomllib.loads(Path(path).read_bytes().decode("utf-8"))
         except OSError as error:
             raise DataFileError(f"{path} cannot be read ({error.strerror or error}). Check its name.") from error
         except (ValueError, RecursionError) as error:
-            fix = "It has lines such as width = 32 below a line [train], and width = [8, 32] below a line [grid]."
-            raise DataFileError(f"{path} is no TOML ({' '.join(str(error).split())}). {fix}") from error
+            fix = "Write lines such as width = 32 below a line [train], and width = [8, 32] below a line [grid]."
+            raise DataFileError(f"{path} is not TOML ({' '.join(str(error).split())}). {fix}") from error
         for name in content:
-            if name not in PARTS:
-                fix = "Options of all runs stand below [train], lists of values below [grid]."
-                raise UnknownNameError(str(path), name, PARTS, fix)
+            if name not in ENTRIES:
+                fix = "Write options of all runs below [train], and lists of values below [grid]."
+                raise UnknownNameError(str(path), name, ENTRIES, fix)
         for name in ("train", "grid"):
             if not isinstance(content.get(name, {}), dict):
                 check_size(f"{path}, {name}", content[name])
-                raise InputError(f"{path}, {name}", repr(content[name]), f"a table, which a line [{name}] begins")
+                raise InputError(
+                    f"{path}, {name}", repr(content[name]), f"a table: a line [{name}], and lines with options below it"
+                )
         try:
             return cls(content.get("train", {}), content.get("grid", {}), content.get("seeds", 1))
         except InputError as error:
@@ -143,22 +147,22 @@ class Sweep:
 
     @property
     def parameters(self) -> tuple[str, ...]:
-        """The options that each row tells the values of."""
+        """The options that are columns of the table."""
         return tuple(name for name in (*self.train, *self.grid) if name not in ("backend", "device"))
 
     @property
     def fingerprint(self) -> str:
-        """What tells the rows of this sweep from those of others: a checksum of all options, whatever the seeds are."""
-        told = json.dumps([VERSION, sorted(self.train.items()), list(self.grid.items())])
-        return hashlib.sha256(told.encode()).hexdigest()[:16]
+        """A checksum of the options, without the seeds: each row has it, so that rows of other sweeps are refused."""
+        text = json.dumps([VERSION, sorted(self.train.items()), list(self.grid.items())])
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
 
-    def run(self, number: int) -> Run:
+    def run(self, number: int) -> SweepRun:
         """Return the run of this number."""
         seed, point = divmod(number, len(self.points))
-        return Run(number, self.seeds[seed], tuple({**self.train, **self.points[point]}.items()), VERSION)
+        return SweepRun(number, self.seeds[seed], tuple({**self.train, **self.points[point]}.items()), VERSION)
 
     def check(self, local: bool = True) -> None:
-        """Refuse a sweep none of whose runs could begin.
+        """Refuse a sweep of which no run can begin.
 
         Parameters
         ----------
@@ -173,36 +177,36 @@ class Sweep:
         first: EDCoreError | None = None
         for number in range(len(self.points)):
             try:
-                return buildable(self.run(number), local)
+                return check_run(self.run(number), local)
             except EDCoreError as error:
                 first = first or error
-        assert first is not None  # there is at least one point
+        assert first is not None  # a sweep has at least one combination
         raise first
 
-    def rows(self, *, n_jobs: int | None = None, done: Collection[int] = ()) -> Generator[Row]:
-        """Carry out the runs, and yield the row of each as it arrives.
+    def rows(self, *, n_jobs: int | None = None, done: Collection[int] = ()) -> Generator[dict[str, Any]]:
+        """Carry out the runs, and yield the row of each when it is done.
 
         Parameters
         ----------
         n_jobs : int, optional
             Workers, as for ``joblib.Parallel``; ``joblib.parallel_config`` says where they are.
         done : collection of int
-            Numbers of runs that are not wanted.
+            Numbers of the runs to leave out.
 
         Yields
         ------
         dict
-            The figures of a run, under the names of `Results.columns`. A run that fails has its error's sentence
-            under ``failed``.
+            The results of a run, by the names of `Results.columns`. A run that fails has the error's message in
+            ``failed``.
 
         Raises
         ------
         EDCoreError
-            If workers are lost again and again, or have another version of edcore.
+            If workers die again and again, or have another version of edcore.
         """
         sweep = self.fingerprint
         tasks = {number: (self.run(number),) for number in range(len(self)) if number not in done}
-        for _, row in run_tasks(carried_out, tasks, n_jobs=n_jobs, named=lambda number: f"run {number}"):
+        for _, row in run_tasks(carry_out, tasks, n_jobs=n_jobs, named=lambda number: f"run {number}"):
             yield row | {"sweep": sweep}
 
 
@@ -214,7 +218,7 @@ def _seeds(seeds: Any, most: int) -> tuple[int, ...]:
     if not isinstance(seeds, Sequence):
         check_size("seeds", seeds)
     if isinstance(seeds, str) or not isinstance(seeds, Sequence) or not seeds:
-        raise InputError("seeds", repr(seeds), "how many, at least 1, or a list of whole numbers")
+        raise InputError("seeds", repr(seeds), "their number, at least 1, or a list of whole numbers")
     found = tuple(whole_number("seeds", seed, 0) for seed in seeds)
     if max(found) > LARGEST:
         raise InputError("seeds", str(max(found)), f"whole numbers up to {LARGEST}")
@@ -225,10 +229,12 @@ def _seeds(seeds: Any, most: int) -> tuple[int, ...]:
 
 def _check_count(seeds: int, most: int) -> None:
     if seeds > most:
-        raise InputError("seeds", f"{seeds:,} of them", f"at most {most:,} for this grid, which make {MOST:,} runs")
+        raise InputError(
+            "seeds", f"{seeds:,} of them", f"at most {most:,} for this grid: a sweep has at most {MOST:,} runs"
+        )
 
 
 def _check_different(name: str, values: tuple[Value, ...]) -> None:
     for index, value in enumerate(values):
         if value in values[:index] or (isinstance(value, float) and math.isnan(value)):
-            raise InputError(name, repr(value), "each value once, and numbers only")
+            raise InputError(name, repr(value), "each value once, and no NaN")

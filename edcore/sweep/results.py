@@ -1,4 +1,4 @@
-"""The file of a sweep: a row for each run that is done, and nothing that a crash has left half written."""
+"""The file of a sweep: a row for each run that is done. A crash leaves no half-written row in it."""
 
 from __future__ import annotations
 
@@ -7,30 +7,30 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 from edcore.errors import DataFileError, InputError
 from edcore.files.locking import locked
-from edcore.sweep.one_run import Row
-from edcore.sweep.options import kind
+from edcore.sweep.options import TYPES
 from edcore.sweep.plan import Sweep
 from edcore.sweep.tables import CSV, Parquet, Table
 
 SHARE = 10
-"""A file is saved again after so many times the time that it took to save it last."""
+"""The time from one save to the next, in multiples of the time that the last save took."""
 
 FORMATS: dict[str, type[Table]] = {".csv": CSV, ".parquet": Parquet}
 
 
 class Results:
-    """The file that the rows of a sweep are kept in; the same sweep goes on in it.
+    """The file of a sweep's rows. A sweep that was stopped goes on in it.
 
-    Only one process at a time has it: it is locked from ``with`` to the end of the block.
+    Only one process at a time can use it: it is locked from ``with`` to the end of the block.
 
     Parameters
     ----------
     path : path
-        The file, there already or not: a .csv, to which rows are added as they arrive, or a .parquet, which is written
-        anew with each row, but for a tenth of the time at most (``pip install "edcore[parquet]"``).
+        The file, which may be new: a .csv, to which each row is added, or a .parquet, which is rewritten with each row
+        unless that would take more than a tenth of the time (``pip install "edcore[parquet]"``).
     sweep : Sweep
         The sweep.
 
@@ -41,16 +41,16 @@ class Results:
     done : set of int
         Numbers of the runs that have a row.
     failed : int
-        How many of them have failed.
+        How many of these runs have failed.
 
     Raises
     ------
     InputError
-        If the name has another ending, or the file has rows of another sweep. It stays as it is.
+        If the name has another ending, or the file has rows of another sweep. The file is not changed.
     DataFileError
-        If the file is damaged otherwise than by a last line that was cut short, or cannot be written.
+        If the file cannot be written, or is damaged other than by a last line that was cut short.
     LockedError
-        If another process has it.
+        If another process uses it.
 
     Examples
     --------
@@ -58,7 +58,7 @@ class Results:
     >>> from edcore.sweep import Results, Sweep
     >>> sweep = Sweep({"dataset": "xor", "width": 2, "depth": 0, "epochs": 5}, seeds=3)
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     for runs in 1, 3:  # the second time, what is missing
+    ...     for runs in 1, 3:  # the second time, the missing runs
     ...         with Results(f"{folder}/xor.csv", sweep) as results:
     ...             print(sorted(results.done))
     ...             for row in sweep.rows(n_jobs=1, done=results.done):
@@ -76,7 +76,7 @@ class Results:
         self.columns: dict[str, type] = {
             "run": int,
             "seed": int,
-            **{name: kind(name) for name in sweep.parameters},
+            **{name: TYPES[name] for name in sweep.parameters},
         }
         self.columns |= {"accuracy": float, "error": float, "learnt_epochs": int, "seconds": float, "weights": str}
         self.columns |= dict.fromkeys(("backend", "device", "failed", "sweep"), str)
@@ -105,18 +105,18 @@ class Results:
         with self._stack:
             self.save()
 
-    def add(self, row: Row) -> None:
+    def add(self, row: dict[str, Any]) -> None:
         """Add the row of a run.
 
         Parameters
         ----------
         row : dict
-            A row of `Sweep.rows`. One whose run has a row already is left out.
+            A row of `Sweep.rows`. It is ignored if its run has a row already.
 
         Raises
         ------
         DataFileError
-            If it cannot be written. The rows before it are there.
+            If it cannot be written. Earlier rows stay.
         """
         if row["run"] in self.done:
             return
@@ -130,13 +130,7 @@ class Results:
             self.save()
 
     def save(self) -> None:
-        """Have the disk take all rows.
-
-        Raises
-        ------
-        DataFileError
-            If it does not.
-        """
+        """Write all rows to the disk, or raise a DataFileError."""
         start = time.monotonic()
         try:
             self._table.save()
@@ -149,7 +143,7 @@ class Results:
         """Count a row of the file."""
         point, sweep = len(self._sweep.points), self._sweep
         if not 0 <= run < len(sweep) or sweep.seeds[run // point] != seed:
-            fix = "Give other seeds another file, or put more seeds behind those that were there."
+            fix = "Use another file, or append new seeds to those that were there."
             raise InputError("out", f"{str(self._path)!r}, whose run {run} has seed {seed}", "rows of this sweep", fix)
         if run in self.done:
             raise DataFileError(f"{self._path}: run {run} has two rows. Remove one of them.")
@@ -159,5 +153,5 @@ class Results:
     def _unwritten(self, error: OSError) -> DataFileError:
         if isinstance(error, DataFileError):
             return error
-        fix = "The rows that were there still are; the same command goes on."
+        fix = "Its rows are kept; the same command goes on."
         return DataFileError(f"{self._path} cannot be written ({error.strerror or error}). {fix}")

@@ -1,4 +1,4 @@
-"""Tables of rows in files: comma-separated values, which grow line by line, and Parquet, which is written anew."""
+"""Tables in files: CSV, to which lines are added, and Parquet, which is rewritten as a whole."""
 
 from __future__ import annotations
 
@@ -12,21 +12,13 @@ from typing import Any, Protocol
 from edcore.errors import DataFileError, InputError
 from edcore.files.atomic import write_atomically
 
-OTHER = "Give the name of a new file, or the sweep that the file is of: not one option may differ, nor the version."
+OTHER = "Use another file, or the sweep that wrote this one: all options and the version of edcore must be the same."
 
 
 class Table(Protocol):
-    """A file of rows.
+    """A file of rows. The last column holds the fingerprint of the sweep."""
 
-    It is made of its path, the names and types of its columns, and the fingerprint that stands in the last of them.
-
-    Attributes
-    ----------
-    rows : list of dict
-        The rows that the file had when it was opened.
-    """
-
-    rows: list[dict[str, Any]]
+    rows: list[dict[str, Any]]  # in the file when it was opened
 
     def __init__(self, path: Path, columns: dict[str, type], fingerprint: str) -> None: ...
 
@@ -40,14 +32,11 @@ class Table(Protocol):
         """Add a row, which has all columns."""
 
     def save(self) -> None:
-        """Have the disk take what was added."""
+        """Write the added rows to the disk."""
 
 
 class CSV:
-    """Lines of comma-separated values below a line of names; a value that is None is empty.
-
-    Each row is one line and written in one piece, so after a crash at most the last line is not whole: it is dropped.
-    """
+    """A table of comma-separated values; None is an empty cell."""
 
     def __init__(self, path: Path, columns: dict[str, type], fingerprint: str) -> None:
         self._path, self._columns, self._fingerprint = path, columns, fingerprint
@@ -57,6 +46,7 @@ class CSV:
         if header.startswith(content):
             write_atomically(path, header)
             content = header
+        # Lines are written one after the other, so a crash can only cut the last one, which is dropped.
         whole = content[: content.rfind(b"\n") + 1]
         self._read(whole)
         self._file = path.open("r+b", buffering=0)
@@ -72,7 +62,7 @@ class CSV:
         self._file.close()
 
     def add(self, row: dict[str, Any]) -> None:
-        """Add a line; one that does not fit onto the disk leaves no part of it behind."""
+        """Add a line. On a full disk, no part of it stays in the file."""
         line = memoryview(_line(row.values()))
         self._file.seek(self._end)
         try:
@@ -84,7 +74,7 @@ class CSV:
         self._end = self._file.tell()
 
     def save(self) -> None:
-        """Have the disk take the lines."""
+        """Write the lines to the disk."""
         os.fsync(self._file.fileno())
 
     def _read(self, content: bytes) -> None:
@@ -93,25 +83,22 @@ class CSV:
             names = next(lines, [])
             found = [(lines.line_num, values) for values in lines]
         except (ValueError, csv.Error) as error:
-            raise DataFileError(f"{self._path} is no table of commas ({error}). Give another file.") from error
+            raise DataFileError(f"{self._path} is not a CSV table ({error}). Give another file.") from error
         if names != list(self._columns):
             raise InputError("out", f"{str(self._path)!r}, which has other columns", "a file of this sweep", OTHER)
         for number, values in found:
-            if len(values) != len(names):
-                raise DataFileError(f"{self._path}, line {number} is damaged. Remove it, and its run is made again.")
-            row: dict[str, Any] = dict(zip(names, values, strict=True))
-            _check_own(self._path, row["sweep"], self._fingerprint)
             try:
+                row: dict[str, Any] = dict(zip(names, values, strict=True))
                 row |= {"run": int(row["run"]), "seed": int(row["seed"]), "failed": row["failed"] or None}
             except ValueError:
-                raise DataFileError(
-                    f"{self._path}, line {number} is damaged. Remove it, and its run is made again."
-                ) from None
+                fix = "Remove it, and its run is made again."
+                raise DataFileError(f"{self._path}, line {number} is damaged. {fix}") from None
+            _check_sweep(self._path, row["sweep"], self._fingerprint)
             self.rows.append(row)
 
 
 class Parquet:
-    """A Parquet file. All its rows are in memory, and each writing replaces it whole."""
+    """A Parquet file. All its rows are in memory, and each write replaces the file."""
 
     def __init__(self, path: Path, columns: dict[str, type], fingerprint: str) -> None:
         import pyarrow
@@ -125,20 +112,18 @@ class Parquet:
             try:
                 table = parquet.read_table(io.BytesIO(content))
                 rows = table.to_pylist()
-            except (pyarrow.ArrowException, OSError, ValueError) as error:  # OSError is PyArrow's for damage, too
-                said = " ".join(str(error).split())
-                raise DataFileError(
-                    f"{path} is no Parquet file, or damaged ({said:.200}). Give another file."
-                ) from error
+            except (pyarrow.ArrowException, OSError, ValueError) as error:  # PyArrow has an OSError for damage, too
+                reason = " ".join(str(error).split())
+                raise DataFileError(f"{path} is not a Parquet file, or damaged ({reason:.200}).") from error
             if not table.schema.equals(self._schema):
                 raise InputError("out", f"{str(path)!r}, which has other columns", "a file of this sweep", OTHER)
             self.rows = rows
             for row in self.rows:
-                _check_own(path, row["sweep"], fingerprint)
+                _check_sweep(path, row["sweep"], fingerprint)
         self._all, self._saved = list(self.rows), -1
 
     def __enter__(self) -> Parquet:
-        self.save()  # now, so that a folder or a disk that does not take it is known before anything is learnt
+        self.save()  # now, so that a folder or a disk that refuses it costs no training
         return self
 
     def __exit__(
@@ -146,7 +131,7 @@ class Parquet:
     ) -> None: ...
 
     def add(self, row: dict[str, Any]) -> None:
-        """Add a row, which the next writing writes."""
+        """Add a row. The next save writes it."""
         self._all.append(row)
 
     def save(self) -> None:
@@ -168,7 +153,7 @@ def _line(values: Any) -> bytes:
     return file.getvalue().encode()
 
 
-def _check_own(path: Path, found: str | None, fingerprint: str) -> None:
+def _check_sweep(path: Path, found: str | None, fingerprint: str) -> None:
     if found != fingerprint:
         raise InputError(
             "out", f"{str(path)!r} with rows of sweep {found!r:.30}", f"rows of this sweep, {fingerprint!r}", OTHER

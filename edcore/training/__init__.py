@@ -1,4 +1,4 @@
-"""Runs: the options of a run, the loop over its batches, and the checkpoint that it can be resumed from."""
+"""Training runs: their options, the loop over batches, and checkpoints to resume from."""
 
 from edcore.training.loop import Progress, train
 

@@ -1,13 +1,12 @@
-"""Runs of ``edcore train`` in files: where a run stands, and how it goes on as if it had never stopped.
+"""Checkpoints of training runs: write the state of a run into a file, and read it to go on to the same bits.
 
-A checkpoint is a file of `edcore.io`, so everything that reads a network reads it. Beside the network it has what the
-run was told, and the progress after each batch. Random numbers have no state of their own: the order of samples
-follows from the seed and the number of the epoch.
+A checkpoint is a file of `edcore.io`, so everything that reads a network reads it. Beside the network it holds the
+options of the run and the progress after each batch. The random numbers need no state: the order of the samples follows
+from the seed and the number of the epoch.
 """
 
 from __future__ import annotations
 
-import hashlib
 import math
 import os
 import time
@@ -22,6 +21,7 @@ import numpy.typing as npt
 from edcore.arguments import whole_number
 from edcore.datasets.catalogue import Dataset
 from edcore.errors import DataFileError, EDCoreError, InputError
+from edcore.files.checksum import checksum
 from edcore.files.container import damaged
 from edcore.io import Saved, networks
 from edcore.model.classes import heads
@@ -29,34 +29,20 @@ from edcore.model.ed import ED
 from edcore.training.loop import Progress
 
 ERROR, SECONDS, ACCURACY = "run.error", "run.seconds", "run.accuracy"
-"""Keys of what `Progress` has for each batch; an accuracy that was not measured is NaN."""
+"""Keys of the arrays that hold the `Progress` of each batch; an accuracy that was not measured is NaN."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Run:
-    """What a run was told, on what data, and how far it has come.
+class RunState:
+    """The options of a run, its data, and how far it has come: the entry "run" in the header of a file."""
 
-    Parameters
-    ----------
-    options : dict
-        Options of ``edcore train`` as they were given, but for those below; None where the default was taken.
-    epochs, batch_size, eval_every : int
-        As for `edcore.training.train`.
-    samples : int
-        Training samples.
-    data : str
-        The fingerprint of the data set, see `edcore.training.checkpoint.fingerprint`.
-    batch : int
-        Batches learnt.
-    """
-
-    options: dict[str, str | float | bool | None]
+    options: dict[str, str | float | bool | None]  # `options.KEPT`, as they were given; None for a default
     epochs: int
     batch_size: int
     eval_every: int
     samples: int
-    data: str
-    batch: int = 0
+    data: str  # the fingerprint of the data set
+    batch: int = 0  # batches learnt
 
     @property
     def batches(self) -> int:
@@ -64,88 +50,61 @@ class Run:
         return self.epochs * math.ceil(self.samples / self.batch_size)
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Run:
-        """Return the run of which a header tells; a ValueError, TypeError or KeyError where it tells of none."""
-        run = cls(**{field.name: values[field.name] for field in fields(cls)})
+    def from_dict(cls, values: Mapping[str, Any]) -> RunState:
+        """Return the state in a file header, or raise a KeyError, TypeError or ValueError."""
+        state = cls(**{field.name: values[field.name] for field in fields(cls)})
         for name in ("epochs", "batch_size", "eval_every", "samples"):
             whole_number(name, values[name], 1)
-        options = run.options.values()
-        if not isinstance(run.data, str) or any(
+        options = state.options.values()
+        if not isinstance(state.data, str) or any(
             type(value) not in (str, int, float, bool, type(None)) for value in options
         ):
             raise TypeError("wrong options or data")
         for name in ("dataset", "classes", "data_dir", "rule"):
-            if not isinstance(run.options[name], str):
-                raise TypeError(f"{name} is {run.options[name]!r:.50}")
-        if whole_number("batch", run.batch, 0) > run.batches:
-            raise ValueError(f"{run.batch} batches of {run.batches}")
-        return run
+            if not isinstance(state.options[name], str):
+                raise TypeError(f"{name} is {state.options[name]!r:.50}")
+        if whole_number("batch", state.batch, 0) > state.batches:
+            raise ValueError(f"{state.batch} batches of {state.batches}")
+        return state
 
 
 class Checkpoint:
-    """The file that a run is kept in.
-
-    Parameters
-    ----------
-    path : Path
-        The file.
-    every : int
-        Batches from one time that it is written to the next.
-    ed : ED
-        The network that learns.
-    data : Dataset
-        What it learns.
-    run : Run
-        What the run was told.
-    warn : callable
-        Called with a sentence where the file could not be written while the run goes on.
-    new : bool
-        Whether the file must not be there yet.
-    """
+    """The file of a run. `warn` gets a sentence when a write fails and the run goes on; `new` refuses an old file."""
 
     def __init__(
-        self, path: Path, every: int, ed: ED, data: Dataset, run: Run, warn: Callable[[str], None], new: bool
+        self, path: Path, every: int, ed: ED, data: Dataset, state: RunState, warn: Callable[[str], None], new: bool
     ) -> None:
         self._path, self._every = path, every
-        self._ed, self._run, self._warn = ed, run, warn
+        self._ed, self._state, self._warn = ed, state, warn
         self._classes, self._x_range = data.classes, (float(data.x_train.min()), float(data.x_train.max()))
-        self._mark = None if new else _mark(path)
+        self._stamp = None if new else _stamp(path)
         self._new = new
         self._clock = time.perf_counter()  # at the start, or after the latest evaluation
-        self.written = -1  # batches learnt when it was written last
+        self.written = -1  # batches learnt when it was last written
 
     def write(self, learnt: Sequence[Progress]) -> None:
-        """Write where the run stands, unless that is what the file has.
+        """Write the state of the run after these batches, unless the file has it. A failure leaves the file as it was.
 
-        Parameters
-        ----------
-        learnt : sequence of Progress
-            All batches learnt so far.
-
-        Raises
-        ------
-        DataFileError
-            If it cannot be written. Then what was there before is as it was.
-        InputError
-            If a weight is not finite, or another run has written the file meanwhile. Likewise.
-        FileExistsError
-            If the file is to be new, and is there.
+        It raises a DataFileError, an InputError for weights that are not finite or for a file that another run writes,
+        or a FileExistsError for a new file that is there already.
         """
         if self.written == len(learnt):
             return
-        if self._mark is not None and _mark(self._path) not in (None, self._mark):
-            fix = "Give each run a --checkpoint of its own."
-            raise InputError("checkpoint", repr(str(self._path)), "a file that no other run writes meanwhile", fix)
+        # The lock beside the file keeps other runs away, but some file systems have no locks.
+        if self._stamp is not None and _stamp(self._path) not in (None, self._stamp):
+            given = f"{str(self._path)!r}, but another run is writing this file"
+            raise InputError("checkpoint", given, "a file for one run", "Give each run its own --checkpoint.")
         accuracy = [math.nan if progress.accuracy is None else progress.accuracy for progress in learnt]
         seconds = [progress.seconds for progress in learnt]
-        if learnt and learnt[-1].accuracy is None:  # its seconds are those of the latest evaluation
+        if learnt and learnt[-1].accuracy is None:
+            # A progress has the seconds at its latest evaluation. A resumed run adds to these, so add the rest.
             seconds[-1] += time.perf_counter() - self._clock
         networks.write(
             self._path,
             self._ed,
             classes=self._classes,
             x_range=self._x_range,
-            run=asdict(replace(self._run, batch=len(learnt))),
+            run=asdict(replace(self._state, batch=len(learnt))),
             arrays={
                 ERROR: np.array([progress.error for progress in learnt], np.float64),
                 SECONDS: np.array(seconds, np.float64),
@@ -153,136 +112,66 @@ class Checkpoint:
             },
             new=self._new,
         )
-        self.written, self._mark, self._new = len(learnt), _mark(self._path), False
+        self.written, self._stamp, self._new = len(learnt), _stamp(self._path), False
 
-    def kept(self, run: Iterator[Progress], learnt: Sequence[Progress]) -> Iterator[Progress]:
-        """Go through a run and write it every so many batches.
-
-        Parameters
-        ----------
-        run : iterator of Progress
-            The run.
-        learnt : sequence of Progress
-            All batches learnt so far, the one that the run has just come to included.
-
-        Yields
-        ------
-        Progress
-            Those of the run.
-        """
-        for progress in run:
+    def save_during(self, steps: Iterator[Progress], learnt: Sequence[Progress]) -> Iterator[Progress]:
+        """Yield the steps of a run, and write the file every few batches; `learnt` includes the current batch."""
+        for progress in steps:
             if progress.batch % self._every == 0:
                 try:
                     self.write(learnt)
-                except DataFileError as error:  # a disk that is full now need not be so at the next time
-                    self._warn(f"{error} The run goes on, and tries again.")
+                except DataFileError as error:  # a disk that is full now may have room at the next write
+                    self._warn(f"{error} The run goes on and tries again.")
             yield progress
             if progress.accuracy is not None:
                 self._clock = time.perf_counter()
 
 
-def read(path: str | os.PathLike[str], backend: str, device: str | None) -> tuple[ED, Run, list[Progress]]:
-    """Return what a checkpoint has: the network, what the run was told, and the batches learnt.
-
-    Parameters
-    ----------
-    path : path
-        The file.
-    backend : str
-        The backend to go on with; ``"auto"`` is the one that the file was written with, so that the bits are the same.
-    device : str or None
-        The device to go on on.
-
-    Returns
-    -------
-    ed : ED
-        The network.
-    run : Run
-        What the run was told.
-    learnt : list of Progress
-        The batches learnt.
-
-    Raises
-    ------
-    DataFileError
-        If the file cannot be read or is damaged.
-    InputError
-        If it is the file of a network and of no run.
-    BackendUnavailableError
-        If the backend cannot run here.
-    """
+def read(path: str | os.PathLike[str], backend: str, device: str | None) -> tuple[ED, RunState, list[Progress]]:
+    """Return the network, the state and the batches learnt in a checkpoint; "auto" is the backend that wrote it."""
     saved, arrays = networks.read(path, (ERROR, SECONDS, ACCURACY))
-    run = run_of(saved)
-    if run is None:
-        fix = "edcore predict takes it; edcore.io.load loads it."
+    state = run_of(saved)
+    if state is None:
+        fix = "It holds a network without a run: edcore predict uses it, edcore.io.load loads it."
         raise InputError("resume", repr(str(path)), "a file of edcore train --checkpoint", fix)
-    figures = [arrays[key] for key in (ERROR, SECONDS, ACCURACY)]
-    if any(array.shape != (run.batch,) or array.dtype != np.float64 for array in figures):
+    errors, seconds, accuracies = columns = [arrays[key] for key in (ERROR, SECONDS, ACCURACY)]
+    if any(array.shape != (state.batch,) or array.dtype != np.float64 for array in columns):
         raise damaged(saved.path, "the progress of its batches")
     if saved.classes is None or heads(len(saved.classes)) != saved.network.columns:
         raise damaged(saved.path, "the classes of its outputs")
-    if backend == "auto":
+    if backend == "auto":  # another backend would differ in the last bits
         backend, device = saved.backend, device or saved.device or None
-    return networks.build(saved, arrays, backend, device), run, _progress(run, *figures)
+    return networks.build(saved, arrays, backend, device), state, _progress(state, errors, seconds, accuracies)
 
 
-def run_of(saved: Saved) -> Run | None:
-    """Return the run of a file; None where the file holds a network alone."""
+def run_of(saved: Saved) -> RunState | None:
+    """Return the state of the run in a file; None if the file holds only a network."""
     if saved.run is None:
         return None
     try:
-        return Run.from_dict(saved.run)
+        return RunState.from_dict(saved.run)
     except (KeyError, TypeError, AttributeError, ValueError, OverflowError) as error:
-        what = f"no {error}" if isinstance(error, KeyError) else str(error)
-        raise damaged(saved.path, f"its run: {' '.join(what.split()):.200}") from error
+        reason = f"no {error}" if isinstance(error, KeyError) else str(error)
+        raise damaged(saved.path, f"its run: {' '.join(reason.split()):.200}") from error
 
 
 def fingerprint(data: Dataset) -> str:
-    """Return a checksum of all samples: a run goes on to the same bits only on the same data.
-
-    Parameters
-    ----------
-    data : Dataset
-        The data set.
-
-    Returns
-    -------
-    str
-        SHA-256, in hexadecimal digits.
-    """
-    sha256 = hashlib.sha256(repr((data.name, data.classes)).encode())
-    for array in (data.x_train, data.y_train, data.x_test, data.y_test):
-        sha256.update(f"{array.dtype.str} {array.shape}".encode())
-        sha256.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
-    return sha256.hexdigest()
+    """Return a checksum of all samples: a run goes on to the same bits only on the same data."""
+    arrays = (data.x_train, data.y_train, data.x_test, data.y_test)
+    return checksum(arrays, prefix=repr((data.name, data.classes)))
 
 
-def check_data(path: Path, run: Run, data: Dataset) -> None:
-    """Refuse data on which a run did not start.
-
-    Parameters
-    ----------
-    path : Path
-        The checkpoint.
-    run : Run
-        What the run was told.
-    data : Dataset
-        The data set.
-
-    Raises
-    ------
-    EDCoreError
-        If they are other data.
-    """
-    if fingerprint(data) != run.data:
+def check_data(path: Path, state: RunState, data: Dataset) -> None:
+    """Refuse data that are not those on which the run in this checkpoint started."""
+    if fingerprint(data) != state.data:
         raise EDCoreError(
-            f"{path}: the run started on other data than those of {data.name} that are found here, so it cannot go on. "
-            "Give the folder of the same data as --data-dir."
+            f"{path}: the run cannot go on, because {data.name} has other samples here than where the run started. "
+            "Give the folder of the same data with --data-dir."
         )
 
 
-def _mark(path: Path) -> tuple[int, int] | None:
-    """Return what tells one writing of a file from another; None where there is none."""
+def _stamp(path: Path) -> tuple[int, int] | None:
+    """Return numbers that change whenever the file is written; None if there is no file."""
     try:
         found = path.stat()
     except OSError:
@@ -290,19 +179,19 @@ def _mark(path: Path) -> tuple[int, int] | None:
     return found.st_ino, found.st_mtime_ns
 
 
-def _progress(run: Run, errors: Any, seconds: Any, accuracies: npt.NDArray[np.float64]) -> list[Progress]:
-    """Return the progress of each batch; the counts follow from its number."""
-    in_epoch, found = math.ceil(run.samples / run.batch_size), []
+def _progress(state: RunState, errors: Any, seconds: Any, accuracies: npt.NDArray[np.float64]) -> list[Progress]:
+    """Return the progress of each batch; its counts follow from its number."""
+    batches_of_epoch, found = math.ceil(state.samples / state.batch_size), []
     columns = (errors.tolist(), seconds.tolist(), accuracies.tolist())
-    for index, (error, at, accuracy) in enumerate(zip(*columns, strict=True)):
-        epoch, within = divmod(index, in_epoch)
-        samples = epoch * run.samples + min((within + 1) * run.batch_size, run.samples)
-        told = None if math.isnan(accuracy) else accuracy
-        found.append(Progress(epoch + 1, index + 1, run.batches, samples, error, at, told))
+    for index, (error, second, accuracy) in enumerate(zip(*columns, strict=True)):
+        epoch, within = divmod(index, batches_of_epoch)
+        samples = epoch * state.samples + min((within + 1) * state.batch_size, state.samples)
+        measured = None if math.isnan(accuracy) else accuracy
+        found.append(Progress(epoch + 1, index + 1, state.batches, samples, error, second, measured))
     return found
 
 
-def longer(run: Run, learnt: list[Progress], epochs: int) -> tuple[Run, list[Progress]]:
-    """Return a run, and what it has learnt, with another number of epochs."""
-    run = replace(run, epochs=whole_number("epochs", epochs, 1))
-    return run, [replace(progress, batches=run.batches) for progress in learnt]
+def with_epochs(state: RunState, learnt: list[Progress], epochs: int) -> tuple[RunState, list[Progress]]:
+    """Return a run's state and its batches learnt, with another number of epochs."""
+    state = replace(state, epochs=whole_number("epochs", epochs, 1))
+    return state, [replace(progress, batches=state.batches) for progress in learnt]

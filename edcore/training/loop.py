@@ -1,4 +1,4 @@
-"""The training loop with nothing printed: what the command line shows, a program can follow as well."""
+"""The training loop: it yields its progress after each batch and prints nothing."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from edcore.model.ed import ED
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Where a run stands after one of its batches.
+    """How far a run has come after one of its batches.
 
     Parameters
     ----------
@@ -34,11 +34,11 @@ class Progress:
     samples : int
         Samples learnt so far, over all epochs.
     error : float
-        Mean of |target − output| over this batch, before it was learnt.
+        Mean of |target − output| over this batch, before the batch was learnt.
     seconds : float
-        Seconds spent in training up to the latest evaluation; the evaluations themselves are not counted.
+        Seconds of training up to the latest evaluation, without the evaluations themselves.
     accuracy : float or None
-        Share of the test samples that are told right; None where there was no evaluation after this batch.
+        Share of the test samples whose class is predicted right; None if no evaluation followed this batch.
     """
 
     epoch: int
@@ -59,14 +59,14 @@ def train(
     eval_every: int = 50,
     learnt: Sequence[Progress] = (),
 ) -> Iterator[Progress]:
-    """Train a network on a data set, batch by batch, as the progress is asked for.
+    """Train a network on a data set. Each item of the iterator is computed when it is asked for.
 
-    The batches are those of `ED.fit`: each epoch has an order of its own, drawn from the network's seed.
+    The batches are those of `ED.fit`: each epoch has its own order, drawn from the network's seed.
 
     Parameters
     ----------
     ed : ED
-        The network, with as many outputs as `heads` says.
+        The network, with one output for two classes, else one output for each class.
     data : Dataset
         The data set.
     epochs : int
@@ -74,22 +74,22 @@ def train(
     batch_size : int
         Samples in a batch; the last one of an epoch may be smaller.
     eval_every : int
-        Batches from one evaluation on the test samples to the next. There is always one after the last batch.
+        Batches from one evaluation on the test samples to the next. The last batch is always followed by one.
     learnt : sequence of Progress
-        The batches that the network has learnt already, of a run with the same seed, data and batch size: the run goes
-        on after them, to the same bits as if it had never stopped.
+        Progress of the batches that the network has learnt already, in a run with the same seed, data and batch size.
+        The run goes on after them, to the same bits as if it had never stopped.
 
     Returns
     -------
     iterator of Progress
-        One for each batch, once it has been learnt. Between two of them the network is that of whole batches.
+        One item for each batch, once it has been learnt. Between two items no batch is half learnt.
 
     Raises
     ------
     InputError
         If an argument is not accepted.
     DivergedError
-        If weights would be NaN or infinite, while the run goes on. Then the network is that of the batches before.
+        During the iteration, if weights would be NaN or infinite. The network keeps the weights of the batches before.
 
     Examples
     --------
@@ -104,10 +104,9 @@ def train(
     batch_size = whole_number("batch_size", batch_size, 1)
     eval_every = whole_number("eval_every", eval_every, 1)
     check_centred(ed.rule, batch_size)
-    there = epochs * math.ceil(len(data.y_train) / batch_size)
-    if len(learnt) > there:
-        fix = "What has been learnt is not unlearnt."
-        raise InputError("epochs", str(epochs), f"enough for the {len(learnt):,} batches learnt already", fix)
+    if len(learnt) > epochs * math.ceil(len(data.y_train) / batch_size):
+        accepted = f"enough for the {len(learnt):,} batches that are learnt already"
+        raise InputError("epochs", str(epochs), accepted, "A run cannot forget batches.")
     return _run(ed, data, epochs, batch_size, eval_every, learnt)
 
 
@@ -115,37 +114,39 @@ def _run(
     ed: ED, data: Dataset, epochs: int, batch_size: int, eval_every: int, learnt: Sequence[Progress]
 ) -> Iterator[Progress]:
     target = targets(data.y_train, heads(len(data.classes)))
-    batches = epochs * math.ceil(len(target) / batch_size)
+    batches_of_epoch = math.ceil(len(target) / batch_size)
+    batches = epochs * batches_of_epoch
     samples, seconds = (learnt[-1].samples, learnt[-1].seconds) if learnt else (0, 0.0)
-    ed.predict(data.x_train[:1])  # now a backend is chosen and has its initial weights: that is no training
+    # The first prediction chooses the backend and gives it the initial weights, which is not training time.
+    ed.predict(data.x_train[:1])
     start = time.perf_counter()
-    to_learn = _batches(ed.seed, len(target), epochs, batch_size, len(learnt))
-    in_epoch = math.ceil(len(target) / batch_size)
-    for batch, (epoch, rows) in enumerate(to_learn, len(learnt) + 1):
+    remaining = _remaining(ed.seed, len(target), epochs, batch_size, len(learnt))
+    for batch, (epoch, rows) in enumerate(remaining, len(learnt) + 1):
         try:
             outputs = ed.step(data.x_train[rows], target[rows])
         except DivergedError as diverged:
-            raise diverged.at(epoch, (batch - 1) % in_epoch + 1) from None
+            raise diverged.at(epoch, (batch - 1) % batches_of_epoch + 1) from None
         samples += len(rows)
-        reached = None
-        # A clock that is read makes the device wait, so it is read no more often than needed.
+        measured = None
+        # The clock is read only here: each reading must wait until the device has finished, which stalls it.
         if evaluating := batch % eval_every == 0 or batch == batches:
             ed.synchronize()
             seconds += time.perf_counter() - start
-            reached = accuracy(ed, data.x_test, data.y_test)
+            measured = accuracy(ed, data.x_test, data.y_test)
         error = float(abs(target[rows] - outputs).mean())
-        yield Progress(epoch, batch, batches, samples, error, seconds, reached)
+        yield Progress(epoch, batch, batches, samples, error, seconds, measured)
         if evaluating:
             start = time.perf_counter()
 
 
-def _batches(
+def _remaining(
     seed: int, n: int, epochs: int, batch_size: int, learnt: int
 ) -> Iterator[tuple[int, npt.NDArray[np.intp]]]:
     """Yield the epoch, from 1, and the rows of each batch that has not been learnt yet."""
-    done, within = divmod(learnt, math.ceil(n / batch_size))
-    for epoch in range(done, epochs):
+    first_epoch, first_batch = divmod(learnt, math.ceil(n / batch_size))
+    for epoch in range(first_epoch, epochs):
+        # The order depends on the seed and the epoch alone, so a resumed run needs no state of a random generator.
         order = permutation(seed, epoch, n)
-        for start in range(within * batch_size, n, batch_size):
+        for start in range(first_batch * batch_size, n, batch_size):
             yield epoch + 1, order[start : start + batch_size]
-        within = 0
+        first_batch = 0

@@ -1,4 +1,4 @@
-"""What ``edcore train --tensorboard`` writes: events that TensorBoard shows."""
+"""Write the progress of a training run as events for TensorBoard."""
 
 from __future__ import annotations
 
@@ -16,31 +16,11 @@ from edcore.errors import DataFileError
 from edcore.training.loop import Progress
 
 FLUSH_SECONDS = 60.0
-"""Seconds from one time that events are handed to the disk to the next."""
+"""Seconds from one flush of the events to the next."""
 
 
-class Logbook:
-    """A folder of events. TensorBoard shows the runs of several such folders beside each other.
-
-    tensorboardX's own ``SummaryWriter`` writes on a thread that ends at the first fault of the disk; the next event
-    would then wait for ever. So its events are written here, one by one.
-
-    Parameters
-    ----------
-    folder : Path
-        The folder, there already or not.
-    command : str
-        What repeats the run, shown as a text.
-    learnt : int
-        Batches learnt before the run goes on: what was logged of later ones is left out.
-    warn : callable
-        Called with a sentence where events can no longer be written; the run goes on without them.
-
-    Raises
-    ------
-    DataFileError
-        If nothing can be written from the start.
-    """
+class EventLog:
+    """A folder of events. A resumed run hides older events of batches after `learnt`; a failure calls `warn` once."""
 
     def __init__(self, folder: Path, command: str, learnt: int, warn: Callable[[str], None]) -> None:
         from tensorboardX.proto.event_pb2 import Event, SessionLog
@@ -49,6 +29,8 @@ class Logbook:
 
         self._folder, self._warn, self._event, self._scalar = folder, warn, Event, scalar
         self._flushed = time.monotonic()
+        # Not tensorboardX's own SummaryWriter: it writes on a thread that ends at the first fault of the disk, and the
+        # next event would then wait for ever.
         self._writer: Any = None
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -62,10 +44,10 @@ class Logbook:
             self._writer.flush()
         except OSError as error:
             self._abandon()
-            told = f"{folder} cannot be written ({error.strerror or error})"
-            raise DataFileError(f"--tensorboard: {told}. Give a folder on a disk with room.") from error
+            problem = f"{folder} cannot be written ({error.strerror or error})"
+            raise DataFileError(f"--tensorboard: {problem}. Give a folder on a disk with room.") from error
 
-    def __enter__(self) -> Logbook:
+    def __enter__(self) -> EventLog:
         return self
 
     def __exit__(
@@ -73,19 +55,8 @@ class Logbook:
     ) -> None:
         self._try(lambda: self._writer.close())
 
-    def logged(self, steps: Iterator[Progress]) -> Iterator[Progress]:
-        """Go through a run and log the error of each batch, and accuracy and speed at each evaluation.
-
-        Parameters
-        ----------
-        steps : iterator of Progress
-            The run.
-
-        Yields
-        ------
-        Progress
-            Those of the run.
-        """
+    def log(self, steps: Iterator[Progress]) -> Iterator[Progress]:
+        """Yield the steps of a run, and log the error of each batch, and accuracy and speed at each evaluation."""
         for progress in steps:
             self._try(partial(self._log, progress))
             yield progress
@@ -107,18 +78,18 @@ class Logbook:
         self._writer.write(self._event(wall_time=time.time(), **fields).SerializeToString())
 
     def _try(self, write: Callable[[], None]) -> None:
-        """Write, if that can still be done."""
+        """Write, unless an earlier write has failed."""
         if self._writer is None:
             return
         try:
             write()
         except OSError as error:
             self._abandon()
-            told = f"{self._folder} cannot be written any more ({error.strerror or error})"
-            self._warn(f"--tensorboard: {told}. The run goes on without it.")
+            problem = f"{self._folder} cannot be written any more ({error.strerror or error})"
+            self._warn(f"--tensorboard: {problem}. The run goes on without it.")
 
     def _abandon(self) -> None:
-        """Let go of the file, with what the disk has not taken."""
+        """Close the file and drop what could not be written."""
         writer, self._writer = self._writer, None
         if writer is not None:
             with contextlib.suppress(OSError):

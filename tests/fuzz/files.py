@@ -85,10 +85,10 @@ def examples():
             io.save(ed, Path(folder, str(number)), classes=classes)
         ed = edcore.ED(2, 1, 0, seed=4, backend="numpy")
         options = {"dataset": "xor", "data_dir": "data", "classes": "0,1", "rule": "signed", "width": 1, "alpha": None}
-        run = io.Run(
+        state = checkpoint.RunState(
             options=options, epochs=2, batch_size=4, eval_every=1, samples=4, data=checkpoint.fingerprint(data)
         )
-        kept = checkpoint.Checkpoint(Path(folder, "run"), 1, ed, data, run, print, new=True)
+        kept = checkpoint.Checkpoint(Path(folder, "run"), 1, ed, data, state, print, new=True)
         kept.write(list(edcore.training.train(ed, data, epochs=2, batch_size=4, eval_every=1)))
         return tuple(Path(folder, name).read_bytes() for name in ("0", "run", "1", "2"))
 

@@ -24,7 +24,8 @@ from edcore.cli import train as cli_train
 from edcore.datasets import idx
 from edcore.errors import InputError
 from edcore.model.ed import ED
-from edcore.training import setup as cli_start
+from edcore.training import options as train_options
+from edcore.training.setup import parse_classes
 from fuzz.choices import Choices
 from fuzz.files import examples
 from fuzz.shell import quiet, run, tree
@@ -63,15 +64,15 @@ def labels(data, folder):
     """Take the bytes as what is typed after --classes, and as targets for edcore kaneko."""
     text = data.decode("utf-8", "surrogateescape")
     read = False
-    for function in (cli_start._labels, functools.partial(cli_kaneko._targets, outputs=2)):
+    for function in (parse_classes, functools.partial(cli_kaneko.parse_targets, outputs=2)):
         with contextlib.suppress(InputError):
             function(text)
             read = True
     with contextlib.suppress(InputError), small():
-        found = datasets.load("digits", classes=cli_start._labels(text))
-        assert found.classes == (cli_start._labels(text) or tuple(range(10)))
+        found = datasets.load("digits", classes=parse_classes(text))
+        assert found.classes == (parse_classes(text) or tuple(range(10)))
     with contextlib.suppress(InputError):
-        cli_kaneko.Parameters(inputs=2, teacher=cli_kaneko._targets(text, 1))
+        cli_kaneko.Parameters(inputs=2, teacher=cli_kaneko.parse_targets(text, 1))
     return read
 
 
@@ -79,8 +80,8 @@ def completion(data, folder):
     """Take the bytes as the words of a command line, the last one of which a shell asks to complete."""
     words = data.decode("utf-8", "surrogateescape").split("\n")
     found = []
-    for complete in (cli_options.backend_names, cli_options.rule_names, cli_options.dataset_names):
-        names = complete(words[-1])
+    for option in ("backend", "rule", "dataset"):
+        names = cli_options.complete_from(train_options.OPTIONS[option].names)(words[-1])
         assert all(name.startswith(words[-1]) for name in names)
         found += names
     environment = {
@@ -117,15 +118,10 @@ def small(began=None):
         began.append(True)
         raise typer.Exit
 
-    def carry_out(context, files, **options):
-        files.check()
-        cli_start.resumed(context, files.resume) if files.resume else cli_start.begun(context.params, kept=False)
-        begin()
-
     patterns = datasets._patterns
     with contextlib.ExitStack() as stack:
         for where, name, instead in (
-            (cli_train, "carry_out", carry_out),
+            (cli_train, "carry_out", begin),
             (cli_kaneko, "Program", begin),
             (edcore.bench.run, "bench", begin),
             (edcore.bench.calibrate, "calibrate", begin),

@@ -1,0 +1,140 @@
+"""The options of a training run, in one table: `edcore train` makes its flags from it, `edcore sweep` its columns."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, NamedTuple, get_args
+
+from edcore.core.presets import PRESETS
+from edcore.datasets.catalogue import MOST_BITS, NAMES
+from edcore.dispatch.registry import installed
+
+WIDTH, DEPTH = 32, 32
+SCHEDULES = {"digits": (10, 4), "mnist": (1, 64), "fashion_mnist": (1, 64)}
+PATTERN_SCHEDULE = (1000, 64)  # of XOR and parity: few samples, many epochs
+"""Epochs and batch size of each data set, used where none are given."""
+
+DATA, NETWORK, LEARNING, PLACE, SHOWN = "Data", "Network", "Learning", "Where it runs", "What is shown"
+"""Tables of the command line's help."""
+
+
+def dataset_names() -> list[str]:
+    """Return the names of all data sets."""
+    return [*(name for name in NAMES if name != "parityN"), *(f"parity{bits}" for bits in range(1, MOST_BITS + 1))]
+
+
+def backend_names() -> list[str]:
+    """Return what --backend accepts."""
+    return ["auto", *installed()]
+
+
+def _flag(
+    panel: str, text: str, shown_default: str | None = None, names: Callable[[], Iterable[str]] | None = None
+) -> dict[str, Any]:
+    return {"panel": panel, "help": text, "shown_default": shown_default, "names": names}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainOptions:
+    """The options of a training run; None stands for the default of the rule, the data set or the backend."""
+
+    dataset: str = field(
+        default="digits",
+        metadata=_flag(DATA, "digits, mnist, fashion_mnist, xor, or parity1 to parity20.", names=dataset_names),
+    )
+    data_dir: Path = field(
+        default=Path("data"), metadata=_flag(DATA, "Folder that holds MNIST/raw or FashionMNIST/raw.")
+    )
+    classes: str = field(default="0,1", metadata=_flag(DATA, "Labels with commas between them, or all."))
+    width: int = field(default=WIDTH, metadata=_flag(NETWORK, "Cells per stream of each layer."))
+    depth: int | None = field(
+        default=None, metadata=_flag(NETWORK, "Hidden layers.", f"{DEPTH}; 0 with kaneko, edla and modulo")
+    )
+    activation: str | None = field(
+        default=None, metadata=_flag(NETWORK, "Of the cells: sigmoid, tanh, relu, relu6 or linear.", "the rule's")
+    )
+    u0: float | None = field(
+        default=None,
+        metadata=_flag(
+            NETWORK, "Width of the sigmoid: the larger, the less saturated.", "the rule's; 0.4 in the article's"
+        ),
+    )
+    rms: bool | None = field(
+        default=None, metadata=_flag(NETWORK, "Divide each layer's sums by their root mean square.", "the rule's")
+    )
+    initial_weight: float | None = field(
+        default=None, metadata=_flag(NETWORK, "Scale of the initial weights.", "the rule's")
+    )
+    initial_fan_in: float | None = field(
+        default=None,
+        metadata=_flag(
+            NETWORK,
+            "Divide them by the number of sources to this power; 0.5 suits any width.",
+            "the rule's; 0 in the article's",
+        ),
+    )
+    rule: str = field(
+        default="signed",
+        metadata=_flag(
+            LEARNING,
+            "The variant: signed (the article's), split (with Kaneko's error), kaneko (his program), "
+            "edla (Fujita's) or modulo (Diffusing Blame's: one network for all classes).",
+            names=lambda: PRESETS,
+        ),
+    )
+    alpha: float | None = field(
+        default=None, metadata=_flag(LEARNING, "Learning rate of all layers but the output layer.", "the rule's")
+    )
+    alpha_output: float | None = field(
+        default=None, metadata=_flag(LEARNING, "Learning rate of the output layer.", "the rule's")
+    )
+    batch_size: int | None = field(
+        default=None, metadata=_flag(LEARNING, "Samples in a batch.", f"64; digits {SCHEDULES['digits'][1]}")
+    )
+    epochs: int | None = field(
+        default=None,
+        metadata=_flag(
+            LEARNING,
+            "Passes over the training samples.",
+            f"1; digits {SCHEDULES['digits'][0]}; xor and parity {PATTERN_SCHEDULE[0]}",
+        ),
+    )
+    seed: int | None = field(
+        default=None, metadata=_flag(LEARNING, "Seed of the weights and of the shuffling.", "a fresh one, printed")
+    )
+    backend: str = field(
+        default="auto",
+        metadata=_flag(PLACE, "A name that edcore info lists, or auto.", names=backend_names),
+    )
+    device: str | None = field(
+        default=None, metadata=_flag(PLACE, "Such as cpu, cuda or cuda:1.", "the backend's choice")
+    )
+    dtype: str = field(
+        default="float32", metadata=_flag(PLACE, "float32 or float64.", names=lambda: ["float32", "float64"])
+    )
+    eval_every: int = field(default=50, metadata=_flag(SHOWN, "Batches from one test to the next."))
+
+
+class Option(NamedTuple):
+    """A row of the table."""
+
+    name: str
+    declared: Any  # the type, as in `TrainOptions`, such as int | None
+    default: Any
+    panel: str
+    help: str
+    shown_default: str | None  # words that the help shows in place of the default
+    names: Callable[[], Iterable[str]] | None  # values that a shell completes
+
+    @property
+    def value_type(self) -> type:
+        """The type of a value that is given, such as int."""
+        (only,) = set(get_args(self.declared) or (self.declared,)) - {type(None)}
+        return only
+
+
+OPTIONS = {one.name: Option(one.name, one.type, one.default, **one.metadata) for one in fields(TrainOptions)}
+"""The table, by the names of the options."""
+
+KEPT = tuple(name for name in OPTIONS if name not in ("batch_size", "epochs", "eval_every", "backend", "device"))
+"""Options that a checkpoint keeps as they were given. The others stand in other fields of it."""
