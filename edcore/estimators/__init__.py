@@ -1,4 +1,4 @@
-"""ED networks as scikit-learn estimators. `import edcore` loads this package at first use, as it needs scikit-learn."""
+"""ED networks as scikit-learn estimators; `import edcore` loads this package, and scikit-learn, at its first use."""
 
 from edcore.estimators.callbacks import EpochRecord
 from edcore.estimators.classifier import EDClassifier

@@ -1,4 +1,4 @@
-"""What `EDClassifier` and `EDRegressor` share: parameters, checks on the data, and the loop over epochs."""
+"""The base class of `EDClassifier` and `EDRegressor`: parameters, checks on the data, and the loop over epochs."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ from edcore.arrays import Array, Place, has_dtype, place, rows, to_numpy
 from edcore.core.network import Initial
 from edcore.core.rule import Rule
 from edcore.errors import DivergedError, InputError
-from edcore.estimators.callbacks import Best, Callback, EpochRecord, checked_callbacks
-from edcore.estimators.scaling import check_inside, check_varied, scaled, span_of
-from edcore.model.classes import ROWS_AT_ONCE
+from edcore.estimators.callbacks import Callback, EarlyStopping, EpochRecord, checked_callbacks
+from edcore.estimators.scaling import check_inside, check_varied, scale, span_of
+from edcore.model.classes import predict_in_parts
 from edcore.model.divergence import outputs_of
 from edcore.model.ed import ED
 
 INITIAL = Initial(weight=4.0, bias=4.0, fan_in=0.5)
-"""The tuned initial weights of both estimators: wide enough for a few features, and the same spread for many."""
+"""The tuned initial weights of both estimators: wide enough for a few features, with the same spread for many."""
 
 
 class BaseED(BaseEstimator, metaclass=ABCMeta):  # type: ignore[misc]  # scikit-learn has no types
-    """An ED network as a scikit-learn estimator; parameters and attributes are described in `edcore.EDClassifier`."""
+    """An ED network as a scikit-learn estimator; `edcore.EDClassifier` describes its parameters and attributes."""
 
     ed_: ED
     data_min_: Array | None
@@ -95,14 +95,14 @@ class BaseED(BaseEstimator, metaclass=ABCMeta):  # type: ignore[misc]  # scikit-
         self.device = device
 
     def fit(self, X: Array, y: Array) -> Self:  # noqa: N803  # scikit-learn's name
-        """Learn from samples: anew, or with ``warm_start`` from where the last call ended.
+        """Learn from samples, with new weights, or with ``warm_start`` from the weights of the last call.
 
         Parameters
         ----------
         X : array_like, shape (samples, features)
             The samples.
         y : array_like, shape (samples,), for a regressor also (samples, targets)
-            What they are.
+            The class or the target of each sample.
 
         Returns
         -------
@@ -114,33 +114,41 @@ class BaseED(BaseEstimator, metaclass=ABCMeta):  # type: ignore[misc]  # scikit-
         InputError
             If a parameter or the data are not accepted.
         DivergedError
-            If the weights would be NaN or infinite. Then what was learnt before the call is still there.
+            If the weights would be NaN or infinite. Then the network has the weights from before the call.
         """
         self._check_parameters()
-        goes_on = self.warm_start and self.__sklearn_is_fitted__()
+        resumed = self.warm_start and self.__sklearn_is_fitted__()
         random = check_random_state(self.random_state)
-        x, target = self._prepared(X, y, goes_on, random)
-        held_out = None
+        x, target = self._prepare(X, y, resumed, random)
+        validation = None
         if self.early_stopping:
-            learnt, kept = self._held_out(target, random)
-            held_out = rows(x, kept), rows(target, kept)
-            x, target = rows(x, learnt), rows(target, learnt)
-        self._learn(x, target, self.max_iter, held_out)
+            train, held_out = train_test_split(
+                np.arange(target.shape[0]),
+                test_size=self.validation_fraction,
+                random_state=random,
+                stratify=self._strata(target),
+            )
+            if len(held_out) < 2:
+                fix = "Raise it, or set early_stopping=False."
+                raise InputError("validation_fraction", repr(self.validation_fraction), "one that keeps 2 samples", fix)
+            validation = rows(x, held_out), rows(target, held_out)
+            x, target = rows(x, train), rows(target, train)
+        self._learn(x, target, self.max_iter, validation)
         return self
 
     def _partial_fit(self, X: Array, y: Array, classes: Any = None) -> Self:  # noqa: N803
         """Learn one epoch of these samples."""
         self._check_parameters()
         if self.early_stopping:
-            fix = "partial_fit sees a part of the data, and keeps none for validation."
+            fix = "partial_fit sees only a part of the data, so it keeps none for validation."
             raise InputError("early_stopping", "True with partial_fit", "False with partial_fit", fix)
         random = check_random_state(self.random_state)
-        x, target = self._prepared(X, y, self.__sklearn_is_fitted__(), random, partial=True, classes=classes)
+        x, target = self._prepare(X, y, self.__sklearn_is_fitted__(), random, partial=True, classes=classes)
         self._learn(x, target, 1, None)
         return self
 
     def _check_parameters(self) -> None:
-        """Refuse values that `ED` does not see; it refuses the others."""
+        """Check the parameters that `ED` does not get."""
         for name in ("batch_size", "max_iter", "n_iter_no_change"):
             whole_number(name, getattr(self, name), 1)
         for name in ("shuffle", "warm_start", "early_stopping", "verbose"):
@@ -150,43 +158,42 @@ class BaseED(BaseEstimator, metaclass=ABCMeta):  # type: ignore[misc]  # scikit-
             raise InputError("validation_fraction", repr(self.validation_fraction), "a number between 0 and 1")
         checked_callbacks(self.callbacks)
 
-    def _prepared(
+    def _prepare(
         self,
         X: Array,  # noqa: N803
         y: Array,
-        goes_on: bool,
+        resumed: bool,
         random: Any,
         partial: bool = False,
         classes: Any = None,
     ) -> tuple[Array, Array]:
-        """Return checked and scaled samples with their targets; make the network, unless it is there to go on with."""
-        X, y = validate_data(self, X, y, reset=not goes_on, **self._checks_of_y())
-        x = self._cast(X, self.ed_.network.dtype if goes_on else None)
-        if goes_on:
-            self._check_unchanged()
+        """Return checked and scaled samples with their targets; build the network, unless the last one goes on."""
+        X, y = validate_data(self, X, y, reset=not resumed, **self._checks_of_y())
+        x = self._cast(X, self.ed_.network.dtype if resumed else None)
+        if resumed:
+            self._take_new_rule()
         else:
             with contextlib.suppress(AttributeError):
-                del self.ed_  # what is refused from here on leaves no half of an older fit
+                del self.ed_  # an error from here on must not leave a mix of the old fit and the new
             span = span_of(self.input_range, x)
             if partial and span is not None:
-                fix = "Give input_range=(low, high), or more samples at first."
-                check_varied("X", *span, fix)
+                check_varied("X", *span, "Give input_range=(low, high), or more samples in the first call.")
             self.data_min_, self.data_max_ = span or (None, None)
         if self._span is not None and not isinstance(self.input_range, str):
             check_inside(x, self._span)
-        x = scaled(x, self._span)
-        target = self._target(y, x, goes_on, partial, classes)
-        if not goes_on:
+        x = scale(x, self._span)
+        target = self._target(y, x, resumed, partial, classes)
+        if not resumed:
             self._place = place(x)
             self.n_iter_, self.loss_curve_ = 0, []
             self.validation_scores_ = [] if self.early_stopping else None
             self.best_validation_score_ = None
             seed = int(random.randint(np.iinfo(np.int32).max))
-            self.ed_ = self._made(x.shape[1], dtype_of(x), seed, self.backend, self.device)
+            self.ed_ = self._build(x.shape[1], dtype_of(x), seed, self.backend, self.device)
         return x, target
 
     def _cast(self, X: Array, dtype: str | None) -> Array:  # noqa: N803
-        """Return X in this dtype, or in its own: half precision is float32 then, and whole numbers are float64."""
+        """Return X in `dtype`; by default in its own, float32 for half precision, float64 for whole numbers."""
         xp = array_namespace(X)
         if dtype is None:
             whole = not xp.isdtype(X.dtype, "real floating")
@@ -198,49 +205,36 @@ class BaseED(BaseEstimator, metaclass=ABCMeta):  # type: ignore[misc]  # scikit-
     def _span(self) -> tuple[Array, Array] | None:
         return None if self.data_min_ is None or self.data_max_ is None else (self.data_min_, self.data_max_)
 
-    def _made(self, features: int, dtype: str, seed: int, backend: str, device: str | None) -> ED:
-        """Return a network as the parameters say."""
+    def _build(self, features: int, dtype: str, seed: int, backend: str, device: str | None) -> ED:
+        """Return a new network with the estimator's parameters."""
         names = ("hidden_depth", "alpha", "alpha_output", "u0", "activation", "rms", "initial")
         given = {name: getattr(self, name) for name in names if getattr(self, name) is not None}
         width = whole_number("hidden_width", self.hidden_width, 1)
         options = {**self._variant(width), **given, "dtype": dtype, "seed": seed, "backend": backend, "device": device}
         return ED(features, width, **options)
 
-    def _check_unchanged(self) -> None:
-        """Let new learning rates count from here on, and refuse another network."""
+    def _take_new_rule(self) -> None:
+        """Give the trained network the present learning rates, and refuse the parameters of another network."""
         ed = self.ed_
-        asked = self._made(ed.network.in_, ed.network.dtype, ed.seed, "auto", None)
-        if asked.network != ed.network:
+        new = self._build(ed.network.in_, ed.network.dtype, ed.seed, "auto", None)
+        if new.network != ed.network:
             own = {"width": "hidden_width", "depth": "hidden_depth"}
             names = ed.network.__slots__
-            changed = [name for name in names if getattr(asked.network, name) != getattr(ed.network, name)]
+            changed = [name for name in names if getattr(new.network, name) != getattr(ed.network, name)]
             raise InputError(
                 ", ".join(own.get(name, name) for name in changed),
-                "other values than those of the network that goes on learning",
+                "other values than those of the trained network",
                 "the same values",
                 "Set warm_start=False and call fit for a new network.",
             )
-        ed.rule = asked.rule
+        ed.rule = new.rule
 
-    def _held_out(self, target: Array, random: Any) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
-        """Return the numbers of the samples to learn from, and of those for validation."""
-        learnt, kept = train_test_split(
-            np.arange(target.shape[0]),
-            test_size=self.validation_fraction,
-            random_state=random,
-            stratify=self._strata(target),
-        )
-        if len(kept) < 2:
-            fix = "Raise it, or set early_stopping=False."
-            raise InputError("validation_fraction", repr(self.validation_fraction), "one that keeps 2 samples", fix)
-        return learnt, kept
-
-    def _learn(self, x: Array, target: Array, epochs: int, held_out: tuple[Array, Array] | None) -> None:
-        """Learn up to so many epochs. Where that diverges, all is as before; a new network is thrown away."""
+    def _learn(self, x: Array, target: Array, epochs: int, validation: tuple[Array, Array] | None) -> None:
+        """Learn at most `epochs` epochs; if that diverges, restore the network, or delete it if it is new."""
         weights = self.ed_.weights if self.n_iter_ else None
         before, scores = self.n_iter_, self.validation_scores_
         try:
-            self._go_through(x, target, epochs, held_out)
+            self._run_epochs(x, target, epochs, validation)
         except DivergedError:
             self.n_iter_, self.loss_curve_, self.validation_scores_ = before, self.loss_curve_[:before], scores
             if weights is None:
@@ -249,46 +243,48 @@ class BaseED(BaseEstimator, metaclass=ABCMeta):  # type: ignore[misc]  # scikit-
                 self.ed_.load_weights(weights)
             raise
 
-    def _go_through(self, x: Array, target: Array, epochs: int, held_out: tuple[Array, Array] | None) -> None:
-        """Learn up to so many epochs, with all that happens after each."""
-        ed, callbacks, best = self.ed_, checked_callbacks(self.callbacks), Best(self.tol, self.n_iter_no_change)
+    def _run_epochs(self, x: Array, target: Array, epochs: int, validation: tuple[Array, Array] | None) -> None:
+        """Learn at most `epochs` epochs, and after each compute the loss, score, print and call the callbacks."""
+        ed, callbacks = self.ed_, checked_callbacks(self.callbacks)
+        stopping = EarlyStopping(self.tol, self.n_iter_no_change)
         xp = array_namespace(x)
         for _ in range(epochs):
             ed.fit(x, target, batch_size=self.batch_size, shuffle=self.shuffle)
-            with np.errstate(all="ignore"):  # what overflows is refused below, with a sentence that helps
-                outputs = _predicted(ed, x)
+            with np.errstate(all="ignore"):  # an overflow is an error below, with advice
+                outputs = predict_in_parts(ed, x)
                 loss = float(xp.mean(xp.abs(target - outputs)))
             self.n_iter_ += 1
             if not math.isfinite(loss):
                 raise outputs_of(ed.network, ed.rule, to_numpy(outputs)).error()
             self.loss_curve_.append(loss)
             score, stop = None, False
-            if held_out is not None:
-                score = self._validation_score(held_out[1], _predicted(ed, held_out[0]))
+            if validation is not None:
+                score = self._validation_score(validation[1], predict_in_parts(ed, validation[0]))
                 self.validation_scores_ = [*(self.validation_scores_ or []), score]
-                stop = best.stops(score, lambda: ed.weights)
+                stop = stopping.stops(score, lambda: ed.weights)
             if self.verbose:
-                told = "" if score is None else f", validation score {score:.4f}"
-                print(f"{type(self).__name__}: epoch {self.n_iter_}: loss {loss:.4f}{told}")
+                shown = "" if score is None else f", validation score {score:.4f}"
+                print(f"{type(self).__name__}: epoch {self.n_iter_}: loss {loss:.4f}{shown}")
             answers = [callback(EpochRecord(self.n_iter_, loss, score, self)) for callback in callbacks]
             if stop or any(isinstance(answer, bool | np.bool_) and answer for answer in answers):
                 break
-        if best.weights is not None:
-            self.best_validation_score_ = best.score
-            ed.load_weights(best.weights)
+        if stopping.weights is not None:
+            self.best_validation_score_ = stopping.score
+            ed.load_weights(stopping.weights)
 
     def _outputs(self, X: Array, method: str) -> Array:  # noqa: N803
-        """Return what the network puts out for X, of X's library, for the method that was called."""
+        """Return the network's outputs for X, of X's library; `method` is the caller's name, for an error."""
         check_is_fitted(self)
         X = validate_data(self, X, reset=False)
         if get_config()["array_api_dispatch"] and place(X) != self._place:
             given, accepted = (f"an array of {where.library} on {where.device!r}" for where in (place(X), self._place))
-            fix = f"What {type(self).__name__}.{method}() is given must use the same namespace and device as fit's X."
+            # scikit-learn's checks ask for the words "must use the same namespace".
+            fix = f"{type(self).__name__}.{method}() must use the same namespace and device as fit."
             raise InputError("X", given, accepted, fix)
-        return _predicted(self.ed_, scaled(self._cast(X, self.ed_.network.dtype), self._span))
+        return predict_in_parts(self.ed_, scale(self._cast(X, self.ed_.network.dtype), self._span))
 
     def __sklearn_is_fitted__(self) -> bool:
-        return hasattr(self, "ed_") and self.n_iter_ > 0  # what was refused before its first epoch has learnt nothing
+        return hasattr(self, "ed_") and self.n_iter_ > 0  # a fit that failed before its first epoch has learnt nothing
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -297,11 +293,11 @@ class BaseED(BaseEstimator, metaclass=ABCMeta):  # type: ignore[misc]  # scikit-
 
     @abstractmethod
     def _checks_of_y(self) -> dict[str, Any]:
-        """Return what `validate_data` is told of y."""
+        """Return the options of `validate_data` for y."""
 
     @abstractmethod
-    def _target(self, y: Array, x: Array, goes_on: bool, partial: bool, classes: Any) -> Array:
-        """Return what the outputs should be for y, of x's library and dtype."""
+    def _target(self, y: Array, x: Array, resumed: bool, partial: bool, classes: Any) -> Array:
+        """Return the outputs that y asks for, of x's library and dtype."""
 
     @property
     @abstractmethod
@@ -310,24 +306,17 @@ class BaseED(BaseEstimator, metaclass=ABCMeta):  # type: ignore[misc]  # scikit-
 
     @abstractmethod
     def _variant(self, width: int) -> dict[str, Any]:
-        """Return the arguments of `ED` on rule, outputs and, while no rule is asked for, all that was tuned with it."""
+        """Return ED's arguments for the rule and the outputs, and without a rule also the tuned values."""
 
     @abstractmethod
     def _strata(self, target: Array) -> npt.NDArray[Any] | None:
-        """Return by what the validation samples are stratified."""
+        """Return the classes by which the validation samples are stratified; None for no classes."""
 
     @abstractmethod
     def _validation_score(self, target: Array, outputs: Array) -> float:
-        """Return the score of outputs."""
+        """Return the score of the outputs for validation samples."""
 
 
 def dtype_of(x: Array) -> str:
-    """Return the name of a network's dtype that x already has."""
+    """Return the dtype of a network for x, which is float32 or float64 already."""
     return "float64" if x.dtype == array_namespace(x).float64 else "float32"
-
-
-def _predicted(ed: ED, x: Array) -> Array:
-    """Return the network's outputs, computed in parts so that many samples need no more memory than some."""
-    n = x.shape[0]
-    parts = [slice(start, min(start + ROWS_AT_ONCE, n)) for start in range(0, n, ROWS_AT_ONCE)]
-    return array_namespace(x).concat([ed.predict(x[part, ...]) for part in parts])

@@ -1,4 +1,4 @@
-"""What happens after each epoch: what callbacks are told, and when early stopping stops."""
+"""Callbacks after each epoch, and early stopping."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from edcore.errors import InputError
 
 @dataclass(frozen=True, slots=True)
 class EpochRecord:
-    """What a callback is told after an epoch.
+    """The argument of a callback after an epoch.
 
     Parameters
     ----------
     epoch : int
-        Epochs learnt so far, from 1, those of earlier calls included.
+        Epochs learnt so far, from 1, with those of earlier calls.
     loss : float
         Mean of abs(target − output) over the training samples, after the epoch.
     validation_score : float or None
@@ -37,18 +37,7 @@ Callback: TypeAlias = Callable[[EpochRecord], Any]
 
 
 def checked_callbacks(callbacks: Any) -> tuple[Callback, ...]:
-    """Return the callbacks, or refuse what is none.
-
-    Parameters
-    ----------
-    callbacks : callable, list of callable or None
-        What was given.
-
-    Returns
-    -------
-    tuple of callable
-        None, one or several.
-    """
+    """Return the callbacks as a tuple."""
     if callbacks is None:
         return ()
     several = tuple(callbacks) if isinstance(callbacks, list | tuple) else (callbacks,)
@@ -57,25 +46,18 @@ def checked_callbacks(callbacks: Any) -> tuple[Callback, ...]:
     return several
 
 
-class Best:
-    """The weights with the best validation score so far, and for how long none has been better by `tol`.
-
-    Parameters
-    ----------
-    tol : float
-        What counts as better.
-    patience : int
-        Epochs without a better score after which to stop.
-    """
+class EarlyStopping:
+    """Keeps the weights with the best validation score, and stops after `patience` epochs with no gain above `tol`."""
 
     def __init__(self, tol: float, patience: int) -> None:
         self.tol, self.patience = tol, patience
+        # Two scores: the best weights count however small the gain, the wait ends only with a gain above tol.
         self.score = self._mark = -math.inf
         self.weights: HostWeights | None = None
         self._waited = 0
 
     def stops(self, score: float, weights: Callable[[], HostWeights]) -> bool:
-        """Return whether to stop after an epoch with this score; `weights` is asked for its weights if need be."""
+        """Return whether to stop after an epoch with this score; `weights` is called only for a new best score."""
         if self.weights is None or score > self.score:
             self.score, self.weights = score, weights()
         if score > self._mark + self.tol:

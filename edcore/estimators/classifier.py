@@ -1,4 +1,4 @@
-"""The classifier: outputs between 0 and 1, one a class."""
+"""The classifier: an output between 0 and 1 for each class."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from sklearn.utils.multiclass import check_classification_targets
 from edcore.arrays import Array, like, to_numpy
 from edcore.errors import InputError
 from edcore.estimators.base import INITIAL, BaseED, dtype_of
-from edcore.estimators.scaling import widened
-from edcore.model.classes import predicted_classes
+from edcore.estimators.scaling import nonzero
+from edcore.model.classes import heads, predicted_classes, targets
 
 
 class EDClassifier(ClassifierMixin, BaseED):  # type: ignore[misc]  # scikit-learn has no types
     """A classifier that learns by the ED method, with no back-propagation.
 
-    Two classes have one output. More have one each, in networks of their own (heads), or under ``rule="modulo"`` in
-    one network.
+    Two classes share one output. Of more classes, each has an output in a network of its own (a head), or under
+    ``rule="modulo"`` all have outputs of one network.
 
     Parameters
     ----------
@@ -34,40 +34,40 @@ class EDClassifier(ClassifierMixin, BaseED):  # type: ignore[misc]  # scikit-lea
     alpha_output : float, optional
         Learning rate of the output layer. Left out: 0.25, or with a rule that of its preset.
     rule : {"signed", "split", "kaneko", "edla", "modulo"} or Rule, optional
-        How weights learn, as for `ED`, with all that its preset says of the network. Left out: the split rule, with
-        cells, initial weights and learning rates that were chosen for scaled features.
+        How weights learn, as for `ED`, with the network of its preset. Left out: the split rule, with cells, initial
+        weights and learning rates that were chosen for scaled features.
     u0 : float, optional
         Width of the sigmoid. Left out: 1, or with a rule that of its preset.
     activation : {"sigmoid", "tanh", "relu", "relu6", "linear"}, optional
-        What the cells make of their sums. Left out: the sigmoid.
+        Activation function of the cells. Left out: the sigmoid.
     rms : bool, optional
         Divide the sums of each layer by their root mean square, see `Network`. Left out: no.
     initial : Initial, optional
         The initial weights. Left out: ``Initial(weight=4, bias=4, fan_in=0.5)``, or with a rule those of its preset.
     input_range : {"data"}, tuple (low, high) or None
-        The range of each feature that is scaled to 0 … 1: by default that of the samples of the first call of `fit` or
-        `partial_fit`; else this one, each end a number or one number a feature. With None x is taken as it is.
+        The range of each feature that is scaled to 0…1: by default that of the samples in the first call of `fit` or
+        `partial_fit`; else this one, each end a number or one number a feature. None scales nothing.
     batch_size : int
         Samples in a batch.
     max_iter : int
         Epochs, at most.
     shuffle : bool
-        Visit the samples in an order of each epoch's own.
+        Visit the samples in a new random order in each epoch.
     warm_start : bool
-        Have `fit` go on from the present weights. Range and classes stay those of the first call, and new learning
-        rates count from here on.
+        `fit` goes on from the present weights. Range and classes stay those of the first call; new learning rates
+        apply.
     early_stopping : bool
-        Keep some samples for validation, stop when their score no longer gets better, and keep the best weights.
+        Hold out some samples for validation, stop when their score no longer gets better, and keep the best weights.
     validation_fraction : float
-        Share of the samples that early stopping keeps, the same share of each class.
+        Share of the samples that early stopping holds out, the same share of each class.
     n_iter_no_change : int
         Epochs without a better score after which early stopping stops.
     tol : float
-        By how much a score must be better for that.
+        A better score is better by more than this.
     callbacks : callable or list of callable, optional
         Each is called with an `EpochRecord` after each epoch; if one returns True, learning stops.
     random_state : int, RandomState or None
-        Where the seed of weights, order and validation samples is drawn from.
+        Source of the seed of weights, order and validation samples.
     verbose : bool
         Print a line after each epoch.
     backend : str
@@ -80,35 +80,35 @@ class EDClassifier(ClassifierMixin, BaseED):  # type: ignore[misc]  # scikit-lea
     ed_ : ED
         The trained network.
     classes_ : array, shape (classes,)
-        The classes: of X's library, but NumPy's where they are no numbers.
+        The classes: an array of X's library, or of NumPy if they are not numbers.
     data_min_, data_max_ : array, shape (features,), or None
-        The range that is scaled to 0 … 1.
+        The range of X that is scaled to 0…1.
     n_iter_ : int
-        Epochs learnt, with those of earlier calls that were gone on from.
+        Epochs learnt, with those of earlier calls under ``warm_start``.
     loss_curve_ : list of float
         Mean of abs(target − output) over the training samples, after each epoch.
     validation_scores_ : list of float or None
         Accuracy on the validation samples after each epoch; None without early stopping.
     best_validation_score_ : float or None
-        The best of the last call, that of the weights which were kept.
+        The best score of the last call, whose weights were kept.
     n_features_in_ : int
-        Features.
+        Number of features.
     feature_names_in_ : ndarray of str
-        Their names, where X had some.
+        Their names, if X had some.
 
     Notes
     -----
     ED minimises no loss function. `loss_curve_` only shows how far outputs are from their targets.
 
     ED needs inputs between 0 and 1: larger ones saturate its sigmoids, and its split rule keeps the signs of the
-    weights only where no input is negative. So features are scaled, and values outside the range are clipped to it,
-    when predicting and in later calls of `partial_fit`. In samples to learn from, a range of the user's own leaves none
-    outside, else it is an error. A feature with a single value is 0.
+    weights only if no input is negative. So features are scaled. When predicting, and in later calls of
+    `partial_fit`, values outside the range are clipped to it. Training samples outside an ``input_range`` of numbers
+    are an error. A feature with a single value becomes 0.
 
     `fit` computes in X's precision, float32 or float64. With scikit-learn's ``array_api_dispatch`` on, X may be of any
-    array library, and all is computed there.
+    array library, and that library computes.
 
-    The outputs are no calibrated probabilities: `predict_proba` divides them by their sum.
+    `predict_proba` divides the outputs by their sum. They are not calibrated probabilities.
 
     Examples
     --------
@@ -123,16 +123,16 @@ class EDClassifier(ClassifierMixin, BaseED):  # type: ignore[misc]  # scikit-lea
     """
 
     def partial_fit(self, X: Array, y: Array, classes: Any = None) -> Self:  # noqa: N803  # scikit-learn's name
-        """Learn one epoch of these samples, and go on from there at the next call.
+        """Learn one epoch of these samples; the next call goes on from there.
 
         Parameters
         ----------
         X : array_like, shape (samples, features)
-            The samples. Unless ``input_range`` is given, the first ones show how far each feature ranges.
+            The samples. Unless ``input_range`` is given, those of the first call set the range of each feature.
         y : array_like, shape (samples,)
             Their classes.
         classes : array_like, shape (classes,), optional
-            All classes there are. Needed at the first call.
+            All classes, also those that come later. Needed in the first call.
 
         Returns
         -------
@@ -144,7 +144,7 @@ class EDClassifier(ClassifierMixin, BaseED):  # type: ignore[misc]  # scikit-lea
         InputError
             If a parameter or the data are not accepted.
         DivergedError
-            If the weights would be NaN or infinite. Then what was learnt before the call is still there.
+            If the weights would be NaN or infinite. Then the network has the weights from before the call.
         """
         return self._partial_fit(X, y, classes)
 
@@ -159,7 +159,7 @@ class EDClassifier(ClassifierMixin, BaseED):  # type: ignore[misc]  # scikit-lea
         Returns
         -------
         array, shape (samples, classes)
-            In the order of `classes_`, of X's library. Where all outputs are 0, all shares are the same.
+            In the order of `classes_`, of X's library. If all outputs are 0, all shares are equal.
         """
         return self._shares(X, "predict_proba")
 
@@ -174,7 +174,7 @@ class EDClassifier(ClassifierMixin, BaseED):  # type: ignore[misc]  # scikit-lea
         Returns
         -------
         array, shape (samples,)
-            Of X's library, but NumPy's where classes are no numbers.
+            Of X's library, or of NumPy if the classes are not numbers.
         """
         shares = self._shares(X, "predict")
         xp = array_namespace(shares)
@@ -190,21 +190,21 @@ class EDClassifier(ClassifierMixin, BaseED):  # type: ignore[misc]  # scikit-lea
         if len(outputs.shape) == 1:
             return xp.stack([1 - outputs, outputs], axis=1)
         most = xp.max(outputs, axis=1, keepdims=True)
-        shares = xp.where(most > 0, outputs / widened(most), outputs * 0 + 1)
+        shares = xp.where(most > 0, outputs / nonzero(most), outputs * 0 + 1)
         return shares / xp.sum(shares, axis=1, keepdims=True)
 
     def _checks_of_y(self) -> dict[str, Any]:
         return {}
 
-    def _target(self, y: Array, x: Array, goes_on: bool, partial: bool, classes: Any) -> Array:
+    def _target(self, y: Array, x: Array, resumed: bool, partial: bool, classes: Any) -> Array:
         labels = to_numpy(y)
         check_classification_targets(labels)
-        if not goes_on:
+        if not resumed:
             if partial and classes is None:
-                raise InputError("classes", "None at the first partial_fit", "all classes that there will be")
+                raise InputError("classes", "None in the first partial_fit", "all classes, also those that come later")
             known = np.unique(labels if classes is None else np.asarray(classes))
             if len(known) < 2:
-                raise InputError("y", f"one class alone, {known[0]!r}", "at least two classes")
+                raise InputError("y", f"only one class, {known[0]!r}", "at least two classes")
             self.classes_ = like(known, x) if known.dtype.kind in "biuf" else known
         known = to_numpy(self.classes_)
         if classes is not None and not np.array_equal(known, np.unique(np.asarray(classes))):
@@ -213,13 +213,11 @@ class EDClassifier(ClassifierMixin, BaseED):  # type: ignore[misc]  # scikit-lea
         if unknown := set(labels.tolist()) - number.keys():
             raise InputError("y", f"the unknown label {min(unknown, key=str)!r}", f"the classes {known.tolist()!r}")
         index = np.array([number[label] for label in labels.tolist()])
-        wanted = np.eye(len(known))[index] if self._columns > 1 else index
-        return like(wanted.astype(dtype_of(x)), x)
+        return like(targets(index, self._columns).astype(dtype_of(x)), x)
 
     @property
     def _columns(self) -> int:
-        classes: int = self.classes_.shape[0]
-        return 1 if classes == 2 else classes
+        return heads(self.classes_.shape[0])
 
     def _variant(self, width: int) -> dict[str, Any]:
         tuned = {"rule": "split", "hidden_depth": 0, "alpha": 0.5, "alpha_output": 0.25, "u0": 1.0, "initial": INITIAL}

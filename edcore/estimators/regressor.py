@@ -1,4 +1,4 @@
-"""The regressor: linear outputs, and targets that are standardised inside."""
+"""The regressor: linear outputs, for targets that it standardises."""
 
 from __future__ import annotations
 
@@ -18,32 +18,31 @@ from edcore.estimators.base import INITIAL, BaseED
 from edcore.estimators.scaling import check_varied, moments
 
 TOO_FAR = 2.0
-"""A loss, in standard deviations of y, that is worth a warning: noise alone does not come to it."""
+"""A loss, in standard deviations of y, that is worth a warning; noise alone is smaller."""
 
 
 class EDRegressor(RegressorMixin, BaseED):  # type: ignore[misc]  # scikit-learn has no types
     """A regressor that learns by the ED method, with no back-propagation.
 
-    The output is linear. Several targets have a network each (heads).
+    The output is linear. Each of several targets has a network of its own (a head).
 
     Parameters
     ----------
     hidden_width, hidden_depth
         As for `EDClassifier`.
     alpha : float, optional
-        Learning rate of all layers but the output layer. Left out: 0.3, or with a rule that of its preset. The presets'
-        are meant for outputs between 0 and 1 and are too large here.
+        Learning rate of all layers but the output layer. Left out: 0.3, or with a rule that of its preset. The rates of
+        presets are for outputs between 0 and 1, and too large here.
     alpha_output : float, optional
         Learning rate of the output layer. Left out: 0.2 / hidden_width, or with a rule that of its preset.
     rule : {"signed", "split", "kaneko", "edla"} or Rule, optional
-        How weights learn, as for `ED`, with all that its preset says of the network. Left out: the signed rule, with
-        cells, initial weights and learning rates that were chosen for scaled features. No centred rule is accepted,
-        such as modulo's: it leaves out the mean error, so the mean of y would never be learnt.
+        How weights learn, as for `ED`, with the network of its preset. Left out: the signed rule, with cells, initial
+        weights and learning rates that were chosen for scaled features. Centred rules, such as modulo's, are refused:
+        they leave out the mean error, so they never learn the mean of y.
     u0, activation, rms, initial, input_range, batch_size, max_iter, shuffle
         As for `EDClassifier`.
     warm_start : bool
-        Have `fit` go on from the present weights. Ranges stay those of the first call, and new learning rates count
-        from here on.
+        `fit` goes on from the present weights. Ranges stay those of the first call; new learning rates apply.
     early_stopping, validation_fraction, n_iter_no_change, tol, callbacks, random_state, verbose, backend, device
         As for `EDClassifier`.
 
@@ -52,30 +51,30 @@ class EDRegressor(RegressorMixin, BaseED):  # type: ignore[misc]  # scikit-learn
     ed_ : ED
         The trained network.
     data_min_, data_max_ : array, shape (features,), or None
-        The range of X that is scaled to 0 … 1.
+        The range of X that is scaled to 0…1.
     y_mean_, y_scale_ : array, shape (targets,)
         Mean and standard deviation of y in the first call: the network learns (y − mean) / scale.
     n_iter_ : int
-        Epochs learnt, with those of earlier calls that were gone on from.
+        Epochs learnt, with those of earlier calls under ``warm_start``.
     loss_curve_ : list of float
         Mean of abs(target − output) over the training samples after each epoch, in standard deviations of y.
     validation_scores_ : list of float or None
         R² on the validation samples after each epoch; None without early stopping.
     best_validation_score_ : float or None
-        The best of the last call, that of the weights which were kept.
+        The best score of the last call, whose weights were kept.
     n_features_in_ : int
-        Features.
+        Number of features.
     feature_names_in_ : ndarray of str
-        Their names, where X had some.
+        Their names, if X had some.
 
     Warns
     -----
     sklearn.exceptions.ConvergenceWarning
-        If `fit` ends with a loss above 2: the mean of y, with one of at most 1, would have been a better answer.
+        If `fit` ends with a loss above 2. The mean of y, whose loss is at most 1, would have been a better prediction.
 
     Notes
     -----
-    What is said of `EDClassifier` on the loss, on scaling, precision and array libraries is true here too.
+    The notes of `EDClassifier` on the loss, on scaling, precision and array libraries apply here too.
 
     Examples
     --------
@@ -88,14 +87,14 @@ class EDRegressor(RegressorMixin, BaseED):  # type: ignore[misc]  # scikit-learn
     """
 
     def fit(self, X: Array, y: Array) -> Self:  # noqa: N803  # scikit-learn's name
-        """Learn from samples: anew, or with ``warm_start`` from where the last call ended.
+        """Learn from samples, with new weights, or with ``warm_start`` from the weights of the last call.
 
         Parameters
         ----------
         X : array_like, shape (samples, features)
             The samples.
         y : array_like, shape (samples,) or (samples, targets)
-            What they are.
+            Their targets.
 
         Returns
         -------
@@ -107,12 +106,12 @@ class EDRegressor(RegressorMixin, BaseED):  # type: ignore[misc]  # scikit-learn
         InputError
             If a parameter or the data are not accepted.
         DivergedError
-            If the weights would be NaN or infinite. Then what was learnt before the call is still there.
+            If the weights would be NaN or infinite. Then the network has the weights from before the call.
         """
         super().fit(X, y)
         if (loss := self.loss_curve_[-1]) > TOO_FAR and not self.early_stopping:
             warnings.warn(
-                f"The loss after epoch {self.n_iter_} is {loss:.3g}, and that of the mean of y would be at most 1. "
+                f"The loss after epoch {self.n_iter_} is {loss:.3g}; that of the mean of y would be at most 1. "
                 f"Try more epochs (max_iter) or smaller learning rates (alpha, alpha_output).",
                 ConvergenceWarning,
                 stacklevel=2,
@@ -120,14 +119,14 @@ class EDRegressor(RegressorMixin, BaseED):  # type: ignore[misc]  # scikit-learn
         return self
 
     def partial_fit(self, X: Array, y: Array) -> Self:  # noqa: N803
-        """Learn one epoch of these samples, and go on from there at the next call.
+        """Learn one epoch of these samples; the next call goes on from there.
 
         Parameters
         ----------
         X : array_like, shape (samples, features)
-            The samples. Unless ``input_range`` is given, the first ones show how far each feature ranges.
+            The samples. Unless ``input_range`` is given, those of the first call set the range of each feature.
         y : array_like, shape (samples,) or (samples, targets)
-            What they are. The first ones show how far each target ranges.
+            Their targets. Those of the first call set the mean and the scale of each target.
 
         Returns
         -------
@@ -139,12 +138,12 @@ class EDRegressor(RegressorMixin, BaseED):  # type: ignore[misc]  # scikit-learn
         InputError
             If a parameter or the data are not accepted.
         DivergedError
-            If the weights would be NaN or infinite. Then what was learnt before the call is still there.
+            If the weights would be NaN or infinite. Then the network has the weights from before the call.
         """
         return self._partial_fit(X, y)
 
     def predict(self, X: Array) -> Array:  # noqa: N803
-        """Return what the network tells of each sample.
+        """Return the predicted targets of each sample.
 
         Parameters
         ----------
@@ -154,24 +153,25 @@ class EDRegressor(RegressorMixin, BaseED):  # type: ignore[misc]  # scikit-learn
         Returns
         -------
         array, shape (samples,) or (samples, targets)
-            As y was in `fit`, of X's library.
+            In the shape and the units of y in `fit`, of X's library.
         """
         outputs = self._outputs(X, "predict")
         xp = array_namespace(outputs)
         several = xp.reshape(outputs, (outputs.shape[0], self._columns))
-        told = several * like(self.y_scale_, outputs) + like(self.y_mean_, outputs)
-        return told[:, 0] if self._flat else told
+        predicted = several * like(self.y_scale_, outputs) + like(self.y_mean_, outputs)
+        return predicted[:, 0] if self._flat else predicted
 
     def _checks_of_y(self) -> dict[str, Any]:
         return {"multi_output": True, "y_numeric": True}
 
-    def _target(self, y: Array, x: Array, goes_on: bool, partial: bool, classes: Any) -> Array:
+    def _target(self, y: Array, x: Array, resumed: bool, partial: bool, classes: Any) -> Array:
         xp = array_namespace(x)
         y = xp.astype(like(y, x), x.dtype, copy=False)
         columns = xp.reshape(y, (y.shape[0], -1))
-        if not goes_on:
+        if not resumed:
             if partial:
-                check_varied("y", xp.min(columns, axis=0), xp.max(columns, axis=0), "Give more samples at first.")
+                fix = "Give more samples in the first call."
+                check_varied("y", xp.min(columns, axis=0), xp.max(columns, axis=0), fix)
             self.y_mean_, self.y_scale_ = moments(columns)
             self._flat = len(y.shape) == 1
         if (targets := columns.shape[1]) != self._columns:
@@ -181,8 +181,7 @@ class EDRegressor(RegressorMixin, BaseED):  # type: ignore[misc]  # scikit-learn
 
     @property
     def _columns(self) -> int:
-        targets: int = self.y_mean_.shape[0]
-        return targets
+        return int(self.y_mean_.shape[0])
 
     def _variant(self, width: int) -> dict[str, Any]:
         shape = {"heads": self._columns, "output_activation": "linear"}
@@ -191,7 +190,7 @@ class EDRegressor(RegressorMixin, BaseED):  # type: ignore[misc]  # scikit-learn
             rates = {"alpha": 0.3, "alpha_output": 0.2 / width}
             return {"rule": "signed", "hidden_depth": 0, "u0": 1.0, "n_bias": 2, "initial": INITIAL, **rates, **shape}
         if preset(self.rule).rule.centred:
-            fix = "Without the mean error the mean of y would never be learnt."
+            fix = "A centred rule leaves out the mean error, so it never learns the mean of y."
             raise InputError("rule", f"{self.rule!r}, which is centred", "None, or a rule that is not centred", fix)
         return {"rule": self.rule, **shape}
 

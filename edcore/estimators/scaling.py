@@ -1,4 +1,4 @@
-"""Features between 0 and 1, and targets of mean 0 and standard deviation 1, on any array library."""
+"""Scale features to 0…1, and targets to mean 0 and standard deviation 1, on any array library."""
 
 from __future__ import annotations
 
@@ -14,32 +14,7 @@ FORMS = "'data', None, or a pair (low, high) with low < high, each a number or o
 
 
 def span_of(input_range: Any, x: Array) -> tuple[Array, Array] | None:
-    """Return the lowest and the highest value of each feature, as arrays of x's library; None for no scaling.
-
-    Parameters
-    ----------
-    input_range : "data", None or pair
-        As for `edcore.EDClassifier`.
-    x : array, shape (samples, features)
-        The first samples.
-
-    Returns
-    -------
-    tuple of array or None
-        Both of shape (features,) and of x's dtype.
-
-    Raises
-    ------
-    InputError
-        If the range is none, or too wide for x's dtype.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from edcore.estimators.scaling import span_of
-    >>> [end.tolist() for end in span_of((0, 255), np.zeros((3, 2)))]
-    [[0.0, 0.0], [255.0, 255.0]]
-    """
+    """Return the lowest and the highest value of each feature, given or found in x; None for no scaling."""
     if input_range is None:
         return None
     xp = array_namespace(x)
@@ -49,13 +24,13 @@ def span_of(input_range: Any, x: Array) -> tuple[Array, Array] | None:
         low, high = xp.min(x, axis=0), xp.max(x, axis=0)
     else:
         low, high = (xp.asarray(end, dtype=x.dtype, device=device(x)) for end in _pair(input_range, x.shape[1]))
-    if bool(xp.any(high / 2 - low / 2 > xp.finfo(x.dtype).max / 2)):
+    if bool(xp.any(high / 2 - low / 2 > xp.finfo(x.dtype).max / 2)):  # halves, as high - low may overflow
         raise InputError("X", f"a feature whose range is too wide for {x.dtype}", "a range that it can hold")
     return low, high
 
 
 def _pair(given: Any, features: int) -> list[Any]:
-    """Return both ends of a range that was given, each as a NumPy array (features,)."""
+    """Return both ends of a given range, each as a NumPy array (features,)."""
     try:
         low, high = (np.broadcast_to(np.asarray(end, np.float64), (features,)).copy() for end in given)
     except (TypeError, ValueError):
@@ -66,7 +41,7 @@ def _pair(given: Any, features: int) -> list[Any]:
 
 
 def check_inside(x: Array, span: tuple[Array, Array]) -> None:
-    """Refuse samples to learn from that are outside a range which the user gave: it may be that of other data."""
+    """Refuse training samples outside the user's own range, which may belong to other data."""
     xp, (low, high) = array_namespace(x), (like(end, x) for end in span)
     if bool(xp.any(x < low)) or bool(xp.any(x > high)):
         given = f"values from {float(xp.min(x)):g} to {float(xp.max(x)):g}, some outside input_range"
@@ -74,73 +49,30 @@ def check_inside(x: Array, span: tuple[Array, Array]) -> None:
 
 
 def check_varied(name: str, low: Array, high: Array, fix: str) -> None:
-    """Refuse a first batch for `partial_fit` with only one value, which tells no range for those to come."""
+    """Refuse a first batch of `partial_fit` in which nothing varies: later batches would have no range."""
     if not bool(array_namespace(low).any(low < high)):
         raise InputError(name, "a first batch in which nothing varies", "one that shows how far values range", fix)
 
 
-def scaled(x: Array, span: tuple[Array, Array] | None) -> Array:
-    """Return x scaled to 0 … 1, feature by feature, and clipped to that; a feature with no range is shifted alone.
-
-    Parameters
-    ----------
-    x : array, shape (samples, features)
-        The samples.
-    span : tuple of array or None
-        As `span_of` returns it.
-
-    Returns
-    -------
-    array, shape (samples, features)
-        Of x's library and dtype.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from edcore.estimators.scaling import scaled
-    >>> scaled(np.array([[2.0, 5.0], [9.0, 5.0]]), (np.array([0.0, 5.0]), np.array([8.0, 5.0]))).tolist()
-    [[0.25, 0.0], [1.0, 0.0]]
-    """
+def scale(x: Array, span: tuple[Array, Array] | None) -> Array:
+    """Return x scaled to 0…1, feature by feature, and clipped; a feature with a single value is only shifted."""
     if span is None:
         return x
     xp = array_namespace(x)
     low, high = (like(end, x) for end in span)
-    return xp.clip((x - low) / widened(high - low), 0.0, 1.0)
+    return xp.clip((x - low) / nonzero(high - low), 0.0, 1.0)
 
 
 def moments(y: Array) -> tuple[Array, Array]:
-    """Return mean and standard deviation of each target, of y's library; 1 for the deviation of a constant.
-
-    Parameters
-    ----------
-    y : array, shape (samples, targets)
-        The targets.
-
-    Returns
-    -------
-    tuple of array
-        Both of shape (targets,).
-
-    Raises
-    ------
-    InputError
-        If y's dtype cannot hold its variance.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from edcore.estimators.scaling import moments
-    >>> [value.tolist() for value in moments(np.array([[0.0, 3.0], [4.0, 3.0]]))]
-    [[2.0, 3.0], [2.0, 1.0]]
-    """
+    """Return the mean and the standard deviation of each target (samples, targets), with 1 for a deviation of 0."""
     xp = array_namespace(y)
     with np.errstate(over="ignore", invalid="ignore"):
         mean, deviation = xp.mean(y, axis=0), xp.std(y, axis=0)
     if not bool(xp.all(xp.isfinite(mean) & xp.isfinite(deviation))):
         raise InputError("y", f"values whose variance is too large for {y.dtype}", "smaller ones", "Rescale y.")
-    return mean, widened(deviation)
+    return mean, nonzero(deviation)
 
 
-def widened(width: Array) -> Array:
-    """Return the widths, with 1 for those of 0."""
+def nonzero(width: Array) -> Array:
+    """Return the widths, with 1 in place of 0."""
     return array_namespace(width).where(width > 0, width, width * 0 + 1)

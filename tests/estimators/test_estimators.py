@@ -1,4 +1,4 @@
-"""What the estimators promise beside scikit-learn's checks, which are in test_estimators_checks.py."""
+"""The estimators, beside scikit-learn's own checks, which are in test_estimators_checks.py."""
 
 import copy
 import pickle
@@ -119,9 +119,9 @@ def test_targets_keep_their_shape_and_their_units(plane):
     assert np.array_equal(column.predict(x)[:, 0], flat.predict(x))
 
 
-def test_a_constant_target_is_told_as_it_is(plane):
-    told = EDRegressor(backend="numpy", random_state=0).fit(plane[0], np.full(80, 7.0)).predict(plane[0])
-    np.testing.assert_allclose(told, 7, atol=0.3)
+def test_a_constant_target_is_predicted(plane):
+    predicted = EDRegressor(backend="numpy", random_state=0).fit(plane[0], np.full(80, 7.0)).predict(plane[0])
+    np.testing.assert_allclose(predicted, 7, atol=0.3)
 
 
 @pytest.mark.parametrize(("dtype", "network"), [("float32", "float32"), ("float64", "float64"), ("int32", "float64")])
@@ -157,23 +157,23 @@ def test_what_the_network_sees_is_scaled_and_clipped(plane, monkeypatch):
     "given", ["all", 3, (1, 0), (0, 0), (0, np.inf), (0, "b"), ([0, 0], [1, 1]), (0, 1, 2), (0, np.nan)]
 )
 def test_a_range_that_is_none_is_refused(plane, given):
-    with pytest.raises(InputError, match=r"^input_range: given .*; accepted: 'data', None, or a pair \(low, high\)"):
+    with pytest.raises(InputError, match=r"^input_range: given .*; accepted: 'data', None, .*\(low, high\)"):
         EDRegressor(input_range=given, **QUICK).fit(*plane)
 
 
 def test_samples_outside_the_users_own_range_are_refused(plane):
-    with pytest.raises(InputError, match=r"X: given values from -1\.9.* to 6\.9.*, some outside input_range"):
+    with pytest.raises(InputError, match=r"^X: given .* -1\.9.* 6\.9.* input_range"):
         EDRegressor(input_range=(0, 255), **QUICK).fit(*plane)
 
 
 def test_a_range_wider_than_floats_is_refused():
     x = np.array([[-1.7e308], [1.7e308], [0.0]])
-    with pytest.raises(InputError, match="X: given a feature whose range is too wide for float64"):
+    with pytest.raises(InputError, match="^X: given .* float64"):
         EDRegressor(**QUICK).fit(x, [1, 2, 3])
 
 
 def test_targets_too_large_to_be_standardised_are_refused(plane):
-    with pytest.raises(InputError, match="y: given values whose variance is too large for float64"):
+    with pytest.raises(InputError, match="^y: given .* float64"):
         EDRegressor(**QUICK).fit(plane[0], plane[1] * 1e300)
 
 
@@ -201,19 +201,19 @@ def test_partial_fit_knows_classes_that_come_later(three):
     for _ in range(60):
         classifier.partial_fit(x, y)
     assert classifier.score(x, y) > 0.9
-    with pytest.raises(InputError, match="y: given the unknown label 3; accepted: the classes"):
+    with pytest.raises(InputError, match=r"^y: given .* 3; accepted: .*\[0, 1, 2\]"):
         classifier.partial_fit(x, y + 1)
-    with pytest.raises(InputError, match=r"classes: given \[0, 1\]; accepted: those of the first call, \[0, 1, 2\]"):
+    with pytest.raises(InputError, match=r"^classes: given \[0, 1\]; accepted: .*\[0, 1, 2\]"):
         classifier.partial_fit(x, y, classes=[0, 1])
 
 
 def test_a_first_part_that_shows_no_range_is_refused(plane):
     x, y = plane
-    with pytest.raises(InputError, match=r"X: given a first batch in which nothing varies.* Give input_range="):
+    with pytest.raises(InputError, match=r"^X: given a first batch .*input_range="):
         EDRegressor(**QUICK).partial_fit(x[:1], y[:1])
-    with pytest.raises(InputError, match=r"y: given a first batch in which nothing varies"):
+    with pytest.raises(InputError, match=r"^y: given a first batch "):
         EDRegressor(**QUICK).partial_fit(x, np.ones(80))
-    with pytest.raises(InputError, match="classes: given None at the first partial_fit"):
+    with pytest.raises(InputError, match="classes: given None "):
         EDClassifier(**QUICK).partial_fit(x, y > 90)
     with pytest.raises(InputError, match="early_stopping: given True with partial_fit"):
         EDRegressor(early_stopping=True, **QUICK).partial_fit(x, y)
@@ -228,9 +228,7 @@ def test_a_warm_start_goes_on(plane):
     before = warm.ed_.weights
     warm.set_params(alpha=0.0, alpha_output=0.0).fit(x, y)
     assert all(np.array_equal(value, before[key]) for key, value in warm.ed_.weights.items())
-    with pytest.raises(
-        InputError, match="^hidden_width: given other values than those of the network that goes on learning"
-    ):
+    with pytest.raises(InputError, match="^hidden_width: given other values .*warm_start=False"):
         warm.set_params(hidden_width=8).fit(x, y)
     with pytest.raises(InputError, match="y: given 2 targets; accepted: 1"):
         warm.set_params(hidden_width=64).fit(x, np.stack([y, y], axis=1))
@@ -260,10 +258,10 @@ def test_many_samples_are_predicted_in_parts(moons, monkeypatch):
 
 def test_early_stopping_stops_and_keeps_the_best(moons):
     x, y = moons
-    told = []
+    records = []
 
     def note(record):
-        told.append((record.validation_score, record.estimator.predict_proba(x)))
+        records.append((record.validation_score, record.estimator.predict_proba(x)))
 
     classifier = EDClassifier(
         early_stopping=True,
@@ -277,15 +275,15 @@ def test_early_stopping_stops_and_keeps_the_best(moons):
     scores = classifier.validation_scores_
     best = int(np.argmax(scores))
     assert len(scores) == classifier.n_iter_ == best + 5 < 60
-    assert classifier.best_validation_score_ == scores[best] == told[best][0]
-    assert np.array_equal(classifier.predict_proba(x), told[best][1])
-    assert not np.array_equal(classifier.predict_proba(x), told[-1][1])
+    assert classifier.best_validation_score_ == scores[best] == records[best][0]
+    assert np.array_equal(classifier.predict_proba(x), records[best][1])
+    assert not np.array_equal(classifier.predict_proba(x), records[-1][1])
 
 
 def test_early_stopping_of_a_regressor_measures_r2(plane):
     regressor = EDRegressor(early_stopping=True, **{**QUICK, "max_iter": 30}).fit(*plane)
     assert 0.5 < regressor.best_validation_score_ == max(regressor.validation_scores_) <= 1
-    with pytest.raises(InputError, match=r"validation_fraction: given 0\.01; accepted: one that keeps 2 samples"):
+    with pytest.raises(InputError, match=r"^validation_fraction: given 0\.01; accepted: .* 2 "):
         regressor.set_params(validation_fraction=0.01).fit(*plane)
 
 
@@ -331,15 +329,16 @@ def test_what_was_learnt_before_a_call_that_diverges_stays(plane, learn):
     assert (regressor.n_iter_, regressor.loss_curve_) == (20, losses)
 
 
-def test_outputs_that_overflow_after_an_epoch_are_an_error(plane, monkeypatch):
-    regressor = EDRegressor(backend="numpy", random_state=0, max_iter=2)
-    monkeypatch.setattr("edcore.estimators.base._predicted", lambda ed, x: np.full(len(x), np.inf))
-    with pytest.raises(DivergedError, match="the activities of the output layer"):
-        regressor.fit(*plane)
+def test_outputs_that_overflow_after_an_epoch_are_an_error(plane):
+    x, y = plane
+    # The last of these batches leaves finite weights whose sums are infinite, and no batch after it meets them.
+    regressor = EDRegressor(alpha=0.0, alpha_output=1e18, batch_size=80, backend="numpy", random_state=0)
+    with pytest.raises(DivergedError, match="^learning has diverged: the activities of the output layer"):
+        regressor.fit(x.astype("float32"), y)
 
 
 def test_a_regressor_worse_than_the_mean_is_a_warning(plane):
-    with pytest.warns(ConvergenceWarning, match=r"The loss after epoch 1 is .*, and that of the mean of y would be"):
+    with pytest.warns(ConvergenceWarning, match=r"epoch 1 .*max_iter.*alpha, alpha_output"):
         EDRegressor(alpha=0.0, alpha_output=0.0, initial=Initial(weight=30.0), **{**QUICK, "max_iter": 1}).fit(*plane)
 
 
@@ -373,7 +372,7 @@ def test_parameters_are_refused_by_name(three, kind, options, sentence):
 def test_what_is_refused_before_its_first_epoch_is_not_fitted(three):
     x, y = three
     classifier = EDClassifier(rule="modulo", batch_size=1, warm_start=True, **QUICK)
-    with pytest.raises(InputError, match="batch_size: given 1 with a centred rule"):
+    with pytest.raises(InputError, match="^batch_size: given 1 "):
         classifier.fit(x, y)
     with pytest.raises(NotFittedError):
         classifier.predict(x)
@@ -382,9 +381,7 @@ def test_what_is_refused_before_its_first_epoch_is_not_fitted(three):
 
 def test_centred_rules_are_no_rules_for_a_regressor(plane):
     for rule in ("modulo", Rule(centred=True)):
-        with pytest.raises(
-            InputError, match=r"rule: given .*, which is centred; accepted: None, or a rule that is not"
-        ):
+        with pytest.raises(InputError, match="^rule: given .* centred; accepted: None, "):
             EDRegressor(rule=rule, **QUICK).fit(*plane)
 
 
@@ -400,7 +397,7 @@ def test_data_are_refused(three):
     ):
         with pytest.raises(ValueError, match=sentence):
             classifier.fit(*bad)
-    with pytest.raises(InputError, match=r"y: given one class alone, .*2.*; accepted: at least two classes"):
+    with pytest.raises(InputError, match=r"^y: given .*2.*; accepted: .*two classes"):
         classifier.fit(x, y * 0 + 2)
     with pytest.raises(NotFittedError):
         classifier.predict(x)

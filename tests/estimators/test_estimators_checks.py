@@ -85,9 +85,6 @@ def test_another_library_than_that_of_fit_is_refused(xp, samples):
     x, y = samples
     with config_context(array_api_dispatch=True):
         regressor = EDRegressor(max_iter=1, random_state=0).fit(array(xp, x), array(xp, y))
-        sentence = (
-            r"X: given an array of numpy on 'cpu'; accepted: an array of .* What EDRegressor.predict\(\) is given"
-        )
-        with pytest.raises(InputError, match=sentence):
+        with pytest.raises(InputError, match=r"^X: given .*numpy.*'cpu'; accepted: an array of .*EDRegressor\.predict"):
             regressor.predict(x)
     assert isinstance(regressor.predict(x), np.ndarray)  # with no dispatch all is NumPy's
