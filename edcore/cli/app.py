@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import io
 import sys
-from collections.abc import Sequence
-from typing import Annotated, NoReturn
+from collections.abc import Callable, Sequence
+from inspect import signature
+from typing import Annotated, Any, NoReturn
 
 import typer
-from typer.main import get_group
 
 from edcore.cli.backends import CHECK_FAILED, check, info
 from edcore.cli.bench import bench
@@ -58,7 +58,8 @@ app = typer.Typer(
     help="Networks that learn without back-propagation, by Kaneko's ED method (error diffusion).",
     epilog=EXIT_CODES,
 )
-for command in (train, sweep, predict, inspect, info, check, bench, kaneko, reproduce):
+COMMANDS: tuple[Callable[..., Any], ...] = (train, sweep, predict, inspect, info, check, bench, kaneko, reproduce)
+for command in COMMANDS:
     name = command.__name__
     # Typer keeps only paragraphs apart, so each example is one.
     app.command(name, epilog="\n\n".join(["Examples:", *EXAMPLES[name]]))(command)
@@ -88,8 +89,7 @@ def _name_option(error: EDCoreError) -> str:
     if not isinstance(error, InputError):
         return sentence
     option = NAMES.get(error.argument, error.argument)
-    commands = get_group(app).commands.values()
-    if not any(option == parameter.name for command in commands for parameter in command.params):
+    if not any(option in signature(command).parameters for command in COMMANDS):
         return sentence
     return f"--{option.replace('_', '-')}{sentence.removeprefix(error.argument)}"
 

@@ -21,7 +21,7 @@ from edcore import datasets
 from edcore.cli import kaneko as cli_kaneko
 from edcore.cli import options as cli_options
 from edcore.cli import train as cli_train
-from edcore.datasets import idx
+from edcore.datasets import catalogue, idx
 from edcore.errors import InputError
 from edcore.model.ed import ED
 from edcore.training import options as train_options
@@ -118,7 +118,7 @@ def small(began=None):
         began.append(True)
         raise typer.Exit
 
-    patterns = datasets._patterns
+    patterns = catalogue._patterns
     with contextlib.ExitStack() as stack:
         for where, name, instead in (
             (cli_train, "carry_out", begin),
@@ -126,8 +126,8 @@ def small(began=None):
             (edcore.bench.run, "bench", begin),
             (edcore.bench.calibrate, "calibrate", begin),
             (edcore.reproduce.catalogue, "reproduce", begin),
-            (ED, "_bind", lambda ed, x: None),
-            (datasets, "_patterns", lambda name, bits, dtype: patterns(name, min(bits, FEW_BITS), dtype)),
+            (ED, "bind", lambda ed, x=None: None),
+            (catalogue, "_patterns", lambda name, bits, dtype: patterns(name, min(bits, FEW_BITS), dtype)),
             (idx, "_download", no_download),
             (sklearn.datasets, "load_digits", lambda **options: (np.zeros((20, 64)), np.arange(20) % 10)),
             (sklearn.model_selection, "train_test_split", lambda x, y, **options: (x, x, y, y)),
