@@ -1,7 +1,7 @@
-"""Training from arrays larger than memory: a memmap, a Zarr or Dask array, an h5py dataset.
+"""Train and predict on arrays larger than memory: a memmap, a Zarr or Dask array, an h5py dataset.
 
-They are read a part at a time, by a thread of its own, while the network learns what was read before. Memory follows
-from the parts, not from the number of samples.
+A background thread reads the next buffers while the network learns. The memory in use depends on the size of a buffer,
+not on the number of samples.
 """
 
 from __future__ import annotations
@@ -21,25 +21,25 @@ from edcore.arguments import whole_number, yes_or_no
 from edcore.core.network import Network
 from edcore.core.rule import check_centred
 from edcore.errors import EDCoreError, InputError
-from edcore.model.classes import ROWS_AT_ONCE
+from edcore.model.classes import predict_in_parts
 from edcore.model.ed import ED
-from edcore.streaming.pieces import Block, Pair, Transform, blocks, borders, check_rows
+from edcore.streaming.pieces import Block, Source, Transform, check_rows, piece_bounds, read_blocks
 
-BUFFER = 2**25
-"""Bytes of a buffer, in the network's dtype, where no buffer_size is given."""
+BUFFER_BYTES = 2**25
+"""The size of a buffer, in the network's dtype, if no buffer_size is given."""
 
-ORDER = 32
-"""Bytes that the order of a row takes while a buffer is mixed."""
+ORDER_BYTES = 32
+"""Memory for the order of one row while a buffer is mixed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Where training stands after a block of batches.
+    """How far training has come, after a block of batches.
 
     Parameters
     ----------
     epoch : int
-        The pass over the samples that is being learnt, from 1, as `ED.epochs` will count it.
+        The pass over the samples that is being learnt, from 1, as `ED.epochs` counts.
     batch : int
         Batches of this epoch learnt so far.
     batches : int
@@ -65,56 +65,56 @@ def train(
     prefetch: int = 2,
     after: Progress | None = None,
 ) -> Iterator[Progress]:
-    """Learn samples from arrays that need not fit into memory, block by block, as the progress is asked for.
+    """Learn samples from arrays that need not fit into memory, one block for each `Progress` that is taken.
 
     Parameters
     ----------
     ed : ED
         The network.
     x : array, shape (samples, …)
-        What has ``shape`` and ``dtype``, and rows that ``x[start:stop]`` reads: a `numpy.memmap`, an array of Zarr or
+        An array with ``shape`` and ``dtype``, whose rows ``x[start:stop]`` reads: a `numpy.memmap`, an array of Zarr or
         Dask, an h5py dataset.
     target : array, shape (samples, …)
-        What the outputs should be; likewise.
+        The outputs to learn; such an array too.
     epochs : int
         Passes over the samples.
     batch_size : int
         Samples in a batch; the last one of an epoch may be smaller.
     shuffle : bool
-        Visit the samples in an order of each epoch's own, drawn from the seed: pieces of x in a random order, and the
+        Visit the samples in a new order in each epoch, drawn from the seed: the pieces of x in a random order, and the
         rows in a buffer of several pieces in a random order.
     transform, target_transform : callable, optional
-        Called with each part that is read, as a NumPy array of consecutive rows, in a thread of its own. It returns
-        what stands in their place, row by row: (rows, in_) for x; (rows,) or (rows, columns) for target.
+        Called in the reading thread with each part, a NumPy array of consecutive rows. Returns the rows to learn:
+        (rows, in_) for x; (rows,) or (rows, columns) for target.
     buffer_size : int, optional
         Rows that are mixed together, and learnt in one call of `ED.fit`; never less than a chunk of x. Left out, as
-        many as take 32 MiB.
+        many as fill 32 MiB.
     prefetch : int
-        Buffers that are read ahead. With 0 there is no thread, and reading and learning take turns.
+        Buffers to read in advance. With 0 no thread runs, and reading and learning take turns.
     after : Progress, optional
-        Where an earlier call stood when it ended: this one goes on from there, to the same bits as if it had not ended.
-        The rest of an epoch counts as the first of `epochs`.
+        The last progress of an earlier call: this call goes on from there, to the same bits as if that call had not
+        ended. The rest of its epoch counts as the first of `epochs`.
 
     Returns
     -------
     iterator of Progress
-        One for each block, once it has been learnt. Between two of them the network is that of whole batches, and may
-        be saved. Close it, or drop it, to stop: no thread is left.
+        One for each block, once it has been learnt. Between two of them the network has learnt whole batches, and may
+        be saved. To stop, close or drop the iterator; that ends its thread too.
 
     Raises
     ------
     InputError
         If an argument is not accepted, before anything is learnt; or if a part of the data is not, such as
-        ``x[4096:8192]``, when its turn comes. What was learnt before it stays.
+        ``x[4096:8192]``, when it is read. The network keeps what it learnt before.
     DataFileError
-        If a part cannot be read. Likewise.
+        If a part cannot be read. The network keeps what it learnt before.
     OutOfMemoryError
-        If a buffer does not fit into memory. Likewise.
+        If a buffer does not fit into memory. The network keeps what it learnt before.
 
     Notes
     -----
-    The order of visits follows from the seed, the epoch, the chunks of x and `buffer_size`, and not from `prefetch`.
-    Where all samples fit into one buffer it is that of `ED.fit`.
+    The order of the samples depends on the seed, the epoch, the chunks of x and `buffer_size`, but not on `prefetch`.
+    If all samples fit into one buffer, it is the order of `ED.fit`.
 
     Examples
     --------
@@ -129,22 +129,22 @@ def train(
     """
     epochs, batch_size = whole_number("epochs", epochs, 0), whole_number("batch_size", batch_size, 1)
     prefetch, shuffle = whole_number("prefetch", prefetch, 0), yes_or_no("shuffle", shuffle)
-    pair = Pair(x, target, transform, target_transform)
-    n, network = _opened(ed, pair)
-    _check_target(pair, n, network)
+    source = Source(x, target, transform, target_transform)
+    n, network = _check_x(ed, source)
+    _check_target(source, n, network)
     check_centred(ed.rule, batch_size)
-    most = max(batch_size, _buffer_rows(network, buffer_size))
+    buffer_rows = max(batch_size, _buffer_rows(network, buffer_size))
     batches = math.ceil(n / batch_size)
     done = int(ed.epochs.max())
-    learnt = _learnt(after, done, batches) * batch_size
-    pieces = borders(x, most)
+    learnt = _batches_learnt(after, done, batches) * batch_size
+    pieces = piece_bounds(x, buffer_rows)
 
     def read(epoch: int) -> Iterator[Block]:
         order = (ed.seed, epoch) if shuffle else None
-        return blocks(pair, network, pieces, most, batch_size, order, learnt if epoch == done else 0)
+        return read_blocks(source, network, pieces, buffer_rows, batch_size, order, learnt if epoch == done else 0)
 
     to_learn = chain.from_iterable(map(read, range(done, done + epochs)))
-    return _run(ed, ahead(to_learn, prefetch), n, batch_size)
+    return _learn(ed, prefetched(to_learn, prefetch), n, batch_size)
 
 
 def fit(
@@ -160,7 +160,7 @@ def fit(
     buffer_size: int | None = None,
     prefetch: int = 2,
 ) -> ED:
-    """Learn samples from arrays that need not fit into memory: `train`, to its end.
+    """Learn samples from arrays that need not fit into memory, as `train` does, to the end.
 
     Parameters
     ----------
@@ -222,7 +222,7 @@ def predict(
     buffer_size: int | None = None,
     prefetch: int = 2,
 ) -> None:
-    """Write the outputs for x, which need not fit into memory, into an array that need not either.
+    """Write the outputs for x into another array; neither needs to fit into memory.
 
     Parameters
     ----------
@@ -231,18 +231,18 @@ def predict(
     x : array, shape (samples, …)
         As for `train`.
     out : array, shape (samples,) for one output, else (samples, columns)
-        What takes ``out[start:stop] = rows``: a NumPy array or memmap, a Zarr array, an h5py dataset.
+        An array that ``out[start:stop] = rows`` writes to: of NumPy, a memmap, a Zarr array, an h5py dataset.
     transform, buffer_size, prefetch : optional
-        As for `train`; rows stay in their order.
+        As for `train`. The rows keep their order.
 
     Raises
     ------
     InputError
-        If an argument is not accepted, before anything is written; or if a part of x is not, when its turn comes.
+        If an argument is not accepted, before anything is written; or if a part of x is not, when it is read.
     DataFileError
-        If a part cannot be read. What was written before it stays.
+        If a part cannot be read. The parts before it have been written.
     OutOfMemoryError
-        If a buffer does not fit into memory. Likewise.
+        If a buffer does not fit into memory. The parts before it have been written.
 
     Examples
     --------
@@ -252,56 +252,56 @@ def predict(
     >>> out = np.empty(500, np.float32)
     >>> edcore.streaming.predict(edcore.ED(seed=0), x, out)
     """
-    prefetch, pair = whole_number("prefetch", prefetch, 0), Pair(x, None, transform, None)
-    n, network = _opened(ed, pair)
+    prefetch, source = whole_number("prefetch", prefetch, 0), Source(x, None, transform, None)
+    n, network = _check_x(ed, source)
     shape, given = (n,) if network.columns == 1 else (n, network.columns), getattr(out, "shape", None)
     if given != shape or not hasattr(out, "__setitem__"):
         kind = type(out).__name__ if given is None else f"shape {given}"
         raise InputError("out", kind, f"an array of shape {shape}, for outputs in {network.dtype}")
-    most = _buffer_rows(network, buffer_size)
-    with contextlib.closing(ahead(blocks(pair, network, borders(x, most), most), prefetch)) as parts:
-        for block in parts:
-            outputs = [ed.predict(block.x[i : i + ROWS_AT_ONCE]) for i in range(0, len(block.x), ROWS_AT_ONCE)]
-            out[block.until - len(block.x) : block.until] = np.concatenate(outputs)
+    buffer_rows = _buffer_rows(network, buffer_size)
+    blocks = read_blocks(source, network, piece_bounds(x, buffer_rows), buffer_rows)
+    with contextlib.closing(prefetched(blocks, prefetch)) as ready:
+        for block in ready:
+            out[block.until - len(block.x) : block.until] = predict_in_parts(ed, block.x)
 
 
-def _opened(ed: ED, pair: Pair) -> tuple[int, Network]:
-    """Return the number of samples, and the network as the first one has it; refuse what can be seen to be wrong."""
+def _check_x(ed: ED, source: Source) -> tuple[int, Network]:
+    """Return the number of samples and the network, with the features of the first sample."""
     if not isinstance(ed, ED):
         raise InputError("ed", type(ed).__name__, "an edcore.ED(…)", "An estimator has its network in ed_.")
-    n = check_rows("x", pair.x)
-    if pair.transform is None and len(pair.x.shape) != 2:
+    n = check_rows("x", source.x)
+    if source.transform is None and len(source.x.shape) != 2:
         fix = "Flatten each part: transform=lambda rows: rows.reshape(len(rows), -1)."
-        raise InputError("x", f"shape {tuple(pair.x.shape)}", "shape (samples, in_)", fix)
-    ed.bind(pair.first())
+        raise InputError("x", f"shape {tuple(source.x.shape)}", "shape (samples, in_)", fix)
+    ed.bind(source.first())
     return n, ed.network
 
 
-def _check_target(pair: Pair, n: int, network: Network) -> None:
-    """Refuse a target that can be seen to be wrong."""
-    if (rows := check_rows("target", pair.target)) != n:
+def _check_target(source: Source, n: int, network: Network) -> None:
+    """Refuse a target of a wrong shape, or with a wrong first row."""
+    if (rows := check_rows("target", source.target)) != n:
         raise InputError("target", f"{rows:,} rows", f"{n:,}, one for each row of x")
-    columns, given = network.columns, tuple(pair.target.shape)
+    columns, given = network.columns, tuple(source.target.shape)
     accepted = (n,) if columns == 1 else (n, columns)
-    if pair.target_transform is None and given != accepted:
+    if source.target_transform is None and given != accepted:
         fix = ""
         if given == (n,):
-            fix = f"Classes are written one-hot: target_transform=lambda rows: numpy.eye({columns})[rows]."
+            fix = f"Write classes one-hot: target_transform=lambda rows: numpy.eye({columns})[rows]."
         elif given == (n, 1):
-            fix = "One output has one axis: target_transform=lambda rows: rows[:, 0]."
+            fix = "For one output, drop the second axis: target_transform=lambda rows: rows[:, 0]."
         raise InputError("target", f"shape {given}", f"shape {accepted}", fix)
-    pair.target_rows(0, 1, network)
+    source.target_rows(0, 1, network)
 
 
 def _buffer_rows(network: Network, buffer_size: int | None) -> int:
     """Return the most rows of a buffer."""
     if buffer_size is not None:
         return whole_number("buffer_size", buffer_size, 1)
-    return max(1, BUFFER // (np.dtype(network.dtype).itemsize * (network.in_ + network.columns) + ORDER))
+    return max(1, BUFFER_BYTES // (np.dtype(network.dtype).itemsize * (network.in_ + network.columns) + ORDER_BYTES))
 
 
-def _learnt(after: Progress | None, done: int, batches: int) -> int:
-    """Return how many batches of the next epoch have been learnt."""
+def _batches_learnt(after: Progress | None, done: int, batches: int) -> int:
+    """Return how many batches of the next epoch have been learnt already."""
     match after:
         case None:
             return 0
@@ -309,12 +309,13 @@ def _learnt(after: Progress | None, done: int, batches: int) -> int:
             return 0
         case Progress(epoch, batch) if after.batches == batches and epoch == done + 1 and 0 < batch < batches:
             return batch
-    accepted = f"one of a network that has learnt {done} epochs of {batches:,} batches"
-    fix = "Give the network, the data and the batch_size that were there when it was told."
+    accepted = f"the progress of a network that has learnt {done} epochs of {batches:,} batches"
+    fix = "Give the network, the data and the batch_size of the call that yielded it."
     raise InputError("after", repr(after), accepted, fix)
 
 
-def _run(ed: ED, to_learn: Generator[Block], n: int, batch_size: int) -> Iterator[Progress]:
+def _learn(ed: ED, to_learn: Generator[Block], n: int, batch_size: int) -> Iterator[Progress]:
+    """Learn each block, and yield the progress after it."""
     progress = None
     with contextlib.closing(to_learn):
         try:
@@ -325,29 +326,30 @@ def _run(ed: ED, to_learn: Generator[Block], n: int, batch_size: int) -> Iterato
                     ed.fit(block.x, block.target, batch_size=batch_size, shuffle=False)
                     counted += block.until == n
                 finally:
-                    ed.epochs = counted  # a block is no epoch, but for the last one of a pass
+                    ed.epochs = counted  # fit counts each block as an epoch; only the last one of a pass ends one
                 progress = Progress(epoch, math.ceil(block.until / batch_size), math.ceil(n / batch_size))
-                del block  # or it would be held while the next one is waited for
+                del block  # else it would stay in memory while the next one is read
                 yield progress
         except EDCoreError as error:
-            error.add_note(f"edcore: what was learnt before stays ({progress or 'nothing yet'}).")
+            error.add_note(f"edcore: the network keeps what it learnt before ({progress or 'nothing'}).")
             raise
 
 
-T = TypeVar("T")
+Item = TypeVar("Item")
 
 
-def ahead(items: Iterator[T], count: int) -> Generator[T]:
-    """Yield the items, so many of them made ahead in a thread of its own, which is gone when this ends."""
+def prefetched(items: Iterator[Item], count: int) -> Generator[Item]:
+    """Yield items while a background thread prefetches the next `count`; the thread ends with this generator."""
     if count == 0:
         yield from items
         return
+    # One thread, so that `items` is never advanced by two at once.
     pool = ThreadPoolExecutor(1, thread_name_prefix="edcore-read")
     try:
-        pending: deque[Future[T | None]] = deque(pool.submit(next, items, None) for _ in range(count))
+        pending: deque[Future[Item | None]] = deque(pool.submit(next, items, None) for _ in range(count))
         while (item := pending.popleft().result()) is not None:
             pending.append(pool.submit(next, items, None))
             yield item
-            del item  # or it would be held while the next one is waited for
+            del item  # else it would stay in memory while the next one is read
     finally:
         pool.shutdown(cancel_futures=True)

@@ -1,4 +1,4 @@
-"""Arrays larger than memory: the same bits as `ED.fit`, in memory that does not grow, and with no thread left."""
+"""Arrays larger than memory: the same bits as `ED.fit`, in memory that does not grow, and no thread stays."""
 
 import itertools
 import math
@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from edcore import ED, streaming
 from edcore.core.network import Network
 from edcore.errors import DataFileError, InputError, OutOfMemoryError
-from edcore.streaming.pieces import Pair, blocks, borders
+from edcore.streaming.pieces import Source, piece_bounds, read_blocks
 
 N, FEATURES = 530, 6
 X = np.random.default_rng(0).random((N, FEATURES)).astype(np.float32)
@@ -100,7 +100,7 @@ def test_under_an_online_rule_as_well():
     assert bits(streamed) == bits(ED(hidden_width=4, seed=3, **options).fit(X, Y, batch_size=16, shuffle=False))
 
 
-def test_what_fits_into_one_buffer_is_shuffled_as_fit_does():
+def test_one_buffer_is_shuffled_as_fit_does():
     streamed = streaming.fit(network(), Chunked(X, 40), Y, epochs=3, batch_size=16)
     assert bits(streamed) == bits(network().fit(X, Y, epochs=3, batch_size=16))
 
@@ -117,8 +117,8 @@ def visits(array, most, **options):
     """Return the blocks of an epoch over an array whose rows are their numbers."""
     numbers = np.arange(len(array.array), dtype=np.float64)
     x = type(array)(numbers[:, None], array.chunks[0])
-    read = blocks(
-        Pair(x, -numbers, None, None), Network(1, output_activation="linear"), borders(x, most), most, **options
+    read = read_blocks(
+        Source(x, -numbers, None, None), Network(1, output_activation="linear"), piece_bounds(x, most), most, **options
     )
     for block in read:
         assert (block.target == -block.x[:, 0]).all()
@@ -160,19 +160,19 @@ def test_a_buffer_mixes_pieces_from_anywhere():
     [(400, [400, 130]), (3000, [530]), (40, [40] * 13 + [10]), (2, [6] * 88 + [2])],  # small ones are read together
 )
 def test_pieces_end_where_chunks_end(chunk, sizes):
-    assert np.diff(borders(Chunked(X, chunk), 100)).tolist() == sizes
+    assert np.diff(piece_bounds(Chunked(X, chunk), 100)).tolist() == sizes
 
 
 @pytest.mark.parametrize(
     ("most", "starts"), [(10**6, [0, 530]), (3200, [0, 200, 500, 530]), (1, [0, 7, 200, 500, 530])]
 )
 def test_pieces_of_uneven_chunks(tmp_path, most, starts):
-    assert borders(dask(tmp_path, X), most).tolist() == starts
+    assert piece_bounds(dask(tmp_path, X), most).tolist() == starts
 
 
 def test_large_rows_are_pieces_of_their_own():
     large = np.broadcast_to(np.float32(0), (4, 2**18))
-    assert borders(large, 100).tolist() == [0, 1, 2, 3, 4]
+    assert piece_bounds(large, 100).tolist() == [0, 1, 2, 3, 4]
 
 
 def test_epochs_are_passes_over_all_samples():
@@ -191,9 +191,9 @@ def test_two_calls_are_one_of_more_epochs():
 
 
 def test_progress():
-    told = list(streaming.train(network(), X, Y, epochs=2, batch_size=16, buffer_size=200))
-    assert told[:3] == [streaming.Progress(1, 12, 34), streaming.Progress(1, 24, 34), streaming.Progress(1, 34, 34)]
-    assert [progress.epoch for progress in told] == [1, 1, 1, 2, 2, 2]
+    given = list(streaming.train(network(), X, Y, epochs=2, batch_size=16, buffer_size=200))
+    assert given[:3] == [streaming.Progress(1, 12, 34), streaming.Progress(1, 24, 34), streaming.Progress(1, 34, 34)]
+    assert [progress.epoch for progress in given] == [1, 1, 1, 2, 2, 2]
 
 
 @pytest.mark.parametrize("learnt", range(1, 7))
@@ -216,7 +216,7 @@ def test_it_goes_on_after_any_block(learnt):
     "after", [streaming.Progress(1, 3, 33), streaming.Progress(2, 3, 34), streaming.Progress(1, 34, 34), 5]
 )
 def test_a_progress_of_another_run_is_refused(after):
-    with pytest.raises(InputError, match="after: given .*a network that has learnt 0 epochs of 34 batches"):
+    with pytest.raises(InputError, match=r"^after: given .* 0 epochs of 34 batches\."):
         streaming.train(network(), X, Y, batch_size=16, after=after)
 
 
@@ -253,16 +253,16 @@ def test_a_transform_cannot_write_to_the_file(tmp_path):
 @pytest.mark.parametrize(
     ("x", "target", "options", "sentence"),
     [
-        (X, Y[:-1], {}, "target: given 529 rows; accepted: 530, one for each row of x."),
+        (X, Y[:-1], {}, r"target: given 529 rows; accepted: 530, "),
         (
             X.reshape(N, 2, 3),
             Y,
             {},
-            r"x: given shape \(530, 2, 3\); accepted: shape \(samples, in_\). Flatten each part",
+            r"x: given shape \(530, 2, 3\); accepted: shape \(samples, in_\). .* transform=",
         ),
-        (X, Y[:, None], {}, r"target: given shape \(530, 1\); accepted: shape \(530,\). One output has one axis"),
-        (X[:0], Y[:0], {}, r"x: given shape \(0, 6\); accepted: at least one row."),
-        (X.tolist(), Y, {}, "x: given list; accepted: an array with shape and dtype"),
+        (X, Y[:, None], {}, r"target: given shape \(530, 1\); accepted: shape \(530,\). .* target_transform="),
+        (X[:0], Y[:0], {}, r"x: given shape \(0, 6\); accepted: .* one row."),
+        (X.tolist(), Y, {}, "x: given list; accepted: an array "),
         (X, None, {}, "target: given NoneType; accepted: an array"),
         (X, Y, {"epochs": -1}, "epochs: given -1"),
         (X, Y, {"batch_size": 0}, "batch_size: given 0"),
@@ -273,7 +273,7 @@ def test_a_transform_cannot_write_to_the_file(tmp_path):
         (X, Y, {"target_transform": lambda rows: rows + 1}, r"target\[0:1\]: given values from 1\."),
     ],
 )
-def test_what_can_be_seen_is_refused_before_anything_is_learnt(x, target, options, sentence):
+def test_wrong_arguments_are_refused_before_anything_is_learnt(x, target, options, sentence):
     ed = network(in_=FEATURES)
     before = bits(ed)
     with pytest.raises(InputError, match=sentence):
@@ -284,9 +284,7 @@ def test_what_can_be_seen_is_refused_before_anything_is_learnt(x, target, option
 def test_other_features_and_columns_are_refused():
     with pytest.raises(InputError, match=r"x: given shape \(1, 6\); accepted: shape \(batch, 5\)"):
         streaming.fit(network(in_=5), X, Y)
-    with pytest.raises(
-        InputError, match=r"shape \(530, 3\). Classes are .* target_transform=lambda rows: numpy.eye\(3\)"
-    ):
+    with pytest.raises(InputError, match=r"shape \(530, 3\). .* target_transform=lambda rows: numpy.eye\(3\)"):
         streaming.fit(network(heads=3), X, Y)
     with pytest.raises(InputError, match=r"ed: given ndarray; accepted: an edcore.ED"):
         streaming.fit(X, X, Y)
@@ -307,11 +305,13 @@ def spoilt(array, value):
     ],
 )
 @pytest.mark.parametrize("prefetch", [0, 1, 5])
-def test_a_bad_part_is_named_and_what_was_learnt_before_it_stays(x, target, sentence, prefetch):
+def test_a_bad_part_is_named_and_the_network_keeps_what_it_learnt_before(x, target, sentence, prefetch):
     ed = network()
     with pytest.raises(InputError, match=sentence) as caught:
         streaming.fit(ed, x, target, shuffle=False, prefetch=prefetch, **SMALL)
-    assert caught.value.__notes__ == ["edcore: what was learnt before stays (Progress(epoch=1, batch=18, batches=34))."]
+    assert caught.value.__notes__ == [
+        "edcore: the network keeps what it learnt before (Progress(epoch=1, batch=18, batches=34))."
+    ]
     assert bits(ed) == bits(network().fit(X[:288], Y[:288], batch_size=16, shuffle=False))
     assert ed.epochs.tolist() == [0]
 
@@ -337,7 +337,7 @@ def test_a_file_that_was_cut(tmp_path):
     x = memmap(tmp_path, X)
     os.truncate(tmp_path / "array", 4096)
     for array in (x, x[3:], np.asarray(x)):
-        with pytest.raises(DataFileError, match="x: its file has 4,096 bytes, and had 12,720 when it was opened."):
+        with pytest.raises(DataFileError, match="^x: .* 4,096 bytes.* 12,720 "):
             streaming.fit(network(), array, Y[: len(array)])
 
 
@@ -356,10 +356,10 @@ def test_a_chunk_that_was_cut(tmp_path):
         streaming.fit(network(), x, Y, **SMALL)
 
 
-def test_a_chunk_that_is_missing_is_warned_of(tmp_path):
+def test_a_missing_chunk_is_warned_of(tmp_path):
     x = zarr(tmp_path, X)
     (tmp_path / "array.zarr" / "c" / "8" / "0").unlink()
-    with pytest.warns(UserWarning, match="x: 1 of 14 chunks are not in the store, and are read as the fill_value"):
+    with pytest.warns(UserWarning, match="^x: 1 of 14 chunks .*fill_value"):
         streaming.fit(network(), x, Y, **SMALL)
 
 
@@ -385,14 +385,14 @@ def failing(at, error):
     return Chunked(X, 40, called)
 
 
-def test_what_a_library_raises_is_told_with_its_place():
+def test_an_error_of_a_library_names_the_rows():
     with pytest.raises(DataFileError, match=r"x\[280:320\]: it cannot be read \(RuntimeError: no server\)") as caught:
         streaming.fit(network(), failing(300, RuntimeError("no server")), Y, shuffle=False, **SMALL)
     assert isinstance(caught.value.__cause__, RuntimeError)
 
 
-def test_memory_that_is_too_small_is_told():
-    with pytest.raises(OutOfMemoryError, match=r"x\[280:320\]: 40 rows do not fit .* a smaller buffer_size."):
+def test_too_little_memory_is_named():
+    with pytest.raises(OutOfMemoryError, match=r"x\[280:320\]: 40 rows .*buffer_size"):
         streaming.fit(network(), failing(300, MemoryError()), Y, shuffle=False, **SMALL)
 
 
@@ -421,16 +421,16 @@ def test_ctrl_c_stops_both():
         if rows.stop == 400:
             signal.pthread_kill(main, signal.SIGINT)
 
-    ed, told = network(), []
+    ed, given = network(), []
     with pytest.raises(KeyboardInterrupt):
-        told.extend(streaming.train(ed, Chunked(X, 100, called), Y, shuffle=False, **SMALL))
+        given.extend(streaming.train(ed, Chunked(X, 100, called), Y, shuffle=False, **SMALL))
     assert not reading()
     assert ed.epochs.tolist() == [0]
     learnt = [
         bits(network(in_=FEATURES)),
         *(bits(network().fit(X[:n], Y[:n], batch_size=16, shuffle=False)) for n in (96, 192, 288, 384)),
     ]
-    assert bits(ed) in learnt[len(told) : len(told) + 2]
+    assert bits(ed) in learnt[len(given) : len(given) + 2]
 
 
 def peak(n, learn):
@@ -484,7 +484,5 @@ def test_predict_into_zarr(tmp_path):
     ("out", "given"), [(np.empty((N, 1)), r"shape \(530, 1\)"), (np.empty(3), r"shape \(3,\)"), (None, "NoneType")]
 )
 def test_predict_refuses_another_out(out, given):
-    with pytest.raises(
-        InputError, match=rf"out: given {given}; accepted: an array of shape \(530,\), for outputs in float32"
-    ):
+    with pytest.raises(InputError, match=rf"out: given {given}; accepted: .*\(530,\).*float32"):
         streaming.predict(network(), X, out)
