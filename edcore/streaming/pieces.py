@@ -88,8 +88,8 @@ def check_rows(name: str, array: Any) -> int:
     if stored < chunks and hasattr(array, "fill_value"):
         warnings.warn(
             f"{name}: {chunks - stored} of {chunks} chunks are not in the store; they are read as the fill_value "
-            f"{array.fill_value!r}. Zarr does not write chunks of fill_value alone, so this may be right. Check that no "
-            "chunk was lost.",
+            f"{array.fill_value!r}. Zarr does not write chunks of fill_value alone, so this may be right; else they are "
+            "lost.",
             stacklevel=4,
         )
     return int(shape[0])
@@ -180,9 +180,8 @@ def _read(name: str, array: Any, start: int, stop: int) -> Any:
     _check_mapped(name, array)
     try:
         rows = array[start:stop]
-        rows = np.asanyarray(
-            rows.compute() if hasattr(rows, "compute") else rows
-        )  # asanyarray keeps a mask, which is refused later
+        rows = rows.compute() if hasattr(rows, "compute") else rows
+        rows = np.asanyarray(rows)  # with its mask, if it has one: that is refused later
     except MemoryError as error:
         fix = "Store it in smaller chunks, or give a smaller buffer_size."
         raise OutOfMemoryError(f"{place}: {stop - start:,} rows do not fit into the free memory. {fix}") from error
