@@ -15,10 +15,9 @@ from typing import Any, ClassVar, NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-from array_api_compat import array_namespace, is_array_api_obj, to_device
+from array_api_compat import array_namespace, to_device
 from array_api_compat import device as array_device
 
-from edcore.errors import InputError
 from edcore.interrupts import uninterrupted
 
 Array: TypeAlias = Any
@@ -75,7 +74,7 @@ def library_name(namespace: Any) -> str:
     return str(namespace.__name__).removeprefix("array_api_compat.").partition(".")[0]
 
 
-def namespace(module: Any) -> Any:
+def namespace_of(module: Any) -> Any:
     """Return the Array API namespace of an array library."""
     return array_namespace(module.numpy.zeros(0) if module.__name__ == "jax" else module.zeros(0))
 

@@ -202,7 +202,7 @@ def test_cupy_still_has_the_switch_that_exact_uses():
 
 def test_an_apple_gpu_has_no_float64():
     torch = pytest.importorskip("torch")
-    xp = libraries.namespace(torch)
+    xp = libraries.namespace_of(torch)
     assert not libraries.has_dtype(xp, torch.device("mps"), "float64")
     assert libraries.has_dtype(xp, torch.device("cpu"), "float64")
 

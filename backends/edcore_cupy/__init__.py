@@ -21,7 +21,8 @@ def load(device: str | None) -> Backend:
     """Return the backend on a GPU; None stands for the first one."""
     import cupy
 
-    from edcore.adapters.in_place import Operations, StackedBackend
+    from edcore.adapters.in_place import InPlaceBackend
+    from edcore.adapters.operations import Operations
 
     from . import cublas
     from .arrays import ArrayOperations
@@ -34,7 +35,7 @@ def load(device: str | None) -> Backend:
         logger.info("cupy: nothing is recorded, as its cuBLAS was not found: %r", error)
         operations = ArrayOperations(cupy, SLAB)
     native = libraries.native_device("cupy", device or "cuda")
-    return StackedBackend(libraries.namespace(cupy), native, BACKEND, operations)
+    return InPlaceBackend(libraries.namespace_of(cupy), native, BACKEND, operations)
 
 
 BACKEND = dataclasses.replace(

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from edcore.adapters.in_place_memory import Form
-from edcore.adapters.operations import Player, anew
+from edcore.adapters.operations import Form, Runner, run_directly
 from edcore.arrays import Array
 from edcore.core.activations import Activation
 
@@ -69,7 +68,7 @@ class ArrayOperations:
                 delta[...] = 1
         delta *= factor
 
-    def adds_apart(self, weight: Array) -> bool:
+    def needs_product_memory(self, weight: Array) -> bool:
         """Return True: a product of arrays does not add."""
         return True
 
@@ -78,11 +77,11 @@ class ArrayOperations:
         self._multiply(x.swapaxes(-1, -2), delta, product)
         weight += product
 
-    def player(self) -> Player:
+    def runner(self) -> Runner:
         """Return what does the work anew each time."""
-        return anew
+        return run_directly
 
-    def ordered(self) -> None:
+    def order_streams(self) -> None:
         """Do nothing: whoever changes the stream waits for it."""
 
     def _multiply(self, a: Array, b: Array, out: Array) -> None:

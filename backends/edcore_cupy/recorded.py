@@ -7,8 +7,7 @@ from typing import Any
 
 import cupy
 
-from edcore.adapters.in_place_memory import Form
-from edcore.adapters.operations import Player, Recorded, Work
+from edcore.adapters.operations import Form, RecordedGraph, Runner, Work
 from edcore.arrays import Array
 from edcore.core.activations import Activation
 
@@ -61,7 +60,7 @@ class RecordedOperations(ArrayOperations):
         else:
             super().delta(activation, factor, y, delta)
 
-    def adds_apart(self, weight: Array) -> bool:
+    def needs_product_memory(self, weight: Array) -> bool:
         """Return False: the product adds to what is there."""
         return False
 
@@ -72,11 +71,11 @@ class RecordedOperations(ArrayOperations):
     def _multiply(self, a: Array, b: Array, out: Array) -> None:
         self._product(a, b, 0, out)
 
-    def player(self) -> Player:
+    def runner(self) -> Runner:
         """Return a player that records a CUDA graph."""
-        return Recorded(_recorded)
+        return RecordedGraph(_recorded)
 
-    def ordered(self) -> None:
+    def order_streams(self) -> None:
         """Let the stream in use wait for the one of the call before."""
         stream = cupy.cuda.get_current_stream()
         if self._stream is not None and self._stream != stream:

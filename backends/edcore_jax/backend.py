@@ -13,7 +13,8 @@ import numpy.typing as npt
 from edcore import arrays as libraries
 from edcore.adapters.array_api import ArrayAPIBackend
 from edcore.arrays import Array, HostWeights, to_numpy
-from edcore.contract.backend import BackendInfo, Schedule
+from edcore.contract.backend import BackendInfo
+from edcore.contract.steps import Schedule
 from edcore.core.network import Network
 from edcore.core.rule import Rule
 from edcore.interrupts import uninterrupted
@@ -46,7 +47,7 @@ class JaxBackend(ArrayAPIBackend):
     """
 
     def __init__(self, device: str, info: BackendInfo) -> None:
-        super().__init__(libraries.namespace(jax), libraries.native_device("jax", device), info)
+        super().__init__(libraries.namespace_of(jax), libraries.native_device("jax", device), info)
         self._spare: list[Cells] = []  # room for the hidden cells of a trace
 
     def from_host(self, weights: HostWeights) -> Place:

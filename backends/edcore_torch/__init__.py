@@ -15,12 +15,12 @@ def load(device: str | None) -> Backend:
     """Return the backend on a device; None stands for the CPU."""
     import torch
 
-    from edcore.adapters.in_place import StackedBackend
+    from edcore.adapters.in_place import InPlaceBackend
 
     from .operations import TorchOperations
 
     native = libraries.native_device("torch", device or "cpu")
-    return StackedBackend(libraries.namespace(torch), native, BACKEND, TorchOperations(native))
+    return InPlaceBackend(libraries.namespace_of(torch), native, BACKEND, TorchOperations(native))
 
 
 BACKEND = dataclasses.replace(

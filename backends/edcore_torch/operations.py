@@ -10,8 +10,7 @@ from typing import Any
 
 import torch
 
-from edcore.adapters.in_place_memory import Form
-from edcore.adapters.operations import Player, Recorded, Work, anew
+from edcore.adapters.operations import Form, RecordedGraph, Runner, Work, run_directly
 from edcore.arrays import Array
 from edcore.core.activations import Activation
 from edcore.interrupts import uninterrupted
@@ -81,7 +80,7 @@ class TorchOperations:
         """Compute δ by the kernel that PyTorch has for an activation's derivative."""
         DERIVE[activation](factor, y, delta)
 
-    def adds_apart(self, weight: Array) -> bool:
+    def needs_product_memory(self, weight: Array) -> bool:
         """Return whether a product that adds would be imprecise, of all sources or of those of one sign."""
         return self._device.type == "cpu" and min(weight.shape[-2:]) < 2 * SMALL
 
@@ -96,11 +95,13 @@ class TorchOperations:
             torch.bmm(x, delta, out=target)
             weight += product
 
-    def player(self) -> Player:
+    def runner(self) -> Runner:
         """Return a player that records a CUDA graph; elsewhere the work is done anew each time."""
-        return Recorded(functools.partial(_recorded, self._device)) if self._device.type == "cuda" else anew
+        return (
+            RecordedGraph(functools.partial(_recorded, self._device)) if self._device.type == "cuda" else run_directly
+        )
 
-    def ordered(self) -> None:
+    def order_streams(self) -> None:
         """Let the stream in use wait for the one of the call before."""
         if self._device.type != "cuda":
             return

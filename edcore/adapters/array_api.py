@@ -1,10 +1,8 @@
-"""The contract met with `edcore.core` for any library that follows the Array API standard."""
+"""The contract met by `edcore.core.method`, for any library that follows the Array API standard."""
 
 from __future__ import annotations
 
-import functools
 import importlib
-from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -13,8 +11,23 @@ import numpy.typing as npt
 from array_api_compat import array_namespace, to_device
 from array_api_compat import device as array_device
 
-from edcore import arrays as libraries
-from edcore.arrays import Array, HostWeights, Weights, library_name, to_numpy
+from edcore.arrays import (
+    Array,
+    HostWeights,
+    Weights,
+    detached,
+    device_string,
+    device_type,
+    exact,
+    has_dtype,
+    library_name,
+    missing_dtype,
+    namespace_of,
+    native_device,
+    synchronize,
+    to_numpy,
+    unavailable,
+)
 from edcore.contract.backend import API_VERSION, Availability, Backend, BackendInfo
 from edcore.contract.memory import Memory, Supported, fits, memory
 from edcore.contract.stages import Stage
@@ -42,17 +55,17 @@ class ArrayAPIBackend(Backend):
         self.namespace = namespace
         self.library = library_name(namespace)
         self._device = array_device(namespace.empty(0)) if device is None else device
-        self.device = libraries.device_string(self.library, self._device)
-        kinds = (libraries.device_type(self.device),)
+        self.device = device_string(self.library, self._device)
+        kinds = (device_type(self.device),)
         self.info = info or array_api_backend(
             self.library, self.library, f"the array library {self.library}", "", 0, kinds
         )
-        self._latest: Any = None  # what `synchronize` waits for in a library that offers nothing but that
+        self._latest: Any = None  # `synchronize` waits for these arrays, as some libraries offer nothing else
 
     def supports(self, network: Network, rule: Rule) -> Supported:
         """Return True, or that the device lacks the dtype or the memory."""
-        if not libraries.has_dtype(self.namespace, self._device, network.dtype):
-            return libraries.missing_dtype(self.library, network.dtype)
+        if not has_dtype(self.namespace, self._device, network.dtype):
+            return missing_dtype(self.library, network.dtype)
         return fits(network, self.memory())
 
     def memory(self) -> Memory:
@@ -61,7 +74,7 @@ class ArrayAPIBackend(Backend):
 
     def from_host(self, weights: HostWeights) -> Weights:
         """Return the weights as this library's arrays, on its device."""
-        return {key: self._own(value) for key, value in weights.items()}
+        return {key: self.on_device(value) for key, value in weights.items()}
 
     def to_host(self, weights: Weights) -> HostWeights:
         """Return the weights as NumPy arrays."""
@@ -69,15 +82,15 @@ class ArrayAPIBackend(Backend):
 
     def forward(self, network: Network, weights: Weights, x: Array) -> Array:
         """Return the outputs of `core.forward`."""
-        with libraries.exact(self.library, self._device):
-            outputs = core.forward(network, weights, self._own(x))
+        with self.exact():
+            outputs = core.forward(network, weights, self.on_device(x))
         self._latest = outputs
         return outputs
 
     def trace(self, network: Network, weights: Weights, x: Array) -> tuple[Array, Any]:
         """Return the outputs and the trace of `core.trace`."""
-        with libraries.exact(self.library, self._device):
-            outputs, trace = core.trace(network, weights, self._own(x))
+        with self.exact():
+            outputs, trace = core.trace(network, weights, self.on_device(x))
             # The caller may write to the outputs, and the trace must not see it.
             outputs = self.namespace.asarray(outputs, copy=True)
         self._latest = outputs
@@ -85,8 +98,8 @@ class ArrayAPIBackend(Backend):
 
     def update(self, network: Network, rule: Rule, weights: Weights, trace: Any, error: Array) -> Weights:
         """Return the weights of `core.update`."""
-        with libraries.exact(self.library, self._device):
-            learned = core.update(network, rule, weights, trace, self._own(error))
+        with self.exact():
+            learned = core.update(network, rule, weights, trace, self.on_device(error))
         self._latest = learned
         return learned
 
@@ -98,26 +111,29 @@ class ArrayAPIBackend(Backend):
         self, network: Network, rule: Rule, weights: Weights, x: Array, target: Array, schedule: Schedule
     ) -> tuple[Weights, npt.NDArray[np.intp]]:
         """Run the inherited loop on the device, where the samples then are."""
-        with libraries.exact(self.library, self._device):
-            return super().fit(network, rule, weights, self._own(x), self._own(target), schedule)
+        with self.exact():
+            return super().fit(network, rule, weights, self.on_device(x), self.on_device(target), schedule)
 
     def stage(self, stage: Stage, weights: HostWeights) -> ArrayStage:
         """Return the stage, met with the core."""
-        exact = functools.partial(libraries.exact, self.library, self._device)
-        return ArrayStage(stage, weights, self._own, exact)
+        return ArrayStage(stage, weights, self)
 
     def synchronize(self) -> None:
         """Wait for the device."""
-        libraries.synchronize(self.library, self._device, self._latest)
+        synchronize(self.library, self._device, self._latest)
 
-    def _own(self, array: Array) -> Array:
-        """Return the array as one of this library's, on this device."""
+    def exact(self) -> AbstractContextManager[None]:
+        """Have the library compute in full precision, on this device, in a block."""
+        return exact(self.library, self._device)
+
+    def on_device(self, array: Array) -> Array:
+        """Return the array as one of this library, on this device."""
         if isinstance(array, np.ndarray):
             # Always a copy: libraries share NumPy's memory, refuse what is read-only or has a negative stride, and give
             # other bits for another layout.
             array = np.array(array, order="C")
         if library_name(array_namespace(array)) == self.library:
-            return to_device(libraries.detached(array), self._device)
+            return to_device(detached(array), self._device)
         return self.namespace.asarray(array, device=self._device)
 
 
@@ -148,14 +164,14 @@ def array_api_backend(
     """
 
     def probe(device: str | None) -> Availability:
-        if device is not None and libraries.device_type(device) not in device_types:
+        if device is not None and device_type(device) not in device_types:
             return Availability(False, f"it does not compute on {device!r}")
-        reason = libraries.unavailable(module, device or device_types[0])
+        reason = unavailable(module, device or device_types[0])
         return Availability(not reason, reason)
 
     def load(device: str | None) -> Backend:
-        namespace = libraries.namespace(importlib.import_module(module))
-        return ArrayAPIBackend(namespace, libraries.native_device(module, device or device_types[0]), info)
+        namespace = namespace_of(importlib.import_module(module))
+        return ArrayAPIBackend(namespace, native_device(module, device or device_types[0]), info)
 
     info = BackendInfo(
         name=name,
@@ -183,27 +199,11 @@ ARRAY_API_STRICT = array_api_backend(
 
 
 class ArrayStage:
-    """See `edcore.contract.stages.StageWorker`.
+    """A stage of a network over one array library, see `edcore.contract.stages.StageWorker`."""
 
-    Parameters
-    ----------
-    stage, weights
-        As for `edcore.contract.stages.Staged.stage`.
-    own : callable
-        ``own(array)`` returns an array of the library, on the device.
-    exact : callable
-        ``with exact():`` has the library compute in full precision, on the device.
-    """
-
-    def __init__(
-        self,
-        stage: Stage,
-        weights: HostWeights,
-        own: Callable[[Array], Array],
-        exact: Callable[[], AbstractContextManager[None]],
-    ) -> None:
-        self._stage, self._own, self._exact = stage, own, exact
-        self._weights = {key: own(value) for key, value in weights.items()}
+    def __init__(self, stage: Stage, weights: HostWeights, backend: ArrayAPIBackend) -> None:
+        self._stage, self._backend = stage, backend
+        self._weights = backend.from_host(weights)
         self._parts: list[Trace] = []
 
     def begin(self, batch: int) -> None:
@@ -212,38 +212,38 @@ class ArrayStage:
 
     def forward(self, rows: slice, arriving: Array) -> Array:
         """Take the rows through the layers, and keep their activities."""
-        with self._exact():
-            self._parts.append(tuple(core.passed(self._stage.network, self._weights, self._entering(arriving))))
+        with self._backend.exact():
+            self._parts.append(tuple(core.run_layers(self._stage.network, self._weights, self._entering(arriving))))
             return self._leaving(self._parts[-1][-1])
 
     def update(self, rule: Rule, error: Array) -> None:
         """Learn from all parts of the batch as one."""
-        with self._exact():
-            trace = tuple(map(_together, zip(*self._parts, strict=True)))
-            error = self._own(error)
+        with self._backend.exact():
+            trace = tuple(map(_join_cells, zip(*self._parts, strict=True)))
+            error = self._backend.on_device(error)
             self._weights = core.update(self._stage.network, rule, self._weights, trace, error)
         self._parts = []
 
     def predict(self, arriving: Array) -> Array:
         """Take the rows through the layers, keeping no more than one layer's activities."""
-        with self._exact():
-            for cells in core.passed(self._stage.network, self._weights, self._entering(arriving)):
+        with self._backend.exact():
+            for cells in core.run_layers(self._stage.network, self._weights, self._entering(arriving)):
                 last = cells
             return self._leaving(last)
 
     def to_host(self) -> HostWeights:
         """Return a copy of the weights."""
-        return {key: to_numpy(value).copy() for key, value in self._weights.items()}
+        return self._backend.to_host(self._weights)
 
     def _entering(self, arriving: Array) -> Cells:
-        own = self._own(arriving)
-        return core.entering(own) if self._stage.first else Cells(own, None)
+        arriving = self._backend.on_device(arriving)
+        return core.input_cells(arriving) if self._stage.first else Cells(arriving, None)
 
     def _leaving(self, cells: Cells) -> Array:
         return core.outputs(self._stage.network, cells.y) if self._stage.last else cells.y
 
 
-def _together(parts: tuple[Cells, ...]) -> Cells:
+def _join_cells(parts: tuple[Cells, ...]) -> Cells:
     """Return the cells of one layer for all rows of a batch."""
     if len(parts) == 1:
         return parts[0]

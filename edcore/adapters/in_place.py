@@ -1,11 +1,11 @@
-"""The method in place: whole stacks of layers in memory that stays, for libraries that write where they are told.
+"""The method in place: whole stacks of layers, in memory that stays where it is, for libraries that write into arrays.
 
-It computes what `edcore.core` does, with no new array for each result: memory that stays where it is lets a device
-record the layers' work once and play it again. The few operations whose form differs between libraries are
-`Operations`; all else is the same for PyTorch, for CuPy, and for NumPy, over which the tests run it.
+It computes the formulas of `edcore.core.method`, with no new array for each result: a device can then record the work
+of all layers once and replay it. The few operations whose form differs between libraries are `Operations`; all else is
+the same for PyTorch, for CuPy, and for NumPy, over which the tests run it.
 
-Inside, the layers are the first axis, then the heads, so that a layer's weights lie together. The input and the output
-are stacks of one layer.
+Inside, the layers are the first axis, then the heads, so that a layer's weights lie together. The input layer and the
+output layer are stacks of one layer.
 """
 
 from __future__ import annotations
@@ -14,70 +14,21 @@ import contextlib
 import itertools
 import math
 from collections.abc import Iterator
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from edcore import arrays as libraries
 from edcore.adapters.array_api import ArrayAPIBackend
-from edcore.adapters.in_place_memory import Form, Pass, Passes, Stack, StackedWeights
-from edcore.adapters.operations import Player
-from edcore.arrays import Array, HostWeights
+from edcore.adapters.in_place_memory import ForwardPass, PassPool, Stack, StackedWeights
+from edcore.adapters.operations import Operations
+from edcore.arrays import Array, HostWeights, to_numpy
 from edcore.contract.backend import BackendInfo
-from edcore.core.activations import Activation
 from edcore.core.network import Layer, Network
 from edcore.core.rule import Rule
 from edcore.interrupts import uninterrupted
 
 
-class Operations(Protocol):
-    """What differs between libraries. Results are written into the last argument.
-
-    Attributes
-    ----------
-    slab : int
-        Numbers δ that are made at once: few enough for a CPU's cache, or for a GPU's memory.
-    """
-
-    slab: int
-
-    def layer(self, x: Array, weight: Array, bias: Array, form: Form, y: Array) -> None:
-        """Compute y = f(slope · (x W + active · bias)), of one layer: (batch, cells), or (heads, batch, cells)."""
-        ...
-
-    def activate(self, form: Form, y: Array) -> None:
-        """Make y, which holds z, f(slope · z)."""
-        ...
-
-    def squares(self, z: Array, total: Array) -> None:
-        """Compute the sum of z² over the cells, which `total` has as an axis of 1."""
-        ...
-
-    def delta(self, activation: Activation, factor: Array, y: Array, delta: Array) -> None:
-        """Compute δ = factor · g(y), of layers (layers, heads, batch, cells) that share the factor."""
-        ...
-
-    def adds_apart(self, weight: Array) -> bool:
-        """Return whether `accumulate` needs memory for the product before it adds it to these weights."""
-        ...
-
-    def accumulate(self, x: Array, delta: Array, product: Array | None, weight: Array) -> None:
-        """Add einsum("lhbi,lhbj->lhij", x, δ): one product for each layer and head, which contracts the batch.
-
-        It takes no new memory, so that too little of it is found before the first weight changes.
-        """
-        ...
-
-    def player(self) -> Player:
-        """Return a player for one piece of work."""
-        ...
-
-    def ordered(self) -> None:
-        """Let the stream in use wait for what earlier calls gave to another one."""
-        ...
-
-
-class StackedBackend(ArrayAPIBackend):
+class InPlaceBackend(ArrayAPIBackend):
     """The contract met in place.
 
     Parameters
@@ -95,93 +46,92 @@ class StackedBackend(ArrayAPIBackend):
     def from_host(self, weights: HostWeights) -> StackedWeights:
         """Return a copy on the device, the layers first."""
         with self._computing():
-            arrays = {key: self._own(_layers_first(key, value)) for key, value in weights.items()}
+            arrays = {key: self.on_device(_layers_first(key, value)) for key, value in weights.items()}
             return StackedWeights(self.namespace, arrays)
 
     def to_host(self, weights: StackedWeights) -> HostWeights:
         """Return the weights as NumPy arrays."""
         with self._computing():
-            host = {key: libraries.to_numpy(value) for key, value in weights.arrays.items()}
+            host = {key: to_numpy(value) for key, value in weights.arrays.items()}
         return {
             key: np.array(value.swapaxes(0, 1) if key.startswith("hidden") else value[0], order="C")
             for key, value in host.items()
         }
 
     def copy(self, weights: StackedWeights) -> StackedWeights:
-        """Return the weights where they are, with all that is recorded there; those given go on in a copy."""
+        """Return the weights where they are, with the graphs that were recorded there; those given go on in a copy."""
         with self._computing():
-            return weights.moved()
+            return weights.hand_over()
 
     def forward(self, network: Network, weights: StackedWeights, x: Array) -> Array:
         """Return the outputs; the memory of two layers takes turns."""
         with self._computing():
-            outputs, made, passes = self._passed(network, weights, x, traced=False)
-            passes.put(made)
+            outputs, used = self._run(network, weights, x, traced=False)
+            weights.passes.give_back(used)
         return outputs
 
-    def trace(self, network: Network, weights: StackedWeights, x: Array) -> tuple[Array, _Trace]:
+    def trace(self, network: Network, weights: StackedWeights, x: Array) -> tuple[Array, _Lent]:
         """Return the outputs, and the pass with the activities of all layers."""
         with self._computing():
-            outputs, made, passes = self._passed(network, weights, x, traced=True)
-        return outputs, _Trace(made, passes)
+            outputs, used = self._run(network, weights, x, traced=True)
+        return outputs, _Lent(used, weights.passes)
 
     def update(
-        self, network: Network, rule: Rule, weights: StackedWeights, trace: _Trace, error: Array
+        self, network: Network, rule: Rule, weights: StackedWeights, trace: _Lent, error: Array
     ) -> StackedWeights:
         """Return the same weights after an update in place."""
         with self._computing():
-            # What asks for memory comes before the first weight changes.
-            parts = list(self._parts(network, rule, weights, trace.made, self._own(error)))
-            with uninterrupted():
+            # All memory is taken before the first weight changes: if there is too little, no weight has changed.
+            parts = list(self._parts(network, rule, weights, trace.used, self.on_device(error)))
+            with uninterrupted():  # half an update would be neither the weights before nor those after it
                 try:
                     for part in parts:
                         self._learn(part)
                 finally:
                     weights.add_up_biases()
-        trace.passes.put(trace.made)
+        trace.pool.give_back(trace.used)
         return weights
 
     @contextlib.contextmanager
     def _computing(self) -> Iterator[None]:
-        with libraries.exact(self.library, self._device):
-            self._ops.ordered()
+        with self.exact():
+            self._ops.order_streams()
             yield
 
-    def _passed(self, network: Network, weights: StackedWeights, x: Array, traced: bool) -> tuple[Array, Pass, Passes]:
-        passes = weights.passes
-        made = passes.take(network, x.shape[0], traced)
-        if made is None:
-            made = Pass(self.namespace, self._ops, network, weights, x.shape[0], traced)
-        return made(self._own(x)), made, passes
+    def _run(self, network: Network, weights: StackedWeights, x: Array, traced: bool) -> tuple[Array, ForwardPass]:
+        forward = weights.passes.borrow(network, x.shape[0], traced)
+        if forward is None:
+            forward = ForwardPass(self.namespace, self._ops, network, weights, x.shape[0], traced)
+        return forward(self.on_device(x)), forward
 
     def _parts(
-        self, network: Network, rule: Rule, weights: StackedWeights, made: Pass, error: Array
+        self, network: Network, rule: Rule, weights: StackedWeights, used: ForwardPass, error: Array
     ) -> Iterator[_Part]:
-        """Yield what learns: of each stack of layers, the synapses of those sources for which E is the same."""
+        """Yield the synapses that learn from one E: of each stack of layers, those of all sources, or of one sign."""
         xp, e = self.namespace, self._errors(network, rule, error)
-        for stack in made.stacks:
+        for stack in used.stacks:
             layer, y = stack.layer, stack.y
             alpha = rule.alpha_output if layer.name == "output" else rule.alpha
             layers = min(len(y), max(1, self._ops.slab // math.prod(y.shape[1:])))
             weight, bias = weights.arrays[f"{layer.name}.weight"], weights.arrays[f"{layer.name}.bias"]
             delta, rows = self._empty(y, layers), self._empty(y[:, :, :1, :], layers)
-            product = self._empty(weight, layers) if self._ops.adds_apart(weight) else None
+            product = self._empty(weight, layers) if self._ops.needs_product_memory(weight) else None
             for sign, credited in _errors_by_source(xp, rule, e):
-                taught = credited if stack.teachers is None else xp.take(credited, stack.teachers, axis=-1)
-                factor = taught * (alpha * stack.signs)
+                errors = credited if stack.teachers is None else xp.take(credited, stack.teachers, axis=-1)
+                factor = errors * (alpha * stack.signs)
                 runs = _runs(layer.source_signs, sign), _runs(network.bias_signs, sign)
                 limits = [] if rule.floor is None else self._limits(layer, sign, rule.floor, weight)
                 yield _Part(stack, factor, weight, bias, network.bias, *runs, limits, delta, product, rows)
 
     def _errors(self, network: Network, rule: Rule, error: Array) -> Array:
-        """Return what is reduced over the batch, as (1, heads, batch, outputs)."""
+        """Return the errors that are added up over the batch, as (1, heads, batch, outputs)."""
         if rule.centred:
             error = error - self.namespace.mean(error, axis=0, keepdims=True)
         e = error / len(error) if rule.reduction == "mean" else error
         return e.reshape(1, len(error), network.heads, network.outputs).swapaxes(1, 2)
 
     def _limits(self, layer: Layer, sign: int, floor: float, weight: Array) -> list[_Limit]:
-        """Return what keeps the weights of sources of this sign (0: of all) at the floor or beyond it."""
+        """Return the limits that keep the weights of sources of this sign (0: of all) at the floor or beyond it."""
         xp = self.namespace
         return [
             _Limit(
@@ -220,11 +170,11 @@ class StackedBackend(ArrayAPIBackend):
                 learning += rows
 
 
-class _Trace(NamedTuple):
-    """The pass that an update reads, and where it goes afterwards."""
+class _Lent(NamedTuple):
+    """The pass that an update reads, and the pool to which it goes back."""
 
-    made: Pass
-    passes: Passes
+    used: ForwardPass
+    pool: PassPool
 
 
 class _Limit(NamedTuple):
@@ -237,7 +187,7 @@ class _Limit(NamedTuple):
 
 
 class _Part(NamedTuple):
-    """Some synapses of a stack of layers: what multiplies g(y), and which sources learn."""
+    """Some synapses of a stack of layers: the factor of g(y), and the sources that learn."""
 
     stack: Stack
     factor: Array

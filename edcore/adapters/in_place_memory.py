@@ -1,40 +1,26 @@
-"""The memory of `edcore.adapters.in_place`: the weights by layer, and forward passes that are made once and run many times."""
+"""Memory of the in-place backends: weights by layer, and forward passes that keep their memory between batches."""
 
 from __future__ import annotations
 
 import itertools
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from array_api_compat import device as array_device
 
+from edcore.adapters.operations import Form, Operations
 from edcore.arrays import Array
-from edcore.core.activations import Activation
 from edcore.core.method import RMS_EPS
-from edcore.core.network import Layer, LayerName, Network
-
-if TYPE_CHECKING:
-    from edcore.adapters.in_place import Operations
-
-
-LAYERS: tuple[LayerName, ...] = ("input", "hidden", "output")
+from edcore.core.network import LAYERS, Layer, LayerName, Network
 
 KEPT = 2
 """Batch sizes whose memory is kept: that of most batches, and that of an epoch's last one."""
 
 
 class StackedWeights:
-    """Weights of shape (layers, heads, sources, targets), and the passes that read them.
-
-    Parameters
-    ----------
-    xp : module
-        The array library's namespace.
-    arrays : dict of str to array
-        The weights, under the keys of `Network.weight_shapes`.
-    """
+    """Weights of shape (layers, heads, sources, targets), under the usual keys, and the passes that read them."""
 
     def __init__(self, xp: Any, arrays: dict[str, Array]) -> None:
-        self.xp, self.arrays, self.passes = xp, arrays, Passes()
+        self.xp, self.arrays, self.passes = xp, arrays, PassPool()
         biases = {name: arrays[f"{name}.bias"] for name in LAYERS}
         # A layer adds one bias to each cell: where there are two bias cells, the sum of theirs.
         self._sums = {
@@ -56,27 +42,19 @@ class StackedWeights:
                 for cell in range(1, bias.shape[-2]):
                     total += bias[:, :, cell : cell + 1, :]
 
-    def moved(self) -> StackedWeights:
-        """Return weights with this one's memory and passes, and go on with a copy."""
+    def hand_over(self) -> StackedWeights:
+        """Return weights with this one's memory and passes, and go on with a copy.
+
+        A recorded graph reads fixed addresses, so the weights that learn next must be the ones that lie there.
+        """
         copies = {key: self.xp.asarray(value, copy=True) for key, value in self.arrays.items()}
         other = StackedWeights(self.xp, copies)
         self.__dict__, other.__dict__ = other.__dict__, self.__dict__
         return other
 
 
-class Form(NamedTuple):
-    """What a layer's cells make of its sources: f(slope · (x W + active · bias))."""
-
-    activation: Activation
-    slope: float
-    active: float  # the activity of the bias cells
-
-
 class Stack(NamedTuple):
-    """What an update reads of a stack of layers, each array (layers, heads, batch, cells) where nothing else is said.
-
-    The layers of a stack are alike, and `layer` is the first of them.
-    """
+    """The arrays (layers, heads, batch, cells) that an update reads of equal layers; `layer` is the first of them."""
 
     layer: Layer
     x: Array
@@ -86,35 +64,18 @@ class Stack(NamedTuple):
     teachers: Array | None  # of the target cells, where there are several outputs
 
 
-class Pass:
-    """A forward pass of one batch size, in memory of its own.
+class ForwardPass:
+    """A forward pass of one batch size, in memory that it keeps.
 
-    Parameters
-    ----------
-    xp : module
-        The array library's namespace.
-    ops : Operations
-        The library's operations.
-    network : Network
-        The shape.
-    weights : StackedWeights
-        The weights, whose memory it reads.
-    batch : int
-        Samples in a batch.
-    traced : bool
-        Keep the activities of all layers, and not of two in turn.
-
-    Attributes
-    ----------
-    stacks : tuple of Stack
-        The input layer, the hidden layers and the output layer, of a pass that is traced.
+    A pass that is traced keeps the activities of all layers, and its `stacks` are the input layer, the hidden layers
+    and the output layer. Otherwise two layers take turns.
     """
 
     def __init__(
         self, xp: Any, ops: Operations, network: Network, weights: StackedWeights, batch: int, traced: bool
     ) -> None:
         self.network, self.batch, self.traced = network, batch, traced
-        self._xp, self._ops, self._play, self._weights = xp, ops, ops.player(), weights.layers
+        self._xp, self._ops, self._run, self._weights = xp, ops, ops.runner(), weights.layers
         self._like = weights.arrays["input.weight"]
         hidden, output = network.layer("hidden"), network.layer("output")
         layers, cells = network.depth + 1, len(hidden.target_signs)
@@ -138,10 +99,11 @@ class Pass:
         both_streams[:, : self.network.in_] = x
         both_streams[:, self.network.in_ :] = x
         if self.batch:
-            self._play(self._through_the_layers)
+            self._run(self._run_layers)
         return self._xp.asarray(self._outputs, copy=True).reshape(self.batch, self.network.columns)
 
-    def _through_the_layers(self) -> None:
+    def _run_layers(self) -> None:
+        """Compute all layers. A graph is recorded of this, so it allocates nothing and reads no value on the host."""
         layer, form, root, x = self._ops.layer, self._inner, self._root, self._first
         sums = form if root is None else Form("linear", 1.0, form.active)
         # The output layer has the last weights, and no part in the root of its sums.
@@ -180,30 +142,30 @@ class Pass:
             teachers = self._xp.asarray(layer.teachers, dtype=self._xp.int64, device=device)
         if name == "output":
             return Stack(layer, self._hidden[-1:], self._y, None, signs, teachers)
-        x, own = (self._x_of_heads, slice(1)) if name == "input" else (self._hidden[:-1], slice(1, None))
-        return Stack(layer, x, self._hidden[own], None if slopes is None else slopes[own], signs, teachers)
+        x, stack = (self._x_of_heads, slice(1)) if name == "input" else (self._hidden[:-1], slice(1, None))
+        return Stack(layer, x, self._hidden[stack], None if slopes is None else slopes[stack], signs, teachers)
 
 
-class Passes:
-    """Passes whose memory waits for the next batch of their size."""
+class PassPool:
+    """Forward passes whose memory waits for the next batch of their size."""
 
     def __init__(self) -> None:
-        self._waiting: dict[tuple[Network, int, bool], Pass] = {}
+        self._waiting: dict[tuple[Network, int, bool], ForwardPass] = {}
 
-    def take(self, network: Network, batch: int, traced: bool) -> Pass | None:
-        """Return a pass that nobody uses, if there is one."""
+    def borrow(self, network: Network, batch: int, traced: bool) -> ForwardPass | None:
+        """Return a pass that is not in use, or None."""
         return self._waiting.pop((network, batch, traced), None)
 
-    def put(self, made: Pass) -> None:
-        """Keep a pass; of each kind, those of the sizes that were last used."""
-        self._waiting[made.network, made.batch, made.traced] = made
-        alike = [key for key in list(self._waiting) if key[2] == made.traced]
+    def give_back(self, used: ForwardPass) -> None:
+        """Keep a pass; of those traced, and of the others, keep the sizes that were last used."""
+        self._waiting[used.network, used.batch, used.traced] = used
+        alike = [key for key in list(self._waiting) if key[2] == used.traced]
         for key in alike[:-KEPT]:
             self._waiting.pop(key, None)
 
 
 def _one(array: Array) -> Array:
-    """Return an array (heads, …) without the axis of a single head: a plain product takes less time to start."""
+    """Return an array (heads, …) without the axis of a single head: a plain product starts faster than batches."""
     return array[0] if array.shape[0] == 1 else array
 
 

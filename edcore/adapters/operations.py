@@ -1,28 +1,84 @@
-"""What does the same work again and again, in memory that stays where it is: anew each time, or from a recording."""
+"""The operations in which array libraries differ, and how to repeat them: directly, or from a recorded graph."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeAlias
+from typing import NamedTuple, Protocol, TypeAlias
+
+from edcore.arrays import Array
+from edcore.core.activations import Activation
 
 Work: TypeAlias = Callable[[], None]
 
-Player: TypeAlias = Callable[[Work], None]
+Runner: TypeAlias = Callable[[Work], None]
 """It is given the same work each time, and does it."""
 
 
-def anew(work: Work) -> None:
-    """Do the work as it is."""
+class Form(NamedTuple):
+    """How a layer's cells follow from its sources: f(slope · (x W + active · bias))."""
+
+    activation: Activation
+    slope: float
+    active: float  # the activity of the bias cells
+
+
+class Operations(Protocol):
+    """What differs between libraries. Results are written into the last argument.
+
+    Attributes
+    ----------
+    slab : int
+        Numbers δ that are computed at once: few enough for a CPU's cache, or for a GPU's memory.
+    """
+
+    slab: int
+
+    def layer(self, x: Array, weight: Array, bias: Array, form: Form, y: Array) -> None:
+        """Compute y = f(slope · (x W + active · bias)), of one layer: (batch, cells), or (heads, batch, cells)."""
+        ...
+
+    def activate(self, form: Form, y: Array) -> None:
+        """Replace z by f(slope · z) in y."""
+        ...
+
+    def squares(self, z: Array, total: Array) -> None:
+        """Compute the sum of z² over the cells, which `total` has as an axis of 1."""
+        ...
+
+    def delta(self, activation: Activation, factor: Array, y: Array, delta: Array) -> None:
+        """Compute δ = factor · g(y), of layers (layers, heads, batch, cells) that share the factor."""
+        ...
+
+    def needs_product_memory(self, weight: Array) -> bool:
+        """Return whether `accumulate` needs memory for the product before it adds it to these weights."""
+        ...
+
+    def accumulate(self, x: Array, delta: Array, product: Array | None, weight: Array) -> None:
+        """Add einsum("lhbi,lhbj->lhij", x, δ): one product for each layer and head, which contracts the batch.
+
+        It takes no new memory, so that too little of it is found before the first weight changes.
+        """
+        ...
+
+    def runner(self) -> Runner:
+        """Return a runner for one piece of work."""
+        ...
+
+    def order_streams(self) -> None:
+        """Let the current stream wait for the work that earlier calls gave to another one."""
+        ...
+
+
+def run_directly(work: Work) -> None:
+    """Do the work."""
     work()
 
 
-class Recorded:
-    """Does the work as it is at first, which warms it up; then records it, and from then on plays it again.
+class RecordedGraph:
+    """Run work directly the first time, record it the second time, and replay it from then on.
 
-    Parameters
-    ----------
-    record : callable
-        ``record(work)`` returns what plays the work on the stream in use, or None if it cannot be recorded.
+    The first run warms the library up: compiling or allocating is not allowed while a graph is recorded.
+    `record(work)` returns what replays the work on the current stream, or None if it cannot be recorded.
     """
 
     def __init__(self, record: Callable[[Work], Work | None]) -> None:
@@ -31,7 +87,7 @@ class Recorded:
         self._runs = 0
 
     def __call__(self, work: Work) -> None:
-        """Do the work, or play it."""
+        """Do the work, or replay it."""
         self._runs += 1
         if self._runs == 2:
             self._replay = self._record(work)

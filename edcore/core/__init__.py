@@ -3,7 +3,7 @@
 `edcore.core.method` states it in the Array API standard; nothing in this folder knows of a device or of a file.
 """
 
-from edcore.core.method import RMS_EPS, Cells, Trace, entering, forward, outputs, passed, trace, update
+from edcore.core.method import RMS_EPS, Cells, Trace, forward, input_cells, outputs, run_layers, trace, update
 from edcore.core.network import Initial, Network
 from edcore.core.presets import PRESETS, Preset, preset
 from edcore.core.rule import Rule
@@ -18,12 +18,12 @@ __all__ = [
     "Preset",
     "Rule",
     "Trace",
-    "entering",
     "forward",
     "initialise",
+    "input_cells",
     "outputs",
-    "passed",
     "preset",
+    "run_layers",
     "trace",
     "update",
 ]

@@ -48,33 +48,33 @@ Trace: TypeAlias = tuple[Cells, ...]
 
 def forward(network: Network, weights: Weights, x: Array) -> Array:
     """Return the outputs (batch, columns) for x (batch, in_), keeping no more than one layer's activities."""
-    for cells in passed(network, weights, entering(x)):
+    for cells in run_layers(network, weights, input_cells(x)):
         last = cells
     return outputs(network, last.y)
 
 
 def trace(network: Network, weights: Weights, x: Array) -> tuple[Array, Trace]:
     """Return the outputs (batch, columns) for x (batch, in_), and the trace that `update` needs."""
-    cells = tuple(passed(network, weights, entering(x)))
+    cells = tuple(run_layers(network, weights, input_cells(x)))
     return outputs(network, cells[-1].y), cells
 
 
-def entering(x: Array) -> Cells:
+def input_cells(x: Array) -> Cells:
     """Return the input cells, (1, batch, 2 · in_): both streams see the same input."""
     return Cells(array_namespace(x).concat([x, x], axis=-1)[None, ...], None)
 
 
-def passed(network: Network, weights: Weights, cells: Cells) -> Iterator[Cells]:
+def run_layers(network: Network, weights: Weights, cells: Cells) -> Iterator[Cells]:
     """Yield the cells that go in, then those of each layer in turn."""
     yield cells
     for name in _layers(weights):
         w, b = weights[f"{name}.weight"], weights[f"{name}.bias"]
         if name == "hidden":
             for d in range(w.shape[1]):
-                cells = _layer(network, name, cells.y, w[:, d, ...], b[:, d, ...])
+                cells = _run_layer(network, name, cells.y, w[:, d, ...], b[:, d, ...])
                 yield cells
         else:
-            cells = _layer(network, name, cells.y, w, b)
+            cells = _run_layer(network, name, cells.y, w, b)
             yield cells
 
 
@@ -98,10 +98,10 @@ def update(network: Network, rule: Rule, weights: Weights, trace: Trace, error: 
     for name in _layers(weights):
         if name == "hidden":
             last = source + weights["hidden.weight"].shape[1]
-            new = _stack_learned(network, rule, weights, e, trace[source : last + 1])
+            new = _learn_stack(network, rule, weights, e, trace[source : last + 1])
         else:
             last = source + 1
-            new = _learned(network, rule, name, weights, e, trace[source], trace[last])
+            new = _learn_layer(network, rule, name, weights, e, trace[source], trace[last])
         learned, source = learned | new, last
     return learned
 
@@ -111,19 +111,21 @@ def _layers(weights: Weights) -> Iterator[LayerName]:
     return (name for name in LAYERS if f"{name}.weight" in weights)
 
 
-def _stack_learned(network: Network, rule: Rule, weights: Weights, e: Array, trace: Trace) -> Weights:
+def _learn_stack(network: Network, rule: Rule, weights: Weights, e: Array, trace: Trace) -> Weights:
     """Return the learned weights of the hidden stack, whose sources and targets are `trace`."""
     keys, slabs = ("hidden.weight", "hidden.bias"), []
     for start in range(0, len(trace) - 1, SLAB):
         stop = min(start + SLAB, len(trace) - 1)
-        x, y = _stacked(trace[start:stop]), _stacked(trace[start + 1 : stop + 1])
+        x, y = _stack(trace[start:stop]), _stack(trace[start + 1 : stop + 1])
         slab = {key: weights[key][:, start:stop, ...] for key in keys}
-        slabs.append(_learned(network, rule, "hidden", slab, e[:, None, ...], x, y))
+        slabs.append(_learn_layer(network, rule, "hidden", slab, e[:, None, ...], x, y))
     xp = array_namespace(e)
     return {key: xp.concat([slab[key] for slab in slabs], axis=1) for key in keys if slabs}
 
 
-def _learned(network: Network, rule: Rule, name: LayerName, weights: Weights, e: Array, x: Cells, y: Cells) -> Weights:
+def _learn_layer(
+    network: Network, rule: Rule, name: LayerName, weights: Weights, e: Array, x: Cells, y: Cells
+) -> Weights:
     """Return the weights of a layer (or a slab of them) plus α Σ_b x_bi E_bij g(y_bj) s_j, and its biases likewise."""
     xp = array_namespace(e)
     layer = network.layer(name)
@@ -139,7 +141,7 @@ def _learned(network: Network, rule: Rule, name: LayerName, weights: Weights, e:
     learned = {}
     for part, source, signs in (("weight", x.y, layer.source_signs), ("bias", bias_cells, network.bias_signs)):
         key = f"{name}.{part}"
-        credited = source if signed else source * _split(e, signs)
+        credited = source if signed else source * _split_errors(e, signs)
         learned[key] = weights[key] + xp.matrix_transpose(credited) @ delta
     if rule.floor is not None:
         signs = _like(e, layer.source_signs)[:, None] * _like(e, layer.target_signs)
@@ -148,13 +150,13 @@ def _learned(network: Network, rule: Rule, name: LayerName, weights: Weights, e:
     return learned
 
 
-def _split(e: Array, source_signs: tuple[int, ...]) -> Array:
+def _split_errors(e: Array, source_signs: tuple[int, ...]) -> Array:
     """Return max(e, 0) for the excitatory sources and min(e, 0) for the inhibitory ones, (…, batch, sources)."""
     xp, zero = array_namespace(e), e * 0
     return xp.where(_like(e, source_signs) > 0, xp.maximum(e, zero), xp.minimum(e, zero))
 
 
-def _layer(network: Network, name: LayerName, x: Array, weight: Array, bias: Array) -> Cells:
+def _run_layer(network: Network, name: LayerName, x: Array, weight: Array, bias: Array) -> Cells:
     """Return f(x W + bias), for the biases of one bias cell or two."""
     xp, z = array_namespace(x), x @ weight
     for cell in range(network.n_bias):
@@ -168,7 +170,7 @@ def _layer(network: Network, name: LayerName, x: Array, weight: Array, bias: Arr
     return Cells(activity(network.activation, z, network.u0), (1 - z * z / z.shape[-1]) / r)
 
 
-def _stacked(layers: Trace) -> Cells:
+def _stack(layers: Trace) -> Cells:
     """Return layers of the stack as one, each array (heads, layers, batch, cells)."""
     xp = array_namespace(layers[0].y)
     slopes = [cells.slope for cells in layers if cells.slope is not None]

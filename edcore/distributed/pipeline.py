@@ -246,8 +246,8 @@ class Pipeline(Shared):
         found, weights = [], self._worker.to_host()
 
         def take(rows: slice, arriving: Array) -> Array:
-            cells = core.entering(arriving) if self.stage.first else core.Cells(to_numpy(arriving), None)
-            layers = list(core.passed(self.network, weights, cells))[1:]
+            cells = core.input_cells(arriving) if self.stage.first else core.Cells(to_numpy(arriving), None)
+            layers = list(core.run_layers(self.network, weights, cells))[1:]
             found.append(first_in_cells(layers, self.stage.start))
             return core.outputs(self.network, layers[-1].y) if self.stage.last else layers[-1].y
 

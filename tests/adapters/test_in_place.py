@@ -10,8 +10,8 @@ import pytest
 
 from edcore import Network, Rule
 from edcore.adapters.array_api import NUMPY, ArrayAPIBackend
-from edcore.adapters.in_place import StackedBackend
-from edcore.adapters.in_place_memory import KEPT, Pass
+from edcore.adapters.in_place import InPlaceBackend
+from edcore.adapters.in_place_memory import KEPT, ForwardPass
 from edcore.contract.steps import Schedule
 from edcore.core.activations import ACTIVATIONS
 from edcore.testing.compare import same_bits
@@ -24,11 +24,11 @@ class Operations(ArrayOperations):
 
     def __init__(self):
         super().__init__(np, 100)
-        self.players, self.at_delta = 0, lambda: None
+        self.runners, self.at_delta = 0, lambda: None
 
-    def player(self):
-        self.players += 1
-        return super().player()
+    def runner(self):
+        self.runners += 1
+        return super().runner()
 
     def delta(self, *arguments):
         self.at_delta()
@@ -42,7 +42,7 @@ def ops():
 
 @pytest.fixture
 def backend(ops):
-    return StackedBackend(xp, "cpu", NUMPY, ops)
+    return InPlaceBackend(xp, "cpu", NUMPY, ops)
 
 
 @pytest.fixture
@@ -68,14 +68,14 @@ def test_memory_is_used_again_from_batch_to_batch(backend, ops, case):
         for size in (6, 4):
             _, weights = stepped(backend, case, weights, case.x[:size], case.error[:size])
             backend.forward(case.network, weights, case.x[:size])
-    assert ops.players == 4, "one pass for each of two sizes, in training and in inference"
+    assert ops.runners == 4, "one pass for each of two sizes, in training and in inference"
 
 
 def test_memory_of_batch_sizes_that_come_no_more_is_given_back(backend, ops, case):
     weights = backend.from_host(case.weights)
     for size in (*range(1, KEPT + 2), KEPT + 1, 1):
         backend.forward(case.network, weights, case.x[:size])
-    assert ops.players == KEPT + 2, "the smallest size was kept for longer than others were used"
+    assert ops.runners == KEPT + 2, "the smallest size was kept for longer than others were used"
 
 
 def test_another_network_has_memory_of_its_own(backend, case):
@@ -131,9 +131,9 @@ def test_fit_hands_on_the_memory_that_is_recorded(backend, ops, case):
     target = (case.error > 0).astype(case.x.dtype)
     given = backend.from_host(case.weights)
     weights, _ = backend.fit(case.network, case.rule, given, case.x, target, schedule(case))
-    made = ops.players
+    made = ops.runners
     weights, _ = backend.fit(case.network, case.rule, weights, case.x, target, schedule(case))
-    assert ops.players == made
+    assert ops.runners == made
     same_bits(backend.to_host(given), case.weights, "that fit was given")
 
 
@@ -168,7 +168,7 @@ def test_neither_a_pass_nor_what_learns_asks_for_new_memory(backend, variant, mo
     network, rule = VARIANTS[variant]
     case = drawn_case(network, rule, batch=300, scale=0.3, seed=1)
     weights = backend.from_host(case.weights)
-    passing = memory_that_calls_ask_for(monkeypatch, Pass, "_through_the_layers")
+    passing = memory_that_calls_ask_for(monkeypatch, ForwardPass, "_run_layers")
     learning = memory_that_calls_ask_for(monkeypatch, backend, "_learn")
     tracemalloc.start()
     try:

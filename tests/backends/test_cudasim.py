@@ -11,7 +11,7 @@ import pytest
 
 import edcore
 from edcore import Network, Rule
-from edcore.contract.backend import Schedule
+from edcore.contract.steps import Schedule
 from edcore.testing import parametrize_with_backend_checks
 from edcore.testing.compare import all_close, close
 from edcore.testing.strategies import drawn_case

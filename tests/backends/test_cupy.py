@@ -16,7 +16,7 @@ from cupy_over_numpy import HANDLE, CuBLAS, Graph, Stream, address
 from edcore import Network, Rule
 from edcore import arrays as libraries
 from edcore.adapters.array_api import NUMPY
-from edcore.adapters.in_place import StackedBackend
+from edcore.adapters.in_place import InPlaceBackend
 from edcore.core.activations import ACTIVATIONS
 from edcore.testing import iter_checks, parametrize_with_backend_checks
 from edcore.testing.strategies import drawn_case
@@ -37,7 +37,7 @@ def recorded(monkeypatch):
     cupy_over_numpy.make(monkeypatch)
     from edcore_cupy.recorded import RecordedOperations
 
-    yield StackedBackend(cupy_over_numpy.namespace(xp), "cpu", NUMPY, RecordedOperations(SLAB, product()))
+    yield InPlaceBackend(cupy_over_numpy.namespace(xp), "cpu", NUMPY, RecordedOperations(SLAB, product()))
     monkeypatch.undo()
     sys.modules.pop("edcore_cupy.recorded", None)
 
@@ -48,7 +48,7 @@ def case():
     return drawn_case(network, Rule("split"), batch=6, scale=0.3, seed=5)
 
 
-@parametrize_with_backend_checks([StackedBackend(xp, "cpu", NUMPY, ArrayOperations(np, SLAB))])
+@parametrize_with_backend_checks([InPlaceBackend(xp, "cpu", NUMPY, ArrayOperations(np, SLAB))])
 def test_array_code_over_numpy(backend, check):
     check(backend)
 
@@ -66,7 +66,7 @@ def test_the_layers_are_recorded_at_the_second_batch_and_played_from_then_on(rec
         weights = recorded.update(case.network, case.rule, weights, trace, case.error)
     outputs, trace = recorded.trace(case.network, weights, case.x[:4])
     assert Graph.launched == 3, "a batch of another size was played in the memory of the first"
-    plain = StackedBackend(xp, "cpu", NUMPY, ArrayOperations(np, SLAB))
+    plain = InPlaceBackend(xp, "cpu", NUMPY, ArrayOperations(np, SLAB))
     expected = plain.forward(case.network, plain.from_host(recorded.to_host(weights)), case.x[:4])
     np.testing.assert_allclose(outputs, expected, atol=1e-6)
 
@@ -87,7 +87,7 @@ def test_every_variant_is_recorded(recorded, caplog, activation, rms):
         _, trace = recorded.trace(network, weights, other.x)
     assert (launched, Graph.launched) == (2, 4)
     assert not caplog.records
-    plain = StackedBackend(xp, "cpu", NUMPY, ArrayOperations(np, SLAB))
+    plain = InPlaceBackend(xp, "cpu", NUMPY, ArrayOperations(np, SLAB))
     own = plain.from_host(case.weights)
     expected, expected_trace = plain.trace(network, own, other.x)
     np.testing.assert_allclose(outputs, expected, rtol=1e-5, atol=1e-6)
@@ -222,7 +222,7 @@ def test_cupy_has_what_the_backend_calls(monkeypatch):
 def test_without_cublas_the_array_code_runs(monkeypatch, caplog):
     cupy = cupy_over_numpy.make(monkeypatch)
     monkeypatch.setitem(sys.modules, "cuda", None)
-    monkeypatch.setattr(libraries, "namespace", lambda module: xp)
+    monkeypatch.setattr(libraries, "namespace_of", lambda module: xp)
     monkeypatch.setattr(libraries, "native_device", lambda library, device: "cpu")
     with caplog.at_level(logging.INFO, "edcore"):
         backend = BACKEND.load("cuda:1")

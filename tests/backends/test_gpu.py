@@ -37,7 +37,7 @@ def put(library, array, device="cuda"):
     module = pytest.importorskip(library)
     native = libraries.native_device(library, device)
     with libraries.exact(library, native):  # CuPy allocates on the device in use
-        return libraries.namespace(module).asarray(array.copy(), device=native)
+        return libraries.namespace_of(module).asarray(array.copy(), device=native)
 
 
 @pytest.fixture(params=["float32", "float64"])
@@ -55,7 +55,7 @@ def learned(backend, case, x, error):
 @each_library
 @pytest.mark.parametrize("name", [name for name, _ in iter_checks()])
 def test_conformance(library, name):
-    # JAX compiles for every size anew, so the whole suite would take it many minutes.
+    # JAX compiles for every size again, so the whole suite would take it many minutes.
     dict(iter_checks(quick=library == "jax"))[name](on(library))
 
 

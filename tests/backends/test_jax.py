@@ -16,7 +16,8 @@ import jax
 import jax.numpy as jnp
 
 from edcore import Network, Rule
-from edcore.contract.backend import Backend, Schedule
+from edcore.contract.backend import Backend
+from edcore.contract.steps import Schedule
 from edcore.core.weights import initialise
 from edcore.testing.compare import all_close, same_bits
 from edcore_jax import BACKEND, compiled
@@ -342,7 +343,7 @@ def test_all_is_on_the_device_that_was_asked_for():
     code = """
 import numpy as np
 from edcore import Network, Rule
-from edcore.contract.backend import Schedule
+from edcore.contract.steps import Schedule
 from edcore.core.weights import initialise
 from edcore_jax import BACKEND
 import jax, jax.numpy as jnp

@@ -16,7 +16,8 @@ import numba
 
 import edcore
 from edcore import ED, Network, Rule
-from edcore.contract.backend import Backend, Schedule
+from edcore.contract.backend import Backend
+from edcore.contract.steps import Schedule
 from edcore.core.weights import initialise
 from edcore.dispatch.choose import bind, requested
 from edcore_numba import probe

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from edcore import Network, Rule
-from edcore.contract.backend import Schedule
+from edcore.contract.steps import Schedule
 from edcore.core.network import Initial
 from edcore.core.presets import PRESETS
 from edcore.dispatch.choose import bind, requested

@@ -58,7 +58,7 @@ def recording(monkeypatch):
 
 
 def test_work_is_recorded_at_the_second_time_and_replayed_from_then_on(recording):
-    play = operations(CUDA).player()
+    play = operations(CUDA).runner()
     for _ in range(3):
         play(lambda: recording.append("done"))
     restored = ("restored", ("the user's", CUDA))
@@ -83,7 +83,7 @@ def test_work_that_cannot_be_recorded_is_done_anew(recording, monkeypatch, caplo
             stream_in_use.append(before)
 
     monkeypatch.setattr(torch.cuda, "stream", stream)
-    play = operations(CUDA).player()
+    play = operations(CUDA).runner()
     with caplog.at_level(logging.INFO, "edcore"):
         for _ in range(3):
             play(lambda: recording.append("done"))
@@ -109,7 +109,7 @@ def test_the_device_of_the_network_is_the_current_one(monkeypatch):
 
 
 def test_on_the_cpu_nothing_is_recorded(recording):
-    play = operations(torch.device("cpu")).player()
+    play = operations(torch.device("cpu")).runner()
     for _ in range(3):
         play(lambda: recording.append("done"))
     assert recording == ["done"] * 3
@@ -128,7 +128,7 @@ def test_a_new_stream_waits_for_the_one_before(monkeypatch):
     monkeypatch.setattr(torch.cuda, "current_stream", lambda device: next(in_use))
     ops = operations(CUDA)
     for _ in range(4):
-        ops.ordered()
+        ops.order_streams()
     assert (first.waited_for, second.waited_for) == ([], [first])
 
 
