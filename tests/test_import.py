@@ -6,6 +6,14 @@ import pytest
 
 import edcore
 
+NAMES = {
+    *("ED", "EDClassifier", "EDRegressor", "EDCoreError", "Initial", "Network", "PRESETS", "Rule", "__version__"),
+    *("list_backends", "use_backend"),
+}
+MODULES = {
+    *("contract", "core", "datasets", "diagnostics", "dispatch", "distributed", "errors", "estimators", "io", "kaneko"),
+    *("parallel", "plots", "streaming", "sweep", "testing", "training"),
+}
 CODE = """
 import json, sys
 before = set(sys.modules)
@@ -14,14 +22,49 @@ print(json.dumps(sorted({name.partition(".")[0] for name in set(sys.modules) - b
 """
 
 
-def loaded(code):
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    return set(json.loads(result.stdout))
+def run(code, *options):
+    result = subprocess.run([sys.executable, *options, "-c", code], capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    return json.loads(result.stdout)
 
 
-def test_import_loads_nothing_heavier_than_numpy_and_array_api_compat():
-    packages = loaded(CODE) - set(sys.stdlib_module_names)
-    assert {package for package in packages if not package.startswith("_")} <= {"edcore", "numpy", "array_api_compat"}
+def loaded(code, *options):
+    return set(run(code, *options))
+
+
+def test_dir_shows_the_public_names_and_nothing_else():
+    assert set(dir(edcore)) == set(edcore.__all__) == NAMES | MODULES
+    code = "import json, edcore; edcore.ED(2, seed=0, backend='numpy')([[0, 1]]); print(json.dumps(dir(edcore)))"
+    assert set(run(code)) == NAMES | MODULES  # also after use has loaded inner modules
+
+
+def test_every_public_module_works_right_after_import_edcore():
+    code = f"""
+import json, sys
+found = {{}}
+for name in {sorted(MODULES)}:
+    for module in [module for module in sys.modules if module.split(".")[0] == "edcore"]:
+        del sys.modules[module]
+    import edcore
+    module = getattr(edcore, name)
+    for public in getattr(module, "__all__", ()):
+        getattr(module, public)
+    found[name] = module.__name__
+print(json.dumps(found))
+"""
+    assert run(code) == {name: f"edcore.{name}" for name in MODULES}
+
+
+def test_public_modules_are_loaded_at_first_use():
+    code = CODE.replace("import edcore\n", "import edcore; dir(edcore)\n").replace('.partition(".")[0]', "")
+    assert not loaded(code) & {f"edcore.{name}" for name in ("estimators", "plots", "streaming", "sweep", "kaneko")}
+
+
+def test_import_loads_nothing_heavier_than_numpy_and_array_api_compat_and_warns_of_nothing():
+    packages = loaded(CODE, "-W", "error") - set(sys.stdlib_module_names)
+    # numpy.f2py, which array-api-compat loads with the rest of NumPy, takes charset_normalizer where it is installed.
+    theirs = loaded(CODE.replace("import edcore\n", "import array_api_compat.numpy\n"))
+    assert packages - theirs == {"edcore"}
     assert packages >= {"edcore", "numpy", "array_api_compat"}
 
 
@@ -64,8 +107,7 @@ except edcore.errors.InputError as error:
     by_x = str(error)
 print(json.dumps([by_name, by_x, edcore.ED(2, backend="jax").backend]))
 """
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    by_name, by_x, backend = json.loads(result.stdout)
+    by_name, by_x, backend = run(code)
     switch = (
         "JAX has float64 switched off; jax.config.update('jax_enable_x64', True) before its first use switches it on."
     )
