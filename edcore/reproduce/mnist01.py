@@ -55,7 +55,7 @@ def mnist01(options: Options) -> Outcome:
             "Seconds are those of training; tests are not counted. The kernels are compiled before.",
             "A deep network of the article is saturated: the input layer and the first few hidden layers learn, and "
             "all others, the output layer included, keep their initial weights "
-            "([the measurement](../explanation/method.md#what-is-known-about-depth)): "
+            "([the measurement](../explanation/method.md#deep-networks)): "
             "`edcore train --diagnose` shows it.",
             f"{HOW} So neither activities nor gradients fade with depth to begin with: with biases of 0 "
             "back-propagation learnt nothing at depth 16 at any of 6 pairs of rates. Learning rates (hidden layers, "
