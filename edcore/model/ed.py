@@ -11,7 +11,7 @@ from edcore.core.network import Initial, Network
 from edcore.core.presets import variant
 from edcore.core.randomness import checked_seed
 from edcore.core.rule import Rule, check_centred, check_together
-from edcore.dispatch.choose import requested
+from edcore.dispatch.choose import make_request
 from edcore.errors import InputError, NoTraceError
 from edcore.model.bound import BoundNetwork
 from edcore.model.inputs import checked, checked_target
@@ -123,7 +123,7 @@ class ED(BoundNetwork):
         shape["width"] = whole_number("hidden_width", hidden_width, 1)
         shape["depth"] = None if hidden_depth is None else whole_number("hidden_depth", hidden_depth, 0)
         network, learning = variant(rule, alpha, alpha_output, shape | cells)
-        self._begin(network, in_ is not None, learning, checked_seed(seed), requested(backend, device))
+        self._begin(network, in_ is not None, learning, checked_seed(seed), make_request(backend, device))
         if self._in_known and self._request.backend != "auto":
             self._bind(None)
 
@@ -147,11 +147,13 @@ class ED(BoundNetwork):
             The network.
         rule : Rule
             How it learns.
+        seed : int, optional
+            As for `ED`.
         weights : dict of str to ndarray, optional
             Weights to start from, as `ED.weights` returns them. Left out, they are drawn from the seed.
         epochs : int or array_like of int, shape (heads,)
             Epochs that each head has learnt already: the next order of `fit`'s samples follows from it.
-        seed, backend, device
+        backend, device
             As for `ED`.
 
         Returns
@@ -177,7 +179,7 @@ class ED(BoundNetwork):
                 raise InputError(name, repr(value), f"an edcore.{kind.__name__}(…)")
         check_together(network, rule)
         ed = cls.__new__(cls)
-        ed._begin(network, True, rule, checked_seed(seed), requested(backend, device))
+        ed._begin(network, True, rule, checked_seed(seed), make_request(backend, device))
         ed.epochs = epochs
         if weights is not None:
             ed.load_weights(weights)

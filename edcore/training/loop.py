@@ -34,7 +34,7 @@ class Progress:
     samples : int
         Samples learnt so far, over all epochs.
     error : float
-        Mean of |target − output| over this batch, before the batch was learnt.
+        Mean of abs(target − output) over this batch, before the batch was learnt.
     seconds : float
         Seconds of training up to the latest evaluation, without the evaluations themselves.
     accuracy : float or None
