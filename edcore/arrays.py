@@ -1,6 +1,7 @@
-"""What the Array API standard leaves open, for each library: devices, waiting, precision, memory, the way to NumPy.
+"""Arrays of any library: what they are, where they are, and the functions that the Array API standard leaves open.
 
-No library is imported here unless the user has named it or handed in one of its arrays.
+These are devices, waiting, precision, and the way to NumPy. No library is imported here unless the user has named it or
+handed in one of its arrays.
 """
 
 from __future__ import annotations
@@ -44,12 +45,12 @@ HOST = Place("numpy", "cpu")
 
 
 class Located(NamedTuple):
-    """An array, and what was found out about it at the door, so that nobody asks again."""
+    """An array, with its library and device: they are looked up once, when the user hands it in."""
 
     array: Array
     xp: Any  # its library's Array API namespace
     place: Place
-    square: float = math.nan  # at least the sum of its squares, where that was needed; infinity if it is too large
+    square: float = math.nan  # at least the sum of its squares, infinity if that is too large; NaN if not computed
 
 
 NUMPY = array_namespace(np.empty(0))
@@ -80,7 +81,7 @@ def namespace_of(module: Any) -> Any:
 
 
 def detached(array: Array) -> Array:
-    """Return the array without PyTorch's record of how to differentiate it, which ED has no use for."""
+    """Return the array without PyTorch's record of how to differentiate it, as ED has no use for that."""
     return array.detach() if hasattr(array, "detach") else array
 
 
@@ -93,7 +94,7 @@ def to_numpy(array: Array) -> npt.NDArray[Any]:
         return np.asarray(to_device(detached(array), "cpu"))
     if library == "dpnp":
         return importlib.import_module(library).asnumpy(array)
-    if library == "array_api_strict":  # on its made-up devices it refuses NumPy's own conversion
+    if library == "array_api_strict":  # it refuses NumPy's own conversion from its made-up devices
         return np.from_dlpack(array)
     return np.asarray(array)
 
@@ -121,7 +122,7 @@ def native_device(library: str, device: str) -> Any:
     kind, _, index = device.partition(":")
     module = importlib.import_module(library)
     match library:
-        case "torch":  # with its number, so that it stays the same one whatever device is current
+        case "torch":  # with its number: plain "cuda" means another device when the current one changes
             return module.device(f"{kind}:{index or 0}" if kind == "cuda" else device)
         case "jax":
             return module.devices(kind)[int(index or 0)]
@@ -208,7 +209,7 @@ def synchronize(library: str, device: Any, latest: Any) -> None:
             device.synchronize()
         case "jax" if latest is not None:
             jax = importlib.import_module(library)
-            # What the caller has given away has been waited for by whoever took it.
+            # Arrays whose memory was donated to a later call are deleted: that call is waited for instead.
             jax.block_until_ready([array for array in jax.tree.leaves(latest) if not array.is_deleted()])
 
 
@@ -220,13 +221,19 @@ def on_its_device(array: Any) -> contextlib.AbstractContextManager[Any]:
     return array.device if type(array).__module__.partition(".")[0] == "cupy" else _NO_SWITCH
 
 
-@contextlib.contextmanager
-def exact(library: str, device: Any) -> Iterator[None]:
+def exact(library: str, device: Any) -> contextlib.AbstractContextManager[None]:
     """Compute in full precision (no TF32, no bfloat16), on the device, and do not warn of the exp that saturates."""
+    if library in ("torch", "jax", "cupy"):
+        return _exact(library, device)
+    return np.errstate(over="ignore", under="ignore")
+
+
+@contextlib.contextmanager
+def _exact(library: str, device: Any) -> Iterator[None]:
     match library:
         case "torch":
             module = importlib.import_module(library)
-            # Not in the user's inference mode, whose tensors could not be written to outside it; nor in an autocast.
+            # The user's inference mode is left, as its tensors could not be written to outside it, and so is autocast.
             with (
                 _torch_switches(module),
                 module.inference_mode(False),
@@ -240,9 +247,6 @@ def exact(library: str, device: Any) -> Iterator[None]:
                 yield
         case "cupy":  # its kernels run on the current device, wherever their arrays are
             with device, _cupy_switch(importlib.import_module(library)):
-                yield
-        case _:
-            with np.errstate(over="ignore", under="ignore"):
                 yield
 
 
@@ -261,7 +265,7 @@ def _cupy_switch(cupy: Any) -> Iterator[None]:
 
 
 class _Held:
-    """Who is inside `_torch_switches`, over all threads, and what the user had set."""
+    """How many threads are inside `_torch_switches`, and the user's own switches."""
 
     lock = threading.Lock()
     inside = 0
@@ -296,6 +300,6 @@ def _lowered(torch: Any) -> list[tuple[Any, str]]:
     for switch in (torch.backends.cuda.matmul, torch.backends.mkldnn.matmul):
         precision = switch.fp32_precision
         if precision not in ("ieee", "none"):
-            # One that is as PyTorch's general switch goes on following it.
+            # A switch that equals PyTorch's general one may only follow it: "none" lets it follow again.
             found.append((switch, "none" if precision == torch.backends.fp32_precision else precision))
     return found

@@ -8,7 +8,7 @@ from edcore.bench.run import bench
 from edcore.bench.setting import Setting
 from edcore.bench.timings import Benchmark
 from edcore.dispatch import registry
-from edcore.dispatch.calibration import Calibration, Row
+from edcore.dispatch.calibration import Calibration, Ranking
 from edcore.errors import EDCoreError
 
 BACKENDS = ("numba", "cupy", "numpy", "torch", "jax")
@@ -55,12 +55,12 @@ def _nothing_measured(device: str, reasons: dict[str, str]) -> EDCoreError:
     return EDCoreError(f"--calibrate: no backend could be measured on {device!r}. {listed}.")
 
 
-def _row(width: int, found: Benchmark) -> Row:
+def _row(width: int, found: Benchmark) -> Ranking:
     ms = {timings.name: round(1e3 * timings.median("step"), 3) for timings in found.measured}
     priority = {name: registry.installed()[name].priority for name in ms}
     fastest = min(ms.values())
     ranked = sorted(ms, key=lambda name: (0, -priority[name]) if ms[name] <= TIE * fastest else (1, ms[name]))
-    return Row(width, tuple(ranked), tuple(ms[name] for name in ranked))
+    return Ranking(width, tuple(ranked), tuple(ms[name] for name in ranked))
 
 
 def _source(found: Benchmark) -> str:

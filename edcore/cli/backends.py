@@ -21,8 +21,8 @@ from edcore.core.network import Network
 from edcore.core.rule import Rule
 from edcore.dispatch import registry
 from edcore.dispatch.calibration import calibration
-from edcore.dispatch.choose import bind, requested
-from edcore.dispatch.explain import explain, followed
+from edcore.dispatch.choose import choose_backend, make_request
+from edcore.dispatch.explain import choices_by_library, explain
 from edcore.environment import VERSION
 from edcore.errors import EDCoreError, InputError, UnknownNameError
 from edcore.training.options import DEPTH, WIDTH, backend_names
@@ -50,7 +50,7 @@ def info(
         show_choice(network, Rule(), console)
         return
     show_backends(console)
-    chosen = bind(requested("auto", None), network, Rule())
+    chosen = choose_backend(make_request("auto", None), network, Rule())
     console.print(f"\nauto takes {chosen.info.name} on {chosen.device} for the default network of edcore train.")
 
 
@@ -70,7 +70,7 @@ def check(
     """Run the conformance suite on a backend, ours or anybody's."""
     if name not in registry.installed():  # so auto is refused
         raise UnknownNameError("NAME", name, registry.installed(), "`edcore info` lists the backends.")
-    backend = bind(requested(name, device), Network(in_=2), Rule())
+    backend = choose_backend(make_request(name, device), Network(in_=2), Rule())
     console = plain_console(stderr=json)
     failed, passed = {}, []
     for check_name, error in _checks(backend, quick):
@@ -154,12 +154,12 @@ def show_choice(network: Network, rule: Rule, console: Console) -> None:
         ms = "" if one.ms is None else f"{one.ms:,.3g}"
         table.add_row(one.name, one.device, ms, one.reason or ("taken" if one is chosen else "ready"))
     console.print(table)
-    asked = requested("auto", None)
+    asked = make_request("auto", None)
     if asked.backend != "auto":
         console.print(f"\n{asked.asked_by} decides before auto does.")
     choice = f"{chosen.name} on {chosen.device}" if chosen else "nothing"
     console.print(f"\nauto takes {choice} for NumPy arrays.")
-    for library, kind, name in followed(network, rule):
+    for library, kind, name in choices_by_library(network, rule):
         console.print(f"For arrays of {library} on {kind} it takes {name}.")
     for kind in dict.fromkeys(one.device for one in verdicts if one.device and not one.reason):
         if table_of_kind := calibration(kind):

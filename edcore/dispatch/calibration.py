@@ -1,6 +1,6 @@
-"""Which backend is the fastest at which width: a table that edcore brings, and the one that a user has measured.
+"""Tables of the fastest backends for each width: the one that edcore brings, and the one that a user has measured.
 
-`edcore bench --calibrate` measures it anew. A table orders backends on one type of device, and says nothing of others.
+`edcore bench --calibrate` measures such a table. It ranks backends on one type of device.
 """
 
 from __future__ import annotations
@@ -23,27 +23,12 @@ WIDEST = 10**9
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
-    """The order at one width.
+class Ranking:
+    """The order of the backends at one width. Other values than these are a ValueError."""
 
-    Parameters
-    ----------
-    width : int
-        Cells per stream of each layer.
-    fastest : tuple of str
-        The backends, the fastest first.
-    ms : tuple of float
-        Milliseconds of a step of the first ones in that order; of none where nothing was measured.
-
-    Raises
-    ------
-    ValueError
-        If it is no such row.
-    """
-
-    width: int
-    fastest: tuple[str, ...]
-    ms: tuple[float, ...] = ()
+    width: int  # cells per stream of each layer
+    fastest: tuple[str, ...]  # the backends, the fastest first
+    ms: tuple[float, ...] = ()  # of a step of the first ones in that order; of none if nothing was measured
 
     def __post_init__(self) -> None:
         whole = type(self.width) is int and 1 <= self.width <= WIDEST
@@ -55,35 +40,22 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """The table of one type of device.
-
-    Parameters
-    ----------
-    source : str
-        Where and when it was measured.
-    rows : tuple of Row
-        One for each width, at least one.
-
-    Raises
-    ------
-    ValueError
-        If it is no such table.
-    """
+    """The table of one type of device: where and when it was measured, and a ranking for each width, at least one."""
 
     source: str
-    rows: tuple[Row, ...]
+    rows: tuple[Ranking, ...]
 
     def __post_init__(self) -> None:
         if not (isinstance(self.source, str) and self.rows):
             raise ValueError("a calibration without a source or a row")
 
-    def nearest(self, width: int) -> Row:
+    def nearest(self, width: int) -> Ranking:
         """Return the row of the width that is nearest, in proportion."""
         return min(self.rows, key=lambda row: abs(math.log(row.width / width)))
 
 
 def user_file(device_type: str) -> Path:
-    """Return where the user's own table of a type of device is, if there is one."""
+    """Return the path of the user's own table of a type of device, which need not exist."""
     import platformdirs  # not needed to import edcore
 
     return platformdirs.user_config_path("edcore") / f"calibration-{device_type}.json"
@@ -92,46 +64,26 @@ def user_file(device_type: str) -> Path:
 def calibration(device_type: str) -> Calibration | None:
     """Return the user's table of a type of device, else the one that edcore brings, else None.
 
-    Parameters
-    ----------
-    device_type : str
-        Such as ``"cpu"``.
-
-    Returns
-    -------
-    Calibration or None
-        The table. In a user's table, backends that were not there when it was measured come last, in edcore's order.
-        A user's file that cannot be read is left out, with a warning.
-
-    Examples
-    --------
-    >>> from edcore.dispatch.calibration import calibration
-    >>> calibration("abacus") is None
-    True
+    In a user's table, backends that were not there when it was measured come last, in edcore's order. A user's file
+    that cannot be read is left out, with a warning.
     """
     file, shipped = user_file(device_type), _shipped().get(device_type)
     try:
         changed = file.stat().st_mtime_ns
     except OSError:  # there is none
         return shipped
-    own = _users(file, changed)
-    if own is None or shipped is None:
-        return own or shipped
+    users = _users(file, changed)
+    if users is None or shipped is None:
+        return users or shipped
     rows = []
-    for row in own.rows:
+    for row in users.rows:
         others = (name for name in shipped.nearest(row.width).fastest if name not in row.fastest)
-        rows.append(Row(row.width, (*row.fastest, *others), row.ms))
-    return Calibration(own.source, tuple(rows))
+        rows.append(Ranking(row.width, (*row.fastest, *others), row.ms))
+    return Calibration(users.source, tuple(rows))
 
 
 def check_folder(device_type: str) -> None:
-    """Refuse, before minutes of measuring, a folder that `save` could not write to.
-
-    Raises
-    ------
-    EDCoreError
-        If it cannot be made or written to.
-    """
+    """Refuse, before minutes of measuring, a folder that `save` could not write to."""
     with _reported(user_file(device_type)) as file:
         file.parent.mkdir(parents=True, exist_ok=True)
         if file.is_dir():
@@ -140,25 +92,7 @@ def check_folder(device_type: str) -> None:
 
 
 def save(device_type: str, table: Calibration) -> Path:
-    """Write the user's table of a type of device.
-
-    Parameters
-    ----------
-    device_type : str
-        Such as ``"cpu"``.
-    table : Calibration
-        The table.
-
-    Returns
-    -------
-    Path
-        The file.
-
-    Raises
-    ------
-    EDCoreError
-        If it cannot be written. Then the one that was there is as it was.
-    """
+    """Write the user's table of a type of device, and return the file. If that fails, an older table stays."""
     with _reported(user_file(device_type)) as file:
         file.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(file, (json.dumps(asdict(table), indent=1) + "\n").encode())
@@ -189,7 +123,7 @@ def _users(file: Path, changed: int) -> Calibration | None:
     except (OSError, ValueError, RecursionError) as error:
         warnings.warn(
             f"the calibration {file} cannot be read ({error}), so edcore's own is used. "
-            "`edcore bench --calibrate` writes it anew.",
+            "`edcore bench --calibrate` writes a new one.",
             RuntimeWarning,
             stacklevel=2,
         )
@@ -197,9 +131,9 @@ def _users(file: Path, changed: int) -> Calibration | None:
 
 
 def _table(value: Any) -> Calibration:
-    """Return the table that JSON's values are; a ValueError for any others."""
+    """Return the table from the values of its JSON, or raise a ValueError."""
     try:
-        rows = tuple(Row(row["width"], _tuple(row["fastest"]), _tuple(row["ms"])) for row in _tuple(value["rows"]))
+        rows = tuple(Ranking(row["width"], _tuple(row["fastest"]), _tuple(row["ms"])) for row in _tuple(value["rows"]))
         return Calibration(value["source"], rows)
     except (KeyError, TypeError) as error:
         raise ValueError(f"it is no calibration: {error!r:.200}") from error

@@ -1,7 +1,7 @@
-"""From what the user asked for to one backend.
+"""The choice of a backend.
 
-An instance, a name, the context `use_backend`, the environment variable EDCORE_BACKEND, ``auto``: the first that
-speaks, decides. What is asked for by name runs or is an error; only ``auto`` looks further.
+An instance decides, else a name, else the context `use_backend`, else the environment variable EDCORE_BACKEND, else
+``auto``. A backend that is named runs or is an error; only ``auto`` tries others.
 """
 
 from __future__ import annotations
@@ -34,26 +34,16 @@ _context: ContextVar[str | Backend | None] = ContextVar("edcore_backend", defaul
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """Which backend is asked for, and by whom.
-
-    Parameters
-    ----------
-    backend : str or Backend
-        A name, ``"auto"``, or a backend itself.
-    asked_by : str
-        Who asked, as the start of an error's sentence.
-    device : str or None
-        The device string that was asked for.
-    """
+    """The backend that is asked for: a name, ``"auto"``, or a backend itself."""
 
     backend: str | Backend
-    asked_by: str
+    asked_by: str  # the start of an error's sentence
     device: str | None
 
 
 @contextlib.contextmanager
 def use_backend(backend: str | Backend) -> Iterator[None]:
-    """Make a backend the one that is used where none is named.
+    """Use a backend wherever none is named, in a block.
 
     Parameters
     ----------
@@ -81,16 +71,8 @@ def use_backend(backend: str | Backend) -> Iterator[None]:
         _context.reset(token)
 
 
-def requested(backend: str | Backend, device: str | None) -> Request:
-    """Return what is asked for by the arguments, the context or the environment.
-
-    Raises
-    ------
-    InputError
-        If the backend or the device is not known.
-    BackendUnavailableError
-        If a backend that is asked for by name cannot run here.
-    """
+def make_request(backend: str | Backend, device: str | None) -> Request:
+    """Return the request of the arguments, the context or the environment; refuse a name that cannot run here."""
     _check_device(device)
     if backend != "auto":
         return _request(backend, "backend", f"backend={backend!r}", device)
@@ -105,18 +87,12 @@ def requested(backend: str | Backend, device: str | None) -> Request:
     return Request("auto", "auto", device)
 
 
-def bind(request: Request, network: Network, rule: Rule, x: Located | None = None) -> Backend:
-    """Return the backend that will compute the network, for a first x of this kind (None is as good as NumPy).
-
-    Raises
-    ------
-    BackendUnavailableError
-        If what was asked for cannot run here, or ``auto`` found nothing that can.
-    """
+def choose_backend(request: Request, network: Network, rule: Rule, x: Located | None = None) -> Backend:
+    """Return the backend that will compute the network, for a first x like this one; None counts as NumPy's."""
     if not isinstance(request.backend, str):
         return _checked_support(request.backend, request.asked_by, network, rule)
     if request.backend != "auto":
-        # What was ready when it was asked for need not be so now, or where a pickled request has come to.
+        # Checked again: the request may be old, or come from another machine in a pickle.
         _checked(request.backend, "backend")
         _check_ready(registry.installed()[request.backend], request.asked_by, request.device)
         reason, backend = _placed(registry.installed()[request.backend], request, network, rule)
@@ -127,17 +103,17 @@ def bind(request: Request, network: Network, rule: Rule, x: Located | None = Non
 
 
 def _auto(device: str | None, network: Network, rule: Rule) -> Backend:
-    """Return the first ready backend in the order of `edcore.dispatch.preferences`; say of each before it why it was passed over."""
-    liked = preferences(network.width, device)
+    """Return the first ready backend in the order of preference; log why each before it was passed over."""
+    preferred = preferences(network.width, device)
     passed_over = []
-    for candidate in liked.candidates:
+    for candidate in preferred.candidates:
         reason, backend = why_not(candidate, network, rule)
         if backend is not None:
             logger.info("auto: %s on %s", candidate.info.name, backend.device)
             return backend
         logger.info("auto: %s passed over: %s", candidate.name, reason)
         passed_over.append(f"{candidate.name}: {reason}")
-    passed_over.extend(f"{name}: {reason}" for name, reason in liked.excluded)
+    passed_over.extend(f"{name}: {reason}" for name, reason in preferred.excluded)
     where = f" on device={device!r}" if device else ""
     raise BackendUnavailableError(f"auto: no backend can run this network{where}. " + "; ".join(passed_over) + ".")
 
@@ -158,9 +134,9 @@ def why_not(candidate: Candidate, network: Network, rule: Rule) -> tuple[str, Ba
 
 
 def _placed(info: BackendInfo, request: Request, network: Network, rule: Rule) -> tuple[str, Backend]:
-    """Return the backend where it was asked for, else where it likes to be, else on another device that supports more.
+    """Return why a named backend does not support the network, empty if it does, and the backend.
 
-    The first is why it does not support the network, empty where it does.
+    It is loaded on the device that was asked for, else on its preferred one, else on one that supports the network.
     """
     backend = _load(info, request)
     reason = _unsupported(backend, network, rule)
@@ -179,7 +155,7 @@ def _follow(x: Located, request: Request, network: Network, rule: Rule) -> Backe
     """Return a backend for arrays of x's library, on its device unless another one was asked for."""
     library, where = x.place
     device = request.device or where
-    who = f"auto, which follows x into {library},"
+    who = f"auto, which follows x to {library},"
     own = registry.installed().get(library)
     if not own or device_type(device) not in own.device_types:
         if request.device:
@@ -226,7 +202,7 @@ def _unsupported(backend: Backend, network: Network, rule: Rule) -> str:
     try:
         supported = backend.supports(network, rule)
     except Exception as error:
-        return f"its answer to that failed ({error!r})"
+        return f"its method supports() failed ({error!r})"
     return "" if supported is True else str(supported)
 
 

@@ -1,4 +1,4 @@
-"""What ``auto`` would take for a network, and why: the whole list, and not only up to the first that can run it."""
+"""The backend that ``auto`` takes for a network, and why not the others: all of them, not only those before it."""
 
 from __future__ import annotations
 
@@ -16,44 +16,18 @@ USUAL = ("cuda", "mps", "cpu")
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What comes of one backend.
-
-    Parameters
-    ----------
-    name : str
-        The backend.
-    device : str
-        The type of device; empty if it is not considered on any.
-    ms : float or None
-        Milliseconds of a step by the table, where it has them.
-    reason : str
-        Why it cannot be taken; empty if it could.
-    """
+    """Whether ``auto`` could take a backend."""
 
     name: str
-    device: str
-    ms: float | None
-    reason: str
+    device: str  # its type; empty if the backend is not considered on any
+    ms: float | None  # of a step, by the table
+    reason: str  # why it cannot be taken; empty if it could
 
 
 def explain(network: Network, rule: Rule, device: str | None = None, library: str = "numpy") -> list[Verdict]:
-    """Return what comes of each backend; ``auto`` takes the first that has no reason.
+    """Return a verdict on each backend, in the order in which ``auto`` tries them; at the end the excluded ones.
 
-    Parameters
-    ----------
-    network : Network
-        The network.
-    rule : Rule
-        How it learns.
-    device : str or None
-        The device string that is asked for, or where the array is.
-    library : str
-        The library of the array that ``auto`` sees first.
-
-    Returns
-    -------
-    list of Verdict
-        In the order in which ``auto`` tries them; at the end those that it does not consider.
+    ``auto`` takes the first without a reason, for arrays of this library on this device.
 
     Examples
     --------
@@ -62,13 +36,15 @@ def explain(network: Network, rule: Rule, device: str | None = None, library: st
     >>> [verdict.reason for verdict in explain(Network(in_=2), Rule()) if verdict.name == "loop"]
     ["it is used only when asked for, as backend='loop'"]
     """
-    liked = preferences(network.width, device, library)
-    considered = [Verdict(one.info.name, one.kind, one.ms, why_not(one, network, rule)[0]) for one in liked.candidates]
-    return considered + [Verdict(name, "", None, reason) for name, reason in liked.excluded]
+    preferred = preferences(network.width, device, library)
+    considered = [
+        Verdict(one.info.name, one.kind, one.ms, why_not(one, network, rule)[0]) for one in preferred.candidates
+    ]
+    return considered + [Verdict(name, "", None, reason) for name, reason in preferred.excluded]
 
 
-def followed(network: Network, rule: Rule) -> list[tuple[str, str, str]]:
-    """Return (library, type of device, backend) for the arrays of each library that is ready: what ``auto`` takes."""
+def choices_by_library(network: Network, rule: Rule) -> list[tuple[str, str, str]]:
+    """Return (library, device type, backend): the backend that ``auto`` takes for the arrays of each ready library."""
     found: list[tuple[str, str, str]] = []
     for name, info in sorted(registry.installed().items()):
         kinds = [kind for kind in USUAL if kind in info.device_types]

@@ -1,7 +1,7 @@
-"""What ``auto`` would like best: the backends in the order in which it tries them.
+"""The order in which ``auto`` tries the backends.
 
-By priority; but backends of which a table says how fast they are on a type of device (see `edcore.dispatch.calibration`) are
-ordered among themselves by that table, for the network's width.
+They are ordered by priority. The backends that a table ranks on a type of device are ordered among themselves by that
+table, for the network's width (see `edcore.dispatch.calibration`).
 """
 
 from __future__ import annotations
@@ -11,28 +11,18 @@ from dataclasses import dataclass
 from edcore.arrays import device_type
 from edcore.contract.backend import BackendInfo
 from edcore.dispatch import registry
-from edcore.dispatch.calibration import Row, calibration
+from edcore.dispatch.calibration import Ranking, calibration
 
 SIMULATOR = "cudasim"
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A backend on a type of device.
-
-    Parameters
-    ----------
-    info : BackendInfo
-        The backend.
-    device : str
-        Where to load it.
-    row : Row or None
-        The row of the table that gave it its place.
-    """
+    """A backend on a type of device, with the ranking that gave it its place, if one did."""
 
     info: BackendInfo
     device: str
-    row: Row | None = None
+    ranking: Ranking | None = None
 
     @property
     def name(self) -> str:
@@ -48,43 +38,23 @@ class Candidate:
     @property
     def ms(self) -> float | None:
         """Milliseconds of a step, by the table."""
-        if self.row is None:
+        if self.ranking is None:
             return None
-        return dict(zip(self.row.fastest, self.row.ms, strict=False)).get(self.info.name)
+        return dict(zip(self.ranking.fastest, self.ranking.ms, strict=False)).get(self.info.name)
 
 
 @dataclass(frozen=True, slots=True)
 class Preferences:
-    """The candidates in order, and what is none.
-
-    Parameters
-    ----------
-    candidates : list of Candidate
-        The one that is liked best first.
-    excluded : list of tuple of str
-        Name and reason of each backend that is not considered.
-    """
+    """The candidates in order, and the name of each other backend with the reason."""
 
     candidates: list[Candidate]
     excluded: list[tuple[str, str]]
 
 
 def preferences(width: int, device: str | None, library: str = "numpy") -> Preferences:
-    """Return what ``auto`` tries for an array of a library.
+    """Return the backends that ``auto`` tries for a network of this width, and for an array of a library on a device.
 
-    Parameters
-    ----------
-    width : int
-        Cells per stream of the network's layers.
-    device : str or None
-        The device string that was asked for, or where the array is.
-    library : str
-        The array's library. If it is not NumPy, only its own backend and those that take its arrays are candidates.
-
-    Returns
-    -------
-    Preferences
-        The candidates in order, and what is none.
+    For another library than NumPy, only its own backend and those that take its arrays are candidates.
     """
     candidates, excluded = [], []
     infos = sorted(registry.installed().values(), key=lambda info: (-info.priority, info.name))
@@ -107,15 +77,15 @@ def preferences(width: int, device: str | None, library: str = "numpy") -> Prefe
 
 
 def _by_table(candidates: list[Candidate], width: int) -> list[Candidate]:
-    """Return the candidates with those that a table knows in its order, in the places that they have together."""
+    """Return the candidates, with those that a table ranks in its order, in the places that they have together."""
     ordered = list(candidates)
     for kind in {candidate.kind for candidate in candidates}:
         if (table := calibration(kind)) is None:
             continue
-        row = table.nearest(width)
-        places = [i for i, one in enumerate(candidates) if one.kind == kind and one.info.name in row.fastest]
-        known = [Candidate(candidates[i].info, candidates[i].device, row) for i in places]
-        known.sort(key=lambda one: row.fastest.index(one.info.name))
+        ranking = table.nearest(width)
+        places = [i for i, one in enumerate(candidates) if one.kind == kind and one.info.name in ranking.fastest]
+        known = [Candidate(candidates[i].info, candidates[i].device, ranking) for i in places]
+        known.sort(key=lambda one: ranking.fastest.index(one.info.name))
         for i, candidate in zip(places, known, strict=True):
             ordered[i] = candidate
     return ordered

@@ -55,7 +55,7 @@ def installed() -> dict[str, BackendInfo]:
 
 
 def refresh() -> None:
-    """Look for backends anew, after a package was installed in a running session; what `register` added is dropped."""
+    """Look for backends again, as after a package was installed. Those that `register` added are dropped."""
     installed.cache_clear()
 
 
@@ -115,7 +115,7 @@ def _status(info: BackendInfo) -> BackendStatus:
 
 
 def _load(point: EntryPoint) -> BackendInfo:
-    """Return the entry that a plug-in names, or one that says what is wrong with it."""
+    """Return the entry that a plug-in names, or an entry with the reason why it is broken."""
     try:
         info = point.load()
         if not isinstance(info, BackendInfo):

@@ -13,7 +13,7 @@ from edcore.contract.backend import Backend
 from edcore.core.network import LayerName, Network
 from edcore.core.rule import Rule
 from edcore.core.weights import initialise
-from edcore.dispatch.choose import bind, requested
+from edcore.dispatch.choose import choose_backend, make_request
 from edcore.distributed.shared import Shared, checksum
 from edcore.errors import InputError
 from edcore.model.divergence import Divergence, Found, first_in_activities, first_in_weights
@@ -92,7 +92,7 @@ class DataParallel(Shared):
         super().__init__(network, rule, seed, epochs, group)
         if rule.order == "online":
             raise InputError("rule", repr(rule), "a rule of order 'batch'", "Samples of an online rule take turns.")
-        self._backend = bind(requested(backend, device), network, rule)
+        self._backend = choose_backend(make_request(backend, device), network, rule)
         start = (
             initialise(network, self.seed, rule.floor)
             if weights is None

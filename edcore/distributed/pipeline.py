@@ -18,7 +18,7 @@ from edcore.core import method as core
 from edcore.core.network import Network
 from edcore.core.rule import Rule
 from edcore.dispatch import registry
-from edcore.dispatch.choose import bind, requested
+from edcore.dispatch.choose import choose_backend, make_request
 from edcore.distributed.shared import Batch, Shared
 from edcore.errors import BackendUnavailableError, InputError
 from edcore.model.divergence import Divergence, Found, finite, first_in_cells, first_in_weights, outputs_of
@@ -112,10 +112,10 @@ class Pipeline(Shared):
         self._parts = None if parts is None else whole_number("parts", parts, 1)
         self._wire.agree({"parts": self._parts})
         self.stage = divide(network, self.size)[self.rank]
-        request = requested(backend, device)
+        request = make_request(backend, device)
         if request.backend == "auto" and device is None:
-            request = requested(*self._usual())
-        self._backend = bind(request, replace(network, depth=self.stage.depth), rule)
+            request = make_request(*self._usual())
+        self._backend = choose_backend(request, replace(network, depth=self.stage.depth), rule)
         if not isinstance(self._backend, Staged):
             raise BackendUnavailableError(
                 f"the backend {self.backend!r} on {self.device!r} has no stages, so it cannot compute a part of a "

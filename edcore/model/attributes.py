@@ -36,7 +36,7 @@ def refused(name: str, value: Any) -> AttributeRefusedError:
 
 
 def described(network: Network, in_known: bool, rule: Rule, **others: Any) -> str:
-    """Return the call of `ED` with the arguments that differ from those of the nearest preset, and from its defaults."""
+    """Return the call of `ED`, with the arguments that differ from those of the nearest preset."""
     differences = [_differences(network, in_known, rule, name) for name in PRESETS]
     given = {name: value for name, value in others.items() if value not in USUAL_OTHERS}
     arguments = min(differences, key=_length) | given

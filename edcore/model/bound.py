@@ -16,7 +16,7 @@ from edcore.core.randomness import permutation
 from edcore.core.rule import Rule
 from edcore.core.weights import initialise
 from edcore.dispatch import registry
-from edcore.dispatch.choose import Request, bind
+from edcore.dispatch.choose import Request, choose_backend
 from edcore.errors import InputError
 from edcore.interrupts import uninterrupted
 from edcore.model.attributes import described, refused
@@ -155,7 +155,7 @@ class BoundNetwork:
         """Return the backend; at the first time choose it, and give it the initial weights."""
         if self._backend is None:
             network = self.network if x is None else replace(self._network, in_=x.array.shape[1])
-            backend = bind(self._request, network, self.rule, x)
+            backend = choose_backend(self._request, network, self.rule, x)
             try:
                 self._weights = backend.from_host(self._start or initialise(network, self.seed, self.rule.floor))
             except Exception as error:

@@ -10,7 +10,7 @@ import pytest
 from edcore.contract.backend import Backend
 from edcore.core.network import Network
 from edcore.core.rule import Rule
-from edcore.dispatch.choose import bind, requested
+from edcore.dispatch.choose import choose_backend, make_request
 from edcore.errors import BackendUnavailableError, UnknownNameError
 from edcore.testing.checks import iter_checks
 
@@ -26,9 +26,8 @@ def parametrize_with_backend_checks(
         Names of backends, or backends themselves. Those that cannot run here are skipped, with the reason.
     expected_failures : mapping of str to str, optional
         Name of a check → why it is known to fail. A check listed here that passes is a failure.
-
     quick : bool
-        Try a tenth of the examples, and smaller sizes: for a simulator, on which all takes long.
+        Try a tenth of the examples, and smaller sizes: for a slow simulator.
 
     Returns
     -------
@@ -64,6 +63,6 @@ def _ready(given: str | Backend) -> tuple[Backend | None, str, list[Any]]:
     if not isinstance(given, str):
         return given, given.info.name, []
     try:
-        return bind(requested(given, None), Network(in_=1), Rule()), given, []
+        return choose_backend(make_request(given, None), Network(in_=1), Rule()), given, []
     except BackendUnavailableError as error:
         return None, given, [pytest.mark.skip(reason=str(error))]

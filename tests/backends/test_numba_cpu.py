@@ -19,17 +19,18 @@ from edcore import ED, Network, Rule
 from edcore.contract.backend import Backend
 from edcore.contract.steps import Schedule
 from edcore.core.weights import initialise
-from edcore.dispatch.choose import bind, requested
+from edcore.dispatch.choose import choose_backend, make_request
 from edcore_numba import probe
 from edcore_numba.cpu import backend as cpu
 from edcore_numba.cpu.compiling import compiled
+from edcore_numba.cpu.threads import Limits
 from edcore_numba.cpu.vectors import activate, at
 
-HERE = os.path.join(os.path.dirname(os.path.dirname(__file__)), "helpers")
+HERE = os.path.dirname(__file__)
 
 
 def backend():
-    return bind(requested("numba", "cpu"), Network(in_=1), Rule())
+    return choose_backend(make_request("numba", "cpu"), Network(in_=1), Rule())
 
 
 @compiled()
@@ -75,12 +76,16 @@ SIZES = [
 ]
 
 
-def learned_bits(network, rule, batch):
-    """Return a digest of what forward, trace, update and fit give."""
+BY_BATCHES = Limits(one_pass=0, one_batch=0, heads_per_thread=10**9)
+BY_HEADS = Limits(one_pass=2**40, one_batch=2**40)
+
+
+def learned_bits(network, rule, batch, limits=None):
+    """Return a digest of the results of forward, trace, update and fit."""
     weights, random = initialise(network, 1), np.random.default_rng(2)
     x = random.random((batch, network.in_)).astype(network.dtype)
     target = random.integers(0, 2, (batch, network.heads)).astype(network.dtype)
-    one = backend()
+    one = cpu.NumbaCPU(limits or Limits())
     own = one.from_host(weights)
     outputs, trace = one.trace(network, own, x)
     assert (one.forward(network, own, x) == outputs).all()
@@ -98,9 +103,9 @@ def learned_bits(network, rule, batch):
     return digest.hexdigest()
 
 
-def all_bits():
+def all_bits(limits):
     return [
-        learned_bits(network, rule, batch)
+        learned_bits(network, rule, batch, limits)
         for network in SIZES
         for rule in (Rule(), Rule("split", order="online"))
         for batch in (1, 13)
@@ -112,14 +117,12 @@ def test_bits_do_not_depend_on_the_number_of_threads():
     in_a_process(
         """
 import numba
-from edcore_numba import cpu
-from test_numba_cpu import all_bits
-seen, cpu.MANY = set(), 10**9
+from test_numba_cpu import BY_BATCHES, BY_HEADS, all_bits
+seen = set()
 for threads in (1, 3):
     numba.set_num_threads(threads)
-    for small in (0, 2**40):  # by batches, and by heads
-        cpu.SMALL = cpu.LITTLE = small
-        seen.add(tuple(all_bits()))
+    for limits in (BY_BATCHES, BY_HEADS):
+        seen.add(tuple(all_bits(limits)))
 assert len(seen) == 1, seen
 """,
         NUMBA_NUM_THREADS="3",
@@ -128,10 +131,8 @@ assert len(seen) == 1, seen
 
 @pytest.mark.parametrize("batches", [True, False])
 def test_no_more_threads_than_the_user_allows(monkeypatch, batches):
-    monkeypatch.setattr(cpu, "SMALL", 0)
-    monkeypatch.setattr(cpu, "MANY", 10**9)
-    seen, on_threads, fit_batches = [], cpu._on_threads, cpu.epochs.fit_batches
-    monkeypatch.setattr(cpu, "_on_threads", lambda calls, *rest: seen.append(len(calls)) or on_threads(calls, *rest))
+    seen, run, fit_batches = [], cpu.run_on_threads, cpu.epochs.fit_batches
+    monkeypatch.setattr(cpu, "run_on_threads", lambda calls, *rest: seen.append(len(calls)) or run(calls, *rest))
 
     def recording(*arguments):
         seen.append(numba.get_num_threads())
@@ -143,7 +144,7 @@ def test_no_more_threads_than_the_user_allows(monkeypatch, batches):
         pytest.skip("Numba has one thread here")
     numba.set_num_threads(2)
     try:
-        ED(3, 4, 1, heads=heads, seed=1, backend="numba", device="cpu").fit(np.ones((4, 3)), np.ones((4, heads)))
+        ED(3, 4, 1, heads=heads, seed=1, backend=cpu.NumbaCPU(BY_BATCHES)).fit(np.ones((4, 3)), np.ones((4, heads)))
     finally:
         numba.set_num_threads(before)
     assert seen == ([1, 2] if batches else [2])
@@ -161,13 +162,11 @@ def in_a_process(code, **environment):
 def test_a_forked_process_computes_on():
     out = in_a_process("""
 import os
-from edcore_numba import cpu
-from test_numba_cpu import SIZES, Rule, learned_bits
-cpu.SMALL, cpu.MANY = 0, 10**9
-expected = learned_bits(SIZES[1], Rule(), 13)  # by batches, on Numba's threads
+from test_numba_cpu import BY_BATCHES, SIZES, Rule, learned_bits
+expected = learned_bits(SIZES[1], Rule(), 13, BY_BATCHES)  # on Numba's threads
 child = os.fork()
 if child == 0:
-    os._exit(0 if learned_bits(SIZES[1], Rule(), 13) == expected else 3)
+    os._exit(0 if learned_bits(SIZES[1], Rule(), 13, BY_BATCHES) == expected else 3)
 print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 """)
     assert out == "0\n"
@@ -177,11 +176,9 @@ def test_calls_from_several_threads_where_numbas_own_must_not_be_entered_twice()
     out = in_a_process(
         """
 from concurrent.futures import ThreadPoolExecutor
-from edcore_numba import cpu
-from test_numba_cpu import SIZES, Rule, learned_bits
-cpu.SMALL, cpu.MANY = 0, 10**9
+from test_numba_cpu import BY_BATCHES, SIZES, Rule, learned_bits
 with ThreadPoolExecutor(4) as pool:
-    print(len(set(pool.map(lambda _: learned_bits(SIZES[1], Rule(), 13), range(8)))))
+    print(len(set(pool.map(lambda _: learned_bits(SIZES[1], Rule(), 13, BY_BATCHES), range(8)))))
 """,
         NUMBA_THREADING_LAYER="workqueue",
         NUMBA_NUM_THREADS="2",
@@ -200,7 +197,7 @@ def test_calls_from_several_threads():
     assert seen == [expected] * 4
 
 
-def test_a_trace_lends_its_memory_only_when_it_is_used_up():
+def test_an_update_gives_its_traces_memory_to_the_next_trace():
     network, one = Network(in_=2, width=3, depth=1), backend()
     weights, x = one.from_host(initialise(network, 0)), np.ones((4, 2), np.float32)
     _, first = one.trace(network, weights, x)
@@ -234,8 +231,8 @@ def test_an_interrupted_fit_returns_at_once_and_leaves_the_weights_whole(monkeyp
         return backend().fit(network, rule, weights, x, target, schedule)
 
     fit(1)  # compiled now
-    told, on_threads, original = [], cpu._on_threads, getattr(cpu.epochs, kernel)
-    monkeypatch.setattr(cpu, "_on_threads", lambda calls, flag: told.append(flag) or on_threads(calls, flag))
+    flags, run, original = [], cpu.run_on_threads, getattr(cpu.epochs, kernel)
+    monkeypatch.setattr(cpu, "run_on_threads", lambda calls, flag: flags.append(flag) or run(calls, flag))
     done = threading.Event()
 
     def watched(*arguments):
@@ -248,12 +245,12 @@ def test_an_interrupted_fit_returns_at_once_and_leaves_the_weights_whole(monkeyp
     timer.start()
     try:
         with pytest.raises(KeyboardInterrupt):
-            fit(10**9)  # years, were it not told to return
+            fit(10**9)  # years, if nothing ended it
     finally:
         timer.join()
         signal.signal(signal.SIGINT, before_that)
     assert done.is_set()
-    assert told[0][0]
+    assert flags[0][0]
     for key, value in before.items():
         assert (weights[key] == value).all()
 
@@ -306,11 +303,11 @@ def test_network_larger_than_memory_is_refused():
 
 CACHED = """
 import numpy as np
-from edcore_numba import compiled, kernels_cpu
+from edcore_numba.cpu import compiling, kernels
 import edcore
 ed = edcore.ED(2, 2, 1, seed=0, backend="numba", device="cpu")
 ed.predict(np.ones((2, 2)))
-print(compiled.FOLDER, sum(kernels_cpu.trace_part.stats.cache_hits.values()))
+print(compiling.FOLDER, sum(kernels.trace_part.stats.cache_hits.values()))
 """
 
 
@@ -352,7 +349,7 @@ def test_wide_networks_use_the_same_formula():
     rule, weights = Rule("split"), {k: v / 100 for k, v in initialise(network, 4).items()}
     results = {}
     for name in ("numba", "loop"):
-        one = bind(requested(name, "cpu"), network, rule)
+        one = choose_backend(make_request(name, "cpu"), network, rule)
         own = one.from_host(weights)
         x = np.random.default_rng(5).random((3, 3))
         outputs, trace = one.trace(network, own, x)

@@ -7,7 +7,7 @@ from edcore import Network, Rule
 from edcore.contract.steps import Schedule
 from edcore.core.network import Initial
 from edcore.core.presets import PRESETS
-from edcore.dispatch.choose import bind, requested
+from edcore.dispatch.choose import choose_backend, make_request
 from edcore.testing import parametrize_with_backend_checks
 from edcore.testing.strategies import drawn_case
 
@@ -171,7 +171,7 @@ def test_every_variant_at_sizes_beyond_a_tile(backend, name, width):
     rule, fields = VARIANTS[name]
     network = Network(**{"in_": 150, "width": width, "heads": 2, "dtype": "float64", **fields, "initial": Initial()})
     case = drawn_case(network, rule, batch=75, scale=1 / width, seed=2)
-    known = bind(requested("numpy", None), network, rule)
+    known = choose_backend(make_request("numpy", None), network, rule)
     expected, expected_weights = learned(known, case, case.x, case.error)
     outputs, weights = learned(backend, case, case.x, case.error)
     np.testing.assert_allclose(outputs, expected, atol=1e-9)

@@ -1,4 +1,6 @@
-"""`edcore bench --calibrate`: what is measured, and what comes of it."""
+"""`edcore bench --calibrate`: the measurements, and the table made of them."""
+
+import re
 
 import pytest
 
@@ -57,13 +59,13 @@ def test_what_is_nearly_as_fast_is_ordered_by_priority(measured, monkeypatch):
 
 def test_nothing_to_measure_is_an_error_and_saves_nothing(measured, monkeypatch, capsys):
     monkeypatch.setattr(calibrate, "BACKENDS", ("jax",))
-    with pytest.raises(EDCoreError, match=r"no backend could be measured on 'cpu'\. jax: it broke\."):
+    with pytest.raises(EDCoreError, match=r"--calibrate: .* 'cpu'.* jax: it broke\."):
         calibrate.calibrate("cpu", 3)
     monkeypatch.setattr(calibrate, "BACKENDS", ("torch",))
     with pytest.raises(SystemExit) as raised:
         main(["bench", "--calibrate"])
     assert raised.value.code == 2
-    assert "--calibrate: no backend could be measured on 'cpu'. torch: it has no driver." in capsys.readouterr().err
+    assert re.search(r"--calibrate: .* 'cpu'.* torch: it has no driver\.", capsys.readouterr().err)
     assert not calibration.user_file("cpu").exists()
 
 
@@ -84,7 +86,7 @@ def test_what_is_measured_cannot_be_changed(measured, capsys, beside):
     with pytest.raises(SystemExit) as raised:
         main(["bench", "--calibrate", *beside])
     assert raised.value.code == 2
-    assert "a value beside --calibrate; accepted: only --device and --repeats beside it" in capsys.readouterr().err
+    assert re.search(r"--calibrate.*; accepted: .*--device.*--repeats", capsys.readouterr().err)
     assert not measured
 
 

@@ -16,7 +16,7 @@ import edcore.testing
 from edcore import datasets
 from edcore.cli import app as cli
 from edcore.contract.backend import API_VERSION, Availability, BackendInfo
-from edcore.dispatch.calibration import Calibration, Row, save
+from edcore.dispatch.calibration import Calibration, Ranking, save
 from edcore.training import loop as training
 from edcore.training.loop import Progress
 from edcore_loop.loops import LoopBackend
@@ -452,7 +452,7 @@ def test_info_tells_what_auto_takes(run, fresh_registry, monkeypatch):
 def test_info_explains_what_auto_takes_for_a_shape(run, fresh_registry):
     fresh_registry.register(backend_info("best", priority=1000))
     fresh_registry.register(backend_info("unready", "it was left at home", priority=2000))
-    save("cpu", Calibration("measured by a test", (Row(64, ("numpy", "best"), (1.25, 2.5)),)))
+    save("cpu", Calibration("measured by a test", (Ranking(64, ("numpy", "best"), (1.25, 2.5)),)))
     code, out, err = run("info", "--explain", "784", "32", "4096")
     assert (code, err) == (0, "")
     assert "784 inputs, 4,096 hidden layers of 2 x 32 cells: 17,139,906 weights, 65.4 MiB" in out
@@ -549,7 +549,8 @@ def test_check_on_a_device_that_the_backend_lacks(refused):
 
 
 def test_check_without_hypothesis_says_how_to_install_it(refused, monkeypatch):
-    monkeypatch.delitem(sys.modules, "edcore.testing.checks", raising=False)
+    for name in [name for name in sys.modules if name.startswith("edcore.testing.")]:
+        monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "hypothesis", None)
     assert 'pip install "edcore[testing]"' in refused("check", "loop")
 

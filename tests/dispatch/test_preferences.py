@@ -16,8 +16,8 @@ from edcore.contract.backend import Availability
 from edcore.core.network import Network
 from edcore.core.rule import Rule
 from edcore.dispatch import calibration, registry
-from edcore.dispatch.calibration import Calibration, Row, save
-from edcore.dispatch.explain import explain, followed
+from edcore.dispatch.calibration import Calibration, Ranking, save
+from edcore.dispatch.explain import choices_by_library, explain
 from edcore.dispatch.preferences import preferences
 from edcore.errors import InputError
 
@@ -45,7 +45,7 @@ def backend(name, priority, *kinds, namespaces=("numpy",), ok=True):
 
 
 def table(kind, **rows):
-    order = [Row(int(width.removeprefix("w")), tuple(names.split())) for width, names in rows.items()]
+    order = [Ranking(int(width.removeprefix("w")), tuple(names.split())) for width, names in rows.items()]
     save(kind, Calibration("a test", tuple(order)))
 
 
@@ -103,7 +103,7 @@ def test_a_network_of_another_librarys_arrays_goes_where_it_is_faster(caplog):
     ed = ED(3, 4, 1)
     ed(x)
     assert ed.backend == own.name
-    save("cpu", Calibration("a test", (Row(4, ("fast", own.name)), Row(400, (own.name, "fast")))))
+    save("cpu", Calibration("a test", (Ranking(4, ("fast", own.name)), Ranking(400, (own.name, "fast")))))
     with caplog.at_level(logging.INFO, "edcore"):
         ed = ED(3, 4, 1)
         outputs = ed(x)
@@ -121,7 +121,7 @@ def test_a_network_of_another_librarys_arrays_goes_where_it_is_faster(caplog):
 def test_explanation_of_the_whole_list():
     backend("dead", 90, "abacus", ok=False), backend("taken", 80, "slate"), backend("slower", 70, "slate")
     backend("asked", 0, "slate")
-    save("slate", Calibration("a test", (Row(32, ("taken", "slower"), (1.5, 2.5)),)))
+    save("slate", Calibration("a test", (Ranking(32, ("taken", "slower"), (1.5, 2.5)),)))
     verdicts = explain(Network(in_=2), Rule())
     assert [(one.name, one.device, one.ms, one.reason) for one in verdicts] == [
         ("dead", "abacus", None, "it has no driver"),
@@ -135,8 +135,8 @@ def test_explanation_for_the_arrays_of_each_library():
     backend("torch", 0, "cpu", namespaces=("torch",))
     backend("numba", 50, "cpu", namespaces=("torch",))
     table("cpu", w8="numba torch", w512="torch numba")
-    assert followed(Network(in_=2, width=8), Rule()) == [("torch", "cpu", "numba")]
-    assert followed(Network(in_=2, width=512), Rule()) == [("torch", "cpu", "torch")]
+    assert choices_by_library(Network(in_=2, width=8), Rule()) == [("torch", "cpu", "numba")]
+    assert choices_by_library(Network(in_=2, width=512), Rule()) == [("torch", "cpu", "torch")]
 
 
 def test_tables_that_edcore_brings_name_our_backends_and_say_where_they_are_from():
@@ -151,7 +151,7 @@ def test_tables_that_edcore_brings_name_our_backends_and_say_where_they_are_from
 def test_a_users_table_goes_before_edcores_and_leaves_other_devices_alone():
     brought = {kind: calibration.calibration(kind) for kind in ("cpu", "cuda")}
     names = brought["cpu"].rows[0].fastest
-    mine = Calibration("mine", (Row(32, names[::-1], (1.0, 2.0)),))
+    mine = Calibration("mine", (Ranking(32, names[::-1], (1.0, 2.0)),))
     file = save("cpu", mine)
     assert file == calibration.user_file("cpu")
     assert calibration.calibration("cpu") == mine
@@ -163,7 +163,7 @@ def test_a_users_table_goes_before_edcores_and_leaves_other_devices_alone():
 
 def test_what_was_not_there_when_a_user_measured_comes_last_in_edcores_order():
     brought = calibration.calibration("cpu").nearest(32).fastest
-    save("cpu", Calibration("mine", (Row(32, (brought[2],), (1.0,)),)))
+    save("cpu", Calibration("mine", (Ranking(32, (brought[2],), (1.0,)),)))
     merged = calibration.calibration("cpu").nearest(32)
     assert merged.fastest == (brought[2], *(name for name in brought if name != brought[2]))
     assert merged.ms == (1.0,)
@@ -199,10 +199,10 @@ def test_a_users_table_that_cannot_be_read_is_left_out_with_one_warning(text):
     file.parent.mkdir()
     file.write_text(text, encoding="latin-1")
     sentence = re.escape(f"the calibration {file} cannot be read (")
-    with pytest.warns(RuntimeWarning, match=f"{sentence}.*`edcore bench --calibrate` writes it anew"):
+    with pytest.warns(RuntimeWarning, match=f"{sentence}.*`edcore bench --calibrate` writes a new one"):
         assert calibration.calibration("cpu") == brought
     assert calibration.calibration("cpu") == brought  # a second warning would be an error
-    mine = Calibration("mine", (Row(32, brought.rows[0].fastest),))
+    mine = Calibration("mine", (Ranking(32, brought.rows[0].fastest),))
     save("cpu", mine)
     assert calibration.calibration("cpu") == mine
 

@@ -5,7 +5,7 @@ import pytest
 from edcore import Network, Rule, list_backends
 from edcore import arrays as libraries
 from edcore.adapters.array_api import ArrayAPIBackend
-from edcore.dispatch.choose import bind, requested
+from edcore.dispatch.choose import choose_backend, make_request
 from edcore.testing import iter_checks, parametrize_with_backend_checks
 
 
@@ -23,7 +23,7 @@ def test_the_oracle_and_numpy_are_ready():
 @pytest.mark.parametrize("device", ["device1", "no_float64"])
 def test_array_api_strict_on_its_made_up_devices(device):
     pytest.importorskip("array_api_strict")
-    backend = bind(requested("array_api_strict", device), Network(in_=1), Rule())
+    backend = choose_backend(make_request("array_api_strict", device), Network(in_=1), Rule())
     for _, check in iter_checks():
         check(backend)
 
@@ -31,7 +31,7 @@ def test_array_api_strict_on_its_made_up_devices(device):
 def test_a_library_that_no_backend_is_registered_for():
     dpnp = pytest.importorskip("dpnp")
     try:
-        xp = libraries.namespace(dpnp)
+        xp = libraries.namespace_of(dpnp)
     except Exception as error:  # of its own kind
         pytest.skip(f"dpnp finds no device: {error}")
     for _, check in iter_checks(quick=True):
@@ -40,4 +40,4 @@ def test_a_library_that_no_backend_is_registered_for():
 
 @pytest.mark.parametrize("check", [pytest.param(check, id=name) for name, check in iter_checks()])
 def test_third_partys_backend_that_is_not_installed(plugin_example, check):
-    check(bind(requested("example", None), Network(in_=1), Rule()))
+    check(choose_backend(make_request("example", None), Network(in_=1), Rule()))
