@@ -1,7 +1,7 @@
-"""The contract between the method and whatever computes it.
+"""The contract between the method and the backend that computes it.
 
 A backend sees the whole network in one call, so that it can fuse it. Its arrays are opaque to the caller, who only
-hands them back. `edcore.testing` checks all that is promised here.
+hands them back. `edcore.testing` checks all promises made here.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Availability:
 
 @runtime_checkable
 class Backend(Protocol):
-    """What computes a network. Subclass it to inherit `copy`, `fit`, `memory` and `synchronize`.
+    """The computation of a network. Subclass it to inherit `copy`, `fit`, `memory` and `synchronize`.
 
     All arrays that the caller hands in (x, target, error) are validated: right shape, finite, in the network's dtype;
     each is a NumPy array (perhaps read-only or not contiguous) or an array of one of `info.namespaces`, on any device.
@@ -132,7 +132,7 @@ class Backend(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BackendInfo:
-    """What an entry point of the group ``edcore.backends`` names. It is light: importing it loads no array library.
+    """The entry that a plug-in of the group ``edcore.backends`` names. It is light: it imports no array library.
 
     Parameters
     ----------

@@ -9,9 +9,19 @@ import numpy as np
 
 from edcore.core.network import Network
 
+Supported: TypeAlias = Literal[True] | str
+"""True, or the reason why not, as a sentence without its full stop."""
+
+
+class Memory(NamedTuple):
+    """The memory of a device, in bytes."""
+
+    free: int
+    total: int
+
 
 def memory(library: str, device: Any) -> Memory:
-    """Return the memory of the device; what a library holds for later use is free."""
+    """Return the memory of the device; memory that a library keeps for later use counts as free."""
     match library:
         case "torch" if device.type == "cuda":
             cuda = importlib.import_module(library).cuda
@@ -26,17 +36,6 @@ def memory(library: str, device: Any) -> Memory:
             return Memory(int(stats["bytes_limit"] - stats.get("bytes_in_use", 0)), int(stats["bytes_limit"]))
         case _:
             return host_memory()
-
-
-Supported: TypeAlias = Literal[True] | str
-"""True, or the reason why not, as a sentence without its full stop."""
-
-
-class Memory(NamedTuple):
-    """The memory of a device, in bytes."""
-
-    free: int
-    total: int
 
 
 def host_memory() -> Memory:

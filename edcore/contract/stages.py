@@ -1,7 +1,7 @@
-"""A network in stages: consecutive layers that one device has, where the whole is too large or too slow for one.
+"""Stages: consecutive layers of a network on one device, where the whole is too large or too slow for one.
 
 A layer of the ED method needs no more than its own activities and the error of the outputs. So a stage passes on
-activities, gets one number for each sample and output back, and never hears of the weights of another one.
+activities, gets one number for each sample and output back, and needs no weights of another stage.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from edcore.arguments import whole_number
 from edcore.arrays import Array, HostWeights
 from edcore.core.network import Network
 from edcore.core.rule import Rule
-from edcore.core.weights import drawn
+from edcore.core.weights import draw_layer
 from edcore.errors import InputError
 
 
@@ -105,12 +105,12 @@ class Stage:
 class StageWorker(Protocol):
     """A stage on a device: its weights, and the activities of the batch that goes through it.
 
-    What arrives is x (rows, in_) at the first stage, and at the others the activities (heads, rows, 2 · width) of the
-    layer before. What leaves is likewise, and at the last stage the outputs (rows, columns).
+    The first stage takes x (rows, in_), the others the activities (heads, rows, 2 · width) of the layer before. The
+    last one returns the outputs (rows, columns), the others the activities of their last layer.
     """
 
     def begin(self, batch: int) -> None:
-        """Forget the batch before, and expect one of so many samples."""
+        """Forget the batch before, and expect one of this many samples."""
         ...
 
     def forward(self, rows: slice, arriving: Array) -> Array:
@@ -132,7 +132,7 @@ class StageWorker(Protocol):
 
 @runtime_checkable
 class Staged(Protocol):
-    """What a backend has, beside `edcore.contract.backend.Backend`, if it can compute a stage of a network."""
+    """The method that a backend adds to `edcore.contract.backend.Backend` if it can compute a stage of a network."""
 
     def stage(self, stage: Stage, weights: HostWeights) -> StageWorker:
         """Return the stage on this backend's device, with a copy of these weights."""
@@ -183,19 +183,7 @@ def divide(network: Network, stages: int) -> tuple[Stage, ...]:
 def initialise_stage(stage: Stage, seed: int, floor: float | None = None) -> HostWeights:
     """Draw the initial weights of a stage: the bits that `edcore.core.weights.initialise` draws for these layers.
 
-    Parameters
-    ----------
-    stage : Stage
-        The stage.
-    seed : int
-        The seed, at least 0.
-    floor : float or None
-        As for `initialise`.
-
-    Returns
-    -------
-    dict of str to ndarray
-        The weights under the keys and in the shapes of ``stage.weight_shapes``. No others are ever in memory.
+    The weights have the keys and shapes of ``stage.weight_shapes``. Those of other stages are never in memory.
     """
     network = stage.network
     weights: dict[str, Any] = {key: np.empty(shape, network.dtype) for key, shape in stage.weight_shapes.items()}
@@ -203,24 +191,13 @@ def initialise_stage(stage: Stage, seed: int, floor: float | None = None) -> Hos
         layer = network.layer("input" if number == 0 else "output" if number == network.depth + 1 else "hidden")
         for head in range(network.heads):
             where = (head,) if layer.position is None else (head, number - 1 - stage.hidden.start)
-            drawn_now = drawn(network, layer, number, head, seed, floor)
-            weights[f"{layer.name}.weight"][where], weights[f"{layer.name}.bias"][where] = drawn_now
+            weight, bias = draw_layer(network, layer, number, head, seed, floor)
+            weights[f"{layer.name}.weight"][where], weights[f"{layer.name}.bias"][where] = weight, bias
     return weights
 
 
-def together(parts: Sequence[HostWeights]) -> HostWeights:
-    """Return the weights of a network.
-
-    Parameters
-    ----------
-    parts : sequence of dict of str to ndarray
-        Those of its stages, from the input to the output.
-
-    Returns
-    -------
-    dict of str to ndarray
-        All weights, under the keys and in the shapes of ``network.weight_shapes``. Hidden layers are copied.
-    """
+def join_weights(parts: Sequence[HostWeights]) -> HostWeights:
+    """Return all weights of a network from those of its stages, in their order. Hidden layers are copied."""
     return {
         key: np.concatenate([part[key] for part in parts], axis=1) if key.startswith("hidden") else value
         for part in (parts[0], parts[-1])

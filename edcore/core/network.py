@@ -1,4 +1,4 @@
-"""What a network is: a frozen value that every backend is given; and the article's layout."""
+"""The shape of a network and its cells, a frozen value that every backend is given, and the layout of its weights."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ WEIGHTS = tuple(f"{layer}.{part}" for layer in LAYERS for part in ("weight", "bi
 
 
 class Layer(NamedTuple):
-    """One layer of a network: which weights are its own, and what the cells that they join are like.
+    """One layer of a network: where its weights are, and the signs of the cells that they join.
 
     Its weights are ``weights[name + ".weight"][where(head)]``, of shape (sources, targets), and likewise its biases.
     """
@@ -54,7 +54,7 @@ class Initial:
     Parameters
     ----------
     distribution : {"half_normal", "uniform"}
-        What d is drawn from: abs(N(0, 1)), as in the article of 2024, or U(0, 1), as Kaneko (1999) and Fujita (2025)
+        The distribution of d: abs(N(0, 1)), as in the article of 2024, or U(0, 1), as Kaneko (1999) and Fujita (2025)
         have it.
     weight : float
         Scale of the weights, at least 0 (Kaneko: 1; Fujita: 1e-4, for regression 1).
@@ -97,7 +97,7 @@ class Initial:
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """The shape of `heads` independent ED networks of one kind, and what their cells are.
+    """The shape of `heads` independent ED networks of one kind, and their cells.
 
     Each layer holds its excitatory (+) cells first and its inhibitory (−) cells second. A network has an input layer
     (in_ → width), `depth` hidden layers (width → width) and an output layer (width → outputs); all counts are per
@@ -124,19 +124,19 @@ class Network:
         Outputs of each network, at least 1. With several, cell j of a stream learns from the error of output
         j mod outputs alone (Diffusing Blame, 2026), so width is at least outputs.
     activation : {"sigmoid", "tanh", "relu", "relu6", "linear"}
-        What the cells of the input layer and of the hidden layers make of z.
+        The f of the cells of the input layer and of the hidden layers.
     output_activation : {"sigmoid", "tanh", "relu", "relu6", "linear"}
-        What the output cells make of z.
+        The f of the output cells.
     rms : bool
         Divide the sums a_j of each layer but the output layer by r = √(mean_j a_j² + 1e-5), over both streams; then
         z_j = a_j / r, and g has the factor (1/r) (1 − a_j² / (n r²)) for n cells (Fujita's RMS variant, 2025).
     bias : float
         Activity of the bias cells, at least 0 (Kaneko's thresholds: 0.8).
     inhibitory_output : bool
-        Have an inhibitory output cell beside each output. It is trained and never read, so results are the same
-        without.
+        Have an inhibitory output cell beside each output. It is trained and never read, so results are the same without
+        it.
     initial : Initial
-        What the weights are before training.
+        How the weights are drawn before training.
 
     Raises
     ------

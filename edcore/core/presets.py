@@ -1,4 +1,4 @@
-"""The published variants of the method by name: a rule, and what it says of the network."""
+"""The published variants of the method by name: a rule, and the fields of the network that belong to it."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def preset(rule: Rule | str, alpha: float | None = None, alpha_output: float | N
     Parameters
     ----------
     rule : str or Rule
-        A name of `PRESETS`, or a rule of your own. That comes with `Network`'s defaults, but for a second bias cell
+        A name of `PRESETS`, or a rule of your own. That comes with `Network`'s defaults, but with a second bias cell
         under a split rule: with an excitatory one alone a negative error moves nothing where x is 0.
     alpha, alpha_output : float, optional
         Learning rates, see `Rule`. Left out, those of the preset.
@@ -67,7 +67,7 @@ def preset(rule: Rule | str, alpha: float | None = None, alpha_output: float | N
     Returns
     -------
     Preset
-        The rule, and what it says of the network.
+        The rule, and the fields of the network.
 
     Raises
     ------

@@ -1,7 +1,7 @@
 """Random numbers drawn on the host from the raw bits of PCG64, one stream for each purpose, head and layer.
 
-Raw bits, because NumPy keeps those of PCG64 the same for ever, and not what its distributions make of them. A stream of
-its own for each head and layer, so that any shard of the heads starts from the same weights.
+Raw bits, because NumPy keeps those of PCG64 the same for ever, but not its distributions. Each head and layer has its
+own stream, so that any shard of the heads starts from the same weights.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from edcore.arguments import whole_number
 from edcore.errors import InputError
 
 WEIGHTS, BIASES, SHUFFLING, PIECES = range(4)
-"""The purposes."""
+"""The purposes of random numbers. Each has its own stream, so that none shifts another."""
 
 
 def fresh_seed() -> int:

@@ -22,7 +22,7 @@ class Rule:
     Parameters
     ----------
     error : {"signed", "split"}
-        What E is. ``"signed"`` (article of 2024): e itself, so weights may cross zero. ``"split"`` (Kaneko's amine,
+        The factor E. ``"signed"`` (article of 2024): e itself, so weights may cross zero. ``"split"`` (Kaneko's amine,
         1999): max(e, 0) for synapses of excitatory sources and min(e, 0) for those of inhibitory sources, so for
         activities of at least 0 a weight keeps its sign and never shrinks. Where an input is below 0, or a cell (tanh),
         the formula is the same, and weights may shrink and cross zero, unless there is a floor.
@@ -31,11 +31,11 @@ class Rule:
     alpha_output : float
         Learning rate of the output layer, at least 0 (the article's program has 1 there, whatever its alpha).
     reduction : {"mean", "sum"}
-        What `reduce` is over the samples of a batch.
+        The `reduce` over the samples of a batch.
     order : {"batch", "online"}
         ``"batch"``: one update for each batch. ``"online"``: one for each sample, before the next sample is looked at.
     centred : bool
-        Subtract from each output's errors their mean over the batch before anything learns (Diffusing Blame, 2026). So
+        Subtract from each output's errors their mean over the batch before the update (Diffusing Blame, 2026). So
         nothing is learnt from a batch of one.
     floor : float or None
         With a number, at least 0, every weight but the biases' is clamped after each update, so that W_ij keeps the
@@ -85,20 +85,7 @@ class Rule:
 
 
 def check_together(network: Network, rule: Rule) -> None:
-    """Refuse a network and a rule that exclude each other.
-
-    Parameters
-    ----------
-    network : Network
-        The network.
-    rule : Rule
-        The rule.
-
-    Raises
-    ------
-    InputError
-        If the rule is split and a network has several outputs.
-    """
+    """Refuse a network and a rule that exclude each other."""
     if rule.error == "split" and network.outputs > 1:
         raise InputError(
             "outputs",
@@ -109,20 +96,7 @@ def check_together(network: Network, rule: Rule) -> None:
 
 
 def check_centred(rule: Rule, batch_size: int) -> None:
-    """Refuse a batch size with which a centred rule would learn nothing.
-
-    Parameters
-    ----------
-    rule : Rule
-        The rule.
-    batch_size : int
-        Samples in a batch.
-
-    Raises
-    ------
-    InputError
-        If the rule is centred and each batch is one sample.
-    """
+    """Refuse a batch size with which a centred rule would learn nothing."""
     if rule.centred and batch_size == 1:
         fix = "The mean over one sample is its error itself, so nothing would ever be learnt."
         raise InputError("batch_size", "1 with a centred rule", "at least 2 with a centred rule", fix)

@@ -6,10 +6,8 @@ import numpy as np
 import numpy.typing as npt
 
 from edcore.arrays import HostWeights
-from edcore.contract.memory import fits, host_memory
 from edcore.core.network import Layer, Network
 from edcore.core.randomness import BIASES, WEIGHTS, half_normal, uniform
-from edcore.errors import EDCoreError
 
 
 def initialise(network: Network, seed: int, floor: float | None = None) -> HostWeights:
@@ -30,11 +28,6 @@ def initialise(network: Network, seed: int, floor: float | None = None) -> HostW
     dict of str to ndarray
         The weights under the keys and in the shapes of ``network.weight_shapes``, in its dtype.
 
-    Raises
-    ------
-    EDCoreError
-        If they do not fit into this machine's memory.
-
     Examples
     --------
     >>> from edcore import Network
@@ -42,18 +35,16 @@ def initialise(network: Network, seed: int, floor: float | None = None) -> HostW
     >>> initialise(Network(in_=1, width=1, dtype="float64"), seed=0)["input.weight"].round(3).tolist()
     [[[1.325, -1.302], [-0.3, 0.151]]]
     """
-    if (reason := fits(network, host_memory())) is not True:
-        raise EDCoreError(f"initialise: the weights are drawn on the host, which is too small: {reason}.")
     weights = {key: np.empty(shape, network.dtype) for key, shape in network.weight_shapes.items()}
     for number, layer in enumerate(network.layers):
         for head in range(network.heads):
-            weight, bias = drawn(network, layer, number, head, seed, floor)
+            weight, bias = draw_layer(network, layer, number, head, seed, floor)
             weights[f"{layer.name}.weight"][layer.where(head)] = weight
             weights[f"{layer.name}.bias"][layer.where(head)] = bias
     return weights
 
 
-def drawn(
+def draw_layer(
     network: Network, layer: Layer, number: int, head: int, seed: int, floor: float | None
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     """Return the initial weights (sources, targets) and biases of one head's layer, the `number`-th from the input."""

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from edcore.arguments import whole_number
 from edcore.arrays import Array, HostWeights, to_numpy
 from edcore.contract.backend import Backend
-from edcore.contract.stages import Staged, divide, initialise_stage, together
+from edcore.contract.stages import Staged, divide, initialise_stage, join_weights
 from edcore.core import method as core
 from edcore.core.network import Network
 from edcore.core.rule import Rule
@@ -200,7 +200,9 @@ class Pipeline(Shared):
         weights = self._wire.gathered(self.weights)
         if weights is None:
             return None
-        return ED.from_network(self.network, self.rule, seed=self.seed, weights=together(weights), epochs=self._epochs)
+        return ED.from_network(
+            self.network, self.rule, seed=self.seed, weights=join_weights(weights), epochs=self._epochs
+        )
 
     def _learn_all(self, x: Any, target: npt.NDArray[Any], batches: Sequence[Batch]) -> None:
         """Learn the batches, and then look at the weights; where some are not finite, go back and look at each step."""
@@ -228,7 +230,9 @@ class Pipeline(Shared):
                     return error
             self._worker = self._staged.stage(self.stage, kept)
             found = self._first_in_activities(x, len(target)) or found
-        blame = outputs_of(self.network, self.rule, error) if found is None else Divergence(self.network, self.rule, *found)
+        blame = (
+            outputs_of(self.network, self.rule, error) if found is None else Divergence(self.network, self.rule, *found)
+        )
         raise blame.error()
 
     def _traced(self, x: Any, target: npt.NDArray[Any]) -> npt.NDArray[Any]:

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from edcore.arrays import HOST, Array, HostWeights, Located, Place, like, to_numpy
 from edcore.contract.backend import Backend
+from edcore.contract.memory import fits, host_memory
 from edcore.contract.steps import Schedule
 from edcore.core.network import Network
 from edcore.core.randomness import permutation
@@ -17,7 +18,7 @@ from edcore.core.rule import Rule
 from edcore.core.weights import initialise
 from edcore.dispatch import registry
 from edcore.dispatch.choose import Request, choose_backend
-from edcore.errors import InputError
+from edcore.errors import EDCoreError, InputError
 from edcore.interrupts import uninterrupted
 from edcore.model.attributes import described, refused
 from edcore.model.guard import Guard, Reach
@@ -102,7 +103,7 @@ class BoundNetwork:
     def weights(self) -> HostWeights:
         """A copy of the weights as NumPy arrays, under the keys and in the shapes of `Network.weight_shapes`."""
         if self._backend is None:  # the first x has not chosen a backend
-            start = self._start or initialise(self.network, self.seed, self.rule.floor)
+            start = self._start or self._draw(self.network)
             return {key: value.copy() for key, value in start.items()}
         return self._backend.to_host(self._weights)
 
@@ -157,7 +158,7 @@ class BoundNetwork:
             network = self.network if x is None else replace(self._network, in_=x.array.shape[1])
             backend = choose_backend(self._request, network, self.rule, x)
             try:
-                self._weights = backend.from_host(self._start or initialise(network, self.seed, self.rule.floor))
+                self._weights = backend.from_host(self._start or self._draw(network))
             except Exception as error:
                 explain_memory(error, network, backend, 1)
                 raise
@@ -166,6 +167,12 @@ class BoundNetwork:
                 self._follows = x.place
             self._network, self._in_known, self._backend, self._start = network, True, backend, None
         return self._backend
+
+    def _draw(self, network: Network) -> HostWeights:
+        """Return the initial weights, or refuse more than this machine can hold: some systems just end the program."""
+        if (reason := fits(network, host_memory())) is not True:
+            raise EDCoreError(f"the initial weights are drawn on this machine, which is too small: {reason}.")
+        return initialise(network, self.seed, self.rule.floor)
 
     def _guarded(self) -> Guard:
         """Return the guard of the weights, under the rule as it is now."""

@@ -11,7 +11,7 @@ from edcore import ED, Initial, Network
 from edcore.adapters.array_api import NUMPY
 from edcore.arrays import to_numpy
 from edcore.contract.backend import Backend
-from edcore.contract.stages import Stage, Staged, divide, initialise_stage, together
+from edcore.contract.stages import Stage, Staged, divide, initialise_stage, join_weights
 from edcore.core.weights import initialise
 from edcore.dispatch import registry
 from edcore.errors import InputError
@@ -62,7 +62,7 @@ class InStages(Backend):
     def update(self, network, rule, weights, trace, error):
         for worker in trace:
             worker.update(rule, error)
-        return together([worker.to_host() for worker in trace])
+        return join_weights([worker.to_host() for worker in trace])
 
 
 def backend_of(name):
@@ -129,7 +129,7 @@ def test_stages_are_the_network(network, stages):
     for part, own in zip(parts, drawn, strict=True):
         assert {key: value.shape for key, value in own.items()} == part.weight_shapes
         assert all(np.array_equal(own[key], value) for key, value in part.of(weights).items())
-    whole = together(drawn)
+    whole = join_weights(drawn)
     assert {key: value.shape for key, value in whole.items()} == network.weight_shapes
     assert all(np.array_equal(whole[key], weights[key]) for key in weights)
 

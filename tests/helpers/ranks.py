@@ -16,7 +16,7 @@ import torch.distributed as dist
 
 from edcore import ED, Network, Rule, use_backend
 from edcore.contract.backend import Backend
-from edcore.contract.stages import together
+from edcore.contract.stages import join_weights
 from edcore.core.randomness import permutation
 from edcore.dispatch import registry
 from edcore.distributed import DataParallel, Pipeline
@@ -68,7 +68,7 @@ class InPipeline(Backend):
     def update(self, network, rule, weights, trace, error):
         if trace:
             trace._worker.update(rule, error)
-        return together([part for part in everyones(trace.weights if trace else None) if part is not None])
+        return join_weights([part for part in everyones(trace.weights if trace else None) if part is not None])
 
     def _begun(self, network, weights):
         count = min(len(self.groups), network.depth + 2)
