@@ -203,7 +203,8 @@ class ArrayStage:
 
     def __init__(self, stage: Stage, weights: HostWeights, backend: ArrayAPIBackend) -> None:
         self._stage, self._backend = stage, backend
-        self._weights = backend.from_host(weights)
+        # In the method's layout, whatever layout the backend has for a whole network.
+        self._weights = {key: backend.on_device(value) for key, value in weights.items()}
         self._parts: list[Trace] = []
 
     def begin(self, batch: int) -> None:
@@ -233,7 +234,7 @@ class ArrayStage:
 
     def to_host(self) -> HostWeights:
         """Return a copy of the weights."""
-        return self._backend.to_host(self._weights)
+        return {key: to_numpy(value).copy() for key, value in self._weights.items()}
 
     def _entering(self, arriving: Array) -> Cells:
         arriving = self._backend.on_device(arriving)
