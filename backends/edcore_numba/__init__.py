@@ -1,4 +1,4 @@
-"""The entry of the Numba backend: fused kernels, compiled for the CPU and for CUDA."""
+"""The registry entry of the Numba backend: fused kernels, compiled for the CPU and for CUDA."""
 
 from __future__ import annotations
 
@@ -6,33 +6,31 @@ import importlib
 import os
 from importlib.util import find_spec
 
+from edcore.arrays import device_type
 from edcore.contract.backend import Availability, Backend, BackendInfo
 
-__all__ = ["BACKEND", "WEIGHTS"]
-
-WEIGHTS = ("input.weight", "input.bias", "hidden.weight", "hidden.bias", "output.weight", "output.bias")
-"""The parts of the weights, in the order in which the kernels expect them."""
+__all__ = ["BACKEND"]
 
 
 def probe(device: str | None) -> Availability:
-    """Return whether Numba compiles here, and whether the device is there."""
+    """Return whether Numba compiles here, and whether it can use the device."""
     if find_spec("numba") is None:
         return Availability(False, "the package numba is not installed")
     if os.environ.get("NUMBA_DISABLE_JIT", "0") != "0":
         return Availability(False, "NUMBA_DISABLE_JIT is set, and without compilation there are no kernels")
     try:
         importlib.import_module("numba")
-    except Exception as error:  # such as a NumPy that this Numba is too old for
+    except Exception as error:  # for example: this Numba is too old for this NumPy
         return Availability(False, f"numba does not work here ({type(error).__name__}: {error})")
-    kind, _, index = (device or "cpu").partition(":")
-    if kind == "cpu":
-        return Availability(not index, "the processor is one device, 'cpu'" if index else "")
+    if device_type(device or "cpu") == "cpu":
+        only = device in (None, "cpu")
+        return Availability(only, "" if only else "the processor is one device, 'cpu'")
     reason = _unavailable(device)
     return Availability(not reason, reason)
 
 
 def load(device: str | None) -> Backend:
-    """Return the kernels for a device; None stands for a GPU where there is one, else for the CPU."""
+    """Return the kernels for a device; None stands for a GPU if it can be used, else for the CPU."""
     if device == "cpu" or (device is None and _unavailable("cuda")):
         from .cpu.backend import NumbaCPU
 

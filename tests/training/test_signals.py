@@ -124,13 +124,14 @@ def test_an_interrupted_fit_in_compiled_code_keeps_the_epochs_before():
 def test_an_interrupt_in_an_update_on_several_threads_waits_for_all_of_them(monkeypatch):
     pytest.importorskip("numba")
     from edcore_numba.cpu import backend as cpu
+    from edcore_numba.cpu import threads
 
     data = datasets.digits(classes=(0, 1))
     x, y = data.x_train[:64], data.y_train[:64]
     make = lambda: ED(64, hidden_width=32, hidden_depth=32, u0=6.0, seed=1, backend="numba")  # noqa: E731
     expected = make()
     expected.step(x, y)
-    ed, real, calls = make(), cpu._pool, []
+    ed, real, calls = make(), threads._pool, []
     error = y - ed(x)
 
     class Pool:
@@ -141,7 +142,7 @@ def test_an_interrupt_in_an_update_on_several_threads_waits_for_all_of_them(monk
             return real(os.getpid()).submit(call)
 
     monkeypatch.setattr(cpu, "get_num_threads", lambda: 2)
-    monkeypatch.setattr(cpu, "_pool", lambda process: Pool())
+    monkeypatch.setattr(threads, "_pool", lambda process: Pool())
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         with pytest.raises(KeyboardInterrupt):

@@ -1,8 +1,7 @@
-"""The contract met with the CPU kernels."""
+"""The CPU backend: the contract met with the compiled kernels."""
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import math
 from typing import Any
@@ -12,25 +11,26 @@ import numpy.typing as npt
 from numba import get_num_threads, set_num_threads
 
 from edcore.arrays import Array, HostWeights, to_numpy
-from edcore.contract.backend import Backend, Schedule
+from edcore.contract.backend import Backend
 from edcore.contract.memory import Supported, fits
 from edcore.contract.stages import Stage
+from edcore.contract.steps import Schedule
 from edcore.core.network import Network
 from edcore.core.rule import Rule
 from edcore_numba import BACKEND
-from edcore_numba.cpu.threads import MANY, SMALL, NumbasThreads, _on_threads, spread
 
 from . import epochs, kernels
-from .cells import SIGMOID, Kind, kind_of
 from .stage import NumbaStage
-from .weights import Own, columns
+from .threads import Limits, NumbaThreadLock, run_kernel, run_on_threads
+from .variants import variant_of
+from .weights import NumbaWeights, join_heads
 
 TILE = 128
 """Most rows that a thread takes through all layers at once: two layers' activities of them stay in its cache."""
 
 Activities = list[npt.NDArray[Any]]
-"""A trace: x, the activities of the inner layers, their slopes and the activities of the output layer; emptied when it
-has been used."""
+"""A trace: x, the activities of the inner layers, their slopes and the activities of the output layer. An update
+empties it."""
 
 
 class NumbaCPU(Backend):
@@ -39,59 +39,61 @@ class NumbaCPU(Backend):
     Results do not depend on the number of threads. Weights are updated in place.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, limits: Limits = Limits()) -> None:  # noqa: B008 -- it is immutable
         self.info = BACKEND
         self.device = "cpu"
-        # Fresh memory costs as much as the pass that fills it, so the latest trace that was used up lends its own.
-        self._spare: Activities = []
+        self.limits = limits
+        # Fresh memory costs as much as the pass that fills it, so an update keeps its trace's for the next trace.
+        self._spare: list[tuple[tuple[Network, int], Activities]] = []
 
     def supports(self, network: Network, rule: Rule) -> Supported:
         """Return True unless the network is larger than memory."""
         return fits(network, self.memory())
 
-    def from_host(self, weights: HostWeights) -> Own:
+    def from_host(self, weights: HostWeights) -> NumbaWeights:
         """Return a contiguous copy."""
-        return Own({key: np.array(value, order="C") for key, value in weights.items()})
+        return NumbaWeights({key: np.array(value, order="C") for key, value in weights.items()})
 
-    def to_host(self, weights: Own) -> HostWeights:
+    def to_host(self, weights: NumbaWeights) -> HostWeights:
         """Return a copy, without the cells that were added."""
         cells = {key: value.shape[-1] - weights.added * key.startswith("output") for key, value in weights.items()}
         return {key: np.array(value[..., : cells[key]], order="C") for key, value in weights.items()}
 
-    def copy(self, weights: Own) -> Own:
+    def copy(self, weights: NumbaWeights) -> NumbaWeights:
         """Return a copy."""
-        copied = Own({key: value.copy() for key, value in weights.items()})
-        copied.added = weights.added
-        return copied
+        return NumbaWeights({key: value.copy() for key, value in weights.items()}, weights.added)
 
-    def forward(self, network: Network, weights: Own, x: Array) -> Array:
+    def forward(self, network: Network, weights: NumbaWeights, x: Array) -> Array:
         """Return the outputs, with room for the activities of two layers."""
         if len(x) == 0:
             return np.empty((0, network.columns), network.dtype)
-        x = np.require(to_numpy(x), requirements=["C", "W"])
+        x = to_numpy(x)
+        if not x.flags.carray:  # contiguous and writeable: kernels are compiled for each kind of array
+            x = np.array(x, order="C")
         layers = np.empty((network.heads, 2, len(x), 2 * network.width), x.dtype)  # used in turn
         outputs = np.empty((network.heads, len(x), 2 * network.outputs), x.dtype)
         self.run(network, weights, [x, layers, layers[:, :0], outputs], 0, len(x))
-        return columns(network, outputs)
+        return join_heads(network, outputs)
 
-    def trace(self, network: Network, weights: Own, x: Array) -> tuple[Array, Activities]:
+    def trace(self, network: Network, weights: NumbaWeights, x: Array) -> tuple[Array, Activities]:
         """Return the outputs and the activities of all layers."""
-        own = np.array(to_numpy(x), order="C")
-        trace = [own, *self.room(network, len(x)), np.empty((network.heads, len(x), 2 * network.outputs), own.dtype)]
+        x = np.array(to_numpy(x), order="C")
+        outputs = np.empty((network.heads, len(x), 2 * network.outputs), x.dtype)
+        trace = [x, *self.room(network, len(x)), outputs]
         self.run(network, weights, trace, 0, len(x))
-        return columns(network, trace[-1]), trace
+        return join_heads(network, outputs), trace
 
-    def update(self, network: Network, rule: Rule, weights: Own, trace: Activities, error: Array) -> Own:
+    def update(
+        self, network: Network, rule: Rule, weights: NumbaWeights, trace: Activities, error: Array
+    ) -> NumbaWeights:
         """Return the weights, updated in place."""
         x, hidden, slopes, outputs = trace
-        parts, kind = len(x) if rule.reduction == "mean" else 1, kind_of(network, rule)
-        rates = tuple(x.dtype.type(rate / parts) for rate in (rule.alpha, rule.alpha_output))
         errors = np.array(to_numpy(error).T, order="C").reshape(network.heads, network.outputs, len(x))
-        shares = kernels.share(errors, len(x), network.width, rates, kind)
-        arguments = weights.completed(network), _all(network), x, hidden, slopes, outputs, shares, kind
-        spread(kernels.update_part, arguments, network, len(x), whole=True)
+        arrays, variant = weights.arguments(network), variant_of(network, rule)
+        arguments = arrays, weights.heads, x, hidden, slopes, outputs, errors, variant
+        run_kernel(kernels.update_part, arguments, self._workers(weights, len(x)), to_the_end=True)
         trace.clear()
-        self._spare = [hidden]
+        self._spare = [((network, len(x)), [hidden, slopes])]
         return weights
 
     def stage(self, stage: Stage, weights: HostWeights) -> NumbaStage:
@@ -99,12 +101,12 @@ class NumbaCPU(Backend):
         return NumbaStage(stage, weights, self)
 
     def fit(
-        self, network: Network, rule: Rule, weights: Own, x: Array, target: Array, schedule: Schedule
-    ) -> tuple[Own, npt.NDArray[np.intp]]:
+        self, network: Network, rule: Rule, weights: NumbaWeights, x: Array, target: Array, schedule: Schedule
+    ) -> tuple[NumbaWeights, npt.NDArray[np.intp]]:
         """Return the weights and when each head stopped, after one compiled call for all epochs.
 
-        The threads share out the heads where the network is small or heads come out even, else each batch. It can be
-        interrupted at the end of each batch: the call is made on other threads, which are told to return.
+        The threads share out the heads where the network is small or heads come out even, else each batch. An interrupt
+        ends it after the batch: compiled code hears of none, so it runs on other threads and looks at a flag.
         """
         learned, stopped = self.copy(weights), np.zeros(network.heads, np.intp)
         count, samples = schedule.orders.shape
@@ -112,73 +114,72 @@ class NumbaCPU(Backend):
             return learned, stopped
         repeated = schedule.orders.strides[0] == 0
         orders = np.array(schedule.orders[:1] if repeated else schedule.orders, order="C").reshape(-1)
-        size = 1 if rule.order == "online" else min(schedule.batch_size, max(samples, 1))
-        heads, threads = np.flatnonzero(schedule.learning), get_num_threads()
-        small = network.parameters // network.heads * size <= SMALL
-        even = len(heads) % threads == 0 or len(heads) >= MANY * threads
-        by_head = small or even or not NumbasThreads.usable()
+        size = min(rule.samples_per_update(schedule.batch_size), max(samples, 1))
+        heads, threads, limits = np.flatnonzero(schedule.learning), get_num_threads(), self.limits
+        small = network.parameters // network.heads * size <= limits.one_batch
+        even = len(heads) % threads == 0 or len(heads) >= limits.heads_per_thread * threads
         plan = epochs.Plan(
             epochs=count,
             samples=samples,
             stride=0 if repeated else samples,
             size=size,
-            alpha=rule.alpha,
-            alpha_output=rule.alpha_output,
-            mean=rule.reduction == "mean",
             tolerance=schedule.tolerance,
-            tile=_tile(network, size),
+            tile=_tile(network.heads, size, threads),
             workers=threads,
         )
-        # Read-only, whatever was given: kernels are compiled for each kind of array.
+        # All read-only, as some may be: kernels are compiled for each kind of array.
         x, target = (np.ascontiguousarray(to_numpy(array)).view() for array in (x, target))
         x.flags.writeable = target.flags.writeable = False
-        cancelled, kind, arrays = np.zeros(1, np.bool_), kind_of(network, rule), learned.completed(network)
+        cancelled, variant, arrays = np.zeros(1, np.bool_), variant_of(network, rule), learned.arguments(network)
 
         def run(kernel: Any, heads: npt.NDArray[np.intp]) -> None:
-            kernel(arrays, x, target, orders, heads, plan, kind, stopped, cancelled)
+            kernel(arrays, x, target, orders, heads, plan, variant, stopped, cancelled)
 
         def run_batches() -> None:
-            set_num_threads(threads)
+            set_num_threads(threads)  # it holds for one thread of Python, and this is another
             run(epochs.fit_batches, heads)
 
-        if by_head:
-            kernel = epochs.fit_heads_online if size == 1 and _as_the_articles(kind) else epochs.fit_heads
+        if small or even or not NumbaThreadLock.usable():
+            kernel = epochs.fit_heads_online if size == 1 and _is_classic(network, rule) else epochs.fit_heads
             calls = [functools.partial(run, kernel, heads[i::threads].copy()) for i in range(threads)]
-            _on_threads(calls[: len(heads)], cancelled)
+            run_on_threads(calls[: len(heads)], cancelled)
         else:
-            with NumbasThreads():
-                _on_threads([run_batches], cancelled)
+            with NumbaThreadLock():
+                run_on_threads([run_batches], cancelled)
         return learned, stopped
 
-    def run(self, network: Network, weights: Own, trace: Activities, start: int, stop: int) -> None:
+    def run(self, network: Network, weights: NumbaWeights, trace: Activities, start: int, stop: int) -> None:
         """Fill in the activities of the rows of x from start to stop."""
-        tile = _tile(network, stop - start)
-        arguments = weights.completed(network), _all(network), *trace, start, stop, tile, kind_of(network)
-        spread(kernels.trace_part, arguments, network, stop - start)
+        workers = self._workers(weights, stop - start)
+        tile = _tile(network.heads, stop - start, workers)
+        arguments = weights.arguments(network), weights.heads, *trace, start, stop, tile, variant_of(network)
+        run_kernel(kernels.trace_part, arguments, workers)
 
-    def room(self, network: Network, batch: int) -> list[npt.NDArray[Any]]:
+    def room(self, network: Network, batch: int) -> Activities:
         """Return memory for the activities and the slopes of a trace's inner layers."""
-        shape, hidden = (network.heads, network.depth + 1, batch, 2 * network.width), None
-        with contextlib.suppress(IndexError):
-            hidden = self._spare.pop()
-        if hidden is None or hidden.shape != shape or hidden.dtype != network.dtype:
-            hidden = np.empty(shape, network.dtype)
+        try:
+            key, room = self._spare.pop()  # in one step, as calls may come from several threads
+        except IndexError:
+            key = None
+        if key == (network, batch):
+            return room
+        shape = network.heads, network.depth + 1, batch, 2 * network.width
+        hidden = np.empty(shape, network.dtype)
         return [hidden, np.empty(shape, network.dtype) if network.rms else hidden[:, :0]]
 
-
-def _all(network: Network) -> npt.NDArray[np.intp]:
-    return np.arange(network.heads)
-
-
-def _as_the_articles(kind: Kind) -> bool:
-    """Return whether cells are of the kind for which there is a kernel for batches of one."""
-    plain = kind.activation == kind.output_activation == SIGMOID and kind.outputs == 1
-    return plain and not kind.rms and kind.floor < 0 and not kind.centred
+    def _workers(self, weights: NumbaWeights, rows: int) -> int:
+        """Return the number of threads for one pass."""
+        return 1 if weights.count * rows <= self.limits.one_pass else int(get_num_threads())
 
 
-def _tile(network: Network, batch: int) -> int:
+def _is_classic(network: Network, rule: Rule) -> bool:
+    """Return whether cells are of the kind for which `one_sample` has code."""
+    sigmoid = network.activation == network.output_activation == "sigmoid" and network.outputs == 1
+    return sigmoid and not network.rms and rule.floor is None and not rule.centred
+
+
+def _tile(heads: int, rows: int, workers: int) -> int:
     """Return how many rows a thread takes at once: as few tiles as give all threads the same work."""
-    threads = get_num_threads()
-    tiles = threads // math.gcd(network.heads, threads)
-    rows = -(-batch // tiles)
-    return min(TILE, -(-rows // 4) * 4)
+    tiles = workers // math.gcd(heads, workers)
+    each = -(-rows // tiles)
+    return min(TILE, -(-each // 4) * 4)

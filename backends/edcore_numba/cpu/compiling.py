@@ -1,4 +1,4 @@
-"""How the CPU kernels are compiled, and where the machine code is kept."""
+"""Compile the CPU kernels, and keep their machine code in a cache folder."""
 
 from __future__ import annotations
 
@@ -14,17 +14,18 @@ from numba import config, njit
 
 HERE = Path(__file__).parent
 
-
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 def compiled(parallel: bool = False) -> Callable[[Function], Function]:
-    """Return a decorator that compiles a function at its first call, and keeps the machine code if a folder allows."""
+    """Return a decorator that compiles a function at its first call, and caches the machine code if a folder allows."""
 
     def decorate(function: Function) -> Function:
+        # Numba reads the cache folder when it decorates. It is set for these functions alone, and not for the user's.
         before = config.CACHE_DIR
         config.CACHE_DIR = FOLDER or before
         try:
+            # fastmath stays off: it would reorder sums and drop tests for NaN. A division by 0 gives inf, as in NumPy.
             options = {"parallel": parallel, "cache": FOLDER is not None}
             return cast(Function, njit(nogil=True, error_model="numpy", **options)(function))
         finally:
@@ -34,22 +35,22 @@ def compiled(parallel: bool = False) -> Callable[[Function], Function]:
 
 
 def inlined(function: Function) -> Function:
-    """Compile a function as part of each that calls it: Numba compiles what is called again at every level of calls."""
+    """Compile a function into its callers: a function that is called is compiled again for each level of calls."""
     return cast(Function, njit(inline="always", error_model="numpy")(function))
 
 
 def _folder() -> str | None:
-    """Return the first folder that can be written to; None where there is none, and kernels are compiled each time.
+    """Return the first cache folder that can be written to; without one, kernels are compiled in each process.
 
-    It is named after the kernels' sources: Numba looks at the date of a function's own file alone, and an update of
-    edcore may change another one.
+    Its name is a hash of the kernels' sources: Numba compares the date of a function's own file alone, and an update of
+    edcore may change a function that it calls, in another file.
     """
     sources = b"".join(path.read_bytes() for path in sorted(HERE.glob("*.py")))
     name = f"edcore-{hashlib.sha256(sources).hexdigest()[:16]}"
     for parent in _parents():
         folder = parent / name
         try:
-            if parent == HERE / "__pycache__" and not folder.exists():  # those of sources that are no longer here
+            if parent == HERE / "__pycache__" and not folder.exists():  # caches of sources that were replaced
                 for old in parent.glob("edcore-*"):
                     shutil.rmtree(old, ignore_errors=True)
             folder.mkdir(parents=True, exist_ok=True)
@@ -61,7 +62,7 @@ def _folder() -> str | None:
 
 
 def _parents() -> Iterator[Path]:
-    if config.CACHE_DIR:  # the user's own word, NUMBA_CACHE_DIR
+    if config.CACHE_DIR:  # the user's choice, NUMBA_CACHE_DIR
         yield Path(config.CACHE_DIR)
         return
     yield HERE / "__pycache__"
@@ -72,4 +73,4 @@ def _parents() -> Iterator[Path]:
 
 
 FOLDER = _folder()
-"""Where machine code is kept."""
+"""The cache folder."""

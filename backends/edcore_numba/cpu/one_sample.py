@@ -1,7 +1,9 @@
-"""One sample through one layer, and what the layer learns from it, in LLVM's vectors: for training sample by sample.
+"""One layer's activities and update for one sample, in LLVM's vectors: for training sample by sample.
 
-The arithmetic is that of `vectors` for a batch of one, in every bit, without what it takes to cut a batch into tiles.
+The arithmetic is that of `vectors` for a batch of one, to the bit, without the code that cuts a batch into tiles.
 """
+
+# mypy: disable-error-code="no-untyped-def"
 
 from __future__ import annotations
 
@@ -16,9 +18,7 @@ from .vectors import INDEX, Vector, function_of, in_vectors
 
 
 @intrinsic
-def activate_one(  # type: ignore[no-untyped-def]
-    context, x, weight, sources, repeated, bias, biases, activity, y, targets, scale
-):
+def activate_one(context, x, weight, sources, repeated, bias, biases, activity, y, targets, scale):
     """Emit y = 1 / (1 + 2**(scale · (bias cells + x weight))), for an even number of targets.
 
     Bias cells have the activity `activity`. x has `sources` activities; where they are those of a second stream too,
@@ -50,10 +50,8 @@ def activate_one(  # type: ignore[no-untyped-def]
 
 
 @intrinsic
-def learn_one(  # type: ignore[no-untyped-def]
-    context, x, shift, weight, sources, bias, biases, activity, y, targets, plus, minus
-):
-    """Emit weight += x_i E_i g(y_j) s_j and bias likewise, for `sources` sources of each stream and targets of both.
+def update_one(context, x, shift, weight, sources, bias, biases, activity, y, targets, plus, minus):
+    """Emit weight += x_i E_i g(y_j) s_j and bias likewise, for `sources` sources of each stream and all targets.
 
     `plus` and `minus` are the rate times E of the two streams' sources; the second one's activities lie `shift` behind.
     Bias cells have the activity `activity`.
@@ -61,7 +59,7 @@ def learn_one(  # type: ignore[no-untyped-def]
     pointer, n = types.CPointer(plus), types.intp
 
     def body(builder: ir.IRBuilder, arguments: Any) -> None:
-        x, shift, weight, sources, bias, biases, own, y, targets, plus, minus = arguments
+        x, shift, weight, sources, bias, biases, active, y, targets, plus, minus = arguments
 
         def columns(vector: Vector, column: ir.Value) -> None:
             b = vector.builder
@@ -74,17 +72,17 @@ def learn_one(  # type: ignore[no-untyped-def]
                 first = b.gep(weight, [b.add(b.mul(b.mul(sources, INDEX(stream)), targets), column)])
                 with cgutils.for_range(b, sources) as source:
                     at = b.mul(source.index, targets)
-                    active = vector.splat(b.load(b.gep(start, [source.index])))
-                    vector.store(b.fadd(vector.load(first, at), b.fmul(active, delta)), first, at)
+                    value = vector.splat(b.load(b.gep(start, [source.index])))
+                    vector.store(b.fadd(vector.load(first, at), b.fmul(value, delta)), first, at)
                 with b.if_then(b.icmp_signed(">", biases, INDEX(stream))):
                     at = b.add(b.mul(INDEX(stream), targets), column)
-                    change = b.fmul(vector.splat(own), delta)
+                    change = b.fmul(vector.splat(active), delta)
                     vector.store(b.fadd(vector.load(bias, at), change), bias, at)
 
         in_vectors(builder, plus.type, targets, columns)
 
     signature = types.void(pointer, n, pointer, n, pointer, n, plus, pointer, n, plus, plus)
-    return signature, function_of("learn_one", plus, body)
+    return signature, function_of("update_one", plus, body)
 
 
 def _sum(vector: Vector, x: ir.Value, weight: ir.Value, targets: ir.Value, count: ir.Value) -> ir.Value:

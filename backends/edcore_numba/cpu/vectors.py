@@ -1,9 +1,11 @@
-"""Matrix products of any size and the sigmoid, written in LLVM's vectors: what the CPU kernels are made of.
+"""Matrix products of any size and the sigmoid, written in LLVM's vectors, for the CPU kernels.
 
-Each element is a sum in the order of its terms, one fused multiply-add after another, in whichever tile of the product
-it lies. So results do not depend on how rows are cut into tiles and shared among threads. LLVM splits the vectors of
-64 bytes into whatever the processor has.
+Each element of a product is added up in the order of its terms, one fused multiply-add after another, in every tile
+alike. So results do not depend on how rows are cut into tiles and shared among threads. LLVM splits the vectors of 64
+bytes into those that the processor has.
 """
+
+# mypy: disable-error-code="no-untyped-def"
 
 from __future__ import annotations
 
@@ -20,7 +22,7 @@ from numba.extending import intrinsic
 def _has_avx512() -> bool:
     try:
         return bool(binding.get_host_cpu_features().get("avx512f"))
-    except RuntimeError:  # a processor that LLVM does not know
+    except RuntimeError:  # LLVM does not know this processor
         return False
 
 
@@ -39,7 +41,7 @@ INDEX = ir.IntType(64)
 
 
 class Vector:
-    """A vector type of so many lanes, with the operations that a tile needs."""
+    """A vector type with a number of lanes, and the operations that a tile needs."""
 
     def __init__(self, builder: ir.IRBuilder, bits: int, lanes: int) -> None:
         self.builder, self.bits, self.lanes = builder, bits, lanes
@@ -51,8 +53,8 @@ class Vector:
         rounded = float(np.float32(value)) if self.bits == 32 else value
         return ir.Constant(self.type, [rounded] * self.lanes)
 
-    def whole(self, value: int) -> ir.Constant:
-        """Return the whole number in all lanes."""
+    def integer(self, value: int) -> ir.Constant:
+        """Return the integer in all lanes."""
         return ir.Constant(self.integers, [value] * self.lanes)
 
     def pointer(self, start: ir.Value, offset: ir.Value) -> ir.Value:
@@ -60,13 +62,14 @@ class Vector:
         return self.builder.bitcast(self.builder.gep(start, [offset]), self.type.as_pointer())
 
     def load(self, start: ir.Value, offset: ir.Value) -> ir.Value:
-        """Emit a read; nothing is assumed of the address."""
+        """Emit a read from an address with the alignment of one element."""
+        # LLVM would assume the alignment of the whole vector, and rows may start anywhere.
         value = self.builder.load(self.pointer(start, offset))
         value.align = self.bits // 8
         return value
 
     def store(self, value: ir.Value, start: ir.Value, offset: ir.Value) -> None:
-        """Emit a write; nothing is assumed of the address."""
+        """Emit a write to an address with the alignment of one element."""
         self.builder.store(value, self.pointer(start, offset)).align = self.bits // 8
 
     def prefetch(self, start: ir.Value, offset: ir.Value) -> None:
@@ -109,12 +112,13 @@ class Vector:
     def sigmoid(self, z: ir.Value, scale: ir.Value) -> ir.Value:
         """Return 1 / (1 + 2**t) for t = z · scale.
 
-        t = n + f with n whole and |f| ≤ 1/2. Adding 1.5 · 2**mantissa rounds to n and leaves it in the lowest bits,
-        from where a shift makes it an exponent. t is clipped: y stays so far above 0 that its products in the next
-        layer are normal numbers, as others take a processor many times as long.
+        t = n + f with n an integer and |f| ≤ 1/2. Adding 1.5 · 2**mantissa rounds to n and leaves it in the lowest
+        bits, from where a shift makes it an exponent.
         """
         b = self.builder
         mantissa, most, one_bits = (23, 64.0, 127 << 23) if self.bits == 32 else (52, 512.0, 1023 << 52)
+        # Clipped, y stays so far above 0 that its products in the next layer are normal numbers: a processor takes many
+        # times as long for denormal ones, and the deep layers of the article's network are saturated.
         t = self.clip(b.fmul(z, scale), most)
         magic = self.constant(1.5 * 2.0**mantissa)
         rounded = b.fadd(t, magic)
@@ -123,7 +127,7 @@ class Vector:
         power = highest
         for term in reversed(lower):
             power = self.multiply_add(power, f, term)
-        exponent = b.add(b.shl(b.bitcast(rounded, self.integers), self.whole(mantissa)), self.whole(one_bits))
+        exponent = b.add(b.shl(b.bitcast(rounded, self.integers), self.integer(mantissa)), self.integer(one_bits))
         one = self.constant(1.0)
         return b.fdiv(one, self.multiply_add(power, b.bitcast(exponent, self.type), one))
 
@@ -143,6 +147,7 @@ def _tile(vector: Vector, rows: int, vectors: int, of: dict[str, ir.Value], scal
     def offset(name: str, place: tuple[int, int]) -> ir.Value:
         return b.add(b.mul(of[f"{name}_row"], INDEX(place[0])), INDEX(place[1] * vector.lanes))
 
+    # The sums reach y only at the end: its cache lines are fetched while they are added up.
     for place in places:
         vector.prefetch(of["y"], offset("y", place))
     sources = [b.gep(of["a"], [b.mul(of["a_row"], INDEX(row))]) for row in range(rows)]
@@ -175,7 +180,7 @@ def in_vectors(
     emit: Callable[[Vector, ir.Value], None],
     emit_wide: Callable[[Vector, ir.Value], None] | None = None,
 ) -> None:
-    """Emit loops over an even number of columns in vectors, long ones first; `emit_wide` takes `VECTORS` at once."""
+    """Emit loops over an even number of columns in vectors, long ones first; `emit_wide` does `VECTORS` at once."""
     bits = 32 if isinstance(real, ir.FloatType) else 64
     lanes = VECTOR_BYTES * 8 // bits
     shapes = [(lanes, VECTORS, emit_wide)] if emit_wide and VECTORS > 1 else []
@@ -192,12 +197,13 @@ def in_vectors(
 
 
 def function_of(name: str, real: Any, body: Callable[[ir.IRBuilder, Any], None]) -> Any:
-    """Return the code of an intrinsic that calls a function with this body: inlined at each call it compiles slowly."""
+    """Return the code of an intrinsic that calls a function with this body."""
 
     def code(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Any:
         kind = ir.FunctionType(ir.VoidType(), [argument.type for argument in arguments])
         function = cgutils.get_or_insert_function(builder.module, kind, f"edcore_{name}_{real.bitwidth}")
         if not function.blocks:
+            # One copy in each module, and never inlined: a kernel has many calls, and would take long to compile.
             function.linkage = "linkonce_odr"
             function.attributes.add("noinline")
             inner = ir.IRBuilder(function.append_basic_block("entry"))
@@ -220,10 +226,10 @@ def _product(builder: ir.IRBuilder, of: dict[str, ir.Value], activated: bool) ->
                 many = builder.sdiv(builder.sub(of["rows"], first), INDEX(rows))
                 with cgutils.for_range(builder, many) as tile:
                     row = builder.add(first, builder.mul(tile.index, INDEX(rows)))
-                    own = {**of, "b": builder.gep(of["b"], [column])}
+                    corner = {**of, "b": builder.gep(of["b"], [column])}
                     for name, offset in (("a", INDEX(0)), ("c", column), ("y", column)):
-                        own[name] = builder.gep(of[name], [builder.add(builder.mul(row, of[f"{name}_row"]), offset)])
-                    _tile(vector, rows, vectors, own, scale)
+                        corner[name] = builder.gep(of[name], [builder.add(builder.mul(row, of[f"{name}_row"]), offset)])
+                    _tile(vector, rows, vectors, corner, scale)
                 first = builder.add(first, builder.mul(many, INDEX(rows)))
 
         return emit
@@ -248,9 +254,7 @@ def _signature(real: Any) -> Any:
 
 
 @intrinsic
-def accumulate(  # type: ignore[no-untyped-def]
-    context, a, a_row, a_k, b, b_k, k, c, c_row, y, y_row, rows, columns, scale
-):
+def accumulate(context, a, a_row, a_k, b, b_k, k, c, c_row, y, y_row, rows, columns, scale):
     """Emit y = c + a b, for a (rows, k), b (k, columns), k ≥ 1, columns even; c and y (rows, columns) may be one.
 
     Pointers come with the distance between their rows, in elements; a also with that between its columns. A distance
@@ -260,15 +264,13 @@ def accumulate(  # type: ignore[no-untyped-def]
 
 
 @intrinsic
-def activate(  # type: ignore[no-untyped-def]
-    context, a, a_row, a_k, b, b_k, k, c, c_row, y, y_row, rows, columns, scale
-):
+def activate(context, a, a_row, a_k, b, b_k, k, c, c_row, y, y_row, rows, columns, scale):
     """Emit y = 1 / (1 + 2**(scale · (c + a b))), with the arguments of `accumulate`."""
     return _signature(scale), _product_function("activate", scale, activated=True)
 
 
 @intrinsic
-def credit(context, errors, y, y_row, delta, delta_row, rows, columns, zero):  # type: ignore[no-untyped-def]
+def compute_sigmoid_delta(context, errors, y, y_row, delta, delta_row, rows, columns, zero):
     """Emit delta_bj = errors_b s_j g(y_bj), for columns of which the first half is excitatory; zero gives the type."""
     pointer, n = types.CPointer(zero), types.intp
 
@@ -285,11 +287,11 @@ def credit(context, errors, y, y_row, delta, delta_row, rows, columns, zero):  #
 
         in_vectors(builder, arguments[-1].type, columns, emit)
 
-    return types.void(pointer, pointer, n, pointer, n, n, n, zero), function_of("credit", zero, body)
+    return types.void(pointer, pointer, n, pointer, n, n, n, zero), function_of("delta", zero, body)
 
 
 @intrinsic
-def at(context, array, offset):  # type: ignore[no-untyped-def]
+def at(context, array, offset):
     """Return a pointer to the element `offset` of a contiguous array."""
 
     def code(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Any:

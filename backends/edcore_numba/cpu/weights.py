@@ -1,4 +1,4 @@
-"""Weights and outputs as the CPU kernels have them, with − output cells, whether a network has them or not."""
+"""Weights and outputs in the form of the CPU kernels, which expect output cells of both signs."""
 
 from __future__ import annotations
 
@@ -7,29 +7,34 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edcore.core.network import Network
-from edcore_numba import WEIGHTS
+from edcore.core.network import WEIGHTS, Network
 
 
-class Own(dict[str, npt.NDArray[Any]]):
-    """Weights under the keys of `Network.weight_shapes`.
+class NumbaWeights(dict[str, npt.NDArray[Any]]):
+    """Weights under the keys of `Network.weight_shapes`, and the arguments that kernels take of them.
 
-    The kernels want − output cells: where a network has none, some are added at its first pass, and never read.
+    A network without − output cells gets some at its first pass, which are never read, so that all share one code.
     """
 
-    added = 0
-    """How many."""
+    def __init__(self, arrays: dict[str, npt.NDArray[Any]], added: int = 0) -> None:
+        super().__init__(arrays)
+        self.added = added
+        """Output cells that the network does not have."""
+        self.heads = np.arange(len(arrays["input.weight"]))
+        self.count = sum(array.size for array in arrays.values())
+        self._arguments: tuple[npt.NDArray[Any], ...] = ()
 
-    def completed(self, network: Network) -> tuple[npt.NDArray[Any], ...]:
-        """Return the arrays in the kernels' order, with − output cells."""
-        for key in ("output.weight", "output.bias"):
-            if self[key].shape[-1] == network.outputs:
-                self[key] = np.concatenate([self[key], np.zeros_like(self[key])], axis=-1)
-                self.added = network.outputs
-        return tuple(self[key] for key in WEIGHTS)
+    def arguments(self, network: Network) -> tuple[npt.NDArray[Any], ...]:
+        """Return the arrays in the kernels' order."""
+        if not self._arguments:
+            for key in ("output.weight", "output.bias"):
+                if self[key].shape[-1] == network.outputs:
+                    self[key] = np.concatenate([self[key], np.zeros_like(self[key])], axis=-1)
+                    self.added = network.outputs
+            self._arguments = tuple(self[key] for key in WEIGHTS)
+        return self._arguments
 
 
-def columns(network: Network, outputs: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Return the excitatory output cells of (heads, batch, cells) as (batch, columns)."""
-    read = outputs[:, :, : network.outputs]
-    return np.array(read.swapaxes(0, 1), order="C").reshape(read.shape[1], network.columns)
+def join_heads(network: Network, outputs: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return the excitatory output cells of (heads, batch, cells) as a copy of shape (batch, columns)."""
+    return outputs[:, :, : network.outputs].swapaxes(0, 1).copy().reshape(outputs.shape[1], network.columns)

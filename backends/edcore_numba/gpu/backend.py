@@ -15,11 +15,11 @@ import numpy as np
 import numpy.typing as npt
 
 from edcore.arrays import Array, HostWeights
-from edcore.contract.backend import Backend, Schedule
+from edcore.contract.backend import Backend
 from edcore.contract.memory import Memory, Supported, fits, host_memory, traced
-from edcore.core.network import Network
+from edcore.contract.steps import Schedule
+from edcore.core.network import WEIGHTS, Network
 from edcore.core.rule import Rule
-from edcore_numba import WEIGHTS
 from edcore_numba.gpu.simulator import share_shared_arrays
 from edcore_numba.gpu.tiles import WIDEST, Kind, forward_tile, update_tile
 

@@ -1,7 +1,9 @@
-"""What distinguishes one variant from another, cell by cell: activation, division by the root, error, floor.
+"""The variants of the method on the CPU, cell by cell: activations, RMS, several outputs, centred errors, the floor.
 
-The article's kind of cell has code of its own, in `vectors`, where the sigmoid is part of the product.
+The article's kind of cell has faster code in `vectors`, where the sigmoid is part of the product.
 """
+
+# mypy: disable-error-code="no-untyped-def"
 
 from __future__ import annotations
 
@@ -23,25 +25,32 @@ SIGMOID, TANH, RELU, RELU6, LINEAR = (
 )
 
 
-class Kind(NamedTuple):
-    """What the cells are, and how they learn, in numbers; the first three are of the network's dtype."""
+class Variant(NamedTuple):
+    """A network and a rule as the numbers that kernels read; the first three are of the network's dtype."""
 
     scale: Any  # f(z) = 1 / (1 + 2**(scale · z))
     bias: Any  # activity of the bias cells
-    floor: Any  # −1 where there is none
+    floor: Any  # −1 without a floor
     activation: int
     output_activation: int
     rms: bool
     outputs: int  # of a head
     split: bool
     centred: bool
+    mean: bool
+    alpha: float
+    alpha_output: float
 
 
-@functools.lru_cache(maxsize=64)  # making it takes as long as a tenth of a small network's step
-def kind_of(network: Network, rule: Rule | None = None) -> Kind:
-    """Return the numbers for a network and a rule; for a forward pass, which no rule concerns, there may be none."""
+@functools.lru_cache(maxsize=64)  # to make one takes as long as a small network's forward pass
+def variant_of(network: Network, rule: Rule | None = None) -> tuple[Any, ...]:
+    """Return the fields of the `Variant`; a forward pass depends on no rule.
+
+    They are a plain tuple, of which a kernel makes the `Variant` again: Numba looks up the type of a NamedTuple in
+    Python at each call, which takes half as long as a tiny network's pass.
+    """
     real, rule = np.dtype(network.dtype).type, rule or Rule()
-    return Kind(
+    variant = Variant(
         scale=real(-2 / network.u0 / math.log(2)),
         bias=real(network.bias),
         floor=real(-1 if rule.floor is None else rule.floor),
@@ -51,45 +60,47 @@ def kind_of(network: Network, rule: Rule | None = None) -> Kind:
         outputs=network.outputs,
         split=rule.error == "split",
         centred=rule.centred,
+        mean=rule.reduction == "mean",
+        alpha=float(rule.alpha),
+        alpha_output=float(rule.alpha_output),
     )
+    return tuple(variant)
 
 
 @compiled()
-def finish(
-    y: Any, place: int, first: int, rows: int, activation: int, rms: bool, slopes: Any, layer: int, scale: Any
-) -> None:
-    """Turn sums in y[place] (rows, cells) into activities, and with rms write slopes[layer], if there is room."""
+def apply_activation(y, place, first, rows, activation, rms, slopes, layer, scale) -> None:
+    """Turn sums in y[place] (rows, cells) into activities, and with rms write slopes[layer], unless it has no room."""
     cells, real = y.shape[2], type(scale)
     for row in range(first, first + rows):
-        own = y[place, row]
+        cell = y[place, row]
         if rms:
             total = real(0)
             for j in range(cells):
-                total += own[j] * own[j]
+                total += cell[j] * cell[j]
             root = real(math.sqrt(total / real(cells) + real(RMS_EPS)))
             for j in range(cells):
-                own[j] /= root
+                cell[j] /= root
             if slopes.shape[0] > 0:
                 for j in range(cells):
-                    slopes[layer, row, j] = (real(1) - own[j] * own[j] / real(cells)) / root
+                    slopes[layer, row, j] = (real(1) - cell[j] * cell[j] / real(cells)) / root
         if activation == SIGMOID:
             natural = scale * real(math.log(2.0))
             for j in range(cells):
-                own[j] = real(1) / (real(1) + math.exp(own[j] * natural))
+                cell[j] = real(1) / (real(1) + math.exp(cell[j] * natural))
         elif activation == TANH:
             for j in range(cells):
-                own[j] = math.tanh(own[j])
+                cell[j] = math.tanh(cell[j])
         elif activation == RELU:
             for j in range(cells):  # a NaN fails the comparison and stays
-                own[j] = real(0) if own[j] < real(0) else own[j]
+                cell[j] = real(0) if cell[j] < real(0) else cell[j]
         elif activation == RELU6:
             for j in range(cells):
-                above = real(0) if own[j] < real(0) else own[j]
-                own[j] = real(6) if above > real(6) else above
+                above = real(0) if cell[j] < real(0) else cell[j]
+                cell[j] = real(6) if above > real(6) else above
 
 
 @compiled()
-def credit_cells(errors: Any, y: Any, slopes: Any, activation: int, rms: bool, delta: Any) -> None:
+def compute_delta(errors, y, slopes, activation, rms, delta) -> None:
     """Write delta_bj = errors_b s_j g(y_bj), for columns of which the first half is excitatory.
 
     errors is (batch, 1), or (batch, half of the cells or more) where each cell of a stream learns from its own output.
@@ -98,54 +109,51 @@ def credit_cells(errors: Any, y: Any, slopes: Any, activation: int, rms: bool, d
     for row in range(errors.shape[0]):
         for side in range(2):
             first, sign = side * half, real(1) if side == 0 else real(-1)
-            to, own = delta[row, first : first + half], y[row, first : first + half]
+            result, cell = delta[row, first : first + half], y[row, first : first + half]
             if errors.shape[1] == 1:
                 error = errors[row, 0] * sign
                 for j in range(half):
-                    to[j] = error
+                    result[j] = error
             else:
                 for j in range(half):
-                    to[j] = errors[row, j] * sign
+                    result[j] = errors[row, j] * sign
             if activation == SIGMOID:
                 for j in range(half):
-                    to[j] = to[j] * own[j] * (real(1) - own[j])
+                    result[j] = result[j] * cell[j] * (real(1) - cell[j])
             elif activation == TANH:
                 for j in range(half):
-                    to[j] *= real(1) - own[j] * own[j]
+                    result[j] *= real(1) - cell[j] * cell[j]
             elif activation == RELU:
                 for j in range(half):
-                    to[j] = to[j] if own[j] > real(0) else real(0)
+                    result[j] = result[j] if cell[j] > real(0) else real(0)
             elif activation == RELU6:
                 for j in range(half):
-                    to[j] = to[j] if real(0) < own[j] < real(6) else real(0)
+                    result[j] = result[j] if real(0) < cell[j] < real(6) else real(0)
             if rms:
                 slope = slopes[row, first : first + half]
                 for j in range(half):
-                    to[j] *= slope[j]
+                    result[j] *= slope[j]
 
 
 @compiled()
-def clamp(weight: Any, first: int, rows: int, excitatory: bool, floor: Any) -> None:
-    """Give the synapses of so many sources of one sign the sign s_i s_j, and at least the floor's magnitude."""
+def clamp(weight, first, rows, excitatory, floor) -> None:
+    """Give the weights of some sources of one sign the sign s_i s_j, and at least the floor's magnitude."""
     half = weight.shape[1] // 2
     for row in range(first, first + rows):
         for side in range(2):
-            own = weight[row, side * half : (side + 1) * half]
+            block = weight[row, side * half : (side + 1) * half]
             if (side == 0) == excitatory:
                 for j in range(half):
-                    own[j] = floor if own[j] < floor else own[j]
+                    block[j] = floor if block[j] < floor else block[j]
             else:
                 for j in range(half):
-                    own[j] = -floor if own[j] > -floor else own[j]
+                    block[j] = -floor if block[j] > -floor else block[j]
 
 
 @inlined
-def centre(errors: Any, rows: int) -> None:
-    """Subtract from each output's errors (outputs, rows) their mean."""
-    for output in range(errors.shape[0]):
-        total = 0.0
-        for row in range(rows):
-            total += errors[output, row]
-        mean = type(errors[0, 0])(total / rows)
-        for row in range(rows):
-            errors[output, row] -= mean
+def mean_error(errors, output, rows) -> Any:
+    """Return the mean of an output's errors (outputs, rows), summed in float64."""
+    total = 0.0
+    for row in range(rows):
+        total += errors[output, row]
+    return type(errors[0, 0])(total / rows)
