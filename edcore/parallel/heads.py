@@ -1,4 +1,4 @@
-"""Heads of one network, trained in processes of this machine or of a cluster: joblib says where."""
+"""Train the heads of one network in parallel, on processes of this machine or of a cluster."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ from edcore.parallel.tasks import run_tasks
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Part:
-    """Some of the heads, as they are handed to a worker."""
+class _Group:
+    """Some heads of a network, for one worker."""
 
     network: Network
     rule: Rule
     seed: int
-    first: int  # of the heads
-    of: int
+    first: int  # number of its first head in the whole network
+    of: int  # heads of the whole network
     weights: HostWeights
-    epochs: int  # of the whole network, from which the order of the samples follows
+    epochs: int  # of the whole network; the order of the samples follows from them
     backend: str | Backend
     device: str | None
 
@@ -47,31 +47,31 @@ def fit_heads(
     heads_per_task: int = 1,
     n_jobs: int | None = None,
 ) -> ED:
-    """Do what `ED.fit` does, with the heads spread over workers.
+    """Train as `ED.fit` does, with the heads spread over workers.
 
-    ``joblib.parallel_config`` says where they are: processes of this machine (``"loky"``), threads (``"threading"``),
+    ``joblib.parallel_config`` chooses the workers: processes of this machine (``"loky"``), threads (``"threading"``),
     or a cluster (``"dask"``, ``"ray"``). Heads whose worker is lost are trained again on another one.
 
     Parameters
     ----------
     ed : ED
-        The network. It stays as it is.
+        The network. It does not change.
     x : array, shape (samples, in_)
         As for `ED.fit`. Each worker gets all of it.
     target : array, shape (samples,) for one output, else (samples, columns)
-        What the outputs should be. Each worker gets the columns of its heads.
+        The outputs to learn. Each worker gets the columns of its heads.
     epochs, batch_size, shuffle, tolerance : optional
         As for `ED.fit`.
     heads_per_task : int
-        Heads that are trained together in a worker, at least 1; the last of them may be fewer.
+        Heads that a worker trains together, at least 1; the last group may have fewer.
     n_jobs : int, optional
         Workers, as for ``joblib.Parallel``. Left out, that of ``parallel_config``.
 
     Returns
     -------
     ED
-        A network with the weights and the epochs of all heads after training, bound by name to the backend and the
-        device that trained them.
+        A new network with the trained weights and the epochs of all heads, bound by name to the backend and the device
+        that trained them.
 
     Raises
     ------
@@ -84,12 +84,12 @@ def fit_heads(
 
     Notes
     -----
-    The backend is chosen here, as `ED.fit` would, and every worker uses that one by name, or says why it cannot.
-    With the same `heads_per_task` every head gets the same bits wherever it runs, on processors of one kind. BLAS has
-    one thread in each worker. With ``numba`` and ``loop`` they are the bits of `ED.fit`, whatever `heads_per_task` is.
-    So they are with ``numpy``, with two exceptions: layers so wide that its BLAS shares a product among threads in
-    `ED.fit`, and networks with a single output cell (``inhibitory_output=False``), whose products with a vector are
-    rounded another way where there are more heads. The products of PyTorch, JAX and GPUs can be, too.
+    This process chooses the backend, as `ED.fit` does. Every worker uses it by name, or says why it cannot.
+    With the same `heads_per_task`, every head gets the same bits in every worker, on processors of one kind. BLAS has
+    one thread in each worker. With ``numba`` and ``loop``, the bits are those of `ED.fit` for any `heads_per_task`.
+    With ``numpy`` too, with two exceptions: layers so wide that BLAS shares a product among threads in `ED.fit`, and
+    networks with a single output cell (``inhibitory_output=False``), whose products with a vector are rounded in
+    another way with more heads. PyTorch, JAX and GPUs may also round products in another way.
 
     Examples
     --------
@@ -118,11 +118,11 @@ def fit_heads(
         heads = slice(first, min(first + size, network.heads))
         own = {key: value[heads] for key, value in weights.items()}
         shape = replace(network, heads=heads.stop - first)
-        part = _Part(shape, ed.rule, ed.seed, first, network.heads, own, int(before.max()), backend, device)
-        taught = columns[:, first * network.outputs : heads.stop * network.outputs]
-        tasks[first] = part, x, taught[:, 0] if shape.columns == 1 else taught, options
+        group = _Group(shape, ed.rule, ed.seed, first, network.heads, own, int(before.max()), backend, device)
+        wanted = columns[:, first * network.outputs : heads.stop * network.outputs]
+        tasks[first] = group, x, wanted[:, 0] if shape.columns == 1 else wanted, options
     learnt = np.zeros(network.heads, np.intp)
-    for first, (own, count) in run_tasks(_fit, tasks, n_jobs=n_jobs, named=lambda first: f"head {first + 1}"):
+    for first, (own, count) in run_tasks(_fit, tasks, n_jobs=n_jobs, label=lambda first: f"head {first + 1}"):
         for key, value in own.items():
             weights[key][first : first + size] = value
         learnt[first : first + size] = count
@@ -132,28 +132,28 @@ def fit_heads(
 
 
 def _by_name(backend: Backend) -> tuple[str | Backend, str]:
-    """Return what another process finds the backend by: its name, if it has one in the registry, and its device."""
+    """Return the backend's name, or the backend itself if it is not registered, and its device."""
     name = backend.info.name
     return name if name in registry.installed() else backend, backend.device
 
 
 def _fit(
-    part: _Part, x: npt.NDArray[Any], target: npt.NDArray[Any], options: dict[str, Any]
+    group: _Group, x: npt.NDArray[Any], target: npt.NDArray[Any], options: dict[str, Any]
 ) -> tuple[HostWeights, npt.NDArray[np.intp]]:
-    """Train some heads; return their weights, and the epochs that each has learnt."""
+    """Train a group of heads; return their weights, and the epochs that each has learnt."""
     ed = ED.from_network(
-        part.network,
-        part.rule,
-        seed=part.seed,
-        weights=part.weights,
-        epochs=part.epochs,
-        backend=part.backend,
-        device=part.device,
+        group.network,
+        group.rule,
+        seed=group.seed,
+        weights=group.weights,
+        epochs=group.epochs,
+        backend=group.backend,
+        device=group.device,
     )
     try:
         ed.fit(x, target, **options)
     except DivergedError as error:
-        heads, kept = tuple(part.first + head for head in error.heads), "The given network is as it was."
+        heads, kept = tuple(group.first + head for head in error.heads), "The given network has not changed."
         fix = error._rest[-1]
-        raise DivergedError(error.part, error.layer, heads, part.of, kept, fix, error.epoch, error.batch) from error
-    return ed.weights, ed.epochs - part.epochs
+        raise DivergedError(error.part, error.layer, heads, group.of, kept, fix, error.epoch, error.batch) from error
+    return ed.weights, ed.epochs - group.epochs

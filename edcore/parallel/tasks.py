@@ -1,4 +1,4 @@
-"""Tasks that do not depend on each other, run by joblib: what its workers lose is handed in again."""
+"""Run independent tasks by joblib, and run those again whose worker was lost."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from threadpoolctl import ThreadpoolController
 from edcore.errors import EDCoreError
 
 ATTEMPTS = 5
-"""Times in a row that workers may be lost with nothing done in between."""
+"""Times in a row that workers may be lost with no task done in between."""
 
-WAVE = 2.0
-"""Seconds below which the next wave of tasks is twice as large, where results come in waves."""
+WAVE_SECONDS = 2.0
+"""A shorter wave of tasks is followed by one twice as large, on engines that return all results of a call at once."""
 
-NAMED = 10
-"""Tasks that an error names one by one."""
+TASKS_NAMED = 10
+"""The most tasks that an error names."""
 
 Key = TypeVar("Key")
 Result = TypeVar("Result")
@@ -35,53 +35,59 @@ def run_tasks(
     tasks: Mapping[Key, tuple[Any, ...]],
     *,
     n_jobs: int | None = None,
-    named: Callable[[Key], str] = str,
+    label: Callable[[Key], str] = str,
+    attempts: int | None = None,
 ) -> Generator[tuple[Key, Result]]:
     """Yield the result of each task once, in the order in which they are done.
 
-    Where they are computed is joblib's matter: ``joblib.parallel_config`` says it.
-    Whatever goes wrong with a worker, what has no result yet is handed in again, to a fresh pool, and one task alone
-    where nothing was done the time before; a result that arrives twice counts once. An exception of the function itself
-    is raised here.
+    ``joblib.parallel_config`` chooses where they run: in threads, in processes, or on a cluster. If workers are lost,
+    their tasks run again in new ones. An exception of the function itself is raised here.
 
     Parameters
     ----------
     function : callable
-        ``function(*arguments)`` returns the result. It is imported by its name where it runs.
+        ``function(*arguments)`` returns the result. Workers import it by its name.
     tasks : mapping
-        The arguments of each task. A large NumPy array that several share is moved once, where the backend knows how.
+        The arguments of each task. A large NumPy array that several share is moved once, on engines that can do so.
     n_jobs : int, optional
         As for ``joblib.Parallel``.
-    named : callable
-        Returns what an error calls a task.
+    label : callable
+        Returns the name of a task in an error, from its key.
+    attempts : int, optional
+        Times in a row that workers may be lost with no task done in between. Left out, 5.
 
     Yields
     ------
     key : object
         The task's key.
     result : object
-        What the function returned.
+        The function's result.
 
     Raises
     ------
     EDCoreError
-        If the workers were lost `ATTEMPTS` times in a row with no task done in between.
+        If the workers were lost `attempts` times in a row with no task done in between.
 
     Examples
     --------
-    >>> from edcore.parallel.tasks import run_tasks
+    >>> from edcore.parallel import run_tasks
     >>> sorted(run_tasks(pow, {"a": (2, 3), "b": (3, 2)}))
     [('a', 8), ('b', 9)]
     """
-    with one_thread():  # also while the caller looks at a result: threads of this process go on meanwhile
-        yield from _results(function, dict(tasks), n_jobs, named)
+    attempts = ATTEMPTS if attempts is None else attempts
+    with single_threaded_blas():  # also while the caller handles a result, as other threads of this process go on
+        yield from _run(function, dict(tasks), n_jobs, label, attempts)
 
 
-def _results(
-    function: Callable[..., Result], left: dict[Key, tuple[Any, ...]], n_jobs: int | None, named: Callable[[Key], str]
+def _run(
+    function: Callable[..., Result],
+    left: dict[Key, tuple[Any, ...]],
+    n_jobs: int | None,
+    label: Callable[[Key], str],
+    attempts: int,
 ) -> Generator[tuple[Key, Result]]:
     lost, alone = 0, False
-    deadly: dict[Key, None] = {}  # those that were handed out alone and came to nothing, since the last result
+    deadly: dict[Key, None] = {}  # tasks that ran alone and lost their worker, since the last result
     while left:
         before, handed = len(left), list[Key]()
         problem: Exception | None = None
@@ -92,10 +98,10 @@ def _results(
                     key, result, error = next(arriving)
                 except StopIteration:
                     break
-                except Exception as lost_workers:  # each engine has its own way to say that it has lost some
+                except Exception as lost_workers:  # each engine raises its own error for lost workers
                     problem = lost_workers
                     break
-                if key not in left:
+                if key not in left:  # a second result of the same task
                     continue
                 if error is not None:
                     raise error
@@ -103,7 +109,7 @@ def _results(
                 yield key, result
         finally:
             with warnings.catch_warnings():
-                # Whoever stops early knows that there was more to do.
+                # joblib warns of unfinished tasks, but a caller who stops early knows of them.
                 warnings.filterwarnings("ignore", message=".*could benefit from adjusting the input task")
                 arriving.close()
         if len(left) < before:
@@ -113,18 +119,19 @@ def _results(
             lost += 1
             if alone:
                 deadly |= dict.fromkeys(handed)
-            if lost == ATTEMPTS:
-                raise _given_up(list(deadly or handed), problem, named)
-            alone = True  # next time, as the others may have died of the company they were in
-        # Those that may have cost the workers their lives come last, so that the others get done.
-        suspects = set(handed)
+            if lost == attempts:
+                raise _lost_error(list(deadly or handed), problem, label, attempts)
+            # A task that kills its worker takes its neighbours with it, each time again. One task alone shows whose
+            # fault it is, and lets the others get done.
+            alone = True
+        suspects = set(handed)  # these come last, for the same reason
         left = dict(sorted(left.items(), key=lambda task: task[0] in suspects))
 
 
 def _arriving(
     function: Callable[..., Result], tasks: dict[Key, tuple[Any, ...]], n_jobs: int | None, handed: list[Key]
 ) -> Generator[Arrived[Key, Result]]:
-    """Yield what joblib gives back, and note which tasks were handed to it."""
+    """Yield joblib's results, and add to `handed` the tasks that joblib has taken."""
 
     def calls(keys: list[Key]) -> Iterator[Any]:
         for key in keys:
@@ -135,76 +142,76 @@ def _arriving(
     if get_active_backend()[0].supports_return_generator:
         yield from Parallel(n_jobs=n_jobs, return_as="generator_unordered")(calls(keys))
         return
-    with Parallel(n_jobs=n_jobs) as parallel:  # such as Ray's, which gives back all results at once
+    # Some engines, such as Ray's, return all results of a call at once. In waves, the first results come early, and
+    # lost workers lose no more than a wave.
+    with Parallel(n_jobs=n_jobs) as parallel:
         size = parallel._effective_n_jobs()
         while keys:
             start = time.perf_counter()
             yield from parallel(calls(keys[:size]))
             del keys[:size]
-            if time.perf_counter() - start < WAVE:
+            if time.perf_counter() - start < WAVE_SECONDS:
                 size *= 2
 
 
 def _attempt(function: Callable[..., Result], key: Key, *arguments: Any) -> tuple[Key, Result | None, Exception | None]:
-    """Return the result, or the function's own exception: what is raised beside it is a worker's trouble."""
-    one_thread_for_good()
+    """Return the result or the function's own exception; an exception that is raised is the worker's."""
+    limit_worker_blas()
     try:
         return key, function(*arguments), None
     except Exception as error:
         return key, None, error
 
 
-def _given_up(keys: list[Key], problem: Exception | None, named: Callable[[Key], str]) -> EDCoreError:
-    names = ", ".join(map(named, keys[:NAMED])) + (", …" if len(keys) > NAMED else "")
-    reason = " ".join(f"{type(problem).__name__}: {problem}".split()).rstrip(".") if problem else "they gave no result"
-    held = f"In their hands were: {names}." if keys else "None of them has taken a task."
+def _lost_error(keys: list[Key], problem: Exception | None, label: Callable[[Key], str], attempts: int) -> EDCoreError:
+    names = ", ".join(map(label, keys[:TASKS_NAMED])) + (", …" if len(keys) > TASKS_NAMED else "")
+    reason = " ".join(f"{type(problem).__name__}: {problem}".split()).rstrip(".") if problem else "no result arrived"
+    held = f"Tasks that they had: {names}." if keys else "They took no task."
     return EDCoreError(
-        f"the workers were lost {ATTEMPTS} times in a row, and nothing was done in between. Last: {reason:.500}. "
-        f"{held} Look at the workers' memory and logs."
+        f"the workers were lost {attempts} times in a row, with no task done in between. Last: {reason:.500}. {held} "
+        "Check the workers' memory and logs."
     )
 
 
+# One limit for the whole process, as OpenBLAS has one number of threads. The first to need it sets it, and the last to
+# leave restores it.
 _lock = threading.Lock()
-_inside = 0
+_users = 0
 _limit: Any = None
-_hands_out = False
+_is_coordinator = False
 
 
 @contextlib.contextmanager
-def one_thread() -> Iterator[None]:
-    """Limit BLAS to one thread until the block is left, in all threads of this process.
-
-    It is for the thread that hands out the tasks: OpenBLAS obeys only one at a time.
-    """
-    global _hands_out
-    _hands_out = True
-    _enter()
+def single_threaded_blas() -> Iterator[None]:
+    """Limit BLAS to one thread in this whole process, which runs tasks, until the block ends."""
+    global _is_coordinator
+    _is_coordinator = True
+    _acquire()
     try:
         yield
     finally:
-        _leave()
+        _release()
 
 
-def one_thread_for_good() -> None:
-    """Limit BLAS to one thread in a process that is there for tasks, unless it is one that has handed some out.
+def limit_worker_blas() -> None:
+    """Limit BLAS to one thread in a worker process, for good."""
+    # Not in the process that runs tasks. Its threads may be workers too, and one may start a task after the limit there
+    # has ended, when nobody waits for its result; a limit set then would never end.
+    if _users == 0 and not _is_coordinator:
+        _acquire()
 
-    Such a process may have workers among its own threads, which start another task when nobody waits for it any more.
-    """
-    if _inside == 0 and not _hands_out:
-        _enter()
 
-
-def _enter() -> None:
-    global _inside, _limit
+def _acquire() -> None:
+    global _users, _limit
     with _lock:
-        if _inside == 0:
+        if _users == 0:
             _limit = ThreadpoolController().limit(limits=1, user_api="blas")
-        _inside += 1
+        _users += 1
 
 
-def _leave() -> None:
-    global _inside
+def _release() -> None:
+    global _users
     with _lock:
-        _inside -= 1
-        if _inside == 0:
+        _users -= 1
+        if _users == 0:
             _limit.__exit__(None, None, None)

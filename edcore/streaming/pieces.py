@@ -88,8 +88,7 @@ def check_rows(name: str, array: Any) -> int:
     if stored < chunks and hasattr(array, "fill_value"):
         warnings.warn(
             f"{name}: {chunks - stored} of {chunks} chunks are not in the store; they are read as the fill_value "
-            f"{array.fill_value!r}. Zarr does not write chunks of fill_value alone, so this may be right; else they are "
-            "lost.",
+            f"{array.fill_value!r}. Either they hold nothing else, and Zarr did not write them, or they are lost.",
             stacklevel=4,
         )
     return int(shape[0])

@@ -206,7 +206,7 @@ class Sweep:
         """
         sweep = self.fingerprint
         tasks = {number: (self.run(number),) for number in range(len(self)) if number not in done}
-        for _, row in run_tasks(carry_out, tasks, n_jobs=n_jobs, named=lambda number: f"run {number}"):
+        for _, row in run_tasks(carry_out, tasks, n_jobs=n_jobs, label=lambda number: f"run {number}"):
             yield row | {"sweep": sweep}
 
 

@@ -9,7 +9,7 @@ import pytest
 from threadpoolctl import threadpool_limits
 
 import edcore
-from edcore.errors import DivergedError, InputError, UnknownNameError
+from edcore.errors import DivergedError, EDCoreError, InputError, UnknownNameError
 from edcore.parallel.heads import fit_heads
 
 HEADS = 5
@@ -98,8 +98,7 @@ def test_the_backend_that_auto_takes_here_is_the_one_everywhere():
     assert (found.backend, found.device) == (ed.backend, ed.device)
 
 
-def test_what_is_not_accepted_is_refused_before_anything_is_handed_out(monkeypatch):
-    monkeypatch.setattr("edcore.parallel.heads.run_tasks", None)
+def test_wrong_arguments_are_refused_before_any_task_is_handed_out():
     x, target = samples()
     ed = edcore.ED(64, hidden_width=4, heads=HEADS, backend="numpy")
     for name, arguments in {
@@ -111,13 +110,15 @@ def test_what_is_not_accepted_is_refused_before_anything_is_handed_out(monkeypat
         "x": {"x": x[:, 1:]},
     }.items():
         with pytest.raises(InputError, match=f"^{name}: given"):
-            fit_heads(ed, **{"x": x, "target": target, **arguments})
+            fit_heads(ed, **{"x": x, "target": target, "n_jobs": "refused by joblib", **arguments})
+    with pytest.raises(EDCoreError, match="n_jobs"):
+        fit_heads(ed, x, target, n_jobs="refused by joblib")
 
 
 def test_heads_that_diverge_have_their_numbers_in_the_whole_network():
     ed = edcore.ED(2, hidden_width=4, heads=3, activation="linear", alpha=1e18, seed=1, backend="numpy")
     before, targets = copy.copy(ed), [[0.5, 0.5, 1], [0.5, 0.5, 0]]
-    with pytest.raises(DivergedError, match=r"of 3\) are NaN or infinite\. The given network is as it was") as error:
+    with pytest.raises(DivergedError, match=r"of 3\) are NaN or infinite\. ") as error:
         fit_heads(ed, [[0, 1], [1, 1]], targets, epochs=10, batch_size=2, heads_per_task=3, n_jobs=1)
     whole = error.value.heads
     with pytest.raises(DivergedError) as error:

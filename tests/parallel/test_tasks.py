@@ -1,5 +1,6 @@
-"""Tasks that joblib runs: each has one result, whatever becomes of the workers."""
+"""Tasks that joblib runs: each has one result, even if workers are lost."""
 
+import re
 import signal
 import time
 
@@ -10,7 +11,7 @@ from threadpoolctl import threadpool_info, threadpool_limits
 import dying
 from edcore.errors import EDCoreError
 from edcore.parallel import tasks
-from edcore.parallel.tasks import _attempt, run_tasks
+from edcore.parallel.tasks import limit_worker_blas, run_tasks
 
 NUMBERS = {number: (number,) for number in range(20)}
 
@@ -35,7 +36,7 @@ def test_an_error_of_a_task_itself_is_raised_and_not_tried_again(n_jobs):
 
 
 @needs_sigkill
-def test_what_a_killed_worker_had_is_done_by_another(tmp_path):
+def test_another_worker_does_the_task_of_a_killed_one(tmp_path):
     lives = {number: (str(tmp_path), number) for number in NUMBERS}
     found = list(run_tasks(dying.square_of_a_second_life, lives, n_jobs=2))
     assert (tmp_path / "3").exists()
@@ -43,65 +44,61 @@ def test_what_a_killed_worker_had_is_done_by_another(tmp_path):
 
 
 @needs_sigkill
-def test_a_task_that_always_ends_its_worker_is_named_when_the_others_are_done(monkeypatch):
-    monkeypatch.setattr(tasks, "ATTEMPTS", 2)
+def test_a_task_that_always_ends_its_worker_is_named_when_the_others_are_done():
     found = {}
-    sentence = r"the workers were lost 2 times in a row, and nothing was done in between\. Last: TerminatedWorkerError"
-    with pytest.raises(EDCoreError, match=sentence) as error:
-        found.update(run_tasks(dying.deadly, NUMBERS, n_jobs=2, named=lambda number: f"task {number}"))
-    assert "task 3" in str(error.value).partition("In their hands were: ")[2]
+    with pytest.raises(EDCoreError, match=r"lost 2 times.* Last: TerminatedWorkerError") as error:
+        found.update(run_tasks(dying.deadly, NUMBERS, n_jobs=2, label=lambda number: f"task {number}", attempts=2))
+    assert re.search(r": (task \d+, )*task 3[,.]", str(error.value))
     assert 3 not in found
     assert len(found) > 10
 
 
 @needs_sigkill
-def test_those_beside_a_task_that_always_ends_its_worker_get_done(monkeypatch):
-    monkeypatch.setattr(tasks, "ATTEMPTS", 3)
-    found = {}
-    with pytest.raises(EDCoreError, match=r"In their hands were: 3\. Look at"):
-        found.update(run_tasks(dying.deadly_among_slow, {number: (number,) for number in (3, 5, 6)}, n_jobs=2))
+def test_those_beside_a_task_that_always_ends_its_worker_get_done():
+    found, numbers = {}, {number: (number,) for number in (3, 5, 6)}
+    with pytest.raises(EDCoreError, match=r"lost 3 times.*: 3\. "):
+        found.update(run_tasks(dying.deadly_among_slow, numbers, n_jobs=2, attempts=3))
     assert found == {5: 5, 6: 6}
 
 
-def test_an_engine_that_gives_back_nothing_is_not_asked_for_ever(monkeypatch):
-    monkeypatch.setattr(tasks, "_arriving", lambda *arguments: (_ for _ in ()))
-    with pytest.raises(EDCoreError, match=r"Last: they gave no result\. None of them has taken a task\."):
+def test_an_engine_that_returns_nothing_is_not_asked_for_ever(monkeypatch):
+    monkeypatch.setattr(joblib.Parallel, "__call__", lambda parallel, calls: iter(()))
+    with pytest.raises(EDCoreError, match=r"lost 5 times.* Last: no result arrived\. They took no task\."):
         list(run_tasks(dying.square, NUMBERS))
 
 
 def test_a_result_that_arrives_twice_counts_once(monkeypatch):
-    arriving = tasks._arriving
+    real = joblib.Parallel.__call__
 
-    def twice(*arguments):
-        for arrived in arriving(*arguments):
+    def twice(parallel, calls):
+        for arrived in real(parallel, calls):
             yield arrived
             yield arrived
 
-    monkeypatch.setattr(tasks, "_arriving", twice)
+    monkeypatch.setattr(joblib.Parallel, "__call__", twice)
     assert len(list(run_tasks(dying.square, NUMBERS, n_jobs=1))) == len(NUMBERS)
 
 
 def test_waves_grow_while_they_are_short_and_bring_everything(monkeypatch):
-    waves = []
+    waves, real = [], joblib.Parallel.__call__
 
-    class Parallel(joblib.Parallel):
-        def __call__(self, calls):
-            found = super().__call__(calls)
-            waves.append(len(found))
-            return found
+    def counted(parallel, calls):
+        found = real(parallel, calls)
+        waves.append(len(found))
+        return found
 
-    monkeypatch.setattr(tasks, "Parallel", Parallel)
+    monkeypatch.setattr(joblib.Parallel, "__call__", counted)
     with joblib.parallel_config("multiprocessing", n_jobs=2):
         assert len(list(run_tasks(dying.square, NUMBERS))) == 20
     assert waves == [2, 4, 8, 6]
-    monkeypatch.setattr(tasks, "WAVE", -1.0)
+    monkeypatch.setattr(tasks, "WAVE_SECONDS", -1.0)
     waves.clear()
     with joblib.parallel_config("multiprocessing", n_jobs=2):
         list(run_tasks(dying.square, NUMBERS))
     assert waves == [2] * 10
 
 
-def test_whoever_stops_early_hears_nothing_of_it():
+def test_a_caller_who_stops_early_gets_no_warning():
     found = run_tasks(time.sleep, dict.fromkeys(range(100), (0.01,)), n_jobs=2)
     next(found)
     found.close()
@@ -110,7 +107,7 @@ def test_whoever_stops_early_hears_nothing_of_it():
 def test_a_task_that_starts_when_nobody_waits_any_more_leaves_blas_its_threads():
     with threadpool_limits(2, "blas"):
         assert list(run_tasks(dying.square, {3: (3,)}, n_jobs=1)) == [(3, 9)]
-        _attempt(dying.square, 3, 3)
+        limit_worker_blas()  # as such a task does first
         assert set(dying.threads_of_blas(0)) == {2}
 
 
