@@ -189,9 +189,9 @@ class BoundNetwork:
         try:
             reach = guard.reach(self._weights, x)
             if samples:
-                outputs, trace = guard.trace(self._weights, x, self._handed(x), reach)
+                outputs, trace = guard.trace(self._weights, x, self._handed(x.array, x.place), reach)
             else:
-                outputs, trace = backend.forward(self._network, self._weights, self._handed(x)), None
+                outputs, trace = backend.forward(self._network, self._weights, self._handed(x.array, x.place)), None
         except Exception as error:
             explain_memory(error, self._network, backend, samples)
             raise
@@ -199,16 +199,16 @@ class BoundNetwork:
 
     def _step(self, x: Located, target: Array) -> Array:
         outputs, trace, reach = self._trace(x)
-        error = x._replace(array=target - outputs)
+        error = target - outputs
         # Targets are in the range of the outputs, so where that is bounded so are the errors, and nothing is added up.
         square = self._guarded().farthest_square
-        self._learn(x, reach, trace, error, square if square < np.inf else sum_of_squares(error))
+        self._learn(x, reach, trace, error, x.place, square if square < np.inf else sum_of_squares(error, x))
         return outputs
 
-    def _learn(self, x: Located, reach: Reach, trace: Any, error: Located, square: float) -> None:
+    def _learn(self, x: Located, reach: Reach, trace: Any, error: Array, place: Place, square: float) -> None:
         """Learn the errors of a forward pass, whose squares are at most `square`."""
         assert self._backend is not None  # there is a trace, so there was a call
-        handed = self._handed(error)
+        handed = self._handed(error, place)
         self._pending = None
         try:
             handed = handed if len(handed.shape) == 2 else handed[:, None]
@@ -222,7 +222,7 @@ class BoundNetwork:
         backend, samples = self._bind(x), x.array.shape[0]
         batch = self.rule.samples_per_update(min(batch_size, samples))
         self._check_memory(batch)
-        handed, target = self._handed(x), self._handed(x._replace(array=target))
+        handed, target = self._handed(x.array, x.place), self._handed(target, x.place)
         target = target if len(target.shape) == 2 else target[:, None]
         self._pending = None
         learning = np.ones(self._network.heads, np.bool_)
@@ -252,12 +252,12 @@ class BoundNetwork:
             assert self._backend is not None
             raise too_much(self._network, self._backend, batch)
 
-    def _handed(self, found: Located) -> Array:
+    def _handed(self, array: Array, place: Place) -> Array:
         """Return the array as the backend takes it: of one of its libraries, else NumPy's."""
         assert self._backend is not None
-        if found.place is HOST or found.place.library in self._backend.info.namespaces:
-            return found.array
-        return to_numpy(found.array)
+        if place is HOST or place.library in self._backend.info.namespaces:
+            return array
+        return to_numpy(array)
 
     def _returned(self, outputs: Array, x: Located) -> Array:
         """Return the outputs as an array of x's library, without the axis of a single column."""

@@ -277,7 +277,7 @@ class ED(BoundNetwork):
         if self.rule.samples_per_update(shape[0]) < shape[0]:
             fix = "Use step or fit, which go through a batch one by one."
             raise InputError("error", f"{shape[0]} samples", "one sample, as the rule is online", fix)
-        self._learn(x, reach, trace, found, found.square)
+        self._learn(x, reach, trace, found.array, found.place, found.square)
 
     def step(self, x: Array, target: Array) -> Array:
         """Learn one batch: call, and update with error = target − output.
@@ -391,7 +391,7 @@ class ED(BoundNetwork):
             found = self._checked_x(x)
             backend = self._bind(found)
             try:
-                outputs = backend.forward(self._network, self._weights, self._handed(found))
+                outputs = backend.forward(self._network, self._weights, self._handed(found.array, found.place))
             except Exception as error:
                 explain_memory(error, self._network, backend, found.array.shape[0], inference=True)
                 raise

@@ -99,7 +99,7 @@ def checked(
         check_device(name, found, place)
     if array.dtype is not DTYPES[dtype] or not _fits(array.shape, shape):
         array = _cast(name, found, shape, meaning, dtype)
-    square = sum_of_squares(found._replace(array=array))
+    square = sum_of_squares(array, found)
     if not square < math.inf:  # NaN and infinity show in the sum, and so do large values, which are fine
         _check_finite(name, xp, array, found.array, dtype)
         square = math.inf
@@ -134,11 +134,13 @@ def warn_of_negative(x: Array) -> None:
         warnings.warn(NEGATIVE, stacklevel=4)
 
 
-def sum_of_squares(found: Located) -> float:
-    """Return at least the sum of the squares; infinity if it is too large; infinity or NaN if a value is."""
-    array = found.array
-    if found.place.device != "cpu":
-        return float(found.xp.sum(array * array)) + math.prod(array.shape) * VANISHED
+def sum_of_squares(array: Array, where: Located) -> float:
+    """Return at least the sum of the squares; infinity if it is too large; infinity or NaN if a value is.
+
+    The array is of the library and on the device of `where`.
+    """
+    if where.place.device != "cpu":
+        return float(where.xp.sum(array * array)) + math.prod(array.shape) * VANISHED
     # One product by BLAS, without a temporary array, as this is done at each step. Squares may have vanished.
     host = to_numpy(array)
     return float(np.vdot(host, host)) + host.size * VANISHED
