@@ -7,6 +7,7 @@ handed in one of its arrays.
 from __future__ import annotations
 
 import contextlib
+import functools
 import importlib
 import math
 import threading
@@ -53,13 +54,16 @@ class Located(NamedTuple):
     square: float = math.nan  # at least the sum of its squares, infinity if that is too large; NaN if not computed
 
 
-NUMPY = array_namespace(np.empty(0))
+@functools.cache
+def numpy_namespace() -> Any:
+    """Return NumPy's Array API namespace, which loads much that `import edcore` does not need."""
+    return array_namespace(np.empty(0))
 
 
 def locate(array: Array) -> Located:
     """Return the array with its library and device."""
     if type(array) is np.ndarray:  # in a step of a small network, asking takes longer than computing
-        return Located(array, NUMPY, HOST)
+        return Located(array, numpy_namespace(), HOST)
     xp = array_namespace(array)
     library = library_name(xp)
     return Located(array, xp, Place(library, device_string(library, array_device(array))))

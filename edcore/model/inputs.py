@@ -17,7 +17,6 @@ from array_api_compat import device as array_device
 
 from edcore.arrays import (
     HOST,
-    NUMPY,
     Array,
     HostWeights,
     Located,
@@ -74,7 +73,7 @@ def checked_target(target: Any, x: Located, network: Network, rule: Rule) -> Arr
     found = checked("target", target, shape, network.dtype, ", one for each output", x.place)
     if samples == 0:
         raise InputError("x", "an empty batch", "at least one sample")
-    check_range(found.array, network.output_activation, xp=found.xp)
+    check_range(found.array, network.output_activation)
     if rule.error == "split" and rule.floor is None:
         warn_of_negative(x.array)
     return found.array if found.place == x.place else like(found.array, x.array)
@@ -114,13 +113,13 @@ def check_device(name: str, found: Located, wanted: Place, meaning: str = "x is"
         raise InputError(name, f"an array on {given.device!r}", f"one on {wanted.device!r}, where {meaning}", fix)
 
 
-def check_range(target: Array, activation: Activation, name: str = "target", xp: Any = None) -> None:
+def check_range(target: Array, activation: Activation, name: str = "target") -> None:
     """Refuse a checked target that output cells of this activation cannot reach."""
     low, high = RANGES[activation]
-    if xp is NUMPY:
+    if isinstance(target, np.ndarray):
         least, most = np.minimum.reduce(target, axis=None), np.maximum.reduce(target, axis=None)
     else:
-        xp = xp or array_namespace(target)
+        xp = array_namespace(target)
         least, most = float(xp.min(target)), float(xp.max(target))
     if least < low or most > high:
         fix = "Write classes one-hot: numpy.eye(classes)[labels]; for other numbers there is a linear output."
