@@ -108,9 +108,9 @@ except edcore.errors.InputError as error:
 print(json.dumps([by_name, by_x, edcore.ED(2, backend="jax").backend]))
 """
     by_name, by_x, backend = run(code)
-    switch = (
-        "JAX has float64 switched off; jax.config.update('jax_enable_x64', True) before its first use switches it on."
-    )
-    assert by_name == f"backend='jax' cannot run this network: {switch} Nothing else was tried."
-    assert by_x == f"dtype: given 'float64'; accepted: what the device of x has. {switch}"
+    switch = "jax.config.update('jax_enable_x64', True)"
+    assert by_name.startswith("backend='jax' ")
+    assert by_x.startswith("dtype: given 'float64'; accepted: ")
+    assert switch in by_name
+    assert switch in by_x
     assert backend == "jax"
