@@ -11,8 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edcore.arrays import HostWeights
-from edcore.core import activations
-from edcore.core.activations import Activation
+from edcore.core.activations import Activation, activity, derivative
 from edcore.core.network import Layer, Network
 
 Floats: TypeAlias = npt.NDArray[Any]
@@ -78,7 +77,7 @@ def forward_layer(network: Network, layer: Layer, weights: HostWeights, sources:
         root = np.sqrt(np.square(z).mean(axis=-1, keepdims=True) + RMS_EPS)
         z = z / root
     with np.errstate(over="ignore"):  # exp of a saturated sigmoid; the activity is 0 then
-        return LayerState(z, activations.activity(layer.activation, z, network.u0), root)
+        return LayerState(z, activity(layer.activation, z, network.u0), root)
 
 
 def outputs(network: Network, states: list[LayerState]) -> Floats:
@@ -121,4 +120,4 @@ def slope(activation: Activation, state: LayerState, u0: float) -> Floats:
         # From z: y (1 − y) would be 0 wherever y is rounded to 1, and the gradient behind such a layer with it.
         decay = np.exp(-2 * abs(state.z) / u0)
         return 2 / u0 * decay / np.square(1 + decay)
-    return np.asarray(activations.derivative(activation, state.y))
+    return np.asarray(derivative(activation, state.y))

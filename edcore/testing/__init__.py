@@ -1,6 +1,6 @@
-"""The conformance suite for backends, ours and anybody's.
+"""The conformance suite for backends, ours and those of others.
 
-A backend's whole test file::
+The complete test file of a backend::
 
     from edcore.testing import parametrize_with_backend_checks
 
@@ -24,7 +24,7 @@ __all__ = ["iter_checks", "parametrize_with_backend_checks"]
 
 
 def __getattr__(name: str) -> Any:
-    # Loaded at first use: pytest imports this package for its plug-in wherever edcore is installed, with or without
+    # Loaded at first use: pytest imports this package for its plug-in in every environment with edcore, also without
     # Hypothesis.
     if name == "iter_checks":
         from edcore.testing.checks import iter_checks

@@ -1,4 +1,4 @@
-"""The assertions of the suite, with messages that say where and by how much."""
+"""The assertions of the suite, with messages that name the place and the difference."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from edcore.arrays import Array, HostWeights
 
 
 def same_bits(got: HostWeights, expected: HostWeights, what: str) -> None:
-    """Assert that the weights are the same ones, in every bit, dtype and shape."""
+    """Assert that the weights are the same in every bit, dtype and shape."""
     assert got.keys() == expected.keys(), f"the keys are {sorted(got)}"
     for key, value in expected.items():
         assert got[key].dtype == value.dtype, f"{key} has dtype {got[key].dtype}"
@@ -33,5 +33,5 @@ def close(got: Array, expected: Array, bound: Any, what: str) -> None:
     off = np.abs(got.astype(np.float64) - expected)
     with np.errstate(divide="ignore", invalid="ignore"):
         worst = np.unravel_index(np.argmax(np.nan_to_num(off / bound, nan=np.inf)), off.shape)
-    message = f"{what} at {[int(i) for i in worst]}: {got[worst]:.9g}, and the oracle has {expected[worst]:.17g}"
+    message = f"{what} at {[int(i) for i in worst]}: {got[worst]:.9g}, but the oracle has {expected[worst]:.17g}"
     assert (off <= bound).all(), f"{message}; {off[worst]:.3g} apart, where the bound is {bound[worst]:.3g}"

@@ -1,4 +1,4 @@
-"""The pytest plug-in: it registers the marks of the suite, and nothing else."""
+"""The pytest plug-in: it registers the marks of the suite."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from edcore.arguments import DType
 from edcore.arrays import Array, HostWeights
 from edcore.core.activations import ACTIVATIONS
-from edcore.core.network import Initial, Network
+from edcore.core.network import LAYERS, Initial, Network
 from edcore.core.presets import PRESETS
 from edcore.core.rule import Rule
 from edcore.core.weights import initialise
@@ -19,38 +19,24 @@ from edcore.core.weights import initialise
 
 @dataclass(frozen=True)
 class Case:
-    """One network with all that it takes to run and update it once.
-
-    Parameters
-    ----------
-    network : Network
-        Its shape.
-    rule : Rule
-        How it learns.
-    weights : dict of str to ndarray
-        Its weights, of the article's signs.
-    x : ndarray, shape (batch, in_)
-        Inputs between 0 and 1, both ends included.
-    error : ndarray, shape (batch, columns)
-        Errors of both signs.
-    """
+    """One network with all that is needed to run and update it once."""
 
     network: Network
     rule: Rule
-    weights: HostWeights
-    x: Array
-    error: Array
+    weights: HostWeights  # of the article's signs
+    x: Array  # (batch, in_), from 0 to 1, both ends included
+    error: Array  # (batch, columns), of both signs
 
     @property
     def in_float64(self) -> Case:
-        """The same case as the oracle computes it."""
+        """The same case in the precision of the oracle."""
         network = dataclasses.replace(self.network, dtype="float64")
         weights = {key: value.astype(np.float64) for key, value in self.weights.items()}
         return Case(network, self.rule, weights, self.x.astype(np.float64), self.error.astype(np.float64))
 
 
 def networks(dtypes: tuple[str, ...] = ("float32", "float64")) -> st.SearchStrategy[Network]:
-    """Return a strategy for small networks: every count at its least, odd sizes, a width beyond one tile of 16."""
+    """Return a strategy for small networks: least counts, odd sizes, and a width beyond one tile of 16."""
     return st.builds(
         Network,
         in_=st.sampled_from([1, 2, 5]),
@@ -64,7 +50,7 @@ def networks(dtypes: tuple[str, ...] = ("float32", "float64")) -> st.SearchStrat
 
 
 def rules(error: str | None = None, order: str = "batch") -> st.SearchStrategy[Rule]:
-    """Return a strategy for rules, of one `error` or of any."""
+    """Return a strategy for rules, with this `error` or with either."""
     return st.builds(
         Rule,
         error=st.sampled_from(["signed", "split"]) if error is None else st.just(error),
@@ -90,10 +76,8 @@ def cases(
 
 @st.composite
 def variants(draw: st.DrawFn, dtypes: tuple[str, ...], order: str = "batch", gentle: bool = False) -> Case:
-    """Draw a case with any fields of `Network` and `Rule`: few sizes, as some backends compile for each.
-
-    A gentle one is small and learns slowly, so that rounding errors do not explode within some steps.
-    """
+    """Draw a case with any fields of `Network` and `Rule`; a gentle one is small and learns slowly."""
+    # Few sizes, as some backends compile for each. In gentle cases rounding errors do not explode within some steps.
     outputs = draw(st.sampled_from([1, 2]))
     network = draw(
         st.builds(
@@ -130,7 +114,7 @@ def variants(draw: st.DrawFn, dtypes: tuple[str, ...], order: str = "batch", gen
 
 
 def preset_case(name: str, dtype: DType, heads: int = 2, batch: int = 5) -> Case:
-    """Return a case of a preset, of a size that no tile has."""
+    """Return a case of a preset, with sizes that differ from those of all tiles."""
     found = PRESETS[name]
     outputs = 3 if name == "modulo" else 1
     fields = {**found.network, "initial": Initial(), "dtype": dtype, "outputs": outputs}
@@ -138,12 +122,12 @@ def preset_case(name: str, dtype: DType, heads: int = 2, batch: int = 5) -> Case
 
 
 def drawn_case(network: Network, rule: Rule, batch: int, scale: float, seed: int) -> Case:
-    """Return the case that these numbers name, its weights `scale` times the initial ones."""
+    """Return the case of these sizes and this seed, its weights `scale` times the initial ones."""
     factor = np.dtype(network.dtype).type(scale)
     weights = {key: value * factor for key, value in initialise(network, seed).items()}
     if rule.floor is not None:
         least = initialise(dataclasses.replace(network, initial=Initial(weight=0)), seed, rule.floor)
-        for key in ("input.weight", "hidden.weight", "output.weight"):
+        for key in (f"{layer}.weight" for layer in LAYERS):
             weights[key] = np.where(abs(weights[key]) < abs(least[key]), least[key], weights[key])
     random = np.random.default_rng(seed)
     x = np.clip(random.uniform(-0.2, 1.2, (batch, network.in_)), 0, 1).astype(network.dtype)

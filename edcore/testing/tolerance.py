@@ -1,4 +1,4 @@
-"""How far a backend may be from the float64 oracle: first-order bounds on rounding errors, cell by cell.
+"""The tolerance of a backend against the float64 oracle: first-order bounds on rounding errors, cell by cell.
 
 A sum of n products is allowed C · eps · √n times the sum of their magnitudes, an activity C · eps beside. These errors
 are then carried through the layers, the error signal and the updates by the magnitudes of the derivatives. So a bound
@@ -14,25 +14,25 @@ import numpy as np
 import numpy.typing as npt
 
 from edcore.arrays import HostWeights
-from edcore.core.activations import Activation
+from edcore.core.activations import Activation, activity, derivative
 from edcore.core.method import RMS_EPS
 from edcore.core.network import Layer, Network
 from edcore.core.rule import Rule
 
 C = 8.0
-"""The one constant: how many units of rounding a single operation of a backend may be off."""
+"""The one constant: the units of rounding by which a single operation of a backend may be off."""
 
 UNKNOWN = 1e9
-"""Where a sum may be off by this much, nothing is known of it; a bound on that bound keeps it finite."""
+"""The largest bound of a sum, which keeps bounds finite: a sum that may be off by this much is unknown."""
 
 Float = npt.NDArray[np.float64]
 
-Trace = list[list[tuple[Float, Float]]]
-"""The oracle's: for each head and layer, the cells' activities and slopes."""
+OracleTrace = list[list[tuple[Float, Float]]]
+"""For each head and layer, the activities and slopes of the cells."""
 
 
 class CellBounds(NamedTuple):
-    """How far the activities of a layer's cells may be off, and the derivatives."""
+    """Bounds on the errors of a layer's activities and derivatives."""
 
     y: Float
     g: Float
@@ -49,7 +49,7 @@ class Bounds:
     weights : dict of str to ndarray
         The oracle's weights, in float64.
     off : dict of str to ndarray, optional
-        How far the backend's weights may already be from the oracle's.
+        Bounds on the distance of the backend's weights from the oracle's before.
     """
 
     network: Network
@@ -61,8 +61,8 @@ class Bounds:
         """The unit of rounding."""
         return float(np.finfo(self.network.dtype).eps)
 
-    def cells(self, trace: Trace) -> list[list[CellBounds]]:
-        """Return, for the cells of each layer of the oracle's trace, how far the backend's may be from them."""
+    def cells(self, trace: OracleTrace) -> list[list[CellBounds]]:
+        """Return the bounds on the backend's cells, for each head and layer of the oracle's trace."""
         bounds = []
         for head, layers in enumerate(trace):
             nothing = np.zeros_like(layers[0][0])
@@ -79,22 +79,23 @@ class Bounds:
         return bounds
 
     def _cells(self, layer: Layer, z: Float, z_off: Float) -> CellBounds:
-        """Return the bounds on the cells of a layer whose sums are known to `z_off`."""
+        """Return the bounds on the cells of a layer whose sums may be off by `z_off`."""
         slope, slope_off = np.ones_like(z), np.zeros_like(z)
         if layer.rms:
             z, z_off, slope, slope_off = self._divided(z, z_off)
-        y = activity(layer.activation, z, self.network.u0)
-        y_off = reach(layer.activation, z_off, y, self.network.u0) + C * self.eps * np.maximum(np.abs(y), 1)
-        own = derivative(layer.activation, y)
-        own_off = derivative_off(layer.activation, z, z_off, y, y_off) + C * self.eps
-        return CellBounds(y_off, own_off * (np.abs(slope) + slope_off) + own * slope_off)
+        with np.errstate(over="ignore"):  # exp of a saturated sigmoid
+            y = activity(layer.activation, z, self.network.u0)
+        y_off = activity_off(layer.activation, z_off, y, self.network.u0) + C * self.eps * np.maximum(np.abs(y), 1)
+        g = derivative(layer.activation, y)
+        g_off = derivative_off(layer.activation, z, z_off, y, y_off) + C * self.eps
+        return CellBounds(y_off, g_off * (np.abs(slope) + slope_off) + g * slope_off)
 
     def _divided(self, a: Float, a_off: Float) -> tuple[Float, Float, Float, Float]:
         """Return sums divided by the root r of their mean square, and their slopes, each with its bound."""
         n = a.shape[-1]
         r = np.sqrt(np.mean(a * a, axis=-1, keepdims=True) + RMS_EPS)
         r_off = np.sum(np.abs(a) * a_off + a_off**2, axis=-1, keepdims=True) / (n * r) + C * self.eps * np.sqrt(n) * r
-        # As r² > RMS_EPS, whatever the sums are.
+        # r² > RMS_EPS for all sums.
         least = np.maximum(r - r_off, np.sqrt(RMS_EPS) * (1 - C * self.eps))
         z = a / r
         z_off = a_off / least + np.abs(z) * r_off / least + C * self.eps * np.abs(z)
@@ -102,12 +103,12 @@ class Bounds:
         slope_off = (part_off + np.abs(part) * r_off / r) / least + C * self.eps * np.abs(part) / r
         return z, z_off, part / r, slope_off
 
-    def outputs(self, trace: Trace) -> Float:
-        """Return how far the outputs (batch, columns) may be from the oracle's."""
+    def outputs(self, trace: OracleTrace) -> Float:
+        """Return the bounds on the outputs (batch, columns)."""
         return np.concatenate([layers[-1].y[:, : self.network.outputs] for layers in self.cells(trace)], axis=1)
 
-    def updated(self, rule: Rule, trace: Trace, error: Float, error_off: Float | None = None) -> HostWeights:
-        """Return how far the weights may be from the oracle's after an update for `error`, known to `error_off`."""
+    def updated(self, rule: Rule, trace: OracleTrace, error: Float, error_off: Float | None = None) -> HostWeights:
+        """Return the bounds on the weights after an update for `error`, which may be off by `error_off`."""
         bounds = {key: np.zeros_like(value, np.float64) for key, value in self.weights.items()}
         all_off = self.cells(trace)
         batch = len(error)
@@ -128,9 +129,9 @@ class Bounds:
                 d, d_off = e * g, e_off * (g + g_off) + e * g_off
                 alpha = scale * (rule.alpha_output if layer.name == "output" else rule.alpha)
                 bias_cells = np.full((batch, self.network.n_bias), self.network.bias)
-                own, bias = self._layer(layer.name, layer.where(head))
+                weight, bias = self._layer(layer.name, layer.where(head))
                 for key, source, source_off, (w, w_off) in (
-                    ("weight", x, x_off, own),
+                    ("weight", x, x_off, weight),
                     ("bias", bias_cells, 0 * bias_cells, bias),
                 ):
                     size = source.T @ d
@@ -149,38 +150,8 @@ class Bounds:
         return pairs
 
 
-def activity(activation: Activation, z: Float, u0: float) -> Float:
-    """Return f(z)."""
-    match activation:
-        case "sigmoid":
-            return np.asarray(0.5 + 0.5 * np.tanh(z / u0))
-        case "tanh":
-            return np.tanh(z)
-        case "relu":
-            return np.maximum(z, 0)
-        case "relu6":
-            return np.clip(z, 0, 6)
-        case "linear":
-            return z
-
-
-def derivative(activation: Activation, y: Float) -> Float:
-    """Return g(y)."""
-    match activation:
-        case "sigmoid":
-            return y * (1 - y)
-        case "tanh":
-            return 1 - y * y
-        case "relu":
-            return np.where(y > 0, 1.0, 0.0)
-        case "relu6":
-            return np.where((y > 0) & (y < 6), 1.0, 0.0)
-        case "linear":
-            return np.ones_like(y)
-
-
-def reach(activation: Activation, z_off: Float, y: Float, u0: float) -> Float:
-    """Return how far f(z) may be from y, for a z known to `z_off`."""
+def activity_off(activation: Activation, z_off: Float, y: Float, u0: float) -> Float:
+    """Return the bound on y = f(z), for a z that may be off by `z_off`."""
     # f(z) = range · (1 / (1 + exp(−t))) + a constant. |d ln f'/dt| ≤ 1, so f' grows at most by exp(t_off) over the
     # interval in which t may be.
     if activation == "sigmoid":
@@ -193,7 +164,7 @@ def reach(activation: Activation, z_off: Float, y: Float, u0: float) -> Float:
 
 
 def derivative_off(activation: Activation, z: Float, z_off: Float, y: Float, y_off: Float) -> Float:
-    """Return how far g may be from its value at y, for z and y known to `z_off` and `y_off`."""
+    """Return the bound on g(y), for z and y that may be off by `z_off` and `y_off`."""
     match activation:
         case "sigmoid":
             return y_off * (np.abs(1 - 2 * y) + y_off)

@@ -1,7 +1,9 @@
 """The reproductions: the baselines beside ED, the outcome, the pages and files, and a quick look at each."""
 
+import errno
 import json
 import math
+import os
 import re
 import sys
 from dataclasses import replace
@@ -240,7 +242,7 @@ def test_mnist_needs_a_folder(name, tmp_path, monkeypatch):
 
 
 def test_no_seeds_are_refused():
-    with pytest.raises(InputError, match="seeds: given 0; accepted: a whole number of at least 1"):
+    with pytest.raises(InputError, match="seeds: given 0; .* 1"):
         Options(seeds=0)
 
 
@@ -353,9 +355,9 @@ def test_the_help_names_every_reproduction(command):
     ("arguments", "message"),
     [
         (["kaneko-xr"], r"NAME: given 'kaneko-xr'; .* Did you mean 'kaneko-xor'\?"),
-        (["kaneko-xor", "--seeds", "0"], r"--seeds: given 0; accepted: a whole number of at least 1\."),
-        (["mnist"], r"--data-dir: given none; accepted: for this reproduction the folder that holds MNIST/raw\. .*"),
-        (["kaneko-xor", "--out", "file/a"], r"--out: given 'file/a'; accepted: a folder to write to, .*"),
+        (["kaneko-xor", "--seeds", "0"], r"--seeds: given 0; .* 1\."),
+        (["mnist"], r"--data-dir: given none; .*MNIST/raw.*"),
+        (["kaneko-xor", "--out", "file/a"], r"--out: given 'file/a'; accepted: a folder .*"),
         (["kaneko-xor", "--quick", "--backend", "nump"], r".*'nump'.* Did you mean 'numpy'\?"),
     ],
 )
@@ -376,20 +378,21 @@ def test_without_matplotlib_nothing_starts(command, instant, monkeypatch):
 
 def test_a_file_that_cannot_be_written_leaves_what_was_there(command, instant, monkeypatch):
     pytest.importorskip("matplotlib")
+    resource = pytest.importorskip("resource")
     command("mnist")
     before = {name: Path("results", name).read_bytes() for name in ("mnist.md", "mnist.json", "mnist.png")}
-    write = Path.write_bytes
-
-    def full(self, content):
-        if "png" in self.name:
-            raise OSError(28, "No space left on device")
-        return write(self, content)
-
-    monkeypatch.setattr(Path, "write_bytes", full)
+    most = len(before["mnist.png"]) // 2  # bytes of a file: enough for the others
+    assert max(len(before["mnist.md"]), len(before["mnist.json"])) < most
     monkeypatch.setattr(catalogue, "reproduce", lambda name, options: made_up(title="Another"))
-    code, _, err, files = command("mnist")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (most, limits[1]))
+    try:
+        code, _, err, files = command("mnist")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert code == 2
-    assert err.startswith("edcore: --out: given [Errno 28] No space left on device")
+    assert err.startswith("edcore: --out: ")
+    assert os.strerror(errno.EFBIG) in err
     assert files == {"results", *(f"results/{name}" for name in before)}
     assert {name: Path("results", name).read_bytes() for name in before} == before
 

@@ -1,0 +1,77 @@
+"""The examples that the checks draw: how many, how large, and of which networks."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from edcore.arguments import DTYPES, DType
+from edcore.contract.backend import Backend
+from edcore.core.network import Network
+from edcore.core.rule import Rule
+from edcore.testing.strategies import Case, cases
+
+
+@dataclasses.dataclass(frozen=True)
+class Extent:
+    """The extent of a check."""
+
+    examples: int
+    depth: int  # layers of the deep stack
+    large: tuple[dict[str, int], ...]  # sizes beyond one tile, each in an otherwise small network
+
+
+FULL = Extent(40, 133, ({"in_": 150, "batch": 3}, {"width": 45, "batch": 3}, {"batch": 140}, {"heads": 7, "batch": 3}))
+QUICK = Extent(4, 9, ({"in_": 70, "batch": 3}, {"width": 34, "batch": 3}, {"batch": 70}, {"heads": 3, "batch": 3}))
+
+
+def for_all(extent: Extent, strategy: st.SearchStrategy[Case], run: Callable[[Case], None]) -> None:
+    """Run a check on the examples of a strategy."""
+    # `given` stands inside, as Hypothesis refuses it on inherited tests.
+
+    @settings(
+        max_examples=extent.examples,
+        derandomize=True,
+        database=None,
+        deadline=None,
+        report_multiple_bugs=False,
+        phases=[Phase.generate, Phase.shrink],
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(strategy)
+    def test(case: Case) -> None:
+        run(case)
+
+    test()
+
+
+def fewer(extent: Extent) -> Extent:
+    """Return an extent with fewer examples, for checks whose examples take many runs each."""
+    return dataclasses.replace(extent, examples=-(-extent.examples // 4))
+
+
+def supported(backend: Backend, case: Case) -> bool:
+    """Return whether the backend has the case's network and rule; if not, assert that it says why."""
+    answer = backend.supports(case.network, case.rule)
+    assert answer is True or (isinstance(answer, str) and answer), f"supports returned {answer!r}"
+    return answer is True
+
+
+def gentle(backend: Backend, rule: st.SearchStrategy[Rule]) -> st.SearchStrategy[Case]:
+    """Return shallow cases with small batches, on which rounding errors do not explode within ten steps."""
+
+    def gentle(case: Case) -> bool:
+        return case.network.depth <= 1 and case.network.width <= 3
+
+    return cases(dtypes(backend), rule, batches=(1, 2, 5)).filter(gentle)
+
+
+def dtypes(backend: Backend) -> tuple[DType, ...]:
+    """Return the precisions in which the backend supports a small network."""
+    answers = {dtype: backend.supports(Network(in_=1, width=1, dtype=dtype), Rule()) for dtype in DTYPES}
+    for dtype, answer in answers.items():
+        assert answer is True or (isinstance(answer, str) and answer), f"supports returned {answer!r} for {dtype}"
+    return tuple(dtype for dtype, answer in answers.items() if answer is True)

@@ -1,0 +1,160 @@
+"""Checks of the numbers: outputs and updates for all rules and networks, compared with the oracle."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+
+from edcore.contract.backend import Backend
+from edcore.core.network import Network
+from edcore.core.presets import PRESETS
+from edcore.core.rule import Rule
+from edcore.testing.checks.examples import FULL, Extent, dtypes, fewer, for_all, supported
+from edcore.testing.checks.oracle import (
+    compare_fit,
+    compare_forward,
+    compare_update,
+    of_heads,
+    updated,
+)
+from edcore.testing.compare import all_close, same_bits
+from edcore.testing.strategies import Case, cases, drawn_case, preset_case, rules, variants
+from edcore.testing.tolerance import Bounds
+from edcore_loop.loops import LoopBackend
+
+
+def check_forward(backend: Backend, extent: Extent = FULL) -> None:
+    """Forward and trace give the oracle's outputs."""
+    for_all(extent, cases(dtypes(backend)), lambda case: compare_forward(backend, case))
+
+
+def check_update_signed(backend: Backend, extent: Extent = FULL) -> None:
+    """One update by the signed rule is the oracle's."""
+    for_all(extent, cases(dtypes(backend), rules("signed")), lambda case: compare_update(backend, case))
+
+
+def check_update_split(backend: Backend, extent: Extent = FULL) -> None:
+    """One update by the split rule is the oracle's."""
+    for_all(extent, cases(dtypes(backend), rules("split")), lambda case: compare_update(backend, case))
+
+
+def check_deep_stack(backend: Backend, extent: Extent = FULL) -> None:
+    """A deep stack learns in all its layers and heads, also if a backend computes only some layers at once."""
+    for dtype in dtypes(backend):
+        for rule in (Rule("signed"), Rule("split")):
+            network = Network(in_=2, width=2, depth=extent.depth, heads=2, u0=1.0, n_bias=2, dtype=dtype)
+            compare_update(backend, drawn_case(network, rule, batch=3, scale=0.2, seed=1))
+
+
+def check_sizes_beyond_one_tile(backend: Backend, extent: Extent = FULL) -> None:
+    """Many features, cells, samples and heads are all computed, in forward and in update."""
+    for dtype in dtypes(backend):
+        for sizes in extent.large:
+            in_, width, heads = sizes.get("in_", 2), sizes.get("width", 2), sizes.get("heads", 1)
+            # Many sources make large sums: smaller weights keep the cells from saturating.
+            scale = 1 / max(in_, width)
+            case = drawn_case(
+                Network(in_, width, 1, heads, 1.0, dtype=dtype), Rule("split"), sizes["batch"], scale, seed=1
+            )
+            compare_update(backend, case)
+            compare_forward(backend, case)
+
+
+def check_negative_inputs(backend: Backend, extent: Extent = FULL) -> None:
+    """The formula is the same for inputs below 0."""
+
+    def run(case: Case) -> None:
+        compare_update(backend, dataclasses.replace(case, x=1 - 2 * case.x))
+
+    for_all(extent, cases(dtypes(backend)), run)
+
+
+def check_zero_error_leaves_every_bit(backend: Backend, extent: Extent = FULL) -> None:
+    """An error of 0 changes nothing."""
+
+    def run(case: Case) -> None:
+        silent = dataclasses.replace(case, error=0 * case.error)
+        same_bits(updated(backend, silent), case.weights, "after an update for an error of 0")
+
+    for_all(extent, cases(dtypes(backend)), run)
+
+
+def check_split_keeps_signs(backend: Backend, extent: Extent = FULL) -> None:
+    """Under the split rule with inputs of at least 0, no weight changes its sign and none shrinks."""
+
+    def run(case: Case) -> None:
+        for key, new in updated(backend, case).items():
+            old = case.weights[key]
+            assert (np.sign(new) == np.sign(old)).all(), f"{key} has weights that changed their sign"
+            assert (np.abs(new) >= np.abs(old)).all(), f"{key} has weights that shrank"
+
+    for_all(extent, cases(dtypes(backend), rules("split")), run)
+
+
+def check_presets(backend: Backend, extent: Extent = FULL) -> None:
+    """Each preset is computed, or refused with a reason: forward, one update, and a run."""
+    for name in PRESETS:
+        for dtype in dtypes(backend):
+            case = preset_case(name, dtype)
+            if not supported(backend, case):
+                continue
+            compare_forward(backend, case)
+            size = case.rule.samples_per_update(len(case.x))
+            compare_update(backend, dataclasses.replace(case, x=case.x[:size], error=case.error[:size]))
+            compare_fit(backend, dataclasses.replace(case, x=case.x[:2], error=case.error[:2]))
+
+
+def check_variants(backend: Backend, extent: Extent = FULL) -> None:
+    """Each combination of fields of network and rule is computed, or refused with a reason."""
+
+    def run(case: Case) -> None:
+        if not supported(backend, case):
+            return
+        compare_forward(backend, case)
+        compare_update(backend, case)
+        silent = dataclasses.replace(case, error=0 * case.error)
+        same_bits(updated(backend, silent), case.weights, "after an update for an error of 0")
+
+    for_all(extent, variants(dtypes(backend)), run)
+
+
+def check_floor(backend: Backend, extent: Extent = FULL) -> None:
+    """A rule with a floor keeps the sign s_i s_j of each weight, and its least magnitude; biases have no floor."""
+
+    def run(case: Case) -> None:
+        if not supported(backend, case):
+            return
+        floor = case.x.dtype.type(case.rule.floor)
+        learned = updated(backend, dataclasses.replace(case, error=8 * case.error))
+        for layer in case.network.layers:
+            signs = np.outer(layer.source_signs, layer.target_signs)
+            for head in range(case.network.heads):
+                size = signs * learned[f"{layer.name}.weight"][layer.where(head)]
+                assert (size >= floor).all(), f"{layer.name}.weight has {size.min()}, below the floor of {floor}"
+
+    for_all(fewer(extent), variants(dtypes(backend)).filter(lambda case: case.rule.floor is not None), run)
+
+
+def check_heads_are_independent(backend: Backend, extent: Extent = FULL) -> None:
+    """A head learns as it would alone, and nothing from the errors of other heads."""
+
+    def run(case: Case) -> None:
+        alone = dataclasses.replace(
+            case,
+            network=dataclasses.replace(case.network, heads=1),
+            weights={key: value[:1].copy() for key, value in case.weights.items()},
+            error=case.error[:, :1],
+        )
+        first = np.arange(case.network.heads) == 0
+        others_silent = dataclasses.replace(case, error=case.error * first)
+        together, silent = updated(backend, case), updated(backend, others_silent)
+        same_bits(of_heads(together, first), of_heads(silent, first), "of head 0, whatever the errors of the others")
+        exact = alone.in_float64
+        _, activities = LoopBackend().trace(exact.network, exact.weights, exact.x)
+        bounds = Bounds(alone.network, exact.weights).updated(case.rule, activities, exact.error)
+        all_close(
+            of_heads(together, first), updated(backend, alone), {k: 2 * v for k, v in bounds.items()}, "of head 0 alone"
+        )
+
+    for_all(extent, cases(dtypes(backend)), run)

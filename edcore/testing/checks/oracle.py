@@ -1,0 +1,124 @@
+"""A backend beside the float64 oracle: one forward pass, one update, a run."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+
+import numpy as np
+
+from edcore.arrays import Array, HostWeights, to_numpy
+from edcore.contract.backend import Backend
+from edcore.contract.steps import Schedule
+from edcore.testing.compare import all_close, close, same_bits
+from edcore.testing.strategies import Case
+from edcore.testing.tolerance import Bounds
+from edcore_loop.loops import LoopBackend
+
+
+def compare_forward(backend: Backend, case: Case) -> None:
+    """Assert that forward and trace give the oracle's outputs, within the bounds."""
+    exact = case.in_float64
+    expected, activities = LoopBackend().trace(exact.network, exact.weights, exact.x)
+    bound = Bounds(case.network, exact.weights).outputs(activities)
+    weights = backend.from_host(case.weights)
+    close(checked_outputs(case, backend.forward(case.network, weights, case.x)), expected, bound, "forward's outputs")
+    close(checked_outputs(case, backend.trace(case.network, weights, case.x)[0]), expected, bound, "trace's outputs")
+
+
+def compare_update(backend: Backend, case: Case) -> None:
+    """Assert that one update gives the oracle's weights, within the bounds."""
+    exact, oracle = case.in_float64, LoopBackend()
+    _, activities = oracle.trace(exact.network, exact.weights, exact.x)
+    expected = oracle.update(exact.network, exact.rule, exact.weights, activities, exact.error)
+    bounds = Bounds(case.network, exact.weights).updated(case.rule, activities, exact.error)
+    all_close(updated(backend, case), expected, bounds, "after one update")
+
+
+def compare_fit(backend: Backend, case: Case) -> None:
+    """Assert that a fit gives the weights of the oracle's steps, within the bounds."""
+    # Two epochs, each in another order and with a smaller last batch.
+    x = np.concatenate([case.x, 1 - case.x[::-1], case.x[:1] / 2])
+    target = (np.concatenate([case.error, case.error[::-1], case.error[:1]]) > 0).astype(x.dtype)
+    given_weights = backend.from_host(case.weights)
+    schedule = make_schedule(dataclasses.replace(case, x=x), epochs=2, batch_size=len(case.x))
+    none = dataclasses.replace(schedule, orders=schedule.orders[:0])
+    unchanged, _ = backend.fit(case.network, case.rule, backend.from_host(case.weights), x, target, none)
+    same_bits(backend.to_host(unchanged), case.weights, "after a fit of no epochs")
+    learned, stopped = backend.fit(case.network, case.rule, given_weights, x, target, schedule)
+    assert not np.any(stopped), f"heads stopped without a tolerance: {stopped}"
+    again = np.broadcast_to(schedule.orders[0], (2, len(x)))  # as ED.fit does it without shuffling
+    plain, repeated = (dataclasses.replace(schedule, orders=orders) for orders in (again.copy(), again))
+    frozen_x, frozen_target = (np.repeat(array, 2, axis=1)[:, ::2] for array in (x, target))
+    frozen_x.flags.writeable = frozen_target.flags.writeable = False
+    one, _ = backend.fit(case.network, case.rule, backend.from_host(case.weights), x, target, plain)
+    other, _ = backend.fit(case.network, case.rule, backend.from_host(case.weights), frozen_x, frozen_target, repeated)
+    same_bits(backend.to_host(other), backend.to_host(one), "for strided, read-only samples and repeated orders")
+    expected, bounds = case.in_float64.weights, None
+    for order in schedule.orders:
+        for rows in batches(case, order, schedule.batch_size):
+            expected, bounds = oracle_step(case, expected, bounds, x[rows], target[rows])
+    all_close(backend.to_host(learned), expected, bounds, "after fit")
+
+
+def batches(case: Case, order: Array, batch_size: int) -> Iterator[Array]:
+    """Yield the rows of each update of an epoch. Written apart from `edcore.contract.steps`, which it checks."""
+    size = case.rule.samples_per_update(batch_size)
+    for start in range(0, len(order), size):
+        yield order[start : start + size]
+
+
+def make_schedule(case: Case, epochs: int, batch_size: int = 2) -> Schedule:
+    """Return a read-only schedule over the case's samples, in another order in each epoch."""
+    orders = np.stack([np.roll(np.arange(len(case.x))[::-1], epoch) for epoch in range(epochs)])
+    orders.flags.writeable = False
+    learning = np.ones(case.network.heads, np.bool_)
+    return Schedule(orders=orders, batch_size=batch_size, tolerance=0.0, learning=learning)
+
+
+def epoch_errors(backend: Backend, case: Case, target: Array) -> Array:
+    """Return the sums over each epoch of the magnitudes of the errors, (epochs, heads), by trace and update."""
+    weights, schedule, sums = backend.from_host(case.weights), make_schedule(case, epochs=3), []
+    for order in schedule.orders:
+        errors = []
+        for rows in batches(case, order, schedule.batch_size):
+            outputs, trace = backend.trace(case.network, weights, case.x[rows])
+            errors.append(target[rows] - to_numpy(outputs))
+            weights = backend.update(case.network, case.rule, weights, trace, errors[-1])
+        sums.append(np.abs(np.concatenate(errors)).sum(axis=0))
+    return np.stack(sums)
+
+
+def oracle_step(
+    case: Case, weights: HostWeights, off: HostWeights | None, x: Array, target: Array
+) -> tuple[HostWeights, HostWeights]:
+    """Return the oracle's weights after a step, and how far from them the backend's may be."""
+    oracle, network, x = LoopBackend(), case.in_float64.network, x.astype(np.float64)
+    outputs, activities = oracle.trace(network, weights, x)
+    error = target - outputs
+    bounds = Bounds(case.network, weights, off)
+    error_off = bounds.outputs(activities) + bounds.eps
+    return (
+        oracle.update(network, case.rule, weights, activities, error),
+        bounds.updated(case.rule, activities, error, error_off),
+    )
+
+
+def updated(backend: Backend, case: Case) -> HostWeights:
+    """Return the backend's weights after one update, on the host."""
+    weights = backend.from_host(case.weights)
+    _, trace = backend.trace(case.network, weights, case.x)
+    return backend.to_host(backend.update(case.network, case.rule, weights, trace, case.error))
+
+
+def checked_outputs(case: Case, outputs: Array) -> Array:
+    """Return the outputs on the host, with the right shape and dtype."""
+    host = to_numpy(outputs)
+    assert host.shape == (len(case.x), case.network.columns), f"outputs have shape {host.shape}"
+    assert host.dtype == case.network.dtype, f"outputs have dtype {host.dtype}"
+    return host
+
+
+def of_heads(weights: HostWeights, which: Array) -> HostWeights:
+    """Return the weights of some heads."""
+    return {key: value[which] for key, value in weights.items()}

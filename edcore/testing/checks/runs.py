@@ -1,0 +1,86 @@
+"""Checks of whole runs: several steps, `Backend.fit`, and heads that stop."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+from hypothesis import strategies as st
+
+from edcore.contract.backend import Backend
+from edcore.testing.checks.examples import FULL, Extent, dtypes, fewer, for_all, gentle, supported
+from edcore.testing.checks.oracle import (
+    checked_outputs,
+    compare_fit,
+    epoch_errors,
+    make_schedule,
+    of_heads,
+    oracle_step,
+)
+from edcore.testing.compare import all_close, same_bits
+from edcore.testing.strategies import Case, rules, variants
+
+
+def check_trajectory(backend: Backend, extent: Extent = FULL) -> None:
+    """Stay with the oracle for ten steps, within bounds that grow with each step."""
+
+    def run(case: Case) -> None:
+        steps = [(case.x, (case.error > 0).astype(case.x.dtype))] * 10
+        weights, expected, bounds = backend.from_host(case.weights), case.in_float64.weights, None
+        for x, target in steps:
+            outputs, trace = backend.trace(case.network, weights, x)
+            weights = backend.update(case.network, case.rule, weights, trace, target - checked_outputs(case, outputs))
+            expected, bounds = oracle_step(case, expected, bounds, x, target)
+        all_close(backend.to_host(weights), expected, bounds, "after ten steps")
+
+    for_all(extent, gentle(backend, rules()), run)
+
+
+def check_fit(backend: Backend, extent: Extent = FULL) -> None:
+    """A run takes one step for each batch, in the order of each epoch."""
+    for_all(extent, gentle(backend, rules()), lambda case: compare_fit(backend, case))
+
+
+def check_fit_online(backend: Backend, extent: Extent = FULL) -> None:
+    """An online run takes one step for each sample, in the order of each epoch."""
+    for_all(extent, gentle(backend, rules(order="online")), lambda case: compare_fit(backend, case))
+
+
+def check_variants_fit(backend: Backend, extent: Extent = FULL) -> None:
+    """A run of any variant takes one step for each batch, or for each sample under an online rule."""
+
+    def run(case: Case) -> None:
+        if supported(backend, case):
+            compare_fit(backend, case)
+
+    either = [variants(dtypes(backend), order, gentle=True) for order in ("batch", "online")]
+    for_all(fewer(extent), st.one_of(either), run)
+
+
+def check_fit_stops(backend: Backend, extent: Extent = FULL) -> None:
+    """A head stops after the first epoch with errors below the tolerance, and then keeps every bit."""
+
+    def run(case: Case) -> None:
+        x, target = case.x, (case.error > 0).astype(case.x.dtype)
+        sums = epoch_errors(backend, case, target)
+        # Between the two worst of the first head's three epochs; the other heads stop earlier, later or never.
+        tolerance = float(np.sort(sums[:, 0])[1:].mean())
+        if (np.abs(sums - tolerance) < 1e-3 * tolerance).any():
+            return
+        schedule = dataclasses.replace(make_schedule(case, epochs=3), tolerance=tolerance)
+        learned, stopped = backend.fit(case.network, case.rule, backend.from_host(case.weights), x, target, schedule)
+        assert isinstance(stopped, np.ndarray), f"fit returned {stopped!r} for when each head stopped"
+        below = sums < tolerance
+        expected = np.where(below.any(axis=0), np.argmax(below, axis=0) + 1, 0)
+        assert np.array_equal(stopped, expected), f"heads stopped after epochs {stopped}, not {expected}"
+        got = backend.to_host(learned)
+        for head, epochs in enumerate(expected):
+            learning = np.arange(case.network.heads) == head
+            alone = dataclasses.replace(make_schedule(case, int(epochs) or 3), tolerance=tolerance, learning=learning)
+            shorter, stopped = backend.fit(case.network, case.rule, backend.from_host(case.weights), x, target, alone)
+            assert np.array_equal(stopped, expected * learning), f"alone, head {head} stopped after {stopped}"
+            shorter = backend.to_host(shorter)
+            same_bits(of_heads(got, learning), of_heads(shorter, learning), f"of head {head}, which stopped or did not")
+            same_bits(of_heads(shorter, ~learning), of_heads(case.weights, ~learning), "of heads that do not learn")
+
+    for_all(fewer(extent), gentle(backend, st.one_of(rules(), rules(order="online"))), run)
