@@ -27,7 +27,7 @@ def pairs_table(pairs: Mapping[str, str]) -> Table:
 
 def plain_console(*, stderr: bool = False, piped_width: int | None = None) -> Console:
     """Return a console that prints text unchanged, in `piped_width` columns if stdout is a pipe or a file."""
-    width = None if sys.stdout.isatty() else piped_width
+    width = piped_width if piped_width and not sys.stdout.isatty() else None
     # No markup and no emoji: Rich would take edcore[cupy] and cuda:1 for such.
     return Console(markup=False, emoji=False, highlight=False, stderr=stderr, width=width)
 
