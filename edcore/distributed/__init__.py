@@ -1,7 +1,7 @@
-"""One network, or one batch, on many processes and machines, over torch.distributed (gloo, NCCL, MPI).
+"""Train one network on many processes and machines, over torch.distributed (gloo, NCCL, MPI).
 
-No transport of our own: start the program with ``torchrun``, call ``torch.distributed.init_process_group`` in it, and
-train with a `Pipeline` (each process has some of the layers) or with `DataParallel` (each has some of the samples).
+Start the program with ``torchrun``, call ``torch.distributed.init_process_group`` in it, and train with a `Pipeline`
+(each process has some of the layers) or with `DataParallel` (each has some of the samples).
 """
 
 from edcore.distributed.data_parallel import DataParallel

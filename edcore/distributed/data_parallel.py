@@ -1,4 +1,4 @@
-"""Samples on many processes: each has all layers, and learns from its share of a batch."""
+"""Split each batch over processes: each has the whole network, and learns from its share of the samples."""
 
 from __future__ import annotations
 
@@ -10,25 +10,23 @@ import numpy.typing as npt
 
 from edcore.arrays import Array, HostWeights, to_numpy
 from edcore.contract.backend import Backend
-from edcore.core.network import LayerName, Network
+from edcore.core.network import LAYERS, Network
 from edcore.core.rule import Rule
 from edcore.core.weights import initialise
 from edcore.dispatch.choose import choose_backend, make_request
-from edcore.distributed.shared import Shared, checksum
+from edcore.distributed.shared import SharedNetwork, short_checksum
 from edcore.errors import InputError
 from edcore.model.divergence import Divergence, Found, first_in_activities, first_in_weights
 from edcore.model.ed import ED
 from edcore.model.inputs import checked_weights
 
-LAYERS: tuple[LayerName, ...] = ("input", "hidden", "output")
 
+class DataParallel(SharedNetwork):
+    """A network of which each process has a copy; together they learn from all their samples as from one batch.
 
-class DataParallel(Shared):
-    """A network that each process has whole, and that learns from all their samples as if they were one batch.
-
-    ΔW is a sum over the samples of a batch (`edcore.core`), so with N processes, of which each adds N times its own
-    part, the mean of their weights is W + ΔW. That mean is one all-reduce of all weights a batch, through the host's
-    memory: it pays where a batch takes longer than to send them, as with wide networks, large batches and fast links.
+    ΔW is a sum over the samples of a batch (`edcore.core`). If each of N processes adds N times its own part, the mean
+    of their weights is W + ΔW. That mean takes one all-reduce of all weights a batch, through the host's memory. It
+    pays if a batch takes longer than that, as with wide networks, large batches and fast links:
     docs/explanation/scaling.md has the figures.
 
     Parameters
@@ -42,7 +40,7 @@ class DataParallel(Shared):
     weights : dict of str to ndarray, optional
         Weights to start from, the same at all ranks. Left out, they are drawn from the seed.
     epochs : int
-        Passes over the samples that were learnt before, where the network goes on from `weights`.
+        Passes over the samples that `weights` have learnt.
     backend : str or Backend
         As for `ED`; it need not be the same at all ranks.
     device : str, optional
@@ -53,8 +51,8 @@ class DataParallel(Shared):
     Raises
     ------
     InputError
-        If an argument is not accepted, or is not the same at all ranks; or if the rule is online, as then each sample
-        learns from what the one before has changed.
+        If an argument is not accepted, or differs between ranks; or if the rule is online, as each sample then learns
+        with the weights that the sample before has changed.
     BackendUnavailableError
         If the backend cannot run here.
     EDCoreError
@@ -62,7 +60,7 @@ class DataParallel(Shared):
 
     Examples
     --------
-    A file to start with ``torchrun --nproc-per-node 2 train.py``:
+    A program for ``torchrun --nproc-per-node 2 train.py``:
 
     >>> def main():
     ...     import edcore, torch.distributed
@@ -91,17 +89,18 @@ class DataParallel(Shared):
     ) -> None:
         super().__init__(network, rule, seed, epochs, group)
         if rule.order == "online":
-            raise InputError("rule", repr(rule), "a rule of order 'batch'", "Samples of an online rule take turns.")
+            raise InputError("rule", repr(rule), "a rule of order 'batch'")
         self._backend = choose_backend(make_request(backend, device), network, rule)
         start = (
             initialise(network, self.seed, rule.floor)
             if weights is None
             else checked_weights(network, weights, rule.floor)
         )
-        self._wire.agree({"a checksum of weights": checksum(*(start[key] for key in network.weight_shapes))})
+        ordered = (start[key] for key in network.weight_shapes)
+        self._comm.check_same({"a checksum of weights": short_checksum(*ordered)})
         self._weights = self._backend.from_host(start)
-        self._host = self._backend.to_host(self._weights)  # to go back to, and one copy less a batch than to fetch them
-        # What needs the whole batch is done here: its mean error, the division by its size, and the floor.
+        self._host = self._backend.to_host(self._weights)  # the weights to restore if a batch diverges
+        # The mean error, the division by the batch's size, and the floor need the whole batch, so `_update` does them.
         self._local = replace(rule, reduction="sum", centred=False, floor=None)
 
     @property
@@ -115,14 +114,14 @@ class DataParallel(Shared):
         Parameters
         ----------
         x : array, shape (own, in_)
-            This rank's samples. Ranks may have different numbers of them, and each has at least one.
+            This rank's samples, at least one. Ranks may have different numbers of them.
         target : array, shape (own,) for one output, else (own, columns)
-            What the outputs should be.
+            The outputs to learn.
 
         Returns
         -------
         ndarray, shape of target
-            target − output of this rank's samples, from before the update.
+            target − output of this rank's samples, before the update.
 
         Raises
         ------
@@ -131,10 +130,10 @@ class DataParallel(Shared):
         """
         target = self._checked_target(target)
         x = self._checked_x(x, len(target))
-        return self._returned(self._learn_own(x, target))
+        return self._squeezed(self._learn_share(x, target))
 
     def predict(self, x: Array) -> npt.NDArray[Any]:
-        """Return the outputs for this rank's x: no other rank takes part.
+        """Return the outputs for this rank's x. The other ranks need not call it.
 
         Parameters
         ----------
@@ -146,22 +145,22 @@ class DataParallel(Shared):
         ndarray, shape (samples,) for one output, else (samples, columns)
             The outputs.
         """
-        return self._returned(to_numpy(self._backend.forward(self.network, self._weights, self._checked_x(x))))
+        return self._squeezed(to_numpy(self._backend.forward(self.network, self._weights, self._checked_x(x))))
 
     def to_ed(self) -> ED | None:
-        """Return the network as an `ED` at rank 0, to be saved or looked at; None at the others, as in a `Pipeline`."""
+        """Return the network as an `ED` at rank 0; None at the others, as in a `Pipeline`."""
         if self.rank:
             return None
         return ED.from_network(self.network, self.rule, seed=self.seed, weights=self.weights, epochs=self._epochs)
 
-    def _learn(self, x: Any, target: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    def _learn_batch(self, x: Any, target: npt.NDArray[Any]) -> npt.NDArray[Any]:
         own = slice(len(target) * self.rank // self.size, len(target) * (self.rank + 1) // self.size)
-        return self._learn_own(x[own], target[own])
+        return self._learn_share(x[own], target[own])
 
-    def _learn_own(self, x: Any, target: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        """Learn this rank's samples, of which there may be none, with those of the others."""
+    def _learn_share(self, x: Any, target: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Learn this rank's samples, which may be none, together with the other ranks' samples."""
         trace, error = None, target
-        with np.errstate(all="ignore"):  # what overflows is seen
+        with np.errstate(all="ignore"):  # overflows show in the weights
             if len(target):
                 outputs, trace = self._backend.trace(self.network, self._weights, x)
                 error = target - to_numpy(outputs)
@@ -170,14 +169,15 @@ class DataParallel(Shared):
                 return error
             self._weights = self._backend.from_host(self._host)
             own = first_in_activities(self.network, self._host, x) if len(target) else None
-        all_found = [one for one in self._wire.everyones(own) if one is not None]
+        # The activities of one share may be finite, so the ranks compare: the first layer of all shares counts.
+        all_found = [one for one in self._comm.all_gather(own) if one is not None]
         found = min(all_found, key=lambda one: one.layer, default=found)
         raise Divergence(self.network, self.rule, *found).error()
 
     def _update(self, trace: Any, error: npt.NDArray[Any]) -> Found | None:
-        """Learn from this rank's errors with those of the others; return what is not finite then."""
+        """Update the weights with all ranks' errors; return the first layer that is not finite then."""
         network, backend, rule = self.network, self._backend, self.rule
-        batch, *sums = self._wire.add_up(np.concatenate([[len(error)], error.sum(axis=0, dtype=np.float64)]))
+        batch, *sums = self._comm.all_reduce(np.concatenate([[len(error)], error.sum(axis=0, dtype=np.float64)]))
         if trace is not None:
             own = error - np.asarray(sums) / batch if rule.centred else error
             factor = self.size / batch if rule.reduction == "mean" else self.size
@@ -185,7 +185,7 @@ class DataParallel(Shared):
             self._weights = backend.update(network, self._local, self._weights, trace, scaled)
         weights = backend.to_host(self._weights)
         for key in weights:
-            weights[key] = to_numpy(self._wire.add_up(weights[key]))
+            weights[key] = to_numpy(self._comm.all_reduce(weights[key]))
             weights[key] /= self.size
         if rule.floor is not None:
             self._clamp(weights)
@@ -195,14 +195,14 @@ class DataParallel(Shared):
         return found
 
     def _clamp(self, weights: HostWeights) -> None:
-        """Keep the weights at the rule's floor or beyond it, as `edcore.core` does."""
+        """Hold the weights at the rule's floor, as `edcore.core` does."""
         for name in LAYERS:
             layer, key = self.network.layer(name), f"{name}.weight"
             signs = np.outer(layer.source_signs, layer.target_signs).astype(self.network.dtype)
             weights[key] = signs * np.maximum(weights[key] * signs, weights[key].dtype.type(self.rule.floor))
 
-    def _also_alike(self, x: Any) -> dict[str, Any]:
-        return {"a checksum of x": checksum(x)}
+    def _compared(self, x: Any) -> dict[str, Any]:
+        return {"a checksum of x": short_checksum(x)}
 
-    def _reads_x(self) -> bool:
+    def _needs_x(self) -> bool:
         return True

@@ -1,4 +1,4 @@
-"""Layers on many processes: activities go forward, the outputs come back, and nothing else does."""
+"""Split the layers over processes: activities go forward, and only the errors of the outputs come back."""
 
 from __future__ import annotations
 
@@ -19,40 +19,40 @@ from edcore.core.network import Network
 from edcore.core.rule import Rule
 from edcore.dispatch import registry
 from edcore.dispatch.choose import choose_backend, make_request
-from edcore.distributed.shared import Batch, Shared
+from edcore.distributed.shared import Batch, SharedNetwork
 from edcore.errors import BackendUnavailableError, InputError
 from edcore.model.divergence import Divergence, Found, finite, first_in_cells, first_in_weights, outputs_of
 from edcore.model.ed import ED
 from edcore.model.inputs import checked_weights
 
 
-class Pipeline(Shared):
-    """A network whose layers are shared out: each process has consecutive ones, of about the same number of weights.
+class Pipeline(SharedNetwork):
+    """A network whose layers are split: each process has consecutive ones, with about the same number of weights.
 
-    A batch goes through the processes in parts, so that one works on a part while the next works on the part before.
-    The last process broadcasts the errors, one number for each sample and output; then all layers of all processes
-    learn at the same time. There is no backward pass, so nothing else ever has to come back (`edcore.core`).
-    The result is that of one process, up to rounding; with the backend ``"numba"``, bit for bit.
+    A batch goes through the processes in parts, so that a process works on one part while the next process works on the
+    part before. The last process broadcasts the errors, one number for each sample and output. Then all layers of all
+    processes learn at the same time: ED has no backward pass (`edcore.core`). The result is that of one process, up to
+    rounding; with the backend ``"numba"``, bit for bit.
 
     Parameters
     ----------
     network : Network
-        The network, of at least so many layers (depth + 2) as there are processes.
+        The network, with at least as many layers (depth + 2) as processes.
     rule : Rule
         How it learns.
     seed : int, optional
         As for `ED`. Left out, rank 0 draws one.
     weights : dict of str to ndarray, optional
-        All weights to start from, as `ED.weights` returns them, or those of this process's stage alone, as
-        `Pipeline.weights` does. Left out, each process draws its own from the seed: no process ever has them all.
+        All weights to start from, as `ED.weights` returns them, or those of this process's stage, as
+        `Pipeline.weights` returns them. Left out, each process draws its own from the seed; no process has them all.
     epochs : int
-        Passes over the samples that were learnt before, where the network goes on from `weights`.
+        Passes over the samples that `weights` have learnt.
     parts : int, optional
-        Parts of a batch, at most one for each sample. More parts keep more processes at work, and each costs a message
-        and another reading of the weights. Left out, as many as processes.
+        Parts of a batch, at most one for each sample. More parts keep more processes busy, but each costs a message and
+        another reading of the weights. Left out, as many as processes.
     backend : str or Backend
         ``"numba"`` on the CPU, or one that follows the Array API (``"numpy"``, ``"torch"``, ``"cupy"``). ``"auto"`` is
-        PyTorch in a group of NCCL, else Numba where it is installed, else NumPy, unless `edcore.use_backend` or the
+        PyTorch in an NCCL group, else Numba if it is installed, else NumPy, unless `edcore.use_backend` or the
         environment names another one.
     device : str, optional
         Device of this process, as for `ED`.
@@ -62,12 +62,12 @@ class Pipeline(Shared):
     Attributes
     ----------
     stage : Stage
-        The layers that this process has.
+        The layers of this process.
 
     Raises
     ------
     InputError
-        If an argument is not accepted, or is not the same at all ranks.
+        If an argument is not accepted, or differs between ranks.
     BackendUnavailableError
         If the backend cannot run here, or has no stages.
     EDCoreError
@@ -75,12 +75,12 @@ class Pipeline(Shared):
 
     Notes
     -----
-    All processes make the same calls. An error in one of them leaves the others waiting for its messages until it ends;
-    ``torchrun`` then ends them too.
+    All processes must make the same calls. After an error in one of them, the others wait for its messages until it
+    ends; ``torchrun`` then ends them too.
 
     Examples
     --------
-    A file to start with ``torchrun --nproc-per-node 2 train.py``:
+    A program for ``torchrun --nproc-per-node 2 train.py``:
 
     >>> def main():
     ...     import edcore, torch.distributed
@@ -110,16 +110,16 @@ class Pipeline(Shared):
     ) -> None:
         super().__init__(network, rule, seed, epochs, group)
         self._parts = None if parts is None else whole_number("parts", parts, 1)
-        self._wire.agree({"parts": self._parts})
+        self._comm.check_same({"parts": self._parts})
         self.stage = divide(network, self.size)[self.rank]
         request = make_request(backend, device)
         if request.backend == "auto" and device is None:
-            request = make_request(*self._usual())
+            request = make_request(*self._default_backend())
         self._backend = choose_backend(request, replace(network, depth=self.stage.depth), rule)
         if not isinstance(self._backend, Staged):
             raise BackendUnavailableError(
-                f"the backend {self.backend!r} on {self.device!r} has no stages, so it cannot compute a part of a "
-                "network. Those that can are 'numba' on 'cpu', and 'numpy', 'torch', 'cupy' and 'jax'."
+                f"the backend {self.backend!r} on {self.device!r} has no stages: it cannot compute some layers of a "
+                "network. These can: 'numba' on 'cpu', 'numpy', 'torch', 'cupy' and 'jax'."
             )
         if weights is None:
             own = initialise_stage(self.stage, self.seed, self.rule.floor)
@@ -136,34 +136,34 @@ class Pipeline(Shared):
         return self._worker.to_host()
 
     def step(self, x: Array | None, target: Array) -> npt.NDArray[Any]:
-        """Learn one batch, and look at all new weights: `fit` looks at them once for many batches, and is faster.
+        """Learn one batch, and check all new weights; `fit` is faster, as it checks them once for many batches.
 
         Parameters
         ----------
         x : array, shape (batch, in_)
-            The samples. Only rank 0 reads them; at the others x may be None.
+            The samples. Only rank 0 needs them; at the others x may be None.
         target : array, shape (batch,) for one output, else (batch, columns)
-            What the outputs should be. Only the last rank reads it; at the others its length counts, and is the same.
+            The outputs to learn. The last rank uses the values; the others use only the length, which must be the same.
 
         Returns
         -------
         ndarray, shape of target
-            target − output from before the update, at each rank.
+            target − output before the update, at each rank.
 
         Raises
         ------
         InputError
             If x or target are not accepted, or the rule is online and the batch is larger than one sample.
         DivergedError
-            At each rank, if outputs or new weights are not finite. The weights are those from before.
+            At each rank, if outputs or new weights are not finite. Then the weights have not changed.
         """
         target = self._checked_target(target)
-        if self.rule.order == "online" and len(target) > 1:
-            fix = "Use fit, which goes through the samples one by one."
+        if self.rule.samples_per_update(len(target)) < len(target):
+            fix = "Use fit, which learns the samples one by one."
             raise InputError("target", f"{len(target)} samples", "one sample, as the rule is online", fix)
         x = self._checked_x(x, len(target))
-        self._wire.agree({"the number of samples": len(target)})
-        return self._returned(self._learn(x, target))
+        self._comm.check_same({"the number of samples": len(target)})
+        return self._squeezed(self._learn_batch(x, target))
 
     def predict(self, x: Array | None, samples: int | None = None) -> npt.NDArray[Any]:
         """Return the outputs for x, at each rank.
@@ -171,9 +171,9 @@ class Pipeline(Shared):
         Parameters
         ----------
         x : array, shape (samples, in_)
-            The samples. Only rank 0 reads them; at the others x may be None.
+            The samples. Only rank 0 needs them; at the others x may be None.
         samples : int, optional
-            How many they are; needed where x is None.
+            The number of samples; needed if x is None.
 
         Returns
         -------
@@ -182,108 +182,109 @@ class Pipeline(Shared):
         """
         if samples is None:
             if x is None:
-                raise InputError("samples", "None beside x=None", "the number of samples, where x is None")
+                raise InputError("samples", "None beside x=None", "the number of samples, if x is None")
             samples = len(x)
         x = self._checked_x(x, samples)
-        self._wire.agree({"the number of samples": samples})
-        outputs = self._passed(x, samples, lambda rows, own: self._worker.predict(own))
-        return self._returned(to_numpy(self._wire.broadcast(outputs, self.size - 1)))
+        self._comm.check_same({"the number of samples": samples})
+        outputs = self._run_stage(x, samples, lambda rows, part: self._worker.predict(part))
+        return self._squeezed(to_numpy(self._comm.broadcast(outputs, self.size - 1)))
 
     def to_ed(self) -> ED | None:
-        """Return the network as an `ED` at rank 0, to be saved or looked at; None at the others.
+        """Return the network as an `ED` at rank 0; None at the others.
 
         Returns
         -------
         ED or None
-            With all weights: rank 0 needs the memory for them.
+            The network with all weights, for which rank 0 needs the memory.
         """
-        weights = self._wire.gathered(self.weights)
+        weights = self._comm.gather(self.weights)
         if weights is None:
             return None
         return ED.from_network(
             self.network, self.rule, seed=self.seed, weights=join_weights(weights), epochs=self._epochs
         )
 
-    def _learn_all(self, x: Any, target: npt.NDArray[Any], batches: Sequence[Batch]) -> None:
-        """Learn the batches, and then look at the weights; where some are not finite, go back and look at each step."""
+    def _learn_batches(self, x: Any, target: npt.NDArray[Any], batches: Sequence[Batch]) -> None:
+        """Learn the batches, and check the weights once, at the end."""
         kept = self._worker.to_host()
-        with np.errstate(all="ignore"):  # what overflows is seen
+        with np.errstate(all="ignore"):  # overflows show in the errors and the weights
             for batch in batches:
-                own, wanted = batch.of(x, target)
-                error = self._traced(own, wanted)
+                own, wanted = batch.select(x, target)
+                error = self._trace_errors(own, wanted)
                 if not finite(error):
                     break
                 self._worker.update(self.rule, error)
             else:
-                if not self._first(first_in_weights(self._worker.to_host())):
+                if not self._first_of_ranks(first_in_weights(self._worker.to_host())):
                     return
+        # Some batch has diverged. The weights go back, and each step is checked, to find it.
         self._worker = self._staged.stage(self.stage, kept)
-        super()._learn_all(x, target, batches)
+        super()._learn_batches(x, target, batches)
 
-    def _learn(self, x: Any, target: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        with np.errstate(all="ignore"):  # what overflows is seen
-            error, kept, found = self._traced(x, target), self._worker.to_host(), None
-            if finite(error):
+    def _learn_batch(self, x: Any, target: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        with np.errstate(all="ignore"):  # overflows show in the errors and the weights
+            error, kept, found = self._trace_errors(x, target), self._worker.to_host(), None
+            if finite(error):  # the same errors at all ranks, so all take the same branch
                 self._worker.update(self.rule, error)
-                found = self._first(first_in_weights(self._worker.to_host(), self.stage.start))
+                found = self._first_of_ranks(first_in_weights(self._worker.to_host(), self.stage.start))
                 if found is None:
                     return error
             self._worker = self._staged.stage(self.stage, kept)
             found = self._first_in_activities(x, len(target)) or found
-        blame = (
-            outputs_of(self.network, self.rule, error) if found is None else Divergence(self.network, self.rule, *found)
-        )
-        raise blame.error()
+        network, rule = self.network, self.rule
+        divergence = outputs_of(network, rule, error) if found is None else Divergence(network, rule, *found)
+        raise divergence.error()
 
-    def _traced(self, x: Any, target: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        """Take a batch through all stages, and return its errors."""
+    def _trace_errors(self, x: Any, target: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Run a batch through all stages, which keep their traces, and return its errors at each rank."""
         self._worker.begin(len(target))
-        outputs = self._passed(x, len(target), self._worker.forward)
-        return to_numpy(self._wire.broadcast(target - outputs, self.size - 1))
+        outputs = self._run_stage(x, len(target), self._worker.forward)
+        return to_numpy(self._comm.broadcast(target - outputs, self.size - 1))
 
-    def _first(self, found: Found | None) -> Found | None:
-        """Return what was found at the first rank that has found anything."""
-        return next((one for one in self._wire.everyones(found) if one is not None), None)
+    def _first_of_ranks(self, found: Found | None) -> Found | None:
+        """Return the finding of the first rank that has one."""
+        return next((one for one in self._comm.all_gather(found) if one is not None), None)
 
     def _first_in_activities(self, x: Any, samples: int) -> Found | None:
-        """Return the first layer with activities that are not finite, from a pass of NumPy's."""
+        """Return the first layer with activities that are not finite, computed by NumPy."""
         found, weights = [], self._worker.to_host()
 
-        def take(rows: slice, arriving: Array) -> Array:
+        def compute(rows: slice, arriving: Array) -> Array:
             cells = core.input_cells(arriving) if self.stage.first else core.Cells(to_numpy(arriving), None)
             layers = list(core.run_layers(self.network, weights, cells))[1:]
             found.append(first_in_cells(layers, self.stage.start))
             return core.outputs(self.network, layers[-1].y) if self.stage.last else layers[-1].y
 
-        self._passed(x, samples, take)
-        return self._first(min(filter(None, found), key=lambda one: one.layer, default=None))
+        self._run_stage(x, samples, compute)
+        return self._first_of_ranks(min(filter(None, found), key=lambda one: one.layer, default=None))
 
-    def _passed(self, x: Any, samples: int, take: Callable[[slice, Array], Array]) -> npt.NDArray[Any]:
-        """Take a batch through this stage, part by part; the outputs are those of the network at the last one."""
-        network, wire = self.network, self._wire
+    def _run_stage(self, x: Any, samples: int, compute: Callable[[slice, Array], Array]) -> npt.NDArray[Any]:
+        """Run a batch through this stage, part by part; the last rank returns the outputs, the others zeros."""
+        network, comm = self.network, self._comm
         parts = min(self._parts or self.size, samples)
         cuts = [samples * part // parts for part in range(parts + 1)]
         rows = [slice(start, stop) for start, stop in itertools.pairwise(cuts)]
         shapes = [(network.heads, part.stop - part.start, 2 * network.width) for part in rows]
         first, last = self.stage.first, self.stage.last
-        arriving = [] if first else [wire.receive(shape, network.dtype, self.rank - 1) for shape in shapes]
+        # All receives are posted first, so that a part arrives while the part before is computed.
+        arriving = [] if first else [comm.receive(shape, network.dtype, self.rank - 1) for shape in shapes]
         outputs, leaving = np.zeros((samples, network.columns), network.dtype), []
         for number, part in enumerate(rows):
-            passed = take(part, x[part] if first else arriving[number].wait())
+            result = compute(part, x[part] if first else arriving[number].wait())
             if last:
-                outputs[part] = to_numpy(passed)
+                outputs[part] = to_numpy(result)
             else:
-                leaving.append(wire.send(passed, self.rank + 1))
-        for message in leaving:
-            message.wait()
+                leaving.append(comm.send(result, self.rank + 1))
+        for transfer in leaving:
+            transfer.wait()
         return outputs
 
-    def _usual(self) -> tuple[str, str | None]:
-        """Return the backend and the device that ``auto`` stands for."""
-        if self._wire.device.type == "cuda":
-            return "torch", str(self._wire.device)
+    def _default_backend(self) -> tuple[str, str | None]:
+        """Return the backend and the device of ``auto``."""
+        if self._comm.device.type == "cuda":
+            return "torch", str(self._comm.device)
         numba = registry.installed().get("numba")
         return ("numba", "cpu") if numba and registry.probe(numba, "cpu").ok else ("numpy", None)
 
-    def _reads_x(self) -> bool:
+    def _needs_x(self) -> bool:
         return self.stage.first

@@ -1,10 +1,9 @@
-"""What every way to share a network among processes has: the same network everywhere, and batches in the same order."""
+"""The base class of networks that several processes train together: same arguments, same batches in the same order."""
 
 from __future__ import annotations
 
 import abc
 import itertools
-import zlib
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -17,37 +16,35 @@ from edcore.contract.backend import Backend
 from edcore.core.network import Network
 from edcore.core.randomness import checked_seed, permutation
 from edcore.core.rule import Rule, check_centred, check_together
-from edcore.distributed.messages import Wire
+from edcore.distributed.messages import Communicator
 from edcore.errors import DivergedError, InputError
+from edcore.files.checksum import checksum
 from edcore.model.inputs import check_range, checked, warn_of_negative
 
 BATCHES_PER_CHECK = 64
-"""Batches between two looks at the weights, where a look is not for nothing."""
+"""Batches between two divergence checks; each check copies all weights to the host."""
 
 
-def checksum(*arrays: npt.NDArray[Any]) -> int:
-    """Return a checksum of arrays, by which ranks see whether they have the same."""
-    value = 0
-    for array in arrays:
-        value = zlib.crc32(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data, value)
-    return value
+def short_checksum(*arrays: npt.NDArray[Any]) -> str:
+    """Return a checksum by which ranks compare arrays, short enough for an error message."""
+    return checksum(arrays)[:16]
 
 
 class Batch(NamedTuple):
-    """Samples of a batch, its epoch, its number in the epoch (both from 1), and whether it is the last one there."""
+    """The numbers of a batch's samples, and its place in the run."""
 
-    epoch: int
-    number: int
-    last: bool
+    epoch: int  # from 1
+    number: int  # in the epoch, from 1
+    last: bool  # of the epoch
     rows: npt.NDArray[np.intp]
 
-    def of(self, x: npt.NDArray[Any] | None, target: npt.NDArray[Any]) -> tuple[Any, npt.NDArray[Any]]:
-        """Return its samples, where there are any here, and its targets."""
+    def select(self, x: npt.NDArray[Any] | None, target: npt.NDArray[Any]) -> tuple[Any, npt.NDArray[Any]]:
+        """Return its samples, or None where x is None, and its targets."""
         return None if x is None else x[self.rows], target[self.rows]
 
 
-class Shared(abc.ABC):
-    """A network that the processes of a group train together; all of them make the same calls, in the same order.
+class SharedNetwork(abc.ABC):
+    """A network that the processes of a group train together; all make the same calls, in the same order.
 
     Parameters
     ----------
@@ -58,7 +55,7 @@ class Shared(abc.ABC):
     seed : int, optional
         As for `ED`. Left out, rank 0 draws one.
     epochs : int
-        Passes over the samples that were learnt before.
+        Passes over the samples so far.
     group : torch.distributed.ProcessGroup, optional
         The processes. Left out, all of them.
 
@@ -71,7 +68,7 @@ class Shared(abc.ABC):
     seed : int
         The seed in use.
     rank, size : int
-        This process's number in the group, from 0, and how many there are.
+        This process's number in the group, from 0, and the number of processes.
     """
 
     _backend: Backend
@@ -81,18 +78,19 @@ class Shared(abc.ABC):
             if not isinstance(value, kind):
                 raise InputError(name, repr(value), f"an edcore.{kind.__name__}(…)")
         check_together(network, rule)
-        self._wire = Wire(group)
-        self.rank, self.size = self._wire.rank, self._wire.size
+        self._comm = Communicator(group)
+        self.rank, self.size = self._comm.rank, self._comm.size
         self.network, self.rule = network, rule
+        # Without a seed, rank 0 draws one for all, and the others have none to compare.
         own = checked_seed(seed) if seed is not None or self.rank == 0 else None
-        self.seed: int = self._wire.everyones(own)[0]
+        self.seed: int = self._comm.all_gather(own)[0]
         self._epochs = whole_number("epochs", epochs, 0)
         seeds = self.seed if own is None else own
-        self._wire.agree({"network": network, "rule": rule, "seed": seeds, "epochs": self._epochs})
+        self._comm.check_same({"network": network, "rule": rule, "seed": seeds, "epochs": self._epochs})
 
     @property
     def epochs(self) -> int:
-        """Passes over the samples so far, those from before included; the order of the next one follows from it."""
+        """Passes over the samples so far, with those before this object; the order of the next one follows from it."""
         return self._epochs
 
     @property
@@ -106,20 +104,20 @@ class Shared(abc.ABC):
         return self._backend.device
 
     def fit(self, x: Array, target: Array, *, epochs: int = 1, batch_size: int = 64, shuffle: bool = True) -> Any:
-        """Learn all samples, in the batches of `ED.fit` with the same seed.
+        """Learn all samples, in the same batches as `ED.fit` with the same seed.
 
         Parameters
         ----------
         x : array, shape (samples, in_)
-            The samples. A rank that does not read them may give None.
+            The samples. A rank that does not need them may give None.
         target : array, shape (samples,) for one output, else (samples, columns)
-            What the outputs should be, the same at all ranks.
+            The outputs to learn, the same at all ranks.
         epochs : int
             Passes over the samples.
         batch_size : int
             Samples in a batch, over all ranks together; the last one of an epoch may be smaller.
         shuffle : bool
-            Visit the samples in an order of each epoch's own, drawn from the seed.
+            Visit the samples in a new order in each epoch, drawn from the seed.
 
         Returns
         -------
@@ -131,8 +129,8 @@ class Shared(abc.ABC):
         InputError
             If an argument is not accepted. Then nothing has been learnt.
         DivergedError
-            At each rank, if learning leads to weights or activities that are NaN or infinite. It names the step and the
-            layer, and the weights are those from before that step.
+            At each rank, if weights or activities would be NaN or infinite. It names the step and the layer. Then the
+            weights are those from before that step.
         """
         epochs, batch_size = whole_number("epochs", epochs, 0), whole_number("batch_size", batch_size, 1)
         check_centred(self.rule, batch_size)
@@ -140,26 +138,25 @@ class Shared(abc.ABC):
         samples = len(target)
         x = self._checked_x(x, samples)
         schedule = {"epochs": epochs, "batch_size": batch_size, "shuffle": shuffle, "samples": samples}
-        self._wire.agree({**schedule, "a checksum of target": checksum(target), **self._also_alike(x)})
-        size = 1 if self.rule.order == "online" else batch_size
-        batches = self._batches(samples, epochs, size, shuffle)
+        self._comm.check_same({**schedule, "a checksum of target": short_checksum(target), **self._compared(x)})
+        batches = self._batches(samples, epochs, self.rule.samples_per_update(batch_size), shuffle)
         while some := list(itertools.islice(batches, BATCHES_PER_CHECK)):
-            self._learn_all(x, target, some)
+            self._learn_batches(x, target, some)
             self._epochs = some[-1].epoch - (not some[-1].last)
         return self
 
-    def _learn_all(self, x: Any, target: npt.NDArray[Any], batches: Sequence[Batch]) -> None:
+    def _learn_batches(self, x: Any, target: npt.NDArray[Any], batches: Sequence[Batch]) -> None:
         """Learn some batches of checked samples."""
         for batch in batches:
             try:
-                self._learn(*batch.of(x, target))
+                self._learn_batch(*batch.select(x, target))
             except DivergedError as error:
                 self._epochs = batch.epoch - 1
                 raise error.at(batch.epoch, batch.number) from None
 
     @abc.abstractmethod
-    def _learn(self, x: Any, target: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        """Learn one checked batch and return its errors from before, or raise a DivergedError at all ranks."""
+    def _learn_batch(self, x: Any, target: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Learn one checked batch, and return its errors from before, or raise a DivergedError at all ranks."""
 
     def _batches(self, samples: int, epochs: int, size: int, shuffle: bool) -> Iterator[Batch]:
         for epoch in range(self._epochs, self._epochs + epochs):
@@ -167,17 +164,17 @@ class Shared(abc.ABC):
             for number, start in enumerate(range(0, samples, size), 1):
                 yield Batch(epoch + 1, number, start + size >= samples, order[start : start + size])
 
-    def _also_alike(self, x: Any) -> dict[str, Any]:
-        """Return what else `fit` must be given alike at all ranks, by the names in an error's sentence."""
+    def _compared(self, x: Any) -> dict[str, Any]:
+        """Return other values that must be the same at all ranks, by their names in an error."""
         return {}
 
     @abc.abstractmethod
-    def _reads_x(self) -> bool:
+    def _needs_x(self) -> bool:
         """Return whether this rank needs x."""
 
     def _checked_x(self, x: Any, samples: int | None = None) -> npt.NDArray[Any] | None:
-        """Return x as a NumPy array; None where this rank does not read it."""
-        if not self._reads_x():
+        """Return x as a NumPy array; None if this rank does not need it."""
+        if not self._needs_x():
             return None
         if x is None:
             raise InputError("x", f"None at rank {self.rank}", "the samples")
@@ -197,5 +194,6 @@ class Shared(abc.ABC):
         check_range(target, self.network.output_activation)
         return target.reshape(len(target), columns)
 
-    def _returned(self, columns: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    def _squeezed(self, columns: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Return outputs or errors (samples, columns) without the second axis if there is one column."""
         return columns[:, 0] if self.network.columns == 1 else columns

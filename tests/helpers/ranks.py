@@ -1,4 +1,4 @@
-"""A program for `test_distributed`: what each of several processes does.
+"""The program that `test_distributed` starts as each of several processes.
 
     python ranks.py RANK SIZE FILE SCENARIO [BACKEND]
 
@@ -30,14 +30,14 @@ CHECKS = (
 
 
 def everyones(value):
-    """Return what each rank has given."""
+    """Return the values of all ranks, by rank."""
     values = [None] * dist.get_world_size()
     dist.all_gather_object(values, value)
     return values
 
 
 class InPipeline(Backend):
-    """A backend whose networks are pipelines of all processes, or of so many as there are layers."""
+    """A backend whose networks are pipelines of all processes, or of as many as it has layers."""
 
     def __init__(self, backend):
         self.inner, self.info, self.device = backend, backend.info, backend.device
@@ -61,7 +61,7 @@ class InPipeline(Backend):
         pipeline, outputs = self._begun(network, weights), None
         if pipeline:
             pipeline._worker.begin(len(x))
-            outputs = pipeline._passed(x, len(x), pipeline._worker.forward)
+            outputs = pipeline._run_stage(x, len(x), pipeline._worker.forward)
             outputs = outputs if pipeline.stage.last else None
         return next(found for found in everyones(outputs) if found is not None), pipeline
 
@@ -78,7 +78,7 @@ class InPipeline(Backend):
 
 
 class InParallel(Backend):
-    """A backend that shares out each batch among all processes."""
+    """A backend that splits each batch over all processes."""
 
     def __init__(self, backend):
         self.inner, self.info, self.device = backend, backend.info, backend.device
@@ -109,7 +109,7 @@ class InParallel(Backend):
 
 
 def conform(kind, name):
-    """The conformance suite, each example of which all ranks compute together."""
+    """The conformance suite; all ranks compute each example together."""
     backend = kind(registry.installed()[name].load("cpu"))
     checks = dict(iter_checks(quick=True))
     for check in CHECKS:
@@ -177,7 +177,7 @@ def same(alone, shared):
 
 
 def refusals(name):
-    """What is not the same at all ranks, or cannot be, is refused at each of them."""
+    """Values that differ between ranks are refused at each rank."""
     rank, size = dist.get_rank(), dist.get_world_size()
     network = Network(in_=5, width=3, depth=size)
     x, target = samples(network, 4)
@@ -238,7 +238,7 @@ def refusals(name):
 
 
 def divergence(name):
-    """Learning that diverges is stopped at each rank, in the step and the layer in which it is in one process."""
+    """Learning that diverges stops at each rank, in the same step and layer as in one process."""
     stopped = 0
     for options, alpha, order in (
         ({"activation": "linear", "depth": 6}, 30.0, "batch"),
@@ -260,9 +260,9 @@ def divergence(name):
                 alone.fit(x, target, epochs=200, batch_size=4)
             stopped += here.value.epoch * 100 + here.value.batch > 101
             what = ("epoch", "batch", "part", "layer", "heads")
-            told = [[getattr(error, name) for name in what] for error in (here.value, there.value)]
-            assert told[0] == told[1] or kind is DataParallel, told  # whose sums are others' in the last digit
-            assert "The network has the weights from before that step." in str(here.value)
+            steps = [[getattr(error, name) for name in what] for error in (here.value, there.value)]
+            assert steps[0] == steps[1] or kind is DataParallel, steps  # its sums differ in the last digit
+            assert "weights from before that step" in str(here.value)
             assert all(np.isfinite(value).all() for value in shared.weights.values())
             ed = shared.to_ed()
             if ed is None:
