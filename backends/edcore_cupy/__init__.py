@@ -1,4 +1,4 @@
-"""The entry of the CuPy backend: the article's einsum as batched products, with fused kernels and CUDA graphs."""
+"""The registry entry of the CuPy backend: the article's einsum as batched products, fused kernels and CUDA graphs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from edcore.contract.backend import Backend
 __all__ = ["BACKEND"]
 
 SLAB = 2**26
-"""Numbers δ at once: those of the article's network in one product, and no more than a share of a GPU's memory."""
+"""Numbers δ at once: all of the article's network in one product, and only a part of a GPU's memory."""
 
 logger = logging.getLogger("edcore")
 
@@ -31,7 +31,7 @@ def load(device: str | None) -> Backend:
     operations: Operations
     try:
         operations = RecordedOperations(SLAB, cublas.load(cupy))
-    except Exception as error:  # whatever the finder raises: there is another way
+    except Exception as error:  # of any kind that the finder raises: plain array code works without it
         logger.info("cupy: nothing is recorded, as its cuBLAS was not found: %r", error)
         operations = ArrayOperations(cupy, SLAB)
     native = libraries.native_device("cupy", device or "cuda")

@@ -1,4 +1,4 @@
-"""The operations in plain array code: for CuPy where no product can be recorded, and over NumPy in the tests."""
+"""The in-place operations in plain array code: for CuPy where no product can be recorded, for NumPy in the tests."""
 
 from __future__ import annotations
 
@@ -10,27 +10,19 @@ from edcore.core.activations import Activation
 
 
 class ArrayOperations:
-    """See `edcore.adapters.in_place.Operations`.
-
-    Parameters
-    ----------
-    xp : module
-        CuPy or NumPy.
-    slab : int
-        Numbers δ that are made at once.
-    """
+    """`Operations` of CuPy or NumPy, one array operation at a time."""
 
     def __init__(self, xp: Any, slab: int) -> None:
         self.xp, self.slab = xp, slab
 
     def layer(self, x: Array, weight: Array, bias: Array, form: Form, y: Array) -> None:
-        """Compute the activities, an operation at a time."""
+        """Compute the activities."""
         self._multiply(x, weight, y)
         y += bias if form.active == 1 else form.active * bias
         self.activate(form, y)
 
     def activate(self, form: Form, y: Array) -> None:
-        """Compute the activities in place, an operation at a time."""
+        """Compute the activities in place."""
         match form.activation:
             case "sigmoid":
                 y *= -form.slope
@@ -50,7 +42,7 @@ class ArrayOperations:
         self._multiply(z[..., None, :], z[..., :, None], total[..., None])
 
     def delta(self, activation: Activation, factor: Array, y: Array, delta: Array) -> None:
-        """Compute δ, an operation at a time."""
+        """Compute δ."""
         match activation:
             case "sigmoid":
                 self.xp.subtract(1, y, out=delta)
@@ -60,7 +52,7 @@ class ArrayOperations:
                 self.xp.subtract(1, delta, out=delta)
             case "relu":
                 self.xp.sign(y, out=delta)
-            case "relu6":  # y (6 − y) is above 0 between the two bends, and 0 beyond them
+            case "relu6":  # y (6 − y) is above 0 where 0 < y < 6, and 0 at both ends
                 self.xp.subtract(6, y, out=delta)
                 delta *= y
                 self.xp.sign(delta, out=delta)
@@ -78,11 +70,11 @@ class ArrayOperations:
         weight += product
 
     def runner(self) -> Runner:
-        """Return what does the work anew each time."""
+        """Return a runner that does the work each time."""
         return run_directly
 
     def order_streams(self) -> None:
-        """Do nothing: whoever changes the stream waits for it."""
+        """Do nothing: code that changes the stream waits for the one before."""
 
     def _multiply(self, a: Array, b: Array, out: Array) -> None:
         self.xp.matmul(a, b, out=out)

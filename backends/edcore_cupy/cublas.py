@@ -1,7 +1,7 @@
-"""cuBLAS's batched product, called where CuPy does not: while a stream is recorded.
+"""cuBLAS's batched product, called through ctypes, so that a CUDA graph can record it.
 
-CuPy (14) refuses each call of cuBLAS on a stream that is being captured into a graph, though cuBLAS allows it. So the
-one function that is needed is called here, on CuPy's own handle, from the library that CuPy has loaded.
+CuPy (14) refuses all calls of cuBLAS on a stream that is captured into a graph, though cuBLAS allows them. So the one
+function that is needed is called here, on CuPy's own handle, from the library that CuPy has loaded.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ Product: TypeAlias = Callable[[Array, Array, float, Array], None]
 
 NORMAL, TRANSPOSED = 0, 1
 MOST = 65535
-"""Products in one call, as many as blocks in the third direction of a grid."""
+"""Products in one call at most: a grid of CUDA has no more blocks in its third direction."""
 
 FUNCTIONS = {
     "float32": ("cublasSgemmStridedBatched", ctypes.c_float),
@@ -27,26 +27,20 @@ FUNCTIONS = {
 
 
 def load(cupy: Any) -> Product:
-    """Return the product of the cuBLAS that CuPy uses.
-
-    Raises
-    ------
-    Exception
-        Of the finder's own kinds, if there is no cuBLAS.
-    """
-    from cuda.pathfinder import load_nvidia_dynamic_lib  # by which CuPy finds it too
+    """Return the product of the cuBLAS that CuPy uses; the finder's errors pass through if it finds none."""
+    from cuda.pathfinder import load_nvidia_dynamic_lib  # CuPy finds it in the same way
 
     library = ctypes.CDLL(load_nvidia_dynamic_lib("cublas").abs_path)
 
     def handle() -> tuple[int, int]:
-        # It is the thread's own, for the current device.
+        # Asked for at each product: CuPy has one handle for each thread and device.
         return cupy.cuda.device.get_cublas_handle(), cupy.cuda.get_current_stream().ptr
 
     return product(library, handle, lambda array: int(array.data.ptr))
 
 
 def product(library: Any, current: Callable[[], tuple[int, int]], address: Callable[[Array], int]) -> Product:
-    """Return the product, given the library, its handle and the stream in use, and where an array begins."""
+    """Return the product, given the library, its current handle and stream, and the address of an array."""
 
     def multiply(a: Array, b: Array, beta: float, out: Array) -> None:
         if not out.size:
@@ -63,7 +57,7 @@ def product(library: Any, current: Callable[[], tuple[int, int]], address: Calla
             raise ValueError(f"the rows of the result are not contiguous: shape {out.shape}, strides {out.strides}")
         step = out.dtype.itemsize
         for start in range(0, stack, MOST):
-            # In columns, as cuBLAS has it, each matrix is its transpose: outᵀ = bᵀ aᵀ.
+            # cuBLAS stores matrices by columns, so it sees the transpose of each: outᵀ = bᵀ aᵀ.
             status = getattr(library, function)(
                 *(ctypes.c_void_p(handle), ctypes.c_int(tb), ctypes.c_int(ta)),
                 *(ctypes.c_int(columns), ctypes.c_int(rows), ctypes.c_int(a.shape[-1])),
@@ -80,7 +74,7 @@ def product(library: Any, current: Callable[[], tuple[int, int]], address: Calla
 
 
 def _matrix(array: Array) -> tuple[int, int, int]:
-    """Return how cuBLAS sees a stack of matrices: transposed or not, its leading dimension, and its stride."""
+    """Return a stack of matrices in cuBLAS's terms: transposed or not, its leading dimension, and its stride."""
     size = array.dtype.itemsize
     *outer, rows, columns = (stride // size for stride in array.strides)
     height, width = array.shape[-2:]
@@ -89,15 +83,15 @@ def _matrix(array: Array) -> tuple[int, int, int]:
         return NORMAL, max(rows if height > 1 else 1, width), stride
     if height == 1 or rows == 1:
         return TRANSPOSED, max(columns, height), stride
-    raise ValueError(f"no side of these matrices is contiguous: shape {array.shape}, strides {array.strides}")
+    raise ValueError(f"neither rows nor columns are contiguous: shape {array.shape}, strides {array.strides}")
 
 
 def _one_stride(shape: tuple[int, ...], strides: list[int]) -> int:
-    """Return the one stride by which the matrices of a stack follow each other."""
+    """Return the stride from each matrix of a stack to the next."""
     axes = [(size, stride) for size, stride in zip(shape, strides, strict=True) if size > 1]
     for (_, stride), (inner, inner_stride) in itertools.pairwise(axes):
         if stride != inner * inner_stride:
-            raise ValueError(f"matrices that do not follow each other evenly: shape {shape}, strides {strides}")
+            raise ValueError(f"the matrices are not evenly spaced: shape {shape}, strides {strides}")
     return axes[-1][1] if axes else 0
 
 

@@ -1,4 +1,4 @@
-"""The operations on a GPU: fused element-wise kernels, products that can be recorded, CUDA graphs."""
+"""The in-place operations of CuPy on a GPU: fused element-wise kernels, recordable products, CUDA graphs."""
 
 from __future__ import annotations
 
@@ -19,24 +19,16 @@ logger = logging.getLogger("edcore")
 activate = cupy.ElementwiseKernel(
     "T bias, T active, T slope", "T y", "y = 1 / (1 + exp(-slope * (y + active * bias)))", "edcore_activate"
 )
-"""The activities of sigmoid cells from the products that y holds."""
+"""Replaces the products in y by the activities of sigmoid cells."""
 
 add_bias = cupy.ElementwiseKernel("T bias, T active", "T y", "y = y + active * bias", "edcore_add_bias")
 
 derive = cupy.ElementwiseKernel("T factor, T y", "T delta", "delta = factor * y * (1 - y)", "edcore_derive")
-"""δ of sigmoid cells."""
+"""Computes δ of sigmoid cells."""
 
 
 class RecordedOperations(ArrayOperations):
-    """See `edcore.adapters.in_place.Operations`.
-
-    Parameters
-    ----------
-    slab : int
-        Numbers δ that are made at once.
-    product : callable
-        A product that cuBLAS makes on whatever stream is current, also on one that is recorded.
-    """
+    """`Operations` of CuPy with a product of cuBLAS that works on any stream, also on one that is recorded."""
 
     def __init__(self, slab: int, product: Product) -> None:
         super().__init__(cupy, slab)
@@ -61,7 +53,7 @@ class RecordedOperations(ArrayOperations):
             super().delta(activation, factor, y, delta)
 
     def needs_product_memory(self, weight: Array) -> bool:
-        """Return False: the product adds to what is there."""
+        """Return False: the product adds to the weights itself."""
         return False
 
     def accumulate(self, x: Array, delta: Array, product: Array | None, weight: Array) -> None:
@@ -72,27 +64,28 @@ class RecordedOperations(ArrayOperations):
         self._product(a, b, 0, out)
 
     def runner(self) -> Runner:
-        """Return a player that records a CUDA graph."""
-        return RecordedGraph(_recorded)
+        """Return a runner that records a CUDA graph."""
+        return RecordedGraph(_record)
 
     def order_streams(self) -> None:
-        """Let the stream in use wait for the one of the call before."""
+        """Let the current stream wait for the stream of the call before."""
         stream = cupy.cuda.get_current_stream()
         if self._stream is not None and self._stream != stream:
             stream.wait_event(self._stream.record())
         self._stream = stream
 
 
-def _recorded(work: Work) -> Work | None:
-    """Return what plays the work on the current stream as a graph; None if it cannot be recorded."""
-    stream = cupy.cuda.Stream(non_blocking=True)  # nothing runs on it: what it is given is written down
+def _record(work: Work) -> Work | None:
+    """Return a replay of the work as a CUDA graph on the current stream; None if it cannot be recorded."""
+    # Nothing runs on this stream: its work is only recorded. The default stream cannot be captured.
+    stream = cupy.cuda.Stream(non_blocking=True)
     try:
         with stream:
             stream.begin_capture()
             try:
                 work()
             finally:
-                graph = stream.end_capture()
+                graph = stream.end_capture()  # also after an error: a stream left in capture refuses all other work
     except Exception as error:
         logger.info("cupy: the layers' work is not recorded as a CUDA graph: %r", error)
         return None

@@ -1,4 +1,4 @@
-"""The entry of the JAX backend: the method compiled by XLA, for the CPU or a GPU."""
+"""The registry entry of the JAX backend: the method compiled by XLA, for the CPU or a GPU."""
 
 from __future__ import annotations
 

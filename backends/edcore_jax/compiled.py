@@ -1,4 +1,4 @@
-"""The compiled functions, shared by all networks: one program for each set of shapes and each `How`."""
+"""The compiled functions, shared by all networks: one program for each set of shapes and each `Variant`."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from jax import lax
 from edcore.arrays import Array
 
 from . import method
-from .method import Arrays, Cells, How, Scalars
+from .method import Arrays, LayerState, Scalars, Variant
 
-State: TypeAlias = tuple[Arrays, Array, Cells]
-"""The weights, the sums of abs(error) of each column, and the room for the hidden cells of one batch."""
+State: TypeAlias = tuple[Arrays, Array, LayerState]
+"""The weights, the sums of abs(error) of each column, and the memory for the hidden states of one batch."""
 
 
 def _copy(weights: Arrays) -> Arrays:
@@ -24,7 +24,7 @@ def _copy(weights: Arrays) -> Arrays:
 def _run(
     weights: Arrays,
     total: Array,
-    room: Cells,
+    room: LayerState,
     x: Array,
     target: Array,
     order: Array,
@@ -32,28 +32,27 @@ def _run(
     batches: Array,
     learning: Array,
     scalars: Scalars,
-    how: How,
+    variant: Variant,
 ) -> State:
-    """Return the state after some batches more: their samples stand in `order`, from `first` on.
-
-    The room says how many samples make a batch. How many batches there are is a number that the program is given, so
-    it is the same program for all.
-    """
+    """Return the state after a number of batches, whose samples stand in `order`, from `first` on."""
+    # The size of a batch is a shape, that of the room. The number of batches is an argument, so that one program does
+    # for all numbers.
     size = room.y.shape[2]
 
     def step(number: Array, state: State) -> State:
         weights, total, room = state
         rows = lax.dynamic_slice_in_dim(order, first + number * size, size)
-        batch, wanted = (jnp.take(array, rows, axis=0, mode="clip") for array in (x, target))  # there is none to clip
-        outputs, trace = method.trace(room, weights, batch, scalars, how)
+        batch, wanted = (jnp.take(array, rows, axis=0, mode="clip") for array in (x, target))  # all are inside
+        outputs, trace = method.trace(room, weights, batch, scalars, variant)
         error = (wanted - outputs) * learning  # an error of 0 leaves every bit of a head
-        weights = method.update(weights, trace, error, scalars, how)
+        weights = method.update(weights, trace, error, scalars, variant)
         return weights, total + jnp.abs(error).sum(axis=0), trace.hidden
 
     state: State = lax.fori_loop(jnp.int32(0), batches, step, (weights, total, room))
     return state
 
 
+# Arguments in `donate_argnums` are given away: the results take their memory. `Variant` is static.
 copy = jax.jit(_copy)
 forward = jax.jit(method.forward, static_argnums=3)
 trace = jax.jit(method.trace, donate_argnums=0, static_argnums=4)

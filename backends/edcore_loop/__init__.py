@@ -1,6 +1,6 @@
 """The oracle: the ED method in explicit loops over layers, cells and samples, summed in float64.
 
-Written to be obviously right, and a template for a backend of your own: this file is its entry in the registry.
+It is written to be obviously right, and to be copied for your own backend. This file is its entry in the registry.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ __all__ = ["BACKEND"]
 
 
 def probe(device: str | None) -> Availability:
-    """Return that it can run: it needs NumPy only."""
+    """Return that it can run, as it needs NumPy only."""
     return Availability(True)
 
 
 def load(device: str | None) -> Backend:
     """Return the backend."""
-    from .loops import LoopBackend  # relative, so that a copy of this folder runs itself and not the original
+    from .loops import LoopBackend  # relative, so that a copy of this folder loads its own class
 
     return LoopBackend()
 

@@ -1,4 +1,4 @@
-"""The method, cell by cell. Nothing here is fast, and nothing is clever."""
+"""The method, cell by cell: simple rather than fast."""
 
 from __future__ import annotations
 
@@ -15,16 +15,13 @@ from edcore.core.method import RMS_EPS
 from edcore.core.network import Layer, Network
 from edcore.core.rule import Rule
 
-Cells = tuple[Any, Any]
-"""The activities of one layer's cells, (batch, cells), and the factor that g has where sums were divided by their
-root, which is 1 where they were not."""
-
-Trace = list[list[Cells]]
-"""For each head, the input cells and those of each layer."""
+Activities = list[list[tuple[Any, Any]]]
+"""For each head, the activities (batch, cells) of the input cells and of each layer, with their slopes: under rms the
+factor of g from the division by the root, else 1."""
 
 
 class LoopBackend(Backend):
-    """The contract met with loops. Weights and activities are rounded to the network's dtype, sums are not."""
+    """The contract met with loops. Weights and activities are rounded to the network's dtype; sums are float64."""
 
     def __init__(self) -> None:
         from . import BACKEND
@@ -45,7 +42,7 @@ class LoopBackend(Backend):
         return self.from_host(weights)
 
     def forward(self, network: Network, weights: HostWeights, x: Array) -> Array:
-        """Return the outputs, one head after another, one layer after another."""
+        """Return the outputs, head by head and layer by layer."""
         outputs = np.empty((len(x), network.columns), network.dtype)
         for head in range(network.heads):
             y = input_cells(network, x)
@@ -55,10 +52,10 @@ class LoopBackend(Backend):
                 outputs[:, head * network.outputs + k] = y[:, k]
         return outputs
 
-    def trace(self, network: Network, weights: HostWeights, x: Array) -> tuple[Array, Trace]:
+    def trace(self, network: Network, weights: HostWeights, x: Array) -> tuple[Array, Activities]:
         """Return the outputs and every cell's activity."""
         outputs = np.empty((len(x), network.columns), network.dtype)
-        trace: Trace = []
+        trace: Activities = []
         for head in range(network.heads):
             y = input_cells(network, x)
             trace.append([(y, np.ones_like(y))])
@@ -68,7 +65,9 @@ class LoopBackend(Backend):
                 outputs[:, head * network.outputs + k] = trace[head][-1][0][:, k]
         return outputs, trace
 
-    def update(self, network: Network, rule: Rule, weights: HostWeights, trace: Trace, error: Array) -> HostWeights:
+    def update(
+        self, network: Network, rule: Rule, weights: HostWeights, trace: Activities, error: Array
+    ) -> HostWeights:
         """Return the weights after ΔW_ij = α · reduce_b [ x_bi · E_bij · g(y_bj) · s_j ] for every synapse."""
         learned = self.from_host(weights)
         for head in range(network.heads):
@@ -124,7 +123,7 @@ def input_cells(network: Network, x: Array) -> Array:
     return y
 
 
-def layer_cells(network: Network, layer: Layer, head: int, weights: HostWeights, sources: Array) -> Cells:
+def layer_cells(network: Network, layer: Layer, head: int, weights: HostWeights, sources: Array) -> tuple[Any, Any]:
     """Return the activities f(z) of a layer's cells, with z = x W + bias, and their slopes."""
     w = weights[f"{layer.name}.weight"][layer.where(head)].tolist()
     bias = weights[f"{layer.name}.bias"][layer.where(head)].tolist()
@@ -163,7 +162,7 @@ def activity(activation: Activation, z: float, u0: float) -> float:
 
 
 def derivative(activation: Activation, y: float) -> float:
-    """Return g(y), the derivative of f where it is y, but for the sigmoid's factor 2 / u0."""
+    """Return g(y): the derivative of f, from its value y, but for the sigmoid's factor 2 / u0."""
     match activation:
         case "sigmoid":
             return y * (1.0 - y)

@@ -1,4 +1,4 @@
-"""The entry of the PyTorch backend: whole stacks of layers in place, on the CPU, an NVIDIA GPU or an Apple GPU."""
+"""The registry entry of the PyTorch backend: stacks of layers in place, on the CPU, an NVIDIA GPU or an Apple GPU."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ BACKEND = dataclasses.replace(
     array_api_backend(
         name="torch",
         module="torch",
-        summary="PyTorch, on whatever device it reaches",
+        summary="PyTorch, on any device that it supports",
         install='pip install "edcore[torch]"',
         priority=0,
         device_types=("cpu", "cuda", "mps"),

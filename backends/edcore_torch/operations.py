@@ -1,4 +1,4 @@
-"""PyTorch's form of the operations: products with bias and output in one call, and CUDA graphs."""
+"""The in-place operations of PyTorch: a product with its bias in one call, and CUDA graphs."""
 
 from __future__ import annotations
 
@@ -15,15 +15,16 @@ from edcore.arrays import Array
 from edcore.core.activations import Activation
 from edcore.interrupts import uninterrupted
 
-CACHE, SHARE = 2**20, 2**26
-"""Numbers δ at once: on a CPU what its cache holds beside x, y and the weights; on a GPU a share of its memory."""
+CPU_SLAB, GPU_SLAB = 2**20, 2**26
+"""Numbers δ at once: they fit a CPU's cache beside x, y and the weights; on a GPU they take a part of its memory."""
 
 SMALL = 16
-"""Rows or columns below which a CPU's product that adds to the weights rounds at their size for each sample, and not
-once for the sum over the batch (MKL)."""
+"""Rows or columns of a small product. MKL adds each sample of one to the weights and rounds at their size; of others it
+adds up the batch first."""
 
 recording = threading.Lock()
-"""PyTorch records one graph at a time in a process, and waits for the device before, which breaks another recording."""
+"""Held while a graph is recorded: PyTorch records one at a time, and waits for the device before, which would break a
+recording of another thread."""
 
 logger = logging.getLogger("edcore")
 
@@ -46,22 +47,16 @@ DERIVE: dict[Activation, Callable[[Array, Array, Array], Any]] = {
 
 
 class TorchOperations:
-    """See `edcore.adapters.in_place.Operations`.
-
-    Parameters
-    ----------
-    device : torch.device
-        Where the tensors are.
-    """
+    """`Operations` on tensors of one device, which write into given memory alone, so that a graph can record them."""
 
     def __init__(self, device: Any) -> None:
-        self.slab = CACHE if device.type == "cpu" else SHARE
+        self.slab = CPU_SLAB if device.type == "cpu" else GPU_SLAB
         self._device = device
         self._stream: Any = None
 
     def layer(self, x: Array, weight: Array, bias: Array, form: Form, y: Array) -> None:
         """Compute the activities with the bias added by the product."""
-        # One head needs no batched product: addmm takes less time to call.
+        # For one head, addmm: it takes less time to call than the batched product.
         linear = torch.addmm if y.ndim == 2 else torch.baddbmm
         linear(bias, x, weight, beta=form.slope * form.active, alpha=form.slope, out=y)
         ACTIVATE[form.activation](y)
@@ -73,21 +68,22 @@ class TorchOperations:
         ACTIVATE[form.activation](y)
 
     def squares(self, z: Array, total: Array) -> None:
-        """Compute the sum by the norm, which needs no memory for the squares."""
+        """Compute the sum as a norm, which needs no memory for the squares."""
         torch.linalg.vector_norm(z, dim=-1, keepdim=True, out=total).square_()
 
     def delta(self, activation: Activation, factor: Array, y: Array, delta: Array) -> None:
-        """Compute δ by the kernel that PyTorch has for an activation's derivative."""
+        """Compute δ by PyTorch's kernel for the activation's derivative."""
         DERIVE[activation](factor, y, delta)
 
     def needs_product_memory(self, weight: Array) -> bool:
-        """Return whether a product that adds would be imprecise, of all sources or of those of one sign."""
+        """Return whether a product that adds to the weights would be imprecise."""
+        # Twice the size, as the split rule multiplies the sources of each sign by themselves: half of them.
         return self._device.type == "cpu" and min(weight.shape[-2:]) < 2 * SMALL
 
     def accumulate(self, x: Array, delta: Array, product: Array | None, weight: Array) -> None:
         """Add the product of each layer and head to its weights."""
         target = weight if product is None else product
-        target = target.view(-1, *target.shape[2:])  # or an error: a copy would be filled in its place
+        target = target.view(-1, *target.shape[2:])  # raises if it would copy: the weights would not change
         x, delta = x.flatten(0, 1).mT, delta.flatten(0, 1)
         if product is None:
             target.baddbmm_(x, delta)
@@ -96,13 +92,13 @@ class TorchOperations:
             weight += product
 
     def runner(self) -> Runner:
-        """Return a player that records a CUDA graph; elsewhere the work is done anew each time."""
-        return (
-            RecordedGraph(functools.partial(_recorded, self._device)) if self._device.type == "cuda" else run_directly
-        )
+        """Return a runner that records a CUDA graph; on other devices, one that does the work each time."""
+        if self._device.type != "cuda":
+            return run_directly
+        return RecordedGraph(functools.partial(_record, self._device))
 
     def order_streams(self) -> None:
-        """Let the stream in use wait for the one of the call before."""
+        """Let the current stream wait for the stream of the call before."""
         if self._device.type != "cuda":
             return
         stream = torch.cuda.current_stream(self._device)
@@ -111,15 +107,16 @@ class TorchOperations:
         self._stream = stream
 
 
-def _recorded(device: Any, work: Work) -> Work | None:
-    """Return what plays the work on the current stream as a graph; None if it cannot be recorded."""
+def _record(device: Any, work: Work) -> Work | None:
+    """Return a replay of the work as a CUDA graph on the current stream; None if it cannot be recorded."""
     graph = torch.cuda.CUDAGraph()
-    # PyTorch's own stream for this is on the device that was first used.
-    how = {"stream": torch.cuda.Stream(device), "capture_error_mode": "thread_local"}
-    # What fails leaves that stream in use, so the one before is put back here.
+    # A stream of this device: PyTorch's default for a recording is on the device that was used first. Thread-local, as
+    # other threads may go on with calls that a recording of the whole process would forbid.
+    options = {"stream": torch.cuda.Stream(device), "capture_error_mode": "thread_local"}
+    # A recording that fails leaves that stream current, so this puts back the one before.
     restored = torch.cuda.stream(torch.cuda.current_stream(device))
     try:
-        with recording, uninterrupted(), restored, torch.cuda.graph(graph, **how):
+        with recording, uninterrupted(), restored, torch.cuda.graph(graph, **options):
             work()
     except RuntimeError as error:
         logger.info("torch: the layers' work is not recorded as a CUDA graph: %s", error)

@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from edcore import Network
-from edcore_numba.gpu.tiles import Kind, forward_tile, update_tile
+from edcore_numba.gpu.tiles import Variant, forward_tile, update_tile
 
 CAPABILITIES = ((9, 0), (7, 5))
 
@@ -59,7 +59,7 @@ def kernels(network: Network, floor: float | None = None) -> Iterator[Kernel]:
     from edcore_numba.gpu.kernels_forward import forward_kernels
     from edcore_numba.gpu.kernels_update import update_kernel
 
-    kind, cells, real = Kind.of(network), 2 * network.width, getattr(numba, network.dtype)
+    kind, cells, real = Variant.of(network), 2 * network.width, getattr(numba, network.dtype)
     flat, table, whole, learning = real[::1], real[:, ::1], numba.int64, numba.uint8[::1]
     signatures = {
         "forward": (flat, table, table, whole, whole, whole, real),

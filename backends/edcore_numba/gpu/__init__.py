@@ -1,4 +1,5 @@
 """Numba on an NVIDIA GPU.
 
-No module's full name may hold "numba.cuda": Numba takes such a module for a part of its own.
+No module here may be named cuda or cuda_…: where numba-cuda is installed, it takes an import whose full name has
+"numba.cuda" in it for one of its own, and looks for it until the stack is full.
 """

@@ -1,8 +1,4 @@
-"""The backend on an NVIDIA GPU, or in Numba's simulator of one.
-
-No module of this package is named cuda or cuda_…: where numba-cuda is installed, it takes any import whose full name
-has "numba.cuda" in it for one of its own, and looks for it until the stack is full.
-"""
+"""The GPU backend: the contract met with CUDA kernels, on an NVIDIA GPU or in Numba's simulator of one."""
 
 from __future__ import annotations
 
@@ -20,20 +16,16 @@ from edcore.contract.memory import Memory, Supported, fits, host_memory, traced
 from edcore.contract.steps import Schedule
 from edcore.core.network import WEIGHTS, Network
 from edcore.core.rule import Rule
-from edcore_numba.gpu.simulator import share_shared_arrays
-from edcore_numba.gpu.tiles import WIDEST, Kind, forward_tile, update_tile
+from edcore_numba.gpu.simulator import fix_shared_arrays
+from edcore_numba.gpu.tiles import WIDEST, Variant, forward_tile, update_tile
 
 SIMULATOR = "cudasim"
 
+Arrays = tuple[Any, ...]
+
 
 def unavailable(device: str | None) -> str:
-    """Return why Numba cannot compute on the device here, or an empty string where it can. Never raises.
-
-    Parameters
-    ----------
-    device : str or None
-        ``"cuda"``, ``"cuda:1"``, ``"cudasim"``, or None for whichever of a GPU and the simulator Numba is set to.
-    """
+    """Return why Numba cannot compute on the device ("cuda", "cuda:1", "cudasim", None) here; empty if it can."""
     if find_spec("numba") is None:
         return "the package numba is not installed"
     try:
@@ -44,7 +36,7 @@ def unavailable(device: str | None) -> str:
         if kind == SIMULATOR and not simulated:
             return "the simulator is off: NUMBA_ENABLE_CUDASIM=1 must be set before Numba is first imported"
         if kind == "cuda" and simulated:
-            return "NUMBA_ENABLE_CUDASIM=1 puts a simulator in the place of CUDA; device='cudasim' asks for that"
+            return "NUMBA_ENABLE_CUDASIM=1 replaces CUDA by a simulator; ask for that with device='cudasim'"
         from numba import cuda
 
         index, count = int(number or 0), len(cuda.gpus)
@@ -52,7 +44,7 @@ def unavailable(device: str | None) -> str:
             return f"Numba sees {count} CUDA device{'s' * (count != 1)} here, so there is no {device!r}"
         if not cuda.is_available():
             return "Numba finds no CUDA toolkit; the package numba-cuda[cu12] or numba-cuda[cu13] brings one"
-    except Exception as error:  # a broken driver can raise anything
+    except Exception as error:  # a broken driver can raise anything, and a probe never raises
         lines = [line.strip() for line in str(error).splitlines()]
         message = next((line for line in lines if line and not line.endswith(":")), "no message").rstrip(".")
         return f"Numba does not work on {device or 'cuda'!r} here ({type(error).__name__}: {message})"
@@ -68,39 +60,31 @@ class _Weights:
 
 
 @dataclass(frozen=True, slots=True)
-class _Trace:
-    """What an update needs of a forward pass, in one array on the device."""
+class _Record:
+    """The activities and slopes of a forward pass, in one array on the device."""
 
-    record: Any
+    array: Any
     batch: int
 
 
 class NumbaCUDA(Backend):
-    """The contract met with a kernel for all layers of a forward pass, and one for all layers of an update.
+    """The contract met with one kernel for all layers of a forward pass, and one for all layers of an update."""
 
-    Outputs are an array of the library of x where x is on this device, and then nothing waits for the device. What
-    comes from the host or goes there does: a NumPy x or error, the outputs for a NumPy x, `to_host`, `synchronize`;
-    in a `fit`, each epoch's order, and with a tolerance the sums of its errors.
-
-    Parameters
-    ----------
-    device : str or None
-        ``"cuda"``, ``"cuda:1"``, ``"cudasim"``, or None for whichever of a GPU and the simulator Numba is set to.
-    """
+    # For an x on this device, outputs are arrays of x's library, and nothing waits for the device. The host waits for
+    # copies only: of a NumPy x or error, of the outputs for a NumPy x, in `to_host`; in `fit`, of each epoch's order,
+    # and with a tolerance of the sums of its errors.
 
     def __init__(self, device: str | None = None) -> None:
         from edcore_numba import BACKEND
-        from edcore_numba.gpu import kernels_errors as kernels_cuda_errors
-        from edcore_numba.gpu import kernels_forward as kernels_cuda_forward
-        from edcore_numba.gpu import kernels_update as kernels_cuda_update
+        from edcore_numba.gpu import kernels_errors, kernels_forward, kernels_update
         from edcore_numba.gpu.device import Device
 
         self.info = BACKEND
-        self._forward, self._update, self._errors = kernels_cuda_forward, kernels_cuda_update, kernels_cuda_errors
+        self._forward, self._update, self._errors = kernels_forward, kernels_update, kernels_errors
         index = int((device or "").partition(":")[2] or 0)
         self.device = SIMULATOR if _simulated() else f"cuda:{index}"
         if self.device == SIMULATOR:
-            share_shared_arrays()
+            fix_shared_arrays()
         self._device = Device(index)
         self._all_learn: dict[int, Any] = {}
 
@@ -115,7 +99,7 @@ class NumbaCUDA(Backend):
         shapes = {key: value.shape for key, value in weights.items()}
         places, size = _places(shapes)
         with self._device.call() as call:
-            flat = self._device.memory((size,), weights["input.weight"].dtype)
+            flat = self._device.allocate((size,), weights["input.weight"].dtype)
             for key, place in places.items():
                 if weights[key].size:
                     call.upload(flat[place], np.ascontiguousarray(weights[key]).reshape(-1))
@@ -133,41 +117,41 @@ class NumbaCUDA(Backend):
         with self._device.call(x) as call:
             outputs, memory = call.outputs((x.shape[0], network.columns), network.dtype)
             if x.shape[0]:
-                self._walk(call, network, "forward", (weights.flat, call.taken(x), memory), x.shape[0])
+                self._run_forward(call, network, "forward", (weights.flat, call.on_device(x), memory), x.shape[0])
             return call.to_numpy(memory) if outputs is None else outputs
 
-    def trace(self, network: Network, weights: _Weights, x: Array) -> tuple[Array, _Trace]:
+    def trace(self, network: Network, weights: _Weights, x: Array) -> tuple[Array, _Record]:
         """Return the outputs and a record of every cell's activity."""
         with self._device.call(x) as call:
             outputs, memory = call.outputs((x.shape[0], network.columns), network.dtype)
-            record = self._device.memory(_record_shape(network, x.shape[0]), network.dtype)
-            self._walk(call, network, "trace", (weights.flat, call.taken(x), memory, record), x.shape[0])
-            return call.to_numpy(memory) if outputs is None else outputs, _Trace(record, x.shape[0])
+            record = self._device.allocate(_record_shape(network, x.shape[0]), network.dtype)
+            self._run_forward(call, network, "trace", (weights.flat, call.on_device(x), memory, record), x.shape[0])
+            return call.to_numpy(memory) if outputs is None else outputs, _Record(record, x.shape[0])
 
-    def update(self, network: Network, rule: Rule, weights: _Weights, trace: _Trace, error: Array) -> _Weights:
+    def update(self, network: Network, rule: Rule, weights: _Weights, trace: _Record, error: Array) -> _Weights:
         """Return the same weights, all layers updated in place by one launch."""
         with self._device.call(error) as call:
             if network.heads not in self._all_learn:
-                self._all_learn[network.heads] = self._device.memory((network.heads,), np.uint8)
+                self._all_learn[network.heads] = self._device.allocate((network.heads,), np.uint8)
                 call.upload(self._all_learn[network.heads], np.ones(network.heads, np.uint8))
-            arrays = (weights.flat, trace.record, call.taken(error), self._all_learn[network.heads])
-            self._learn(call, network, rule, arrays, trace.batch, 0)
-        self._device.spare(trace.record)
+            arrays = (weights.flat, trace.array, call.on_device(error), self._all_learn[network.heads])
+            self._run_update(call, network, rule, arrays, trace.batch, 0)
+        self._device.give_back(trace.array)
         return weights
 
     def fit(
         self, network: Network, rule: Rule, weights: _Weights, x: Array, target: Array, schedule: Schedule
     ) -> tuple[_Weights, npt.NDArray[np.intp]]:
-        """Run all epochs with the samples on the device, where their rows are looked up and their errors found."""
+        """Run all epochs with the samples on the device, where kernels gather their rows and compute their errors."""
         samples, heads = x.shape[0], network.heads
-        size = 1 if rule.order == "online" else min(schedule.batch_size, max(samples, 1))
+        size = min(rule.samples_per_update(schedule.batch_size), max(samples, 1))
         learning, stopped = schedule.learning.copy(), np.zeros(heads, np.intp)
         with self._device.call(x) as call:
-            flat = self._device.memory(weights.flat.shape, network.dtype)
-            flat.copy_to_device(weights.flat, stream=call.stream)  # those that were given stay whole
+            flat = self._device.allocate(weights.flat.shape, network.dtype)
+            flat.copy_to_device(weights.flat, stream=call.stream)  # the given weights keep their values
             if not samples:
                 return _Weights(flat, weights.shapes), stopped
-            xs, targets = call.taken(x), call.taken(target)
+            xs, targets = call.on_device(x), call.on_device(target)
             order, learns = call.borrow((samples,), np.int64), call.borrow((heads,), np.uint8)
             errors, sums = call.borrow((samples, network.columns), network.dtype), call.borrow((heads,), np.float64)
             record = call.borrow(_record_shape(network, size), network.dtype)
@@ -175,12 +159,14 @@ class NumbaCUDA(Backend):
             for epoch, rows in enumerate(schedule.orders, 1):
                 if not learning.any():
                     break
-                if epoch == 1 or schedule.orders.strides[0]:
+                if epoch == 1 or schedule.orders.strides[0]:  # a stride of 0 repeats one order
                     call.upload(order, np.ascontiguousarray(rows, np.int64))
                 for start in range(0, samples, size):
                     batch = min(size, samples - start)
-                    self._walk(call, network, "step", (flat, xs, targets, order, learns, errors, record), batch, start)
-                    self._learn(call, network, rule, (flat, record, errors, learns), batch, start)
+                    self._run_forward(
+                        call, network, "step", (flat, xs, targets, order, learns, errors, record), batch, start
+                    )
+                    self._run_update(call, network, rule, (flat, record, errors, learns), batch, start)
                 if schedule.tolerance:
                     kernel = self._errors.error_sums(network.outputs)
                     call.launch(kernel, heads, self._errors.SUM_THREADS, errors, sums)
@@ -192,44 +178,44 @@ class NumbaCUDA(Backend):
         return _Weights(flat, weights.shapes), stopped
 
     def memory(self) -> Memory:
-        """Return the device's memory; what Numba keeps for later use is not free."""
+        """Return the device's memory; buffers that are kept for later calls count as used."""
         return host_memory() if self.device == SIMULATOR else self._device.total_memory()
 
     def synchronize(self) -> None:
         """Wait for the device."""
         self._device.synchronize()
 
-    def _walk(self, call: Any, network: Network, form: str, arrays: tuple[Any, ...], batch: int, *start: int) -> None:
-        """Launch a form of the forward pass."""
+    def _run_forward(self, call: Any, network: Network, form: str, arrays: Arrays, batch: int, *start: int) -> None:
+        """Launch the forward pass in one of its forms, `ForwardKernels`."""
         real = np.dtype(network.dtype).type
         tile = forward_tile(2 * network.width, real().itemsize)
-        kernels = self._forward.forward_kernels(tile, Kind.of(network))
+        kernels = self._forward.forward_kernels(tile, Variant.of(network))
         sizes = (network.in_, network.depth, batch, *start, real(2 / network.u0))
         blocks = network.heads * -(-batch // tile.rows)
         call.launch(getattr(kernels, form), blocks, tile.threads, *arrays, *sizes)
 
-    def _learn(self, call: Any, network: Network, rule: Rule, arrays: tuple[Any, ...], batch: int, start: int) -> None:
-        """Launch the update, where the rule has it so for errors that are centred first."""
+    def _run_update(self, call: Any, network: Network, rule: Rule, arrays: Arrays, batch: int, start: int) -> None:
+        """Launch the update, after a kernel that centres the errors if the rule asks for it."""
         flat, record, errors, learns = arrays
         if rule.centred:
-            centred = self._device.memory((batch, network.columns), network.dtype)
+            centred = self._device.allocate((batch, network.columns), network.dtype)
             kernel, threads = self._errors.centre, self._errors.SUM_THREADS
             call.launch(kernel, network.columns, threads, errors, centred, start, batch)
-            self._device.spare(centred)  # what else it is taken for comes after the update
+            self._device.give_back(centred)  # its next use is launched after the update
             errors, start = centred, 0
         real, cells = np.dtype(network.dtype).type, 2 * network.width
-        kind, tile = Kind.of(network), update_tile(cells)
-        kernel = self._update.update_kernel(tile, kind, rule.error == "split", rule.floor)
+        variant, tile = Variant.of(network), update_tile(cells)
+        kernel = self._update.update_kernel(tile, variant, rule.error == "split", rule.floor)
         share = 1 / batch if rule.reduction == "mean" else 1.0
         rates = (real(rule.alpha * share), real(rule.alpha_output * share))
         tiles = tile.tiles(2 * network.in_, cells) + network.depth * tile.tiles(cells, cells)
-        tiles += tile.tiles(cells, kind.output_cells)
+        tiles += tile.tiles(cells, variant.output_cells)
         sizes = (network.in_, cells, network.depth, batch, start)
         call.launch(kernel, network.heads * tiles, tile.threads, flat, record, errors, learns, *sizes, *rates)
 
 
 def _places(shapes: dict[str, tuple[int, ...]]) -> tuple[dict[str, slice], int]:
-    """Return where each part of the weights is in the one array, and its size."""
+    """Return the place of each part of the weights in one array, and the array's size."""
     places, start = {}, 0
     for key in WEIGHTS:
         size = math.prod(shapes[key])
@@ -239,12 +225,12 @@ def _places(shapes: dict[str, tuple[int, ...]]) -> tuple[dict[str, slice], int]:
 
 
 def _record_shape(network: Network, batch: int) -> tuple[int]:
-    """Return the shape of a record of so many samples."""
+    """Return the shape of a batch's record."""
     return (batch * (network.in_ + traced(network)),)
 
 
 def _simulated() -> bool:
-    """Return whether Numba has a simulator in the place of CUDA."""
+    """Return whether Numba has replaced CUDA by its simulator."""
     from numba.core import config
 
     return bool(config.ENABLE_CUDASIM)

@@ -1,4 +1,7 @@
-"""What cells do, as CUDA device functions: f and g. None looks at `cuda`, see `kernels_cuda_forward`."""
+"""CUDA device functions: the activations and their derivatives, loads of weights, access to samples.
+
+None uses `cuda` at run time; `kernels_forward` says why.
+"""
 
 # mypy: disable-error-code="no-untyped-def"
 
@@ -13,9 +16,11 @@ from numba import cuda
 from edcore.core.activations import Activation
 from edcore_numba.gpu.tiles import ForwardTile
 
+U = np.uint64
+
 
 def activity(activation: Activation, dtype: str) -> Any:
-    """Return f of a sum and a scale, which only the sigmoid has a use for. A NaN stays one."""
+    """Return f of a sum and a scale, which only the sigmoid uses. A NaN stays one."""
     real = np.dtype(dtype).type
     zero, one, six = real(0), real(1), real(6)
     match activation:
@@ -92,19 +97,19 @@ def slope(activation: Activation, dtype: str) -> Any:
     return g
 
 
-U = np.uint64
-
-
-def fetches(tile: ForwardTile, n_bias: int, dtype: str) -> tuple[Any, Any]:
-    """Return what takes the weights of chunk q of a head to a thread's registers, and what takes its biases there."""
+def weight_loads(tile: ForwardTile, n_bias: int, dtype: str) -> tuple[Any, Any]:
+    """Return the functions that load the weights and the biases of chunk q of a head into a thread's registers."""
     real = np.dtype(dtype).type
     zero = real(0)
     even = tile.even
-    cells, columns, groups, steps, own = map(U, (tile.cells, tile.columns, tile.groups, tile.steps, tile.per_thread))
-    threads, chunk, chunks, pitch, biases = map(U, (tile.threads, tile.chunk, tile.chunks, tile.pitch, n_bias))
+    cells, columns, groups, steps, per_thread = map(
+        U, (tile.cells, tile.columns, tile.groups, tile.steps, tile.per_thread)
+    )
+    threads, chunk, chunks, pitch = map(U, (tile.threads, tile.chunk, tile.chunks, tile.pitch))
+    per_thread, biases = map(U, (tile.per_thread, n_bias))
 
     @cuda.jit(device=True)
-    def fetch_weights(w, weights, q, input_chunks, sources, hidden_at, head, depth, t):
+    def load_weights(w, weights, q, input_chunks, sources, hidden_at, head, depth, t):
         if q < input_chunks:
             base = (head * sources + q * chunk) * cells
             left = sources - q * chunk
@@ -125,24 +130,24 @@ def fetches(tile: ForwardTile, n_bias: int, dtype: str) -> tuple[Any, Any]:
                     w[k * columns + m] = weights[at + k * cells + m * groups] if inside else zero
 
     @cuda.jit(device=True)
-    def fetch_biases(b, weights, q, input_chunks, sources, hidden_at, head, depth, heads, t):
+    def load_biases(b, weights, q, input_chunks, sources, hidden_at, head, depth, heads, t):
         if q < input_chunks:
             base = heads * sources * cells + head * biases * cells
         else:
             layer = head * depth + (q - input_chunks) // chunks
             base = hidden_at + heads * depth * cells * cells + layer * biases * cells
-        for e in range(own):
+        for e in range(per_thread):
             j = (t + e * threads) % pitch
             for n in range(biases):
                 b[e * biases + n] = weights[base + n * cells + j] if even or j < cells else zero
 
-    return fetch_weights, fetch_biases
+    return load_weights, load_biases
 
 
-def samples(gathers: bool) -> tuple[Any, Any, Any]:
-    """Return whether a head learns, which row of x a row of the batch is, and what is done with an output.
+def sample_access(gathers: bool) -> tuple[Any, Any, Any]:
+    """Return three functions: does a head learn, the row of x for a row of the batch, and the writing of a result.
 
-    Where a form gathers, an order names the samples, and a row of the results takes an error; else an output.
+    A form that gathers looks up its samples in an order, and its results are errors; else they are outputs.
     """
     if gathers:
 
@@ -155,7 +160,7 @@ def samples(gathers: bool) -> tuple[Any, Any, Any]:
             return U(order[row])
 
         @cuda.jit(device=True)
-        def result(errors, target, order, row, column, y):
+        def write_result(errors, target, order, row, column, y):
             errors[row, column] = target[U(order[row]), column] - y
 
     else:
@@ -169,7 +174,7 @@ def samples(gathers: bool) -> tuple[Any, Any, Any]:
             return row
 
         @cuda.jit(device=True)
-        def result(results, target, order, row, column, y):
+        def write_result(results, target, order, row, column, y):
             results[row, column] = y
 
-    return learns, sample, result
+    return learns, sample, write_result

@@ -1,4 +1,4 @@
-"""The CUDA kernels that add up errors: of a head, for its tolerance, and of an output, to centre them."""
+"""The CUDA kernels that add up errors: those of a head for its tolerance, and those of an output to centre them."""
 
 # mypy: disable-error-code="no-untyped-def"
 
@@ -19,12 +19,12 @@ U0 = U(0)
 
 @cache
 def error_sums(outputs: int) -> Any:
-    """Return the kernel for heads with so many outputs: a block for each head."""
+    """Return the kernel for heads with this number of outputs: a block for each head."""
     columns = U(outputs)
 
     @cuda.jit
     def error_sums(errors, sums):
-        """Set sums (heads,) in float64 to the sums of |errors| (samples, heads · outputs), each in one order."""
+        """Set sums (heads,) in float64 to the sums of |errors| (samples, heads · outputs), in a fixed order."""
         parts = cuda.shared.array(SUM_THREADS, np.float64)
         t = U(cuda.threadIdx.x)
         head = U(cuda.blockIdx.x)
@@ -44,10 +44,9 @@ def error_sums(outputs: int) -> Any:
 
 @cuda.jit
 def centre(errors, centred, start, batch):
-    """Set centred (at least batch, columns) to rows of errors less their mean: a block for each column.
-
-    The mean is a float64, as many samples are perhaps added up; it is found in one order, and 0 where all errors are.
-    """
+    """Set centred (at least batch, columns) to rows of errors less their mean: a block for each column."""
+    # In float64, as there may be many samples, and in a fixed order. Errors that are all 0 stay 0: a head that has
+    # stopped keeps every bit.
     parts = cuda.shared.array(SUM_THREADS, np.float64)
     t, column = U(cuda.threadIdx.x), U(cuda.blockIdx.x)
     total = np.float64(0)

@@ -1,17 +1,19 @@
 """The CUDA kernels of the forward pass: a block takes a few samples of one head through all layers, in one launch.
 
-All weights are one flat array, in the order of `Network.weight_shapes`. So is a record, which is what an update needs
-of a forward pass: x (batch, in_); the activities of the input layer and of the hidden layers (heads, 1 + depth, batch,
-cells); those of the output cells (heads, batch, output cells); and where sums are divided by their root, the slopes of
-the input layer and of the hidden layers, laid out as their activities are.
+All weights are one flat array, in the order of `Network.weight_shapes`. A record, which an update reads, is another:
+x (batch, in_); the activities of the input layer and of the hidden layers (heads, 1 + depth, batch, cells); those of
+the output cells (heads, batch, output cells); and under rms the slopes of the input and hidden layers, in the shape of
+their activities.
 
-Indices are unsigned: a signed one costs a test for being negative at each access. Constants are typed: a bare 0.0 is a
-float64 on the device (and is not in the simulator). Local arrays stay in registers, as each loop over one has a
-constant count and is unrolled. Every barrier is reached by all threads of its block: what decides on the way to one is
-the same for all of them. All this holds for the update's kernels too.
+Four rules hold here and in the kernels of the update:
 
-What looks at `cuda` as it runs is in the module of its kernel. There the simulator keeps its own `cuda` in place until
-the kernel ends; in another module, only until the first of its threads is back from there.
+- Indices are unsigned: a signed one costs a test for being negative at each access.
+- Constants are typed: a bare 0.0 is a float64 on the device (and is not in the simulator).
+- Each loop over a local array has a constant count: so it is unrolled, and the array stays in registers.
+- All threads of a block reach each barrier: the conditions on the way to one are the same for all of them.
+
+A function that uses `cuda` at run time stands in the module of its kernel. There the simulator keeps its own `cuda` in
+place until the kernel ends; in another module, only until the first of its threads returns from there.
 """
 
 # mypy: disable-error-code="no-untyped-def"
@@ -26,8 +28,8 @@ import numpy as np
 from numba import cuda
 
 from edcore.core.method import RMS_EPS
-from edcore_numba.gpu.device_functions import activity, fetches, samples
-from edcore_numba.gpu.tiles import ForwardTile, Kind
+from edcore_numba.gpu.device_functions import activity, sample_access, weight_loads
+from edcore_numba.gpu.tiles import ForwardTile, Variant
 
 U = np.uint64
 U0, U1, U2 = U(0), U(1), U(2)
@@ -47,13 +49,13 @@ class ForwardKernels(NamedTuple):
 
 
 @cache
-def forward_kernels(tile: ForwardTile, kind: Kind) -> ForwardKernels:
-    """Return the forward pass for networks of this kind with layers of this width."""
-    plain = _walk(tile, kind, records=False, gathers=False)
-    recorded = _walk(tile, kind, records=True, gathers=False)
-    gathered = _walk(tile, kind, records=True, gathers=True)
+def forward_kernels(tile: ForwardTile, variant: Variant) -> ForwardKernels:
+    """Return the forward pass for networks of this variant with layers of this width."""
+    plain = _forward_pass(tile, variant, records=False, gathers=False)
+    recorded = _forward_pass(tile, variant, records=True, gathers=False)
+    gathered = _forward_pass(tile, variant, records=True, gathers=True)
 
-    # What a form has no use for is filled with something of a fitting type, and is never looked at.
+    # An argument that a form does not use is some array of a fitting type, and is never read.
 
     @cuda.jit
     def forward(weights, x, outputs, features, depth, batch, scale):
@@ -70,15 +72,15 @@ def forward_kernels(tile: ForwardTile, kind: Kind) -> ForwardKernels:
     return ForwardKernels(forward, trace, step)
 
 
-def _walk(tile: ForwardTile, kind: Kind, records: bool, gathers: bool) -> Any:
-    """Return what a block does: a few samples of one head go through all layers.
+def _forward_pass(tile: ForwardTile, variant: Variant, records: bool, gathers: bool) -> Any:
+    """Return the device function that takes a few samples of one head through all layers.
 
-    The weights come in chunks, through two sets of registers: while one chunk is computed with, the next is on its way,
-    across the borders of layers. The activities of the samples stay in shared memory.
+    The weights are loaded in chunks, into two sets of registers in turn: while one chunk is used, the next is on its
+    way, across the borders of layers too. The activities of the samples stay in shared memory.
     """
-    real = np.dtype(kind.dtype).type
-    zero, bias = real(0), real(kind.bias)
-    n_weights, n_biases, n_sums = tile.steps * tile.columns, tile.per_thread * kind.n_bias, tile.rows * tile.columns
+    real = np.dtype(variant.dtype).type
+    zero, bias = real(0), real(variant.bias)
+    n_weights, n_biases, n_sums = tile.steps * tile.columns, tile.per_thread * variant.n_bias, tile.rows * tile.columns
     n_activities, n_parts = tile.rows * tile.pitch, tile.rows * tile.slices * tile.part_pitch
     cells, rows, columns, groups, slices, steps = map(
         U, (tile.cells, tile.rows, tile.columns, tile.groups, tile.slices, tile.steps)
@@ -86,13 +88,13 @@ def _walk(tile: ForwardTile, kind: Kind, records: bool, gathers: bool) -> Any:
     threads, chunk, chunks, pitch, part_pitch = map(
         U, (tile.threads, tile.chunk, tile.chunks, tile.pitch, tile.part_pitch)
     )
-    biases, outputs, output_cells = map(U, (kind.n_bias, kind.outputs, kind.output_cells))
+    biases, outputs, output_cells = map(U, (variant.n_bias, variant.outputs, variant.output_cells))
 
-    learns, sample, result = samples(gathers)
-    fetch_weights, fetch_biases = fetches(tile, kind.n_bias, kind.dtype)
-    stage_x = _stage(tile, kind.dtype, records, sample)
-    activate = _finish(tile, kind, records)
-    output_activity = activity(kind.output_activation, kind.dtype)
+    learns, sample, write_result = sample_access(gathers)
+    load_weights, load_biases = weight_loads(tile, variant.n_bias, variant.dtype)
+    load_x = _load_of_x(tile, variant.dtype, records, sample)
+    activate = _activation(tile, variant, records)
+    output_activity = activity(variant.output_activation, variant.dtype)
 
     @cuda.jit(device=True)
     def compute(
@@ -100,7 +102,7 @@ def _walk(tile: ForwardTile, kind: Kind, records: bool, gathers: bool) -> Any:
         row0, batch, start, scale, t,
     ):  # fmt: skip
         if q < input_chunks:
-            stage_x(ys, x, order, record, q, features, head, row0, batch, start, t)
+            load_x(ys, x, order, record, q, features, head, row0, batch, start, t)
             cuda.syncthreads()
             first = t // groups * steps
             layer = U0
@@ -116,7 +118,7 @@ def _walk(tile: ForwardTile, kind: Kind, records: bool, gathers: bool) -> Any:
                 for m in range(columns):
                     sums[r * columns + m] += y * w[k * columns + m]
         if q + U2 < n:
-            fetch_weights(w, weights, q + U2, input_chunks, U2 * features, hidden_at, head, depth, t)
+            load_weights(w, weights, q + U2, input_chunks, U2 * features, hidden_at, head, depth, t)
         if last:
             for r in range(rows):
                 for m in range(columns):
@@ -127,14 +129,14 @@ def _walk(tile: ForwardTile, kind: Kind, records: bool, gathers: bool) -> Any:
             slope_at = record_at + heads * ((depth + U1) * cells + output_cells) * batch
             activate(ys, parts, b, record, record_at, slope_at, row0, batch, scale, t)
         if q + U2 < n:
-            fetch_biases(b, weights, q + U2, input_chunks, U2 * features, hidden_at, head, depth, heads, t)
-        # Nobody reads the sources any more: in an input layer for the next chunk, else for the next layer. Between the
-        # chunks of a hidden layer nothing is written, and nobody waits.
+            load_biases(b, weights, q + U2, input_chunks, U2 * features, hidden_at, head, depth, heads, t)
+        # Now all threads have read the sources: in the input layer the next chunk of x may replace them, after a layer
+        # its own activities have. Between the chunks of a hidden layer nothing is written, and no thread waits.
         if last or q < input_chunks:
             cuda.syncthreads()
 
     @cuda.jit(device=True)
-    def walk(weights, x, target, order, learning, results, record, features, depth, batch, start, scale):
+    def forward_pass(weights, x, target, order, learning, results, record, features, depth, batch, start, scale):
         ys = cuda.shared.array(n_activities, real)
         parts = cuda.shared.array(n_parts, real)
         w = cuda.local.array(n_weights, real)
@@ -147,7 +149,7 @@ def _walk(tile: ForwardTile, kind: Kind, records: bool, gathers: bool) -> Any:
         heads = U(cuda.gridDim.x) // tiles
         head = U(cuda.blockIdx.x) // tiles
         row0 = U(cuda.blockIdx.x) % tiles * rows
-        if head != U0 and not learns(learning, head):  # head 0 records x, for all heads
+        if head != U0 and not learns(learning, head):  # head 0 records x for all heads, also once it has stopped
             return
         sources = U2 * features
         input_chunks = (sources + chunk - U1) // chunk
@@ -155,11 +157,11 @@ def _walk(tile: ForwardTile, kind: Kind, records: bool, gathers: bool) -> Any:
         hidden_at = heads * (sources + biases) * cells
         for a in range(rows * columns):
             sums[a] = zero
-        fetch_weights(w, weights, U0, input_chunks, sources, hidden_at, head, depth, t)
-        fetch_biases(b, weights, U0, input_chunks, sources, hidden_at, head, depth, heads, t)
+        load_weights(w, weights, U0, input_chunks, sources, hidden_at, head, depth, t)
+        load_biases(b, weights, U0, input_chunks, sources, hidden_at, head, depth, heads, t)
         if n > U1:
-            fetch_weights(w_next, weights, U1, input_chunks, sources, hidden_at, head, depth, t)
-            fetch_biases(b_next, weights, U1, input_chunks, sources, hidden_at, head, depth, heads, t)
+            load_weights(w_next, weights, U1, input_chunks, sources, hidden_at, head, depth, t)
+            load_biases(b_next, weights, U1, input_chunks, sources, hidden_at, head, depth, heads, t)
         for q in range(U0, n, U2):
             compute(
                 w, b, sums, ys, parts, weights, x, order, record, q, n, input_chunks, features, hidden_at, head, heads,
@@ -184,21 +186,21 @@ def _walk(tile: ForwardTile, kind: Kind, records: bool, gathers: bool) -> Any:
                 if records:
                     record[record_at + (head * batch + row) * output_cells + cell] = y
                 if cell < outputs:
-                    result(results, target, order, start + row, head * outputs + cell, y)
+                    write_result(results, target, order, start + row, head * outputs + cell, y)
 
-    return walk
+    return forward_pass
 
 
-def _stage(tile: ForwardTile, dtype: str, records: bool, sample: Any) -> Any:
-    """Return what takes a chunk of x to shared memory, where `sample` names the row of x that one of the batch is."""
+def _load_of_x(tile: ForwardTile, dtype: str, records: bool, sample: Any) -> Any:
+    """Return the device function that loads a chunk of x into shared memory; `sample` looks up rows of x."""
     real = np.dtype(dtype).type
     zero = real(0)
     n_loaded = -(-tile.rows * tile.chunk // tile.threads)
     rows, threads, chunk, pitch, per_stage = map(U, (tile.rows, tile.threads, tile.chunk, tile.pitch, n_loaded))
 
     @cuda.jit(device=True)
-    def stage_x(ys, x, order, record, q, features, head, row0, batch, start, t):
-        # All loads are sent off before the first is waited for; those of nothing go to a place that exists.
+    def load_x(ys, x, order, record, q, features, head, row0, batch, start, t):
+        # All loads are issued before the first is waited for; those outside x read some place inside, unused.
         loaded = cuda.local.array(n_loaded, real)
         for u in range(per_stage):
             e = t + u * threads
@@ -215,25 +217,23 @@ def _stage(tile: ForwardTile, dtype: str, records: bool, sample: Any) -> Any:
                 if records and head == U0 and inside and i < features:
                     record[row * features + i] = loaded[u]
 
-    return stage_x
+    return load_x
 
 
-def _finish(tile: ForwardTile, kind: Kind, records: bool) -> Any:
-    """Return what makes activities of a layer's partial sums, and records them.
-
-    Where the sums are divided by their root, all threads of the block come together for it twice.
-    """
-    real = np.dtype(kind.dtype).type
-    zero, one, bias = real(0), real(1), real(kind.bias)
-    even, rms, n_own = tile.even, kind.rms, tile.per_thread
+def _activation(tile: ForwardTile, variant: Variant, records: bool) -> Any:
+    """Return the device function that turns a layer's partial sums into activities, and records them."""
+    real = np.dtype(variant.dtype).type
+    zero, one, bias = real(0), real(1), real(variant.bias)
+    even, rms, n_own = tile.even, variant.rms, tile.per_thread
     cells, rows, slices, pitch, part_pitch = map(U, (tile.cells, tile.rows, tile.slices, tile.pitch, tile.part_pitch))
-    threads, own, biases, lanes = map(U, (tile.threads, n_own, kind.n_bias, tile.lanes))
+    threads, own, biases, lanes = map(U, (tile.threads, n_own, variant.n_bias, tile.lanes))
     count, eps = real(tile.cells), real(RMS_EPS)
-    f = activity(kind.activation, kind.dtype)
+    f = activity(variant.activation, variant.dtype)
 
     @cuda.jit(device=True)
     def divide(y, slopes, ys, parts, t):
-        # Squares are summed by a few lanes for each row, and their sums by all who have a cell there: in one order.
+        # A few threads for each row add up squares, then each thread with a cell there adds up their sums: always in
+        # the same order, so that bits are the same each time. All threads of the block meet twice.
         for e in range(own):
             at = t + e * threads
             if even or at < rows * pitch:
@@ -258,7 +258,7 @@ def _finish(tile: ForwardTile, kind: Kind, records: bool) -> Any:
 
     @cuda.jit(device=True)
     def activate(ys, parts, b, record, record_at, slope_at, row0, batch, scale, t):
-        # Step by step for all cells of the thread, so that one cell's step is computed while another's is on its way.
+        # Each step for all cells of the thread before the next: one cell's step runs while another's waits.
         y = cuda.local.array(n_own, real)
         slopes = cuda.local.array(n_own, real)
         for e in range(own):

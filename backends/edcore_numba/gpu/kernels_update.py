@@ -1,4 +1,4 @@
-"""The CUDA kernel of the update, for all layers at once; `kernels_cuda_forward` says more."""
+"""The CUDA kernel of the update, for all layers at once. `kernels_forward` describes arrays and rules of both."""
 
 # mypy: disable-error-code="no-untyped-def"
 
@@ -11,38 +11,41 @@ import numpy as np
 from numba import cuda
 
 from edcore_numba.gpu.device_functions import slope
-from edcore_numba.gpu.tiles import Kind, UpdateTile
+from edcore_numba.gpu.tiles import UpdateTile, Variant
 
 U = np.uint64
 U0, U1, U2 = U(0), U(1), U(2)
 
 
 @cache
-def update_kernel(tile: UpdateTile, kind: Kind, split: bool, floor: float | None) -> Any:
+def update_kernel(tile: UpdateTile, variant: Variant, split: bool, floor: float | None) -> Any:
     """Return the update of all layers in one launch: a block for each head, layer and tile of its weight matrix.
 
-    All loads of a kind are sent off before the first is waited for. What lies outside of the layer or of the batch is
-    loaded from a place inside, and not used.
+    A block sums over the whole batch by itself, without atomic operations: so the order of each sum is always the same.
+    Loads of one array are issued before the first is waited for. Those outside the layer or the batch read some place
+    inside, unused.
     """
-    real = np.dtype(kind.dtype).type
-    zero, bias = real(0), real(kind.bias)
-    n_bias, rms = kind.n_bias, kind.rms
+    real = np.dtype(variant.dtype).type
+    zero, bias = real(0), real(variant.bias)
+    n_bias, rms = variant.n_bias, variant.rms
     n_sums, n_staged, n_activities = tile.per_source * tile.per_target, tile.staged, tile.samples * tile.side
     side, samples, rows, staged = map(U, (tile.side, tile.samples, tile.rows, tile.staged))
     source_groups, target_groups, per_source, per_target, biases = map(
         U, (tile.source_groups, tile.target_groups, tile.per_source, tile.per_target, n_bias)
     )
-    outputs, output_cells, output_across = map(U, (kind.outputs, kind.output_cells, tile.tiles(1, kind.output_cells)))
-    inner_slope, output_slope = (slope(name, kind.dtype) for name in (kind.activation, kind.output_activation))
+    outputs, output_cells, output_across = map(
+        U, (variant.outputs, variant.output_cells, tile.tiles(1, variant.output_cells))
+    )
+    inner_slope, output_slope = (slope(name, variant.dtype) for name in (variant.activation, variant.output_activation))
 
     @cuda.jit(device=True)
-    def credit(error, excitatory):  # the part of an error that a synapse of a source of this sign learns from
+    def credit(error, excitatory):  # the part of an error that a weight of a source of this sign learns from
         if excitatory:
             return zero if error < zero else error  # a NaN stays one
         return zero if error > zero else error
 
     @cuda.jit(device=True)
-    def moved(weight, change):
+    def add(weight, change):
         return weight + change if change != zero else weight  # −0 + 0 has other bits than −0
 
     if floor is None:
@@ -80,7 +83,7 @@ def update_kernel(tile: UpdateTile, kind: Kind, split: bool, floor: float | None
         q = U(cuda.blockIdx.x) % head_tiles
         if learning[head] == 0:
             return
-        # Which layer it is: its sizes, and where its weights and the activities of its sources and targets are.
+        # The block's layer: its sizes, and the places of its weights and of its sources' and targets' activities.
         hidden_at = heads * (U2 * features + biases) * cells
         output_at = hidden_at + heads * depth * (cells + biases) * cells
         layers_at = batch * features + head * (depth + U1) * batch * cells
@@ -110,9 +113,9 @@ def update_kernel(tile: UpdateTile, kind: Kind, split: bool, floor: float | None
         i0 = q // across * side
         j0 = q % across * side
 
-        own_i, own_j = t // target_groups, t % target_groups
+        thread_i, thread_j = t // target_groups, t % target_groups
 
-        # A thread stages one source and one target, for every rows-th sample of a part of the batch.
+        # A thread loads one source and one target into shared memory, for every rows-th sample of a part of the batch.
         column, row = t % side, t // side
         i, j = i0 + column, j0 + column
         i_inside, j_inside, excitatory = i < sources, j < targets, i < source_half
@@ -155,19 +158,19 @@ def update_kernel(tile: UpdateTile, kind: Kind, split: bool, floor: float | None
             cuda.syncthreads()
             for s in range(samples):
                 for n in range(per_target):
-                    d = ds[s * side + own_j + n * target_groups]
+                    d = ds[s * side + thread_j + n * target_groups]
                     for m in range(per_source):
-                        sums[m * per_target + n] += xs[s * side + own_i + m * source_groups] * d
+                        sums[m * per_target + n] += xs[s * side + thread_i + m * source_groups] * d
             cuda.syncthreads()
 
         for a in range(per_source * per_target):
-            i, j = i0 + own_i + a // per_target * source_groups, j0 + own_j + a % per_target * target_groups
+            i, j = i0 + thread_i + a // per_target * source_groups, j0 + thread_j + a % per_target * target_groups
             w[a] = weights[weight_at + (i * targets + j if i < sources and j < targets else U0)]
         for a in range(per_source * per_target):
-            i, j = i0 + own_i + a // per_target * source_groups, j0 + own_j + a % per_target * target_groups
+            i, j = i0 + thread_i + a // per_target * source_groups, j0 + thread_j + a % per_target * target_groups
             if i < sources and j < targets:
                 positive = (i < source_half) == (j < target_half)
-                weights[weight_at + i * targets + j] = clamped(moved(w[a], sums[a]), positive)
+                weights[weight_at + i * targets + j] = clamped(add(w[a], sums[a]), positive)
         if i0 == U0:
             for n in range(biases):
                 ds[(n * rows + row) * side + column] = bias_sums[n]
@@ -178,6 +181,6 @@ def update_kernel(tile: UpdateTile, kind: Kind, split: bool, floor: float | None
                     for s in range(rows):
                         change += ds[(n * rows + s) * side + column]
                     at = bias_at + n * targets + j0 + column
-                    weights[at] = moved(weights[at], bias * change)
+                    weights[at] = add(weights[at], bias * change)
 
     return update

@@ -1,4 +1,4 @@
-"""A mend for Numba's CUDA simulator, in which two threads of a block could get two shared arrays instead of one."""
+"""Make shared arrays work in Numba's CUDA simulator, where two threads of a block could get two arrays for one."""
 
 from __future__ import annotations
 
@@ -6,22 +6,21 @@ import threading
 from typing import Any
 
 
-class OneForAll(dict[Any, Any]):
-    """The shared arrays of a block. Whoever finds that one is missing sets it before anybody else looks for it.
+class SharedArrays(dict[Any, Any]):
+    """The shared arrays of a block; the first thread that misses one sets it before any other looks for it."""
 
-    The simulator's threads look with `get`, and where that gives None they make the array and set it. In between,
-    another thread could find it missing too, and what the one wrote was lost for the other.
-    """
+    # The simulator's threads call `get`; if it returns None, they make the array and set it. In between, another thread
+    # could miss it too, make a second array, and never see what the first thread writes.
 
     def __init__(self) -> None:
         super().__init__()
         self._making = threading.Lock()
 
     def get(self, key: Any, default: Any = None) -> Any:
-        """Return the array; if there is none, None to the first who asks. Others wait until that one has set it."""
+        """Return the array; the first thread that misses it gets None, and others wait until it has set the array."""
         self._making.acquire()
         if key not in self:
-            return default  # the lock is given back by who sets it
+            return default  # `__setitem__` releases the lock
         self._making.release()
         return self[key]
 
@@ -30,17 +29,17 @@ class OneForAll(dict[Any, Any]):
         self._making.release()
 
 
-def share_shared_arrays() -> None:
-    """Have all blocks that are simulated from now on share their arrays."""
+def fix_shared_arrays() -> None:
+    """Make shared arrays work in Numba's simulator, in all blocks from now on."""
     from numba.cuda.simulator.kernelapi import FakeCUDAShared
 
     plain = FakeCUDAShared.__init__
-    if getattr(plain, "mended", False):
+    if getattr(plain, "fixed", False):
         return
 
     def init(self: Any, dynshared_size: int) -> None:
         plain(self, dynshared_size)
-        self._allocations = OneForAll()
+        self._allocations = SharedArrays()
 
-    init.mended = True  # type: ignore[attr-defined]
+    init.fixed = True  # type: ignore[attr-defined]
     FakeCUDAShared.__init__ = init

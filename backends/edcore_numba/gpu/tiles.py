@@ -1,4 +1,4 @@
-"""How networks are cut into thread blocks: sizes alone, from the network alone, so that bits are the same each time."""
+"""The sizes of the GPU's thread blocks. They depend on the network alone, so that bits are the same each time."""
 
 from __future__ import annotations
 
@@ -8,18 +8,19 @@ from edcore.core.activations import Activation
 from edcore.core.network import Network
 
 STATIC_SHARED = 48 * 1024
-"""Bytes of shared memory that any CUDA device gives a block without being asked for more."""
+"""Bytes of shared memory that a block gets on any CUDA device without asking for more."""
 
 BANKS = 32
+"""Banks of shared memory. Threads of a warp that use the same one wait for each other."""
 
 COLUMNS = 4
-"""Targets of a thread: what it reads of a source is used for each of them."""
+"""Targets of a thread: each activity that it reads is used for all of them."""
 
 MOST_THREADS = 256
-"""With so many a thread may have all of the 255 registers that it can have."""
+"""Threads of a block at most: each may then have 255 registers, the most that a thread can have."""
 
 WIDEST = COLUMNS * MOST_THREADS
-"""Cells of the widest layer that a block holds."""
+"""Cells of the widest layer that fits a block."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +60,7 @@ class ForwardTile:
 
     @property
     def part_pitch(self) -> int:
-        """Partial sums from one slice to the next: neighbouring slices of a warp write to different banks."""
+        """Partial sums from one slice to the next, padded so that slices in a warp write to different banks."""
         padding = -(self.columns - 1) * self.groups % BANKS if self.groups < BANKS else 0
         return self.columns * self.groups + padding
 
@@ -75,19 +76,19 @@ class ForwardTile:
 
     @property
     def lanes(self) -> int:
-        """Sums of squares of a row, where there are any: about as many as each is of, so that both are few."""
+        """Partial sums of a row's squares under rms: about the root of the cells, so that both steps are short."""
         return 1 << self.cells.bit_length() // 2
 
     @property
     def even(self) -> bool:
-        """Whether the threads' weights and activities are exactly those of a layer: none needs a test of its place."""
-        whole = self.columns * self.groups == self.cells == self.pitch
-        return whole and self.rows * self.pitch % self.threads == 0
+        """Whether the threads cover a layer exactly, so that none has to test whether its place is inside."""
+        covered = self.columns * self.groups == self.cells == self.pitch
+        return covered and self.rows * self.pitch % self.threads == 0
 
 
 @dataclass(frozen=True, slots=True)
 class UpdateTile:
-    """One block of the update: `side` sources × `side` targets of a layer of one head, some samples at a time.
+    """One block of the update: `side` sources × `side` targets of a layer of one head, `samples` at a time.
 
     Thread t holds per_source × per_target weights: those of every source_groups-th source and target_groups-th target.
     """
@@ -110,12 +111,12 @@ class UpdateTile:
 
     @property
     def rows(self) -> int:
-        """Samples that a block fetches at once."""
+        """Samples that a block loads at once."""
         return self.threads // self.side
 
     @property
     def staged(self) -> int:
-        """Samples that a thread fetches of its source and of its target."""
+        """Samples that a thread loads of its source and of its target."""
         return self.samples // self.rows
 
     def tiles(self, sources: int, targets: int) -> int:
@@ -124,7 +125,7 @@ class UpdateTile:
 
 
 def forward_tile(cells: int, itemsize: int) -> ForwardTile:
-    """Return the tile for layers of so many cells, at most `WIDEST`."""
+    """Return the tile for layers with this number of cells, at most `WIDEST`."""
     columns = min(COLUMNS, cells)
     groups = -(-cells // columns)
     most_slices = min(MOST_THREADS // groups, -(-cells // 2), 8)
@@ -135,7 +136,7 @@ def forward_tile(cells: int, itemsize: int) -> ForwardTile:
 
 
 def update_tile(cells: int) -> UpdateTile:
-    """Return the tile for a network whose layers have so many cells."""
+    """Return the tile for a network whose layers have this number of cells."""
     if cells <= 8:
         return UpdateTile(2, 4, 4, 2, 16)
     if cells <= 32:
@@ -144,8 +145,8 @@ def update_tile(cells: int) -> UpdateTile:
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
-    """The fields of a network that its kernels are made for; all its other sizes are arguments or in the tile."""
+class Variant:
+    """The fields of a network that kernels are compiled for; other sizes are arguments, or in the tile."""
 
     dtype: str
     n_bias: int
@@ -157,8 +158,8 @@ class Kind:
     output_cells: int
 
     @classmethod
-    def of(cls, network: Network) -> Kind:
-        """Return the kind of a network."""
+    def of(cls, network: Network) -> Variant:
+        """Return the variant of a network."""
         return cls(
             network.dtype,
             network.n_bias,
