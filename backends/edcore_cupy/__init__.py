@@ -32,7 +32,7 @@ def load(device: str | None) -> Backend:
     try:
         operations = RecordedOperations(SLAB, cublas.load(cupy))
     except Exception as error:  # of any kind that the finder raises: plain array code works without it
-        logger.info("cupy: nothing is recorded, as its cuBLAS was not found: %r", error)
+        logger.info("cupy: no graph is recorded, as CuPy's cuBLAS was not found: %r", error)
         operations = ArrayOperations(cupy, SLAB)
     native = libraries.native_device("cupy", device or "cuda")
     return InPlaceBackend(libraries.namespace_of(cupy), native, BACKEND, operations)

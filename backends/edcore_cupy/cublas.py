@@ -39,7 +39,9 @@ def load(cupy: Any) -> Product:
     return product(library, handle, lambda array: int(array.data.ptr))
 
 
-def product(library: Any, current: Callable[[], tuple[int, int]], address: Callable[[Array], int]) -> Product:
+def product(
+    library: Any, current: Callable[[], tuple[int, int]], address: Callable[[Array], int], most: int = MOST
+) -> Product:
     """Return the product, given the library, its current handle and stream, and the address of an array."""
 
     def multiply(a: Array, b: Array, beta: float, out: Array) -> None:
@@ -56,7 +58,7 @@ def product(library: Any, current: Callable[[], tuple[int, int]], address: Calla
         if to != NORMAL:
             raise ValueError(f"the rows of the result are not contiguous: shape {out.shape}, strides {out.strides}")
         step = out.dtype.itemsize
-        for start in range(0, stack, MOST):
+        for start in range(0, stack, most):
             # cuBLAS stores matrices by columns, so it sees the transpose of each: outᵀ = bᵀ aᵀ.
             status = getattr(library, function)(
                 *(ctypes.c_void_p(handle), ctypes.c_int(tb), ctypes.c_int(ta)),
@@ -66,7 +68,7 @@ def product(library: Any, current: Callable[[], tuple[int, int]], address: Calla
                 *(ctypes.c_void_p(address(a) + start * sa * step), ctypes.c_int(la), ctypes.c_longlong(sa)),
                 ctypes.byref(number(beta)),
                 *(ctypes.c_void_p(address(out) + start * so * step), ctypes.c_int(lo), ctypes.c_longlong(so)),
-                ctypes.c_int(min(MOST, stack - start)),
+                ctypes.c_int(min(most, stack - start)),
             )
             _check(function, status)
 

@@ -1,4 +1,4 @@
-"""What is PyTorch's own: CUDA graphs and streams, with stand-ins where there is no GPU; its tensors and modes."""
+"""The PyTorch backend: CUDA graphs and streams, with stand-ins for a GPU; PyTorch's tensors and modes."""
 
 import contextlib
 import logging
@@ -8,7 +8,8 @@ import pytest
 
 import edcore
 from edcore import Network, Rule
-from edcore.arrays import exact
+from edcore.adapters import InPlaceBackend
+from edcore.arrays import exact, namespace_of
 from edcore.core.activations import ACTIVATIONS
 from edcore.testing.compare import same_bits
 from edcore.testing.strategies import drawn_case
@@ -134,10 +135,9 @@ def test_a_new_stream_waits_for_the_one_before(monkeypatch):
 
 @pytest.mark.parametrize("rms", [False, True])
 @pytest.mark.parametrize("activation", ACTIVATIONS)
-def test_all_that_is_recorded_writes_where_it_is_told(activation, rms, monkeypatch):
+def test_all_that_is_recorded_writes_into_given_memory(activation, rms):
     network = Network(3, 4, 2, 2, outputs=3, activation=activation, output_activation="relu6", rms=rms, bias=0.8)
     case = drawn_case(network, Rule(), batch=5, scale=0.3, seed=1)
-    backend = BACKEND.load(None)
     called = []
 
     class Watched(TorchDispatchMode):
@@ -149,7 +149,10 @@ def test_all_that_is_recorded_writes_where_it_is_told(activation, rms, monkeypat
         with Watched():
             work()
 
-    monkeypatch.setattr(backend._ops, "player", lambda: watched)
+    cpu = torch.device("cpu")
+    ops = operations(cpu)
+    ops.runner = lambda: watched
+    backend = InPlaceBackend(namespace_of(torch), cpu, BACKEND, ops)
     weights = backend.from_host(case.weights)
     backend.forward(network, weights, case.x)
     backend.trace(network, weights, case.x)

@@ -1,7 +1,7 @@
-"""What the CuPy backend needs of CuPy and cuBLAS, over NumPy: streams that can be recorded, kernels, the product.
+"""Stand-ins over NumPy for the parts of CuPy and cuBLAS that the backend uses: recorded streams, kernels, the product.
 
-A kernel's code is C++ and Python alike, so what is tested is what a GPU compiles. As on a GPU, what a stream is given
-while it is recorded does not run; a graph that is launched runs it, with the memory that it was given then.
+A kernel's code is valid C++ and valid Python, so the tests run the code that a GPU compiles. As on a GPU, work on a
+stream that is recorded does not run; the graph runs it when it is launched, with the memory of the recording.
 """
 
 import ctypes
@@ -61,7 +61,7 @@ class Graph:
 
 
 class Array(np.ndarray):
-    """Memory of a GPU: what is done with it is given to the stream, and a result that has no place needs new memory."""
+    """Memory of a GPU: operations on it go to the stream, and a result without `out` needs new memory."""
 
     def __array_ufunc__(self, ufunc, method, *inputs, out=(), **options):
         def plain(values):
@@ -145,7 +145,7 @@ def address(array):
 
 
 def namespace(xp):
-    """Return NumPy's namespace, whose new memory is a GPU's."""
+    """Return NumPy's namespace, with `Array` as new memory."""
     module = ModuleType(xp.__name__)
     module.__dict__.update(vars(xp))
     module.empty = lambda *arguments, **options: xp.empty(*arguments, **options).view(Array)
@@ -153,7 +153,7 @@ def namespace(xp):
 
 
 def make(monkeypatch):
-    """Put it in the place of CuPy, and return it."""
+    """Replace CuPy by it, and return it."""
     import importlib.machinery
     import sys
 
@@ -162,7 +162,8 @@ def make(monkeypatch):
     for name in ("matmul", "exp", "divide", "tanh", "maximum", "minimum", "subtract", "multiply", "sign"):
         setattr(module, name, getattr(np, name))
     module.ElementwiseKernel = ElementwiseKernel
-    module.cuda = SimpleNamespace(Stream=Stream, get_current_stream=lambda: Stream.current)
+    module.zeros = np.zeros  # of which edcore takes the namespace
+    module.cuda = SimpleNamespace(Stream=Stream, get_current_stream=lambda: Stream.current, Device=lambda index: "cpu")
     monkeypatch.setattr(Stream, "current", Stream())
     monkeypatch.setattr(Graph, "launched", 0)
     monkeypatch.setitem(sys.modules, "cupy", module)
