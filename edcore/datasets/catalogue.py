@@ -117,7 +117,12 @@ def load(
     labels = _checked_labels(classes)
     if labels not in (None, (0, 1)):
         raise InputError("classes", repr(labels), "None or (0, 1) for this data set", "Leave classes out.")
-    return xor(dtype) if known == "xor" else parity(_bits_in(known), dtype)
+    if known == "xor":
+        return xor(dtype)
+    bits = known.removeprefix("parity")
+    if not re.fullmatch("[1-9][0-9]?", bits) or int(bits) > MOST_BITS:
+        raise InputError("dataset", repr(known), f"parity1 to parity{MOST_BITS}", "Write the number of bits.")
+    return parity(int(bits), dtype)
 
 
 def digits(classes: Iterable[int] | None = None, dtype: npt.DTypeLike = "float32") -> Dataset:
@@ -295,13 +300,6 @@ def _patterns(name: str, bits: int, dtype: npt.DTypeLike) -> Dataset:
     bit = (np.arange(2**bits)[:, None] >> np.arange(bits)) & 1
     x, y = bit.astype(dtype_name(dtype)), bit.sum(axis=1).astype(np.int64) % 2
     return Dataset(name, x, y, x, y, (0, 1))
-
-
-def _bits_in(name: str) -> int:
-    bits = name.removeprefix("parity")
-    if not re.fullmatch("[1-9][0-9]?", bits) or int(bits) > MOST_BITS:
-        raise InputError("dataset", repr(name), f"parity1 to parity{MOST_BITS}", "Write the number of bits.")
-    return int(bits)
 
 
 def _checked_labels(classes: Iterable[int] | None) -> tuple[int, ...] | None:

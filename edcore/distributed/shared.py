@@ -44,33 +44,10 @@ class Batch(NamedTuple):
 
 
 class SharedNetwork(abc.ABC):
-    """A network that the processes of a group train together; all make the same calls, in the same order.
+    """A network that the processes of a group train together; all make the same calls, in the same order."""
 
-    Parameters
-    ----------
-    network : Network
-        The network.
-    rule : Rule
-        How it learns.
-    seed : int, optional
-        As for `ED`. Left out, rank 0 draws one.
-    epochs : int
-        Passes over the samples so far.
-    group : torch.distributed.ProcessGroup, optional
-        The processes. Left out, all of them.
-
-    Attributes
-    ----------
-    network : Network
-        The network.
-    rule : Rule
-        How it learns.
-    seed : int
-        The seed in use.
-    rank, size : int
-        This process's number in the group, from 0, and the number of processes.
-    """
-
+    rank: int  # of this process in the group, from 0
+    size: int  # of the group
     _backend: Backend
 
     def __init__(self, network: Network, rule: Rule, seed: int | None, epochs: int, group: Any) -> None:

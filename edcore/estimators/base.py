@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import math
 from abc import ABCMeta, abstractmethod
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, Self
 
 import numpy as np
@@ -42,6 +44,7 @@ class BaseED(BaseEstimator, metaclass=ABCMeta):  # type: ignore[misc]  # scikit-
     validation_scores_: list[float] | None
     best_validation_score_: float | None
     _place: Place
+    _CHECKS_OF_Y: Mapping[str, Any] = MappingProxyType({})  # options of scikit-learn's validate_data
 
     def __init__(
         self,
@@ -134,6 +137,7 @@ class BaseED(BaseEstimator, metaclass=ABCMeta):  # type: ignore[misc]  # scikit-
             validation = rows(x, held_out), rows(target, held_out)
             x, target = rows(x, train), rows(target, train)
         self._learn(x, target, self.max_iter, validation)
+        self._after_fit()
         return self
 
     def _partial_fit(self, X: Array, y: Array, classes: Any = None) -> Self:  # noqa: N803
@@ -168,7 +172,7 @@ class BaseED(BaseEstimator, metaclass=ABCMeta):  # type: ignore[misc]  # scikit-
         classes: Any = None,
     ) -> tuple[Array, Array]:
         """Return checked and scaled samples with their targets; build the network, unless the last one goes on."""
-        X, y = validate_data(self, X, y, reset=not resumed, **self._checks_of_y())
+        X, y = validate_data(self, X, y, reset=not resumed, **self._CHECKS_OF_Y)
         x = self._cast(X, self.ed_.network.dtype if resumed else None)
         if resumed:
             self._take_new_rule()
@@ -291,9 +295,8 @@ class BaseED(BaseEstimator, metaclass=ABCMeta):  # type: ignore[misc]  # scikit-
         tags.array_api_support = True
         return tags
 
-    @abstractmethod
-    def _checks_of_y(self) -> dict[str, Any]:
-        """Return the options of `validate_data` for y."""
+    def _after_fit(self) -> None:
+        """Warn of a bad result."""
 
     @abstractmethod
     def _target(self, y: Array, x: Array, resumed: bool, partial: bool, classes: Any) -> Array:
@@ -308,9 +311,9 @@ class BaseED(BaseEstimator, metaclass=ABCMeta):  # type: ignore[misc]  # scikit-
     def _variant(self, width: int) -> dict[str, Any]:
         """Return ED's arguments for the rule and the outputs, and without a rule also the tuned values."""
 
-    @abstractmethod
     def _strata(self, target: Array) -> npt.NDArray[Any] | None:
         """Return the classes by which the validation samples are stratified; None for no classes."""
+        return None
 
     @abstractmethod
     def _validation_score(self, target: Array, outputs: Array) -> float:

@@ -193,9 +193,6 @@ class EDClassifier(ClassifierMixin, BaseED):  # type: ignore[misc]  # scikit-lea
         shares = xp.where(most > 0, outputs / nonzero(most), outputs * 0 + 1)
         return shares / xp.sum(shares, axis=1, keepdims=True)
 
-    def _checks_of_y(self) -> dict[str, Any]:
-        return {}
-
     def _target(self, y: Array, x: Array, resumed: bool, partial: bool, classes: Any) -> Array:
         labels = to_numpy(y)
         check_classification_targets(labels)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import warnings
+from types import MappingProxyType
 from typing import Any, Self
 
-import numpy.typing as npt
 from array_api_compat import array_namespace
 from sklearn.base import RegressorMixin
 from sklearn.exceptions import ConvergenceWarning
@@ -86,39 +86,9 @@ class EDRegressor(RegressorMixin, BaseED):  # type: ignore[misc]  # scikit-learn
     True
     """
 
-    def fit(self, X: Array, y: Array) -> Self:  # noqa: N803  # scikit-learn's name
-        """Learn from samples, with new weights, or with ``warm_start`` from the weights of the last call.
+    _CHECKS_OF_Y = MappingProxyType({"multi_output": True, "y_numeric": True})
 
-        Parameters
-        ----------
-        X : array_like, shape (samples, features)
-            The samples.
-        y : array_like, shape (samples,) or (samples, targets)
-            Their targets.
-
-        Returns
-        -------
-        Self
-            The estimator itself.
-
-        Raises
-        ------
-        InputError
-            If a parameter or the data are not accepted.
-        DivergedError
-            If the weights would be NaN or infinite. Then the network has the weights from before the call.
-        """
-        super().fit(X, y)
-        if (loss := self.loss_curve_[-1]) > TOO_FAR and not self.early_stopping:
-            warnings.warn(
-                f"The loss after epoch {self.n_iter_} is {loss:.3g}; that of the mean of y would be at most 1. "
-                f"Try more epochs (max_iter) or smaller learning rates (alpha, alpha_output).",
-                ConvergenceWarning,
-                stacklevel=2,
-            )
-        return self
-
-    def partial_fit(self, X: Array, y: Array) -> Self:  # noqa: N803
+    def partial_fit(self, X: Array, y: Array) -> Self:  # noqa: N803  # scikit-learn's name
         """Learn one epoch of these samples; the next call goes on from there.
 
         Parameters
@@ -161,8 +131,14 @@ class EDRegressor(RegressorMixin, BaseED):  # type: ignore[misc]  # scikit-learn
         predicted = several * like(self.y_scale_, outputs) + like(self.y_mean_, outputs)
         return predicted[:, 0] if self._flat else predicted
 
-    def _checks_of_y(self) -> dict[str, Any]:
-        return {"multi_output": True, "y_numeric": True}
+    def _after_fit(self) -> None:
+        if (loss := self.loss_curve_[-1]) > TOO_FAR and not self.early_stopping:
+            warnings.warn(
+                f"The loss after epoch {self.n_iter_} is {loss:.3g}; that of the mean of y would be at most 1. "
+                f"Try more epochs (max_iter) or smaller learning rates (alpha, alpha_output).",
+                ConvergenceWarning,
+                stacklevel=3,
+            )
 
     def _target(self, y: Array, x: Array, resumed: bool, partial: bool, classes: Any) -> Array:
         xp = array_namespace(x)
@@ -193,9 +169,6 @@ class EDRegressor(RegressorMixin, BaseED):  # type: ignore[misc]  # scikit-learn
             fix = "A centred rule leaves out the mean error, so it never learns the mean of y."
             raise InputError("rule", f"{self.rule!r}, which is centred", "None, or a rule that is not centred", fix)
         return {"rule": self.rule, **shape}
-
-    def _strata(self, target: Array) -> npt.NDArray[Any] | None:
-        return None
 
     def _validation_score(self, target: Array, outputs: Array) -> float:
         return float(r2_score(to_numpy(target), to_numpy(outputs)))
