@@ -6,6 +6,7 @@ import math
 import os
 import shlex
 import signal
+import stat
 import subprocess
 import sys
 import time
@@ -15,15 +16,12 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
-from edcore import datasets, io
-from edcore.cli import app as cli
-from edcore.cli import run as cli_run
-from edcore.contract.backend import Availability
+from edcore import ED, cli, datasets, io, training
+from edcore.contract.backend import API_VERSION, Availability, BackendInfo
 from edcore.errors import DataFileError
 from edcore.files import container
-from edcore.io import networks
-from edcore.training import loop as training
 from edcore.training.checkpoint import read
+from edcore_loop.loops import LoopBackend
 
 RUN = ["train", "--dataset", "parity4", "--width", "4", "--depth", "1", "--rule", "split", "--seed", "3"]
 SCHEDULE = ["--epochs", "6", "--batch-size", "5", "--eval-every", "7", "--every", "4"]
@@ -55,7 +53,7 @@ def stopped(monkeypatch, capsys):
 
     def stopped(batches, *arguments):
         with monkeypatch.context() as context:
-            context.setattr(training, "train", stopping(training.train, batches))
+            context.setattr(ED, "step", stopping(ED.step, batches))
             with pytest.raises(StoppedError):
                 cli.main(arguments)
         capsys.readouterr()
@@ -63,15 +61,34 @@ def stopped(monkeypatch, capsys):
     return stopped
 
 
-def stopping(train, batches):
+def stopping(step, batches):
+    """Return a step that stops the program when so many batches have been learnt."""
+    calls = itertools.count()
 
-    def stopping(*arguments, **options):
-        for progress in train(*arguments, **options):
-            yield progress
-            if progress.batch == batches:
-                raise StoppedError
+    def stopping(*arguments):
+        if next(calls) == batches:
+            raise StoppedError
+        return step(*arguments)
 
     return stopping
+
+
+@pytest.fixture
+def writes(monkeypatch):
+    """Have each write of a checkpoint first call the last function of this list with the number of the write."""
+    calls, count, real = [], itertools.count(1), os.fsync
+
+    def fsync(descriptor):
+        if calls and stat.S_ISREG(os.fstat(descriptor).st_mode):  # not a folder
+            calls[-1](next(count))
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    return calls
+
+
+def full_disk():
+    raise OSError(28, "No space left on device")
 
 
 def kept(file):
@@ -153,24 +170,25 @@ def half(run):
 
 
 @pytest.mark.parametrize(
-    ("options", "sentence"),
+    ("options", "given", "accepted"),
     [
-        (["--width", "5"], "--width: given 5 beside --resume; accepted: 4, as in half. Leave it out."),
-        (["--seed", "4"], "--seed: given 4 beside --resume; accepted: 3, as in half."),
-        (["--rule", "signed"], "--rule: given 'signed' beside --resume; accepted: 'split', as in half."),
-        (["--batch-size", "7"], "--batch-size: given 7 beside --resume; accepted: 5, as in half."),
-        (["--dataset", "xor"], "--dataset: given 'xor' beside --resume; accepted: 'parity4', as in half."),
-        (["--epochs", "5"], "--epochs: given 5; accepted: enough for the 24 batches learnt already."),
-        (["--epochs", "0"], "--epochs: given 0; accepted: a whole number of at least 1."),
-        (["--every", "0"], "--every: given 0; accepted: a whole number of at least 1."),
-        (["--backend", "nump"], "--backend: given 'nump'"),
+        (["--width", "5"], "5 beside --resume", "4, as in half"),
+        (["--seed", "4"], "4 beside --resume", "3, as in half"),
+        (["--rule", "signed"], "'signed' beside --resume", "'split', as in half"),
+        (["--batch-size", "7"], "7 beside --resume", "5, as in half"),
+        (["--dataset", "xor"], "'xor' beside --resume", "'parity4', as in half"),
+        (["--epochs", "5"], "5", "24 batches"),
+        (["--epochs", "0"], "0", "a whole number of at least 1"),
+        (["--every", "0"], "0", "a whole number of at least 1"),
+        (["--backend", "nump"], "'nump'", "'numpy'"),
     ],
 )
-def test_what_cannot_change_on_the_way_is_refused(run, half, options, sentence):
+def test_what_cannot_change_on_the_way_is_refused(run, half, options, given, accepted):
     before = Path(half).read_bytes()
     code, _, err = run("train", "--resume", half, *options)
     assert code == 2
-    assert err.startswith(f"edcore: {sentence}")
+    assert err.startswith(f"edcore: {options[0]}: given {given}; accepted: ")
+    assert accepted in err
     assert Path(half).read_bytes() == before
 
 
@@ -189,7 +207,9 @@ def test_other_data_are_refused(run, half, monkeypatch):
     monkeypatch.setattr(datasets, "load", other)
     code, _, err = run("train", "--resume", half)
     assert code == 2
-    assert "half: the run started on other data than those of parity4 that are found here" in err
+    assert err.startswith("edcore: half: ")
+    assert "parity4" in err
+    assert "--data-dir" in err
 
 
 def test_a_network_without_a_run_is_refused(run, half):
@@ -226,47 +246,33 @@ def test_a_run_that_was_changed_is_refused(run, half, change):
 def test_a_checkpoint_replaces_no_file(run, half):
     before = Path(half).read_bytes()
     _, _, err = run(*RUN, "--checkpoint", half)
-    assert err.startswith("edcore: --checkpoint: given 'half'; accepted: the name of a new file. --resume half goes on")
+    assert err.startswith("edcore: --checkpoint: given 'half'; accepted: the name of a new file.")
+    assert "--resume half" in err
     assert Path(half).read_bytes() == before
     os.symlink("half", "link")
     assert run("train", "--resume", half, "--checkpoint", "link")[0] == 0
 
 
 def test_a_checkpoint_in_no_folder_is_refused_before_anything_is_learnt(run, monkeypatch):
-    monkeypatch.setattr(training, "train", None)
+    monkeypatch.setattr(ED, "step", None)
     _, _, err = run(*RUN, "--checkpoint", "no/such/file")
     assert err.startswith("edcore: --checkpoint: given 'no/such/file'; accepted: a file in a folder that exists")
 
 
-def test_a_disk_that_is_full_for_a_while_does_not_end_the_run(run, monkeypatch):
-    times, real = [], networks.write_atomically
-
-    def sometimes_full(path, content, **options):
-        times.append(path)
-        if len(times) in (2, 3):
-            raise OSError(28, "No space left on device")
-        real(path, content, **options)
-
-    monkeypatch.setattr(networks, "write_atomically", sometimes_full)
+def test_a_disk_that_is_full_for_a_while_does_not_end_the_run(run, writes):
+    writes.append(lambda number: number in (2, 3) and full_disk())
     code, _, err = run(*RUN, *SCHEDULE, "--checkpoint", "net")
     assert code == 0
-    assert err.count("it cannot be written (No space left on device)") == 2
-    assert "The run goes on, and tries again." in err
+    assert err.count("edcore: net: ") == err.count("(No space left on device)") == 2
     assert io.inspect("net").run["batch"] == BATCHES
 
 
-def test_a_disk_that_is_full_at_the_end_is_an_error(run, monkeypatch):
-    real = networks.write_atomically
-
-    def full(path, content, **options):
-        if path.exists():
-            raise OSError(28, "No space left on device")
-        real(path, content, **options)
-
-    monkeypatch.setattr(networks, "write_atomically", full)
+def test_a_disk_that_is_full_at_the_end_is_an_error(run, writes):
+    writes.append(lambda number: number > 1 and full_disk())
     code, _, err = run(*RUN, *SCHEDULE, "--checkpoint", "net")
     assert code == 2
-    assert "net: it cannot be written" in err
+    assert err.splitlines()[-1].startswith("edcore: net: ")
+    assert err.count("(No space left on device)") == 7  # one at each fourth batch, and one at the end
     assert io.inspect("net").run["batch"] == 0
 
 
@@ -276,22 +282,37 @@ def test_a_run_that_diverges_leaves_the_last_good_checkpoint(run):
     assert code == 2
     stands = io.inspect("net").run["batch"]
     assert 0 < stands < 1000
-    assert f"edcore: net stands at batch {stands}, as it was written last.\n" in err
+    assert err.startswith(f"edcore: net stands at batch {stands}, ")
     assert f"edcore: learning has diverged in batch 1 of epoch {stands + 1}: the activities of hidden layer" in err
     assert all(np.isfinite(value).all() for value in io.load("net").weights.values())
 
 
-def test_a_backend_that_is_missing_says_what_the_file_was_written_with(run, half, monkeypatch, fresh_registry):
-    real = fresh_registry.probe
-    monkeypatch.setattr(
-        fresh_registry,
-        "probe",
-        lambda info, device: Availability(False, "gone") if info.name == "numpy" else real(info, device),
+def test_a_backend_that_is_missing_says_what_the_file_was_written_with(run, fresh_registry):
+    reasons = []
+    fresh_registry.register(
+        BackendInfo(
+            name="passing",
+            summary="a backend that goes away",
+            install="pip install passing",
+            priority=0,
+            device_types=("cpu",),
+            namespaces=(),
+            api_version=API_VERSION,
+            probe=lambda device: Availability(not reasons, *reasons),
+            load=lambda device: LoopBackend(),
+        )
     )
-    code, _, err = run("train", "--resume", half)
+    assert run(*RUN, *SCHEDULE, "--checkpoint", "half", "--backend", "passing")[0] == 0
+    document = documented(Path("half"))
+    document["backend"] = "passing"  # and not that of the class that it borrows
+    Path("half").write_bytes(container.pack(document, safetensors.numpy.load_file("half")))
+    reasons.append("gone")
+    code, _, err = run("train", "--resume", "half")
     assert code == 2
-    assert "cannot run here: gone" in err
-    assert "It was the backend of half; --backend has the run go on on another one" in err
+    assert err.startswith("edcore: backend='passing' cannot run here: gone.")
+    assert "The run in half used it." in err
+    assert "--backend" in err
+    assert run("train", "--resume", "half", "--backend", "loop")[0] == 0
 
 
 def test_reading_a_checkpoint_of_other_classes_is_refused(run, half):
@@ -314,15 +335,22 @@ def test_two_runs_on_one_checkpoint_do_not_lose_each_others_networks(run, half, 
     monkeypatch.setattr(training, "train", disturbed)
     code, _, err = run("train", "--resume", half, "--epochs", "9", "--every", "1")
     assert code == 2
-    assert "--checkpoint: given 'half'; accepted: a file that no other run writes meanwhile." in err
+    assert "--checkpoint: given 'half', but another run is writing this file; accepted: " in err
     assert io.inspect(half).run is None  # as the other one has left it
 
 
-def test_a_checkpoint_that_comes_up_before_the_first_write_is_not_replaced(run, half, monkeypatch):
-    monkeypatch.setattr(cli_run.Files, "check_new", lambda files: None)
-    before = Path(half).read_bytes()
-    assert run(*RUN, "--checkpoint", half)[0] == 2
-    assert Path(half).read_bytes() == before
+def test_a_checkpoint_that_comes_up_before_the_first_write_is_not_replaced(run, monkeypatch):
+    real = datasets.load
+
+    def load(*arguments, **options):
+        Path("net").write_bytes(b"of another program")
+        return real(*arguments, **options)
+
+    monkeypatch.setattr(datasets, "load", load)
+    code, _, err = run(*RUN, "--checkpoint", "net")
+    assert code == 2
+    assert err.startswith("edcore: --checkpoint: given 'net'; accepted: the name of a new file.")
+    assert Path("net").read_bytes() == b"of another program"
 
 
 def test_the_time_of_a_resumed_run_is_that_of_all_its_parts(run, stopped, monkeypatch):
@@ -352,7 +380,7 @@ def test_the_command_repeats_the_run(run, half):
 
 
 def test_a_run_that_fails_to_start_leaves_no_checkpoint(run, monkeypatch):
-    monkeypatch.setattr("edcore.cli.options.find_spec", lambda name: None)
+    monkeypatch.setitem(sys.modules, "tensorboardX", None)
     assert run(*RUN, "--checkpoint", "net", "--tensorboard", "events")[0] == 2
     assert not Path("net").exists()
 
@@ -390,16 +418,13 @@ cli.main({list(arguments)!r})
 
 
 @needs_signals
-def test_signals_do_not_end_the_last_writing(run, monkeypatch):
-    real = networks.write_atomically
-
-    def signalled(path, content, **options):
-        if path.exists():
+def test_signals_do_not_end_the_last_writing(run, writes):
+    def signalled(number):
+        if number > 1:
             signal.raise_signal(signal.SIGTERM)
             signal.raise_signal(signal.SIGTERM)
-        real(path, content, **options)
 
-    monkeypatch.setattr(networks, "write_atomically", signalled)
+    writes.append(signalled)
     code, out, _ = run(*RUN, *SCHEDULE, "--every", "9999", "--checkpoint", "net")
     assert code == 143
     assert "accuracy" in out

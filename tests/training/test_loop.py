@@ -1,13 +1,16 @@
 """The training loop: what it learns, what it tells, and what its clock counts."""
 
 import itertools
+import time
 
 import numpy as np
 import pytest
 
-from edcore import ED, datasets
+from edcore import ED, datasets, training
+from edcore.contract.backend import API_VERSION, Availability, BackendInfo
 from edcore.errors import InputError
-from edcore.training import loop as training
+from edcore.model.classes import ROWS_AT_ONCE, accuracy, heads, targets
+from edcore_loop.loops import LoopBackend
 
 
 @pytest.fixture(scope="module")
@@ -21,19 +24,21 @@ def three_digits():
 
 
 def network(data, **options):
-    heads = training.heads(len(data.classes))
-    return ED(in_=data.features, **{"heads": heads, "hidden_width": 16, "seed": 1, "backend": "numpy", **options})
+    return ED(
+        in_=data.features,
+        **{"heads": heads(len(data.classes)), "hidden_width": 16, "seed": 1, "backend": "numpy", **options},
+    )
 
 
 def test_two_classes_have_one_head_and_their_indices_as_targets():
     y = np.array([0, 1, 1])
-    assert training.heads(2) == 1
-    assert training.targets(y, 1).tolist() == [0, 1, 1]
+    assert heads(2) == 1
+    assert targets(y, 1).tolist() == [0, 1, 1]
 
 
 def test_more_classes_have_a_head_each_and_one_hot_targets():
-    assert training.heads(3) == 3
-    assert training.targets(np.array([0, 2, 1]), 3).tolist() == [[1, 0, 0], [0, 0, 1], [0, 1, 0]]
+    assert heads(3) == 3
+    assert targets(np.array([0, 2, 1]), 3).tolist() == [[1, 0, 0], [0, 0, 1], [0, 1, 0]]
 
 
 @pytest.mark.parametrize("flipped", [False, True])
@@ -41,25 +46,31 @@ def test_accuracy_is_the_share_told_right(digits, flipped):
     ed = network(digits).fit(digits.x_train, digits.y_train, epochs=5, batch_size=8)
     y = 1 - digits.y_test if flipped else digits.y_test
     right = [round(float(ed.predict(x[None, :])[0])) == label for x, label in zip(digits.x_test, y, strict=True)]
-    assert training.accuracy(ed, digits.x_test, y) == np.mean(right)
+    assert accuracy(ed, digits.x_test, y) == np.mean(right)
 
 
 def test_accuracy_of_several_heads_goes_by_the_largest_output(three_digits):
     data = three_digits
-    ed = network(data).fit(data.x_train, training.targets(data.y_train, 3), epochs=5, batch_size=8)
+    ed = network(data).fit(data.x_train, targets(data.y_train, 3), epochs=5, batch_size=8)
     outputs = ed.predict(data.x_test)
     right = [max(range(3), key=row.__getitem__) == label for row, label in zip(outputs, data.y_test, strict=True)]
-    assert training.accuracy(ed, data.x_test, data.y_test) == np.mean(right) > 0.8
+    assert accuracy(ed, data.x_test, data.y_test) == np.mean(right) > 0.8
 
 
-def test_a_large_test_set_is_predicted_in_parts(digits, monkeypatch):
-    ed = network(digits)
-    whole = training.accuracy(ed, digits.x_test, digits.y_test)
-    sizes, predict = [], ed.predict
-    monkeypatch.setattr(ed, "predict", lambda x: (sizes.append(len(x)), predict(x))[1])
-    monkeypatch.setattr(training, "ROWS_AT_ONCE", 25)
-    assert training.accuracy(ed, digits.x_test, digits.y_test) == whole
-    assert sizes == [25, 25, 22]
+def test_a_large_test_set_is_predicted_in_parts(digits):
+    sizes = []
+
+    class Counting(ED):
+        def predict(self, x):
+            sizes.append(len(x))
+            return super().predict(x)
+
+    ed, times = Counting(in_=digits.features, hidden_width=16, seed=1, backend="numpy"), 30
+    whole = accuracy(ed, digits.x_test, digits.y_test)
+    assert sizes == [72]
+    sizes.clear()
+    assert accuracy(ed, np.tile(digits.x_test, (times, 1)), np.tile(digits.y_test, times)) == whole
+    assert sizes == [ROWS_AT_ONCE, ROWS_AT_ONCE, 72 * times - 2 * ROWS_AT_ONCE]
 
 
 @pytest.mark.parametrize("classes", [(0, 1), (0, 1, 2)])
@@ -68,7 +79,7 @@ def test_it_learns_what_fit_learns(classes):
     followed, fitted = network(data), network(data)
     for _ in training.train(followed, data, epochs=2, batch_size=40):
         pass
-    fitted.fit(data.x_train, training.targets(data.y_train, training.heads(len(classes))), epochs=2, batch_size=40)
+    fitted.fit(data.x_train, targets(data.y_train, heads(len(classes))), epochs=2, batch_size=40)
     for key, weight in fitted.weights.items():
         assert np.array_equal(followed.weights[key], weight), key
 
@@ -85,7 +96,7 @@ def test_it_evaluates_at_the_points_asked_for_and_at_the_end(digits):
     ed = network(digits)
     run = list(training.train(ed, digits, epochs=2, batch_size=100, eval_every=4))
     assert [progress.batch for progress in run if progress.accuracy is not None] == [4, 6]
-    assert run[-1].accuracy == training.accuracy(ed, digits.x_test, digits.y_test)
+    assert run[-1].accuracy == accuracy(ed, digits.x_test, digits.y_test)
 
 
 def test_the_error_is_that_of_the_batch_before_it_was_learnt(digits):
@@ -95,62 +106,80 @@ def test_the_error_is_that_of_the_batch_before_it_was_learnt(digits):
     assert only.error == pytest.approx(before)
 
 
-@pytest.fixture
-def clock(monkeypatch):
+class Clock:
     """A clock that stands still unless it is told otherwise, and a diary of what was done between its readings."""
 
-    class Clock:
-        now, diary = 0.0, []
+    def __init__(self):
+        self.now, self.diary = 0.0, []
 
-        def perf_counter(self):
-            self.diary.append("read")
-            return self.now
+    def perf_counter(self):
+        self.diary.append("read")
+        return self.now
 
-        def slow(self, owner, name, seconds):
-            """Let a function take this many seconds."""
-            function = getattr(owner, name)
+    def network(self, data, **seconds):
+        """Return a network whose methods of these names take so many seconds, and stand in the diary."""
 
-            def slowed(*arguments):
-                self.now += seconds
+        def slow(name):
+            def slowed(ed, *arguments):
+                self.now += seconds[name]
                 self.diary.append(name)
-                return function(*arguments)
+                return getattr(ED, name)(ed, *arguments)
 
-            monkeypatch.setattr(owner, name, slowed)
+            return slowed
 
+        slow_ed = type("SlowED", (ED,), {name: slow(name) for name in seconds})
+        return slow_ed(in_=data.features, hidden_width=16, seed=1, backend="numpy")
+
+
+@pytest.fixture
+def clock(monkeypatch):
     clock = Clock()
-    monkeypatch.setattr(training, "time", clock)
+    monkeypatch.setattr(time, "perf_counter", clock.perf_counter)
     return clock
 
 
 def test_seconds_count_the_learning_and_neither_the_evaluations_nor_what_is_shown_of_them(digits, clock):
-    ed = network(digits)
-    clock.slow(ed, "step", 1)
-    clock.slow(ed, "synchronize", 0.25)
-    clock.slow(training, "accuracy", 1000)
+    ed = clock.network(digits, step=1, synchronize=0.25, predict=1000)
     seconds = []
     for progress in training.train(ed, digits, epochs=2, batch_size=100, eval_every=4):
         seconds.append(progress.seconds)
         if progress.accuracy is not None:
             clock.now += 50  # the one who follows takes time to show it
+    assert clock.diary.count("predict") == 3  # once to choose the backend, which is no training either
     assert seconds == [0, 0, 0, 4.25, 4.25, 6.5]
 
 
 def test_the_device_has_finished_whenever_the_clock_is_read_and_is_not_waited_for_in_between(digits, clock):
-    ed = network(digits)
-    for owner, name in ((ed, "step"), (ed, "synchronize"), (training, "accuracy")):
-        clock.slow(owner, name, 0)
+    ed = clock.network(digits, step=0, synchronize=0, predict=0)
     for _ in training.train(ed, digits, batch_size=100, eval_every=2):
         pass
-    learnt_two = ["step", "step", "synchronize", "read", "accuracy", "read"]
-    assert clock.diary == ["read", *learnt_two, "step", "synchronize", "read", "accuracy", "read"]
+    learnt_two = ["step", "step", "synchronize", "read", "predict", "read"]
+    assert clock.diary == ["predict", "read", *learnt_two, "step", "synchronize", "read", "predict", "read"]
 
 
-def test_choosing_a_backend_and_its_first_weights_are_no_training(digits, clock, monkeypatch):
-    ed = ED(in_=digits.features, seed=1)
-    bind = ed._bind
-    monkeypatch.setattr(ed, "_bind", lambda x: (clock.diary.append("bind"), bind(x))[1])
+def test_choosing_a_backend_and_its_first_weights_are_no_training(digits, clock, fresh_registry):
+    class Watched(LoopBackend):
+        def from_host(self, *arguments):
+            clock.diary.append("weights")
+            return super().from_host(*arguments)
+
+    fresh_registry.register(
+        BackendInfo(
+            name="watched",
+            summary="a backend for tests",
+            install="pip install watched",
+            priority=1000,
+            device_types=("cpu",),
+            namespaces=(),
+            api_version=API_VERSION,
+            probe=lambda device: Availability(True),
+            load=lambda device: Watched(),
+        )
+    )
+    ed = ED(in_=digits.features, hidden_width=1, hidden_depth=0, seed=1)
+    assert clock.diary == []
     next(training.train(ed, digits))
-    assert clock.diary.index("bind") < clock.diary.index("read")
+    assert clock.diary.index("weights") < clock.diary.index("read")
 
 
 @pytest.mark.parametrize("argument", ["epochs", "batch_size", "eval_every"])

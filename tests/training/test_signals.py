@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -122,33 +123,33 @@ def test_an_interrupted_fit_in_compiled_code_keeps_the_epochs_before():
 
 @needs_signals
 def test_an_interrupt_in_an_update_on_several_threads_waits_for_all_of_them(monkeypatch):
-    pytest.importorskip("numba")
-    from edcore_numba.cpu import backend as cpu
-    from edcore_numba.cpu import threads
-
+    numba = pytest.importorskip("numba")
+    if numba.config.NUMBA_NUM_THREADS < 2:
+        pytest.skip("there is one core here")
     data = datasets.digits(classes=(0, 1))
     x, y = data.x_train[:64], data.y_train[:64]
     make = lambda: ED(64, hidden_width=32, hidden_depth=32, u0=6.0, seed=1, backend="numba")  # noqa: E731
     expected = make()
     expected.step(x, y)
-    ed, real, calls = make(), threads._pool, []
+    ed, submit, calls = make(), ThreadPoolExecutor.submit, []
     error = y - ed(x)
 
-    class Pool:
-        def submit(self, call):
-            calls.append(call)
-            if len(calls) == 2:  # one thread has its share of the layers already
-                signal.raise_signal(signal.SIGINT)
-            return real(os.getpid()).submit(call)
+    def signalled(pool, call):
+        calls.append(call)
+        if len(calls) == 2:  # one thread has its share of the layers already
+            signal.raise_signal(signal.SIGINT)
+        return submit(pool, call)
 
-    monkeypatch.setattr(cpu, "get_num_threads", lambda: 2)
-    monkeypatch.setattr(threads, "_pool", lambda process: Pool())
+    monkeypatch.setattr(ThreadPoolExecutor, "submit", signalled)
+    allowed = numba.get_num_threads()
+    numba.set_num_threads(2)
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         with pytest.raises(KeyboardInterrupt):
             ed.update(error)
     finally:
         signal.signal(signal.SIGINT, before)
+        numba.set_num_threads(allowed)
     assert len(calls) == 2
     for key, value in ed.weights.items():
         np.testing.assert_array_equal(value, expected.weights[key])
