@@ -13,12 +13,11 @@ from typer.main import get_command
 
 import edcore
 import edcore.testing
-from edcore import datasets
+from edcore import datasets, training
 from edcore.cli import app as cli
 from edcore.contract.backend import API_VERSION, Availability, BackendInfo
 from edcore.dispatch.calibration import Calibration, Ranking, save
-from edcore.training import loop as training
-from edcore.training.loop import Progress
+from edcore.training import Progress
 from edcore_loop.loops import LoopBackend
 
 QUICK = ["train", "--depth", "2", "--epochs", "2", "--seed", "1"]
@@ -206,9 +205,9 @@ def test_classes(run, asked, options, classes):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--dataset", "mnits"], r"--dataset: given 'mnits'; accepted: .*'digits'.* Did you mean 'mnist'\?"),
+        (["--dataset", "mnits"], r"--dataset: given 'mnits'; accepted: .*'digits'.* 'mnist'\?"),
         (["--dataset", "parity99"], r"--dataset: given 'parity99'; accepted: parity1 to parity20\."),
-        (["--backend", "nump"], r"--backend: given 'nump'; accepted: .*'auto'.* Did you mean 'numpy'\?"),
+        (["--backend", "nump"], r"--backend: given 'nump'; accepted: .*'auto'.* 'numpy'\?"),
         (["--backend", "loop", "--device", "cuda"], r"--device: given 'cuda'; accepted: a device of loop: cpu\."),
         (["--device", "CPU"], r"--device: given 'CPU'; accepted: None or a device string, such as 'cpu'"),
         (["--dtype", "float16"], r"--dtype: given 'float16'; accepted: 'float32', 'float64'"),
@@ -246,10 +245,9 @@ def test_usage_errors(run, arguments):
 
 
 def test_a_backend_that_cannot_run_says_why(refused, unready):
-    assert refused(*QUICK, "--backend", "unready") == (
-        "backend='unready' cannot run here: it was left at home. Nothing else was tried. "
-        'Its packages are installed by: pip install "edcore[unready]" --extra-index-url https://wheels.example.org/simple.'
-    )
+    message = refused(*QUICK, "--backend", "unready")
+    assert message.startswith("backend='unready' cannot run here: it was left at home. ")
+    assert ' pip install "edcore[unready]" --extra-index-url https://wheels.example.org/simple' in message
 
 
 def test_too_little_memory_is_one_line(refused, monkeypatch):

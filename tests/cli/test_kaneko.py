@@ -103,17 +103,15 @@ OTHERS = {
 }
 
 
-def test_every_option_arrives(run, monkeypatch):
-    arrived = []
-
-    def program(parameters):
-        arrived.append(parameters)
-        return Program(parameters)
-
-    monkeypatch.setattr(cli_kaneko, "Program", program)
+def test_every_option_arrives(run):
     given = {**OTHERS, "teacher": "0,1, 1,.5, 1,1, 0,0"}
-    run(*(part for name, value in given.items() for part in (f"--{name.replace('_', '-')}", str(value))))
-    assert arrived == [Parameters(**OTHERS)]
+    options = (part for name, value in given.items() for part in (f"--{name.replace('_', '-')}", str(value)))
+    found = json.loads(run(*options, "--json").out)
+    assert found["parameters"] == json.loads(json.dumps(asdict(Parameters(**OTHERS))))
+    program = Program(Parameters(**OTHERS))
+    while not program.stopped:
+        program.advance()
+    assert (found["epochs"], found["error"]) == (len(program.errors), program.errors[-1])
     assert all(value != getattr(Parameters(), name) for name, value in OTHERS.items())
     assert OTHERS.keys() == {field.name for field in fields(Parameters)}
 

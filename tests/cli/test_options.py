@@ -47,10 +47,10 @@ def test_a_file_for_kaneko(run):
         ("", "--config: given run.toml with nothing in it; accepted: a TOML file with a table [train]."),
         ("[bench]\n", "--config: given run.toml with [bench]; accepted: a TOML file with a table [train]."),
         ("train = 3\n", "accepted: a TOML file with a table [train]."),
-        ("[train\n", "--config: run.toml is no TOML"),
-        ("[train]\nrule = split\n", "--config: run.toml is no TOML"),
+        ("[train\n", "--config: run.toml is not TOML"),
+        ("[train]\nrule = split\n", "--config: run.toml is not TOML"),
         ("[train]\nwidht = 3\n", "run.toml, [train]: given 'widht'; accepted: 'activation', "),
-        ("[train]\nwidht = 3\n", "Did you mean 'width'?"),
+        ("[train]\nwidht = 3\n", "'width'?"),
         ('[train]\nconfig = "other.toml"\n', "given 'config'"),
         ("[train]\nwidth = {a = 1}\n", "width: given {'a': 1}; accepted: a number or a text."),
         ("[train]\nwidth = 2024-01-01\n", "width: given datetime.date(2024, 1, 1)"),
@@ -60,9 +60,9 @@ def test_a_file_for_kaneko(run):
         ("[train]\nwidth = [3]\n", "width: given [3]; accepted: a number or a text."),
         ("[train]\njson = 1\n", "json: given 1; accepted: true or false."),
         ('[train]\nrms = "yes"\n', "rms: given 'yes'; accepted: true or false."),
-        (f"[train]\nseed = 0x{'f' * 5000}\n", "--config: run.toml is no TOML (Exceeds the limit"),
-        (f"[train]\nwidth{'.a' * 2000} = 1\n", "--config: run.toml is no TOML (maximum recursion depth exceeded"),
-        (f"[train]\n{'#' * 2**14}", "--config: run.toml is no TOML (more than 16,384 bytes)"),
+        (f"[train]\nseed = 0x{'f' * 5000}\n", "--config: run.toml is not TOML (Exceeds the limit"),
+        (f"[train]\nwidth{'.a' * 2000} = 1\n", "--config: run.toml is not TOML (maximum recursion depth exceeded"),
+        (f"[train]\n{'#' * 2**14}", "--config: run.toml is not TOML (more than 16,384 bytes)"),
         ('[train]\ndtype = "1.5"\n', "--dtype: given '1.5'; accepted: 'float32', 'float64'."),
     ],
 )
@@ -82,7 +82,7 @@ def test_a_number_beyond_all_counting_is_refused(run, option):
 
 
 def test_a_file_that_never_ends_is_not_read_to_its_end(run):
-    assert "is no TOML (more than 16,384 bytes)" in run("train", "--config", "/dev/zero")[2]
+    assert "is not TOML (more than 16,384 bytes)" in run("train", "--config", "/dev/zero")[2]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="names of files are texts here")
@@ -106,9 +106,9 @@ def test_a_value_of_a_wrong_type_is_a_usage_error(run):
 def test_a_missing_or_foreign_file_is_refused(run):
     assert "--config: nowhere cannot be read (No such file or directory)" in run("train", "--config", "nowhere")[2]
     Path("binary").write_bytes(b"\xff\xfe\x00")
-    assert "--config: binary is no TOML" in run("train", "--config", "binary")[2]
+    assert "--config: binary is not TOML" in run("train", "--config", "binary")[2]
     Path("deep").write_text("[train]\nwidth = " + "[" * 5000)
-    assert "--config: deep is no TOML" in run("train", "--config", "deep")[2]
+    assert "--config: deep is not TOML" in run("train", "--config", "deep")[2]
 
 
 def test_a_file_beside_resume_may_say_what_the_checkpoint_says(run):
@@ -171,7 +171,7 @@ def test_plots_of_other_kinds(run, ending):
         (["--plot", "run.jpg"], "--plot: given 'run.jpg'; accepted: a file whose name ends in .pdf, .png, .svg."),
         (["--report", "run.htm"], "--report: given 'run.htm'; accepted: a file whose name ends in .html."),
         (["--plot", "no/run.png"], "--plot: given 'no/run.png'; accepted: a file in a folder that exists"),
-        (["--tensorboard", "file"], "--tensorboard: given 'file'; accepted: a folder, there already or not."),
+        (["--tensorboard", "file"], "--tensorboard: given 'file'; accepted: a folder"),
     ],
 )
 def test_what_could_not_be_written_is_refused_at_once(run, options, sentence):
@@ -214,11 +214,11 @@ def test_an_older_file_beside_resume_does_not_shorten_the_run(run):
     Path("run.toml").write_text("[train]\nepochs = 1\n")
     run(*QUICK, "--epochs", "2", "--checkpoint", "net")
     assert run("train", "--resume", "net", "--config", "run.toml")[0] == 0
-    assert io.inspect("net").run.epochs == 2
+    assert io.inspect("net").run["epochs"] == 2
 
 
 def test_without_matplotlib_a_plot_is_refused_at_once(run, monkeypatch):
-    monkeypatch.setattr("edcore.cli.options.find_spec", lambda name: None)
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
     code, out, err = run(*QUICK, "--report", "run.html")
     assert (code, out) == (2, "")
     assert '--report needs the package matplotlib, which is not installed. Install it with: pip install "edcore' in err

@@ -2,6 +2,7 @@
 
 import io as streams
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -52,7 +53,7 @@ def test_inspect_tells_what_stands_in_the_header(run, net):
     assert (code, err) == (0, "")
     for line in ("u0=2.0", "classes       3, 7", "learnt from   values from 0 to 1", "numpy, cpu", "fan_in=0.5"):
         assert line in " ".join(out.split("\n")) or line in out
-    assert "219 of 219 batches learnt, of 4, in 3 epochs" in " ".join(out.split())
+    assert re.search(r"219 of 219 batches .*\b4\b.*\b3 epochs", " ".join(out.split()))
 
 
 def test_inspect_as_json(run, net):
@@ -77,7 +78,8 @@ def test_predict_on_a_data_set_tells_its_own_labels(run, net):
     assert set(told) == {3, 7}
     right = (told == labels[DIGITS.y_test]).mean()
     assert right > 0.9
-    assert err == f"edcore: {right:.2%} of {len(told)} test samples are told right\n"
+    assert err.startswith(f"edcore: {right:.2%} of {len(told)} test samples ")
+    assert err.count("\n") == 1
 
 
 @pytest.mark.parametrize("ending", [".npy", ".csv"])
@@ -124,7 +126,7 @@ def test_predict_warns_of_another_scale(run, net):
     np.save("x.npy", DIGITS.x_test * 255)
     code, _, err = run("predict", net, "x.npy")
     assert code == 0
-    assert "the samples have values from 0 to 255, and those that were learnt had 0 to 1: scale them" in err
+    assert re.match(r"edcore: .*\b0 to 255\b.*\b0 to 1\b", err)
 
 
 @pytest.mark.parametrize(
@@ -225,7 +227,7 @@ def test_a_first_line_that_counts_is_taken_for_a_sample_and_told(run, net):
     Path("x.csv").write_text(",".join(map(str, range(64))) + "\n" + ",".join(["0"] * 64) + "\n")
     _, out, err = run("predict", net, "x.csv")
     assert len(out.split()) == 2
-    assert "the first line of x.csv counts from 0. It is taken for a sample; if it names the columns, remove it." in err
+    assert re.match(r"edcore: the first line of x\.csv .* sample", err)
 
 
 @pytest.mark.parametrize("content", [b"PK\x03\x04junk", b"\x93NUMPY\x01\x00\x0a\x00{[]:1}    \n"])
