@@ -1,4 +1,4 @@
-"""``python -m edcore`` is the command line, and so is the command ``edcore``."""
+"""The program ``edcore``, also run by ``python -m edcore``."""
 
 import signal
 import sys
@@ -10,9 +10,9 @@ INTERRUPTED = 130
 
 
 def main() -> NoReturn:
-    """Run the command line. Ctrl-C ends it with no traceback, while it is still loaded and at its very end as well."""
+    """Run the command line. Ctrl-C ends it without a traceback, also while it is loaded and at its very end."""
     usual = signal.getsignal(signal.SIGINT) is signal.default_int_handler
-    if usual:  # there is nothing to lose yet, and Python would print a traceback from inside an import
+    if usual:  # nothing can be lost yet, and Python would print a traceback from inside an import
         signal.signal(signal.SIGINT, signal.SIG_DFL)
     from edcore.cli import main as command_line
 
@@ -23,7 +23,7 @@ def main() -> NoReturn:
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
     finally:
-        if usual:  # nor is there at the interpreter's own end
+        if usual:  # nothing can be lost any more while the interpreter ends
             signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 

@@ -14,7 +14,7 @@ from edcore.arrays import HostWeights
 from edcore.datasets import Dataset
 from edcore.environment import VERSION
 from edcore.errors import DataFileError, EDCoreError
-from edcore.model.classes import accuracy, predict_in_parts, targets
+from edcore.model.classes import ROWS_AT_ONCE, accuracy, predict_in_parts, targets
 from edcore.sweep.options import Value
 from edcore.training.options import TrainOptions
 from edcore.training.setup import begin, load_data
@@ -87,9 +87,12 @@ def _train(run: SweepRun) -> dict[str, Any]:
     ed.fit(data.x_train, target, epochs=state.epochs, batch_size=state.batch_size, tolerance=tolerance)
     ed.synchronize()
     seconds = time.perf_counter() - start
+    errors = abs(target - predict_in_parts(ed, data.x_train))
+    # Summed in parts, as in version 0.1, so that a sweep goes on in an old file with the same bits.
+    parts = [errors[row : row + ROWS_AT_ONCE] for row in range(0, len(errors), ROWS_AT_ONCE)]
     return {
         "accuracy": accuracy(ed, data.x_test, data.y_test),
-        "error": float(abs(target - predict_in_parts(ed, data.x_train)).mean(dtype=np.float64)),
+        "error": sum(float(part.sum(dtype=np.float64)) for part in parts) / target.size,
         "learnt_epochs": int(ed.epochs.max()),
         "seconds": seconds,
         "weights": _checksum(ed.weights),

@@ -73,11 +73,8 @@ class Results:
         self._path, self._sweep = Path(path), sweep
         if self._path.suffix not in FORMATS:
             raise InputError("out", repr(str(path)), f"a file whose name ends in {' or '.join(FORMATS)}")
-        self.columns: dict[str, type] = {
-            "run": int,
-            "seed": int,
-            **{name: TYPES[name] for name in sweep.parameters},
-        }
+        self.columns: dict[str, type] = {"run": int, "seed": int}
+        self.columns |= {name: TYPES[name] for name in sweep.parameters}
         self.columns |= {"accuracy": float, "error": float, "learnt_epochs": int, "seconds": float, "weights": str}
         self.columns |= dict.fromkeys(("backend", "device", "failed", "sweep"), str)
         self.done: set[int] = set()
@@ -130,7 +127,13 @@ class Results:
             self.save()
 
     def save(self) -> None:
-        """Write all rows to the disk, or raise a DataFileError."""
+        """Write all rows to the disk.
+
+        Raises
+        ------
+        DataFileError
+            If they cannot be written.
+        """
         start = time.monotonic()
         try:
             self._table.save()
