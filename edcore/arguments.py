@@ -27,10 +27,8 @@ def whole_number(name: str, value: Any, least: int) -> int:
         number = operator.index(value)
     except TypeError:
         number = least - 1
-    if number.bit_length() > BITS:  # Python may refuse to print it
-        raise InputError(
-            name, f"a number of {number.bit_length():,} bits", f"a whole number from {least} to 2**{BITS} - 1"
-        )
+    if (bits := number.bit_length()) > BITS:  # Python may refuse to print it
+        raise InputError(name, f"a number of {bits:,} bits", f"a whole number from {least} to 2**{BITS} - 1")
     if isinstance(value, bool) or number < least:
         raise InputError(name, repr(value), f"a whole number of at least {least}")
     return number

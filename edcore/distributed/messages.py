@@ -45,9 +45,7 @@ class Communicator:
             raise InputError("group", repr(group), "a group that this process belongs to")
         # gloo sends from the host's memory, NCCL from this process's GPU.
         gpu = "nccl" in str(self._dist.get_backend(group))
-        self.device = (
-            self._torch.device("cuda", self._torch.cuda.current_device()) if gpu else self._torch.device("cpu")
-        )
+        self.device = self._torch.device(*(("cuda", self._torch.cuda.current_device()) if gpu else ("cpu",)))
 
     def send(self, array: Array, to: int) -> Transfer:
         """Send an array to a rank. It must not change before the transfer has ended."""

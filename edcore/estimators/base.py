@@ -163,16 +163,10 @@ class BaseED(BaseEstimator, metaclass=ABCMeta):  # type: ignore[misc]  # scikit-
         checked_callbacks(self.callbacks)
 
     def _prepare(
-        self,
-        X: Array,  # noqa: N803
-        y: Array,
-        resumed: bool,
-        random: Any,
-        partial: bool = False,
-        classes: Any = None,
+        self, samples: Array, y: Array, resumed: bool, random: Any, partial: bool = False, classes: Any = None
     ) -> tuple[Array, Array]:
         """Return checked and scaled samples with their targets; build the network, unless the last one goes on."""
-        X, y = validate_data(self, X, y, reset=not resumed, **self._CHECKS_OF_Y)
+        X, y = validate_data(self, samples, y, reset=not resumed, **self._CHECKS_OF_Y)
         x = self._cast(X, self.ed_.network.dtype if resumed else None)
         if resumed:
             self._take_new_rule()

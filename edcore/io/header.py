@@ -68,10 +68,7 @@ class Saved:
 
 
 def header_of(
-    ed: ED,
-    classes: tuple[int | str, ...] | None,
-    x_range: tuple[float, float] | None,
-    run: Mapping[str, Any] | None,
+    ed: ED, classes: tuple[int | str, ...] | None, x_range: tuple[float, float] | None, run: Mapping[str, Any] | None
 ) -> dict[str, Any]:
     """Return the document that stands in the header of a network's file."""
     return {

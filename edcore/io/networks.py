@@ -22,11 +22,7 @@ EPOCHS = "epochs"
 
 
 def save(
-    ed: ED,
-    path: str | os.PathLike[str],
-    *,
-    classes: Iterable[int | str] | None = None,
-    overwrite: bool = False,
+    ed: ED, path: str | os.PathLike[str], *, classes: Iterable[int | str] | None = None, overwrite: bool = False
 ) -> None:
     """Write a network to a file.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,28 +11,11 @@ import numpy.typing as npt
 
 from edcore.arguments import real, whole_number
 from edcore.arrays import Array, HostWeights, to_numpy
-from edcore.contract.backend import Backend
-from edcore.core.network import Network
-from edcore.core.rule import Rule, check_centred
+from edcore.core.rule import check_centred
 from edcore.dispatch import registry
 from edcore.errors import DivergedError
 from edcore.model.ed import ED
 from edcore.parallel.tasks import run_tasks
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Group:
-    """Some heads of a network, for one worker."""
-
-    network: Network
-    rule: Rule
-    seed: int
-    first: int  # number of its first head in the whole network
-    of: int  # heads of the whole network
-    weights: HostWeights
-    epochs: int  # of the whole network; the order of the samples follows from them
-    backend: str | Backend
-    device: str | None
 
 
 def fit_heads(
@@ -108,52 +91,40 @@ def fit_heads(
     x, target = ed.check(x, target)
     check_centred(ed.rule, batch_size)
     bound = ed if ed.is_bound else copy.copy(ed)  # the given network stays free to choose
-    backend, device = _by_name(bound.bind(x))
-    network, weights = bound.network, bound.weights
+    chosen = bound.bind(x)
+    # Other processes find a backend by its name; one that is not registered is sent to them.
+    backend = chosen.info.name if chosen.info.name in registry.installed() else chosen
+    network, weights, before = bound.network, bound.weights, ed.epochs
     x, columns = to_numpy(x), to_numpy(target).reshape(x.shape[0], network.columns)
-    before = ed.epochs
     options = {"epochs": epochs, "batch_size": batch_size, "shuffle": shuffle, "tolerance": tolerance}
+    # The order of the samples follows from the epochs, so all groups start with those of the whole network.
+    common: dict[str, Any] = {"rule": ed.rule, "seed": ed.seed, "epochs": int(before.max())}
+    common |= {"backend": backend, "device": chosen.device}
     tasks: dict[int, tuple[Any, ...]] = {}
     for first in range(0, network.heads, size):
         heads = slice(first, min(first + size, network.heads))
+        group = replace(network, heads=heads.stop - first)
         own = {key: value[heads] for key, value in weights.items()}
-        shape = replace(network, heads=heads.stop - first)
-        group = _Group(shape, ed.rule, ed.seed, first, network.heads, own, int(before.max()), backend, device)
         wanted = columns[:, first * network.outputs : heads.stop * network.outputs]
-        tasks[first] = group, x, wanted[:, 0] if shape.columns == 1 else wanted, options
+        wanted = wanted[:, 0] if group.columns == 1 else wanted
+        tasks[first] = {"network": group, "weights": own, **common}, first, network.heads, x, wanted, options
     learnt = np.zeros(network.heads, np.intp)
     for first, (own, count) in run_tasks(_fit, tasks, n_jobs=n_jobs, label=lambda first: f"head {first + 1}"):
         for key, value in own.items():
             weights[key][first : first + size] = value
         learnt[first : first + size] = count
-    return ED.from_network(
-        network, ed.rule, seed=ed.seed, weights=weights, epochs=before + learnt, backend=backend, device=device
-    )
-
-
-def _by_name(backend: Backend) -> tuple[str | Backend, str]:
-    """Return the backend's name, or the backend itself if it is not registered, and its device."""
-    name = backend.info.name
-    return name if name in registry.installed() else backend, backend.device
+    return ED.from_network(network, weights=weights, **{**common, "epochs": before + learnt})
 
 
 def _fit(
-    group: _Group, x: npt.NDArray[Any], target: npt.NDArray[Any], options: dict[str, Any]
+    arguments: dict[str, Any], first: int, of: int, x: Any, target: Any, options: dict[str, Any]
 ) -> tuple[HostWeights, npt.NDArray[np.intp]]:
-    """Train a group of heads; return their weights, and the epochs that each has learnt."""
-    ed = ED.from_network(
-        group.network,
-        group.rule,
-        seed=group.seed,
-        weights=group.weights,
-        epochs=group.epochs,
-        backend=group.backend,
-        device=group.device,
-    )
+    """Train heads from number `first` on, out of `of`; return their weights, and the epochs that each has learnt."""
+    ed = ED.from_network(**arguments)
     try:
         ed.fit(x, target, **options)
     except DivergedError as error:
-        heads, kept = tuple(group.first + head for head in error.heads), "The given network has not changed."
+        heads, kept = tuple(first + head for head in error.heads), "The given network has not changed."
         fix = error._rest[-1]
-        raise DivergedError(error.part, error.layer, heads, group.of, kept, fix, error.epoch, error.batch) from error
-    return ed.weights, ed.epochs - group.epochs
+        raise DivergedError(error.part, error.layer, heads, of, kept, fix, error.epoch, error.batch) from error
+    return ed.weights, ed.epochs - arguments["epochs"]

@@ -214,13 +214,7 @@ def fit(
 
 
 def predict(
-    ed: ED,
-    x: Any,
-    out: Any,
-    *,
-    transform: Transform | None = None,
-    buffer_size: int | None = None,
-    prefetch: int = 2,
+    ed: ED, x: Any, out: Any, *, transform: Transform | None = None, buffer_size: int | None = None, prefetch: int = 2
 ) -> None:
     """Write the outputs for x into another array; neither needs to fit into memory.
 
