@@ -1,4 +1,4 @@
-"""The classes that outputs stand for: targets from labels, labels from outputs, accuracy."""
+"""The classes that outputs stand for: targets from labels, predicted classes from outputs, accuracy."""
 
 from __future__ import annotations
 
@@ -12,51 +12,20 @@ from edcore.arrays import Array
 from edcore.model.ed import ED
 
 ROWS_AT_ONCE = 1024
+"""Samples that are predicted in one part: the size of a test set does not show in memory."""
 
 
 def heads(classes: int) -> int:
-    """Return how many outputs tell this many classes apart: one tells two, and beyond that each class has its own.
+    """Return the number of outputs for this many classes: one for two, and beyond that one for each.
 
     They are heads, or under the modulo rule the outputs of one network.
-
-    Parameters
-    ----------
-    classes : int
-        Number of classes.
-
-    Returns
-    -------
-    int
-        Number of outputs.
-
-    Examples
-    --------
-    >>> from edcore.model.classes import heads
-    >>> heads(2), heads(3)
-    (1, 3)
     """
     return 1 if classes == 2 else classes
 
 
 def targets(y: npt.NDArray[np.int64], heads: int) -> npt.NDArray[Any]:
-    """Return what the heads should put out for these classes.
+    """Return the targets for the indices of classes: 0 or 1 for one output, one-hot (samples, heads) for more.
 
-    Parameters
-    ----------
-    y : ndarray of int64, shape (samples,)
-        Index of each sample's class.
-    heads : int
-        Number of heads.
-
-    Returns
-    -------
-    ndarray, shape (samples,) for one head, else (samples, heads)
-        The class itself, 0 or 1, for one head; else 1 for the head of the class and 0 for the others.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from edcore.model.classes import targets
     >>> targets(np.array([0, 2]), 3).tolist()
     [[1.0, 0.0, 0.0], [0.0, 0.0, 1.0]]
     """
@@ -64,22 +33,8 @@ def targets(y: npt.NDArray[np.int64], heads: int) -> npt.NDArray[Any]:
 
 
 def predicted_classes(outputs: npt.NDArray[Any]) -> npt.NDArray[np.intp]:
-    """Return the index of the class that outputs tell of each sample.
+    """Return the index of each sample's class: 1 where one output is above one half; of several, the largest one's.
 
-    Parameters
-    ----------
-    outputs : ndarray, shape (samples,) for two classes, else (samples, classes)
-        Outputs, or targets.
-
-    Returns
-    -------
-    ndarray of intp, shape (samples,)
-        1 where one output is above one half, else 0; of several outputs the largest one.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from edcore.model.classes import predicted_classes
     >>> predicted_classes(np.array([0.2, 0.9])).tolist(), predicted_classes(np.array([[0.1, 0.3, 0.2]])).tolist()
     ([0, 1], [1])
     """
@@ -88,12 +43,8 @@ def predicted_classes(outputs: npt.NDArray[Any]) -> npt.NDArray[np.intp]:
 
 def predict_in_parts(ed: ED, x: Array) -> Array:
     """Return the network's outputs, computed in parts, so that many samples take no more memory than a few."""
-    n = x.shape[0]
-    if n <= ROWS_AT_ONCE:
-        return ed.predict(x)
-    # The Array API leaves slices beyond the end undefined.
-    parts = [ed.predict(x[start : min(start + ROWS_AT_ONCE, n), ...]) for start in range(0, n, ROWS_AT_ONCE)]
-    return array_namespace(*parts).concat(parts)
+    parts = [ed.predict(x[start : start + ROWS_AT_ONCE, ...]) for start in range(0, x.shape[0], ROWS_AT_ONCE)]
+    return array_namespace(*parts).concat(parts) if len(parts) > 1 else (parts or [ed.predict(x)])[0]
 
 
 def accuracy(ed: ED, x: npt.NDArray[Any], y: npt.NDArray[np.int64]) -> float:
