@@ -118,15 +118,8 @@ class NumbaCPU(Backend):
         heads, threads, limits = np.flatnonzero(schedule.learning), get_num_threads(), self.limits
         small = network.parameters // network.heads * size <= limits.one_batch
         even = len(heads) % threads == 0 or len(heads) >= limits.heads_per_thread * threads
-        plan = epochs.Plan(
-            epochs=count,
-            samples=samples,
-            stride=0 if repeated else samples,
-            size=size,
-            tolerance=schedule.tolerance,
-            tile=_tile(network.heads, size, threads),
-            workers=threads,
-        )
+        stride, tile = 0 if repeated else samples, _tile(network.heads, size, threads)
+        plan = epochs.Plan(count, samples, stride, size, schedule.tolerance, tile, threads)
         # All read-only, as some may be: kernels are compiled for each kind of array.
         x, target = (np.ascontiguousarray(to_numpy(array)).view() for array in (x, target))
         x.flags.writeable = target.flags.writeable = False

@@ -77,8 +77,27 @@ def _update(weights, heads, x, hidden, slopes, outputs, errors, variant, plan) -
 def fit_heads(weights, x, target, orders, heads, plan, variant, stopped, cancelled) -> None:
     """Take head after head through all epochs, on this thread."""
     fields = Variant(*variant)
+    cells, depth, count = weights[0].shape[2], weights[2].shape[1], fields.outputs
+    batch_x, delta = np.empty((plan.size, x.shape[1]), x.dtype), np.empty((plan.size, cells), x.dtype)
+    hidden = np.empty((depth + 1, plan.size, cells), x.dtype)
+    slopes = np.empty((depth + 1 if fields.rms else 0, plan.size, cells), x.dtype)
+    outputs, errors = np.empty((plan.size, 2 * count), x.dtype), np.empty((count, plan.size), x.dtype)
     for head in heads:
-        stopped[head] = _fit_head(weights, x, target, orders, head, plan, fields, cancelled)
+        for epoch in range(plan.epochs):
+            total = 0.0
+            for start in range(0, plan.samples, plan.size):
+                if cancelled[0]:
+                    return
+                rows = min(plan.size, plan.samples - start)
+                visited = orders[epoch * plan.stride + start : epoch * plan.stride + start + rows]
+                gathered = batch_x[:rows]
+                _gather(x, visited, gathered)
+                run_rows(weights, head, gathered, 0, rows, hidden, slopes, outputs, fields)
+                total += _errors(target, visited, head, outputs, errors)
+                update_head(weights, head, gathered, hidden, slopes, outputs, errors, fields, delta)
+            if total < plan.tolerance:
+                stopped[head] = epoch + 1
+                break
 
 
 @compiled()
@@ -87,31 +106,6 @@ def fit_heads_online(weights, x, target, orders, heads, plan, variant, stopped, 
     fields = Variant(*variant)
     for head in heads:
         stopped[head] = _fit_head_online(weights, x, target, orders, head, plan, fields, cancelled)
-
-
-@compiled()
-def _fit_head(weights, x, target, orders, head, plan, variant, cancelled) -> int:
-    """Return the epoch after which the head stopped, 0 if it did not."""
-    cells, depth, count = weights[0].shape[2], weights[2].shape[1], variant.outputs
-    batch_x, delta = np.empty((plan.size, x.shape[1]), x.dtype), np.empty((plan.size, cells), x.dtype)
-    hidden = np.empty((depth + 1, plan.size, cells), x.dtype)
-    slopes = np.empty((depth + 1 if variant.rms else 0, plan.size, cells), x.dtype)
-    outputs, errors = np.empty((plan.size, 2 * count), x.dtype), np.empty((count, plan.size), x.dtype)
-    for epoch in range(plan.epochs):
-        total = 0.0
-        for start in range(0, plan.samples, plan.size):
-            if cancelled[0]:
-                return 0
-            rows = min(plan.size, plan.samples - start)
-            visited = orders[epoch * plan.stride + start : epoch * plan.stride + start + rows]
-            gathered = batch_x[:rows]
-            _gather(x, visited, gathered)
-            run_rows(weights, head, gathered, 0, rows, hidden, slopes, outputs, variant)
-            total += _errors(target, visited, head, outputs, errors)
-            update_head(weights, head, gathered, hidden, slopes, outputs, errors, variant, delta)
-        if total < plan.tolerance:
-            return epoch + 1
-    return 0
 
 
 @compiled()

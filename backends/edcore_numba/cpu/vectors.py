@@ -240,17 +240,15 @@ def _product(builder: ir.IRBuilder, of: dict[str, ir.Value], activated: bool) ->
 ARGUMENTS = ("a", "a_row", "a_k", "b", "b_k", "k", "c", "c_row", "y", "y_row", "rows", "columns", "scale")
 
 
-def _product_function(name: str, real: Any, activated: bool) -> Any:
+def _product_intrinsic(name: str, real: Any, activated: bool) -> tuple[Any, Any]:
+    """Return the signature and the code of a product, with the sigmoid of it or without."""
+    pointer = types.CPointer(real)
+    kinds = {"a": pointer, "b": pointer, "c": pointer, "y": pointer, "scale": real}
+
     def body(builder: ir.IRBuilder, arguments: Any) -> None:
         _product(builder, dict(zip(ARGUMENTS, arguments, strict=True)), activated)
 
-    return function_of(name, real, body)
-
-
-def _signature(real: Any) -> Any:
-    pointer = types.CPointer(real)
-    kinds = {"a": pointer, "b": pointer, "c": pointer, "y": pointer, "scale": real}
-    return types.void(*(kinds.get(name, types.intp) for name in ARGUMENTS))
+    return types.void(*(kinds.get(argument, types.intp) for argument in ARGUMENTS)), function_of(name, real, body)
 
 
 @intrinsic
@@ -260,13 +258,13 @@ def accumulate(context, a, a_row, a_k, b, b_k, k, c, c_row, y, y_row, rows, colu
     Pointers come with the distance between their rows, in elements; a also with that between its columns. A distance
     of 0 repeats a row of c. scale gives the type.
     """
-    return _signature(scale), _product_function("accumulate", scale, activated=False)
+    return _product_intrinsic("accumulate", scale, activated=False)
 
 
 @intrinsic
 def activate(context, a, a_row, a_k, b, b_k, k, c, c_row, y, y_row, rows, columns, scale):
     """Emit y = 1 / (1 + 2**(scale · (c + a b))), with the arguments of `accumulate`."""
-    return _signature(scale), _product_function("activate", scale, activated=True)
+    return _product_intrinsic("activate", scale, activated=True)
 
 
 @intrinsic

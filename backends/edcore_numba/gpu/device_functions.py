@@ -23,78 +23,50 @@ def activity(activation: Activation, dtype: str) -> Any:
     """Return f of a sum and a scale, which only the sigmoid uses. A NaN stays one."""
     real = np.dtype(dtype).type
     zero, one, six = real(0), real(1), real(6)
-    match activation:
-        case "sigmoid":
 
-            @cuda.jit(device=True)
-            def f(z, scale):
-                t = z * scale
-                e = math.exp(-abs(t))  # never overflows
-                return (one if t >= zero else e) / (one + e)
+    def sigmoid(z, scale):
+        t = z * scale
+        e = math.exp(-abs(t))  # never overflows
+        return (one if t >= zero else e) / (one + e)
 
-        case "tanh":
+    def tanh(z, scale):
+        return math.tanh(z)
 
-            @cuda.jit(device=True)
-            def f(z, scale):
-                return math.tanh(z)
+    def relu(z, scale):
+        return zero if z < zero else z
 
-        case "relu":
+    def relu6(z, scale):
+        return six if z > six else zero if z < zero else z
 
-            @cuda.jit(device=True)
-            def f(z, scale):
-                return zero if z < zero else z
+    def linear(z, scale):
+        return z
 
-        case "relu6":
-
-            @cuda.jit(device=True)
-            def f(z, scale):
-                return six if z > six else zero if z < zero else z
-
-        case "linear":
-
-            @cuda.jit(device=True)
-            def f(z, scale):
-                return z
-
-    return f
+    functions = {"sigmoid": sigmoid, "tanh": tanh, "relu": relu, "relu6": relu6, "linear": linear}
+    return cuda.jit(device=True)(functions[activation])
 
 
 def slope(activation: Activation, dtype: str) -> Any:
     """Return g of an activity."""
     real = np.dtype(dtype).type
     zero, one, six = real(0), real(1), real(6)
-    match activation:
-        case "sigmoid":
 
-            @cuda.jit(device=True)
-            def g(y):
-                return y * (one - y)
+    def sigmoid(y):
+        return y * (one - y)
 
-        case "tanh":
+    def tanh(y):
+        return one - y * y
 
-            @cuda.jit(device=True)
-            def g(y):
-                return one - y * y
+    def relu(y):
+        return one if y > zero else zero
 
-        case "relu":
+    def relu6(y):
+        return one if zero < y < six else zero
 
-            @cuda.jit(device=True)
-            def g(y):
-                return one if y > zero else zero
+    def linear(y):
+        return one
 
-        case "relu6":
-
-            @cuda.jit(device=True)
-            def g(y):
-                return one if zero < y < six else zero
-
-        case "linear":
-
-            @cuda.jit(device=True)
-            def g(y):
-                return one
-
-    return g
+    functions = {"sigmoid": sigmoid, "tanh": tanh, "relu": relu, "relu6": relu6, "linear": linear}
+    return cuda.jit(device=True)(functions[activation])
 
 
 def weight_loads(tile: ForwardTile, n_bias: int, dtype: str) -> tuple[Any, Any]:

@@ -160,13 +160,6 @@ class Variant:
     @classmethod
     def of(cls, network: Network) -> Variant:
         """Return the variant of a network."""
-        return cls(
-            network.dtype,
-            network.n_bias,
-            network.bias,
-            network.activation,
-            network.output_activation,
-            network.rms,
-            network.outputs,
-            len(network.output_signs),
-        )
+        numbers = network.dtype, network.n_bias, network.bias
+        activations = network.activation, network.output_activation
+        return cls(*numbers, *activations, network.rms, network.outputs, len(network.output_signs))
