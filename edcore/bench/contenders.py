@@ -205,5 +205,5 @@ def _hand_written(name: str, setting: Setting, x: Array, target: Array) -> Conte
 
 def _placed(array: Array, library: str, device: str) -> Array:
     """Return a NumPy array as one of the library's, on the device."""
-    xp = arrays.namespace(importlib.import_module(library))
+    xp = arrays.namespace_of(importlib.import_module(library))
     return xp.asarray(array, device=arrays.native_device(library, device))

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from edcore.arrays import Array, HostWeights, exact, native_device, synchronize
-from edcore.core.network import LAYERS, Network
+from edcore.core.network import LAYERS, LayerName, Network
 from edcore.core.rule import Rule
 
 UNROLLED = 64
@@ -93,7 +93,7 @@ class TorchNetwork:
         self._learn("hidden", self._hidden[:-1], self._hidden[1:], e * self._rule.alpha)
         self._learn("output", self._hidden[-1:], self._output, e * self._rule.alpha_output)
 
-    def _learn(self, name: str, x: Any, y: Any, e: Any) -> None:
+    def _learn(self, name: LayerName, x: Any, y: Any, e: Any) -> None:
         delta = (1 - y).mul_(y).mul_(e * self._signs[name])
         self._weights[f"{name}.weight"].flatten(0, 1).baddbmm_(x.flatten(0, 1).mT, delta.flatten(0, 1))
         self._weights[f"{name}.bias"].add_(delta.sum(-2, keepdim=True))

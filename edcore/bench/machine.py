@@ -80,7 +80,7 @@ def _on_gpu(
     if library is None:
         raise EDCoreError("; ".join(reasons.values()))
     module, native = importlib.import_module(library), arrays.native_device(library, device)
-    xp = arrays.namespace(module)
+    xp = arrays.namespace_of(module)
 
     def synchronize() -> None:
         arrays.synchronize(library, native, None)

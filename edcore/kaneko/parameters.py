@@ -1,4 +1,4 @@
-"""What a run of Kaneko's program depends on: its parameters, and the random numbers of its C library."""
+"""The parameters of Kaneko's program, and the random numbers of its C library."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ Floats = npt.NDArray[np.float64]
 
 WORD = 2**32
 MOST_INPUTS = 20
-"""With more of them, nobody means all 2^I patterns."""
+"""With more inputs, all 2^I patterns are too many: the number of patterns must be given."""
 
 
 class Rand:
-    """The GNU C library's ``rand()``, written out, so that a seed means the same on every platform.
+    """The GNU C library's ``rand()``, in Python, so that a seed gives the same numbers on every platform.
 
     The additive feedback generator r_n = r_(n−3) + r_(n−31) mod 2³², whose 31 words are seeded by r_i = 16807 r_(i−1)
     mod (2³¹ − 1) and whose first 310 outputs are discarded; an output is r_n without its lowest bit.
@@ -27,12 +27,12 @@ class Rand:
     Parameters
     ----------
     seed : int
-        What ``srand`` is given, from 0 to 2³² − 1. Seed 0 is the same as seed 1, as it is there.
+        The argument of ``srand``, from 0 to 2³² − 1. As in C, seed 0 is the same as seed 1.
 
     Raises
     ------
     InputError
-        If the seed is no such number.
+        If the seed is not such a number.
 
     Examples
     --------
@@ -75,7 +75,7 @@ class Rand:
 
 @dataclass(frozen=True, slots=True)
 class Parameters:
-    """What a run of the program depends on. The defaults are the program's own: 4-bit parity with 8 hidden cells.
+    """The parameters of a run. The defaults are those of the program: 4-bit parity with 8 hidden cells.
 
     Parameters
     ----------
@@ -86,7 +86,7 @@ class Parameters:
     patterns : int, optional
         Patterns p = 0, 1, …; input i of pattern p is bit i of p, least significant first. Left out: all 2^I.
     outputs : int
-        Outputs, each with a network of its own, at least 1.
+        Outputs, each with a separate network, at least 1.
     teacher : {"parity"} or array_like, shape (patterns,) or (patterns, outputs)
         Targets, from 0 to 1. ``"parity"``: 1 for an odd number of ones, at every output. Kept as a tuple of tuples.
     hidden : int
@@ -111,20 +111,20 @@ class Parameters:
     u0 : float
         Width of the activation f(z) = 1 / (1 + exp(−2 z / u0)), above 0.
     u1 : float
-        What the error is multiplied by at hidden cells, at least 0.
+        Factor of the error at hidden cells, at least 0.
     alpha : float
         Learning rate, at least 0.
     beta : float
         Activity of the threshold cells, at least 0.
     epochs : int
-        A run that has not stopped after so many epochs has timed out. At least 1.
+        A run that has not stopped after this number of epochs has timed out. At least 1.
     tolerance : float
-        A run stops when an epoch's sum of absolute errors is below it, at least 0.
+        A run stops after an epoch whose sum of absolute errors is below this, at least 0.
 
     Raises
     ------
     InputError
-        If a value is outside what is listed above, or values do not go together.
+        If a value is not accepted, or values exclude each other.
 
     Examples
     --------
@@ -182,7 +182,7 @@ class Parameters:
             return 1 << self.inputs
         patterns = whole_number("patterns", self.patterns, 1)
         if patterns > 1 << self.inputs:
-            fix = "Further patterns would be those again, as input i is bit i of the pattern's number."
+            fix = "Further patterns would repeat these, as input i is bit i of the pattern's number."
             raise InputError("patterns", repr(patterns), f"at most 2^inputs = {1 << self.inputs}", fix)
         return patterns
 
@@ -200,7 +200,7 @@ class Parameters:
             raise InputError("teacher", f"shape {targets.shape}", accepted)
         if not np.all((targets >= 0) & (targets <= 1)):
             fix = "An output lies between 0 and 1, and its error would never vanish."
-            raise InputError("teacher", "a value that is none of those", accepted, fix)
+            raise InputError("teacher", "a value outside 0 to 1", accepted, fix)
         return tuple(map(tuple, targets.tolist()))
 
     @property

@@ -1,8 +1,8 @@
 """Kaneko's program of 1999, to the bit in double precision: its random numbers, its cells and its learning.
 
-A network has I inputs and H1 + H2 hidden cells. Cells 0 and 1 are thresholds, cells 2 to 2I+1 inputs (input i owns 2i+2
+A network has I inputs and H1 + H2 hidden cells. Cells 0 and 1 are thresholds, cells 2 to 2I+1 inputs (input i has 2i+2
 and 2i+3), cell 2I+2 is the output, and the hidden cells follow. Even cells are excitatory (+), odd ones inhibitory (−).
-Every output has a network of its own. Source of all formulas: Kaneko 1999, the sample program of the ED method.
+Each output has a separate network. Source of all formulas: Kaneko 1999, the sample program of the ED method.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ LARGEST_EXPONENT = math.log(sys.float_info.max)
 
 
 class Epoch(NamedTuple):
-    """What one pass over the patterns gave; each pattern was learnt before the next one was looked at.
+    """The results of one pass over the patterns; each pattern is learnt before the next one is shown.
 
     Attributes
     ----------
@@ -44,16 +44,16 @@ class Epoch(NamedTuple):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Result:
-    """What a run of the program came to.
+    """The result of a run of the program.
 
     Attributes
     ----------
     parameters : Parameters
-        What it depended on.
+        The parameters of the run.
     epochs : int
-        Epochs that it learnt; the last one is that at which it stopped.
+        Number of epochs that it learnt; it stopped after the last one.
     timed_out : bool
-        Whether it reached its limit of epochs without having learnt the patterns.
+        Whether it reached its limit of epochs before it had learnt the patterns.
     errors : ndarray, shape (epochs,)
         Sum of the absolute errors of each epoch.
     weights : ndarray, shape (outputs, 1 + hidden cells, cells)
@@ -68,13 +68,11 @@ class Result:
 
 
 class _Group:
-    """Cells that learn and have their sources in common: the output, or one of the two hidden groups.
-
-    Cells that none of them reads are left out, which changes no bit: they would add zeros.
-    """
+    """Cells that learn and share their sources: the output, or one of the two hidden groups."""
 
     def __init__(self, first: int, cells: slice, wiring: Flags, drawn: Floats, error_factor: float) -> None:
         self.cells, self.rows = cells, slice(cells.start - first, cells.stop - first)
+        # Cells that no cell of the group reads are left out. They would add zeros, so no bit changes.
         self.sources = np.flatnonzero(wiring[self.rows].any(axis=0))
         self.source_is_excitatory = self.sources % 2 == 0
         self.signs = _signs(np.arange(cells.start, cells.stop))
@@ -82,12 +80,12 @@ class _Group:
         self.error_factor = error_factor
 
     def sums(self, activity: Floats) -> Floats:
-        """Return Σ_l w_kl a_l of every network and cell, added up from the first source to the last as in C."""
-        # NumPy's sum may add in pairs; its running sum never does.
+        """Return Σ_l w_kl a_l of every network and cell, added from the first source to the last, as in C."""
+        # NumPy's sum may add in pairs, but its running sum never does.
         return np.add.accumulate(self.weights * activity[:, self.sources, None], axis=1)[:, -1]
 
     def learn(self, alpha: float, activity: Floats, error: Floats, signed: int) -> None:
-        """Add α a_l o_k (1 − o_k) E s_k to every synapse; E is the error, or the part of it that moves the source's."""
+        """Add α a_l o_k (1 − o_k) E s_k to every synapse; E is the error, or its part for sources of this sign."""
         error = self.error_factor * error
         if not signed:
             error = np.where(self.source_is_excitatory, np.maximum(error, 0.0), np.minimum(error, 0.0))
@@ -105,15 +103,15 @@ class Program:
     Parameters
     ----------
     parameters : Parameters
-        What the run depends on. The initial weights are drawn at once, network after network.
+        The parameters of the run. The initial weights are drawn at once, network after network.
 
     Attributes
     ----------
     parameters : Parameters
         As given.
     wiring : ndarray of bool, shape (1 + hidden cells, cells)
-        Which synapses a network may have, from cell l (column) to the output or a hidden cell (row). A synapse whose
-        drawn weight is exactly 0 is none, for ever.
+        The possible synapses of a network, from cell l (column) to the output or a hidden cell (row). If the drawn
+        weight is exactly 0, there is no synapse, and it never learns.
     errors : list of float
         Sum of the absolute errors of each epoch so far.
 
@@ -166,7 +164,7 @@ class Program:
         return self.learnt or len(self.errors) >= self.parameters.epochs
 
     def advance(self) -> Epoch:
-        """Learn every pattern once, one after another, and return the epoch. A program that has stopped goes on."""
+        """Learn each pattern once, in order, and return the epoch. It also works after the program has stopped."""
         outputs = np.empty_like(self._targets)
         total = 0.0
         for pattern, target in enumerate(self._targets):
@@ -181,13 +179,13 @@ class Program:
         return Epoch(len(self.errors), outputs, total)
 
     def result(self) -> Result:
-        """Return what the run has come to so far."""
+        """Return the result so far."""
         return Result(
             self.parameters, len(self.errors), self.stopped and not self.learnt, np.array(self.errors), self.weights
         )
 
     def _respond(self, inputs: Floats) -> None:
-        """Set the activity of all cells to what it is after the time steps of a pattern."""
+        """Compute the activity of all cells after the time steps of a pattern."""
         activity, first = self._activity, self.parameters.output_cell
         activity[:, 2:first] = inputs
         if self.parameters.f6:
@@ -203,12 +201,12 @@ def run(parameters: Parameters | None = None) -> Result:
     Parameters
     ----------
     parameters : Parameters, optional
-        What the run depends on. Left out: the program's defaults.
+        The parameters of the run. Left out: the program's defaults.
 
     Returns
     -------
     Result
-        The epoch at which it stopped, whether it timed out, its errors and its final weights.
+        The number of epochs, whether it timed out, its errors and its final weights.
 
     Examples
     --------
@@ -226,7 +224,7 @@ def layered_weights(program: Program) -> dict[str, Floats]:
     """Convert the present weights of a program to edcore's layout, the network of each output to a head.
 
     Excitatory cells come first, inhibitory ones second, and signs are folded in. Thresholds become the two bias cells,
-    whose activity is the program's beta. A layer's width is half the hidden cells. There is no − output cell.
+    whose activity is the program's beta. A layer's width is half the hidden cells. The − output cell is left out.
 
     Parameters
     ----------
@@ -244,8 +242,8 @@ def layered_weights(program: Program) -> dict[str, Floats]:
     Raises
     ------
     InputError
-        If the wiring is another, or if a drawn weight is exactly 0: that is no synapse to the program, and one that
-        learns to a layered network.
+        If the wiring differs, or if a drawn weight is exactly 0: the program has no synapse then, but in a layered
+        network it would learn.
 
     Examples
     --------
@@ -266,7 +264,7 @@ def layered_weights(program: Program) -> dict[str, Floats]:
     missing = int(np.count_nonzero(weights[:, program.wiring] == 0))
     if missing:
         given = f"{parameters.seed}, which leaves {missing} {'synapse' if missing == 1 else 'synapses'} at exactly 0"
-        fix = "To the program those are none, for ever; a layered network would let them learn. Take another seed."
+        fix = "The program never changes such synapses, but a layered network would. Take another seed."
         raise InputError("seed", given, "one that draws no 0", fix)
     inputs = _excitatory_first(2, parameters.output_cell)
     hidden = _excitatory_first(parameters.output_cell + 1, parameters.cells)
@@ -284,7 +282,7 @@ def layered_weights(program: Program) -> dict[str, Floats]:
 
 
 def _rules(p: Parameters) -> tuple[Flags, Indices]:
-    """Return which synapses may be, and how many random numbers are drawn for each, both as (targets, cells)."""
+    """Return the possible synapses, and the number of random draws for each, both as (targets, cells)."""
     target, source = np.arange(p.output_cell, p.cells)[:, None], np.arange(p.cells)
     to_hidden, to_second = target > p.output_cell, target >= p.cells - p.hidden2
     of_input, of_hidden = (source >= 2) & (source < p.output_cell), source > p.output_cell
@@ -314,9 +312,9 @@ def _initial_weights(p: Parameters, wiring: Flags, draws: Indices) -> Floats:
 
 def _sigmoid(sums: Floats, u0: float) -> Floats:
     """Return f(z) = 1 / (1 + exp(−2 z / u0))."""
-    # With the C library's exp: NumPy's can differ from it in the last bit, and that can move the epoch of the stop.
+    # With the C library's exp: NumPy's can differ in the last bit, and that can change the epoch of the stop.
     exponents = [-2 * z / u0 for z in sums.ravel().tolist()]
-    # Where C gives infinity, Python raises an error.
+    # Python raises an error where C gives infinity.
     exps = [math.inf if x > LARGEST_EXPONENT else math.exp(x) for x in exponents]
     return 1 / (1 + np.array(exps).reshape(sums.shape))
 

@@ -52,8 +52,7 @@ def _panel(axes: Picture, outcome: Outcome, group: str) -> dict[str, Any]:
                 if published.same:  # a line across all methods, which should all reach it
                     line = axes.hlines(published.value, place - HALF, place + HALF, color="black", zorder=1)
                 else:
-                    style = {"color": "black", "linestyle": "none", "zorder": 3}
-                    (line,) = axes.plot(place + shift, published.value, "x", **style)
+                    (line,) = axes.plot(place + shift, published.value, "x", color="black", linestyle="none", zorder=3)
                 handles.setdefault(f"published: {published.source}", line)
     axes.set_xticks(range(len(settings)), settings, rotation=30 if max(map(len, settings)) > 6 else 0)
     axes.set_xlim(-0.6, len(settings) - 0.4)

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from edcore.core.network import Network
 from edcore.core.presets import PRESETS
 from edcore.datasets import catalogue as datasets
-from edcore.kaneko.program import Parameters, run
+from edcore.kaneko import Parameters, run
 from edcore.model.ed import ED
 from edcore.reproduce.baselines import HOW, METHODS, Baseline, Method
 from edcore.reproduce.options import Learner, Options, backend_of

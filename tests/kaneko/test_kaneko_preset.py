@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from edcore import ED
-from edcore.kaneko.program import Parameters, Program, layered_weights
+from edcore.kaneko import Parameters, Program, layered_weights
 
 RUNS = [
     (Parameters(inputs=2, hidden=8, seed=1), 41),
