@@ -21,7 +21,9 @@ def samples(outputs=1, count=30):
 
 
 def ready(registry, backend):
-    if not any(status.name == backend and status.ready for status in registry.list_backends()):
+    # This one alone: JAX, once loaded, has threads, and then no test in this process may fork.
+    info = registry.installed().get(backend)
+    if info is None or not registry.probe(info, "cpu").ok:
         pytest.skip(f"{backend} is not ready here")
 
 
