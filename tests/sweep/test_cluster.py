@@ -35,7 +35,7 @@ class Workers:
 
 @pytest.fixture(scope="module")
 def dask():
-    distributed = pytest.importorskip("distributed")
+    distributed = pytest.importorskip("distributed", minversion="2025.1")  # tests/distributed is found, too
     options = {"n_workers": 4, "threads_per_worker": 1, "processes": True, "dashboard_address": None}
     with distributed.LocalCluster(**options) as cluster, distributed.Client(cluster) as client:
 
