@@ -16,11 +16,10 @@ import pytest
 import safetensors.numpy
 
 import edcore
-from edcore import io
+from edcore import io, training
 from edcore.cli import options as cli_options
 from edcore.errors import DataFileError
 from edcore.files.atomic import write_atomically
-from edcore.training import loop as training
 
 resource = pytest.importorskip("resource", reason="there are no limits on the size of files there")
 

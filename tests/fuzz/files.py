@@ -19,6 +19,7 @@ import edcore
 from edcore import io
 from edcore.errors import DataFileError, EDCoreError
 from edcore.files import container
+from edcore.files.checksum import checksum
 from edcore.training import checkpoint
 from fuzz import shell
 from fuzz.choices import Choices, changed, written
@@ -65,7 +66,7 @@ def container_document(data, folder):
     document.pop(container.SUMS, None)
     text = written(json.dumps(document))
     sums = {container.ITSELF: hashlib.sha256(text.encode()).hexdigest()}
-    sums |= {key: container._sum(array) for key, array in arrays.items()}
+    sums |= {key: checksum([array]) for key, array in arrays.items()}
     text = f'{text[:-1]}{", " if document else ""}"{container.SUMS}": {json.dumps(sums)}}}'
     return _read(safetensors.numpy.save(arrays, {container.KEY: text}), folder)
 
