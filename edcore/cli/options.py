@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import os
 import tomllib
@@ -13,7 +14,7 @@ from typing import Annotated, Any, TypeAlias, cast, get_args
 import typer
 
 from edcore.errors import DataFileError, EDCoreError, InputError, UnknownNameError
-from edcore.files.atomic import write_atomically
+from edcore.files.atomic import replace_after
 from edcore.training.options import OPTIONS
 
 PICTURES = (".pdf", ".png", ".svg")
@@ -176,7 +177,15 @@ def nearest_existing(path: Path) -> Path:
 
 def write_file(name: str, path: Path, content: bytes) -> None:
     """Write the output of a command, atomically."""
+    write_files(name, {path: content})
+
+
+def write_files(name: str, files: dict[Path, bytes]) -> None:
+    """Write several output files of a command: all of them, or none if one cannot be written."""
+    path = Path()
     try:
-        write_atomically(path, content)
+        with contextlib.ExitStack() as stack:
+            for path, content in files.items():
+                stack.enter_context(replace_after(path, content))
     except OSError as error:
         raise DataFileError(f"--{name}: {path} cannot be written ({error.strerror or error}).") from error

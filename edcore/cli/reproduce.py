@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from edcore.cli.options import BackendOption, ConfigOption, check_package, complete_from, nearest_existing, write_file
+from edcore.cli.options import BackendOption, ConfigOption, check_package, complete_from, nearest_existing, write_files
 from edcore.console import plain_console
 from edcore.errors import InputError
 
@@ -61,8 +61,7 @@ def reproduce(
         "png": png(outcome),
     }
     out.mkdir(parents=True, exist_ok=True)
-    for ending, content in files.items():
-        write_file("out", out / f"{name}.{ending}", content)
+    write_files("out", {out / f"{name}.{ending}": content for ending, content in files.items()})
     typer.echo(f"\nwritten: {', '.join(str(out / f'{name}.{ending}') for ending in files)}")
 
 

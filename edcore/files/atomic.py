@@ -8,11 +8,19 @@ import os
 import re
 import secrets
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 
 def write_atomically(path: Path, content: bytes, *, new: bool = False) -> None:
     """Write a file, or leave the old one unchanged and raise an OSError; with `new`, never replace a file."""
+    with replace_after(path, content, new=new):
+        pass
+
+
+@contextlib.contextmanager
+def replace_after(path: Path, content: bytes, *, new: bool = False) -> Iterator[None]:
+    """Write a file under another name, and give it its name after the block: several can be written all or none."""
     try:
         path = path.resolve()  # a link stays, and its target is replaced
     except RuntimeError as error:  # Python 3.11 and 3.12 raise it for links that lead to each other
@@ -30,6 +38,7 @@ def write_atomically(path: Path, content: bytes, *, new: bool = False) -> None:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
+        yield
         if new:
             _link(partial, path)
         else:
