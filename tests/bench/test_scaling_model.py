@@ -1,4 +1,4 @@
-"""The model of docs/explanation/scaling.md is put together right; `benchmarks/scaling.py` compares it with clocks."""
+"""The formulas of the model in docs/explanation/scaling.md; `benchmarks/scaling.py` compares it with clocks."""
 
 import pytest
 from hypothesis import given

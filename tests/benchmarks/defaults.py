@@ -1,10 +1,10 @@
-"""What the defaults of EDClassifier and EDRegressor come to, beside scikit-learn's own estimators, as Markdown.
+"""The scores of EDClassifier and EDRegressor with their defaults, beside scikit-learn's estimators, as Markdown.
 
     python tests/benchmarks/defaults.py
 
 Each data set is split five times, three quarters to learn from and one to test on. All estimators have their defaults,
-but for the MLPs' column "converged": up to 5000 epochs in place of 200. The peers get standardised features, and the
-MLPRegressor standardised targets. ED's defaults were chosen on these data sets, in other splits of them.
+but for the MLPs' column "converged": up to 5000 epochs in place of 200. scikit-learn's get standardised features, and
+the MLPRegressor standardised targets. ED's defaults were chosen on these data sets, in other splits of them.
 """
 
 import argparse
@@ -68,15 +68,15 @@ def classifiers(backend, seed):
 def regressors(backend, seed):
     """Return name → regressor."""
 
-    def peer(**options):
+    def mlp(**options):
         network = make_pipeline(StandardScaler(), MLPRegressor(random_state=seed, **options))
         return TransformedTargetRegressor(network, transformer=StandardScaler())
 
     return {
         "EDRegressor": EDRegressor(backend=backend, random_state=seed),
         "EDRegressor, early stopping": EDRegressor(early_stopping=True, backend=backend, random_state=seed),
-        "MLPRegressor": peer(),
-        "converged": peer(max_iter=EPOCHS),
+        "MLPRegressor": mlp(),
+        "converged": mlp(max_iter=EPOCHS),
         "LinearRegression": LinearRegression(),
     }
 

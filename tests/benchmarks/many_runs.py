@@ -1,11 +1,11 @@
-"""Times many runs of XOR: as heads of one `fit`, one after the other, and in processes of joblib's.
+"""Time many runs of XOR: as heads of one `fit`, one after the other, and in joblib's processes.
 
     python tests/benchmarks/many_runs.py --backend numba
 
 All start from the same weights and go through the same epochs, which is checked. A run is Kaneko's preset with eight
-hidden cells, until an epoch's sum of errors is below 0.1, and its time is that of making the network and of `fit`. The
-ways take turns; in each they make all runs twice, of which the second time counts, and the first turn does not count.
-So the processes are there before the clock starts. Printed are medians.
+hidden cells, until an epoch's sum of errors is below 0.1; its time includes making the network. The ways take turns. In
+each turn a way makes all runs twice, and the second time counts. The first turn does not count, so the processes exist
+before the clock starts. The table has medians.
 """
 
 import argparse
@@ -59,7 +59,7 @@ def main():
         for turn in range(arguments.repeats + 1):
             epochs = []
             for name, way in ways.items():
-                way()  # threads that have slept while another way was at work take a while to be on a core each
+                way()  # threads that slept while another way ran take a while to get a core each
                 begin = time.perf_counter()
                 epochs.append(np.asarray(way()))
                 if turn:

@@ -1,13 +1,13 @@
-"""Times a network on several processes, and what the model of docs/explanation/scaling.md says of it.
+"""Time a network on several processes, and compare with the model of docs/explanation/scaling.md.
 
     torchrun --nproc-per-node 4 tests/benchmarks/scaling.py
 
 For a pipeline and for data-parallel training on 1, 2 and all processes: the pieces of a step are timed alone (a part of
-a batch in a stage, the update of a stage, a message), the model puts them together, and beside it stands the step that
-was measured in `fit`. Each process has one thread. What a process computes is timed by its own clock, which stands
-still while another has the core, and while all processes compute, as they do in a step: they share caches and memory.
-Pieces and steps take turns in rounds; printed are medians over rounds, whose first does not count. Before that, weights
-are compared with those of one process.
+a batch in a stage, the update of a stage, a message), the model puts them together, and the table shows it beside the
+step that was measured in `fit`. Each process has one thread. Its work is timed by its own clock, which stands still
+while another process has the core, and while all processes compute, as in a step: they share caches and memory. Pieces
+and steps take turns in rounds; the table has medians over rounds, without the first. Before that, weights are compared
+with those of one process.
 """
 
 import argparse
@@ -35,7 +35,7 @@ CORES = len(os.sched_getaffinity(0))
 
 
 def clock():
-    """Return the time once every process is here."""
+    """Wait for all processes, and return the time."""
     dist.barrier()
     return time.perf_counter()
 
@@ -57,37 +57,37 @@ def everyones(value):
 
 
 def slowest(value):
-    """Return the largest of all processes' values; those that have none give None."""
+    """Return the largest of all processes' values; a process without a value passes None."""
     return max(found for found in everyones(value) if found is not None)
 
 
 def together(call):
-    """Have the processes that take part call at the same time; return the means of their times."""
+    """Call in all processes that take part at the same time; return the means of their times."""
     dist.barrier()
     return np.mean([value for value in everyones(call and call()) if value is not None], axis=0).tolist()
 
 
-def ping(wire, shape, repeats):
+def ping(comm, shape, repeats):
     """Return the seconds of a message between the first two ranks: half the time there and back."""
     array = np.zeros(shape, np.float32)
 
     def there_and_back():
-        if wire.rank == 0:
-            wire.send(array, 1).wait()
-            wire.receive(shape, "float32", 1).wait()
+        if comm.rank == 0:
+            comm.send(array, 1).wait()
+            comm.receive(shape, "float32", 1).wait()
         else:
-            wire.receive(shape, "float32", 0).wait()
-            wire.send(array, 0).wait()
+            comm.receive(shape, "float32", 0).wait()
+            comm.send(array, 0).wait()
 
     return seconds(repeats, there_and_back) / 2
 
 
-def errors(wire, shape, repeats):
+def errors(comm, shape, repeats):
     """Return the seconds until all ranks have the last one's errors: half the time of that and of a word back."""
 
     def both():
-        wire.broadcast(np.zeros(shape, np.float32), wire.size - 1)
-        wire.broadcast(np.zeros(1, np.float32), 0)
+        comm.broadcast(np.zeros(shape, np.float32), comm.size - 1)
+        comm.broadcast(np.zeros(1, np.float32), 0)
 
     return seconds(repeats, both) / 2
 
@@ -124,16 +124,17 @@ def pipeline_predicted(pipeline, network, options, parts, size):
         return pipeline_pieces(pipeline, network, batch, parts, repeats)
 
     forward, update, look = together(pieces if inside else None)
-    message = told = None
+    message = errors_seconds = None
     if inside and size > 1:
         if pipeline.rank < 2:
-            message = ping(pipeline._wire, (network.heads, -(-batch // parts), 2 * network.width), 10 * repeats)
-        dist.barrier(pipeline._wire.group)
-        told = errors(pipeline._wire, (batch, network.columns), 10 * repeats)
-    message, told = (slowest(message), slowest(told)) if size > 1 else (0.0, 0.0)
+            message = ping(pipeline._comm, (network.heads, -(-batch // parts), 2 * network.width), 10 * repeats)
+        dist.barrier(pipeline._comm.group)
+        errors_seconds = errors(pipeline._comm, (batch, network.columns), 10 * repeats)
+    message, errors_seconds = (slowest(message), slowest(errors_seconds)) if size > 1 else (0.0, 0.0)
     looks = look * max(1, size / CORES) / min(BATCHES_PER_CHECK, options.batches)
-    step = schedule(size, parts, min(CORES, size), forward, message, told, update) + looks
-    return step, {"forward": forward * parts, "update": update, "message": message, "errors": told, "look": looks}
+    step = schedule(size, parts, min(CORES, size), forward, message, errors_seconds, update) + looks
+    pieces = {"forward": forward * parts, "update": update, "message": message, "errors": errors_seconds, "look": looks}
+    return step, pieces
 
 
 def data_parallel_predicted(shared, network, options, size):
@@ -163,7 +164,7 @@ def data_parallel_predicted(shared, network, options, size):
     added = None
     if inside and size > 1:
         weights = shared.weights
-        added = seconds(options.repeats, lambda: [shared._wire.add_up(value) for value in weights.values()])
+        added = seconds(options.repeats, lambda: [shared._comm.all_reduce(value) for value in weights.values()])
     added = slowest(added) if size > 1 else 0.0
     return shared_cores(size, CORES, compute, copying, added), {
         "compute": compute,
@@ -257,13 +258,13 @@ def report(options, settings, predictions, steps, pieces):
         kind, size, parts = setting
         step, model = statistics.median(steps[setting]), statistics.median(predictions[setting])
         spread = f"{1e3 * min(steps[setting]):.1f} … {1e3 * max(steps[setting]):.1f}"
-        told = ", ".join(
+        listed = ", ".join(
             f"{name} {1e3 * statistics.median([found[name] for found in pieces[setting]]):.2f}"
             for name in pieces[setting][0]
         )
         print(
             f"| {kind.__name__} | {size} | {parts or ''} | {1e3 * step:.1f} | {spread} | {1e3 * model:.1f} | "
-            f"{step / model:.2f} | {told} |"
+            f"{step / model:.2f} | {listed} |"
         )
 
 

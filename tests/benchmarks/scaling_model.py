@@ -19,7 +19,7 @@ class Device:
     flops: float  # a second
     bandwidth: float  # of its memory, bytes a second
     memory: float  # bytes
-    layer: float  # seconds that a layer takes at least, as each waits for the one before
+    layer: float  # least seconds of a layer, as each waits for the one before
     latency: float  # of a message, seconds
     link: float  # bytes a second
 
@@ -38,21 +38,21 @@ class Stack:
 
 
 def forward(stack, device, layers, rows, products=1):
-    """Return the seconds in which rows go through layers: products, or reading the weights, and the way itself."""
+    """Return the seconds in which rows go through layers: products or reading the weights, plus latencies."""
     products = products * 2 * rows * stack.cells**2 / device.flops
     moved = (stack.cells**2 + rows * stack.cells) * ITEM / device.bandwidth
     return layers * (device.layer + max(products, moved))
 
 
 def update(stack, device, layers, rows):
-    """Return the seconds in which layers learn, all at once: products, or moving the weights there and back."""
+    """Return the seconds in which all layers learn at once: products, or reading and writing the weights."""
     products = 2 * rows * layers * stack.cells**2 / device.flops
     moved = layers * (2 * stack.cells**2 + rows * stack.cells) * ITEM / device.bandwidth
     return max(products, moved)
 
 
 def message(device, numbers):
-    """Return the seconds that numbers need to another device."""
+    """Return the seconds to send numbers to another device."""
     return device.latency + numbers * ITEM / device.link
 
 
@@ -123,14 +123,14 @@ def schedule(ranks, parts, cores, forward, message, errors, update):
     forward, message, errors, update : float
         Seconds, on a core: of a part in a process, of a message, of the broadcast, of a process's update.
     """
-    ready = {(0, part): 0.0 for part in range(parts)}  # when a part is there
+    ready = {(0, part): 0.0 for part in range(parts)}  # when a part has arrived
     free = dict.fromkeys(range(ranks), 0.0)  # when the link to the next process is
     tasks = {rank: [*range(parts), "update"] for rank in range(ranks)}
-    left = {}  # of what a process has begun
+    left = {}  # seconds left of the task that a process has begun
     learnt, now = math.inf, 0.0
     while any(tasks.values()):
         begins = {
-            rank: learnt if own[0] == "update" else ready.get((rank, own[0])) for rank, own in tasks.items() if own
+            rank: learnt if todo[0] == "update" else ready.get((rank, todo[0])) for rank, todo in tasks.items() if todo
         }
         begins = {rank: begin for rank, begin in begins.items() if begin is not None}
         running = [rank for rank, begin in begins.items() if begin <= now]

@@ -1,12 +1,12 @@
-"""Training from files: what reading ahead hides, and memory beside the size of the data.
+"""Training from files: the time that prefetching hides, and memory beside the size of the data.
 
     python tests/benchmarks/streaming.py time --folder DIR
     python tests/benchmarks/streaming.py memory --folder DIR --gigabytes 0.25 1 3 --limit 1.5
 
-``time`` goes round by round through all ways to learn one epoch, so that what else the machine does meets them alike;
-cold files are those whose pages the system was asked to drop (`posix_fadvise`). ``memory`` learns files of several
-sizes, each in a process that may have no more than so many gigabytes: of address space for Zarr (as under ``ulimit
--v``), of data for a memmap, which itself takes address space (as under ``ulimit -d``).
+``time`` goes round by round through all ways to learn one epoch, so that other load on the machine meets them alike.
+Cold files are those whose pages the system was asked to drop (`posix_fadvise`). ``memory`` learns files of several
+sizes, each in a process with a limit in gigabytes: of address space for Zarr (as under ``ulimit -v``), of data for a
+memmap, which itself takes address space (as under ``ulimit -d``).
 """
 
 import argparse
@@ -33,7 +33,7 @@ def scaled(rows):
 
 
 def made(folder, kind, rows):
-    """Make a file of random images, unless it is there, and wait until the disk has it."""
+    """Make a file of random images, unless it exists, and wait until it is on the disk."""
     path = folder / f"{rows}.{kind}"
     if not path.exists():
         random = np.random.default_rng(0)
@@ -56,14 +56,14 @@ def opened(path):
 
 
 def dropped(path):
-    """Ask the system to forget the pages of a file; what is mapped it keeps."""
+    """Ask the system to forget the pages of a file; it keeps mapped pages."""
     for file in [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]:
         with file.open("rb") as opened:
             os.posix_fadvise(opened.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
 
 def read_at_once(path):
-    """Return the seconds that it takes to read a file and scale it, with nothing learnt."""
+    """Return the scaled samples of a file, and the seconds to read and scale them."""
     start = time.perf_counter()
     x = scaled(np.asarray(opened(path)[:]))
     return x, time.perf_counter() - start
@@ -129,7 +129,7 @@ def status():
 
 
 def learn(path, way, limit):
-    """Learn an epoch with no more than this memory, and print the most that there was."""
+    """Learn an epoch within this memory, and print the most memory that was used."""
     which = resource.RLIMIT_DATA if path.suffix == ".memmap" else resource.RLIMIT_AS
     resource.setrlimit(which, (int(limit * GIGABYTE),) * 2)
     x, peak = opened(path), 0.0

@@ -1,12 +1,12 @@
-"""Times many runs of XOR, each to its end: as heads of one `fit`, and by a plain C program on one core.
+"""Time many runs of XOR, each to its end: as heads of one `fit`, and by a plain C program on one core.
 
     python tests/benchmarks/xor_runs.py --runs 100
 
 Both start from the same weights: eight hidden cells, the online split rule, alpha 0.8, until an epoch's sum of errors
-is below 0.1. The C program is xor_runs.c, built by cc at -O2 and at -O3 -march=native. Contenders take turns, and in
-each make all runs twice, of which the second time counts: threads that have slept while another contender was at work
-take milliseconds to be on a core each. Printed are medians, the ratio to the first C program, and in how many runs the
-epochs differ from its own.
+is below 0.1. The C program is xor_runs.c, built by cc at -O2 and at -O3 -march=native. Contenders take turns. In
+each turn a contender makes all runs twice, and the second time counts: threads that slept while another contender ran
+take milliseconds to get a core each. The table has medians, the ratio to the first C program, and the number of runs
+whose epochs differ from its epochs.
 """
 
 import argparse
@@ -50,7 +50,7 @@ def edcore_run(arguments):
 
 
 def c_program(arguments, flags, folder):
-    """Build the program, and return what runs it."""
+    """Build the program, and return a function that runs it."""
     program, weights = folder / f"xor{len(list(folder.iterdir()))}", folder / "weights"
     source = str(HERE / "xor_runs.c")
     subprocess.run(["cc", *flags, *REALS[arguments.dtype], "-o", program, source, "-lm"], check=True)

@@ -8,8 +8,11 @@ It prints one JSON object: how many there were, and in how many learning diverge
 import itertools
 import json
 import sys
+from pathlib import Path
 
-from test_guard import RATES, SCALES, check_stopped, network
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from model.test_guard import RATES, SCALES, check_stopped, network
 
 from edcore import Rule
 from edcore.core.activations import ACTIVATIONS
