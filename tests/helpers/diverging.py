@@ -12,10 +12,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from model.test_guard import RATES, SCALES, check_stopped, network
-
 from edcore import Rule
 from edcore.core.activations import ACTIVATIONS
+from model.test_guard import RATES, SCALES, check_stopped, network
 
 KINDS = {
     "activation": ACTIVATIONS,
