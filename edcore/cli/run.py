@@ -100,7 +100,7 @@ def carry_out(run: TrainingRun, files: RunFiles, *, diagnose: bool, json: bool) 
             try:
                 checkpoint.write(learnt)  # now, so that a folder or a disk that refuses it costs no training
             except FileExistsError:
-                files.check_new()  # another program has made the file since it was checked
+                files.check_new()  # another program has written the file since the first check
                 raise
             steps = checkpoint.save_during(steps, learnt)
         stack.enter_context(stop)

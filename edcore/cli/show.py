@@ -131,7 +131,7 @@ SAMPLES = 256
 """Training samples that a network is diagnosed on."""
 
 SNAPSHOTS, LARGEST = 8, 10**6
-"""Diagnoses during a run, and the most weights of a network that they are made for; a larger one has one at the end."""
+"""Diagnoses during a run, and the most weights of a network that has them; a larger one is diagnosed at the end."""
 
 
 def show_diagnosis(ed: ED, data: Dataset, console: Console) -> None:

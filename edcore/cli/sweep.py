@@ -39,7 +39,7 @@ def sweep(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="A row for each run: a .csv or a .parquet. Rows that it has already are not made again.",
+            help="A row for each run: a .csv or a .parquet. If it exists, the missing rows are added.",
             show_default="CONFIG.csv here",
         ),
     ] = None,

@@ -46,7 +46,7 @@ class TrainingRun:
 
 
 def begin(options: TrainOptions, *, keep: bool, data: Dataset | None = None) -> TrainingRun:
-    """Return a new run. To `keep` it in a checkpoint takes the fingerprint of its data."""
+    """Return a new run; `keep` computes the fingerprint of its data, which a checkpoint needs."""
     data = data or load_data(options.dataset, options.data_dir, options.classes, options.dtype)
     usual_epochs, usual_batch_size = SCHEDULES.get(data.name, PATTERN_SCHEDULE)
     outputs = heads(len(data.classes))

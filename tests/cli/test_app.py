@@ -62,14 +62,14 @@ def test_train_shows_each_evaluation_and_a_summary(run):
         ("100", "2"),
         ("144", "2"),
     ]
-    told = summary(out)
-    assert told.pop("accuracy") == f"{accuracies(out)[-1]:.2f}% of 72 test samples"
-    assert re.fullmatch(r"0\.\d{4}", told.pop("mean error"))
-    assert re.fullmatch(r"[\d.]+ s", told.pop("time in training"))
-    assert re.fullmatch(r"[\d,]+ samples/s", told.pop("speed"))
+    result = summary(out)
+    assert result.pop("accuracy") == f"{accuracies(out)[-1]:.2f}% of 72 test samples"
+    assert re.fullmatch(r"0\.\d{4}", result.pop("mean error"))
+    assert re.fullmatch(r"[\d.]+ s", result.pop("time in training"))
+    assert re.fullmatch(r"[\d,]+ samples/s", result.pop("speed"))
     ed = edcore.ED(in_=64, hidden_depth=2)
     ed.predict(np.zeros((1, 64)))
-    assert told == {
+    assert result == {
         "data set": "digits, 288 training samples",
         "classes": "0, 1",
         "network": "64 inputs, 2 hidden layers of 2 x 32 cells, 1 output",
@@ -131,16 +131,16 @@ def test_every_option_arrives(run):
     code, out, _ = run("train", "--depth", "0", "--width", "1", "--epochs", "1", *sum(options.items(), ()))
     assert code == 0
     assert "batch 3/3" in out
-    told = summary(out)
-    assert told["rule"] == "signed error, learning rate 0.5"
-    assert (told["backend"], told["device"], told["dtype"]) == ("loop", "cpu", "float64")
+    result = summary(out)
+    assert result["rule"] == "signed error, learning rate 0.5"
+    assert (result["backend"], result["device"], result["dtype"]) == ("loop", "cpu", "float64")
 
 
 def test_diagnose_shows_each_layer_below_the_summary(run):
     code, out, err = run(*QUICK, "--diagnose")
     assert (code, err) == (0, "")
-    told, _, table = out.partition("\nlayers, on 256 training samples:\n")
-    assert summary(told.rstrip("\n"))["seed"] == "1"
+    result, _, table = out.partition("\nlayers, on 256 training samples:\n")
+    assert summary(result.rstrip("\n"))["seed"] == "1"
     lines = [line.split() for line in table.splitlines() if line]
     assert lines[0] == ["layer", "mean", "g", "flipped", "growth", "+", "/", "−", "angle", "update", "dead"]
     assert [line[0] for line in lines[1:]] == ["input", "hidden", "hidden", "output"]
@@ -274,11 +274,11 @@ def test_ctrl_c_sums_up_the_latest_evaluation(run, monkeypatch):
     monkeypatch.setattr(training, "train", stopped_after(*run_so_far))
     code, out, _ = run(*QUICK)
     assert code == 130
-    told = summary(out)
-    assert told["stopped"] == "after 2 of 9 batches; the figures are of batch 1"
-    assert told["accuracy"] == "75.00% of 72 test samples"
-    assert (told["mean error"], told["time in training"], told["speed"]) == ("0.5000", "2.00 s", "32 samples/s")
-    assert told["seed"] == "1"
+    result = summary(out)
+    assert result["stopped"] == "after 2 of 9 batches; the figures are of batch 1"
+    assert result["accuracy"] == "75.00% of 72 test samples"
+    assert (result["mean error"], result["time in training"], result["speed"]) == ("0.5000", "2.00 s", "32 samples/s")
+    assert result["seed"] == "1"
 
 
 @pytest.mark.parametrize(
@@ -292,10 +292,10 @@ def test_ctrl_c_before_the_first_evaluation(run, monkeypatch, run_so_far, stoppe
     monkeypatch.setattr(training, "train", stopped_after(*run_so_far))
     code, out, _ = run(*QUICK)
     assert code == 130
-    told = summary(out)
-    assert told["stopped"] == stopped
-    assert "accuracy" not in told
-    assert told["seed"] == "1"
+    result = summary(out)
+    assert result["stopped"] == stopped
+    assert "accuracy" not in result
+    assert result["seed"] == "1"
 
 
 def start(*arguments, before="", **options):
@@ -384,8 +384,8 @@ def test_a_reader_that_has_gone_is_no_news():
 
 
 def test_python_m_edcore_is_the_command_line():
-    told = subprocess.run([sys.executable, "-m", "edcore", "--version"], capture_output=True, text=True, check=True)
-    assert told.stdout == f"edcore {edcore.__version__}\n"
+    result = subprocess.run([sys.executable, "-m", "edcore", "--version"], capture_output=True, text=True, check=True)
+    assert result.stdout == f"edcore {edcore.__version__}\n"
 
 
 def test_importing_the_library_loads_nothing_of_the_command_line():
@@ -567,12 +567,12 @@ def test_check_runs_the_whole_suite(run):
 def test_info_as_json(run, unready):
     code, out, err = run("info", "--json")
     assert (code, err) == (0, "")
-    told = json.loads(out)
-    states = {state["name"]: state for state in told["backends"]}
+    result = json.loads(out)
+    states = {state["name"]: state for state in result["backends"]}
     assert states["numpy"]["ready"] is True
     assert states["unready"]["reason"] == "it was left at home"
-    assert told["auto"]["backend"] in states
-    assert told["network"]["width"] == 32
+    assert result["auto"]["backend"] in states
+    assert result["network"]["width"] == 32
     assert json.loads(run("info", "--explain", "784", "512", "4", "--json")[1])["network"]["width"] == 512
 
 
@@ -592,14 +592,14 @@ def test_check_as_json(run, checks):
 def test_train_as_json(run):
     code, out, err = run(*QUICK, "--json")
     assert code == 0
-    told = json.loads(out)
-    assert told["batch"] == told["batches"] == told["evaluated_at_batch"] == 144
-    assert told["network"]["depth"] == 2
-    assert told["rule"]["error"] == "signed"
-    assert told["seed"] == 1
-    assert f"accuracy {told['accuracy']:7.2%}" in err
-    again = json.loads(run(*told["command"].split()[1:], "--json")[1])
-    assert again["accuracy"] == told["accuracy"]
+    result = json.loads(out)
+    assert result["batch"] == result["batches"] == result["evaluated_at_batch"] == 144
+    assert result["network"]["depth"] == 2
+    assert result["rule"]["error"] == "signed"
+    assert result["seed"] == 1
+    assert f"accuracy {result['accuracy']:7.2%}" in err
+    again = json.loads(run(*result["command"].split()[1:], "--json")[1])
+    assert again["accuracy"] == result["accuracy"]
 
 
 @pytest.mark.parametrize("command", list(cli.EXAMPLES))

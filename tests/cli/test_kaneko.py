@@ -65,10 +65,10 @@ def test_verbose_prints_each_epoch_on_stderr(run):
 def test_json_is_one_object_and_nothing_else(run):
     out, err = run("--inputs", "2", "--json", "--verbose")
     assert err.startswith("epoch 1: ")
-    told = json.loads(out)
-    assert told.pop("error") < 0.1
-    assert told.pop("parameters") == asdict(Parameters(inputs=2))
-    assert told == {"epochs": 41, "timed_out": False}
+    result = json.loads(out)
+    assert result.pop("error") < 0.1
+    assert result.pop("parameters") == asdict(Parameters(inputs=2))
+    assert result == {"epochs": 41, "timed_out": False}
 
 
 def test_the_defaults_are_those_of_the_library():

@@ -31,9 +31,14 @@ def test_a_file_has_options_and_what_is_typed_wins(run):
         '[train]\nwidth = 5\ndepth = 1\nbatch-size = 8\neval_every = 20\nclasses = [3, 7]\nrule = "split"\nseed = 4\n'
         'alpha = 0.5\nbackend = "numpy"\nepochs = 1\njson = true\n\n[bench]\nwidth = 9\n'
     )
-    told = json.loads(run("train", "--config", "run.toml", "--seed", "5")[1])
-    assert (told["network"]["width"], told["network"]["depth"], told["classes"]) == (5, 1, [3, 7])
-    assert (told["rule"]["error"], told["rule"]["alpha"], told["seed"], told["backend"]) == ("split", 0.5, 5, "numpy")
+    result = json.loads(run("train", "--config", "run.toml", "--seed", "5")[1])
+    assert (result["network"]["width"], result["network"]["depth"], result["classes"]) == (5, 1, [3, 7])
+    assert (result["rule"]["error"], result["rule"]["alpha"], result["seed"], result["backend"]) == (
+        "split",
+        0.5,
+        5,
+        "numpy",
+    )
 
 
 def test_a_file_for_kaneko(run):

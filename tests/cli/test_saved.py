@@ -57,10 +57,10 @@ def test_inspect_tells_what_stands_in_the_header(run, net):
 
 
 def test_inspect_as_json(run, net):
-    told = json.loads(run("inspect", net, "--json")[1])
-    assert told["network"]["initial"]["weight"] == 8
-    assert (told["classes"], told["seed"], told["run"]["batch"]) == ([3, 7], 1, 219)
-    assert told["parameters"] == io.load(net).network.parameters
+    result = json.loads(run("inspect", net, "--json")[1])
+    assert result["network"]["initial"]["weight"] == 8
+    assert (result["classes"], result["seed"], result["run"]["batch"]) == ([3, 7], 1, 219)
+    assert result["parameters"] == io.load(net).network.parameters
 
 
 def test_inspect_of_a_network_without_a_run(run, plain):
@@ -74,11 +74,11 @@ def test_predict_on_a_data_set_tells_its_own_labels(run, net):
     code, out, err = run("predict", net, "digits")
     assert code == 0
     labels = np.array([3, 7])
-    told = np.array(out.split(), int)
-    assert set(told) == {3, 7}
-    right = (told == labels[DIGITS.y_test]).mean()
+    result = np.array(out.split(), int)
+    assert set(result) == {3, 7}
+    right = (result == labels[DIGITS.y_test]).mean()
     assert right > 0.9
-    assert err.startswith(f"edcore: {right:.2%} of {len(told)} test samples ")
+    assert err.startswith(f"edcore: {right:.2%} of {len(result)} test samples ")
     assert err.count("\n") == 1
 
 
@@ -94,26 +94,26 @@ def test_predict_on_a_file(run, net, ending):
 
 
 def test_predict_as_json(run, net):
-    told = json.loads(run("predict", net, "digits", "--json")[1])
-    assert told["accuracy"] > 0.9
-    assert len(told["classes"]) == len(told["outputs"]) == len(DIGITS.y_test)
+    result = json.loads(run("predict", net, "digits", "--json")[1])
+    assert result["accuracy"] > 0.9
+    assert len(result["classes"]) == len(result["outputs"]) == len(DIGITS.y_test)
 
 
 @pytest.mark.parametrize("options", [[], ["--outputs"]])
 def test_predict_into_a_file(run, net, options):
-    for out in ("told.csv", "told.npy"):
+    for out in ("result.csv", "result.npy"):
         code, printed, _ = run("predict", net, "digits", "--out", out, *options)
         assert (code, printed) == (0, "")
-    told = np.load("told.npy")
-    np.testing.assert_allclose(np.loadtxt("told.csv"), told, rtol=1e-6)
-    assert told.dtype == (np.float32 if options else np.int64)
+    result = np.load("result.npy")
+    np.testing.assert_allclose(np.loadtxt("result.csv"), result, rtol=1e-6)
+    assert result.dtype == (np.float32 if options else np.int64)
 
 
 def test_a_network_without_classes_tells_its_outputs(run, plain):
     np.save("x.npy", [[0.0, 1.0], [1.0, 1.0]])
     _, out, _ = run("predict", "plain", "x.npy")
-    told = np.loadtxt(streams.StringIO(out), delimiter=",")
-    np.testing.assert_allclose(told, plain.predict([[0.0, 1.0], [1.0, 1.0]]), rtol=1e-5)
+    result = np.loadtxt(streams.StringIO(out), delimiter=",")
+    np.testing.assert_allclose(result, plain.predict([[0.0, 1.0], [1.0, 1.0]]), rtol=1e-5)
 
 
 def test_classes_may_be_texts(run, plain):
@@ -139,8 +139,8 @@ def test_predict_warns_of_another_scale(run, net):
         (["net", "xor"], "DATA: given 'xor'; accepted: a .csv, a .npy, or a data set with the classes of net."),
         (["nowhere", "digits"], "nowhere: it cannot be read"),
         (
-            ["net", "digits", "--out", "told.txt"],
-            "--out: given 'told.txt'; accepted: a file whose",
+            ["net", "digits", "--out", "result.txt"],
+            "--out: given 'result.txt'; accepted: a file whose",
         ),
         (["net", "digits", "--backend", "lop"], "--backend: given 'lop'"),
     ],
@@ -190,8 +190,8 @@ def test_samples_that_are_not_finite_are_named_by_file_and_place(run, net):
     np.save("x.npy", x)
     np.savetxt("x.csv", x, delimiter=",")
     for file in ("x.npy", "x.csv"):
-        told = f"{file}: 2 NaN or infinite values, the first in sample 2, feature 5; accepted: finite numbers."
-        assert told in run("predict", net, file)[2]
+        result = f"{file}: 2 NaN or infinite values, the first in sample 2, feature 5; accepted: finite numbers."
+        assert result in run("predict", net, file)[2]
 
 
 def test_a_line_that_is_too_short_is_told_in_words_of_the_command(tmp_path):

@@ -73,8 +73,15 @@ def main(folder, signals, backend):
             runs += 1
             file = folder / f"run-{runs}"
     left = sorted(path.name for path in folder.iterdir() if path.name.endswith(".partial"))
-    told = {"sent": sent, "codes": codes, "runs": runs, "different": different, "tracebacks": tracebacks, "left": left}
-    print(json.dumps(told | {"batches": sorted(batches)}))
+    result = {
+        "sent": sent,
+        "codes": codes,
+        "runs": runs,
+        "different": different,
+        "tracebacks": tracebacks,
+        "left": left,
+    }
+    print(json.dumps(result | {"batches": sorted(batches)}))
 
 
 if __name__ == "__main__":

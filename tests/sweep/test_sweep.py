@@ -223,14 +223,14 @@ def test_a_run_that_fails_is_a_row_and_not_the_end(monkeypatch):
 
 @pytest.mark.parametrize("ending", ["csv", "parquet"])
 @pytest.mark.parametrize(
-    ("said", "told"),
+    ("said", "written"),
     [
         ('a, "b"\nc\rd', 'ValueError: a, "b" c d'),
         ("\udcff.bin", r"ValueError: \udcff.bin"),  # a name of a file that is no UTF-8
         ("x" * 200_000, "ValueError: " + "x" * 1986 + " …"),
     ],
 )
-def test_whatever_an_error_says_the_sweep_goes_on_in_its_file(monkeypatch, ending, said, told):
+def test_whatever_an_error_says_the_sweep_goes_on_in_its_file(monkeypatch, ending, said, written):
     if ending == "parquet":
         pytest.importorskip("pyarrow")
 
@@ -244,7 +244,7 @@ def test_whatever_an_error_says_the_sweep_goes_on_in_its_file(monkeypatch, endin
             kept.add(row)
     with Results(f"xor.{ending}", sweep) as kept:
         assert (kept.done, kept.failed) == ({0}, 1)
-        assert [row["failed"] for row in kept._table.rows] == [told]
+        assert [row["failed"] for row in kept._table.rows] == [written]
 
 
 def test_a_worker_with_another_version_ends_the_sweep():
@@ -445,9 +445,9 @@ def test_the_command_makes_a_file_and_goes_on_with_it(command_line, config):
     lines = Path("xor.csv").read_bytes().splitlines(keepends=True)
     Path("xor.csv").write_bytes(b"".join(lines[:6]))
     code, out, _ = command_line("sweep", config, "--jobs", "2", "--json")
-    told = json.loads(out)
-    assert told.pop("seconds") > 0
-    assert told == {"runs": 12, "done": 12, "failed": 0, "new": 7, "out": "xor.csv"}
+    result = json.loads(out)
+    assert result.pop("seconds") > 0
+    assert result == {"runs": 12, "done": 12, "failed": 0, "new": 7, "out": "xor.csv"}
     assert rows_of("xor.csv") == whole
     code, out, _ = command_line("sweep", config)
     assert code == 0

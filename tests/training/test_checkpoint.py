@@ -359,8 +359,8 @@ def test_the_time_of_a_resumed_run_is_that_of_all_its_parts(run, stopped, monkey
     stopped(20, *RUN, *SCHEDULE, "--every", "1", "--eval-every", "1000", "--checkpoint", "net")
     arrays = safetensors.numpy.load_file("net")
     assert arrays["run.seconds"][-1] > 10  # one reading of the clock at least for each batch
-    told = json.loads(run("train", "--resume", "net", "--json")[1])
-    assert told["seconds"] > arrays["run.seconds"][-1]
+    result = json.loads(run("train", "--resume", "net", "--json")[1])
+    assert result["seconds"] > arrays["run.seconds"][-1]
 
 
 @pytest.mark.parametrize(
@@ -372,8 +372,8 @@ def test_what_is_in_effect_may_be_given_again(run, option):
 
 
 def test_the_command_repeats_the_run(run, half):
-    told = json.loads(run("train", "--resume", half, "--epochs", "7", "--eval-every", "5", "--json")[1])
-    options = shlex.split(told["command"])[2:]
+    result = json.loads(run("train", "--resume", half, "--epochs", "7", "--eval-every", "5", "--json")[1])
+    options = shlex.split(result["command"])[2:]
     assert run("train", *options, "--checkpoint", "again")[0] == 0
     assert kept("again")["hidden.weight"] == kept(half)["hidden.weight"]
     assert io.inspect("again").run == io.inspect(half).run

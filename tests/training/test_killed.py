@@ -23,8 +23,8 @@ def test_a_run_that_is_killed_again_and_again_ends_with_the_same_bits(tmp_path):
     ]
     done = subprocess.run(program, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr
-    told = json.loads(done.stdout)
-    assert told["killed"] == KILLS
-    assert told["runs"] >= 1
-    assert told["different"] == 0
-    assert len(set(told["starts"])) >= 5  # killed at many places, and not always before the first batch
+    result = json.loads(done.stdout)
+    assert result["killed"] == KILLS
+    assert result["runs"] >= 1
+    assert result["different"] == 0
+    assert len(set(result["starts"])) >= 5  # killed at many places, and not always before the first batch

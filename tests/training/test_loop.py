@@ -107,7 +107,7 @@ def test_the_error_is_that_of_the_batch_before_it_was_learnt(digits):
 
 
 class Clock:
-    """A clock that stands still unless it is told otherwise, and a diary of what was done between its readings."""
+    """A clock that stands still unless a test moves it, and a diary of what was done between its readings."""
 
     def __init__(self):
         self.now, self.diary = 0.0, []

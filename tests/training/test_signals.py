@@ -34,13 +34,13 @@ def test_a_run_that_is_told_to_stop_at_any_moment_ends_with_the_same_bits(tmp_pa
     ]
     done = subprocess.run(program, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr
-    told = json.loads(done.stdout)
-    assert told["sent"] == SIGNALS
-    assert told["codes"]["130"] >= 5
-    assert told["codes"].get("143", 0) + told["codes"].get("-15", 0) >= 5
-    assert told["runs"] >= 1
-    assert (told["different"], told["tracebacks"], told["left"]) == (0, 0, [])
-    assert len(told["batches"]) >= 5  # at many places
+    result = json.loads(done.stdout)
+    assert result["sent"] == SIGNALS
+    assert result["codes"]["130"] >= 5
+    assert result["codes"].get("143", 0) + result["codes"].get("-15", 0) >= 5
+    assert result["runs"] >= 1
+    assert (result["different"], result["tracebacks"], result["left"]) == (0, 0, [])
+    assert len(result["batches"]) >= 5  # at many places
 
 
 def process(*arguments, **options):
