@@ -16,14 +16,16 @@ collect_ignore = ["helpers/ranks.py", "benchmarks/scaling.py", "benchmarks/strea
 
 
 @pytest.fixture(autouse=True)
-def no_calibration_of_the_users(monkeypatch, tmp_path):
-    """What a user has measured on this machine changes what ``auto`` takes, and tests leave it alone."""
-    monkeypatch.setattr(calibration, "user_file", lambda kind: tmp_path / "config" / f"{kind}.json")
+def no_calibration_of_the_user(monkeypatch, tmp_path):
+    """Read and write calibrations in a folder of the test: those of this machine's user change what ``auto`` takes."""
+    for name in ("XDG_CONFIG_HOME", "WIN_PD_OVERRIDE_LOCAL_APPDATA"):  # platformdirs reads them
+        monkeypatch.setenv(name, str(tmp_path / "config"))
+    assert calibration.user_file("cpu").is_relative_to(tmp_path)
 
 
 @pytest.fixture
 def fresh_registry(monkeypatch):
-    """A registry that the test may change; its changes, and the environment's word on backends, are gone afterwards."""
+    """Return the registry for the test to change, with EDCORE_BACKEND unset; restore both afterwards."""
     monkeypatch.delenv("EDCORE_BACKEND", raising=False)
     registry.refresh()
     yield registry
@@ -32,7 +34,7 @@ def fresh_registry(monkeypatch):
 
 @pytest.fixture
 def plugin_example(monkeypatch, fresh_registry):
-    """A third party's backend, found as an installed one is, without being installed."""
+    """Put a third party's backend on the path, where the registry finds it as if it were installed."""
     monkeypatch.syspath_prepend(HERE / "plugin_example")
     registry.refresh()
     yield
@@ -42,7 +44,7 @@ def plugin_example(monkeypatch, fresh_registry):
 
 @pytest.fixture(scope="session")
 def mnist_dir():
-    """The folder with the real MNIST files, in torchvision's layout."""
+    """Return the folder with the real MNIST files, in torchvision's layout."""
     folder = Path(os.environ.get("EDCORE_TEST_DATA", HERE.parent.parent / "shared" / "data"))
     if not (folder / "MNIST" / "raw").is_dir():
         pytest.skip(f"no MNIST files under {folder}; EDCORE_TEST_DATA can name their folder")

@@ -158,7 +158,7 @@ def test_a_users_table_goes_before_edcores_and_leaves_other_devices_alone():
     assert calibration.calibration("cuda") == brought["cuda"]
     save("cuda", mine)
     assert calibration.calibration("cpu") == mine
-    assert sorted(os.listdir(file.parent)) == ["cpu.json", "cuda.json"]
+    assert sorted(os.listdir(file.parent)) == ["calibration-cpu.json", "calibration-cuda.json"]
 
 
 def test_what_was_not_there_when_a_user_measured_comes_last_in_edcores_order():
@@ -196,7 +196,7 @@ BAD_ROWS = [
 def test_a_users_table_that_cannot_be_read_is_left_out_with_one_warning(text):
     brought = calibration.calibration("cpu")
     file = calibration.user_file("cpu")
-    file.parent.mkdir()
+    file.parent.mkdir(parents=True)
     file.write_text(text, encoding="latin-1")
     sentence = re.escape(f"the calibration {file} cannot be read (")
     with pytest.warns(RuntimeWarning, match=f"{sentence}.*`edcore bench --calibrate` writes a new one"):
@@ -214,7 +214,7 @@ def test_a_table_that_cannot_be_written_is_an_error_that_names_the_file():
         sentence = re.escape(f"--calibrate: the table cannot be written to {file} (")
         with pytest.raises(EDCoreError, match=f"{sentence}.*Make its folder one that you can write to"):
             write()
-    assert os.listdir(file.parent) == ["cpu.json"]
+    assert os.listdir(file.parent) == ["calibration-cpu.json"]
     file.rmdir()
     file.parent.rmdir()
     file.parent.write_text("a file")

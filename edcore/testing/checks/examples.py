@@ -22,10 +22,15 @@ class Extent:
     examples: int
     depth: int  # layers of the deep stack
     large: tuple[dict[str, int], ...]  # sizes beyond one tile, each in an otherwise small network
+    width: int  # of the networks that learn several batches by each preset
 
 
-FULL = Extent(40, 133, ({"in_": 150, "batch": 3}, {"width": 45, "batch": 3}, {"batch": 140}, {"heads": 7, "batch": 3}))
-QUICK = Extent(4, 9, ({"in_": 70, "batch": 3}, {"width": 34, "batch": 3}, {"batch": 70}, {"heads": 3, "batch": 3}))
+FULL = Extent(
+    40, 133, ({"in_": 150, "batch": 3}, {"width": 45, "batch": 3}, {"batch": 140}, {"heads": 7, "batch": 3}), width=5
+)
+QUICK = Extent(
+    4, 9, ({"in_": 70, "batch": 3}, {"width": 34, "batch": 3}, {"batch": 70}, {"heads": 3, "batch": 3}), width=3
+)
 
 
 def for_all(extent: Extent, strategy: st.SearchStrategy[Case], run: Callable[[Case], None]) -> None:

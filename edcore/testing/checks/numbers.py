@@ -102,6 +102,7 @@ def check_presets(backend: Backend, extent: Extent = FULL) -> None:
             compare_forward(backend, case)
             size = case.rule.samples_per_update(len(case.x))
             compare_update(backend, dataclasses.replace(case, x=case.x[:size], error=case.error[:size]))
+            case = preset_case(name, dtype, extent.width)
             compare_fit(backend, dataclasses.replace(case, x=case.x[:2], error=case.error[:2]))
 
 
@@ -149,7 +150,7 @@ def check_heads_are_independent(backend: Backend, extent: Extent = FULL) -> None
         first = np.arange(case.network.heads) == 0
         others_silent = dataclasses.replace(case, error=case.error * first)
         together, silent = updated(backend, case), updated(backend, others_silent)
-        same_bits(of_heads(together, first), of_heads(silent, first), "of head 0, whatever the errors of the others")
+        same_bits(of_heads(together, first), of_heads(silent, first), "of head 0 for other errors of the other heads")
         exact = alone.in_float64
         _, activities = LoopBackend().trace(exact.network, exact.weights, exact.x)
         bounds = Bounds(alone.network, exact.weights).updated(case.rule, activities, exact.error)
