@@ -60,7 +60,7 @@ class Network:
         self, in_: int, width: int, depth: int, alpha: float, seed: int, xp: Any = np, dtype: str = "float64"
     ) -> None:
         random = np.random.default_rng(seed)
-        # The article's output layer learns at a rate of 1, whatever alpha is.
+        # The article's output layer learns at a rate of 1 for every alpha.
         stack = [TwoStreamLayer(width, width, alpha, random, xp, dtype) for _ in range(depth)]
         first = TwoStreamLayer(in_, width, alpha, random, xp, dtype)
         last = TwoStreamLayer(width, 1, 1.0, random, xp, dtype)

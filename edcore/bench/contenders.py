@@ -95,18 +95,18 @@ class ProductsOnly:
     def __init__(self, network: Network, weights: HostWeights, batch: int) -> None:
         random = np.random.default_rng(0)
         self._heads, self._batch = network.heads, batch
-        self._layers = []
+        self.layers = []
         # Each layer has its own activities, between 0 and 1, which never change, so that no number overflows.
         for head in range(network.heads):
             for layer in network.layers:
                 weight = weights[f"{layer.name}.weight"][layer.where(head)]
                 sources, targets = ((batch, count) for count in weight.shape)
                 x, g = (random.random(shape).astype(network.dtype) for shape in (sources, targets))
-                self._layers.append((x, weight, np.empty_like(g), g, np.empty_like(weight)))
+                self.layers.append((x, weight, np.empty_like(g), g, np.empty_like(weight)))
 
     def __call__(self, x: Array) -> Array:
         """Multiply activities by weights in all layers; return zeros (batch, heads)."""
-        for layer_x, weight, y, _, _ in self._layers:
+        for layer_x, weight, y, _, _ in self.layers:
             np.matmul(layer_x, weight, out=y)
         return np.zeros((self._batch, self._heads), x.dtype)
 
@@ -114,7 +114,7 @@ class ProductsOnly:
 
     def update(self, error: Array) -> None:
         """Multiply activities by the factors of their targets in all layers."""
-        for layer_x, _, _, g, change in self._layers:
+        for layer_x, _, _, g, change in self.layers:
             np.matmul(layer_x.T, g, out=change)
 
     def synchronize(self) -> None:

@@ -30,7 +30,7 @@ class TorchNetwork:
         # One head needs no batched product, and a call of addmm is shorter.
         one = network.heads == 1
         self._linear = self.torch.addmm if one else self.torch.baddbmm
-        self._weights = {key: self._copy(_layers_first(key, weights)) for key in network.weight_shapes}
+        self.weights = {key: self._copy(_layers_first(key, weights)) for key in network.weight_shapes}
         signs = zip(LAYERS, (network.hidden_signs, network.hidden_signs, network.output_signs), strict=True)
         self._signs = {name: self._copy(np.asarray(values, network.dtype)) for name, values in signs}
         cells = 2 * network.width
@@ -41,7 +41,7 @@ class TorchNetwork:
         pairs = [
             pair
             for name in LAYERS
-            for pair in zip(self._weights[f"{name}.weight"], self._weights[f"{name}.bias"], strict=True)
+            for pair in zip(self.weights[f"{name}.weight"], self.weights[f"{name}.bias"], strict=True)
         ]
         # These views are made once and stay valid, as updates are in place.
         self._views = [
@@ -95,8 +95,8 @@ class TorchNetwork:
 
     def _learn(self, name: LayerName, x: Any, y: Any, e: Any) -> None:
         delta = (1 - y).mul_(y).mul_(e * self._signs[name])
-        self._weights[f"{name}.weight"].flatten(0, 1).baddbmm_(x.flatten(0, 1).mT, delta.flatten(0, 1))
-        self._weights[f"{name}.bias"].add_(delta.sum(-2, keepdim=True))
+        self.weights[f"{name}.weight"].flatten(0, 1).baddbmm_(x.flatten(0, 1).mT, delta.flatten(0, 1))
+        self.weights[f"{name}.bias"].add_(delta.sum(-2, keepdim=True))
 
     def _outputs(self, y: Any) -> Any:
         return y[..., 0].reshape(-1, self._batch).T.clone()
@@ -115,7 +115,7 @@ class CompiledTorchNetwork(TorchNetwork):
         # On an NVIDIA GPU "reduce-overhead" records a CUDA graph. Such a graph copies each input before it runs, unless
         # its address never changes; and no graph is recorded of a function that writes to another input.
         views = [tensor for views in self._views for tensor in views]
-        for tensor in [self._x, self._hidden, self._output, *self._weights.values(), *self._signs.values(), *views]:
+        for tensor in [self._x, self._hidden, self._output, *self.weights.values(), *self._signs.values(), *views]:
             self.torch._dynamo.mark_static_address(tensor)
         compiled = functools.partial(self.torch.compile, fullgraph=True, dynamic=False)
         recorded = functools.partial(compiled, mode="reduce-overhead")
@@ -145,7 +145,7 @@ class JaxNetwork:
         self.jax: Any = importlib.import_module("jax")
         self.device = native_device("jax", device)
         first = {key: _layers_first(key, weights) for key in network.weight_shapes}
-        self._weights = self.jax.device_put(first, self.device)
+        self.weights = self.jax.device_put(first, self.device)
         slope = 2 / network.u0
         self._predict = self.jax.jit(functools.partial(_jax_forward, self.jax, slope, False))
         self._trace = self.jax.jit(functools.partial(_jax_forward, self.jax, slope, True))
@@ -155,19 +155,19 @@ class JaxNetwork:
     def predict(self, x: Array) -> Array:
         """Return the outputs (batch, heads)."""
         with exact("jax", self.device):
-            self._latest, _ = self._predict(self._weights, x)
+            self._latest, _ = self._predict(self.weights, x)
         return self._latest
 
     def __call__(self, x: Array) -> Array:
         """Return the outputs (batch, heads), and keep all activities."""
         with exact("jax", self.device):
-            self._latest = outputs, self._activities = self._trace(self._weights, x)
+            self._latest = outputs, self._activities = self._trace(self.weights, x)
         return outputs
 
     def update(self, error: Array) -> None:
         """Learn, for error = target − output (batch, heads)."""
         with exact("jax", self.device):
-            self._latest = self._weights = self._update(self._weights, self._activities, error)
+            self._latest = self.weights = self._update(self.weights, self._activities, error)
 
     def synchronize(self) -> None:
         """Wait for the device."""

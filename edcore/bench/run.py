@@ -81,7 +81,7 @@ def _timings(
                 one.reason = str(error)
         longest = 0.0
         for number in range(setting.repeats):
-            # A round starts only if there is time for the longest so far: all contenders get as many turns.
+            # A round starts only if time is left for the longest so far, so that all contenders get the same turns.
             if (left := _left(end)) is not None and left <= longest:
                 break
             announce(f"round {number + 1} of {setting.repeats}")

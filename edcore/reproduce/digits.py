@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import cast
 
@@ -48,7 +47,8 @@ def digits(options: Options) -> Outcome:
             curve, took = _curve(learner, _split(data, seed), ends[-1])
             curves.append(curve)
             seconds += took
-        for setting, values in _figures(curves, ends):
+        scores = {str(end): tuple(curve[end - 1] for curve in curves) for end in ends}
+        for setting, values in {**scores, BEST: tuple(map(max, curves))}.items():
             published = Published("Fujita 2025", PUBLISHED[setting]) if method == EDCORE else None
             by = backend_of(learner)
             rows.append(Score(setting, method, values, seconds=seconds, published=published, backend=by))
@@ -91,10 +91,3 @@ def _curve(learner: Learner, data: Dataset, epochs: int) -> tuple[list[float], f
         seconds += time.perf_counter() - start
         accuracies.append(100 * accuracy(cast(ED, learner), data.x_test, data.y_test))  # it calls predict only
     return accuracies, seconds
-
-
-def _figures(curves: list[list[float]], ends: tuple[int, ...]) -> Iterator[tuple[str, tuple[float, ...]]]:
-    """Yield each setting with the figures of all seeds."""
-    for end in ends:
-        yield str(end), tuple(curve[end - 1] for curve in curves)
-    yield BEST, tuple(max(curve) for curve in curves)

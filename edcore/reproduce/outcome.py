@@ -69,12 +69,11 @@ class Score:
     def z(self) -> float | None:
         """The distance of the mean above the published one, in standard errors."""
         published = self.published
-        if published is None or published.value is None or not published.same or self.mean is None:
-            return None
-        if not self.deviation:
+        if published is None or published.value is None or not published.same or not self.deviation:
             return None
         # The spread of the published runs is not known. It is taken to be ours, over as many runs as were published.
-        return (self.mean - published.value) / (self.deviation * math.sqrt(1 / len(self.values) + 1 / published.runs))
+        error = self.deviation * math.sqrt(1 / len(self.values) + 1 / published.runs)
+        return (fmean(self.values) - published.value) / error
 
 
 def standard_errors_apart(score: Score, other: Score) -> float | None:

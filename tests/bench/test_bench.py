@@ -130,7 +130,7 @@ def small(depth, heads):
 def compare_with_numpy(made):
     """Let a hand-written network and the backend learn side by side."""
     network, x, target = made.network, np.asarray(made.x), np.asarray(made.target)
-    heads, depth = target.shape[1], network._weights["hidden.weight"].shape[0]
+    heads, depth = target.shape[1], network.weights["hidden.weight"].shape[0]
     ours = edcore.ED(7, 4, depth, heads=heads, dtype="float64", backend="numpy", seed=SEED)
     start = ours.weights
     for _ in range(5):
@@ -142,7 +142,7 @@ def compare_with_numpy(made):
         network.update(made.target - got)
         ours.update(target.reshape(outputs.shape) - outputs)
         network.synchronize()
-    layers = {key: np.swapaxes(np.asarray(value), 0, 1) for key, value in network._weights.items()}
+    layers = {key: np.swapaxes(np.asarray(value), 0, 1) for key, value in network.weights.items()}
     for key, learned in ours.weights.items():
         np.testing.assert_allclose(layers[key].reshape(learned.shape), learned, rtol=1e-9)
         assert learned.size == 0 or not np.array_equal(learned, start[key])
@@ -179,7 +179,7 @@ def test_products_are_those_of_every_layer_and_change_nothing(rule):
     assert outputs.shape == (4, 2)
     start = initialise(setting.network, SEED)
     layers = [(layer, head) for head in range(2) for layer in setting.network.layers]
-    for (layer, head), (x, weight, y, g, change) in zip(layers, made.network._layers, strict=True):
+    for (layer, head), (x, weight, y, g, change) in zip(layers, made.network.layers, strict=True):
         assert np.array_equal(weight, start[f"{layer.name}.weight"][layer.where(head)])
         np.testing.assert_allclose(y, x @ weight, rtol=1e-5)
         np.testing.assert_allclose(change, x.T @ g, rtol=1e-5)
@@ -367,13 +367,17 @@ def test_who_finds_no_time_left_says_so(paced):
     assert [row.reason for row in found.timings] == ["late", "no time left"]
 
 
-def test_a_contender_that_dies_in_its_turn_is_a_row_with_a_reason():
-    class Dying:
-        def run(self, seconds):
-            raise WorkerError("its process ended with exit code -9")
+def test_a_contender_that_dies_in_its_turn_has_a_reason_and_no_timings(paced, monkeypatch):
+    turns = iter([{"step": 10}])
 
-    found = row("numpy", 1, 1)
-    run._take_turn(found, Dying(), None)
+    def turn(self, left):
+        try:
+            return next(turns)
+        except StopIteration:
+            raise WorkerError("its process ended with exit code -9") from None
+
+    monkeypatch.setattr(Paced, "run", turn)
+    (found,) = run.bench(["numpy"], TINY, seconds=100).timings
     assert (found.reason, found.seconds) == ("its process ended with exit code -9", {})
 
 
@@ -410,9 +414,10 @@ run.bench(["numpy", "article"], setting, functools.partial(print, flush=True))
 def test_ctrl_c_while_a_process_starts_is_left_to_the_first_one():
     worker = Worker(divmod, 7, 2)
     try:
-        os.kill(worker._process.pid, signal.SIGINT)
+        (process,) = multiprocessing.active_children()
+        os.kill(process.pid, signal.SIGINT)
         assert worker.wait_until_ready(60) == 1
-        assert worker._process.is_alive()
+        assert process.is_alive()
     finally:
         worker.end()
 

@@ -1,4 +1,4 @@
-"""Have libFuzzer call a target: see the package's docstring."""
+"""Run libFuzzer on a target: see the package's docstring."""
 
 import sys
 import tempfile
@@ -17,7 +17,7 @@ FORBIDDEN = {"ctypes.dlopen", "os.exec", "os.posix_spawn", "os.system", "pickle.
 
 
 class ForbiddenError(BaseException):
-    """An input has had something run, or reached the network. No `except Exception` hides it."""
+    """An input has started a program, or reached the network. No `except Exception` hides it."""
 
 
 def main():
@@ -35,9 +35,9 @@ def main():
         words.write_text("#\n" + "".join(f'"{_escaped(word)}"\n' for word in WORDS.get(name, ())))
         given = [argument for argument in sys.argv[2:] if not argument.startswith("-")]
         folders = given if given and Path(given[0]).is_file() else [*given, str(found), str(corpus)]
-        told = [argument for argument in sys.argv[2:] if argument.startswith("-")]
+        options = [argument for argument in sys.argv[2:] if argument.startswith("-")]
         target = TARGETS[name]
-        for seed in seeds(name):  # whatever is imported late is there before nothing more may be
+        for seed in seeds(name):  # late imports happen now, before they are forbidden
             target(seed, folder)
         warnings.simplefilter("error")
         sys.addaudithook(_audit)
@@ -49,7 +49,7 @@ def main():
                 Path(f"crash-{name}").write_bytes(data)
                 raise
 
-        atheris.Setup([sys.argv[0], *LIMITS, f"-dict={words}", *told, *folders], one)
+        atheris.Setup([sys.argv[0], *LIMITS, f"-dict={words}", *options, *folders], one)
         atheris.Fuzz()
 
 

@@ -1,11 +1,11 @@
-"""What a fuzzer's bytes choose: small numbers, texts and values."""
+"""Choices from a fuzzer's bytes: small numbers, texts and values."""
 
 import re
 import struct
 from copy import deepcopy
 
 DEEP, LONG = "@deep{}@", "@long{}@"
-"""Stand in for lists within lists, and for numbers of many digits, which Python's own writers do not all write."""
+"""Placeholders for nested lists and for numbers of many digits, not all of which Python's json writes."""
 
 VALUES = (
     *(None, True, False, 0, 1, 2, 3, -1, 2**31, 2**63 - 1, 2**63, 2**64, 2**70, -(2**70), 10**30, 10**400),
@@ -19,13 +19,7 @@ VALUES = (
 
 
 class Choices:
-    """Bytes, from which choices are read until there are none left: then everything is the first choice.
-
-    Parameters
-    ----------
-    data : bytes
-        The bytes.
-    """
+    """Bytes, from which choices are read until they are used up: then each choice is the first one."""
 
     def __init__(self, data):
         self._data, self._at = data, 0
@@ -61,7 +55,7 @@ class Choices:
 
 
 def written(text):
-    """Return JSON's text with what `DEEP` and `LONG` stand for."""
+    """Return JSON's text with the placeholders `DEEP` and `LONG` filled in."""
 
     def instead(match):
         count = int(match[2])
@@ -71,7 +65,7 @@ def written(text):
 
 
 def changed(choices, tree):
-    """Change one place of a tree of dictionaries and lists: another value, one that stands elsewhere, or none."""
+    """Change one place of a tree of dictionaries and lists: another value, one from elsewhere, or none."""
     places = [(tree, key) for tree in _branches(tree) for key in (tree if isinstance(tree, dict) else range(len(tree)))]
     where, key = places[choices.below(len(places))]
     match choices.below(6):

@@ -1,7 +1,7 @@
-"""Files of networks: any bytes, another header of safetensors, another document of edcore with its checksums right.
+"""Targets for files of networks: any bytes, a changed header, or a changed document with valid checksums.
 
-Each function is given bytes and an empty folder, and returns whether what they stand for was read. It lets nothing
-through but the errors that are documented.
+Each function gets bytes and an empty folder, and returns whether the file was read. It raises every error that is not
+documented.
 """
 
 import contextlib
@@ -34,7 +34,7 @@ def container_bytes(data, folder):
 
 
 def container_header(data, folder):
-    """Take a file that is right, and change what safetensors says of its arrays: names, shapes, offsets, lengths."""
+    """Change names, shapes, offsets or lengths of the arrays in the header of a valid file."""
     choices = Choices(data)
     content = choices.pick(examples())
     end = 8 + int.from_bytes(content[:8], "little")
@@ -52,7 +52,7 @@ def container_header(data, folder):
 
 
 def container_document(data, folder):
-    """Take a file that is right, and change its document and its arrays, with the checksums of what they are then."""
+    """Change the document and the arrays of a valid file, and compute its checksums again."""
     choices = Choices(data)
     document, arrays = _taken_apart(choices.pick(examples()))
     document, arrays = json.loads(json.dumps(document)), dict(arrays)
@@ -73,7 +73,7 @@ def container_document(data, folder):
 
 @functools.cache
 def examples():
-    """Return the bytes of files that are right: networks of several kinds, and a run's checkpoint."""
+    """Return the bytes of valid files: networks of several kinds, and a run's checkpoint."""
     data = edcore.datasets.xor()
     networks = (
         edcore.ED(2, 1, 1, rule="split", seed=1),
@@ -129,7 +129,7 @@ def _change_arrays(choices, arrays):
 
 
 def _read(content, folder):
-    """Have everything that reads files read this one; return whether its network was loaded."""
+    """Read the file in all ways; return whether its network was loaded."""
     path, saved, ed = folder / "net", None, None
     path.write_bytes(content)
     with contextlib.suppress(EDCoreError):
@@ -148,7 +148,7 @@ def _read(content, folder):
 
 
 def _use(ed, saved, path):
-    """Have a network that was loaded predict, and come back from a file of its own."""
+    """Let a loaded network predict, save it, and load it again."""
     assert ed.network.parameters < MOST_PARAMETERS, "no file of these sizes has more"
     outputs = ed.predict(np.zeros((1, ed.network.in_)))
     assert outputs.size == ed.network.columns
@@ -157,11 +157,11 @@ def _use(ed, saved, path):
     path.unlink()
     value, _ = saved.x_range or (0.0, 0.0)  # of others there may be a warning
     (samples := path.with_name("x.csv")).write_text(",".join([repr(value)] * ed.network.in_))
-    told = path.with_name("told.csv")
-    command = ("predict", str(path.with_name("net")), str(samples), "--out", str(told))
+    predicted = path.with_name("predicted.csv")
+    command = ("predict", str(path.with_name("net")), str(samples), "--out", str(predicted))
     code = shell.run(*command, "--backend", "numpy")  # Numba's cache of kernels is pickled, and that is forbidden
-    assert told.exists() == (code == 0)
+    assert predicted.exists() == (code == 0)
     samples.unlink()
-    told.unlink(missing_ok=True)
+    predicted.unlink(missing_ok=True)
     assert (again.network, again.rule, again.seed) == (ed.network, ed.rule, ed.seed)
     assert all(again.weights[key].tobytes() == value.tobytes() for key, value in ed.weights.items())

@@ -1,4 +1,4 @@
-"""What users write: TOML files of options, --classes and --teacher, and words that a shell completes.
+"""Targets for users' texts: TOML files of options, --classes and --teacher, and words that a shell completes.
 
 A command is run as a shell runs it, up to where it would begin to compute. It ends with an exit code of 0, or with
 one of 2 and a sentence on stderr.
@@ -37,10 +37,10 @@ NAMES = (
     *("run.safetensors", "run.toml", ".", "..", "a.png", "no/a.png", "a.svg", "a.html"),
     *("a\\u0000.png", "\\u0000/a.png", "xor", "digits", "mnist", "kaneko", "modulo", "tanh", "float64", "numpy"),
 )
-"""Texts that options take, some of them."""
+"""Texts, some of which options accept."""
 
 OTHERS = ("1979-05-27", "07:32:00", "0o7", "1_0", "inf", "-nan", "{a = 1}")
-"""What else TOML has."""
+"""Further values of TOML."""
 
 
 def config(data, folder):
@@ -49,7 +49,7 @@ def config(data, folder):
 
 
 def config_of_options(data, folder):
-    """Take a TOML file of options that there are, with values of all kinds, for a command that takes such files."""
+    """Take a TOML file of existing options with values of all kinds, for a command that reads such files."""
     choices = Choices(data)
     name = choices.pick(["train", "train", "train", "kaneko", "bench", "reproduce"])
     options = _options(name)
@@ -61,7 +61,7 @@ def config_of_options(data, folder):
 
 
 def labels(data, folder):
-    """Take the bytes as what is typed after --classes, and as targets for edcore kaneko."""
+    """Take the bytes as the text after --classes, and as targets for edcore kaneko."""
     text = data.decode("utf-8", "surrogateescape")
     read = False
     for function in (parse_classes, functools.partial(cli_kaneko.parse_targets, outputs=2)):
@@ -95,7 +95,7 @@ def completion(data, folder):
 
 
 def _run(content, folder, command, *arguments):
-    """Run a command with this configuration; return whether it would have begun."""
+    """Run a command with this configuration; return whether it would have started."""
     config, kept = folder / "run.toml", folder / "run.safetensors"
     config.write_bytes(content)
     kept.write_bytes(examples()[1])
@@ -111,7 +111,7 @@ def _run(content, folder, command, *arguments):
 
 @contextlib.contextmanager
 def small(began=None):
-    """Have commands stop where they would begin to compute, and data sets have a few samples only."""
+    """Stop commands before they compute, and give data sets only a few samples."""
     began = [] if began is None else began
 
     def begin(*arguments, **options):

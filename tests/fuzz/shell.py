@@ -12,13 +12,13 @@ from edcore.cli import app as cli
 
 @functools.cache
 def tree():
-    """Return the command with its commands, made once and not for each input."""
+    """Return the command with its subcommands, made only once."""
     return typer.main.get_command(cli.app)
 
 
 @contextlib.contextmanager
 def quiet():
-    """Take what is printed, as a terminal does that knows UTF-8."""
+    """Capture the output, as a terminal with UTF-8 shows it."""
     out, err = (io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True) for _ in range(2))
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         yield out, err
@@ -31,8 +31,8 @@ def run(*arguments):
             cli.main(arguments)
         except SystemExit as end:
             code = end.code or 0
-    told = err.buffer.getvalue().decode()
-    assert code in (0, 2), told
-    assert bool(told) == bool(code), told
-    assert "Traceback" not in told
+    message = err.buffer.getvalue().decode()
+    assert code in (0, 2), message
+    assert bool(message) == bool(code), message
+    assert "Traceback" not in message
     return code

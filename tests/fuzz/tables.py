@@ -1,4 +1,4 @@
-"""Files of samples: .npy, .csv, and the IDX files of MNIST and its likes, plain and compressed, in their folder."""
+"""Targets for files of samples: .npy, .csv, and the IDX files of MNIST, plain and compressed, in their folder."""
 
 import gzip
 import os
@@ -20,7 +20,7 @@ def npy(data, folder):
 
 
 def npy_header(data, folder):
-    """Take a .npy that is right, and change what it says of its dtype, order and shape, and its version."""
+    """Change dtype, order, shape or version in the header of a valid .npy."""
     choices = Choices(data)
     descr = choices.pick(["<f8", "<f4", ">f8", "|b1", "<i8", "|u1", "<f2", "|O", "<c16", "<U3", "|V0", "<M8[s]", "|S0"])
     shape = choices.pick(
@@ -44,7 +44,7 @@ def npy_header(data, folder):
 
 
 def csv(data, folder):
-    """Take the bytes as a .csv; what is read is what Python's own float reads of each cell."""
+    """Take the bytes as a .csv; Python's float reads the same numbers from its cells."""
     found = _samples(data, folder / "x.csv")
     if found is None:
         return False
@@ -55,12 +55,12 @@ def csv(data, folder):
 
 
 def idx_images(data, folder):
-    """Take the bytes as the images of a folder that is right but for them."""
+    """Take the bytes as the images of an otherwise valid folder."""
     return _images(data, folder, "train-images-idx3-ubyte")
 
 
 def idx_gzip(data, folder):
-    """Take the bytes as compressed images: they are changed after compression, or compressed as they are."""
+    """Take the bytes as compressed images: changed after compression, or compressed as they are."""
     choices = Choices(data)
     content = choices.bytes(choices.below(64)) if choices.below(2) else IMAGES
     content = gzip.compress(content, 1, mtime=0)
@@ -71,7 +71,7 @@ def idx_gzip(data, folder):
 
 
 def idx_folder(data, folder):
-    """Take the bytes as files of the folder, each with a name and a content that they choose."""
+    """Take the bytes as names and contents of the files of a folder."""
     choices = Choices(data)
     raw, names = folder / "MNIST" / "raw", [name + ending for name in idx.FILES for ending in ("", ".gz")]
     raw.mkdir(parents=True)
@@ -145,7 +145,7 @@ def _dataset(folder, choices):
 
 
 def no_download(kind, root, problem):
-    """Stand in for torchvision, which has to load nothing from anywhere here."""
+    """Stand in for torchvision, which must not load anything here."""
     raise DataFileError(problem)
 
 
@@ -167,7 +167,7 @@ LABELS = _idx(np.array([0, 1, 2], np.uint8))
 
 
 class Ran(BaseException):
-    """Something that stood in a file was run. No `except Exception` hides it."""
+    """Code from a file has run. No `except Exception` hides it."""
 
 
 def ran():
@@ -175,7 +175,7 @@ def ran():
 
 
 class Canary:
-    """Pickled, it tells when it is unpickled."""
+    """An object that raises `Ran` when it is unpickled."""
 
     def __reduce__(self):
         return ran, ()

@@ -1,4 +1,4 @@
-"""The targets by their names, and what each begins with."""
+"""The targets by name, and the inputs that each begins with."""
 
 import io as streams
 
@@ -58,11 +58,11 @@ WORDS = {
         "'",
     ),
 }
-"""What stands in such inputs, for a fuzzer to put together."""
+"""Words that such inputs contain, for a fuzzer to combine."""
 
 
 def seeds(name):
-    """Return inputs of a target that are right, or nearly so."""
+    """Return inputs of a target that are valid, or nearly so."""
     match name:
         case "file":
             return files.examples()

@@ -1,6 +1,5 @@
-"""The fuzzers' targets in each run of the suite: a few inputs from Hypothesis, of the many that atheris tries."""
+"""The targets of the fuzzer in each run of the suite, with a few inputs from Hypothesis."""
 
-import io
 import subprocess
 import sys
 from pathlib import Path
@@ -11,8 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-import edcore
-from edcore.datasets import user_files as samples
+from edcore.datasets.user_files import read_samples
 from edcore.io import networks
 from fuzz import files, tables
 from fuzz.targets import TARGETS, seeds
@@ -54,19 +52,18 @@ def test_a_target_takes_some_of_its_seeds(name, folder):
 
 
 def test_a_reader_that_ran_what_it_reads_would_be_found(folder, monkeypatch):
-    monkeypatch.setattr(samples, "_from_npy", lambda content: np.load(io.BytesIO(content), allow_pickle=True))
+    monkeypatch.setattr(tables, "read_samples", lambda path: np.load(path, allow_pickle=True))
     with pytest.raises(tables.Ran):
         TARGETS["npy"](seeds("npy")[-1], folder)
 
 
 def test_a_reader_that_read_other_numbers_would_be_found(folder, monkeypatch):
-    real = samples._from_csv
-    monkeypatch.setattr(samples, "_from_csv", lambda content: real(content) + 1)
+    monkeypatch.setattr(tables, "read_samples", lambda path: read_samples(path) + 1)
     with pytest.raises(AssertionError, match="Arrays are not equal"):
         TARGETS["csv"](b"1,2\n", folder)
 
 
-def test_what_files_have_is_computed_on_numpy_alone(folder):
+def test_networks_of_files_are_computed_by_numpy_only(folder):
     with mock.patch.object(networks, "build", wraps=networks.build) as made:
         assert TARGETS["file"](files.examples()[0], folder)
     assert {call.args[2] for call in made.call_args_list} == {"numpy"}

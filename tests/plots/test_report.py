@@ -69,7 +69,7 @@ def made(data, *, batches=None, diagnosed=True, setting=None, command="edcore tr
 @pytest.fixture
 def no_pictures(monkeypatch):
     """For what is not about pictures, which take their time."""
-    monkeypatch.setattr(report, "_figure", lambda panel: "")
+    monkeypatch.setattr(report, "panels", lambda *arguments: [])
 
 
 @pytest.fixture(scope="module")

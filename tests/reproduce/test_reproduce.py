@@ -14,7 +14,6 @@ import pytest
 
 import edcore
 from edcore.cli import app as cli
-from edcore.cli import reproduce as cli_reproduce
 from edcore.core.network import Network
 from edcore.core.randomness import permutation
 from edcore.diagnostics.gradient import descent, forward, outputs
@@ -342,8 +341,7 @@ def test_every_option_of_the_command_arrives(command, instant):
     assert (code, err) == (0, "it goes on\n")
     assert files == {"a", "a/b", "a/b/mnist.md", "a/b/mnist.json", "a/b/mnist.png"}
     ((name, given),) = instant
-    announce = cli_reproduce._announce
-    assert (name, given) == ("mnist", Options(7, True, Path("d"), "torch", announce))
+    assert (name, given) == ("mnist", Options(7, True, Path("d"), "torch", given.announce))
 
 
 def test_the_help_names_every_reproduction(command):
