@@ -56,7 +56,7 @@ class DataParallel(SharedNetwork):
     BackendUnavailableError
         If the backend cannot run here.
     EDCoreError
-        If PyTorch is missing, or there is no process group.
+        If PyTorch is missing, or no process group has been started.
 
     Examples
     --------
@@ -113,9 +113,9 @@ class DataParallel(SharedNetwork):
 
         Parameters
         ----------
-        x : array, shape (own, in_)
+        x : array, shape (share, in_)
             This rank's samples, at least one. Ranks may have different numbers of them.
-        target : array, shape (own,) for one output, else (own, columns)
+        target : array, shape (share,) for one output, else (share, columns)
             The outputs to learn.
 
         Returns
@@ -154,8 +154,8 @@ class DataParallel(SharedNetwork):
         return ED.from_network(self.network, self.rule, seed=self.seed, weights=self.weights, epochs=self._epochs)
 
     def _learn_batch(self, x: Any, target: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        own = slice(len(target) * self.rank // self.size, len(target) * (self.rank + 1) // self.size)
-        return self._learn_share(x[own], target[own])
+        share = slice(len(target) * self.rank // self.size, len(target) * (self.rank + 1) // self.size)
+        return self._learn_share(x[share], target[share])
 
     def _learn_share(self, x: Any, target: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """Learn this rank's samples, which may be none, together with the other ranks' samples."""
@@ -168,9 +168,9 @@ class DataParallel(SharedNetwork):
             if found is None:
                 return error
             self._weights = self._backend.from_host(self._host)
-            own = first_in_activities(self.network, self._host, x) if len(target) else None
+            here = first_in_activities(self.network, self._host, x) if len(target) else None
         # The activities of one share may be finite, so the ranks compare: the first layer of all shares counts.
-        all_found = [one for one in self._comm.all_gather(own) if one is not None]
+        all_found = [one for one in self._comm.all_gather(here) if one is not None]
         found = min(all_found, key=lambda one: one.layer, default=found)
         raise Divergence(self.network, self.rule, *found).error()
 
@@ -179,9 +179,9 @@ class DataParallel(SharedNetwork):
         network, backend, rule = self.network, self._backend, self.rule
         batch, *sums = self._comm.all_reduce(np.concatenate([[len(error)], error.sum(axis=0, dtype=np.float64)]))
         if trace is not None:
-            own = error - np.asarray(sums) / batch if rule.centred else error
+            centred = error - np.asarray(sums) / batch if rule.centred else error
             factor = self.size / batch if rule.reduction == "mean" else self.size
-            scaled = (own * factor).astype(network.dtype)
+            scaled = (centred * factor).astype(network.dtype)
             self._weights = backend.update(network, self._local, self._weights, trace, scaled)
         weights = backend.to_host(self._weights)
         for key in weights:

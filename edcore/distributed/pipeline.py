@@ -71,7 +71,7 @@ class Pipeline(SharedNetwork):
     BackendUnavailableError
         If the backend cannot run here, or has no stages.
     EDCoreError
-        If PyTorch is missing, or there is no process group.
+        If PyTorch is missing, or no process group has been started.
 
     Notes
     -----
@@ -122,13 +122,13 @@ class Pipeline(SharedNetwork):
                 "network. These can: 'numba' on 'cpu', 'numpy', 'torch', 'cupy' and 'jax'."
             )
         if weights is None:
-            own = initialise_stage(self.stage, self.seed, self.rule.floor)
+            weights = initialise_stage(self.stage, self.seed, self.rule.floor)
         elif {key: np.shape(value) for key, value in weights.items()} == self.stage.weight_shapes:
-            own = checked_weights(network, weights, self.rule.floor, shapes=self.stage.weight_shapes)
+            weights = checked_weights(network, weights, self.rule.floor, shapes=self.stage.weight_shapes)
         else:
-            own = self.stage.of(checked_weights(network, weights, self.rule.floor))
+            weights = self.stage.of(checked_weights(network, weights, self.rule.floor))
         self._staged: Staged = self._backend
-        self._worker = self._staged.stage(self.stage, own)
+        self._worker = self._staged.stage(self.stage, weights)
 
     @property
     def weights(self) -> HostWeights:
@@ -209,8 +209,7 @@ class Pipeline(SharedNetwork):
         kept = self._worker.to_host()
         with np.errstate(all="ignore"):  # overflows show in the errors and the weights
             for batch in batches:
-                own, wanted = batch.select(x, target)
-                error = self._trace_errors(own, wanted)
+                error = self._trace_errors(*batch.select(x, target))
                 if not finite(error):
                     break
                 self._worker.update(self.rule, error)

@@ -59,10 +59,10 @@ class SharedNetwork(abc.ABC):
         self.rank, self.size = self._comm.rank, self._comm.size
         self.network, self.rule = network, rule
         # Without a seed, rank 0 draws one for all, and the others have none to compare.
-        own = checked_seed(seed) if seed is not None or self.rank == 0 else None
-        self.seed: int = self._comm.all_gather(own)[0]
+        given = checked_seed(seed) if seed is not None or self.rank == 0 else None
+        self.seed: int = self._comm.all_gather(given)[0]
         self._epochs = whole_number("epochs", epochs, 0)
-        seeds = self.seed if own is None else own
+        seeds = self.seed if given is None else given
         self._comm.check_same({"network": network, "rule": rule, "seed": seeds, "epochs": self._epochs})
 
     @property

@@ -216,11 +216,11 @@ class BaseED(BaseEstimator, metaclass=ABCMeta):  # type: ignore[misc]  # scikit-
         ed = self.ed_
         new = self._build(ed.network.in_, ed.network.dtype, ed.seed, "auto", None)
         if new.network != ed.network:
-            own = {"width": "hidden_width", "depth": "hidden_depth"}
+            parameters = {"width": "hidden_width", "depth": "hidden_depth"}
             names = ed.network.__slots__
             changed = [name for name in names if getattr(new.network, name) != getattr(ed.network, name)]
             raise InputError(
-                ", ".join(own.get(name, name) for name in changed),
+                ", ".join(parameters.get(name, name) for name in changed),
                 "other values than those of the trained network",
                 "the same values",
                 "Set warm_start=False and call fit for a new network.",

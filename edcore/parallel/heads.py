@@ -104,13 +104,13 @@ def fit_heads(
     for first in range(0, network.heads, size):
         heads = slice(first, min(first + size, network.heads))
         group = replace(network, heads=heads.stop - first)
-        own = {key: value[heads] for key, value in weights.items()}
+        part = {key: value[heads] for key, value in weights.items()}
         wanted = columns[:, first * network.outputs : heads.stop * network.outputs]
         wanted = wanted[:, 0] if group.columns == 1 else wanted
-        tasks[first] = {"network": group, "weights": own, **common}, first, network.heads, x, wanted, options
+        tasks[first] = {"network": group, "weights": part, **common}, first, network.heads, x, wanted, options
     learnt = np.zeros(network.heads, np.intp)
-    for first, (own, count) in run_tasks(_fit, tasks, n_jobs=n_jobs, label=lambda first: f"head {first + 1}"):
-        for key, value in own.items():
+    for first, (part, count) in run_tasks(_fit, tasks, n_jobs=n_jobs, label=lambda first: f"head {first + 1}"):
+        for key, value in part.items():
             weights[key][first : first + size] = value
         learnt[first : first + size] = count
     return ED.from_network(network, weights=weights, **{**common, "epochs": before + learnt})

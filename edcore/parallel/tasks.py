@@ -184,13 +184,16 @@ _is_coordinator = False
 @contextlib.contextmanager
 def single_threaded_blas() -> Iterator[None]:
     """Limit BLAS to one thread in this whole process, which runs tasks, until the block ends."""
-    global _is_coordinator
+    global _users, _is_coordinator
     _is_coordinator = True
     _acquire()
     try:
         yield
     finally:
-        _release()
+        with _lock:
+            _users -= 1
+            if _users == 0:
+                _limit.__exit__(None, None, None)
 
 
 def limit_worker_blas() -> None:
@@ -207,11 +210,3 @@ def _acquire() -> None:
         if _users == 0:
             _limit = ThreadpoolController().limit(limits=1, user_api="blas")
         _users += 1
-
-
-def _release() -> None:
-    global _users
-    with _lock:
-        _users -= 1
-        if _users == 0:
-            _limit.__exit__(None, None, None)
