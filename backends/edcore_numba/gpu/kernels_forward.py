@@ -224,9 +224,9 @@ def _activation(tile: ForwardTile, variant: Variant, records: bool) -> Any:
     """Return the device function that turns a layer's partial sums into activities, and records them."""
     real = np.dtype(variant.dtype).type
     zero, one, bias = real(0), real(1), real(variant.bias)
-    even, rms, n_own = tile.even, variant.rms, tile.per_thread
+    even, rms, n_cells = tile.even, variant.rms, tile.per_thread
     cells, rows, slices, pitch, part_pitch = map(U, (tile.cells, tile.rows, tile.slices, tile.pitch, tile.part_pitch))
-    threads, own, biases, lanes = map(U, (tile.threads, n_own, variant.n_bias, tile.lanes))
+    threads, per_thread, biases, lanes = map(U, (tile.threads, n_cells, variant.n_bias, tile.lanes))
     count, eps = real(tile.cells), real(RMS_EPS)
     f = activity(variant.activation, variant.dtype)
 
@@ -234,7 +234,7 @@ def _activation(tile: ForwardTile, variant: Variant, records: bool) -> Any:
     def divide(y, slopes, ys, parts, t):
         # A few threads for each row add up squares, then each thread with a cell there adds up their sums: always in
         # the same order, so that bits are the same each time. All threads of the block meet twice.
-        for e in range(own):
+        for e in range(per_thread):
             at = t + e * threads
             if even or at < rows * pitch:
                 ys[at] = y[e] if even or at % pitch < cells else zero
@@ -246,7 +246,7 @@ def _activation(tile: ForwardTile, variant: Variant, records: bool) -> Any:
                 total += a * a
             parts[lane] = total
         cuda.syncthreads()
-        for e in range(own):
+        for e in range(per_thread):
             at = t + e * threads
             first = at // pitch * lanes if even or at < rows * pitch else U0
             total = zero
@@ -259,9 +259,9 @@ def _activation(tile: ForwardTile, variant: Variant, records: bool) -> Any:
     @cuda.jit(device=True)
     def activate(ys, parts, b, record, record_at, slope_at, row0, batch, scale, t):
         # Each step for all cells of the thread before the next: one cell's step runs while another's waits.
-        y = cuda.local.array(n_own, real)
-        slopes = cuda.local.array(n_own, real)
-        for e in range(own):
+        y = cuda.local.array(n_cells, real)
+        slopes = cuda.local.array(n_cells, real)
+        for e in range(per_thread):
             at = t + e * threads
             r, j = at // pitch, at % pitch
             inside = even or (r < rows and j < cells)
@@ -274,9 +274,9 @@ def _activation(tile: ForwardTile, variant: Variant, records: bool) -> Any:
             y[e] = z
         if rms:
             divide(y, slopes, ys, parts, t)
-        for e in range(own):
+        for e in range(per_thread):
             y[e] = f(y[e], scale)
-        for e in range(own):
+        for e in range(per_thread):
             at = t + e * threads
             r, j = at // pitch, at % pitch
             if even or r < rows:
