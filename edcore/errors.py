@@ -143,7 +143,7 @@ class DivergedError(EDCoreError, ArithmeticError):
         batch: int | None = None,
     ) -> None:
         self.part, self.layer, self.heads, self.epoch, self.batch = part, layer, heads, epoch, batch
-        self._rest = of, kept, fix
+        self.of, self.kept, self.fix = of, kept, fix
         named = [f"{name} {number:,}" for name, number in (("batch", batch), ("epoch", epoch)) if number is not None]
         step = f" in {' of '.join(named)}" if named else ""
         told = ", ".join(f"{head + 1:,}" for head in heads[:MOST_NAMED]) + (", …" if len(heads) > MOST_NAMED else "")
@@ -165,5 +165,4 @@ class DivergedError(EDCoreError, ArithmeticError):
         DivergedError
             The error.
         """
-        of, before, fix = self._rest
-        return DivergedError(self.part, self.layer, self.heads, of, kept or before, fix, epoch, batch)
+        return DivergedError(self.part, self.layer, self.heads, self.of, kept or self.kept, self.fix, epoch, batch)

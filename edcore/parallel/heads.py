@@ -125,6 +125,6 @@ def _fit(
         ed.fit(x, target, **options)
     except DivergedError as error:
         heads, kept = tuple(first + head for head in error.heads), "The given network has not changed."
-        fix = error._rest[-1]
-        raise DivergedError(error.part, error.layer, heads, of, kept, fix, error.epoch, error.batch) from error
+        step = error.epoch, error.batch
+        raise DivergedError(error.part, error.layer, heads, of, kept, error.fix, *step) from error
     return ed.weights, ed.epochs - arguments["epochs"]
