@@ -240,7 +240,7 @@ class OnlineAsBatch(Sound):
 
 class FitDropsTheLastBatch(Sound):
     def fit(self, network, rule, weights, x, target, schedule):
-        size = 1 if rule.order == "online" else schedule.batch_size
+        size = rule.samples_per_update(schedule.batch_size)
         whole = schedule.orders[:, : max(1, (len(x) - 1) // size * size)]
         return super().fit(network, rule, weights, x, target, dataclasses.replace(schedule, orders=whole))
 
