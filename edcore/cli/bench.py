@@ -33,7 +33,7 @@ def bench(
     heads: Annotated[int, typer.Option(help="Outputs.")] = 1,
     batch: Annotated[int, typer.Option(help="Samples in the batch.")] = 64,
     dtype: Annotated[str, typer.Option(help="float32 or float64.")] = "float32",
-    rule: Annotated[str, typer.Option(help="signed, or split, which article and the peers do not have.")] = "signed",
+    rule: Annotated[str, typer.Option(help="signed, or split, which only backends and products have.")] = "signed",
     repeats: Annotated[int, typer.Option(help="Timings of each contender.")] = 9,
     device: Annotated[str, typer.Option(help="Such as cpu, cuda or cuda:1.")] = "cpu",
     json: Annotated[
