@@ -21,7 +21,7 @@ from edcore.contract.steps import Schedule
 from edcore.core.weights import initialise
 from edcore.testing.compare import all_close, same_bits
 from edcore_jax import BACKEND, compiled
-from edcore_jax.method import Cells, How, Scalars, Trace
+from edcore_jax.method import Activities, LayerState, Scalars, Variant
 
 FUNCTIONS = ("forward", "trace", "update", "run")
 NETWORK = Network(in_=5, width=3, depth=70, heads=2)
@@ -65,7 +65,7 @@ def step(backend, network, rule, weights, x, target):
 
 
 def arguments(network, rule, batch=4):
-    """What each compiled function is called with, as shapes."""
+    """Return the arguments of each compiled function, as shapes."""
 
     def array(*shape, dtype=network.dtype):
         return jax.ShapeDtypeStruct(shape, dtype)
@@ -75,11 +75,11 @@ def arguments(network, rule, batch=4):
         for key, shape in network.weight_shapes.items()
     }
     hidden = array(network.depth + 1, network.heads, batch, 2 * network.width)
-    room = Cells(hidden, hidden if network.rms else None)
+    room = LayerState(hidden, hidden if network.rms else None)
     x, error = array(batch, network.in_), array(batch, network.columns)
     kind = network.outputs, network.activation, network.output_activation, network.rms
-    given = Scalars(*[array()] * 5), How(*kind, rule.error == "split", rule.centred, rule.floor is not None)
-    trace = Trace(array(1, batch, 2 * network.in_), room, array(network.heads, batch, len(network.output_signs)))
+    given = Scalars(*[array()] * 5), Variant(*kind, rule.error == "split", rule.centred, rule.floor is not None)
+    trace = Activities(array(1, batch, 2 * network.in_), room, array(network.heads, batch, len(network.output_signs)))
     whole, columns = array(dtype="int32"), array(network.columns)
     return {
         "forward": (weights, x, *given),
