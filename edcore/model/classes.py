@@ -43,8 +43,12 @@ def predicted_classes(outputs: npt.NDArray[Any]) -> npt.NDArray[np.intp]:
 
 def predict_in_parts(ed: ED, x: Array) -> Array:
     """Return the network's outputs, computed in parts, so that many samples take no more memory than a few."""
-    parts = [ed.predict(x[start : start + ROWS_AT_ONCE, ...]) for start in range(0, x.shape[0], ROWS_AT_ONCE)]
-    return array_namespace(*parts).concat(parts) if len(parts) > 1 else (parts or [ed.predict(x)])[0]
+    n = x.shape[0]
+    if n <= ROWS_AT_ONCE:
+        return ed.predict(x)
+    # Not beyond the end: the Array API leaves such slices undefined, and array-api-strict refuses them.
+    parts = [ed.predict(x[start : min(start + ROWS_AT_ONCE, n), ...]) for start in range(0, n, ROWS_AT_ONCE)]
+    return array_namespace(*parts).concat(parts)
 
 
 def accuracy(ed: ED, x: npt.NDArray[Any], y: npt.NDArray[np.int64]) -> float:
