@@ -8,9 +8,11 @@ from edcore.core.presets import PRESETS
 from edcore.core.rule import Rule
 from edcore.dispatch.choose import use_backend
 from edcore.dispatch.registry import list_backends
-from edcore.environment import VERSION as __version__
+from edcore.environment import VERSION
 from edcore.errors import EDCoreError
 from edcore.model.ed import ED
+
+__version__ = VERSION
 
 if TYPE_CHECKING:
     from edcore import (

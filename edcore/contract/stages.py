@@ -34,11 +34,6 @@ class Stage:
         The first of the layers, and the one after the last, where 0 is the input layer, 1 the first hidden layer and
         depth + 1 the output layer.
 
-    Raises
-    ------
-    InputError
-        If the network has no such layers, or there is none between start and stop.
-
     Examples
     --------
     >>> from edcore import Network
@@ -142,22 +137,7 @@ class Staged(Protocol):
 def divide(network: Network, stages: int) -> tuple[Stage, ...]:
     """Divide a network into stages of about the same number of weights, and so of about the same work.
 
-    Parameters
-    ----------
-    network : Network
-        The network.
-    stages : int
-        How many, at most depth + 2, the number of layers.
-
-    Returns
-    -------
-    tuple of Stage
-        From the input to the output.
-
-    Raises
-    ------
-    InputError
-        If there are more stages than layers.
+    There are at most depth + 2 stages, the number of layers.
 
     Examples
     --------

@@ -249,31 +249,11 @@ class Network:
 
 
 def from_article(weight: npt.ArrayLike, bias: npt.ArrayLike) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
-    """Convert one layer from the article's layout to ours.
+    """Convert one layer of the article's to (2·sources, 2·targets) weights of a head, and (1, 2·targets) biases.
 
+    The article has weights (target stream, source stream, source cell, target cell) and biases (2, 1, targets). Then
     W[q·I+i, p·O+o] = ope_p · weight[p, q, i, o] and b[0, p·O+o] = ope_p · bias[p, 0, o], with ope = (+1, −1).
 
-    Parameters
-    ----------
-    weight : array_like, shape (2, 2, sources, targets)
-        The article's weights: target stream, source stream, source cell, target cell.
-    bias : array_like, shape (2, 1, targets)
-        The article's biases.
-
-    Returns
-    -------
-    weight : ndarray, shape (2·sources, 2·targets)
-        The weights of one head and layer, in the given dtype.
-    bias : ndarray, shape (1, 2·targets)
-        Its biases.
-
-    Raises
-    ------
-    InputError
-        If the shapes are not those of one layer of the article.
-
-    Examples
-    --------
     >>> import numpy as np
     >>> from edcore.core.network import from_article
     >>> weight, bias = from_article(np.ones((2, 2, 1, 1)) * [[[[1]], [[-1]]]], np.full((2, 1, 1), 0.5))
@@ -292,29 +272,8 @@ def from_article(weight: npt.ArrayLike, bias: npt.ArrayLike) -> tuple[npt.NDArra
 
 
 def to_article(weight: npt.ArrayLike, bias: npt.ArrayLike) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
-    """Convert one layer from our layout to the article's, the inverse of `from_article`.
+    """Convert one layer of a head, with one bias cell, to the article's layout: the inverse of `from_article`.
 
-    Parameters
-    ----------
-    weight : array_like, shape (2·sources, 2·targets)
-        The weights of one head and layer.
-    bias : array_like, shape (1, 2·targets)
-        Its biases.
-
-    Returns
-    -------
-    weight : ndarray, shape (2, 2, sources, targets)
-        The article's weights.
-    bias : ndarray, shape (2, 1, targets)
-        The article's biases.
-
-    Raises
-    ------
-    InputError
-        If the shapes are not those of one layer with one bias cell.
-
-    Examples
-    --------
     >>> from edcore.core.network import from_article, to_article
     >>> weight, bias = to_article([[1.0, -1.0], [-1.0, 1.0]], [[0.5, -0.5]])
     >>> [part.tolist() for part in from_article(weight, bias)]

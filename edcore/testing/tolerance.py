@@ -40,16 +40,9 @@ class CellBounds(NamedTuple):
 
 @dataclass(frozen=True)
 class Bounds:
-    """The bounds for one network, in the precision of the backend under test.
+    """The bounds for one network, whose dtype sets eps, and for the oracle's weights in float64.
 
-    Parameters
-    ----------
-    network : Network
-        The network under test; its dtype sets eps.
-    weights : dict of str to ndarray
-        The oracle's weights, in float64.
-    off : dict of str to ndarray, optional
-        Bounds on the distance of the backend's weights from the oracle's before.
+    `off` bounds the distance of the backend's weights from the oracle's beforehand.
     """
 
     network: Network

@@ -12,7 +12,9 @@ from edcore.errors import InputError
 BROKEN = {
     "raises": "raise RuntimeError('no driver')",
     "is_no_info": "BACKEND = 3",
-    "is_old": "import dataclasses, edcore.adapters.array_api as a\nBACKEND = dataclasses.replace(a.NUMPY, api_version=0)",
+    "is_old": (
+        "import dataclasses, edcore.adapters.array_api as a\nBACKEND = dataclasses.replace(a.NUMPY, api_version=0)"
+    ),
 }
 
 

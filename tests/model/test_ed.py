@@ -600,7 +600,5 @@ def test_target_that_is_hardly_above_1_is_shown_as_it_is():
 
 
 def test_network_too_large_for_the_host_is_not_drawn():
-    with pytest.raises(
-        edcore.EDCoreError, match=r"weights .*GiB, and the device has"
-    ):
+    with pytest.raises(edcore.EDCoreError, match=r"weights .*GiB, and the device has"):
         _ = ED(10**6, 10**6, 10**6).weights
