@@ -14,7 +14,7 @@ MOST_NAMED = 8
 
 
 class EDCoreError(Exception):
-    """Base class of all errors that edcore raises on purpose. They can be pickled, so they reach other processes."""
+    """Base class of all errors that edcore raises on purpose. They can be pickled, and so reach other processes."""
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Exception's own would call __init__ with the sentence alone.
@@ -97,7 +97,7 @@ class DataFileError(EDCoreError, OSError):
 
 
 class LockedError(EDCoreError, OSError):
-    """A file that a run is to be kept in is that of another run, which goes on right now."""
+    """Another run is writing the file that a run was to be kept in."""
 
 
 class DivergedError(EDCoreError, ArithmeticError):
@@ -106,17 +106,17 @@ class DivergedError(EDCoreError, ArithmeticError):
     Parameters
     ----------
     part : {"weights", "activities"}
-        What stopped being finite first.
+        The values that stopped being finite first.
     layer : str
-        The layer that they belong to, such as ``"hidden layer 17 of 4096"``.
+        Their layer, such as ``"hidden layer 17 of 4096"``.
     heads : tuple of int
-        The heads in which they did, counted from 0.
+        The heads in which they did so, counted from 0.
     of : int
         Number of heads of the network.
     kept : str
-        What the network's weights are now, in words.
+        The state of the network's weights, as a sentence.
     fix : str
-        What to do, as a sentence with its full stop.
+        The advice, as a sentence.
     epoch, batch : int, optional
         The epoch, and the batch in it, both counted from 1; None where it is not known which.
 
@@ -146,23 +146,10 @@ class DivergedError(EDCoreError, ArithmeticError):
         self.of, self.kept, self.fix = of, kept, fix
         named = [f"{name} {number:,}" for name, number in (("batch", batch), ("epoch", epoch)) if number is not None]
         step = f" in {' of '.join(named)}" if named else ""
-        told = ", ".join(f"{head + 1:,}" for head in heads[:MOST_NAMED]) + (", …" if len(heads) > MOST_NAMED else "")
-        where = f" (head{'s' * (len(heads) > 1)} {told} of {of:,})" if of > 1 else ""
+        numbers = ", ".join(f"{head + 1:,}" for head in heads[:MOST_NAMED]) + (", …" if len(heads) > MOST_NAMED else "")
+        where = f" (head{'s' * (len(heads) > 1)} {numbers} of {of:,})" if of > 1 else ""
         super().__init__(f"learning has diverged{step}: the {part} of {layer}{where} are NaN or infinite. {kept} {fix}")
 
     def at(self, epoch: int, batch: int, kept: str | None = None) -> DivergedError:
-        """Return the same error with the step named.
-
-        Parameters
-        ----------
-        epoch, batch : int
-            The epoch, and the batch in it, both counted from 1.
-        kept : str, optional
-            What the network's weights are now, if that is something else.
-
-        Returns
-        -------
-        DivergedError
-            The error.
-        """
+        """Return the same error with the epoch and the batch named, counted from 1; `kept` replaces the state."""
         return DivergedError(self.part, self.layer, self.heads, self.of, kept or self.kept, self.fix, epoch, batch)

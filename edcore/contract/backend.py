@@ -47,7 +47,7 @@ class Backend(Protocol):
     All arrays that the caller hands in (x, target, error) are validated: right shape, finite, in the network's dtype;
     each is a NumPy array (perhaps read-only or not contiguous) or an array of one of `info.namespaces`, on any device.
     Outputs are a backend's own arrays: of one of `info.namespaces`, else NumPy arrays. Like weights and trace they stay
-    as they are, whatever is computed next, and the caller may write to them and to what it handed in. A call that
+    as they are when more is computed, and the caller may write to them and to what it handed in. A call that
     raises leaves the weights that it was given whole.
 
     Attributes

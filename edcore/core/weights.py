@@ -18,7 +18,7 @@ def initialise(network: Network, seed: int, floor: float | None = None) -> HostW
     network : Network
         The shape of the weights.
     seed : int
-        The seed, at least 0. Each head and layer has a stream of its own, so the first heads of a network with many are
+        The seed, at least 0. Each head and layer has its own stream, so the first heads of a network with many are
         those of a network with few.
     floor : float or None
         The least magnitude of a weight, see `Rule`; smaller ones are raised to it.

@@ -1,4 +1,4 @@
-"""Where learning has diverged: the first layer whose activities or weights are NaN or infinite, and what to do."""
+"""The step and the layer in which learning has diverged, and the advice that the error gives."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from edcore.errors import DivergedError
 
 
 class Found(NamedTuple):
-    """What is not finite, in which layer, counted from 0 for the input layer, and whether it is so in each head."""
+    """The first values that are not finite: activities or weights of a layer, 0 for the input layer, in some heads."""
 
     part: str
     layer: int
@@ -24,7 +24,7 @@ class Found(NamedTuple):
 
 
 class Divergence(NamedTuple):
-    """What stopped being finite, and when.
+    """The values that stopped being finite, and when.
 
     The epoch counts from 1 within what was asked for, the batch from 1 within the epoch.
     """
@@ -39,7 +39,7 @@ class Divergence(NamedTuple):
     fitted: bool = False
 
     def error(self, first: int = 0) -> DivergedError:
-        """Return the error, for an epoch that comes after so many others."""
+        """Return the error; `first` epochs came before those that are counted here."""
         kept = "The network has the weights from before that step."
         if self.fitted:
             kept = f"The network has the weights from before epoch {first + 1:,}."

@@ -63,8 +63,8 @@ class Guard:
         self._backend, self._network = backend, network
         self._norm = math.inf  # of the weights, or a bound on it
         self._measured = False  # whether it is the norm
-        self._left = 0  # updates that are in the bound already,
-        self._allowed = 0, 0.0, 0.0  # for so many samples, and at most such sums of squares of x and of errors
+        self._left = 0  # updates that are in the bound already
+        self._allowed = 0, 0.0, 0.0  # for at most these samples, and sums of squares of x and of errors
         cells, info = 2 * network.width, np.finfo(network.dtype)
         self._largest = float(info.max)
         self._most = self._largest * MARGIN
