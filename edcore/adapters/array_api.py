@@ -132,6 +132,7 @@ class ArrayAPIBackend(Backend):
             # Always a copy: libraries share NumPy's memory, refuse what is read-only or has a negative stride, and give
             # other bits for another layout.
             array = np.array(array, order="C")
+            return array if self.library == "numpy" else self.namespace.asarray(array, device=self._device)
         if library_name(array_namespace(array)) == self.library:
             return to_device(detached(array), self._device)
         return self.namespace.asarray(array, device=self._device)
