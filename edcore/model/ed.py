@@ -302,11 +302,10 @@ class ED(BoundNetwork):
             If weights would be NaN or infinite. Then they are as they were; where the rule is online, after the sample
             before.
         """
-        self._pending = None
         with on_its_device(x):
             found = self._checked_x(x)
             target = checked_target(target, found, self._network, self.rule)
-            samples = found.array.shape[0]
+            self._pending, samples = None, found.array.shape[0]
             if self.rule.samples_per_update(samples) == samples:
                 return self._step(found, target)
             rows = [(found._replace(array=found.array[i : i + 1, ...]), target[i : i + 1, ...]) for i in range(samples)]

@@ -457,6 +457,17 @@ def test_bind_chooses_the_backend_without_a_call():
         ed.bind(X[:, :2])
 
 
+def test_a_step_that_is_refused_leaves_the_trace_of_the_call_before():
+    ed, other = ED(3, 4, 2, seed=1), ED(3, 4, 2, seed=1)
+    outputs = ed(X)
+    for refused in (lambda: ed.step(X, Y + 2), lambda: ed.fit(X[:, :2], Y)):
+        with pytest.raises(InputError):
+            refused()
+    ed.update(Y - outputs)
+    other.step(X, Y)
+    assert same(ed.weights, other.weights)
+
+
 def test_check_returns_what_fit_learns_and_changes_nothing():
     ed = ED(seed=1)
     x, target = ed.check(X.tolist(), Y.astype(int))
