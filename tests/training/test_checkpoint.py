@@ -263,7 +263,7 @@ def test_a_disk_that_is_full_for_a_while_does_not_end_the_run(run, writes):
     writes.append(lambda number: number in (2, 3) and full_disk())
     code, _, err = run(*RUN, *SCHEDULE, "--checkpoint", "net")
     assert code == 0
-    assert err.count("edcore: net: ") == err.count("(No space left on device)") == 2
+    assert err.count("edcore: net: ") == err.count("(No space left on device)") == err.count("tries again") == 2
     assert io.inspect("net").run["batch"] == BATCHES
 
 
