@@ -340,18 +340,24 @@ DOCUMENTS = {
     "no object": (lambda document: "[1]", "its header has no format number"),
     "nested too deeply": (lambda document: "[" * 100_000, "JSON ("),
     "no network": (lambda document: document.pop("network"), "its header: no 'network'"),
-    "a field too few": (lambda document: document["network"].pop("width"), "fields: ['width']"),
-    "a field too many": (lambda document: document["rule"].update(more=1), "fields: ['more']"),
+    "a field too few": (
+        lambda document: document["network"].pop("width"),
+        "Network has missing or unknown fields: ['width']",
+    ),
+    "a field too many": (
+        lambda document: document["rule"].update(more=1),
+        "Rule has missing or unknown fields: ['more']",
+    ),
     "a wrong width": (lambda document: document["network"].update(width=-1), "width: given -1; accepted"),
     "an endless width": (
         lambda document: document["network"].update(width=10**4000),
         "width: given a number of 13,288 bits; accepted: a whole number from 1 to 2**128 - 1",
     ),
     "an endless u0": (lambda document: document["network"].update(u0=10**400), "u0: given 1000"),
-    "a wrong type": (put(rule=[]), "unknown fields: []"),
+    "a wrong type": (put(rule=[]), "Rule has missing or unknown fields: []"),
     "a wrong initial": (
         lambda document: document["network"].update(initial=None),
-        "unknown fields: None",
+        "Initial has missing or unknown fields: None",
     ),
     "what excludes each other": (
         lambda document: document["network"].update(outputs=2),

@@ -585,8 +585,8 @@ def test_nothing_that_could_be_measured_is_an_error(command, tmp_path):
         (["--repeats", "0"], r"--repeats: given 0; .* 1\."),
         (["--rule", "splitt"], r"--rule: given 'splitt'; .* Did you mean 'split'\?"),
         (["--device", "cdua"], r"--device: given 'cdua'; .* Did you mean 'cuda'\?"),
-        (["--json", "nowhere/a.json"], r"--json: given '.*a\.json'; accepted: .*"),
-        (["--plot", "nowhere/a.png"], r"--plot: given '.*a\.png'; accepted: .*"),
+        (["--json", "nowhere/a.json"], r"--json: given '.*a\.json'; accepted: a file in a folder that .* written to\."),
+        (["--plot", "nowhere/a.png"], r"--plot: given '.*a\.png'; accepted: a file in a folder that .* written to\."),
         (["--plot", "a.gif"], r"--plot: given 'a\.gif'; accepted: .*\.pdf.*\.png.*\.svg.*"),
     ],
 )
