@@ -13,6 +13,7 @@ from multiprocessing.connection import Connection
 from typing import Any, TypeAlias
 
 from edcore.errors import EDCoreError
+from edcore.interrupts import uninterrupted
 
 Task: TypeAlias = Callable[[], Any]
 
@@ -35,7 +36,7 @@ class Worker:
         context = multiprocessing.get_context("spawn")  # a fork would share the thread pools of this process
         self._connection, theirs = context.Pipe()
         self._process = context.Process(target=_serve, args=(theirs, make, arguments), daemon=True)
-        with _no_ctrl_c():
+        with uninterrupted(), _no_ctrl_c():
             self._process.start()
         theirs.close()  # so that the end of the process is the end of the connection
 
@@ -84,9 +85,10 @@ def worker_pool() -> Iterator[list[Worker]]:
 
 @contextlib.contextmanager
 def _no_ctrl_c() -> Iterator[None]:
-    """Hold Ctrl-C back in this process, and for good in processes that start meanwhile."""
-    # A terminal sends it to all processes. A new one that has not come to `_serve` yet would print a traceback, as it
-    # would if this process ended before it has handed over the task. This process ends the others itself.
+    """Hold Ctrl-C back in this thread, and for good in processes that start meanwhile."""
+    # A terminal sends it to all processes. A new one that has not come to `_serve` yet would print a traceback. It would
+    # also if this process ended before it has handed over the task: `uninterrupted` sees to that, as the signal may
+    # come through another thread, one of a library's. This process ends the others itself.
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return

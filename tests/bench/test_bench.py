@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 import types
 from dataclasses import replace
@@ -420,6 +421,33 @@ def test_ctrl_c_while_a_process_starts_is_left_to_the_first_one():
         assert process.is_alive()
     finally:
         worker.end()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a process cannot be sent SIGINT there")
+def test_ctrl_c_that_another_thread_receives_waits_until_a_process_has_its_task(monkeypatch):
+    spawn, received, while_starting = multiprocessing.util.spawnv_passfds, [], []
+    done = threading.Event()
+    threading.Thread(target=done.wait).start()  # as a library's own threads, which do not hold the signal back
+
+    def interrupted(*arguments):
+        pid = spawn(*arguments)
+        if not while_starting:
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(0.1)
+            while_starting.append(list(received))
+        return pid
+
+    monkeypatch.setattr(multiprocessing.util, "spawnv_passfds", interrupted)
+    before = signal.signal(signal.SIGINT, lambda number, frame: received.append(number))
+    try:
+        with worker_pool() as pool:
+            pool.append(Worker(divmod, 7, 2))
+            assert pool[0].wait_until_ready(60) == 1
+    finally:
+        signal.signal(signal.SIGINT, before)
+        done.set()
+    assert while_starting == [[]]
+    assert received == [signal.SIGINT]
 
 
 def ended(process):
