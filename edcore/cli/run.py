@@ -26,7 +26,7 @@ from edcore.cli.show import ProgressDisplay, Snapshots, describe, show_diagnosis
 from edcore.console import plain_console
 from edcore.errors import DivergedError, InputError
 from edcore.interrupts import Stop
-from edcore.training import Progress
+from edcore.training import History, Progress
 from edcore.training.checkpoint import Checkpoint
 from edcore.training.setup import TrainingRun
 
@@ -89,7 +89,7 @@ def carry_out(run: TrainingRun, files: RunFiles, *, diagnose: bool, json: bool) 
             epochs=state.epochs,
             batch_size=state.batch_size,
             eval_every=state.eval_every,
-            learnt=tuple(learnt),
+            learnt=[learnt.latest] if learnt.latest else [],
         )
         steps = _record(steps, learnt)
         if files.tensorboard:
@@ -141,8 +141,8 @@ def _draw(files: RunFiles, run: TrainingRun, snapshots: Snapshots) -> None:
     ed, data, learnt = run.ed, run.data, run.learnt
     if not (files.plot or files.report):
         return
-    if learnt:
-        snapshots.add(learnt[-1])
+    if learnt.latest:
+        snapshots.add(learnt.latest)
     found, at = snapshots.found, snapshots.at
     if files.plot:
         from edcore.plots import training_summary
@@ -157,10 +157,10 @@ def _draw(files: RunFiles, run: TrainingRun, snapshots: Snapshots) -> None:
         write_file("report", files.report, page.encode())
 
 
-def _record(steps: Iterator[Progress], learnt: list[Progress]) -> Iterator[Progress]:
+def _record(steps: Iterator[Progress], learnt: History) -> Iterator[Progress]:
     """Yield the steps of a run, and add each to `learnt`."""
     for progress in steps:
-        learnt.append(progress)
+        learnt.add(progress)
         yield progress
 
 

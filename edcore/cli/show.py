@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict
-from statistics import fmean
 from typing import Any
 
 from rich.console import Console
@@ -18,27 +17,25 @@ from edcore.diagnostics.diagnosis import Diagnosis
 from edcore.environment import VERSION
 from edcore.model.classes import targets
 from edcore.model.ed import ED
-from edcore.training import Progress
+from edcore.training import History, Progress
 
 
 class ProgressDisplay:
-    """Shows the progress of a run, and sums it up when it ends or stops. `learnt` are the batches before a resume."""
+    """Shows the progress of a run, and sums it up when it ends or stops. `learnt` has each batch that it is shown."""
 
-    def __init__(self, console: Console, learnt: Sequence[Progress] = ()) -> None:
-        self._console = console
-        self._latest: Progress | None = None
-        self._evaluated: Progress | None = None
-        self._errors: list[float] = []  # of the batches since the latest evaluation
-        self._mean_error = 0.0
-        for progress in learnt:
-            self._count(progress)
+    def __init__(self, console: Console, learnt: History) -> None:
+        self._console, self._learnt = console, learnt
+
+    @property
+    def _evaluated(self) -> Progress | None:
+        """The latest evaluation."""
+        return self._learnt.evaluations[-1] if self._learnt.evaluations else None
 
     def follow(self, run: Iterable[Progress]) -> None:
         """Go through the run to its end, and show it."""
         with bar(self._console) as shown:
             task = shown.add_task("batches", total=None)
             for progress in run:
-                self._count(progress)
                 if progress.accuracy is not None:
                     self._print(progress)
                 shown.update(task, completed=progress.batch, total=progress.batches)
@@ -50,10 +47,10 @@ class ProgressDisplay:
 
     def as_dict(self, ed: ED, data: Dataset) -> dict[str, Any]:
         """Return the results, the data set and the network, as values for JSON."""
-        latest, evaluated = self._latest, self._evaluated
+        latest, evaluated = self._learnt.latest, self._evaluated
         return {
             "accuracy": evaluated and evaluated.accuracy,
-            "mean_error": self._mean_error if evaluated else None,
+            "mean_error": self._learnt.mean_error if evaluated else None,
             "seconds": evaluated and evaluated.seconds,
             "batch": latest.batch if latest else 0,
             "batches": latest and latest.batches,
@@ -71,38 +68,33 @@ class ProgressDisplay:
             "edcore": VERSION,
         }
 
-    def _count(self, progress: Progress) -> None:
-        self._latest = progress
-        self._errors.append(progress.error)
-        if progress.accuracy is not None:
-            self._evaluated, self._mean_error = progress, fmean(self._errors)
-            self._errors = []
-
     def _print(self, progress: Progress) -> None:
         width = len(str(progress.batches))
         self._console.print(
             f"batch {progress.batch:{width}}/{progress.batches}  accuracy {progress.accuracy:7.2%}  "
-            f"error {self._mean_error:.4f}  {_speed(progress):>16}  epoch {progress.epoch}"
+            f"error {self._learnt.mean_error:.4f}  {_speed(progress):>16}  epoch {progress.epoch}"
         )
 
     def _figures(self, data: Dataset) -> dict[str, str]:
-        if self._evaluated is None:
+        evaluated = self._evaluated
+        if evaluated is None:
             return {}
         return {
-            "accuracy": f"{self._evaluated.accuracy:.2%} of {len(data.x_test):,} test samples",
-            "mean error": f"{self._mean_error:.4f}",
-            "time in training": f"{self._evaluated.seconds:,.2f} s",
-            "speed": _speed(self._evaluated),
+            "accuracy": f"{evaluated.accuracy:.2%} of {len(data.x_test):,} test samples",
+            "mean error": f"{self._learnt.mean_error:.4f}",
+            "time in training": f"{evaluated.seconds:,.2f} s",
+            "speed": _speed(evaluated),
         }
 
     def _stopped(self) -> dict[str, str]:
         """Return the line about a run that was stopped before its end."""
-        if self._latest is None:
+        latest, evaluated = self._learnt.latest, self._evaluated
+        if latest is None:
             return {"stopped": "before the first batch was learnt"}
-        if self._latest.batch == self._latest.batches:
+        if latest.batch == latest.batches:
             return {}
-        figures = f"the figures are of batch {self._evaluated.batch:,}" if self._evaluated else "none was evaluated"
-        return {"stopped": f"after {self._latest.batch:,} of {self._latest.batches:,} batches; {figures}"}
+        figures = f"the figures are of batch {evaluated.batch:,}" if evaluated else "none was evaluated"
+        return {"stopped": f"after {latest.batch:,} of {latest.batches:,} batches; {figures}"}
 
 
 def describe(ed: ED, data: Dataset) -> dict[str, str]:

@@ -55,11 +55,12 @@ class Container:
     def __init__(self, path: Path, file: Any) -> None:
         self._path, self._file = path, file
         self.document = _checked_document(path, (file.metadata() or {}).get(KEY))
+        self.keys: list[str] = list(file.keys())
 
     def arrays(self, keys: Iterable[str]) -> Arrays:
         """Return copies of these arrays, once their checksums are right."""
-        present, keys = set(self._file.keys()), list(keys)
-        if missing := [key for key in keys if key not in present]:
+        keys = list(keys)
+        if missing := [key for key in keys if key not in self.keys]:
             raise damaged(self._path, f"it lacks {', '.join(missing)}")
         try:
             arrays = {key: np.array(self._file.get_tensor(key)) for key in keys}

@@ -117,12 +117,13 @@ def inspect(path: str | os.PathLike[str]) -> Saved:
         return parse_header(file, container.document)
 
 
-def read(path: str | os.PathLike[str], run_arrays: Iterable[str] = ()) -> tuple[Saved, Arrays]:
-    """Return the header and the arrays of a file, with `run_arrays` if it is a checkpoint."""
+def read(path: str | os.PathLike[str], prefix: str = "") -> tuple[Saved, Arrays]:
+    """Return the header and the arrays of a file, with those whose keys begin with `prefix` if it is given."""
     file = checked_path("path", path)
     with open_container(file) as container:
         saved = parse_header(file, container.document)
-        return saved, container.arrays([*saved.network.weight_shapes, EPOCHS, *(run_arrays if saved.run else ())])
+        others = [key for key in container.keys if prefix and key.startswith(prefix)]
+        return saved, container.arrays([*saved.network.weight_shapes, EPOCHS, *others])
 
 
 def write(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sized
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from edcore.errors import InputError
 from edcore.plots.canvas import COLOURS, Picture, axes_or_new, set_title
+from edcore.training.history import History
 from edcore.training.loop import Progress
 
 Floats: TypeAlias = npt.NDArray[np.float64]
@@ -23,15 +24,21 @@ POINTS = 1000
 FEW = 40
 """Up to this number of evaluations each has a marker."""
 
+NAMES = "batches learnt", "error (mean |target − output|)", "accuracy on test samples"
+"""What is drawn of a run."""
+
 LEAST_SPAN = 0.1
 """The least span of an accuracy axis, so that small differences do not look large."""
 
 
 class Curve(NamedTuple):
-    """The points of both curves, and their names."""
+    """The points of both curves, and their names. A point of the error may stand for several batches."""
 
-    x: Floats
-    error: Floats
+    x: Floats  # the last batch of each point
+    error: Floats  # the mean
+    least: Floats
+    largest: Floats
+    ends: npt.NDArray[np.intp]  # how many batches there are up to the end of each point
     scored: Floats  # the x of each score
     score: Floats
     unit: str
@@ -39,14 +46,15 @@ class Curve(NamedTuple):
     score_name: str
 
 
-def learning_curve(run: Iterable[Progress] | Any, ax: Picture | None = None) -> Picture:
+def learning_curve(run: Iterable[Progress] | History | Any, ax: Picture | None = None) -> Picture:
     """Draw the error and the accuracy over the batches of a run.
 
     Parameters
     ----------
-    run : iterable of Progress, or estimator
-        The items that `edcore.training.train` yields, also those of a resumed run after the first ones. Or a fitted
-        estimator with ``loss_curve_``, one loss for each epoch, and perhaps as many ``validation_scores_``.
+    run : iterable of Progress, History, or estimator
+        The items that `edcore.training.train` yields, also those of a resumed run after the first ones. Or the
+        `edcore.training.History` of a run. Or a fitted estimator with ``loss_curve_``, one loss for each epoch, and
+        perhaps as many ``validation_scores_``.
     ax : matplotlib.axes.Axes, optional
         Where to draw. Left out, a new figure.
 
@@ -77,7 +85,10 @@ def learning_curve(run: Iterable[Progress] | Any, ax: Picture | None = None) -> 
     >>> [axes.get_ylabel() for axes in figure.axes]
     ['error (mean |target − output|)', 'accuracy on test samples']
     """
-    curve = _of_estimator(run) if hasattr(run, "loss_curve_") else _of_progress(run)
+    if isinstance(run, History):
+        curve = _of_history(run)
+    else:
+        curve = _of_estimator(run) if hasattr(run, "loss_curve_") else _of_progress(run)
     ax = axes_or_new(ax, (7, 4.2))
     lines = _draw_error(ax, curve)
     ax.set_xlabel(curve.unit)
@@ -100,18 +111,29 @@ def _of_progress(run: Any) -> Curve:
         error = np.array([entry.error for entry in entries], float)
         reached = [(place, entry.accuracy) for place, entry in enumerate(entries) if entry.accuracy is not None]
     except (TypeError, AttributeError):
-        accepted = "a sequence of edcore.training.Progress, or a fitted estimator with loss_curve_"
+        accepted = "a sequence of edcore.training.Progress, a History, or a fitted estimator with loss_curve_"
         raise InputError("run", type(run).__name__, accepted, "Collect it: run = list(train(ed, data)).") from None
-    if not entries:
-        raise InputError("run", "no batch", "at least one edcore.training.Progress", "Train first.")
+    _check_any(entries)
     # A run that counts from 1 again goes on where the one before ended.
     steps = np.diff(numbers, prepend=0.0)
     x = np.cumsum(np.where(steps > 0, steps, numbers))
     places = [place for place, _ in reached]
     score = np.array([score for _, score in reached], float)
-    return Curve(
-        x, error, x[places], score, "batches learnt", "error (mean |target − output|)", "accuracy on test samples"
-    )
+    ends = np.arange(1, len(x) + 1)
+    return Curve(x, error, error, error, ends, x[places], score, *NAMES)
+
+
+def _of_history(run: History) -> Curve:
+    _check_any(run)
+    scored = np.array([entry.batch for entry in run.evaluations], float)
+    score = np.array([entry.accuracy for entry in run.evaluations], float)
+    mean, least, largest = run.errors.T
+    return Curve(run.ends.astype(float), mean, least, largest, run.ends, scored, score, *NAMES)
+
+
+def _check_any(run: Sized) -> None:
+    if not len(run):
+        raise InputError("run", "no batch", "at least one edcore.training.Progress", "Train first.")
 
 
 def _of_estimator(estimator: Any) -> Curve:
@@ -124,11 +146,12 @@ def _of_estimator(estimator: Any) -> Curve:
         given = f"an estimator with {len(error)} losses and {len(score)} validation scores"
         raise InputError("run", given, "one of each for each epoch")
     x = np.arange(1.0, len(error) + 1)
-    return Curve(x, error, x[: len(score)], score, "epochs", "loss", "validation score")
+    ends = np.arange(1, len(x) + 1)
+    return Curve(x, error, error, error, ends, x[: len(score)], score, "epochs", "loss", "validation score")
 
 
 def _draw_error(ax: Picture, curve: Curve) -> list[Any]:
-    n, known = len(curve.x), np.where(np.isfinite(curve.error), curve.error, np.nan)
+    n, known = int(curve.ends[-1]), _finite(curve.error)
     half = n // (2 * SMOOTHED)
     name = curve.error_name.partition(" ")[0]
     if not half:
@@ -137,13 +160,15 @@ def _draw_error(ax: Picture, curve: Curve) -> list[Any]:
         raw = ax.plot(curve.x, known, color=COLOURS[0], alpha=0.3, linewidth=0.8, label=f"{name} of each batch")
     else:
         starts = np.linspace(0, n, min(n // 4, POINTS), endpoint=False).astype(int)
-        low, high = np.fmin.reduceat(known, starts), np.fmax.reduceat(known, starts)
+        points = np.unique(np.searchsorted(curve.ends, starts, side="right"))  # those with these batches
+        low, high = np.fmin.reduceat(_finite(curve.least), points), np.fmax.reduceat(_finite(curve.largest), points)
         style = {"color": COLOURS[0], "alpha": 0.25, "linewidth": 0}
-        raw = [ax.fill_between(curve.x[starts], low, high, **style, label=f"{name}, least to largest")]
+        x = _x_of(curve, np.append(0, curve.ends)[points])
+        raw = [ax.fill_between(x, low, high, **style, label=f"{name}, least to largest")]
     picked = np.unique(np.linspace(0, n - 1, POINTS).astype(int))
-    smooth = _smoothed(known, half)[picked]
+    smooth = _smoothed(curve, picked, half)
     label = f"mean over {2 * half + 1:,} batches"
-    return [*raw, *ax.plot(curve.x[picked], smooth, color=COLOURS[0], linewidth=2, label=label)]
+    return [*raw, *ax.plot(_x_of(curve, picked), smooth, color=COLOURS[0], linewidth=2, label=label)]
 
 
 def _draw_score(ax: Picture, curve: Curve) -> Any:
@@ -162,12 +187,23 @@ def _draw_score(ax: Picture, curve: Curve) -> Any:
     return line
 
 
-def _smoothed(values: Floats, half: int) -> Floats:
-    """Return the mean over `half` values on each side of each value, NaN left out."""
-    there = np.isfinite(values)
-    total = np.concatenate([[0.0], np.cumsum(np.where(there, values, 0.0))])
-    count = np.concatenate([[0], np.cumsum(there)])
-    places = np.arange(len(values))
-    start, stop = np.maximum(places - half, 0), np.minimum(places + half + 1, len(values))
-    found = count[stop] - count[start]
-    return np.where(found > 0, (total[stop] - total[start]) / np.maximum(found, 1), np.nan)
+def _x_of(curve: Curve, batches: npt.NDArray[np.intp]) -> Floats:
+    """Return where these batches, counted from 0, are drawn."""
+    return np.interp(batches + 1, np.append(0, curve.ends), np.append(0, curve.x))
+
+
+def _smoothed(curve: Curve, batches: npt.NDArray[np.intp], half: int) -> Floats:
+    """Return the mean error over `half` batches on each side of each of these; NaN and infinity are left out."""
+    there, sizes = np.isfinite(curve.error), np.diff(curve.ends, prepend=0)
+    ends = np.append(0, curve.ends)
+    total = np.append(0.0, np.cumsum(np.where(there, curve.error, 0.0) * sizes))
+    count = np.append(0, np.cumsum(there * sizes))
+    start, stop = np.maximum(batches - half, 0), np.minimum(batches + half + 1, ends[-1])
+    # Within a point that stands for several batches, each of them counts as its mean.
+    found = np.interp(stop, ends, count) - np.interp(start, ends, count)
+    added = np.interp(stop, ends, total) - np.interp(start, ends, total)
+    return np.where(found > 0, added / np.maximum(found, 1), np.nan)
+
+
+def _finite(values: Floats) -> Floats:
+    return np.where(np.isfinite(values), values, np.nan)

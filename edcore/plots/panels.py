@@ -20,6 +20,7 @@ from edcore.plots.confusion import confusion_matrix
 from edcore.plots.depth import layer_map, side_by_side
 from edcore.plots.fields import image_shape, receptive_fields
 from edcore.plots.learning import learning_curve
+from edcore.training.history import History
 from edcore.training.loop import Progress
 
 WORK = 5 * 10**10
@@ -42,7 +43,11 @@ class Panel:
 
 
 def panels(
-    ed: ED, data: Dataset, run: Sequence[Progress], diagnoses: Sequence[Diagnosis], at: Sequence[float] | None = None
+    ed: ED,
+    data: Dataset,
+    run: Sequence[Progress] | History,
+    diagnoses: Sequence[Diagnosis],
+    at: Sequence[float] | None = None,
 ) -> Iterator[Panel]:
     """Yield the pictures that fit, in the order in which they are best read."""
     if run:
@@ -51,7 +56,7 @@ def panels(
             lambda figure: learning_curve(run, figure.add_subplot()),
             "The error (left scale) should fall and the accuracy on the test samples (right scale) should rise; "
             "where both are flat, more batches of this kind change little.",
-            _in_words(run),
+            _in_words(History.of(run)),
         )
     yield _confusion(ed, data)
     if image_shape(data.features):
@@ -86,10 +91,10 @@ def panels(
         )
 
 
-def _in_words(run: Sequence[Progress]) -> str:
-    reached = [entry.accuracy for entry in run if entry.accuracy is not None]
+def _in_words(run: History) -> str:
+    reached, error = [entry.accuracy for entry in run.evaluations], run.latest.error if run.latest else 0.0
     last = f" The accuracy on the test samples goes from {reached[0]:.2%} to {reached[-1]:.2%}." if reached else ""
-    return f"The error goes from {run[0].error:.4f} to {run[-1].error:.4f} in {len(run):,} batches.{last}"
+    return f"The error goes from {run.first_error:.4f} to {error:.4f} in {len(run):,} batches.{last}"
 
 
 def _confusion(ed: ED, data: Dataset) -> Panel:

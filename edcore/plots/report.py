@@ -6,7 +6,6 @@ import base64
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from importlib import resources
-from statistics import fmean
 from string import Template
 
 from edcore.datasets.catalogue import Dataset
@@ -15,6 +14,7 @@ from edcore.environment import here, versions
 from edcore.model.ed import ED
 from edcore.plots.canvas import new_figure, rendered
 from edcore.plots.panels import Panel, panels
+from edcore.training.history import History
 from edcore.training.loop import Progress
 
 SVG_BYTES = 150_000
@@ -27,7 +27,7 @@ DPI = 144
 def html(
     ed: ED,
     data: Dataset,
-    run: Sequence[Progress],
+    run: Sequence[Progress] | History,
     *,
     diagnoses: Sequence[Diagnosis] = (),
     at: Sequence[float] | None = None,
@@ -42,8 +42,9 @@ def html(
         The network, trained.
     data : Dataset
         Its data set.
-    run : sequence of Progress
-        The items that `edcore.training.train` yielded. It may be empty, if nothing was learnt.
+    run : sequence of Progress, or History
+        The items that `edcore.training.train` yielded, or their `edcore.training.History`. It may be
+        empty, if nothing was learnt.
     diagnoses : sequence of Diagnosis
         Results of `edcore.diagnostics.diagnose`, once or during training. The last one becomes a table.
     at : sequence of float, optional
@@ -79,7 +80,7 @@ def html(
     template = Template(resources.files("edcore.plots").joinpath("report.html").read_text(encoding="utf-8"))
     return template.substitute(
         title=escape(f"Training report: {data.name}"),
-        reached=_facts(_reached(data, run)),
+        reached=_facts(_reached(data, History.of(run))),
         command=escape(command),
         figures="\n".join(_figure(panel) for panel in found),
         layers=_layers(diagnoses[-1]) if diagnoses else "",
@@ -88,21 +89,17 @@ def html(
     )
 
 
-def _reached(data: Dataset, run: Sequence[Progress]) -> dict[str, str]:
+def _reached(data: Dataset, run: History) -> dict[str, str]:
     """Return accuracy, error and time of the latest evaluation, and whether the run was stopped early."""
-    if not run:
+    if (last := run.latest) is None:
         return {"stopped": "before the first batch was learnt"}
-    last = run[-1]
     stopped = {} if last.batch >= last.batches else {"stopped": f"after {last.batch:,} of {last.batches:,} batches"}
-    places = [place for place, entry in enumerate(run) if entry.accuracy is not None]
-    if not places:
+    if not run.evaluations:
         return stopped | {"accuracy": "not evaluated", "error of the last batch": f"{last.error:.4f}"}
-    evaluated = run[places[-1]]
-    since = places[-2] + 1 if len(places) > 1 else 0
-    errors = [entry.error for entry in run[since : places[-1] + 1]]
+    evaluated = run.evaluations[-1]
     return stopped | {
         "accuracy": f"{evaluated.accuracy:.2%} of {len(data.x_test):,} test samples",
-        "mean error": f"{fmean(errors):.4f}, mean |target − output| of the last {len(errors):,} batches before it",
+        "mean error": f"{run.mean_error:.4f}, mean |target − output| of the last {run.averaged:,} batches before it",
         "time in training": f"{evaluated.seconds:,.2f} s",
         "learnt": f"{evaluated.samples:,} samples in {evaluated.batch:,} batches, epoch {evaluated.epoch:,}",
     }

@@ -9,6 +9,7 @@ from edcore.diagnostics.diagnosis import Diagnosis
 from edcore.model.ed import ED
 from edcore.plots.canvas import Picture, new_figure
 from edcore.plots.panels import panels
+from edcore.training.history import History
 from edcore.training.loop import Progress
 
 PANEL = 6.5, 4.6
@@ -18,7 +19,7 @@ PANEL = 6.5, 4.6
 def training_summary(
     ed: ED,
     data: Dataset,
-    run: Sequence[Progress],
+    run: Sequence[Progress] | History,
     diagnoses: Sequence[Diagnosis] = (),
     *,
     at: Sequence[float] | None = None,
@@ -34,8 +35,9 @@ def training_summary(
         The network, trained.
     data : Dataset
         Its data set.
-    run : sequence of Progress
-        The items that `edcore.training.train` yielded. An empty run has no learning curve.
+    run : sequence of Progress, or History
+        The items that `edcore.training.train` yielded, or their `edcore.training.History`. An empty run
+        has no learning curve.
     diagnoses : sequence of Diagnosis
         Results of `edcore.diagnostics.diagnose`, once or during training.
     at : sequence of float, optional

@@ -1,7 +1,7 @@
 """Checkpoints of training runs: write the state of a run into a file, and read it to go on to the same bits.
 
 A checkpoint is a file of `edcore.io`, so everything that reads a network reads it. Beside the network it holds the
-options of the run and the progress after each batch. The random numbers need no state: the order of the samples follows
+options of the run and its history. The random numbers need no state: the order of the samples follows
 from the seed and the number of the epoch.
 """
 
@@ -10,13 +10,10 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
-
-import numpy as np
-import numpy.typing as npt
 
 from edcore.arguments import whole_number
 from edcore.datasets.catalogue import Dataset
@@ -26,10 +23,8 @@ from edcore.files.container import damaged
 from edcore.io import Saved, networks
 from edcore.model.classes import heads
 from edcore.model.ed import ED
+from edcore.training.history import PREFIX, History
 from edcore.training.loop import Progress
-
-ERROR, SECONDS, ACCURACY = "run.error", "run.seconds", "run.accuracy"
-"""Keys of the arrays that hold the `Progress` of each batch; an accuracy that was not measured is NaN."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +43,12 @@ class RunState:
     def batches(self) -> int:
         """Batches of the whole run."""
         return self.epochs * math.ceil(self.samples / self.batch_size)
+
+    def progress(self, batch: int, error: float, seconds: float, accuracy: float | None) -> Progress:
+        """Return the progress after a batch; its counts follow from its number."""
+        epoch, within = divmod(batch - 1, math.ceil(self.samples / self.batch_size))
+        samples = epoch * self.samples + min((within + 1) * self.batch_size, self.samples)
+        return Progress(epoch + 1, batch, self.batches, samples, error, seconds, accuracy)
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> RunState:
@@ -82,7 +83,7 @@ class Checkpoint:
         self._clock = time.perf_counter()  # at the start, or after the latest evaluation
         self.written = -1  # batches learnt when it was last written
 
-    def write(self, learnt: Sequence[Progress]) -> None:
+    def write(self, learnt: History) -> None:
         """Write the state of the run after these batches, unless the file has it. A failure leaves the file as it was.
 
         It raises a DataFileError, an InputError for weights that are not finite or for a file that another run writes,
@@ -94,27 +95,21 @@ class Checkpoint:
         if self._stamp is not None and _stamp(self._path) not in (None, self._stamp):
             given = f"{str(self._path)!r}, but another run is writing this file"
             raise InputError("checkpoint", given, "a file for one run", "Give each run its own --checkpoint.")
-        accuracy = [math.nan if progress.accuracy is None else progress.accuracy for progress in learnt]
-        seconds = [progress.seconds for progress in learnt]
-        if learnt and learnt[-1].accuracy is None:
-            # A progress has the seconds at its latest evaluation. A resumed run adds to these, so add the rest.
-            seconds[-1] += time.perf_counter() - self._clock
+        # A progress has the seconds at its latest evaluation. A resumed run adds to these, so add the rest.
+        evaluated = not learnt.latest or learnt.latest.accuracy is not None
+        more_seconds = 0.0 if evaluated else time.perf_counter() - self._clock
         networks.write(
             self._path,
             self._ed,
             classes=self._classes,
             x_range=self._x_range,
             run=asdict(replace(self._state, batch=len(learnt))),
-            arrays={
-                ERROR: np.array([progress.error for progress in learnt], np.float64),
-                SECONDS: np.array(seconds, np.float64),
-                ACCURACY: np.array(accuracy, np.float64),
-            },
+            arrays=learnt.to_arrays(more_seconds),
             new=self._new,
         )
         self.written, self._stamp, self._new = len(learnt), _stamp(self._path), False
 
-    def save_during(self, steps: Iterator[Progress], learnt: Sequence[Progress]) -> Iterator[Progress]:
+    def save_during(self, steps: Iterator[Progress], learnt: History) -> Iterator[Progress]:
         """Yield the steps of a run, and write the file every few batches; `learnt` includes the current batch."""
         for progress in steps:
             if progress.batch % self._every == 0:
@@ -127,21 +122,23 @@ class Checkpoint:
                 self._clock = time.perf_counter()
 
 
-def read(path: str | os.PathLike[str], backend: str, device: str | None) -> tuple[ED, RunState, list[Progress]]:
-    """Return the network, the state and the batches learnt in a checkpoint; "auto" is the backend that wrote it."""
-    saved, arrays = networks.read(path, (ERROR, SECONDS, ACCURACY))
+def read(path: str | os.PathLike[str], backend: str, device: str | None) -> tuple[ED, RunState, History]:
+    """Return the network, the state and the history of the run in a checkpoint; "auto" is the backend that wrote it."""
+    saved, arrays = networks.read(path, PREFIX)
     state = run_of(saved)
     if state is None:
         fix = "It holds a network without a run: edcore predict uses it, edcore.io.load loads it."
         raise InputError("resume", repr(str(path)), "a file of edcore train --checkpoint", fix)
-    errors, seconds, accuracies = columns = [arrays[key] for key in (ERROR, SECONDS, ACCURACY)]
-    if any(array.shape != (state.batch,) or array.dtype != np.float64 for array in columns):
-        raise damaged(saved.path, "the progress of its batches")
+    try:
+        learnt = History.from_arrays(arrays, state.batch, state.progress)
+    except (KeyError, ValueError) as error:
+        reason = f"it lacks {error.args[0]}" if isinstance(error, KeyError) else f"the history of its run: {error}"
+        raise damaged(saved.path, reason) from error
     if saved.classes is None or heads(len(saved.classes)) != saved.network.columns:
         raise damaged(saved.path, "the classes of its outputs")
     if backend == "auto":  # another backend would differ in the last bits
         backend, device = saved.backend, device or saved.device or None
-    return networks.build(saved, arrays, backend, device), state, _progress(state, errors, seconds, accuracies)
+    return networks.build(saved, arrays, backend, device), state, learnt
 
 
 def run_of(saved: Saved) -> RunState | None:
@@ -179,19 +176,8 @@ def _stamp(path: Path) -> tuple[int, int] | None:
     return found.st_ino, found.st_mtime_ns
 
 
-def _progress(state: RunState, errors: Any, seconds: Any, accuracies: npt.NDArray[np.float64]) -> list[Progress]:
-    """Return the progress of each batch; its counts follow from its number."""
-    batches_of_epoch, found = math.ceil(state.samples / state.batch_size), []
-    columns = (errors.tolist(), seconds.tolist(), accuracies.tolist())
-    for index, (error, second, accuracy) in enumerate(zip(*columns, strict=True)):
-        epoch, within = divmod(index, batches_of_epoch)
-        samples = epoch * state.samples + min((within + 1) * state.batch_size, state.samples)
-        measured = None if math.isnan(accuracy) else accuracy
-        found.append(Progress(epoch + 1, index + 1, state.batches, samples, error, second, measured))
-    return found
-
-
-def with_epochs(state: RunState, learnt: list[Progress], epochs: int) -> tuple[RunState, list[Progress]]:
-    """Return a run's state and its batches learnt, with another number of epochs."""
+def with_epochs(state: RunState, learnt: History, epochs: int) -> RunState:
+    """Return a run's state with another number of epochs, of which its history is told."""
     state = replace(state, epochs=whole_number("epochs", epochs, 1))
-    return state, [replace(progress, batches=state.batches) for progress in learnt]
+    learnt.set_batches(state.batches)
+    return state

@@ -76,8 +76,8 @@ def train(
     eval_every : int
         Batches from one evaluation on the test samples to the next. The last batch is always followed by one.
     learnt : sequence of Progress
-        Progress of the batches that the network has learnt already, in a run with the same seed, data and batch size.
-        The run goes on after them, to the same bits as if it had never stopped.
+        Progress of the batches that the network has learnt already, or of the latest of them alone, in a run with the
+        same seed, data and batch size. The run goes on after it, to the same bits as if it had never stopped.
 
     Returns
     -------
@@ -104,24 +104,25 @@ def train(
     batch_size = whole_number("batch_size", batch_size, 1)
     eval_every = whole_number("eval_every", eval_every, 1)
     check_centred(ed.rule, batch_size)
-    if len(learnt) > epochs * math.ceil(len(data.y_train) / batch_size):
-        accepted = f"enough for the {len(learnt):,} batches that are learnt already"
+    latest = learnt[-1] if learnt else None
+    if latest and latest.batch > epochs * math.ceil(len(data.y_train) / batch_size):
+        accepted = f"enough for the {latest.batch:,} batches that are learnt already"
         raise InputError("epochs", str(epochs), accepted, "A run cannot forget batches.")
-    return _run(ed, data, epochs, batch_size, eval_every, learnt)
+    return _run(ed, data, epochs, batch_size, eval_every, latest)
 
 
 def _run(
-    ed: ED, data: Dataset, epochs: int, batch_size: int, eval_every: int, learnt: Sequence[Progress]
+    ed: ED, data: Dataset, epochs: int, batch_size: int, eval_every: int, latest: Progress | None
 ) -> Iterator[Progress]:
     target = targets(data.y_train, heads(len(data.classes)))
     batches_of_epoch = math.ceil(len(target) / batch_size)
     batches = epochs * batches_of_epoch
-    samples, seconds = (learnt[-1].samples, learnt[-1].seconds) if learnt else (0, 0.0)
+    learnt, samples, seconds = (latest.batch, latest.samples, latest.seconds) if latest else (0, 0, 0.0)
     # The first prediction chooses the backend and gives it the initial weights, which is not training time.
     ed.predict(data.x_train[:1])
     start = time.perf_counter()
-    remaining = _remaining(ed.seed, len(target), epochs, batch_size, len(learnt))
-    for batch, (epoch, rows) in enumerate(remaining, len(learnt) + 1):
+    remaining = _remaining(ed.seed, len(target), epochs, batch_size, learnt)
+    for batch, (epoch, rows) in enumerate(remaining, learnt + 1):
         try:
             outputs = ed.step(data.x_train[rows], target[rows])
         except DivergedError as diverged:

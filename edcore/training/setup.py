@@ -17,7 +17,7 @@ from edcore.errors import BackendUnavailableError, InputError
 from edcore.model.classes import heads
 from edcore.model.ed import ED
 from edcore.training.checkpoint import RunState, check_data, fingerprint, read, with_epochs
-from edcore.training.loop import Progress
+from edcore.training.history import History
 from edcore.training.options import DEPTH, KEPT, PATTERN_SCHEDULE, SCHEDULES, TrainOptions
 
 
@@ -28,7 +28,7 @@ class TrainingRun:
     ed: ED
     data: Dataset
     state: RunState
-    learnt: list[Progress]
+    learnt: History
 
     @property
     def command(self) -> str:
@@ -80,7 +80,7 @@ def begin(options: TrainOptions, *, keep: bool, data: Dataset | None = None) -> 
         samples=len(data.x_train),
         data=fingerprint(data) if keep else "",
     )
-    return TrainingRun(ed, data, state, [])
+    return TrainingRun(ed, data, state, History())
 
 
 def resume(file: Path, given: Mapping[str, Any], fewer_epochs: bool) -> TrainingRun:
@@ -98,7 +98,7 @@ def resume(file: Path, given: Mapping[str, Any], fewer_epochs: bool) -> Training
             raise InputError(name, f"{given[name]!r} beside --resume", f"{value!r}, as in {file}", fix)
     epochs = given.get("epochs", 0)
     if epochs > state.epochs or ("epochs" in given and fewer_epochs):
-        state, learnt = with_epochs(state, learnt, epochs)
+        state = with_epochs(state, learnt, epochs)
     if "eval_every" in given:
         state = replace(state, eval_every=whole_number("eval_every", given["eval_every"], 1))
     if "data_dir" in given:

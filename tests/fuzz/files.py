@@ -90,7 +90,7 @@ def examples():
             options=options, epochs=2, batch_size=4, eval_every=1, samples=4, data=checkpoint.fingerprint(data)
         )
         kept = checkpoint.Checkpoint(Path(folder, "run"), 1, ed, data, state, print, new=True)
-        kept.write(list(edcore.training.train(ed, data, epochs=2, batch_size=4, eval_every=1)))
+        kept.write(edcore.training.History.of(edcore.training.train(ed, data, epochs=2, batch_size=4, eval_every=1)))
         return tuple(Path(folder, name).read_bytes() for name in ("0", "run", "1", "2"))
 
 

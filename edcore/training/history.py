@@ -1,0 +1,200 @@
+"""The history of a run in bounded memory: its errors, thinned as the batches become many, and its evaluations."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from edcore.training.loop import Progress
+
+ROWS = 2048
+"""The most rows of a history: a longer run has at least half as many, which is more than a learning curve draws."""
+
+PREFIX = "run."
+"""The keys of a history's arrays in a file begin with this."""
+
+ERROR, SECONDS, ACCURACY = "run.error", "run.seconds", "run.accuracy"
+"""Keys of the arrays of up to `ROWS` batches, with a number for each; an accuracy that was not measured is NaN."""
+
+CURVE, EVALUATIONS, LATEST = "run.curve", "run.evaluations", "run.latest"
+"""Keys of the arrays of more batches, with `SECONDS`: those of the evaluations, and at the end."""
+
+
+class History:
+    """The errors and evaluations of a run, in memory that does not grow with the run.
+
+    Up to 2,048 batches, each has a row. In a longer run a row stands for a block of successive batches, and has their
+    mean, least and largest error. The number of batches in a block is a power of two, the least with which 2,048 rows
+    are enough. Of the evaluations in a block, the latest is kept, and the first one of the run.
+
+    The same batches give the same history to the bit, also if the run has been stopped and resumed on the way.
+
+    Attributes
+    ----------
+    block : int
+        Batches in a row; the last row may have fewer.
+    errors : array of shape (rows, 3)
+        Mean, least and largest error of each row.
+    evaluations : list of Progress
+        The evaluations that are kept, among them the first and the latest.
+    latest : Progress or None
+        The latest batch.
+    first_error : float
+        The error of the first batch.
+    mean_error : float
+        The mean error of the batches from one evaluation to the next, for the latest evaluation.
+    averaged : int
+        The number of these batches.
+
+    Examples
+    --------
+    >>> import edcore
+    >>> from edcore.training import History, train
+    >>> data = edcore.datasets.xor()
+    >>> ed = edcore.ED(in_=2, hidden_depth=0, rule="split", seed=1)
+    >>> history = History()
+    >>> for progress in train(ed, data, epochs=3000, batch_size=4):
+    ...     history.add(progress)
+    >>> len(history), history.block, history.errors.shape
+    (3000, 2, (1500, 3))
+    """
+
+    def __init__(self) -> None:
+        self.block = 1
+        self.evaluations: list[Progress] = []
+        self.latest: Progress | None = None
+        self.first_error = self.mean_error = 0.0
+        self.averaged = 0
+        self._rows = np.zeros((ROWS, 3))
+        self._batches = self._summed = 0
+        self._sum = 0.0  # of the errors since the latest evaluation, whose number is `_summed`
+
+    @classmethod
+    def of(cls, run: Iterable[Progress] | History) -> History:
+        """Return the history of a run; one that is there already is returned as it is."""
+        if isinstance(run, History):
+            return run
+        history = cls()
+        for progress in run:
+            history.add(progress)
+        return history
+
+    def __len__(self) -> int:
+        """Return the number of batches."""
+        return self._batches
+
+    @property
+    def errors(self) -> npt.NDArray[np.float64]:
+        """Mean, least and largest error of each row."""
+        return self._rows[: -(-self._batches // self.block)]
+
+    @property
+    def ends(self) -> npt.NDArray[np.intp]:
+        """The number of batches up to the end of each row."""
+        return np.minimum(np.arange(1, len(self.errors) + 1) * self.block, self._batches)
+
+    def add(self, progress: Progress) -> None:
+        """Add the next batch of the run."""
+        if self._batches == ROWS * self.block:
+            self._halve()
+        error, (row, within) = progress.error, divmod(self._batches, self.block)
+        if within:
+            mean, least, largest = self._rows[row].tolist()
+            self._rows[row] = mean + (error - mean) / (within + 1), np.fmin(least, error), np.fmax(largest, error)
+        else:
+            self._rows[row] = error
+        if not self._batches:
+            self.first_error = error
+        self._batches, self.latest = self._batches + 1, progress
+        self._sum, self._summed = self._sum + error, self._summed + 1
+        if progress.accuracy is not None:
+            self.mean_error, self.averaged = self._sum / self._summed, self._summed
+            self._sum, self._summed = 0.0, 0
+            if len(self.evaluations) > 1 and self._block_of(self.evaluations[-1]) == self._block_of(progress):
+                self.evaluations.pop()
+            self.evaluations.append(progress)
+
+    def set_batches(self, batches: int) -> None:
+        """Set the number of batches of the whole run, which has other epochs now."""
+        self.latest = self.latest and replace(self.latest, batches=batches)
+        self.evaluations = [replace(progress, batches=batches) for progress in self.evaluations]
+
+    def to_arrays(self, more_seconds: float = 0.0) -> dict[str, npt.NDArray[np.float64]]:
+        """Return the arrays of a file. The clock has gone on by so many seconds since the latest batch's `seconds`."""
+        kept, latest = self.evaluations, self.latest
+        seconds = np.array([progress.seconds for progress in [*kept, latest] if progress])
+        seconds[-1:] += more_seconds
+        if self.block == 1:  # as version 0.1 has it
+            at = [progress.batch - 1 for progress in kept]
+            accuracy, clock = np.full(len(self), np.nan), np.zeros(len(self))
+            accuracy[at], clock[at] = [progress.accuracy for progress in kept], seconds[: len(at)]
+            clock = np.maximum.accumulate(clock)
+            clock[-1:] = seconds[-1:]
+            return {ERROR: self.errors[:, 0], SECONDS: clock, ACCURACY: accuracy}
+        last = latest.error if latest else 0.0
+        return {
+            CURVE: self.errors,
+            EVALUATIONS: np.array([(entry.batch, entry.error, entry.accuracy) for entry in kept], float).reshape(-1, 3),
+            SECONDS: seconds,
+            LATEST: np.array([self.first_error, last, self._sum, self.mean_error, self.averaged]),
+        }
+
+    @classmethod
+    def from_arrays(
+        cls,
+        arrays: Mapping[str, npt.NDArray[Any]],
+        batches: int,
+        progress: Callable[[int, float, float, float | None], Progress],
+    ) -> History:
+        """Return the history of a file, or raise a KeyError or a ValueError.
+
+        `progress` makes the progress of a batch, counted from 1, from its error, seconds and accuracy.
+        """
+        if CURVE not in arrays:
+            columns = [_checked(arrays[key], batches).tolist() for key in (ERROR, SECONDS, ACCURACY)]
+            rows = enumerate(zip(*columns, strict=True), 1)
+            return cls.of(progress(batch, error, clock, _measured(share)) for batch, (error, clock, share) in rows)
+        history = cls()
+        history._batches = batches
+        history.block = 1 << (max(-(-batches // ROWS), 1) - 1).bit_length()
+        history.errors[:] = _checked(arrays[CURVE], len(history.errors), 3)
+        m = len(arrays[EVALUATIONS]) if arrays[EVALUATIONS].ndim else 0
+        evaluations = _checked(arrays[EVALUATIONS], m, 3).tolist()
+        clock = _checked(arrays[SECONDS], m + 1).tolist()
+        history.first_error, error, history._sum, history.mean_error, averaged = _checked(arrays[LATEST], 5).tolist()
+        at = [1, *(batch for batch, _, _ in evaluations), batches]
+        if not (all(earlier <= later for earlier, later in pairwise(at)) and 0 <= averaged <= batches):
+            raise ValueError("batches in another order")
+        history.averaged, history._summed = int(averaged), batches - (int(at[-2]) if m else 0)
+        history.evaluations = [progress(int(n), e, s, a) for (n, e, a), s in zip(evaluations, clock, strict=False)]
+        last = history.evaluations[-1].accuracy if m and at[-2] == batches else None
+        history.latest = progress(batches, error, clock[-1], last)
+        return history
+
+    def _halve(self) -> None:
+        """Join each two rows to one."""
+        mean, least, largest = self._rows.reshape(-1, 2, 3).transpose(2, 0, 1)
+        joined = [mean.mean(axis=1), np.fmin.reduce(least, axis=1), np.fmax.reduce(largest, axis=1)]
+        self._rows[: ROWS // 2] = np.stack(joined, axis=1)
+        self.block *= 2
+        first, later = self.evaluations[:1], self.evaluations[1:]
+        self.evaluations = [*first, *{self._block_of(progress): progress for progress in later}.values()]
+
+    def _block_of(self, progress: Progress) -> int:
+        """Return the number of the row of a batch."""
+        return (progress.batch - 1) // self.block
+
+
+def _checked(array: npt.NDArray[Any], *shape: int) -> npt.NDArray[Any]:
+    if array.shape != shape or array.dtype != np.float64:
+        raise ValueError(f"{array.dtype}{list(array.shape)} in place of float64{list(shape)}")
+    return array
+
+
+def _measured(accuracy: float) -> float | None:
+    return None if np.isnan(accuracy) else accuracy
