@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 import json as json_format
 from dataclasses import asdict
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from edcore.cli.options import ConfigOption
-from edcore.errors import InputError
+from edcore.cli.options import ConfigOption, complete_from
+from edcore.errors import InputError, shown
 from edcore.kaneko import Parameters, Program
+from edcore.kaneko.teacher import KINDS
 
 
 def kaneko(
@@ -18,11 +20,19 @@ def kaneko(
     inputs: Annotated[int, typer.Option(help="Inputs.")] = 4,
     patterns: Annotated[
         int | None,
-        typer.Option(help="Patterns; input i is bit i of the pattern's number.", show_default="all 2^inputs"),
+        typer.Option(help="Patterns; input i is bit i of the pattern's number.", show_default="2^inputs"),
     ] = None,
     outputs: Annotated[int, typer.Option(help="Outputs, each with its own network.")] = 1,
+    random_inputs: Annotated[
+        bool, typer.Option("--random-inputs", help="Draw each input of each pattern from 0 to 1.")
+    ] = False,
     teacher: Annotated[
-        str, typer.Option(help="parity, or the targets, pattern after pattern, with commas: 0,1,1,1.")
+        str,
+        typer.Option(
+            help=f"{', '.join(KINDS)}, or the targets, pattern after pattern: 0,1,1,1. Or a kind for each output, by "
+            "name or by its targets: parity,real or parity,0,1,1,1.",
+            autocompletion=complete_from(lambda: KINDS),
+        ),
     ] = "parity",
     hidden: Annotated[int, typer.Option(help="Hidden cells, + and − together.")] = 8,
     hidden2: Annotated[int, typer.Option(help="Hidden cells of a second group, which reads the first.")] = 0,
@@ -49,6 +59,7 @@ def kaneko(
         seed=seed,
         inputs=inputs,
         patterns=patterns,
+        random_inputs=random_inputs,
         outputs=outputs,
         teacher=parse_targets(teacher, outputs),
         hidden=hidden,
@@ -83,14 +94,37 @@ def kaneko(
         typer.echo(f"stopped at epoch {epochs}: error {error:.6g}, below {tolerance:g}")
 
 
-def parse_targets(teacher: str, outputs: int) -> str | list[list[float]]:
-    """Return the targets that --teacher gives, in one list for each pattern, or "parity"."""
-    if teacher == "parity":
-        return teacher
+def parse_targets(teacher: str, outputs: int) -> Any:
+    """Return the teacher that the text of --teacher stands for, as `Parameters` takes it."""
+    items = [_name_or_number(item.strip(), teacher) for item in teacher.split(",")]
+    names = sum(isinstance(item, str) for item in items)
+    if names == len(items) == 1:
+        return items[0]
+    if not names:
+        if len(items) % max(outputs, 1):  # Parameters refuses fewer outputs
+            accepted = f"{outputs} for each pattern, one for each output, pattern after pattern"
+            raise InputError("teacher", f"{len(items)} targets", accepted)
+        return _split(items, max(outputs, 1))
+    # Outputs that have no name share the numbers, the same number of targets each.
+    patterns = max((len(items) - names) // max(outputs - names, 1), 1)
+    kinds: list[Any] = []
+    for are_names, run in itertools.groupby(items, lambda item: isinstance(item, str)):
+        found = list(run)
+        kinds += found if are_names else _split(found, patterns)
+    return kinds
+
+
+def _name_or_number(text: str, teacher: str) -> str | float:
+    """Return an item of --teacher: a kind of teacher, or a target."""
+    if text in KINDS:
+        return text
     try:
-        targets = [float(target) for target in teacher.split(",")]
+        return float(text.replace("_", "?"))  # Python reads 0_1 as 1
     except ValueError:
-        accepted = "parity, or numbers from 0 to 1 with commas between them, pattern after pattern"
-        raise InputError("teacher", repr(teacher), accepted) from None
-    step = max(outputs, 1)  # Parameters refuses fewer outputs
-    return [targets[start : start + step] for start in range(0, len(targets), step)]
+        accepted = f"{', '.join(KINDS)}, or numbers from 0 to 1, pattern after pattern, with commas: 0,1,1,1"
+        raise InputError("teacher", shown(teacher), accepted) from None
+
+
+def _split(items: list[Any], length: int) -> list[list[Any]]:
+    """Return the items in lists of this length."""
+    return [items[start : start + length] for start in range(0, len(items), length)]

@@ -1,76 +1,22 @@
-"""The parameters of Kaneko's program, and the random numbers of its C library."""
+"""The parameters of Kaneko's program."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
 
-from edcore.arguments import assign, real, whole_number
-from edcore.errors import InputError
+from edcore.arguments import assign, real, whole_number, yes_or_no
+from edcore.contract.memory import host_memory
+from edcore.errors import InputError, shown
+from edcore.kaneko.rand import Floats, Rand, checked_seed
+from edcore.kaneko.teacher import checked_teacher, draw
 
-Floats = npt.NDArray[np.float64]
-
-WORD = 2**32
 MOST_INPUTS = 20
 """With more inputs, all 2^I patterns are too many: the number of patterns must be given."""
-
-
-class Rand:
-    """The GNU C library's ``rand()``, in Python, so that a seed gives the same numbers on every platform.
-
-    The additive feedback generator r_n = r_(n−3) + r_(n−31) mod 2³², whose 31 words are seeded by r_i = 16807 r_(i−1)
-    mod (2³¹ − 1) and whose first 310 outputs are discarded; an output is r_n without its lowest bit.
-
-    Parameters
-    ----------
-    seed : int
-        The argument of ``srand``, from 0 to 2³² − 1. As in C, seed 0 is the same as seed 1.
-
-    Raises
-    ------
-    InputError
-        If the seed is not such a number.
-
-    Examples
-    --------
-    >>> from edcore.kaneko import Rand
-    >>> random = Rand(1)
-    >>> random.rand(), random.r()
-    (1804289383, 0.0886)
-    """
-
-    def __init__(self, seed: int) -> None:
-        word = _seed(seed) or 1
-        if word >= WORD // 2:  # srand's words are signed
-            word -= WORD
-        words = [word % WORD]
-        for _ in range(30):
-            word = 16807 * word % (2**31 - 1)
-            words.append(word)
-        self._words = words[3:] + words[:3]
-        self._next_words(310)
-
-    def rand(self) -> int:
-        """Return the next output, from 0 to 2³¹ − 1."""
-        return self._next_words(1)[0] >> 1
-
-    def r(self) -> float:
-        """Return the program's next random number, (rand() mod 10000) / 10000, which can be exactly 0."""
-        return self.rand() % 10000 / 10000
-
-    def draws(self, n: int) -> Floats:
-        """Return the next n values of `r`, of shape (n,)."""
-        return (np.array(self._next_words(n), np.int64) >> 1) % 10000 / 10000
-
-    def _next_words(self, n: int) -> list[int]:
-        words = self._words
-        for oldest in range(n):
-            words.append((words[oldest] + words[oldest + 28]) % WORD)
-        self._words = words[-31:]
-        return words[31:]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,11 +30,21 @@ class Parameters:
     inputs : int
         Inputs I, at least 1.
     patterns : int, optional
-        Patterns p = 0, 1, …; input i of pattern p is bit i of p, least significant first. Left out: all 2^I.
+        Patterns p = 0, 1, …; input i of pattern p is bit i of p, least significant first. Left out: 2^I.
     outputs : int
         Outputs, each with a separate network, at least 1.
-    teacher : {"parity"} or array_like, shape (patterns,) or (patterns, outputs)
-        Targets, from 0 to 1. ``"parity"``: 1 for an odd number of ones, at every output. Kept as a tuple of tuples.
+    teacher : {"parity", "mirror", "random", "real", "one"}, array_like, or a list of these
+        Targets, from 0 to 1. A name is the kind of every output's targets; the program's number for it is in brackets.
+
+        - ``"parity"`` (1): 1 for an odd number of inputs above .5, else 0.
+        - ``"mirror"`` (2): 1 if the inputs are the same when read backwards, else 0.
+        - ``"random"`` (0): 0 or 1, drawn.
+        - ``"real"`` (4): drawn from [0, 1).
+        - ``"one"`` (5): 1 for one pattern, which is drawn, else 0.
+        - numbers (3): the targets themselves, of shape (patterns, outputs), or (patterns,) for one output.
+
+        A list in which a name occurs has a kind for each output, as in ``["parity", [0, 0, 0, 1]]``. Numbers are kept
+        as tuples.
     hidden : int
         Hidden cells of the first group (H1), of both signs together, at least 1.
     hidden2 : int
@@ -120,11 +76,18 @@ class Parameters:
         A run that has not stopped after this number of epochs has timed out. At least 1.
     tolerance : float
         A run stops after an epoch whose sum of absolute errors is below this, at least 0.
+    random_inputs : bool
+        Draw the inputs of each pattern from [0, 1). Then there may be more than 2^I patterns.
 
     Raises
     ------
     InputError
-        If a value is not accepted, or values exclude each other.
+        If a value is not accepted, values exclude each other, or the run would not fit into the free memory.
+
+    Notes
+    -----
+    Inputs and targets are drawn before the weights, pattern after pattern: the inputs, then each output's target. Under
+    ``"one"`` each pattern draws, among the patterns that no output before it has just drawn, and the last draw counts.
 
     Examples
     --------
@@ -132,13 +95,15 @@ class Parameters:
     >>> xor = Parameters(inputs=2, hidden=8)
     >>> xor.patterns, xor.cells, xor.target_values.tolist()
     (4, 15, [[0.0], [1.0], [1.0], [0.0]])
+    >>> Parameters(inputs=2, outputs=2, teacher=["real", "parity"]).target_values.tolist()
+    [[0.9383, 0.0], [0.0886, 1.0], [0.2777, 1.0], [0.6915, 0.0]]
     """
 
     seed: int = 1
     inputs: int = 4
     patterns: int | None = None
     outputs: int = 1
-    teacher: npt.ArrayLike = "parity"
+    teacher: npt.ArrayLike | Sequence[npt.ArrayLike] = "parity"
     hidden: int = 8
     hidden2: int = 0
     steps: int = 2
@@ -155,9 +120,10 @@ class Parameters:
     beta: float = 0.8
     epochs: int = 10000
     tolerance: float = 0.1
+    random_inputs: bool = False
 
     def __post_init__(self) -> None:
-        assign(self, "seed", _seed(self.seed))
+        assign(self, "seed", checked_seed(self.seed))
         for name, least in (("inputs", 1), ("outputs", 1), ("hidden", 1), ("hidden2", 0), ("steps", 1), ("epochs", 1)):
             assign(self, name, whole_number(name, getattr(self, name), least))
         for name in ("weight_range", "threshold_range", "u1", "alpha", "beta", "tolerance"):
@@ -165,11 +131,14 @@ class Parameters:
         assign(self, "u0", real("u0", self.u0, positive=True))
         for name in ("f3", "f6", "f7", "f10", "f11"):
             assign(self, name, _flag(name, getattr(self, name)))
-        assign(self, "patterns", self._checked_patterns())
-        assign(self, "teacher", self._checked_teacher())
+        assign(self, "random_inputs", yes_or_no("random_inputs", self.random_inputs))
+        patterns = self._checked_patterns()
+        assign(self, "patterns", patterns)
+        self._check_memory()
+        assign(self, "teacher", checked_teacher(self.teacher, patterns, self.outputs))
         if self.hidden2 and self.steps < 3:
             fix = "Activity needs one step to each of the two groups and one to the output."
-            raise InputError("steps", repr(self.steps), f"3 or more with hidden2={self.hidden2}", fix)
+            raise InputError("steps", repr(self.steps), f"3 or more with a second group of {self.hidden2}", fix)
         if self.steps < 2 and self.f6 and self.f7:
             fix = "In the first step the output sees no hidden cell (f6), and it never sees an input (f7)."
             raise InputError("steps", repr(self.steps), "2 or more with f6 and f7", fix)
@@ -178,30 +147,23 @@ class Parameters:
         if self.patterns is None:
             if self.inputs > MOST_INPUTS:
                 accepted = f"a number of patterns, as all of them with {self.inputs} inputs are too many"
-                raise InputError("patterns", "None", accepted)
+                raise InputError("patterns", "no number", accepted)
             return 1 << self.inputs
         patterns = whole_number("patterns", self.patterns, 1)
-        if patterns > 1 << self.inputs:
+        # The power itself would have as many bits as there are inputs.
+        if not self.random_inputs and (patterns - 1).bit_length() > self.inputs:
             fix = "Further patterns would repeat these, as input i is bit i of the pattern's number."
             raise InputError("patterns", repr(patterns), f"at most 2^inputs = {1 << self.inputs}", fix)
         return patterns
 
-    def _checked_teacher(self) -> Any:
-        if isinstance(self.teacher, str) and self.teacher == "parity":
-            return self.teacher
-        accepted = f"'parity', or numbers from 0 to 1 of shape ({self.patterns}, {self.outputs}): patterns by outputs"
-        try:
-            targets = np.asarray(self.teacher, np.float64)
-        except (TypeError, ValueError):
-            raise InputError("teacher", repr(self.teacher), accepted) from None
-        if targets.shape == (self.patterns,) and self.outputs == 1:
-            targets = targets[:, None]
-        if targets.shape != (self.patterns, self.outputs):
-            raise InputError("teacher", f"shape {targets.shape}", accepted)
-        if not np.all((targets >= 0) & (targets <= 1)):
-            fix = "An output lies between 0 and 1, and its error would never vanish."
-            raise InputError("teacher", "a value outside 0 to 1", accepted, fix)
-        return tuple(map(tuple, targets.tolist()))
+    def _check_memory(self) -> None:
+        """Refuse a run that does not fit into the free memory, under the name of its largest number."""
+        need, free = needed(self), host_memory().free
+        if need > free:
+            names = ("outputs", "hidden", "hidden2", "inputs", "patterns")
+            largest = max(names, key=lambda name: cast(int, getattr(self, name)))
+            accepted = f"less, as the run needs {need / 2**30:.3g} GiB of memory and {free / 2**30:.3g} GiB are free"
+            raise InputError(largest, str(getattr(self, largest)), accepted)
 
     @property
     def output_cell(self) -> int:
@@ -215,25 +177,28 @@ class Parameters:
 
     @property
     def input_values(self) -> Floats:
-        """The patterns, of shape (patterns, inputs): bit i of the pattern's number at input i."""
-        count = cast(int, self.patterns)
-        return np.array([[p >> i & 1 for i in range(self.inputs)] for p in range(count)], np.float64)
+        """The patterns, of shape (patterns, inputs): bit i of the pattern's number at input i, or what was drawn."""
+        return self.draw(Rand(self.seed))[0]
 
     @property
     def target_values(self) -> Floats:
         """The targets, of shape (patterns, outputs)."""
-        if isinstance(self.teacher, str):
-            return np.repeat(self.input_values.sum(axis=1, keepdims=True) % 2, self.outputs, axis=1)
-        return np.array(self.teacher, np.float64)
+        return self.draw(Rand(self.seed))[1]
+
+    def draw(self, random: Rand) -> tuple[Floats, Floats]:
+        """Return `input_values` and `target_values`; what they draw is taken from these random numbers."""
+        patterns = cast(int, self.patterns)
+        return draw(random, self.teacher, patterns, self.inputs, self.outputs, self.random_inputs)
 
 
-def _seed(seed: Any) -> int:
-    if whole_number("seed", seed, 0) >= WORD:
-        raise InputError("seed", repr(seed), f"a whole number from 0 to {WORD - 1}")
-    return int(seed)
+def needed(p: Parameters) -> int:
+    """Return the bytes that a run needs, which is more than it has in use at any time."""
+    synapses = (1 + p.hidden + p.hidden2) * p.cells
+    # In float64: the weights of all networks, and products with them; the draws of one network; all patterns.
+    return 8 * (3 * p.outputs * synapses + 12 * synapses + 4 * cast(int, p.patterns) * (p.inputs + p.outputs))
 
 
 def _flag(name: str, value: Any) -> int:
     if not isinstance(value, bool | int | np.bool_ | np.integer) or value not in (0, 1):
-        raise InputError(name, repr(value), "a flag: 1 (or True) or 0 (or False)")
+        raise InputError(name, shown(value), "1 or 0")
     return int(value)

@@ -10,16 +10,18 @@ from __future__ import annotations
 import math
 import sys
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from edcore.errors import InputError
-from edcore.kaneko.parameters import Floats, Parameters, Rand
+from edcore.errors import InputError, shown
+from edcore.kaneko.parameters import Parameters
+from edcore.kaneko.rand import Floats, Rand
 
 Indices = npt.NDArray[np.intp]
 Flags = npt.NDArray[np.bool_]
+Checked = TypeVar("Checked")
 
 LARGEST_EXPONENT = math.log(sys.float_info.max)
 
@@ -103,17 +105,12 @@ class Program:
     Parameters
     ----------
     parameters : Parameters
-        The parameters of the run. The initial weights are drawn at once, network after network.
+        The parameters of the run. The patterns, and then the initial weights, network after network, are drawn at once.
 
-    Attributes
-    ----------
-    parameters : Parameters
-        As given.
-    wiring : ndarray of bool, shape (1 + hidden cells, cells)
-        The possible synapses of a network, from cell l (column) to the output or a hidden cell (row). If the drawn
-        weight is exactly 0, there is no synapse, and it never learns.
-    errors : list of float
-        Sum of the absolute errors of each epoch so far.
+    Raises
+    ------
+    InputError
+        If the parameters are not `Parameters`.
 
     Examples
     --------
@@ -128,27 +125,47 @@ class Program:
     """
 
     def __init__(self, parameters: Parameters) -> None:
-        self.parameters = parameters
-        self.wiring, draws = _rules(parameters)
-        self.errors: list[float] = []
-        self._inputs = np.repeat(parameters.input_values, 2, axis=1)
-        self._targets = parameters.target_values
+        self._parameters = _checked("parameters", parameters, Parameters)
+        self._errors: list[float] = []
+        random = Rand(parameters.seed)
+        inputs, self._targets = parameters.draw(random)
+        self._inputs = np.repeat(inputs, 2, axis=1)
         self._activity = np.zeros((parameters.outputs, parameters.cells))
         self._activity[:, :2] = parameters.beta
-        drawn = _initial_weights(parameters, self.wiring, draws)
+        self._wiring, draws = _rules(parameters)
+        drawn = _initial_weights(parameters, self._wiring, draws, random)
         first, end = parameters.output_cell, parameters.cells
         second = end - parameters.hidden2
         groups = ((first, first + 1, 1.0), (first + 1, second, parameters.u1), (second, end, parameters.u1))
         self._groups = [
-            _Group(first, slice(start, stop), self.wiring, drawn, factor)
+            _Group(first, slice(start, stop), self._wiring, drawn, factor)
             for start, stop, factor in groups
             if stop > start
         ]
 
     @property
+    def parameters(self) -> Parameters:
+        """The parameters of the run."""
+        return self._parameters
+
+    @property
+    def wiring(self) -> Flags:
+        """A copy of the possible synapses of a network, a bool each, of shape (1 + hidden cells, cells).
+
+        They lead from cell l (column) to the output or a hidden cell (row). If the drawn weight is exactly 0, there is
+        no synapse, and it never learns.
+        """
+        return self._wiring.copy()
+
+    @property
+    def errors(self) -> list[float]:
+        """A copy of the sums of absolute errors of the epochs so far."""
+        return self._errors.copy()
+
+    @property
     def weights(self) -> Floats:
         """A copy of the weights w_kl, of shape (outputs, 1 + hidden cells, cells), as in `Result`."""
-        weights = np.zeros((self.parameters.outputs, *self.wiring.shape))
+        weights = np.zeros((self.parameters.outputs, *self._wiring.shape))
         for group in self._groups:
             weights[:, group.rows, group.sources] = group.weights.transpose(0, 2, 1)
         return weights
@@ -156,12 +173,12 @@ class Program:
     @property
     def learnt(self) -> bool:
         """Whether the last epoch's sum of absolute errors is below the tolerance."""
-        return bool(self.errors) and self.errors[-1] < self.parameters.tolerance
+        return bool(self._errors) and self._errors[-1] < self.parameters.tolerance
 
     @property
     def stopped(self) -> bool:
         """Whether the program ends here: it has learnt its patterns, or it has timed out."""
-        return self.learnt or len(self.errors) >= self.parameters.epochs
+        return self.learnt or len(self._errors) >= self.parameters.epochs
 
     def advance(self) -> Epoch:
         """Learn each pattern once, in order, and return the epoch. It also works after the program has stopped."""
@@ -175,13 +192,13 @@ class Program:
                 total += abs(error)
             for group in self._groups:
                 group.learn(self.parameters.alpha, self._activity, errors[:, None], self.parameters.f10)
-        self.errors.append(total)
-        return Epoch(len(self.errors), outputs, total)
+        self._errors.append(total)
+        return Epoch(len(self._errors), outputs, total)
 
     def result(self) -> Result:
         """Return the result so far."""
         return Result(
-            self.parameters, len(self.errors), self.stopped and not self.learnt, np.array(self.errors), self.weights
+            self.parameters, len(self._errors), self.stopped and not self.learnt, np.array(self._errors), self.weights
         )
 
     def _respond(self, inputs: Floats) -> None:
@@ -252,7 +269,7 @@ def layered_weights(program: Program) -> dict[str, Floats]:
     >>> weights["input.weight"].shape, weights["output.weight"][0, :, 0].tolist()
     ((1, 4, 4), [0.6649, 0.2362, -0.0492, -0.1421])
     """
-    parameters = program.parameters
+    parameters = _checked("program", program, Program).parameters
     for name, wanted in (("f3", 1), ("f6", 1), ("f7", 1), ("f11", 1), ("hidden2", 0), ("steps", 2)):
         given = getattr(parameters, name)
         if given != wanted:
@@ -299,15 +316,16 @@ def _rules(p: Parameters) -> tuple[Flags, Indices]:
     return ~none, 1 + (to_second & of_hidden) + (itself & (not p.f3))
 
 
-def _initial_weights(p: Parameters, wiring: Flags, draws: Indices) -> Floats:
+def _initial_weights(p: Parameters, wiring: Flags, draws: Indices, random: Rand) -> Floats:
     """Draw the initial weights, as (outputs, targets, cells). Of several draws for a synapse the last one counts."""
-    random = Rand(p.seed)
     cells = np.arange(p.cells)
     scales = np.where(cells < 2, p.threshold_range, p.weight_range)
     last = np.cumsum(draws).reshape(draws.shape) - 1
     signs = _signs(cells[p.output_cell :])[:, None] * _signs(cells)
-    drawn = random.draws(p.outputs * int(draws.sum())).reshape(p.outputs, -1)
-    return np.where(wiring, scales * drawn[:, last] * signs, 0.0)
+    weights, total = np.empty((p.outputs, *wiring.shape)), int(draws.sum())
+    for network in weights:
+        network[...] = np.where(wiring, scales * random.draws(total)[last] * signs, 0.0)
+    return weights
 
 
 def _sigmoid(sums: Floats, u0: float) -> Floats:
@@ -317,6 +335,13 @@ def _sigmoid(sums: Floats, u0: float) -> Floats:
     # Python raises an error where C gives infinity.
     exps = [math.inf if x > LARGEST_EXPONENT else math.exp(x) for x in exponents]
     return 1 / (1 + np.array(exps).reshape(sums.shape))
+
+
+def _checked(name: str, value: Any, kind: type[Checked]) -> Checked:
+    """Return a value of this class, or refuse it."""
+    if not isinstance(value, kind):
+        raise InputError(name, shown(value), f"an instance of edcore.kaneko.{kind.__name__}")
+    return value
 
 
 def _signs(cells: Indices) -> Floats:

@@ -78,6 +78,9 @@ def test_the_defaults_are_those_of_the_library():
     assert options.keys() - defaults == {"verbose", "json", "config"}
 
 
+NAMES = "parity, mirror, random, real, one"
+QUOTED = "'parity', 'mirror', 'random', 'real', 'one'"
+
 OTHERS = {
     "seed": 7,
     "inputs": 3,
@@ -100,13 +103,15 @@ OTHERS = {
     "beta": 0.875,
     "epochs": 2,
     "tolerance": 0.125,
+    "random_inputs": True,
 }
 
 
 def test_every_option_arrives(run):
     given = {**OTHERS, "teacher": "0,1, 1,.5, 1,1, 0,0"}
+    del given["random_inputs"]  # a flag
     options = (part for name, value in given.items() for part in (f"--{name.replace('_', '-')}", str(value)))
-    found = json.loads(run(*options, "--json").out)
+    found = json.loads(run(*options, "--random-inputs", "--json").out)
     assert found["parameters"] == json.loads(json.dumps(asdict(Parameters(**OTHERS))))
     program = Program(Parameters(**OTHERS))
     while not program.stopped:
@@ -120,17 +125,95 @@ def test_every_option_arrives(run):
     ("arguments", "sentence"),
     [
         ("--patterns 17", "patterns: given 17; accepted: at most 2^inputs = 16. "),
-        ("--hidden2 8", "steps: given 2; accepted: 3 or more with hidden2=8. "),
-        ("--f6 3", "f6: given 3; accepted: a flag: 1 (or True) or 0 (or False)."),
+        ("--hidden2 8", "steps: given 2; accepted: 3 or more with a second group of 8. "),
+        ("--f6 3", "f6: given 3; accepted: 1 or 0."),
         ("--outputs 0", "outputs: given 0; "),
         ("--outputs 0 --teacher 0,1", "outputs: given 0; "),
-        ("--teacher mirror", "teacher: given 'mirror'; accepted: parity, or numbers from 0 to 1 with commas between"),
-        ("--inputs 1 --teacher 0,1,0", "teacher: given shape (3, 1); accepted: 'parity', or numbers from 0 to 1 of"),
-        ("--inputs 1 --outputs 2 --teacher 0,1,0", "teacher: given [[0.0, 1.0], [0.0]]; accepted: 'parity', or"),
+        ("--outputs 0 --teacher parity,1", "outputs: given 0; "),
+        (
+            "--teacher mirrr",
+            f"teacher: given 'mirrr'; accepted: {NAMES}, or numbers from 0 to 1, pattern after pattern",
+        ),
+        ("--teacher given", "teacher: given 'given'; "),
+        ("--teacher ,", "teacher: given ','; "),
+        ("--inputs 1 --teacher 0_1,0", "teacher: given '0_1,0'; "),
+        ("--inputs 1 --teacher nan,0", "teacher: given a value outside 0 to 1; "),
+        (
+            "--inputs 1 --teacher 0,1,0",
+            f"teacher: given 3 × 1 targets; accepted: {QUOTED}, or targets from 0 to 1, patt",
+        ),
+        ("--inputs 1 --outputs 2 --teacher 0,1,0", "teacher: given 3 targets; accepted: 2 for each pattern, one for"),
+        (
+            "--teacher parity,mirror",
+            f"teacher: given 2 kinds of targets; accepted: one for each output (1 here): {QUOTED}",
+        ),
+        (
+            "--outputs 2 --inputs 1 --teacher parity,1",
+            "teacher: given 1 target; accepted: 'parity', 'mirror', 'random'",
+        ),
+        (
+            "--outputs 2 --teacher parity,0,mirror",
+            "teacher: given 3 kinds of targets; accepted: one for each output (2",
+        ),
+        (
+            "--outputs 17 --teacher one",
+            "teacher: given 'one' for 17 outputs; accepted: it for at most 16 outputs with 16",
+        ),
+        ("--inputs 21 --random-inputs", "patterns: given no number; accepted: a number of patterns"),
     ],
 )
 def test_bad_options_are_refused_by_the_library(run, arguments, sentence):
     assert refused(run, *arguments.split()).startswith(sentence)
+
+
+@pytest.mark.parametrize("value", [2**63 - 1, 2**63, 2**64, 2**127])
+@pytest.mark.parametrize("option", ["outputs", "hidden", "hidden2", "inputs", "patterns"])
+def test_what_does_not_fit_into_memory_is_refused(run, option, value):
+    sentence = refused(run, "--patterns", "3", "--steps", "3", "--random-inputs", f"--{option}", str(value))
+    assert sentence.startswith(f"{option}: given {value}; accepted: less, as the run needs ")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "epoch"),
+    [
+        ("--seed 2 --inputs 3 --teacher random", 52),
+        ("--seed 2 --inputs 2 --hidden 16 --teacher real", 13),
+        ("--inputs 3 --teacher one", 37),
+        ("--inputs 3 --hidden 16 --teacher random --random-inputs", 555),
+    ],
+)
+def test_random_teachers_and_inputs(run, arguments, epoch):
+    assert run(*arguments.split()).out.startswith(f"stopped at epoch {epoch}: ")
+
+
+@pytest.mark.parametrize(
+    ("text", "outputs", "teacher"),
+    [
+        ("one", 3, "one"),
+        ("parity,mirror", 2, ["parity", "mirror"]),
+        ("0,1,1,0", 2, [[0, 1], [1, 0]]),
+        ("parity,0,1,1,.5", 2, ["parity", [0, 1, 1, 0.5]]),
+        ("0,1,1,0, real ,1,1,0,0", 3, [[0, 1, 1, 0], "real", [1, 1, 0, 0]]),
+        ("0,1,1,0,1,1,0,0,real", 3, [[0, 1, 1, 0], [1, 1, 0, 0], "real"]),
+    ],
+)
+def test_a_teacher_is_a_name_or_targets_or_a_kind_for_each_output(text, outputs, teacher):
+    assert cli_kaneko.parse_targets(text, outputs) == teacher
+
+
+def test_a_file_gives_a_kind_for_each_output(command_line, tmp_path):
+    config = tmp_path / "run.toml"
+    config.write_text('[kaneko]\ninputs = 2\noutputs = 2\nrandom-inputs = true\nteacher = ["real", 0, 1, 1, 0]\n')
+    _, out, _ = command_line("kaneko", "--config", str(config), "--json")
+    found = json.loads(out)["parameters"]
+    assert (found["teacher"], found["random_inputs"]) == (["real", [0, 1, 1, 0]], True)
+
+
+def test_in_a_shell_a_refusal_is_one_line_that_names_the_option(command_line):
+    code, out, err = command_line("kaneko", "--inputs", "2", "--outputs", "9223372036854775808")
+    assert (code, out) == (2, "")
+    assert err.startswith("edcore: --outputs: given 9223372036854775808; accepted: less, as the run needs ")
+    assert err.count("\n") == 1
 
 
 def test_help_names_every_parameter(run):
