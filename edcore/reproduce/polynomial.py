@@ -87,9 +87,9 @@ def polynomial(options: Options) -> Outcome:
             "edcore: preset `edla` with weights from U(0, 1), linear output, learning rate 1e-3 (ReLU 1e-4), batches "
             f"of {BATCH}, {EPOCHS} epochs, float32. “1024 hidden” may be read in two ways, so both are here. Fujita's "
             "figures are of one run.",
-            "x has values below 0, where a split rule may shrink weights until they change their sign. From there on the "
-            "paper and edcore differ: the paper's update has the sign that W has at the moment, edcore's has s_i · s_j, "
-            "the sign that W began with.",
+            "x has values below 0, where a split rule may shrink weights until they change their sign. From there on "
+            "the paper and edcore differ: the paper's update has the sign that W has at the moment, edcore's has "
+            "s_i · s_j, the sign that W began with.",
             f"{HOW} Learning rates (hidden cells, output): sigmoid {rates_in_words(SIGMOID)}; ReLU "
             f"{rates_in_words(NARROW_RELU)}, with twice as many cells {rates_in_words(WIDE_RELU)}; "
             "chosen on seeds 11 to 20 among 2 to 6 pairs each.",
