@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 from edcore.adapters.operations import Form, Runner, run_directly
 from edcore.arrays import Array
 from edcore.core.activations import Activation
+from edcore.errors import UnknownNameError
 
 
 class ArrayOperations:
     """`Operations` of CuPy or NumPy, one array operation at a time."""
+
+    activations: Collection[str] = ("sigmoid", "tanh", "relu", "relu6", "linear")
 
     def __init__(self, xp: Any, slab: int) -> None:
         self.xp, self.slab = xp, slab
@@ -36,6 +40,10 @@ class ArrayOperations:
             case "relu6":
                 self.xp.maximum(y, 0, out=y)
                 self.xp.minimum(y, 6, out=y)
+            case "linear":
+                pass
+            case _:
+                raise UnknownNameError("activation", form.activation, self.activations)
 
     def squares(self, z: Array, total: Array) -> None:
         """Compute the sum as a product of each sample's row and column."""
@@ -58,6 +66,8 @@ class ArrayOperations:
                 self.xp.sign(delta, out=delta)
             case "linear":
                 delta[...] = 1
+            case _:
+                raise UnknownNameError("activation", activation, self.activations)
         delta *= factor
 
     def needs_product_memory(self, weight: Array) -> bool:

@@ -16,7 +16,7 @@ from edcore.arrays import Array, HostWeights, to_numpy
 from edcore.contract.backend import BackendInfo
 from edcore.contract.steps import Schedule
 from edcore.core.network import Network
-from edcore.core.rule import Rule
+from edcore.core.rule import MEAN, SPLIT, Rule
 from edcore.interrupts import uninterrupted
 
 from . import compiled
@@ -137,11 +137,11 @@ class JaxBackend(ArrayAPIBackend):
 
 def _arguments(network: Network, rule: Rule = ANY_RULE, batch: int = 1) -> tuple[Scalars, Variant]:
     """Return the arguments of a compiled function beside its arrays."""
-    real, parts = np.dtype(network.dtype).type, batch if rule.reduction == "mean" else 1
+    real, parts = np.dtype(network.dtype).type, batch if MEAN[rule.reduction] else 1
     rates = real(rule.alpha / parts), real(rule.alpha_output / parts)
     scalars = Scalars(real(network.u0), real(network.bias), *rates, real(rule.floor or 0))
     fields = network.outputs, network.activation, network.output_activation, network.rms
-    return scalars, Variant(*fields, rule.error == "split", rule.centred, rule.floor is not None)
+    return scalars, Variant(*fields, SPLIT[rule.error], rule.centred, rule.floor is not None)
 
 
 def _swapped(key: str, array: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:

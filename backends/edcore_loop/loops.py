@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from edcore.arrays import Array, HostWeights
-from edcore.contract.backend import Backend
+from edcore.contract.backend import Backend, known
 from edcore.contract.memory import Supported, fits
-from edcore.core.activations import Activation
+from edcore.core.activations import ByName
 from edcore.core.method import RMS_EPS
 from edcore.core.network import Layer, Network
-from edcore.core.rule import Rule
+from edcore.core.rule import MEAN, SPLIT, Rule
 
 Activities = list[list[tuple[Any, Any]]]
 """For each head, the activities (batch, cells) of the input cells and of each layer, with their slopes: under rms the
@@ -30,8 +31,9 @@ class LoopBackend(Backend):
         self.device = "cpu"
 
     def supports(self, network: Network, rule: Rule) -> Supported:
-        """Return True unless the network is larger than memory."""
-        return fits(network, self.memory())
+        """Return True unless it lacks a value of a field, or the network is larger than memory."""
+        has = known(network, rule, activation=ACTIVATE, output_activation=ACTIVATE)
+        return fits(network, self.memory()) if has is True else has
 
     def from_host(self, weights: HostWeights) -> HostWeights:
         """Return a copy."""
@@ -86,9 +88,9 @@ class LoopBackend(Backend):
                         for j, s_j in enumerate(layer.target_signs):
                             total = 0.0
                             for b in range(len(x)):
-                                g = derivative(layer.activation, y[b][j]) * slope[b][j]
+                                g = DERIVE[layer.activation](y[b][j]) * slope[b][j]
                                 total += sources[b][i] * credit(rule, e[b][layer.teachers[j]], s_i) * g * s_j
-                            if rule.reduction == "mean":
+                            if MEAN[rule.reduction]:
                                 total /= len(x)
                             w[i, j] = float(w[i, j]) + alpha * total
                             if key == "weight" and rule.floor is not None:
@@ -108,7 +110,7 @@ def errors(network: Network, rule: Rule, error: Array, head: int) -> list[list[f
 
 def credit(rule: Rule, e: float, source_sign: int) -> float:
     """Return E, the part of the error e that a synapse of a source with this sign learns from."""
-    if rule.error == "signed":
+    if not SPLIT[rule.error]:
         return e
     return max(e, 0.0) if source_sign > 0 else min(e, 0.0)
 
@@ -141,39 +143,9 @@ def layer_cells(network: Network, layer: Layer, head: int, weights: HostWeights,
         if layer.rms:
             root = math.sqrt(sum(a * a for a in sums) / len(sums) + RMS_EPS)
         for j, a in enumerate(sums):
-            y[b, j] = activity(layer.activation, a / root, network.u0)
+            y[b, j] = ACTIVATE[layer.activation](a / root, network.u0)
             slope[b, j] = (1.0 - a * a / (len(sums) * root * root)) / root if layer.rms else 1.0
     return y, slope
-
-
-def activity(activation: Activation, z: float, u0: float) -> float:
-    """Return f(z)."""
-    match activation:
-        case "sigmoid":
-            return sigmoid(2.0 * z / u0)
-        case "tanh":
-            return math.tanh(z)
-        case "relu":
-            return max(z, 0.0)
-        case "relu6":
-            return min(max(z, 0.0), 6.0)
-        case "linear":
-            return z
-
-
-def derivative(activation: Activation, y: float) -> float:
-    """Return g(y): the derivative of f, from its value y, but for the sigmoid's factor 2 / u0."""
-    match activation:
-        case "sigmoid":
-            return y * (1.0 - y)
-        case "tanh":
-            return 1.0 - y * y
-        case "relu":
-            return 1.0 if y > 0.0 else 0.0
-        case "relu6":
-            return 1.0 if 0.0 < y < 6.0 else 0.0
-        case "linear":
-            return 1.0
 
 
 def sigmoid(t: float) -> float:
@@ -181,3 +153,28 @@ def sigmoid(t: float) -> float:
     if t >= 0.0:
         return 1.0 / (1.0 + math.exp(-t))
     return math.exp(t) / (1.0 + math.exp(t))
+
+
+ACTIVATE: ByName[Callable[[float, float], float]] = ByName(
+    "activation",
+    {
+        "sigmoid": lambda z, u0: sigmoid(2.0 * z / u0),
+        "tanh": lambda z, u0: math.tanh(z),
+        "relu": lambda z, u0: max(z, 0.0),
+        "relu6": lambda z, u0: min(max(z, 0.0), 6.0),
+        "linear": lambda z, u0: z,
+    },
+)
+"""f(z) of each activation; its names are those that this backend has."""
+
+DERIVE: ByName[Callable[[float], float]] = ByName(
+    "activation",
+    {
+        "sigmoid": lambda y: y * (1.0 - y),
+        "tanh": lambda y: 1.0 - y * y,
+        "relu": lambda y: 1.0 if y > 0.0 else 0.0,
+        "relu6": lambda y: 1.0 if 0.0 < y < 6.0 else 0.0,
+        "linear": lambda y: 1.0,
+    },
+)
+"""g(y): the derivative of f, from its value y, but for the sigmoid's factor 2 / u0."""

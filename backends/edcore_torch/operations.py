@@ -5,14 +5,14 @@ from __future__ import annotations
 import functools
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 import torch
 
 from edcore.adapters.operations import Form, RecordedGraph, Runner, Work, run_directly
 from edcore.arrays import Array
-from edcore.core.activations import Activation
+from edcore.core.activations import Activation, ByName
 from edcore.interrupts import uninterrupted
 
 CPU_SLAB, GPU_SLAB = 2**20, 2**26
@@ -28,26 +28,34 @@ recording of another thread."""
 
 logger = logging.getLogger("edcore")
 
-ACTIVATE: dict[Activation, Callable[[Array], Any]] = {
-    "sigmoid": torch.sigmoid_,
-    "tanh": torch.tanh_,
-    "relu": torch.relu_,
-    "relu6": functools.partial(torch.clamp_, min=0, max=6),
-    "linear": lambda y: y,
-}
+ACTIVATE: ByName[Callable[[Array], Any]] = ByName(
+    "activation",
+    {
+        "sigmoid": torch.sigmoid_,
+        "tanh": torch.tanh_,
+        "relu": torch.relu_,
+        "relu6": functools.partial(torch.clamp_, min=0, max=6),
+        "linear": lambda y: y,
+    },
+)
 
 derivatives = torch.ops.aten
-DERIVE: dict[Activation, Callable[[Array, Array, Array], Any]] = {
-    "sigmoid": lambda factor, y, delta: derivatives.sigmoid_backward.grad_input(factor, y, grad_input=delta),
-    "tanh": lambda factor, y, delta: derivatives.tanh_backward.grad_input(factor, y, grad_input=delta),
-    "relu": lambda factor, y, delta: derivatives.threshold_backward.grad_input(factor, y, 0, grad_input=delta),
-    "relu6": lambda factor, y, delta: derivatives.hardtanh_backward.grad_input(factor, y, 0, 6, grad_input=delta),
-    "linear": lambda factor, y, delta: delta.copy_(factor),
-}
+DERIVE: ByName[Callable[[Array, Array, Array], Any]] = ByName(
+    "activation",
+    {
+        "sigmoid": lambda factor, y, delta: derivatives.sigmoid_backward.grad_input(factor, y, grad_input=delta),
+        "tanh": lambda factor, y, delta: derivatives.tanh_backward.grad_input(factor, y, grad_input=delta),
+        "relu": lambda factor, y, delta: derivatives.threshold_backward.grad_input(factor, y, 0, grad_input=delta),
+        "relu6": lambda factor, y, delta: derivatives.hardtanh_backward.grad_input(factor, y, 0, 6, grad_input=delta),
+        "linear": lambda factor, y, delta: delta.copy_(factor),
+    },
+)
 
 
 class TorchOperations:
     """`Operations` on tensors of one device, which write into given memory alone, so that a graph can record them."""
+
+    activations: Collection[str] = ACTIVATE
 
     def __init__(self, device: Any) -> None:
         self.slab = CPU_SLAB if device.type == "cpu" else GPU_SLAB

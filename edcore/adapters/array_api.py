@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Collection
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -28,11 +29,12 @@ from edcore.arrays import (
     to_numpy,
     unavailable,
 )
-from edcore.contract.backend import API_VERSION, Availability, Backend, BackendInfo
+from edcore.contract.backend import API_VERSION, Availability, Backend, BackendInfo, known
 from edcore.contract.memory import Memory, Supported, fits, memory
 from edcore.contract.stages import Stage
 from edcore.contract.steps import Schedule
 from edcore.core import method as core
+from edcore.core.activations import FUNCTIONS
 from edcore.core.method import Cells, Trace
 from edcore.core.network import Network
 from edcore.core.rule import Rule
@@ -49,7 +51,14 @@ class ArrayAPIBackend(Backend):
         A device of that library; None for the library's own choice.
     info : BackendInfo, optional
         Its entry in the registry; one named after the library is made where none is given.
+
+    Attributes
+    ----------
+    activations : collection of str
+        The activations that it has, here the core's. A subclass that computes them by itself names its own.
     """
+
+    activations: Collection[str] = FUNCTIONS
 
     def __init__(self, namespace: Any, device: Any = None, info: BackendInfo | None = None) -> None:
         self.namespace = namespace
@@ -63,7 +72,10 @@ class ArrayAPIBackend(Backend):
         self._latest: Any = None  # `synchronize` waits for these arrays, as some libraries offer nothing else
 
     def supports(self, network: Network, rule: Rule) -> Supported:
-        """Return True, or that the device lacks the dtype or the memory."""
+        """Return True, or what it lacks: a value of a field, or the dtype or the memory of its device."""
+        has = known(network, rule, activation=self.activations, output_activation=self.activations)
+        if has is not True:
+            return has
         if not has_dtype(self.namespace, self._device, network.dtype):
             return missing_dtype(self.library, network.dtype)
         return fits(network, self.memory())

@@ -24,7 +24,7 @@ from edcore.adapters.operations import Operations
 from edcore.arrays import Array, HostWeights, to_numpy
 from edcore.contract.backend import BackendInfo
 from edcore.core.network import Layer, Network
-from edcore.core.rule import Rule
+from edcore.core.rule import MEAN, SPLIT, Rule
 from edcore.interrupts import uninterrupted
 
 
@@ -42,6 +42,7 @@ class InPlaceBackend(ArrayAPIBackend):
     def __init__(self, namespace: Any, device: Any, info: BackendInfo, operations: Operations) -> None:
         super().__init__(namespace, device, info)
         self._ops = operations
+        self.activations = operations.activations
 
     def from_host(self, weights: HostWeights) -> StackedWeights:
         """Return a copy on the device, the layers first."""
@@ -127,7 +128,7 @@ class InPlaceBackend(ArrayAPIBackend):
         """Return the errors that are added up over the batch, as (1, heads, batch, outputs)."""
         if rule.centred:
             error = error - self.namespace.mean(error, axis=0, keepdims=True)
-        e = error / len(error) if rule.reduction == "mean" else error
+        e = error / len(error) if MEAN[rule.reduction] else error
         return e.reshape(1, len(error), network.heads, network.outputs).swapaxes(1, 2)
 
     def _limits(self, layer: Layer, sign: int, floor: float, weight: Array) -> list[_Limit]:
@@ -205,7 +206,7 @@ class _Part(NamedTuple):
 
 def _errors_by_source(xp: Any, rule: Rule, e: Array) -> list[tuple[int, Array]]:
     """Return E for the sources of each sign; a sign of 0 stands for all of them."""
-    if rule.error == "signed":
+    if not SPLIT[rule.error]:
         return [(0, e)]
     zero = xp.zeros_like(e)
     return [(1, xp.maximum(e, zero)), (-1, xp.minimum(e, zero))]

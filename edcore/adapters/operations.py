@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import NamedTuple, Protocol, TypeAlias
 
 from edcore.arrays import Array
@@ -27,10 +27,13 @@ class Operations(Protocol):
 
     Attributes
     ----------
+    activations : collection of str
+        The activations that it has.
     slab : int
         Numbers δ that are computed at once: few enough for a CPU's cache, or for a GPU's memory.
     """
 
+    activations: Collection[str]
     slab: int
 
     def layer(self, x: Array, weight: Array, bias: Array, form: Form, y: Array) -> None:

@@ -1,7 +1,7 @@
 """The contract: what a backend owes to the library, and what the library promises to a backend."""
 
 from edcore.arrays import Array, HostWeights, Weights
-from edcore.contract.backend import API_VERSION, Availability, Backend, BackendInfo, classic
+from edcore.contract.backend import API_VERSION, Availability, Backend, BackendInfo, classic, known
 from edcore.contract.memory import Memory, Supported, fits, host_memory, needed, traced
 from edcore.contract.steps import Schedule
 
@@ -19,6 +19,7 @@ __all__ = [
     "classic",
     "fits",
     "host_memory",
+    "known",
     "needed",
     "traced",
 ]

@@ -6,8 +6,8 @@ hands them back. `edcore.testing` checks all promises made here.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, fields
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -62,7 +62,10 @@ class Backend(Protocol):
     device: str
 
     def supports(self, network: Network, rule: Rule) -> Supported:
-        """Return True if this backend can run the network under the rule on its device, else the reason why not."""
+        """Return True if this backend can run the network under the rule on its device, else the reason why not.
+
+        It refuses each value of a field that it does not know, see `known`.
+        """
         ...
 
     def from_host(self, weights: HostWeights) -> Weights:
@@ -167,17 +170,67 @@ class BackendInfo:
     load: Callable[[str | None], Backend]
 
 
+ANY = None
+
+VALUES: dict[str, Collection[Any] | None] = {
+    **dict.fromkeys(("in_", "width", "depth", "heads", "u0", "outputs", "bias", "initial"), ANY),
+    **dict.fromkeys(("activation", "output_activation"), ("sigmoid", "tanh", "relu", "relu6", "linear")),
+    **dict.fromkeys(("rms", "inhibitory_output", "centred"), (False, True)),
+    "n_bias": (1, 2),
+    "dtype": ("float32", "float64"),
+    "error": ("signed", "split"),
+    "reduction": ("mean", "sum"),
+    "order": ("batch", "online"),
+    **dict.fromkeys(("alpha", "alpha_output", "floor"), ANY),
+}
+"""The fields of `Network` and `Rule` in this version of the contract, and their values. What comes later is not added
+here, as all backends would then be taken to have it: each that has it names it."""
+
+
+def known(network: Network, rule: Rule, **values: Collection[Any]) -> Supported:
+    """Return True if a backend has the value of each field of a network and a rule, else the first that it lacks.
+
+    A backend that calls it in `supports` never computes what it does not know as something else: a new activation, a
+    new field that is not at its default, or a subclass of `Network` or `Rule`.
+
+    Parameters
+    ----------
+    network : Network
+        The network.
+    rule : Rule
+        The rule.
+    **values : collection
+        The values that the backend has of a field, such as ``activation=("sigmoid", "tanh")``. Of all other fields it
+        has those of version 1 of the contract.
+
+    Returns
+    -------
+    True or str
+        True, or the reason why not.
+
+    Examples
+    --------
+    >>> from edcore import Network, Rule
+    >>> from edcore.contract import known
+    >>> known(Network(2, activation="tanh"), Rule("split"), error=("signed",))
+    "it has no error 'split'; it has signed"
+    """
+    has = VALUES | values
+    for given, kind in ((network, Network), (rule, Rule)):
+        if type(given) is not kind:
+            return f"it knows {kind.__name__} alone, and not its subclass {type(given).__name__}"
+        for field in fields(kind):
+            value, accepted = getattr(given, field.name), has.get(field.name, (field.default,))
+            if accepted is not ANY and value not in accepted:
+                return f"it has no {field.name} {value!r}; it has {', '.join(map(str, accepted))}"
+    return True
+
+
 def classic(network: Network, rule: Rule) -> Supported:
     """Return True for a network and a rule of the article's kind, but for u0 and split, else the reason why not.
 
     A backend that has kernels for nothing else may say so with this, in its `supports`.
     """
-    plain, usual = Network(1), Rule()
-    for given, default, names in (
-        (network, plain, ("outputs", "activation", "output_activation", "rms", "bias", "inhibitory_output")),
-        (rule, usual, ("centred", "floor")),
-    ):
-        for name in names:
-            if getattr(given, name) != getattr(default, name):
-                return f"it has no kernels for {type(given).__name__}({name}={getattr(given, name)!r})"
-    return True
+    sigmoid, no, yes = ("sigmoid",), (False,), (True,)
+    cells = {"activation": sigmoid, "output_activation": sigmoid, "rms": no, "bias": (1.0,), "inhibitory_output": yes}
+    return known(network, rule, **cells, outputs=(1,), centred=no, floor=(None,))

@@ -26,7 +26,7 @@ from array_api_compat import array_namespace, device
 from edcore.arrays import Array, Weights
 from edcore.core.activations import activity, derivative
 from edcore.core.network import LAYERS, LayerName, Network
-from edcore.core.rule import Rule
+from edcore.core.rule import MEAN, SPLIT, Rule
 
 SLAB = 64
 """Hidden layers that learn in one product: enough for it to be worth while, few enough for a CPU's cache."""
@@ -92,7 +92,7 @@ def update(network: Network, rule: Rule, weights: Weights, trace: Trace, error: 
     xp = array_namespace(error)
     if rule.centred:
         error = error - xp.mean(error, axis=0, keepdims=True)
-    scaled = error / error.shape[0] if rule.reduction == "mean" else error
+    scaled = error / error.shape[0] if MEAN[rule.reduction] else error
     e = xp.permute_dims(xp.reshape(scaled, (-1, network.heads, network.outputs)), (1, 0, 2))
     learned, source = dict(weights), 0
     for name in _layers(weights):
@@ -132,7 +132,7 @@ def _learn_layer(
     alpha = rule.alpha_output if name == "output" else rule.alpha
     bias_cells = xp.full((e.shape[-2], network.n_bias), network.bias, dtype=e.dtype, device=device(e))
     # E_bij is e_bj for all synapses, or a factor of the source cell: it is multiplied in where that costs least.
-    signed = rule.error == "signed"
+    signed = not SPLIT[rule.error]
     e_j = xp.take(e, _indices(e, layer.teachers), axis=-1) if network.outputs > 1 else e
     g = derivative(layer.activation, y.y)
     if y.slope is not None:

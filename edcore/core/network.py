@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edcore.arguments import DType, assign, dtype_name, one_of, real, whole_number, yes_or_no
-from edcore.core.activations import ACTIVATIONS, Activation
+from edcore.core.activations import FUNCTIONS, Activation
 from edcore.errors import InputError
 
 LEAST_U0 = 1e-30
@@ -178,7 +178,7 @@ class Network:
             raise InputError("n_bias", repr(self.n_bias), "1 (an excitatory cell) or 2 (and an inhibitory one)")
         assign(self, "dtype", dtype_name(self.dtype))
         for name in ("activation", "output_activation"):
-            one_of(name, getattr(self, name), ACTIVATIONS)
+            one_of(name, getattr(self, name), FUNCTIONS)
         for name in ("rms", "inhibitory_output"):
             assign(self, name, yes_or_no(name, getattr(self, name)))
         assign(self, "bias", real("bias", self.bias))

@@ -6,10 +6,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from edcore.arguments import assign, one_of, real, yes_or_no
+from edcore.core.activations import ByName
 from edcore.errors import InputError
 
 if TYPE_CHECKING:
     from edcore.core.network import Network
+
+SPLIT = ByName("error", {"signed": False, "split": True})
+MEAN = ByName("reduction", {"mean": True, "sum": False})
+ONLINE = ByName("order", {"batch": False, "online": True})
+"""The values of these fields; whoever computes by them looks them up here, where one that is not known is an error."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +69,9 @@ class Rule:
     floor: float | None = None
 
     def __post_init__(self) -> None:
-        one_of("error", self.error, ("signed", "split"))
-        one_of("reduction", self.reduction, ("mean", "sum"))
-        one_of("order", self.order, ("batch", "online"))
+        one_of("error", self.error, SPLIT)
+        one_of("reduction", self.reduction, MEAN)
+        one_of("order", self.order, ONLINE)
         for name in ("alpha", "alpha_output"):
             assign(self, name, real(name, getattr(self, name)))
         assign(self, "centred", yes_or_no("centred", self.centred))
@@ -81,12 +87,12 @@ class Rule:
 
     def samples_per_update(self, batch_size: int) -> int:
         """Return the samples that each update takes: an online rule takes them one by one, whatever the batch."""
-        return 1 if self.order == "online" else batch_size
+        return 1 if ONLINE[self.order] else batch_size
 
 
 def check_together(network: Network, rule: Rule) -> None:
     """Refuse a network and a rule that exclude each other."""
-    if rule.error == "split" and network.outputs > 1:
+    if SPLIT[rule.error] and network.outputs > 1:
         raise InputError(
             "outputs",
             f"{network.outputs} with a split rule",

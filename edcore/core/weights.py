@@ -6,8 +6,12 @@ import numpy as np
 import numpy.typing as npt
 
 from edcore.arrays import HostWeights
+from edcore.core.activations import ByName
 from edcore.core.network import Layer, Network
 from edcore.core.randomness import BIASES, WEIGHTS, half_normal, uniform
+
+DISTRIBUTIONS = ByName("distribution", {"half_normal": half_normal, "uniform": uniform})
+"""What draws the magnitudes of weights, by `Initial.distribution`."""
 
 
 def initialise(network: Network, seed: int, floor: float | None = None) -> HostWeights:
@@ -49,7 +53,7 @@ def draw_layer(
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     """Return the initial weights (sources, targets) and biases of one head's layer, the `number`-th from the input."""
     how = network.initial
-    draw = half_normal if how.distribution == "half_normal" else uniform
+    draw = DISTRIBUTIONS[how.distribution]
     sign = np.outer(layer.source_signs, layer.target_signs)
     scale = how.weight / len(layer.source_signs) ** how.fan_in
     factor = 1.0 if layer.name == "output" else np.where(sign > 0, how.excitatory, how.inhibitory)

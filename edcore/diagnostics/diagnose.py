@@ -16,7 +16,7 @@ import numpy.typing as npt
 from edcore.arrays import Array, HostWeights, to_numpy
 from edcore.core import method as core
 from edcore.core.network import Layer, Network
-from edcore.core.rule import Rule
+from edcore.core.rule import ONLINE, Rule
 from edcore.core.weights import initialise
 from edcore.diagnostics.diagnosis import Diagnosis, LayerFigures
 from edcore.diagnostics.gradient import (
@@ -159,7 +159,7 @@ class _Measurement:
         """Return ΔW before the floor, and its largest size for errors of 1."""
         # Added to 0, an update is not rounded to the unit of the weights. The core writes nothing, so all share one 0.
         zeros = {key: np.broadcast_to(0.0, shape) for key, shape in part.weight_shapes.items()}
-        reduction = "sum" if self.rule.order == "online" else self.rule.reduction
+        reduction = "sum" if ONLINE[self.rule.order] else self.rule.reduction
         rule = replace(self.rule, order="batch", reduction=reduction, floor=None)
         trace = tuple(core.Cells(state.y, _root_slope(state)) for state in states)
         step = core.update(part, rule, zeros, trace, error)

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -24,20 +24,14 @@ import numpy.typing as npt
 from edcore.arrays import Array, HostWeights, Located, Weights, to_numpy
 from edcore.contract.backend import Backend
 from edcore.contract.steps import Schedule, batches, run_forward
-from edcore.core.activations import Activation
+from edcore.core.activations import FUNCTIONS
 from edcore.core.method import RMS_EPS
 from edcore.core.network import Network
-from edcore.core.rule import Rule
-from edcore.model.divergence import Divergence, finite, first_in_activities, first_in_weights, outputs_of
+from edcore.core.rule import MEAN, Rule
+from edcore.model.divergence import Divergence, Found, finite, first_in_activities, first_in_weights, outputs_of
 
 MARGIN = 2.0**-24
 """Share of a dtype's largest number that bounds may come to: room for rounding, and for the order of a product."""
-
-HIGHEST: dict[Activation, float] = {"sigmoid": 1.0, "tanh": 1.0, "relu6": 6.0}
-"""The largest activities, where they are bounded."""
-
-FARTHEST: dict[Activation, float] = {"sigmoid": 1.0, "tanh": 2.0, "relu6": 6.0}
-"""The largest errors, for targets that such cells can reach."""
 
 STEPS, ROOM = 2**12, 4.0
 """Updates that are allowed at once, and how much larger than in the last one their samples and errors may be."""
@@ -70,14 +64,16 @@ class Guard:
         self._most = self._largest * MARGIN
         self._most_sums = math.sqrt(self._most) if network.rms else self._most  # which are squared there
         self._rounding = 4 * float(info.eps)  # of an update, as a share
-        # RMS divides sums by their root, so the norm of a layer's cells is bounded under it, whatever the activation.
-        highest = HIGHEST.get(network.activation, 1.0 if network.rms else math.inf)
+        inner, outer = FUNCTIONS[network.activation], FUNCTIONS[network.output_activation]
+        highest = max(-inner.lowest, inner.highest)
+        if network.rms and network.activation in ("relu", "linear"):
+            highest = 1.0  # sums are divided by their root, so it bounds the norm of a layer's cells
         self._inner = highest * math.sqrt(cells)
         self._bias = abs(network.bias) * math.sqrt(network.n_bias)
-        self._farthest = FARTHEST.get(network.output_activation, math.inf)
-        # No g is above 1, but for the factor 1 / r that RMS brings, and r² is at least RMS_EPS. Centring can double
-        # an error. The norm over all layers is at most √layers times that of one, likewise over cells and heads.
-        slope = 1 / math.sqrt(RMS_EPS) if network.rms else 1.0
+        self._farthest = outer.highest - outer.lowest  # the largest error, for targets that such cells can reach
+        # RMS brings g the factor 1 / r, and r² is at least RMS_EPS. Centring can double an error. The norm over all
+        # layers is at most √layers times that of one, likewise over cells and heads.
+        slope = max(inner.steepest, outer.steepest) / (math.sqrt(RMS_EPS) if network.rms else 1.0)
         learning = network.heads * (network.depth + 2) * max(cells, len(network.output_signs))
         self._gain = slope * (2 if rule.centred else 1) * math.sqrt(learning)
         self._rate = max(rule.alpha, rule.alpha_output)
@@ -187,7 +183,7 @@ class Guard:
     def _after(self, reach: Reach, batch: int, most: float, steps: int = 1) -> float:
         """Return a bound on the norm of the weights after updates for errors of at most `most`; infinity for none."""
         sources = reach.activities + self._bias
-        errors = batch if self.rule.reduction == "sum" else 1
+        errors = 1 if MEAN[self.rule.reduction] else batch
         added = self._rate * errors * most * self._gain * sources + self._floor
         # No factor of an update, and no partial sum of its products, may overflow either.
         largest = batch * max(most, 1.0) * self._gain * max(self._rate, 1.0) * max(sources, 1.0)
@@ -230,8 +226,7 @@ class Guard:
             return outputs_of(network, self.rule, to_numpy(outputs))  # the backend overflowed, and NumPy did not
         if found is None and after is not None:
             found = first_in_weights(to_host(after))
-        assert found is not None  # else nothing was wrong
-        return Divergence(network, self.rule, *found)
+        return Divergence(network, self.rule, *cast(Found, found))  # something was wrong, or nobody would ask
 
     def _find_step(self, weights: Weights, x: Array, target: Array, schedule: Schedule) -> Divergence:
         """Repeat a schedule that diverged, and return what stopped being finite, and in which step.
@@ -263,8 +258,7 @@ class Guard:
                 return found._replace(epoch=good + 1, batch=number, fitted=True)
         # Step by step, rounding has led elsewhere in the last digits, and nothing overflowed. The epoch is known.
         last = first_in_weights(backend.to_host(after))
-        assert last is not None
-        return Divergence(self._network, self.rule, *last, epoch=good + 1, fitted=True)
+        return Divergence(self._network, self.rule, *cast(Found, last), epoch=good + 1, fitted=True)
 
 
 def _norm(weights: HostWeights) -> float:

@@ -14,10 +14,11 @@ import numpy as np
 import numpy.typing as npt
 
 from edcore.arrays import HostWeights
-from edcore.core.activations import Activation, activity, derivative
+from edcore.core.activations import ACTIVATIONS, Activation, activity, derivative
 from edcore.core.method import RMS_EPS
 from edcore.core.network import Layer, Network
-from edcore.core.rule import Rule
+from edcore.core.rule import MEAN, Rule
+from edcore.errors import UnknownNameError
 
 C = 8.0
 """The one constant: the units of rounding by which a single operation of a backend may be off."""
@@ -110,7 +111,7 @@ class Bounds:
             sizes = np.abs(error) + np.mean(np.abs(error), axis=0)
             error_off = error_off + np.mean(error_off, axis=0) + C * self.eps * sizes
             error = error - np.mean(error, axis=0)
-        scale = 1 / batch if rule.reduction == "mean" else 1.0
+        scale = 1 / batch if MEAN[rule.reduction] else 1.0
         for head, (layers, off) in enumerate(zip(trace, all_off, strict=True)):
             first = head * self.network.outputs
             for number, layer in enumerate(self.network.layers):
@@ -151,8 +152,10 @@ def activity_off(activation: Activation, z_off: Float, y: Float, u0: float) -> F
         span, t_off, g = 1.0, 2 / u0 * z_off, y * (1 - y)
     elif activation == "tanh":
         span, t_off, g = 2.0, 2 * z_off, (1 - y * y) / 2
-    else:
+    elif activation in ("relu", "relu6", "linear"):  # their slope is 1 at most
         return z_off
+    else:
+        raise UnknownNameError("activation", activation, ACTIVATIONS)
     return np.minimum(np.where(t_off < 1, t_off * g * np.exp(np.minimum(t_off, 1)), span), span)
 
 
@@ -169,3 +172,5 @@ def derivative_off(activation: Activation, z: Float, z_off: Float, y: Float, y_o
             return np.where((np.abs(z) <= z_off) | (np.abs(z - 6) <= z_off), 1.0, 0.0)
         case "linear":
             return np.zeros_like(y)
+        case _:
+            raise UnknownNameError("activation", activation, ACTIVATIONS)

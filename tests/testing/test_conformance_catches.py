@@ -1,6 +1,10 @@
 """The suite catches backends with a planted fault, each with the checks that are there for it."""
 
 import dataclasses
+import json
+import os
+import subprocess
+import sys
 
 import array_api_compat.numpy as xp
 import numpy as np
@@ -8,7 +12,7 @@ import pytest
 
 from edcore.adapters.array_api import NUMPY, ArrayAPIBackend
 from edcore.contract.backend import Availability
-from edcore.contract.memory import Memory
+from edcore.contract.memory import Memory, fits
 from edcore.core import method as core
 from edcore.testing import iter_checks, parametrize_with_backend_checks
 
@@ -296,7 +300,13 @@ class FailsOnAnEmptyBatch(Sound):
         return super().forward(network, weights, x)
 
 
+class TakesWhatItDoesNotKnow(Sound):
+    def supports(self, network, rule):
+        return fits(network, self.memory())
+
+
 CAUGHT = [
+    (TakesWhatItDoesNotKnow, "check_unknown_is_refused"),
     (WrongSignInOneStream, "check_update_signed"),
     (WrongSignInOneStream, "check_update_split"),
     (MissingMean, "check_update_signed"),
@@ -374,3 +384,34 @@ def test_backend_that_cannot_run_is_skipped_with_the_reason(fresh_registry):
     for parameter in mark.args[1]:
         assert parameter.marks[0].name == "skip"
         assert "no such device" in parameter.marks[0].kwargs["reason"]
+
+
+WRONG = """
+import dataclasses
+
+import array_api_compat.numpy as xp
+from edcore.adapters.array_api import NUMPY, ArrayAPIBackend
+
+
+class Wrong(ArrayAPIBackend):
+    def update(self, network, rule, weights, trace, error):
+        return super().update(network, rule, weights, trace, -error)
+
+
+BACKEND = dataclasses.replace(NUMPY, name="wrong", load=lambda device: Wrong(xp, "cpu", BACKEND))
+"""
+
+
+@pytest.mark.parametrize("optimised", [False, True], ids=["python", "python -O"])
+def test_command_fails_for_a_wrong_backend(tmp_path, optimised):
+    (tmp_path / "wrong.py").write_text(WRONG)
+    (tmp_path / "wrong-1.dist-info").mkdir()
+    (tmp_path / "wrong-1.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: wrong\nVersion: 1\n")
+    (tmp_path / "wrong-1.dist-info" / "entry_points.txt").write_text("[edcore.backends]\nwrong = wrong:BACKEND\n")
+    command = [sys.executable, *["-O"] * optimised, "-m", "edcore", "check", "wrong", "--quick", "--json"]
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    assert done.returncode == 1, done.stderr
+    failed = json.loads(done.stdout)["failed"]
+    assert failed.keys() >= {"check_update_signed", "check_update_split", "check_presets", "check_fit"}
+    assert "but the oracle has" in failed["check_update_signed"]

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from numba import get_num_threads, set_num_threads
 
 from edcore.arrays import Array, HostWeights, to_numpy
-from edcore.contract.backend import Backend
+from edcore.contract.backend import Backend, known
 from edcore.contract.memory import Supported, fits
 from edcore.contract.stages import Stage
 from edcore.contract.steps import Schedule
@@ -22,7 +22,7 @@ from edcore_numba import BACKEND
 from . import epochs, kernels
 from .stage import NumbaStage
 from .threads import Limits, NumbaThreadLock, run_kernel, run_on_threads
-from .variants import variant_of
+from .variants import NUMBERS, variant_of
 from .weights import NumbaWeights, join_heads
 
 TILE = 128
@@ -47,8 +47,9 @@ class NumbaCPU(Backend):
         self._spare: list[tuple[tuple[Network, int], Activities]] = []
 
     def supports(self, network: Network, rule: Rule) -> Supported:
-        """Return True unless the network is larger than memory."""
-        return fits(network, self.memory())
+        """Return True unless it lacks a value of a field, or the network is larger than memory."""
+        has = known(network, rule, activation=NUMBERS, output_activation=NUMBERS)
+        return fits(network, self.memory()) if has is True else has
 
     def from_host(self, weights: HostWeights) -> NumbaWeights:
         """Return a contiguous copy."""

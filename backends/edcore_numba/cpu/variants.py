@@ -13,16 +13,16 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from edcore.core.activations import ACTIVATIONS
+from edcore.core.activations import ByName
 from edcore.core.method import RMS_EPS
 from edcore.core.network import Network
-from edcore.core.rule import Rule
+from edcore.core.rule import MEAN, SPLIT, Rule
 
 from .compiling import compiled, inlined
 
-SIGMOID, TANH, RELU, RELU6, LINEAR = (
-    ACTIVATIONS.index(name) for name in ("sigmoid", "tanh", "relu", "relu6", "linear")
-)
+SIGMOID, TANH, RELU, RELU6, LINEAR = range(5)
+NUMBERS = ByName("activation", {"sigmoid": SIGMOID, "tanh": TANH, "relu": RELU, "relu6": RELU6, "linear": LINEAR})
+"""The activations that the kernels have, and their numbers there."""
 
 
 class Variant(NamedTuple):
@@ -54,13 +54,13 @@ def variant_of(network: Network, rule: Rule | None = None) -> tuple[Any, ...]:
         scale=real(-2 / network.u0 / math.log(2)),
         bias=real(network.bias),
         floor=real(-1 if rule.floor is None else rule.floor),
-        activation=ACTIVATIONS.index(network.activation),
-        output_activation=ACTIVATIONS.index(network.output_activation),
+        activation=NUMBERS[network.activation],
+        output_activation=NUMBERS[network.output_activation],
         rms=network.rms,
         outputs=network.outputs,
-        split=rule.error == "split",
+        split=SPLIT[rule.error],
         centred=rule.centred,
-        mean=rule.reduction == "mean",
+        mean=MEAN[rule.reduction],
         alpha=float(rule.alpha),
         alpha_output=float(rule.alpha_output),
     )
@@ -97,6 +97,8 @@ def apply_activation(y, place, first, rows, activation, rms, slopes, layer, scal
             for j in range(cells):
                 above = real(0) if cell[j] < real(0) else cell[j]
                 cell[j] = real(6) if above > real(6) else above
+        elif activation != LINEAR:
+            raise ValueError("the kernels have no such activation")
 
 
 @compiled()
@@ -129,6 +131,8 @@ def compute_delta(errors, y, slopes, activation, rms, delta) -> None:
             elif activation == RELU6:
                 for j in range(half):
                     result[j] = result[j] if real(0) < cell[j] < real(6) else real(0)
+            elif activation != LINEAR:
+                raise ValueError("the kernels have no such activation")
             if rms:
                 slope = slopes[row, first : first + half]
                 for j in range(half):

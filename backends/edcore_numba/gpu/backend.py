@@ -11,13 +11,13 @@ import numpy as np
 import numpy.typing as npt
 
 from edcore.arrays import Array, HostWeights
-from edcore.contract.backend import Backend
+from edcore.contract.backend import Backend, known
 from edcore.contract.memory import Memory, Supported, fits, host_memory, traced
 from edcore.contract.steps import Schedule
 from edcore.core.network import WEIGHTS, Network
-from edcore.core.rule import Rule
+from edcore.core.rule import MEAN, SPLIT, Rule
 from edcore_numba.gpu.simulator import fix_shared_arrays
-from edcore_numba.gpu.tiles import WIDEST, Variant, forward_tile, update_tile
+from edcore_numba.gpu.tiles import ACTIVATIONS, WIDEST, Variant, forward_tile, update_tile
 
 SIMULATOR = "cudasim"
 
@@ -89,7 +89,10 @@ class NumbaCUDA(Backend):
         self._all_learn: dict[int, Any] = {}
 
     def supports(self, network: Network, rule: Rule) -> Supported:
-        """Return True, or that a layer is too wide for a thread block, or the network too large for the device."""
+        """Return True, or what it lacks: a value of a field, threads for a layer, or memory."""
+        has = known(network, rule, activation=ACTIVATIONS, output_activation=ACTIVATIONS)
+        if has is not True:
+            return has
         if 2 * network.width > WIDEST:
             return f"a block of threads holds layers of width {WIDEST // 2} at most, not {network.width}"
         return fits(network, self.memory())
@@ -205,8 +208,8 @@ class NumbaCUDA(Backend):
             errors, start = centred, 0
         real, cells = np.dtype(network.dtype).type, 2 * network.width
         variant, tile = Variant.of(network), update_tile(cells)
-        kernel = self._update.update_kernel(tile, variant, rule.error == "split", rule.floor)
-        share = 1 / batch if rule.reduction == "mean" else 1.0
+        kernel = self._update.update_kernel(tile, variant, SPLIT[rule.error], rule.floor)
+        share = 1 / batch if MEAN[rule.reduction] else 1.0
         rates = (real(rule.alpha * share), real(rule.alpha_output * share))
         tiles = tile.tiles(2 * network.in_, cells) + network.depth * tile.tiles(cells, cells)
         tiles += tile.tiles(cells, variant.output_cells)

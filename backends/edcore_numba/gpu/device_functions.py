@@ -14,7 +14,7 @@ import numpy as np
 from numba import cuda
 
 from edcore.core.activations import Activation
-from edcore_numba.gpu.tiles import ForwardTile
+from edcore_numba.gpu.tiles import ACTIVATIONS, ForwardTile
 
 U = np.uint64
 
@@ -41,7 +41,7 @@ def activity(activation: Activation, dtype: str) -> Any:
     def linear(z, scale):
         return z
 
-    functions = {"sigmoid": sigmoid, "tanh": tanh, "relu": relu, "relu6": relu6, "linear": linear}
+    functions = dict(zip(ACTIVATIONS, (sigmoid, tanh, relu, relu6, linear), strict=True))
     return cuda.jit(device=True)(functions[activation])
 
 
@@ -65,7 +65,7 @@ def slope(activation: Activation, dtype: str) -> Any:
     def linear(y):
         return one
 
-    functions = {"sigmoid": sigmoid, "tanh": tanh, "relu": relu, "relu6": relu6, "linear": linear}
+    functions = dict(zip(ACTIVATIONS, (sigmoid, tanh, relu, relu6, linear), strict=True))
     return cuda.jit(device=True)(functions[activation])
 
 

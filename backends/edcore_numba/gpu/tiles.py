@@ -22,6 +22,9 @@ MOST_THREADS = 256
 WIDEST = COLUMNS * MOST_THREADS
 """Cells of the widest layer that fits a block."""
 
+ACTIVATIONS = ("sigmoid", "tanh", "relu", "relu6", "linear")
+"""The activations that the kernels have, see `device_functions`."""
+
 
 @dataclass(frozen=True, slots=True)
 class ForwardTile:

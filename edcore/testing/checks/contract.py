@@ -2,39 +2,71 @@
 
 from __future__ import annotations
 
+from edcore.arguments import assign
 from edcore.contract.backend import Availability, Backend
 from edcore.core.network import Network
 from edcore.core.rule import Rule
 from edcore.core.weights import initialise
 from edcore.model.ed import ED
 from edcore.testing.checks.examples import FULL, Extent, dtypes, for_all
-from edcore.testing.compare import same_bits
+from edcore.testing.compare import require, same_bits
 from edcore.testing.strategies import Case, cases, drawn_case
+
+UNKNOWN = {
+    **dict.fromkeys(("activation", "output_activation", "error", "reduction", "order"), "unknown"),
+    "dtype": "float16",
+    "n_bias": 3,
+}
+"""A value of each field that no backend has."""
+
+
+class _NewNetwork(Network):
+    """A network that may mean something else."""
+
+
+class _NewRule(Rule):
+    """A rule that may mean something else."""
 
 
 def check_protocol(backend: Backend, extent: Extent = FULL) -> None:
     """The backend has the members of the contract, and supports a small network in at least one precision."""
-    assert isinstance(backend, Backend), "it lacks a member of edcore.contract.Backend"
-    assert isinstance(backend.device, str)
-    assert dtypes(backend)
+    require(isinstance(backend, Backend), "it lacks a member of edcore.contract.Backend")
+    require(isinstance(backend.device, str), f"its device is {backend.device!r}, which is no string")
+    require(dtypes(backend), "it supports a small network in no precision")
     free, total = backend.memory()
-    assert 0 <= free <= total, f"of its {total} bytes of memory {free} are free"
+    require(0 <= free <= total, f"of its {total} bytes of memory {free} are free")
 
 
 def check_probe_never_raises(backend: Backend, extent: Extent = FULL) -> None:
     """The probe answers for any device, and accepts the one that the backend is on."""
     for device in (None, *backend.info.device_types, "cuda:99", "cpu:99", "nonsense", "", backend.device):
         state = backend.info.probe(device)
-        assert isinstance(state, Availability), f"probe({device!r}) returned {state!r}"
-        assert state.ok or state.reason, f"probe({device!r}) gives no reason"
-    assert state.ok, f"probe({backend.device!r}) refuses: {state.reason}"
+        require(isinstance(state, Availability), f"probe({device!r}) returned {state!r}")
+        require(state.ok or state.reason, f"probe({device!r}) gives no reason")
+    require(state.ok, f"probe({backend.device!r}) refuses: {state.reason}")
 
 
 def check_oversize_gives_a_reason(backend: Backend, extent: Extent = FULL) -> None:
     """A network that fits nowhere is refused with a reason, before anything is allocated."""
     answer = backend.supports(Network(in_=10**6, width=10**6, depth=10**6), Rule())
-    assert isinstance(answer, str), f"supports returned {answer!r} for a network of 10**18 weights"
-    assert answer
+    require(isinstance(answer, str), f"supports returned {answer!r} for a network of 10**18 weights")
+    require(answer, "supports gives no reason")
+
+
+def check_unknown_is_refused(backend: Backend, extent: Extent = FULL) -> None:
+    """What the backend does not know is refused with a reason, and never computed as something else."""
+    for field, value in UNKNOWN.items():
+        network, rule = Network(in_=2, width=2), Rule()
+        assign(rule if hasattr(rule, field) else network, field, value)  # as a later edcore may have it
+        _refuses(backend, network, rule, f"{field}={value!r}")
+    _refuses(backend, _NewNetwork(in_=2, width=2), Rule(), "a subclass of Network")
+    _refuses(backend, Network(in_=2, width=2), _NewRule(), "a subclass of Rule")
+
+
+def _refuses(backend: Backend, network: Network, rule: Rule, what: str) -> None:
+    answer = backend.supports(network, rule)
+    fix = "edcore.contract.known names what a backend has"
+    require(isinstance(answer, str) and answer, f"supports returned {answer!r} for {what}, which is unknown; {fix}")
 
 
 def check_host_round_trip(backend: Backend, extent: Extent = FULL) -> None:
@@ -67,7 +99,7 @@ def check_copy(backend: Backend, extent: Extent = FULL) -> None:
             learned.append(backend.update(network, case.rule, one, trace, case.error))
         copied, original = (backend.to_host(one) for one in learned)
         same_bits(copied, original, "of a copy that learnt the same")
-        assert not (original["input.weight"] == case.weights["input.weight"]).all(), "nothing was learnt"
+        require(not (original["input.weight"] == case.weights["input.weight"]).all(), "nothing was learnt")
 
 
 def check_same_seed_same_weights(backend: Backend, extent: Extent = FULL) -> None:

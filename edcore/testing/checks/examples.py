@@ -12,6 +12,7 @@ from edcore.arguments import DTYPES, DType
 from edcore.contract.backend import Backend
 from edcore.core.network import Network
 from edcore.core.rule import Rule
+from edcore.testing.compare import require
 from edcore.testing.strategies import Case, cases
 
 
@@ -61,7 +62,7 @@ def fewer(extent: Extent) -> Extent:
 def supported(backend: Backend, case: Case) -> bool:
     """Return whether the backend has the case's network and rule; if not, assert that it says why."""
     answer = backend.supports(case.network, case.rule)
-    assert answer is True or (isinstance(answer, str) and answer), f"supports returned {answer!r}"
+    require(answer is True or (isinstance(answer, str) and answer), f"supports returned {answer!r}")
     return answer is True
 
 
@@ -78,5 +79,5 @@ def dtypes(backend: Backend) -> tuple[DType, ...]:
     """Return the precisions in which the backend supports a small network."""
     answers = {dtype: backend.supports(Network(in_=1, width=1, dtype=dtype), Rule()) for dtype in DTYPES}
     for dtype, answer in answers.items():
-        assert answer is True or (isinstance(answer, str) and answer), f"supports returned {answer!r} for {dtype}"
+        require(answer is True or (isinstance(answer, str) and answer), f"supports returned {answer!r} for {dtype}")
     return tuple(dtype for dtype, answer in answers.items() if answer is True)

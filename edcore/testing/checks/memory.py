@@ -13,7 +13,7 @@ from edcore.testing.checks.oracle import (
     checked_outputs,
     updated,
 )
-from edcore.testing.compare import same_bits
+from edcore.testing.compare import require, same_bits
 from edcore.testing.strategies import Case, cases
 
 
@@ -39,8 +39,8 @@ def check_any_memory_layout(backend: Backend, extent: Extent = FULL) -> None:
         expected = updated(backend, case)
         same_bits(updated(backend, strided), expected, "for strided inputs")
         same_bits(updated(backend, frozen), expected, "for read-only inputs")
-        assert (frozen.x == case.x).all()
-        assert (frozen.error == case.error).all()
+        require((frozen.x == case.x).all(), "x was written to")
+        require((frozen.error == case.error).all(), "the errors were written to")
 
     for_all(extent, cases(dtypes(backend)), run)
 
@@ -52,7 +52,7 @@ def check_same_call_same_bits(backend: Backend, extent: Extent = FULL) -> None:
         same_bits(updated(backend, case), updated(backend, case), "of the same call again")
         weights = backend.from_host(case.weights)
         first, second = (to_numpy(backend.forward(case.network, weights, case.x)) for _ in range(2))
-        assert (first == second).all(), "forward gives other bits at the second call"
+        require((first == second).all(), "forward gives other bits at the second call")
 
     for_all(extent, cases(dtypes(backend)), run)
 
@@ -69,8 +69,10 @@ def check_results_stay(backend: Backend, extent: Extent = FULL) -> None:
         kept_other = to_numpy(other).copy()
         backend.trace(case.network, weights, x)
         backend.forward(case.network, weights, case.x)
-        assert (to_numpy(outputs) == kept).all(), "the outputs of trace changed while something else was computed"
-        assert (to_numpy(other) == kept_other).all(), "the outputs of forward changed while something else was computed"
+        require((to_numpy(outputs) == kept).all(), "the outputs of trace changed while something else was computed")
+        require(
+            (to_numpy(other) == kept_other).all(), "the outputs of forward changed while something else was computed"
+        )
         if isinstance(outputs, np.ndarray) and outputs.flags.writeable:
             outputs[...] = 0.5
         learned = backend.to_host(backend.update(case.network, case.rule, weights, trace, case.error))

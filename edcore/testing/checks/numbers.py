@@ -18,7 +18,7 @@ from edcore.testing.checks.oracle import (
     of_heads,
     updated,
 )
-from edcore.testing.compare import all_close, same_bits
+from edcore.testing.compare import all_close, require, same_bits
 from edcore.testing.strategies import Case, cases, drawn_case, preset_case, rules, variants
 from edcore.testing.tolerance import Bounds
 from edcore_loop.loops import LoopBackend
@@ -86,8 +86,8 @@ def check_split_keeps_signs(backend: Backend, extent: Extent = FULL) -> None:
     def run(case: Case) -> None:
         for key, new in updated(backend, case).items():
             old = case.weights[key]
-            assert (np.sign(new) == np.sign(old)).all(), f"{key} has weights that changed their sign"
-            assert (np.abs(new) >= np.abs(old)).all(), f"{key} has weights that shrank"
+            require((np.sign(new) == np.sign(old)).all(), f"{key} has weights that changed their sign")
+            require((np.abs(new) >= np.abs(old)).all(), f"{key} has weights that shrank")
 
     for_all(extent, cases(dtypes(backend), rules("split")), run)
 
@@ -132,7 +132,7 @@ def check_floor(backend: Backend, extent: Extent = FULL) -> None:
             signs = np.outer(layer.source_signs, layer.target_signs)
             for head in range(case.network.heads):
                 size = signs * learned[f"{layer.name}.weight"][layer.where(head)]
-                assert (size >= floor).all(), f"{layer.name}.weight has {size.min()}, below the floor of {floor}"
+                require((size >= floor).all(), f"{layer.name}.weight has {size.min()}, below the floor of {floor}")
 
     for_all(fewer(extent), variants(dtypes(backend)).filter(lambda case: case.rule.floor is not None), run)
 

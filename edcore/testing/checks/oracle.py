@@ -10,7 +10,7 @@ import numpy as np
 from edcore.arrays import Array, HostWeights, to_numpy
 from edcore.contract.backend import Backend
 from edcore.contract.steps import Schedule
-from edcore.testing.compare import all_close, close, same_bits
+from edcore.testing.compare import all_close, close, require, same_bits
 from edcore.testing.strategies import Case
 from edcore.testing.tolerance import Bounds
 from edcore_loop.loops import LoopBackend
@@ -46,7 +46,7 @@ def compare_fit(backend: Backend, case: Case) -> None:
     unchanged, _ = backend.fit(case.network, case.rule, backend.from_host(case.weights), x, target, none)
     same_bits(backend.to_host(unchanged), case.weights, "after a fit of no epochs")
     learned, stopped = backend.fit(case.network, case.rule, given_weights, x, target, schedule)
-    assert not np.any(stopped), f"heads stopped without a tolerance: {stopped}"
+    require(not np.any(stopped), f"heads stopped without a tolerance: {stopped}")
     again = np.broadcast_to(schedule.orders[0], (2, len(x)))  # as ED.fit does it without shuffling
     plain, repeated = (dataclasses.replace(schedule, orders=orders) for orders in (again.copy(), again))
     frozen_x, frozen_target = (np.repeat(array, 2, axis=1)[:, ::2] for array in (x, target))
@@ -114,8 +114,8 @@ def updated(backend: Backend, case: Case) -> HostWeights:
 def checked_outputs(case: Case, outputs: Array) -> Array:
     """Return the outputs on the host, with the right shape and dtype."""
     host = to_numpy(outputs)
-    assert host.shape == (len(case.x), case.network.columns), f"outputs have shape {host.shape}"
-    assert host.dtype == case.network.dtype, f"outputs have dtype {host.dtype}"
+    require(host.shape == (len(case.x), case.network.columns), f"outputs have shape {host.shape}")
+    require(host.dtype == case.network.dtype, f"outputs have dtype {host.dtype}")
     return host
 
 

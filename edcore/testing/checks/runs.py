@@ -17,7 +17,7 @@ from edcore.testing.checks.oracle import (
     of_heads,
     oracle_step,
 )
-from edcore.testing.compare import all_close, same_bits
+from edcore.testing.compare import all_close, require, same_bits
 from edcore.testing.strategies import Case, rules, variants
 
 
@@ -69,16 +69,16 @@ def check_fit_stops(backend: Backend, extent: Extent = FULL) -> None:
             return
         schedule = dataclasses.replace(make_schedule(case, epochs=3), tolerance=tolerance)
         learned, stopped = backend.fit(case.network, case.rule, backend.from_host(case.weights), x, target, schedule)
-        assert isinstance(stopped, np.ndarray), f"fit returned {stopped!r} for when each head stopped"
+        require(isinstance(stopped, np.ndarray), f"fit returned {stopped!r} for when each head stopped")
         below = sums < tolerance
         expected = np.where(below.any(axis=0), np.argmax(below, axis=0) + 1, 0)
-        assert np.array_equal(stopped, expected), f"heads stopped after epochs {stopped}, not {expected}"
+        require(np.array_equal(stopped, expected), f"heads stopped after epochs {stopped}, not {expected}")
         got = backend.to_host(learned)
         for head, epochs in enumerate(expected):
             learning = np.arange(case.network.heads) == head
             alone = dataclasses.replace(make_schedule(case, int(epochs) or 3), tolerance=tolerance, learning=learning)
             shorter, stopped = backend.fit(case.network, case.rule, backend.from_host(case.weights), x, target, alone)
-            assert np.array_equal(stopped, expected * learning), f"alone, head {head} stopped after {stopped}"
+            require(np.array_equal(stopped, expected * learning), f"alone, head {head} stopped after {stopped}")
             shorter = backend.to_host(shorter)
             same_bits(of_heads(got, learning), of_heads(shorter, learning), f"of head {head}, which stopped or did not")
             same_bits(of_heads(shorter, ~learning), of_heads(case.weights, ~learning), "of heads that do not learn")
