@@ -9,7 +9,7 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
-from edcore.errors import InputError, UnknownNameError
+from edcore.errors import AttributeRefusedError, InputError, UnknownNameError, shown
 
 DType: TypeAlias = Literal["float32", "float64"]
 DTYPES: tuple[DType, ...] = ("float32", "float64")
@@ -21,30 +21,39 @@ LARGEST = 1e18
 """The largest real number; float32 holds the product of two."""
 
 
-def whole_number(name: str, value: Any, least: int) -> int:
-    """Return `value` as an int of at least `least`."""
+def whole_number(name: str, value: Any, least: int, accepted: str = "") -> int:
+    """Return `value` as an int of at least `least`; `accepted` are other words for that in an error."""
     try:
-        number = operator.index(value)
+        number = least - 1 if _is_bool(value) else operator.index(value)
     except TypeError:
         number = least - 1
     if (bits := number.bit_length()) > BITS:  # Python may refuse to print it
-        raise InputError(name, f"a number of {bits:,} bits", f"a whole number from {least} to 2**{BITS} - 1")
-    if isinstance(value, bool) or number < least:
-        raise InputError(name, repr(value), f"a whole number of at least {least}")
+        raise InputError(
+            name, f"a number of {bits:,} bits", accepted or f"a whole number from {least} to 2**{BITS} - 1"
+        )
+    if number < least:
+        raise InputError(name, shown(value), accepted or f"a whole number of at least {least}")
     return number
 
 
 def real(name: str, value: Any, positive: bool = False) -> float:
     """Return `value` as a finite float of at least 0, or if `positive` above 0."""
     try:
-        number = math.nan if isinstance(value, str | bool) else float(value)
+        # Python and NumPy make numbers of these too.
+        other = _is_bool(value) or isinstance(value, str | bytes | bytearray | np.timedelta64)
+        number = math.nan if other else float(value)
     except (TypeError, ValueError, OverflowError):
         number = math.nan
     if not math.isfinite(number) or number < 0 or (positive and number == 0):
-        raise InputError(name, repr(value), f"a finite number {'above' if positive else 'of at least'} 0")
+        raise InputError(name, shown(value), f"a finite number {'above' if positive else 'of at least'} 0")
     if number > LARGEST:
-        raise InputError(name, repr(value), f"a number of at most {LARGEST:g}")
+        raise InputError(name, shown(value), f"a number of at most {LARGEST:g}")
     return number
+
+
+def _is_bool(value: Any) -> bool:
+    """Return whether a value is a truth value of Python, or of any array library, for which each has a number."""
+    return isinstance(value, bool) or "bool" in str(getattr(value, "dtype", ""))
 
 
 def dtype_name(dtype: Any) -> str:
@@ -68,10 +77,20 @@ def one_of(name: str, value: Any, known: Iterable[str]) -> str:
 def yes_or_no(name: str, value: Any) -> bool:
     """Return `value` as a bool."""
     if not isinstance(value, bool | np.bool_):
-        raise InputError(name, repr(value), "True or False")
+        raise InputError(name, shown(value), "True or False")
     return bool(value)
 
 
 def assign(frozen: object, name: str, value: object) -> None:
     """Set a field of a frozen dataclass in its `__post_init__`."""
     object.__setattr__(frozen, name, value)
+
+
+class SetOnce:
+    """A base class of objects whose public attributes keep their first values: work of others depends on them."""
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if name[0] != "_" and name in self.__dict__:
+            kind = type(self).__name__
+            raise AttributeRefusedError(f"{kind}.{name} cannot be set again. Make another {kind} with the new value.")
+        object.__setattr__(self, name, value)

@@ -12,6 +12,18 @@ from typing import Any
 MOST_NAMED = 8
 """Heads that a sentence names one by one."""
 
+LONGEST = 200
+"""Characters that a sentence shows of a value."""
+
+
+def shown(value: object) -> str:
+    """Return the repr of any value as a sentence shows it: in one line, and not too long."""
+    try:
+        text = " ".join(repr(value).splitlines())
+    except Exception:  # Python refuses to print very large whole numbers, and a repr of others may do anything
+        return f"a value of type {type(value).__name__}"
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
+
 
 class EDCoreError(Exception):
     """Base class of all errors that edcore raises on purpose. They can be pickled, and so reach other processes."""
@@ -71,9 +83,9 @@ class UnknownNameError(InputError):
 
     def __init__(self, argument: str, given: object, known: Iterable[str], fix: str = "") -> None:
         names = sorted(known)
-        close = difflib.get_close_matches(str(given), names, n=1)
+        close = difflib.get_close_matches(given if isinstance(given, str) else "", names, n=1)
         fix = f"Did you mean {close[0]!r}?" if close else fix
-        super().__init__(argument, repr(given), ", ".join(map(repr, names)) or "nothing, as none is installed", fix)
+        super().__init__(argument, shown(given), ", ".join(map(repr, names)) or "nothing, as none is installed", fix)
 
 
 class BackendUnavailableError(EDCoreError, RuntimeError):
@@ -89,7 +101,7 @@ class NoTraceError(EDCoreError, RuntimeError):
 
 
 class AttributeRefusedError(EDCoreError, AttributeError):
-    """An attribute of `edcore.ED` cannot be set, or does not exist."""
+    """An attribute cannot be set, or does not exist."""
 
 
 class DataFileError(EDCoreError, OSError):

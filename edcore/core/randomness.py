@@ -11,8 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edcore.arguments import whole_number
-from edcore.errors import InputError
+from edcore.arguments import BITS, whole_number
 
 WEIGHTS, BIASES, SHUFFLING, PIECES = range(4)
 """The purposes of random numbers. Each has its own stream, so that none shifts another."""
@@ -27,10 +26,7 @@ def checked_seed(seed: Any) -> int:
     """Return the seed as an int, a fresh one for None, or refuse it."""
     if seed is None:
         return fresh_seed()
-    try:
-        return whole_number("seed", seed, 0)
-    except InputError:
-        raise InputError("seed", repr(seed), "None (a fresh seed each time) or a whole number of at least 0") from None
+    return whole_number("seed", seed, 0, f"None (a fresh seed each time) or a whole number from 0 to 2**{BITS} - 1")
 
 
 def uniform(seed: int, purpose: int, head: int, layer: int, n: int) -> npt.NDArray[np.float64]:

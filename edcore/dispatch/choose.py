@@ -90,7 +90,7 @@ def make_request(backend: str | Backend, device: str | None) -> Request:
 def choose_backend(request: Request, network: Network, rule: Rule, x: Located | None = None) -> Backend:
     """Return the backend that will compute the network, for a first x like this one; None counts as NumPy's."""
     if not isinstance(request.backend, str):
-        return _checked_support(request.backend, request.asked_by, network, rule)
+        return check_support(request.backend, request.asked_by, network, rule)
     if request.backend != "auto":
         # Checked again: the request may be old, or come from another machine in a pickle.
         _checked(request.backend, "backend")
@@ -174,7 +174,7 @@ def _follow(x: Located, request: Request, network: Network, rule: Rule) -> Backe
 
 def _followed(backend: Backend, library: str, who: str, network: Network, rule: Rule) -> Backend:
     logger.info("auto: %s on %s, as x is an array of %s", backend.info.name, backend.device, library)
-    return _checked_support(backend, who, network, rule)
+    return check_support(backend, who, network, rule)
 
 
 def _load(info: BackendInfo, request: Request) -> Backend:
@@ -188,7 +188,8 @@ def _load(info: BackendInfo, request: Request) -> Backend:
     return backend
 
 
-def _checked_support(backend: Backend, asked_by: str, network: Network, rule: Rule) -> Backend:
+def check_support(backend: Backend, asked_by: str, network: Network, rule: Rule) -> Backend:
+    """Return the backend, or refuse a network and a rule that it does not support."""
     reason = _unsupported(backend, network, rule)
     return _refused(reason, asked_by) if reason else backend
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import threading
 import warnings
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
@@ -42,9 +43,17 @@ class BackendStatus:
     priority: int
 
 
-@functools.cache
+_lock = threading.RLock()  # a cache alone lets two threads fill it, and what one registers in its own would be lost
+
+
 def installed() -> dict[str, BackendInfo]:
     """Return name → entry of every backend that is installed or registered, broken ones included."""
+    with _lock:
+        return _find()
+
+
+@functools.cache
+def _find() -> dict[str, BackendInfo]:
     found: dict[str, BackendInfo] = {}
     for point in sorted(entry_points(group=GROUP), key=lambda point: point.name):
         if point.name in found:
@@ -56,7 +65,8 @@ def installed() -> dict[str, BackendInfo]:
 
 def refresh() -> None:
     """Look for backends again, as after a package was installed. Those that `register` added are dropped."""
-    installed.cache_clear()
+    with _lock:
+        _find.cache_clear()
 
 
 def register(info: BackendInfo) -> None:

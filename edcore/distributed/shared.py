@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from edcore.arguments import whole_number
+from edcore.arguments import SetOnce, whole_number
 from edcore.arrays import Array, to_numpy
 from edcore.contract.backend import Backend
 from edcore.core.network import Network
@@ -43,7 +43,7 @@ class Batch(NamedTuple):
         return None if x is None else x[self.rows], target[self.rows]
 
 
-class SharedNetwork(abc.ABC):
+class SharedNetwork(SetOnce, abc.ABC):
     """A network that the processes of a group train together; all make the same calls, in the same order."""
 
     rank: int  # of this process in the group, from 0

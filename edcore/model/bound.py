@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import replace
 from typing import Any
 
@@ -13,12 +14,13 @@ from edcore.contract.backend import Backend
 from edcore.contract.memory import fits, host_memory
 from edcore.contract.steps import Schedule
 from edcore.core.network import Network
-from edcore.core.randomness import permutation
-from edcore.core.rule import Rule
+from edcore.core.presets import PRESETS
+from edcore.core.randomness import checked_seed, permutation
+from edcore.core.rule import Rule, check_together
 from edcore.core.weights import initialise
 from edcore.dispatch import registry
-from edcore.dispatch.choose import Request, choose_backend
-from edcore.errors import EDCoreError, InputError
+from edcore.dispatch.choose import Request, check_support, choose_backend
+from edcore.errors import EDCoreError, InputError, shown
 from edcore.interrupts import uninterrupted
 from edcore.model.attributes import described, refused
 from edcore.model.guard import Guard, Reach
@@ -28,22 +30,21 @@ from edcore.model.out_of_memory import explain_memory, largest_batch, too_much
 VISITS = 2**12, 2**20
 """Visits to samples in `fit`'s first call to a backend, and the most in one call: a larger epoch is a call alone."""
 
-SETTABLE = ("rule", "seed", "epochs")
+MOST_EPOCHS = 2**62
+"""Far from the largest whole number that counts them."""
 
 
 class BoundNetwork:
     """A network and a rule, which the first x binds to a backend."""
 
-    rule: Rule
-    seed: int
-
     def _begin(self, network: Network, in_known: bool, rule: Rule, seed: int, request: Request) -> None:
         """Set every attribute, with no backend yet."""
-        self.rule = rule
-        self.seed = seed
+        self._rule = rule
+        self._seed = seed
         self._network = network
         self._in_known = in_known
         self._request = request
+        self._binding = threading.RLock()
         self._backend: Backend | None = None
         self._follows: Place | None = None  # the place of the first x, where auto has followed it
         self._most = 0  # samples in a batch, by the memory of the backend's device
@@ -54,7 +55,7 @@ class BoundNetwork:
         self._epochs = np.zeros(network.heads, np.intp)
 
     def __setattr__(self, name: str, value: Any) -> None:
-        if name[0] != "_" and name not in SETTABLE:
+        if name[0] != "_":
             there = getattr(type(self), name, None)
             if there is None or (isinstance(there, property) and there.fset is None):
                 raise refused(name, value)
@@ -65,11 +66,12 @@ class BoundNetwork:
         request = self._request
         if not isinstance(request.backend, str) and request.backend.info.name in registry.installed():
             request = replace(request, backend=request.backend.info.name, device=request.backend.device)
-        return {
-            "begin": (self._network, self._in_known, self.rule, self.seed, request),
-            "weights": self.weights if self._backend else self._start,
-            "epochs": self._epochs,
-        }
+        with self._binding:
+            return {
+                "begin": (self._network, self._in_known, self._rule, self._seed, request),
+                "weights": self.weights if self._backend else self._start,
+                "epochs": self._epochs,
+            }
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Set what was kept. The next x chooses a backend: weights can be read even if the old one is missing."""
@@ -82,6 +84,37 @@ class BoundNetwork:
         if not self._in_known:
             raise InputError("in_", "None, and no x yet", "a number of features", "Give in_, or call the network once.")
         return self._network
+
+    @property
+    def rule(self) -> Rule:
+        """How weights learn, with its learning rates. Another one may be set between two steps."""
+        return self._rule
+
+    @rule.setter
+    def rule(self, rule: Rule) -> None:
+        if not isinstance(rule, Rule):
+            fix = f"Write ed.rule = edcore.PRESETS[{rule!r}].rule." if isinstance(rule, str) and rule in PRESETS else ""
+            raise InputError("rule", shown(rule), "an edcore.Rule(…)", fix)
+        check_together(self._network, rule)
+        old = self._rule
+        if replace(rule, alpha=old.alpha, alpha_output=old.alpha_output) != old:
+            with self._binding:
+                if self._backend is not None:
+                    check_support(self._backend, f"this network's backend, {self.backend!r},", self._network, rule)
+                # A file with weights below its rule's floor is refused. Weights that are still to be drawn keep it.
+                raised = rule.floor is not None and (old.floor is None or rule.floor > old.floor)
+                if raised and (self._backend or self._start):
+                    checked_weights(self._network, self.weights, rule.floor)
+        self._rule = rule
+
+    @property
+    def seed(self) -> int:
+        """The seed in use, given or drawn."""
+        return self._seed
+
+    @seed.setter
+    def seed(self, seed: int | None) -> None:
+        self._seed = checked_seed(seed)
 
     @property
     def is_bound(self) -> bool:
@@ -102,9 +135,10 @@ class BoundNetwork:
     @property
     def weights(self) -> HostWeights:
         """A copy of the weights as NumPy arrays, under the keys and in the shapes of `Network.weight_shapes`."""
-        if self._backend is None:  # the first x has not chosen a backend
-            start = self._start or self._draw(self.network)
-            return {key: value.copy() for key, value in start.items()}
+        with self._binding:
+            if self._backend is None:  # the first x has not chosen a backend
+                start = self._start or self._draw(self.network)
+                return {key: value.copy() for key, value in start.items()}
         return self._backend.to_host(self._weights)
 
     @property
@@ -114,9 +148,14 @@ class BoundNetwork:
 
     @epochs.setter
     def epochs(self, epochs: npt.ArrayLike) -> None:
-        array, heads = np.asarray(epochs), self._network.heads
-        if not np.issubdtype(array.dtype, np.integer) or array.shape not in ((), (heads,)) or (array < 0).any():
-            raise InputError("epochs", repr(epochs), f"whole numbers of at least 0, one or of shape ({heads},)")
+        heads = self._network.heads
+        try:
+            array = np.asarray(epochs)
+            fine = array.dtype.kind in "iu" and array.shape in ((), (heads,))
+        except Exception:  # of what is no array, NumPy and other libraries raise errors of many kinds
+            fine = False
+        if not fine or (array < 0).any() or (array > MOST_EPOCHS).any():
+            raise InputError("epochs", shown(epochs), f"whole numbers from 0 to 2**62, one or of shape ({heads},)")
         self._epochs = np.array(np.broadcast_to(array, (heads,)), np.intp)
 
     def load_weights(self, weights: HostWeights) -> None:
@@ -133,11 +172,12 @@ class BoundNetwork:
             If a key, a shape, a dtype or a value is wrong, or the rule has a floor and a weight is below it. Then
             nothing is changed.
         """
-        new = checked_weights(self.network, weights, self.rule.floor)
-        if self._backend is None:
-            self._start = {key: value.copy() for key, value in new.items()}
-        else:
-            self._weights = self._backend.from_host(new)
+        new = checked_weights(self.network, weights, self._rule.floor)
+        with self._binding:
+            if self._backend is None:
+                self._start = {key: value.copy() for key, value in new.items()}
+            else:
+                self._weights = self._backend.from_host(new)
         self._pending = self._guard = None
 
     def synchronize(self) -> None:
@@ -155,30 +195,38 @@ class BoundNetwork:
     def _bind(self, x: Located | None) -> Backend:
         """Return the backend; at the first time choose it, and give it the initial weights."""
         if self._backend is None:
-            network = self.network if x is None else replace(self._network, in_=x.array.shape[1])
-            backend = choose_backend(self._request, network, self.rule, x)
-            try:
-                self._weights = backend.from_host(self._start or self._draw(network))
-            except Exception as error:
-                explain_memory(error, network, backend, 1)
-                raise
-            self._most = largest_batch(network, backend)
-            if x is not None and self._request.backend == "auto" and self._request.device is None:
-                self._follows = x.place
-            self._network, self._in_known, self._backend, self._start = network, True, backend, None
+            with self._binding:  # several threads of a server may be the first
+                if self._backend is None:
+                    return self._choose(x)
+        if x is not None and x.array.shape[1] != self._network.in_:  # another thread's x has been the first meanwhile
+            self._checked_x(x.array)
         return self._backend
+
+    def _choose(self, x: Located | None) -> Backend:
+        network = self.network if x is None else replace(self._network, in_=x.array.shape[1])
+        backend = choose_backend(self._request, network, self._rule, x)
+        try:
+            weights = backend.from_host(self._start or self._draw(network))
+        except Exception as error:
+            explain_memory(error, network, backend, 1)
+            raise
+        if x is not None and self._request.backend == "auto" and self._request.device is None:
+            self._follows = x.place
+        self._most, self._weights = largest_batch(network, backend), weights
+        self._network, self._in_known, self._start = network, True, None
+        self._backend = backend  # last, as other threads ask for it without the lock
+        return backend
 
     def _draw(self, network: Network) -> HostWeights:
         """Return the initial weights, or refuse more than this machine can hold: some systems just end the program."""
         if (reason := fits(network, host_memory())) is not True:
             raise EDCoreError(f"the initial weights are drawn on this machine, which is too small: {reason}.")
-        return initialise(network, self.seed, self.rule.floor)
+        return initialise(network, self._seed, self._rule.floor)
 
     def _guarded(self) -> Guard:
         """Return the guard of the weights, under the rule as it is now."""
-        if self._guard is None or self._guard.rule is not self.rule:
-            assert self._backend is not None
-            self._guard = Guard(self._backend, self._network, self.rule)
+        if self._guard is None or self._guard.rule is not self._rule:
+            self._guard = Guard(self._bind(None), self._network, self._rule)
         return self._guard
 
     def _trace(self, x: Located) -> tuple[Array, Any, Reach]:
@@ -207,20 +255,19 @@ class BoundNetwork:
 
     def _learn(self, x: Located, reach: Reach, trace: Any, error: Array, place: Place, square: float) -> None:
         """Learn the errors of a forward pass, whose squares are at most `square`."""
-        assert self._backend is not None  # there is a trace, so there was a call
         handed = self._handed(error, place)
         self._pending = None
         try:
             handed = handed if len(handed.shape) == 2 else handed[:, None]
             self._weights = self._guarded().update(self._weights, x, reach, trace, handed, square)
         except Exception as raised:
-            explain_memory(raised, self._network, self._backend, handed.shape[0])
+            explain_memory(raised, self._network, self._bind(None), handed.shape[0])
             raise
 
     def _fit(self, x: Located, target: Array, epochs: int, batch_size: int, shuffle: bool, tolerance: float) -> None:
         """Learn checked samples for some epochs, many small ones in one call to the backend."""
         backend, samples = self._bind(x), x.array.shape[0]
-        batch = self.rule.samples_per_update(min(batch_size, samples))
+        batch = self._rule.samples_per_update(min(batch_size, samples))
         self._check_memory(batch)
         handed, target = self._handed(x.array, x.place), self._handed(target, x.place)
         target = target if len(target.shape) == 2 else target[:, None]
@@ -249,13 +296,11 @@ class BoundNetwork:
 
     def _check_memory(self, batch: int) -> None:
         if batch > self._most:
-            assert self._backend is not None
-            raise too_much(self._network, self._backend, batch)
+            raise too_much(self._network, self._bind(None), batch)
 
     def _handed(self, array: Array, place: Place) -> Array:
         """Return the array as the backend takes it: of one of its libraries, else NumPy's."""
-        assert self._backend is not None
-        if place is HOST or place.library in self._backend.info.namespaces:
+        if place is HOST or place.library in self._bind(None).info.namespaces:
             return array
         return to_numpy(array)
 
@@ -268,5 +313,5 @@ class BoundNetwork:
     def _orders(self, n: int, first: int, until: int, shuffle: bool) -> npt.NDArray[np.intp]:
         """Return the order of visits in each epoch, (epochs, n)."""
         if shuffle:
-            return np.stack([permutation(self.seed, epoch, n) for epoch in range(first, until)])
+            return np.stack([permutation(self._seed, epoch, n) for epoch in range(first, until)])
         return np.broadcast_to(np.arange(n), (until - first, n))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy.typing as npt
 
-from edcore.arguments import real, whole_number
+from edcore.arguments import real, whole_number, yes_or_no
 from edcore.arrays import Array, HostWeights, on_its_device
 from edcore.contract.backend import Backend
 from edcore.core.network import Initial, Network
@@ -52,13 +52,6 @@ class ED(BoundNetwork):
     device : str, optional
         Device such as ``"cpu"``, ``"cuda"`` or ``"cuda:1"``. Left out, it is the backend's choice.
 
-    Attributes
-    ----------
-    rule : Rule
-        How weights learn, with its learning rates. Set another one between two steps to change them.
-    seed : int
-        The seed in use, given or drawn.
-
     Raises
     ------
     InputError
@@ -68,8 +61,8 @@ class ED(BoundNetwork):
 
     Notes
     -----
-    One thread at a time may use it. Too little memory is an `OutOfMemoryError` from the call that needs it. Any other
-    attribute cannot be set: that is an `AttributeRefusedError`, which says what to do.
+    One thread at a time may train it, or several may predict. Too little memory is an `OutOfMemoryError` from the call
+    that needs it. Attributes that cannot be set are an `AttributeRefusedError`, which says what to do.
 
     Examples
     --------
@@ -217,7 +210,7 @@ class ED(BoundNetwork):
         """
         with on_its_device(x):
             found = self._checked_x(x)
-            return found.array, checked_target(target, found, self._network, self.rule)
+            return found.array, checked_target(target, found, self._network, self._rule)
 
     def __call__(self, x: Array) -> Array:
         """Return the outputs for x, and keep the trace for `update`.
@@ -274,7 +267,7 @@ class ED(BoundNetwork):
             found = checked("error", error, shape, self._network.dtype, ", that of the outputs", x.place)
         if shape[0] == 0:
             raise InputError("error", "an empty batch", "at least one sample")
-        if self.rule.samples_per_update(shape[0]) < shape[0]:
+        if self._rule.samples_per_update(shape[0]) < shape[0]:
             fix = "Use step or fit, which go through a batch one by one."
             raise InputError("error", f"{shape[0]} samples", "one sample, as the rule is online", fix)
         self._learn(x, reach, trace, found.array, found.place, found.square)
@@ -304,9 +297,9 @@ class ED(BoundNetwork):
         """
         with on_its_device(x):
             found = self._checked_x(x)
-            target = checked_target(target, found, self._network, self.rule)
+            target = checked_target(target, found, self._network, self._rule)
             self._pending, samples = None, found.array.shape[0]
-            if self.rule.samples_per_update(samples) == samples:
+            if self._rule.samples_per_update(samples) == samples:
                 return self._step(found, target)
             rows = [(found._replace(array=found.array[i : i + 1, ...]), target[i : i + 1, ...]) for i in range(samples)]
             return found.xp.concat([self._step(*row) for row in rows])
@@ -365,11 +358,11 @@ class ED(BoundNetwork):
         True
         """
         epochs, batch_size = whole_number("epochs", epochs, 0), whole_number("batch_size", batch_size, 1)
-        tolerance = real("tolerance", tolerance)
+        shuffle, tolerance = yes_or_no("shuffle", shuffle), real("tolerance", tolerance)
         with on_its_device(x):
             found = self._checked_x(x)
-            target = checked_target(target, found, self._network, self.rule)
-        check_centred(self.rule, batch_size)
+            target = checked_target(target, found, self._network, self._rule)
+        check_centred(self._rule, batch_size)
         self._fit(found, target, epochs, batch_size, shuffle, tolerance)
         return self
 

@@ -10,9 +10,9 @@ import os
 import tomllib
 from collections.abc import Collection, Generator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
-from edcore.arguments import whole_number
+from edcore.arguments import SetOnce, whole_number
 from edcore.environment import VERSION
 from edcore.errors import DataFileError, EDCoreError, InputError, UnknownNameError
 from edcore.parallel.tasks import run_tasks
@@ -26,7 +26,7 @@ ENTRIES = ("seeds", "train", "grid")
 """The entries of a file."""
 
 
-class Sweep:
+class Sweep(SetOnce):
     """Runs that differ by their options and their seeds.
 
     They are numbered from 0: all combinations with the first seed, then all with the second, and so on. Of two options
@@ -180,8 +180,7 @@ class Sweep:
                 return check_run(self.run(number), local)
             except EDCoreError as error:
                 first = first or error
-        assert first is not None  # a sweep has at least one combination
-        raise first
+        raise cast(EDCoreError, first)  # a sweep has at least one combination
 
     def rows(self, *, n_jobs: int | None = None, done: Collection[int] = ()) -> Generator[dict[str, Any]]:
         """Carry out the runs, and yield the row of each when it is done.

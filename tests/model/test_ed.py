@@ -233,7 +233,7 @@ def test_empty_batch_has_an_empty_result_and_no_update(backend):
         ({"rule": "hebbian"}, "rule: given 'hebbian'; accepted: 'edla', 'kaneko', 'modulo', 'signed', 'split'"),
         ({"dtype": "float16"}, "dtype: given 'float16'; accepted: 'float32', 'float64'"),
         ({"dtype": "complex64"}, "dtype: given 'complex64'"),
-        ({"seed": -1}, r"seed: given -1; accepted: None \(a fresh seed each time\) or a whole number of at least 0"),
+        ({"seed": -1}, r"seed: given -1; accepted: None \(a fresh seed each time\) or a whole number from 0 to 2"),
         ({"seed": 0.5}, "seed: given 0.5"),
         ({"backend": "nmupy"}, r"backend: given 'nmupy'; accepted: .*'numpy'.* Did you mean 'numpy'\?"),
         ({"backend": 3}, "backend: given 3; accepted: a backend's name, 'auto', or a Backend"),
