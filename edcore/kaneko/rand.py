@@ -86,6 +86,7 @@ class Rand:
 
 def checked_seed(seed: Any) -> int:
     """Return a seed of the C library as an int, or refuse it."""
-    if whole_number("seed", seed, 0) >= WORD:
-        raise InputError("seed", repr(seed), f"a whole number from 0 to {WORD - 1}")
-    return int(seed)
+    accepted = f"a whole number from 0 to {WORD - 1}"
+    if (number := whole_number("seed", seed, 0, accepted)) >= WORD:
+        raise InputError("seed", str(number), accepted)
+    return number

@@ -20,7 +20,7 @@ def checked_teacher(teacher: Any, patterns: int, outputs: int) -> Any:
     if isinstance(teacher, list | tuple) and any(isinstance(kind, str) for kind in teacher):
         accepted = f"{NAMES}, or a target from 0 to 1 for each of {patterns} patterns"
         if len(teacher) != outputs:
-            given = f"{len(teacher)} kinds of targets"
+            given = f"{len(teacher)} kind{'s' * (len(teacher) != 1)} of targets"
             raise InputError("teacher", given, f"one for each output ({outputs} here): {accepted}")
         found = tuple(_name_or_targets(kind, (patterns,), accepted) for kind in teacher)
         ones = found.count("one")

@@ -31,9 +31,10 @@ def test_parity_at_every_output():
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
-        ({"seed": -1}, "seed: given -1; accepted: a whole number of at least 0."),
+        ({"seed": -1}, "seed: given -1; accepted: a whole number from 0 to 4294967295."),
         ({"seed": 2**32}, "seed: given 4294967296; accepted: a whole number from 0 to 4294967295."),
-        ({"seed": None}, "seed: given None; accepted: a whole number of at least 0."),
+        ({"seed": 2**130}, "seed: given a number of 131 bits; accepted: a whole number from 0 to 4294967295."),
+        ({"seed": None}, "seed: given None; accepted: a whole number from 0 to 4294967295."),
         ({"inputs": 0}, "inputs: given 0; accepted: a whole number of at least 1."),
         ({"outputs": 0}, "outputs: given 0; "),
         ({"hidden": 0}, "hidden: given 0; "),
@@ -90,6 +91,12 @@ def test_a_mirror_reads_the_same_from_both_ends():
 
 def test_random_targets_are_1_for_draws_above_a_half():
     assert column("random", inputs=3) == [1, 0, 0, 1, 1, 1, 1, 0]
+
+
+def test_a_draw_of_exactly_a_half_is_not_above_it():
+    assert Rand(35703).r() == 0.5
+    assert column("random", seed=35703, inputs=1)[0] == 0
+    assert column("parity", seed=35703, inputs=1, random_inputs=True)[0] == 0
 
 
 def test_real_targets_are_the_draws():
@@ -211,6 +218,10 @@ def test_truth_values_and_whole_numbers_are_targets():
             {"teacher": "one", "outputs": 17},
             "teacher: given 'one' for 17 outputs; accepted: it for at most 16 outputs with 16 patterns. Each of these",
         ),
+        (
+            {"teacher": ["real"], "outputs": 2},
+            "teacher: given 1 kind of targets; accepted: one for each output (2 here)",
+        ),
         ({"random_inputs": "no"}, "random_inputs: given 'no'; accepted: True or False."),
         ({"random_inputs": 1}, "random_inputs: given 1; accepted: True or False."),
         ({"random_inputs": True, "inputs": 21}, "patterns: given no number; accepted: a number of patterns"),
@@ -280,9 +291,9 @@ def test_draws_of_several_blocks_are_single_draws():
         {"hidden": 300},
         {"hidden": 300, "f3": 0, "f6": 0},
         {"hidden": 100, "hidden2": 300, "steps": 3},
-        {"outputs": 20000, "hidden": 2, "inputs": 2},
+        {"outputs": 4000, "hidden": 2, "inputs": 2},
         {"outputs": 16, "hidden": 2, "inputs": 12, "teacher": "real", "random_inputs": True},
-        {"inputs": 300, "patterns": 3000, "random_inputs": True},
+        {"inputs": 300, "patterns": 1000, "random_inputs": True},
         {"inputs": 300, "patterns": 300, "hidden": 50},
     ],
 )
