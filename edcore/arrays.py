@@ -162,6 +162,8 @@ def unavailable(library: str, device: str) -> str:
         number = int(index or 0)
         module = importlib.import_module(library)
         match library, kind:
+            case "numpy", _ if index:
+                return "the processor is one device, 'cpu'"
             case "torch", _ if not hasattr(module.backends.cuda.matmul, "fp32_precision"):
                 return f"it needs PyTorch 2.9 or later, and this is {module.__version__}"
             case "torch", "cuda" if not module.cuda.is_available():

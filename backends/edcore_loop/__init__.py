@@ -11,8 +11,9 @@ __all__ = ["BACKEND"]
 
 
 def probe(device: str | None) -> Availability:
-    """Return that it can run, as it needs NumPy only."""
-    return Availability(True)
+    """Return whether the device is the processor; it needs NumPy only."""
+    only = device in (None, "cpu")
+    return Availability(only, "" if only else "the processor is one device, 'cpu'")
 
 
 def load(device: str | None) -> Backend:

@@ -21,7 +21,7 @@ from edcore.core.network import Initial
 from edcore.core.weights import initialise
 from edcore.diagnostics import gradient
 from edcore.dispatch.choose import choose_backend, make_request
-from edcore.errors import BackendUnavailableError, UnknownNameError
+from edcore.errors import BackendUnavailableError, EDCoreError, UnknownNameError
 from edcore.model.guard import Guard
 from edcore.testing.strategies import drawn_case
 from edcore.testing.tolerance import Bounds, activity_off, derivative_off
@@ -266,3 +266,19 @@ for field, value in (("activation", "softplus"), ("error", "absolute"), ("n_bias
         "it has no error 'absolute'; it has signed, split",
         "it has no n_bias 3; it has 1, 2",
     ]
+
+
+@pytest.mark.parametrize("name", ["loop", "numpy", "numba"])
+@pytest.mark.parametrize("device", ["cpu:0", "cpu:1", "cpu:99"])
+def test_the_processor_is_one_device(name, device):
+    with pytest.raises(BackendUnavailableError, match="the processor is one device, 'cpu'"):
+        ED(2, backend=name, device=device).predict([[0, 1]])
+
+
+@pytest.mark.parametrize("name", [*READY, "auto"])
+@pytest.mark.parametrize(
+    "device", ["cpu:99", "cpu:٠", "cpu:00", "cpu:-1", "cpu:", "CPU", "cpu ", "gpu", "meta", "cuda:0x1"]
+)
+def test_no_device_is_taken_as_another(name, device):
+    with pytest.raises(EDCoreError, match="device|cpu:99"):
+        ED(2, backend=name, device=device).predict([[0, 1]])
