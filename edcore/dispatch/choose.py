@@ -241,6 +241,6 @@ def _checked(backend: Any, argument: str) -> None:
 
 
 def _check_device(device: Any) -> None:
-    if device is None or (isinstance(device, str) and re.fullmatch(r"[a-z]\w*(:\d+)?", device)):
+    if device is None or (isinstance(device, str) and re.fullmatch(r"[a-z]\w*(:(0|[1-9]\d*))?", device, re.ASCII)):
         return
     raise InputError("device", repr(device), "None or a device string, such as 'cpu', 'cuda' or 'cuda:1'")

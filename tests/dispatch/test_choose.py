@@ -177,7 +177,7 @@ def test_device_that_the_backend_does_not_have():
     with pytest.raises(InputError, match="device: given 'cuda'; accepted: a device of numpy: cpu"):
         ED(2, backend="numpy", device="cuda")
     with pytest.raises(
-        BackendUnavailableError, match="backend='numpy' cannot run here: numpy sees 1 device of type 'cpu'"
+        BackendUnavailableError, match="backend='numpy' cannot run here: the processor is one device, 'cpu'"
     ):
         ED(2, backend="numpy", device="cpu:1")
 
