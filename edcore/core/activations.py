@@ -34,7 +34,7 @@ class ByName(dict[str, T]):
 
 
 class Function(NamedTuple):
-    """An activation f of z and u0, its g of y, and the bounds that the guard against divergence goes by."""
+    """An activation f of z and u0, its g of y, and the bounds that targets and the guard against divergence go by."""
 
     f: Callable[[Array, float], Array]
     g: Callable[[Array], Array]

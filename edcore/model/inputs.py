@@ -29,19 +29,10 @@ from edcore.arrays import (
     missing_dtype,
     to_numpy,
 )
-from edcore.core.activations import Activation
+from edcore.core.activations import FUNCTIONS, Activation
 from edcore.core.network import LAYERS, Layer, Network
 from edcore.core.rule import Rule
 from edcore.errors import InputError
-
-RANGES: dict[Activation, tuple[float, float]] = {
-    "sigmoid": (0, 1),
-    "tanh": (-1, 1),
-    "relu": (0, math.inf),
-    "relu6": (0, 6),
-    "linear": (-math.inf, math.inf),
-}
-"""The least and the largest output of a cell."""
 
 NEGATIVE = (
     "x has values below 0: under a split rule with no floor, weights may then shrink and change their sign. Scale each "
@@ -115,7 +106,7 @@ def check_device(name: str, found: Located, wanted: Place, meaning: str = "x is"
 
 def check_range(target: Array, activation: Activation, name: str = "target") -> None:
     """Refuse a checked target that output cells of this activation cannot reach."""
-    low, high = RANGES[activation]
+    low, high = FUNCTIONS[activation].lowest, FUNCTIONS[activation].highest
     if isinstance(target, np.ndarray):
         least, most = np.minimum.reduce(target, axis=None), np.maximum.reduce(target, axis=None)
     else:

@@ -132,6 +132,12 @@ def test_it_learns_and_its_weights_stay_finite(softplus):
     assert ((ed.predict(x) > 0.5) == target).all()
 
 
+def test_targets_of_an_output_that_is_added(softplus):
+    ed = ED(2, hidden_width=3, output_activation="softplus", seed=0)
+    ed.fit([[0, 1]], [7.5])  # no output is known to be out of its reach
+    assert np.isfinite(ed.predict([[0, 1]])).all()
+
+
 def test_every_backend_raises_in_an_update_by_an_unknown_rule(backend):
     case = drawn_case(Network(2, 3), Rule(), batch=2, scale=1, seed=0)
     for field in ("error", "reduction"):
