@@ -48,7 +48,8 @@ class Parameters:
     hidden : int
         Hidden cells of the first group (H1), of both signs together, at least 1.
     hidden2 : int
-        Hidden cells of the second group (H2), which read the first group and no inputs. They need 3 time steps.
+        Hidden cells of the second group (H2), which read the hidden cells of both groups and no inputs. They need 3
+        time steps.
     steps : int
         Time steps T of a pattern, at least 1.
     weight_range, threshold_range : float
