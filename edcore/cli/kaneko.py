@@ -35,7 +35,7 @@ def kaneko(
         ),
     ] = "parity",
     hidden: Annotated[int, typer.Option(help="Hidden cells, + and − together.")] = 8,
-    hidden2: Annotated[int, typer.Option(help="Hidden cells of a second group, which reads both groups and no inputs.")] = 0,
+    hidden2: Annotated[int, typer.Option(help="Hidden cells of a second group; they read both groups.")] = 0,
     steps: Annotated[int, typer.Option(help="Time steps of a pattern; 3 or more with a second group.")] = 2,
     weight_range: Annotated[float, typer.Option(help="Initial weights lie between 0 and this.")] = 1.0,
     threshold_range: Annotated[float, typer.Option(help="The same, from threshold cells.")] = 1.0,
