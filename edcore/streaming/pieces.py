@@ -6,11 +6,13 @@ array works that has a shape, a dtype, and rows that a slice reads; its library 
 
 from __future__ import annotations
 
+import itertools
 import math
 import mmap
+import os
 import warnings
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -48,17 +50,46 @@ class Source:
     target: Any
     transform: Transform | None
     target_transform: Transform | None
+    chunks: dict[str, int] = field(default_factory=dict)
+    """The chunks that each array had in its store when it was last counted; arrays of other kinds have none."""
+
+    def check_chunks(self) -> None:
+        """Refuse an array that has lost chunks since they were last counted."""
+        for name, array in (("x", self.x), ("target", self.target)):
+            self._count_chunks(name, array)
+
+    def _count_chunks(self, name: str, array: Any) -> None:
+        if not hasattr(array, "fill_value"):
+            return
+        try:
+            stored = int(getattr(array, "nchunks_initialized", 0))
+        except Exception as error:  # each store raises its own
+            raise _unreadable(name, error) from error
+        if (lost := self.chunks.get(name, 0) - stored) > 0:
+            raise DataFileError(
+                f"{name}: {lost} of the {stored + lost} chunks that were in its store are gone; they would be read as "
+                f"the fill_value {array.fill_value}. Put them back, and go on after the last Progress."
+            )
+        self.chunks[name] = stored
+
+    def _read(self, name: str, array: Any, start: int, stop: int) -> Any:
+        """Return these rows as a read-only NumPy array."""
+        rows = _read(name, array, start, stop)
+        # Zarr reads a chunk that is lost as the fill_value. To count them takes long, so only such a one is a reason.
+        if name in self.chunks and _has_empty_chunk(rows, start, array.chunks, array.fill_value):
+            self._count_chunks(name, array)
+        return rows
 
     def x_rows(self, start: int, stop: int, network: Network) -> Rows:
         """Return these rows of x, transformed and checked as `ED.fit` checks them."""
         place = f"x[{start}:{stop}]"
-        rows = _transformed(place, _read("x", self.x, start, stop), self.transform)
+        rows = _transformed(place, self._read("x", self.x, start, stop), self.transform)
         return _checked(place, rows, (stop - start, network.in_), network)
 
     def target_rows(self, start: int, stop: int, network: Network) -> Rows:
         """Return these rows of target, transformed and checked."""
         place, n = f"target[{start}:{stop}]", stop - start
-        rows = _transformed(place, _read("target", self.target, start, stop), self.target_transform)
+        rows = _transformed(place, self._read("target", self.target, start, stop), self.target_transform)
         target = _checked(place, rows, (n,) if network.columns == 1 else (n, network.columns), network)
         check_range(target, network.output_activation, place)
         return target
@@ -88,10 +119,54 @@ def check_rows(name: str, array: Any) -> int:
     if stored < chunks and hasattr(array, "fill_value"):
         warnings.warn(
             f"{name}: {chunks - stored} of {chunks} chunks are not in the store; they are read as the fill_value "
-            f"{array.fill_value!r}. Either they hold nothing else, and Zarr did not write them, or they are lost.",
+            f"{array.fill_value}. Either they hold nothing else, and Zarr did not write them, or they are lost.",
             stacklevel=4,
         )
     return int(shape[0])
+
+
+def check_out(x: Any, out: Any, shape: tuple[int, ...], dtype: str) -> None:
+    """Refuse an `out` that cannot take the outputs as they are, or that would overwrite x."""
+    accepted = f"an array of NumPy, Zarr or h5py of shape {shape} that can be written, for outputs in {dtype}"
+    try:
+        given, kind = tuple(out.shape), np.dtype(out.dtype)
+    except (AttributeError, TypeError):  # a tensor has a dtype of its own
+        raise InputError(
+            "out", type(out).__name__, accepted, "Of a PyTorch tensor on the CPU, give .numpy()."
+        ) from None
+    if given != shape or isinstance(out, np.ma.MaskedArray):
+        mask = "a masked array, " if isinstance(out, np.ma.MaskedArray) else ""
+        raise InputError("out", f"{mask}shape {given}", accepted)
+    if kind.kind != "f":
+        raise InputError("out", f"dtype {kind}", accepted, "Round the outputs afterwards, where they are classes.")
+    if _overlap(x, out):
+        raise InputError("out", "memory that x uses too", accepted, "Give another array: x is read in advance.")
+    try:
+        out[0:1] = np.asarray(out[0:1])
+    except Exception as error:  # each library raises its own for an array that is read-only
+        given_words = f"a {type(out).__name__} that cannot be written ({' '.join(str(error).split()):.200})"
+        raise InputError("out", given_words, accepted) from error
+
+
+def _overlap(x: Any, out: Any) -> bool:
+    """Return whether two arrays have values in common, as far as their libraries tell."""
+    if not (isinstance(x, np.ndarray) and isinstance(out, np.ndarray)):
+        return x is out or (type(x) is type(out) and (x == out) is True)  # h5py, Zarr
+    files = [getattr(array, "filename", None) for array in (x, out)]
+    if None not in files and os.path.samefile(*files):  # mapped twice, it is at two places in memory
+        (first, end), (other_first, other_end) = map(_bytes_in_file, (x, out))
+        return first < other_end and other_first < end
+    return bool(np.shares_memory(x, out))
+
+
+def _bytes_in_file(array: Any) -> tuple[int, int]:
+    """Return where the values of a memmap begin and end in its file."""
+    root = array
+    while isinstance(root.base, np.memmap):
+        root = root.base
+    low, high = np.lib.array_utils.byte_bounds(array)
+    first = root.offset + low - np.lib.array_utils.byte_bounds(root)[0]
+    return first, first + high - low
 
 
 def piece_bounds(array: Any, buffer_rows: int) -> npt.NDArray[np.intp]:
@@ -99,7 +174,7 @@ def piece_bounds(array: Any, buffer_rows: int) -> npt.NDArray[np.intp]:
     n, chunks = int(array.shape[0]), getattr(array, "chunks", None)
     # A piece is as many whole chunks as make PIECE_BYTES or a share of the buffer, as to read any row of a chunk reads
     # or decodes all of it. In an array without chunks each row counts as one.
-    rows: int = math.ceil(PIECE_BYTES / max(1, array.dtype.itemsize * math.prod(array.shape[1:])))
+    rows: int = math.ceil(PIECE_BYTES / max(1, getattr(array.dtype, "itemsize", 8) * math.prod(array.shape[1:])))
     rows = min(rows, max(1, buffer_rows // PIECES_PER_BUFFER))
     if chunks and isinstance(chunks[0], tuple):  # Dask's chunks have different sizes
         pieces = [0]
@@ -122,6 +197,7 @@ def read_blocks(
 ) -> Iterator[Block]:
     """Yield the blocks of an epoch, without its first `learnt` samples; `shuffled` is the seed and the epoch."""
     n = int(pieces[-1])
+    source.check_chunks()
     order = np.arange(len(pieces) - 1) if shuffled is None else piece_order(*shuffled, len(pieces) - 1)
     x: Rows = np.empty((0, network.in_), network.dtype)
     target: Rows = np.empty((0,) if network.columns == 1 else (0, network.columns), network.dtype)
@@ -178,7 +254,7 @@ def _read(name: str, array: Any, start: int, stop: int) -> Any:
     place = f"{name}[{start}:{stop}]"
     _check_mapped(name, array)
     try:
-        rows = array[start:stop]
+        rows = getattr(array, "iloc", array)[start:stop]  # a Series of Pandas may count by its labels otherwise
         rows = rows.compute() if hasattr(rows, "compute") else rows
         rows = np.asanyarray(rows)  # with its mask, if it has one: that is refused later
     except MemoryError as error:
@@ -191,6 +267,20 @@ def _read(name: str, array: Any, start: int, stop: int) -> Any:
     rows = rows.view()
     rows.flags.writeable = False  # a transform in place would write to the user's file
     return rows
+
+
+def _has_empty_chunk(rows: Rows, start: int, chunks: tuple[int, ...], fill: Any) -> bool:
+    """Return whether the part of a chunk that is among these rows, from `start` on, holds nothing but fill values."""
+    if fill is None:  # Zarr 2 may then read anything
+        return True
+    value = np.asarray(fill, rows.dtype)
+    starts = [range(-(start % chunks[0]), len(rows), chunks[0])]
+    starts += [range(0, size, chunk) for size, chunk in zip(rows.shape[1:], chunks[1:], strict=True)]
+    for corner in itertools.product(*starts):
+        part = rows[tuple(slice(max(0, at), at + chunk) for at, chunk in zip(corner, chunks, strict=True))]
+        if ((part == value) | ((part != part) & (value != value))).all():  # NaN is not equal to itself
+            return True
+    return False
 
 
 def _unreadable(place: str, error: Exception) -> DataFileError:

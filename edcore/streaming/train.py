@@ -23,7 +23,7 @@ from edcore.core.rule import check_centred
 from edcore.errors import EDCoreError, InputError
 from edcore.model.classes import predict_in_parts
 from edcore.model.ed import ED
-from edcore.streaming.pieces import Block, Source, Transform, check_rows, piece_bounds, read_blocks
+from edcore.streaming.pieces import Block, Source, Transform, check_out, check_rows, piece_bounds, read_blocks
 
 BUFFER_BYTES = 2**25
 """The size of a buffer, in the network's dtype, if no buffer_size is given."""
@@ -107,7 +107,8 @@ def train(
         If an argument is not accepted, before anything is learnt; or if a part of the data is not, such as
         ``x[4096:8192]``, when it is read. The network keeps what it learnt before.
     DataFileError
-        If a part cannot be read. The network keeps what it learnt before.
+        If a part cannot be read, or chunks of a Zarr array are gone that were there when training began. The network
+        keeps what it learnt before.
     OutOfMemoryError
         If a buffer does not fit into memory. The network keeps what it learnt before.
 
@@ -115,6 +116,10 @@ def train(
     -----
     The order of the samples depends on the seed, the epoch, the chunks of x and `buffer_size`, but not on `prefetch`.
     If all samples fit into one buffer, it is the order of `ED.fit`.
+
+    The data should not change meanwhile. Each part is checked each time it is read, for its shape, for NaN and for the
+    range of the targets; other changes are learnt from the next time that it is read, up to `prefetch` buffers ahead. A
+    Dask array does not show whether a store behind it has lost chunks: give the Zarr array itself.
 
     Examples
     --------
@@ -225,7 +230,8 @@ def predict(
     x : array, shape (samples, …)
         As for `train`.
     out : array, shape (samples,) for one output, else (samples, columns)
-        An array that ``out[start:stop] = rows`` writes to: of NumPy, a memmap, a Zarr array, an h5py dataset.
+        An array that ``out[start:stop] = rows`` writes to: of NumPy, a memmap, a Zarr array, an h5py dataset. Its dtype
+        is a float that can hold the outputs, and it has no memory in common with x.
     transform, buffer_size, prefetch : optional
         As for `train`. The rows keep their order.
 
@@ -248,15 +254,16 @@ def predict(
     """
     prefetch, source = whole_number("prefetch", prefetch, 0), Source(x, None, transform, None)
     n, network = _check_x(ed, source)
-    shape, given = (n,) if network.columns == 1 else (n, network.columns), getattr(out, "shape", None)
-    if given != shape or not hasattr(out, "__setitem__"):
-        kind = type(out).__name__ if given is None else f"shape {given}"
-        raise InputError("out", kind, f"an array of shape {shape}, for outputs in {network.dtype}")
+    check_out(x, out, (n,) if network.columns == 1 else (n, network.columns), network.dtype)
     buffer_rows = _buffer_rows(network, buffer_size)
     blocks = read_blocks(source, network, piece_bounds(x, buffer_rows), buffer_rows)
     with contextlib.closing(prefetched(blocks, prefetch)) as ready:
         for block in ready:
-            out[block.until - len(block.x) : block.until] = predict_in_parts(ed, block.x)
+            first, outputs = block.until - len(block.x), predict_in_parts(ed, block.x)
+            if (most := float(abs(outputs).max())) > float(np.finfo(out.dtype).max):
+                fix = "Outputs in parts before this one have been written."
+                raise InputError("out", f"{out.dtype} for an output of size {most:g}", "a dtype that can hold it", fix)
+            out[first : block.until] = outputs
 
 
 def _check_x(ed: ED, source: Source) -> tuple[int, Network]:

@@ -4,6 +4,7 @@ import itertools
 import math
 import mmap
 import os
+import shutil
 import signal
 import threading
 import tracemalloc
@@ -485,3 +486,180 @@ def test_predict_into_zarr(tmp_path):
 def test_predict_refuses_another_out(out, given):
     with pytest.raises(InputError, match=rf"out: given {given}; accepted: .*\(530,\).*float32"):
         streaming.predict(network(), X, out)
+
+
+def go_through(run, then):
+    """Call a function with the progress after each block."""
+    for progress in run:
+        then(progress)
+
+
+@pytest.mark.parametrize("zarr_format", [2, 3])
+@pytest.mark.parametrize("prefetch", [0, 2])
+def test_chunks_that_are_lost_in_a_pass_are_not_learnt(tmp_path, zarr_format, prefetch):
+    x, ed, learnt = zarr(tmp_path, X, zarr_format=zarr_format), network(), [0]
+
+    def lose(progress):
+        learnt.append(progress.batch * 16)
+        if len(learnt) == 2:
+            shutil.rmtree(tmp_path / "array.zarr")
+
+    run = streaming.train(ed, x, Y, epochs=2, shuffle=False, prefetch=prefetch, **SMALL)
+    with pytest.raises(DataFileError, match=r"^x: \d+ of the 14 chunks that were in its store are gone.* 0\.0\. Put"):
+        go_through(run, lose)
+    assert learnt[1] == 80
+    assert bits(ed) == bits(network().fit(X[: learnt[-1]], Y[: learnt[-1]], batch_size=16, shuffle=False))
+
+
+def test_a_chunk_that_is_lost_between_two_passes_is_not_learnt(tmp_path):
+    target, ed = zarr(tmp_path, Y), network()
+
+    def lose(progress):
+        if progress.batch == progress.batches:
+            (tmp_path / "array.zarr" / "c" / "8").unlink()
+
+    run = streaming.train(ed, X, target, epochs=2, prefetch=0, **SMALL)
+    with pytest.raises(DataFileError, match="^target: 1 of the 14 chunks"):
+        go_through(run, lose)
+    assert bits(ed) == bits(streaming.fit(network(), X, Y, **SMALL))
+
+
+def test_chunks_of_fill_values_that_were_never_there_are_learnt(tmp_path):
+    x = X.copy()
+    x[80:160] = 0
+    with pytest.warns(UserWarning, match="^x: 2 of 14 chunks"):
+        ed = streaming.fit(network(), zarr(tmp_path, x), Y, epochs=2, shuffle=False, **SMALL)
+    assert bits(ed) == bits(network().fit(x, Y, epochs=2, batch_size=16, shuffle=False))
+
+
+def changed_at_second_read(array, change):
+    """Return an array that `change` spoils in place once a row has been read twice."""
+    seen = [0]
+
+    def called(rows):
+        seen[0] += rows.stop == len(array)
+        if seen[0] == 2 and rows.stop > 300:
+            change(array)
+
+    return Chunked(array, 40, called)
+
+
+@pytest.mark.parametrize(
+    ("x", "target", "sentence"),
+    [
+        (lambda rows: rows.__setitem__(529, math.nan), None, r"x\[520:530\]: given 6 NaN"),
+        (None, lambda rows: rows.__setitem__(529, -1), r"target\[\d+:530\]: given values from -1"),
+        (lambda rows: setattr(rows, "shape", (1060, 3)), None, r"x\[\d+:\d+\]: given shape \(\d+, 3\)"),
+    ],
+)
+def test_data_that_change_in_a_later_pass_are_checked_again(x, target, sentence):
+    x = changed_at_second_read(X.copy(), x) if x else Chunked(X, 40)
+    target = changed_at_second_read(Y.copy(), target) if target else Y
+    with pytest.raises((InputError, DataFileError), match=sentence):
+        streaming.fit(network(), x, target, epochs=3, shuffle=False, prefetch=0, **SMALL)
+
+
+def test_a_file_that_is_cut_or_replaced_in_a_pass(tmp_path):
+    x, ed = memmap(tmp_path, X), network()
+    run = streaming.train(ed, x, Y, shuffle=False, prefetch=0, **SMALL)
+    with pytest.raises(DataFileError, match="^x: its file has 4,096 bytes"):
+        go_through(run, lambda progress: os.truncate(tmp_path / "array", 4096))
+    assert bits(ed) == bits(network().fit(X[:96], Y[:96], batch_size=16, shuffle=False))
+    np.save(tmp_path / "x.npy", X)
+    ed, x = network(), np.load(tmp_path / "x.npy", mmap_mode="r")
+    for _ in streaming.train(ed, x, Y, shuffle=False, prefetch=0, **SMALL):
+        np.save(tmp_path / "new.npy", X * 0)
+        os.replace(tmp_path / "new.npy", tmp_path / "x.npy")  # what is mapped stays
+    assert bits(ed) == bits(network().fit(X, Y, batch_size=16, shuffle=False))
+
+
+def test_an_h5py_dataset_that_shrinks_in_a_pass(tmp_path):
+    file = pytest.importorskip("h5py").File(tmp_path / "array.h5", "w")
+    x = file.create_dataset("array", data=X, chunks=(30, FEATURES), maxshape=(None, FEATURES))
+    run = streaming.train(network(), x, Y, shuffle=False, prefetch=0, **SMALL)
+    with pytest.raises(DataFileError, match=r"x\[\d+:\d+\]: given an array of shape .* expected"):
+        go_through(run, lambda progress: x.resize(200, axis=0))
+
+
+def test_a_block_that_was_read_ahead_is_not_the_users_memory():
+    x, ed, read = X.copy(), network(), threading.Event()
+    called = Chunked(x, 40, lambda rows: rows.stop == N and read.set())
+
+    def spoil(progress):
+        read.wait()  # nine buffers are more than there are
+        x[:] = 0
+
+    go_through(streaming.train(ed, called, Y, shuffle=False, prefetch=9, **SMALL), spoil)
+    assert bits(ed) == bits(network().fit(X, Y, batch_size=16, shuffle=False))
+
+
+def test_a_series_is_read_by_its_places():
+    y = pytest.importorskip("pandas").Series(Y, index=np.arange(N)[::-1] + 0.0)
+    assert bits(streaming.fit(network(), X, y, **SMALL)) == bits(streaming.fit(network(), X, Y, **SMALL))
+
+
+READ_ONLY = np.zeros(N, np.float32)
+READ_ONLY.flags.writeable = False
+
+
+@pytest.mark.parametrize(
+    ("out", "given"),
+    [
+        *((np.zeros(N, dtype), f"dtype {dtype}") for dtype in ("uint8", "int64", "bool", "complex64", "object")),
+        (np.zeros(N, "<U9"), "dtype <U9"),
+        (np.zeros(N, "M8[s]"), "dtype datetime64"),
+        (np.ma.zeros(N), "a masked array, shape"),
+        (READ_ONLY, "a ndarray that cannot be written"),
+    ],
+)
+def test_predict_refuses_an_out_that_cannot_take_the_outputs(out, given):
+    before = out.copy()
+    with pytest.raises(InputError, match=rf"^out: given {given}.*; accepted: an array of NumPy, Zarr or h5py"):
+        streaming.predict(network(), X, out)
+    assert (before == out).all()
+
+
+def test_predict_refuses_an_out_of_a_library_that_it_cannot_write(tmp_path):
+    h5py(tmp_path, np.zeros(N, np.float32)).file.close()
+    with (
+        pytest.importorskip("h5py").File(tmp_path / "array.h5") as file,
+        pytest.raises(InputError, match=r"^out: given a Dataset that cannot be written"),
+    ):
+        streaming.predict(network(), X, file["array"])
+    for library, words in (("torch", "Tensor; .*numpy"), ("jax.numpy", "that cannot be written")):
+        with pytest.raises(InputError, match=rf"^out: given .*{words}"):
+            streaming.predict(network(), X, pytest.importorskip(library).zeros(N))
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64", ">f4", "longdouble"])
+def test_predict_into_any_float(dtype):
+    out, ed = np.zeros(2 * N, dtype)[::-2], network()
+    streaming.predict(ed, X, out, buffer_size=100)
+    np.testing.assert_array_equal(out, ed.predict(X).astype(dtype))
+
+
+def test_predict_refuses_a_float_that_cannot_hold_an_output():
+    ed = ED(in_=FEATURES, hidden_width=4, output_activation="linear", seed=0)
+    ed.load_weights({key: value * 1e6 for key, value in ed.weights.items()})
+    with pytest.raises(InputError, match="^out: given float16 for an output of size "):
+        streaming.predict(ed, X, np.zeros(N, np.float16))
+
+
+def test_predict_refuses_to_overwrite_x(tmp_path):
+    table = np.concatenate([X, Y[:, None]], axis=1)
+    whole = memmap(tmp_path, table)
+    again = np.memmap(tmp_path / "array", np.float32, "r+", shape=table.shape)
+    stored = h5py(tmp_path, X)
+    for ed, x, out in (
+        (network(), X, X[::-1, 0]),
+        (network(heads=FEATURES), X, X),
+        (network(heads=FEATURES), stored, stored.file["array"]),
+        (network(heads=7), whole, again),
+    ):
+        before = np.array(x)
+        with pytest.raises(InputError, match="^out: given memory that x uses too"):
+            streaming.predict(ed, x, out)
+        assert (np.array(x) == before).all()
+    ed = network()
+    streaming.predict(ed, table[:, :-1], table[:, -1])  # two columns of one table have no value in common
+    np.testing.assert_array_equal(table[:, -1], ed.predict(X))
