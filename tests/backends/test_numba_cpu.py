@@ -1,11 +1,13 @@
 """The compiled kernels on the CPU: their sigmoid, their threads, their cache, and how they are interrupted."""
 
+import contextlib
 import hashlib
 import os
 import signal
 import subprocess
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -18,6 +20,7 @@ import edcore
 from edcore import ED, Network, Rule
 from edcore.contract.backend import Backend
 from edcore.contract.steps import Schedule
+from edcore.core.network import WEIGHTS
 from edcore.core.weights import initialise
 from edcore.dispatch.choose import choose_backend, make_request
 from edcore_numba import probe
@@ -25,6 +28,7 @@ from edcore_numba.cpu import backend as cpu
 from edcore_numba.cpu.compiling import compiled
 from edcore_numba.cpu.threads import Limits
 from edcore_numba.cpu.vectors import activate, at
+from edcore_numba.cpu.weights import NumbaWeights
 
 HERE = os.path.dirname(__file__)
 
@@ -195,6 +199,24 @@ def test_calls_from_several_threads():
     for thread in threads:
         thread.join()
     assert seen == [expected] * 4
+
+
+def test_two_first_passes_at_once_add_the_same_cells():
+    network = Network(2, 3, inhibitory_output=False)
+    both, written = threading.Barrier(2), []
+
+    class Weights(NumbaWeights):
+        def __setitem__(self, key, value):
+            with contextlib.suppress(threading.BrokenBarrierError):
+                both.wait(timeout=0.5)
+            written.append(key)
+            super().__setitem__(key, value)
+
+    weights = Weights(initialise(network, 0))
+    with ThreadPoolExecutor(2) as pool:
+        first, second = pool.map(weights.arguments, [network] * 2)
+    assert sorted(written) == ["output.bias", "output.weight"]
+    assert all(a is b is weights[key] for a, b, key in zip(first, second, WEIGHTS, strict=True))
 
 
 def test_an_update_gives_its_traces_memory_to_the_next_trace():

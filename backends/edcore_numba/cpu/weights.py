@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,8 @@ class NumbaWeights(dict[str, npt.NDArray[Any]]):
     A network without − output cells gets some at its first pass, which are never read, so that all share one code.
     """
 
+    _first_pass = threading.Lock()  # in each of two passes at once, other arrays would learn than those that are read
+
     def __init__(self, arrays: dict[str, npt.NDArray[Any]], added: int = 0) -> None:
         super().__init__(arrays)
         self.added = added
@@ -27,12 +30,16 @@ class NumbaWeights(dict[str, npt.NDArray[Any]]):
     def arguments(self, network: Network) -> tuple[npt.NDArray[Any], ...]:
         """Return the arrays in the kernels' order."""
         if not self._arguments:
-            for key in ("output.weight", "output.bias"):
-                if self[key].shape[-1] == network.outputs:
-                    self[key] = np.concatenate([self[key], np.zeros_like(self[key])], axis=-1)
-                    self.added = network.outputs
-            self._arguments = tuple(self[key] for key in WEIGHTS)
+            with self._first_pass:
+                self._add_cells(network.outputs)
+                self._arguments = tuple(self[key] for key in WEIGHTS)
         return self._arguments
+
+    def _add_cells(self, outputs: int) -> None:
+        for key in ("output.weight", "output.bias"):
+            if self[key].shape[-1] == outputs:
+                self[key] = np.concatenate([self[key], np.zeros_like(self[key])], axis=-1)
+                self.added = outputs
 
 
 def join_heads(network: Network, outputs: npt.NDArray[Any]) -> npt.NDArray[Any]:

@@ -134,10 +134,11 @@ class NumbaCUDA(Backend):
     def update(self, network: Network, rule: Rule, weights: _Weights, trace: _Record, error: Array) -> _Weights:
         """Return the same weights, all layers updated in place by one launch."""
         with self._device.call(error) as call:
-            if network.heads not in self._all_learn:
-                self._all_learn[network.heads] = self._device.allocate((network.heads,), np.uint8)
-                call.upload(self._all_learn[network.heads], np.ones(network.heads, np.uint8))
-            arrays = (weights.flat, trace.array, call.on_device(error), self._all_learn[network.heads])
+            if (learns := self._all_learn.get(network.heads)) is None:
+                learns = self._device.allocate((network.heads,), np.uint8)
+                call.upload(learns, np.ones(network.heads, np.uint8))
+                self._all_learn[network.heads] = learns  # only now, as another thread may look for it
+            arrays = (weights.flat, trace.array, call.on_device(error), learns)
             self._run_update(call, network, rule, arrays, trace.batch, 0)
         self._device.give_back(trace.array)
         return weights
