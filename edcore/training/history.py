@@ -12,8 +12,8 @@ import numpy.typing as npt
 
 from edcore.training.loop import Progress
 
-ROWS = 2048
-"""The most rows of a history: a longer run has at least half as many, which is more than a learning curve draws."""
+ROWS = 1024
+"""The most rows of a history. A longer run has more than half as many, as many as a learning curve can show."""
 
 PREFIX = "run."
 """The keys of a history's arrays in a file begin with this."""
@@ -28,8 +28,8 @@ CURVE, EVALUATIONS, LATEST = "run.curve", "run.evaluations", "run.latest"
 class History:
     """The errors and evaluations of a run, in memory that does not grow with the run.
 
-    Up to 2,048 batches, each has a row. In a longer run a row stands for a block of successive batches, and has their
-    mean, least and largest error. The number of batches in a block is a power of two, the least with which 2,048 rows
+    Up to 1,024 batches, each has a row. In a longer run a row stands for a block of successive batches, and has their
+    mean, least and largest error. The number of batches in a block is a power of two, the least with which 1,024 rows
     are enough. Of the evaluations in a block, the latest is kept, and the first one of the run.
 
     The same batches give the same history to the bit, also if the run has been stopped and resumed on the way.
@@ -61,7 +61,7 @@ class History:
     >>> for progress in train(ed, data, epochs=3000, batch_size=4):
     ...     history.add(progress)
     >>> len(history), history.block, history.errors.shape
-    (3000, 2, (1500, 3))
+    (3000, 4, (750, 3))
     """
 
     def __init__(self) -> None:
@@ -105,7 +105,7 @@ class History:
         error, (row, within) = progress.error, divmod(self._batches, self.block)
         if within:
             mean, least, largest = self._rows[row].tolist()
-            self._rows[row] = mean + (error - mean) / (within + 1), np.fmin(least, error), np.fmax(largest, error)
+            self._rows[row] = mean + (error - mean) / (within + 1), min(least, error), max(largest, error)
         else:
             self._rows[row] = error
         if not self._batches:

@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -73,7 +74,7 @@ def container_document(data, folder):
 
 @functools.cache
 def examples():
-    """Return the bytes of valid files: networks of several kinds, and a run's checkpoint."""
+    """Return the bytes of valid files: networks of several kinds, and checkpoints of a short and of a long run."""
     data = edcore.datasets.xor()
     networks = (
         edcore.ED(2, 1, 1, rule="split", seed=1),
@@ -89,9 +90,12 @@ def examples():
         state = checkpoint.RunState(
             options=options, epochs=2, batch_size=4, eval_every=1, samples=4, data=checkpoint.fingerprint(data)
         )
-        kept = checkpoint.Checkpoint(Path(folder, "run"), 1, ed, data, state, print, new=True)
-        kept.write(edcore.training.History.of(edcore.training.train(ed, data, epochs=2, batch_size=4, eval_every=1)))
-        return tuple(Path(folder, name).read_bytes() for name in ("0", "run", "1", "2"))
+        for name, epochs in (("run", 2), ("long", 1025)):
+            run = replace(state, epochs=epochs)
+            kept = checkpoint.Checkpoint(Path(folder, name), 1, ed, data, run, print, new=True)
+            steps = edcore.training.train(ed, data, epochs=epochs, batch_size=4, eval_every=1)
+            kept.write(edcore.training.History.of(steps))
+        return tuple(Path(folder, name).read_bytes() for name in ("0", "run", "1", "2", "long"))
 
 
 @functools.cache
