@@ -5,13 +5,13 @@ from __future__ import annotations
 import contextlib
 import math
 from abc import ABCMeta, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
-from array_api_compat import array_namespace, device
+from array_api_compat import array_namespace, device, is_array_api_obj
 from sklearn import get_config
 from sklearn.base import BaseEstimator
 from sklearn.model_selection import train_test_split
@@ -19,12 +19,13 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from edcore.arguments import real, whole_number, yes_or_no
-from edcore.arrays import Array, Place, has_dtype, place, rows, to_numpy
+from edcore.arrays import Array, Place, detached, has_dtype, place, rows, to_numpy
 from edcore.core.network import Initial
 from edcore.core.rule import Rule
-from edcore.errors import DivergedError, InputError
+from edcore.errors import InputError
 from edcore.estimators.callbacks import Callback, EarlyStopping, EpochRecord, checked_callbacks
-from edcore.estimators.scaling import check_inside, check_varied, scale, span_of
+from edcore.estimators.scaling import check_inside, check_rounding, check_varied, scale, span_of
+from edcore.interrupts import uninterrupted
 from edcore.model.classes import predict_in_parts
 from edcore.model.divergence import outputs_of
 from edcore.model.ed import ED
@@ -122,22 +123,24 @@ class BaseED(BaseEstimator, metaclass=ABCMeta):  # type: ignore[misc]  # scikit-
         self._check_parameters()
         resumed = self.warm_start and self.__sklearn_is_fitted__()
         random = check_random_state(self.random_state)
-        x, target = self._prepare(X, y, resumed, random)
-        validation = None
-        if self.early_stopping:
-            train, held_out = train_test_split(
-                np.arange(target.shape[0]),
-                test_size=self.validation_fraction,
-                random_state=random,
-                stratify=self._strata(target),
-            )
-            if len(held_out) < 2:
-                fix = "Raise it, or set early_stopping=False."
-                raise InputError("validation_fraction", repr(self.validation_fraction), "one that keeps 2 samples", fix)
-            validation = rows(x, held_out), rows(target, held_out)
-            x, target = rows(x, train), rows(target, train)
-        self._learn(x, target, self.max_iter, validation)
-        self._after_fit()
+        with self._restored(resumed):
+            x, target = self._prepare(X, y, resumed, random)
+            validation = None
+            if self.early_stopping:
+                train, held_out = train_test_split(
+                    np.arange(target.shape[0]),
+                    test_size=self.validation_fraction,
+                    random_state=random,
+                    stratify=self._strata(target),
+                )
+                if len(held_out) < 2:
+                    fix = "Raise it, or set early_stopping=False."
+                    given = repr(self.validation_fraction)
+                    raise InputError("validation_fraction", given, "one that keeps 2 samples", fix)
+                validation = rows(x, held_out), rows(target, held_out)
+                x, target = rows(x, train), rows(target, train)
+            self._learn(x, target, self.max_iter, validation)
+            self._after_fit()
         return self
 
     def _partial_fit(self, X: Array, y: Array, classes: Any = None) -> Self:  # noqa: N803
@@ -146,10 +149,44 @@ class BaseED(BaseEstimator, metaclass=ABCMeta):  # type: ignore[misc]  # scikit-
         if self.early_stopping:
             fix = "partial_fit sees only a part of the data, so it keeps none for validation."
             raise InputError("early_stopping", "True with partial_fit", "False with partial_fit", fix)
-        random = check_random_state(self.random_state)
-        x, target = self._prepare(X, y, self.__sklearn_is_fitted__(), random, partial=True, classes=classes)
-        self._learn(x, target, 1, None)
+        resumed, random = self.__sklearn_is_fitted__(), check_random_state(self.random_state)
+        with self._restored(resumed):
+            x, target = self._prepare(X, y, resumed, random, partial=True, classes=classes)
+            self._learn(x, target, 1, None)
         return self
+
+    @contextlib.contextmanager
+    def _restored(self, resumed: bool) -> Iterator[None]:
+        """Restore estimator and network if the block raises; after Ctrl-C keep the epochs that it has learnt."""
+        parameters = self.get_params(deep=False)
+        before = {name: value for name, value in vars(self).items() if name not in parameters}
+        ed, random = self.ed_ if resumed else None, self.random_state
+        kept = None if ed is None else (ed.weights, ed.rule, ed.epochs)
+        draws = random.get_state() if isinstance(random, np.random.RandomState) else None
+        losses = len(self.loss_curve_) if resumed else 0
+        scores = len(self.validation_scores_ or ()) if resumed else 0
+        try:
+            yield
+        except BaseException as error:
+            with uninterrupted():
+                new = getattr(self, "ed_", None)
+                learnt = 0
+                if new is not None and (resumed or new is not before.get("ed_")):
+                    learnt = int(np.max(new.epochs - (kept[2] if kept else 0)))
+                if learnt and not isinstance(error, Exception):
+                    self.n_iter_ = losses + learnt
+                    self.loss_curve_ += [math.nan] * (self.n_iter_ - len(self.loss_curve_))
+                    if self.early_stopping and self.validation_scores_ is not None:
+                        self.validation_scores_ += [math.nan] * (scores + learnt - len(self.validation_scores_))
+                    raise
+                self.__dict__ = {name: value for name, value in vars(self).items() if name in parameters} | before
+                if ed is not None and kept is not None:
+                    ed.load_weights(kept[0])
+                    ed.rule, ed.epochs = kept[1:]  # after the weights, which the new rule may have let below its floor
+                    del self.loss_curve_[losses:], (self.validation_scores_ or [])[scores:]
+                if draws is not None:
+                    random.set_state(draws)
+            raise
 
     def _check_parameters(self) -> None:
         """Check the parameters that `ED` does not get."""
@@ -166,13 +203,12 @@ class BaseED(BaseEstimator, metaclass=ABCMeta):  # type: ignore[misc]  # scikit-
         self, samples: Array, y: Array, resumed: bool, random: Any, partial: bool = False, classes: Any = None
     ) -> tuple[Array, Array]:
         """Return checked and scaled samples with their targets; build the network, unless the last one goes on."""
+        samples, y = readable("X", samples), readable("y", y)
         X, y = validate_data(self, samples, y, reset=not resumed, **self._CHECKS_OF_Y)
         x = self._cast(X, self.ed_.network.dtype if resumed else None)
         if resumed:
             self._take_new_rule()
         else:
-            with contextlib.suppress(AttributeError):
-                del self.ed_  # an error from here on must not leave a mix of the old fit and the new
             span = span_of(self.input_range, x)
             if partial and span is not None:
                 check_varied("X", *span, "Give input_range=(low, high), or more samples in the first call.")
@@ -184,20 +220,29 @@ class BaseED(BaseEstimator, metaclass=ABCMeta):  # type: ignore[misc]  # scikit-
         if not resumed:
             self._place = place(x)
             self.n_iter_, self.loss_curve_ = 0, []
-            self.validation_scores_ = [] if self.early_stopping else None
+            self.validation_scores_ = None
             self.best_validation_score_ = None
             seed = int(random.randint(np.iinfo(np.int32).max))
             self.ed_ = self._build(x.shape[1], dtype_of(x), seed, self.backend, self.device)
+        if self.early_stopping and self.validation_scores_ is None:
+            self.validation_scores_ = []
         return x, target
 
     def _cast(self, X: Array, dtype: str | None) -> Array:  # noqa: N803
-        """Return X in `dtype`; by default in its own, float32 for half precision, float64 for whole numbers."""
+        """Return X in `dtype`; by default float32 for up to 32 bits, and float64 for more and for whole numbers."""
         xp = array_namespace(X)
+        if not xp.isdtype(X.dtype, ("bool", "integral", "real floating")):
+            raise InputError("X", f"dtype {X.dtype}", "real numbers", "Convert it first, as with X.astype('float64').")
+        learning = dtype is None
         if dtype is None:
             whole = not xp.isdtype(X.dtype, "real floating")
-            wide = has_dtype(xp, device(X), "float64") if whole else X.dtype == xp.float64
+            wide = has_dtype(xp, device(X), "float64") if whole else xp.finfo(X.dtype).bits > 32
             dtype = "float64" if wide else "float32"
-        return xp.astype(X, getattr(xp, dtype), copy=False)
+        with np.errstate(over="ignore"):  # the check says which, or the value is clipped
+            x = xp.astype(X, getattr(xp, dtype), copy=False)
+        if learning:
+            check_rounding("X", X, x)
+        return x
 
     @property
     def _span(self) -> tuple[Array, Array] | None:
@@ -228,20 +273,6 @@ class BaseED(BaseEstimator, metaclass=ABCMeta):  # type: ignore[misc]  # scikit-
         ed.rule = new.rule
 
     def _learn(self, x: Array, target: Array, epochs: int, validation: tuple[Array, Array] | None) -> None:
-        """Learn at most `epochs` epochs; if that diverges, restore the network, or delete it if it is new."""
-        weights = self.ed_.weights if self.n_iter_ else None
-        before, scores = self.n_iter_, self.validation_scores_
-        try:
-            self._run_epochs(x, target, epochs, validation)
-        except DivergedError:
-            self.n_iter_, self.loss_curve_, self.validation_scores_ = before, self.loss_curve_[:before], scores
-            if weights is None:
-                del self.ed_
-            else:
-                self.ed_.load_weights(weights)
-            raise
-
-    def _run_epochs(self, x: Array, target: Array, epochs: int, validation: tuple[Array, Array] | None) -> None:
         """Learn at most `epochs` epochs, and after each compute the loss, score, print and call the callbacks."""
         ed, callbacks = self.ed_, checked_callbacks(self.callbacks)
         stopping = EarlyStopping(self.tol, self.n_iter_no_change)
@@ -251,14 +282,14 @@ class BaseED(BaseEstimator, metaclass=ABCMeta):  # type: ignore[misc]  # scikit-
             with np.errstate(all="ignore"):  # an overflow is an error below, with advice
                 outputs = predict_in_parts(ed, x)
                 loss = float(xp.mean(xp.abs(target - outputs)))
-            self.n_iter_ += 1
             if not math.isfinite(loss):
                 raise outputs_of(ed.network, ed.rule, to_numpy(outputs)).error()
+            self.n_iter_ += 1
             self.loss_curve_.append(loss)
             score, stop = None, False
-            if validation is not None:
+            if validation is not None and self.validation_scores_ is not None:
                 score = self._validation_score(validation[1], predict_in_parts(ed, validation[0]))
-                self.validation_scores_ = [*(self.validation_scores_ or []), score]
+                self.validation_scores_.append(score)
                 stop = stopping.stops(score, lambda: ed.weights)
             if self.verbose:
                 shown = "" if score is None else f", validation score {score:.4f}"
@@ -273,7 +304,7 @@ class BaseED(BaseEstimator, metaclass=ABCMeta):  # type: ignore[misc]  # scikit-
     def _outputs(self, X: Array, method: str) -> Array:  # noqa: N803
         """Return the network's outputs for X, of X's library; `method` is the caller's name, for an error."""
         check_is_fitted(self)
-        X = validate_data(self, X, reset=False)
+        X = validate_data(self, readable("X", X), reset=False)
         if get_config()["array_api_dispatch"] and place(X) != self._place:
             given, accepted = (f"an array of {where.library} on {where.device!r}" for where in (place(X), self._place))
             # scikit-learn's checks ask for the words "must use the same namespace".
@@ -317,3 +348,31 @@ class BaseED(BaseEstimator, metaclass=ABCMeta):  # type: ignore[misc]  # scikit-
 def dtype_of(x: Array) -> str:
     """Return the dtype of a network for x, which is float32 or float64 already."""
     return "float64" if x.dtype == array_namespace(x).float64 else "float32"
+
+
+def readable(name: str, value: Any) -> Any:
+    """Return samples or labels in a form that scikit-learn can read, or refuse a mask, which it would ignore."""
+    if _is_masked(value):
+        fix = f"Leave these samples out, or fill {name}, as with {name}.filled(…)."
+        raise InputError(name, "a masked array", "an array with no mask", fix)
+    if isinstance(value, np.ndarray):
+        if value.dtype.kind == "T":  # NumPy's StringDType
+            return value.astype(object)
+        # Of other packages, such as ml_dtypes: bfloat16, float8, int4.
+        foreign = value.dtype.kind == "V" and value.dtype.names is None and np.can_cast(value.dtype, np.float32)
+        return value.astype(np.float32) if foreign else value
+    if is_array_api_obj(value):
+        value = detached(value)
+        if str(value.dtype).endswith("bfloat16"):
+            xp = array_namespace(value)
+            return xp.astype(value, xp.float32)
+    return value
+
+
+def _is_masked(value: Any) -> bool:
+    """Return whether a value is a masked array of NumPy, or a list with one in it."""
+    if isinstance(value, np.ndarray) and value.dtype != object:
+        return isinstance(value, np.ma.MaskedArray)
+    if isinstance(value, list | tuple | np.ndarray):
+        return isinstance(value, np.ma.MaskedArray) or any(map(_is_masked, value))
+    return False

@@ -11,8 +11,8 @@ from sklearn.base import ClassifierMixin
 from sklearn.utils.multiclass import check_classification_targets
 
 from edcore.arrays import Array, like, to_numpy
-from edcore.errors import InputError
-from edcore.estimators.base import INITIAL, BaseED, dtype_of
+from edcore.errors import InputError, shown
+from edcore.estimators.base import INITIAL, BaseED, dtype_of, readable
 from edcore.estimators.scaling import nonzero
 from edcore.model.classes import heads, predicted_classes, targets
 
@@ -179,10 +179,27 @@ class EDClassifier(ClassifierMixin, BaseED):  # type: ignore[misc]  # scikit-lea
         shares = self._shares(X, "predict")
         xp = array_namespace(shares)
         index = xp.argmax(shares, axis=1)
-        known = to_numpy(self.classes_)
-        if known.dtype.kind in "biuf":
-            return xp.take(like(self.classes_, shares), index, axis=0)
-        return known[to_numpy(index)]
+        known = _in_library(to_numpy(self.classes_), shares)
+        return known[to_numpy(index)] if isinstance(known, np.ndarray) else xp.take(known, index, axis=0)
+
+    def score(self, X: Array, y: Array, sample_weight: Any = None) -> float:  # noqa: N803
+        """Return the accuracy of the predictions, between 0 and 1.
+
+        Parameters
+        ----------
+        X : array_like, shape (samples, features)
+            The samples.
+        y : array_like, shape (samples,)
+            Their classes.
+        sample_weight : array_like, shape (samples,), optional
+            The weight of each sample.
+
+        Returns
+        -------
+        float
+            The share of samples whose class is predicted.
+        """
+        return float(super().score(X, readable("y", y), readable("sample_weight", sample_weight)))
 
     def _shares(self, X: Array, method: str) -> Array:  # noqa: N803
         outputs = self._outputs(X, method)
@@ -195,20 +212,24 @@ class EDClassifier(ClassifierMixin, BaseED):  # type: ignore[misc]  # scikit-lea
 
     def _target(self, y: Array, x: Array, resumed: bool, partial: bool, classes: Any) -> Array:
         labels = to_numpy(y)
+        present = _distinct("y", labels)
         check_classification_targets(labels)
         if not resumed:
             if partial and classes is None:
                 raise InputError("classes", "None in the first partial_fit", "all classes, also those that come later")
-            known = np.unique(labels if classes is None else np.asarray(classes))
+            known = present if classes is None else _distinct("classes", classes)
             if len(known) < 2:
-                raise InputError("y", f"only one class, {known[0]!r}", "at least two classes")
-            self.classes_ = like(known, x) if known.dtype.kind in "biuf" else known
+                name = "y" if classes is None else "classes"
+                raise InputError(name, f"only one class, {shown(known.tolist()[0])}", "at least two classes")
+            self.classes_ = _in_library(known, x)
         known = to_numpy(self.classes_)
-        if classes is not None and not np.array_equal(known, np.unique(np.asarray(classes))):
-            raise InputError("classes", f"{list(classes)!r}", f"those of the first call, {known.tolist()!r}")
+        if resumed and classes is not None and not np.array_equal(known, again := _distinct("classes", classes)):
+            raise InputError("classes", shown(again.tolist()), f"those of the first call, {shown(known.tolist())}")
         number = {label: n for n, label in enumerate(known.tolist())}
-        if unknown := set(labels.tolist()) - number.keys():
-            raise InputError("y", f"the unknown label {min(unknown, key=str)!r}", f"the classes {known.tolist()!r}")
+        if unknown := set(present.tolist()) - number.keys():
+            raise InputError(
+                "y", f"the unknown label {shown(min(unknown, key=str))}", f"the classes {shown(known.tolist())}"
+            )
         index = np.array([number[label] for label in labels.tolist()])
         return like(targets(index, self._columns).astype(dtype_of(x)), x)
 
@@ -226,3 +247,29 @@ class EDClassifier(ClassifierMixin, BaseED):  # type: ignore[misc]  # scikit-lea
 
     def _validation_score(self, target: Array, outputs: Array) -> float:
         return float(np.mean(predicted_classes(to_numpy(target)) == predicted_classes(to_numpy(outputs))))
+
+
+def _distinct(name: str, labels: Any) -> npt.NDArray[Any]:
+    """Return each label once, sorted, or refuse what cannot be sorted."""
+    accepted = "one label a sample" if name == "y" else "a sequence with each class, such as [0, 1, 2]"
+    accepted += ", all numbers or all texts"
+    found = readable(name, labels)
+    try:
+        if isinstance(found, str | bytes):
+            raise TypeError
+        array = np.asarray(found if hasattr(found, "__array__") else list(found))
+        known = np.unique(readable(name, array))
+        fine = array.ndim == 1 and bool((known == known).all())  # NaN is not
+    except (TypeError, ValueError):
+        fine = False
+    if not fine:
+        raise InputError(name, shown(labels), accepted)
+    return known
+
+
+def _in_library(known: npt.NDArray[Any], x: Array) -> Array:
+    """Return the classes as an array of x's library, or as they are if it has not their dtype."""
+    if known.dtype.kind not in "biuf":
+        return known
+    found = like(known, x)
+    return found if np.array_equal(to_numpy(found), known) else known  # JAX makes 32 bits of 64, unless told otherwise

@@ -6,16 +6,17 @@ import warnings
 from types import MappingProxyType
 from typing import Any, Self
 
-from array_api_compat import array_namespace
+import numpy as np
+from array_api_compat import array_namespace, device
 from sklearn.base import RegressorMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import r2_score
 
-from edcore.arrays import Array, like, to_numpy
+from edcore.arrays import Array, has_dtype, like, to_numpy
 from edcore.core.presets import preset
 from edcore.errors import InputError
-from edcore.estimators.base import INITIAL, BaseED
-from edcore.estimators.scaling import check_varied, moments
+from edcore.estimators.base import INITIAL, BaseED, dtype_of, readable
+from edcore.estimators.scaling import check_rounding, check_varied, moments, nonzero, precision_of
 
 TOO_FAR = 2.0
 """A loss, in standard deviations of y, that is worth a warning; noise alone is smaller."""
@@ -53,7 +54,8 @@ class EDRegressor(RegressorMixin, BaseED):  # type: ignore[misc]  # scikit-learn
     data_min_, data_max_ : array, shape (features,), or None
         The range of X that is scaled to 0…1.
     y_mean_, y_scale_ : array, shape (targets,)
-        Mean and standard deviation of y in the first call: the network learns (y − mean) / scale.
+        Mean and standard deviation of y in the first call, in float64: the network learns (y − mean) / scale. A target
+        with a single value has the scale 0, and this value is always predicted.
     n_iter_ : int
         Epochs learnt, with those of earlier calls under ``warm_start``.
     loss_curve_ : list of float
@@ -123,13 +125,34 @@ class EDRegressor(RegressorMixin, BaseED):  # type: ignore[misc]  # scikit-learn
         Returns
         -------
         array, shape (samples,) or (samples, targets)
-            In the shape and the units of y in `fit`, of X's library.
+            In the shape and the units of y in `fit`, of X's library. Where float32 would round them by much, as with a
+            mean of 10,000 standard deviations, they are float64, else they have the precision of X in `fit`.
         """
         outputs = self._outputs(X, "predict")
         xp = array_namespace(outputs)
-        several = xp.reshape(outputs, (outputs.shape[0], self._columns))
-        predicted = several * like(self.y_scale_, outputs) + like(self.y_mean_, outputs)
+        mean, scale = like(self.y_mean_, outputs), like(self.y_scale_, outputs)
+        several = xp.astype(xp.reshape(outputs, (outputs.shape[0], self._columns)), mean.dtype, copy=False)
+        predicted = xp.astype(several * scale + mean, getattr(xp, self._precision), copy=False)
         return predicted[:, 0] if self._flat else predicted
+
+    def score(self, X: Array, y: Array, sample_weight: Any = None) -> float:  # noqa: N803
+        """Return R², the coefficient of determination, of the predictions.
+
+        Parameters
+        ----------
+        X : array_like, shape (samples, features)
+            The samples.
+        y : array_like, shape (samples,) or (samples, targets)
+            Their targets.
+        sample_weight : array_like, shape (samples,), optional
+            The weight of each sample.
+
+        Returns
+        -------
+        float
+            1 for a perfect prediction, and 0 for the mean of y.
+        """
+        return float(super().score(X, readable("y", y), readable("sample_weight", sample_weight)))
 
     def _after_fit(self) -> None:
         if (loss := self.loss_curve_[-1]) > TOO_FAR and not self.early_stopping:
@@ -141,19 +164,37 @@ class EDRegressor(RegressorMixin, BaseED):  # type: ignore[misc]  # scikit-learn
             )
 
     def _target(self, y: Array, x: Array, resumed: bool, partial: bool, classes: Any) -> Array:
-        xp = array_namespace(x)
-        y = xp.astype(like(y, x), x.dtype, copy=False)
-        columns = xp.reshape(y, (y.shape[0], -1))
+        given = to_numpy(y)
+        if given.dtype.kind not in "biuf":
+            raise InputError(
+                "y", f"dtype {given.dtype}", "real numbers", "Convert it first, as with y.astype('float64')."
+            )
+        with np.errstate(over="ignore"):
+            columns = given.astype(np.float64).reshape(len(given), -1)
+        check_rounding("y", given.reshape(columns.shape), columns)
+        xp, precision = array_namespace(x), dtype_of(x)
         if not resumed:
             if partial:
-                fix = "Give more samples in the first call."
-                check_varied("y", xp.min(columns, axis=0), xp.max(columns, axis=0), fix)
-            self.y_mean_, self.y_scale_ = moments(columns)
-            self._flat = len(y.shape) == 1
+                check_varied("y", columns.min(axis=0), columns.max(axis=0), "Give more samples in the first call.")
+            mean, deviation = moments(columns)
+            self._flat, self._precision = given.ndim == 1, precision_of(mean, deviation, precision)
+            known = "float64" if has_dtype(xp, device(x), "float64") else "float32"
+            if self._precision > known:
+                given_ = "values that float32 rounds away, and the device of X has no float64"
+                raise InputError("y", given_, "a mean near 0 and a deviation near 1", "Subtract an offset, rescale y.")
+            self.y_mean_, self.y_scale_ = (like(value.astype(known), x) for value in (mean, deviation))
         if (targets := columns.shape[1]) != self._columns:
             raise InputError("y", f"{targets} targets", f"{self._columns}, as in the first call")
-        wanted = (columns - like(self.y_mean_, x)) / like(self.y_scale_, x)
-        return wanted[:, 0] if targets == 1 else wanted
+        mean, deviation = to_numpy(self.y_mean_), to_numpy(self.y_scale_)
+        if ((deviation == 0) & (columns != mean).any(axis=0)).any():
+            fix = "It cannot be scaled. Call fit with warm_start=False, on samples that show how far y ranges."
+            raise InputError("y", "a target that varies", "its one value, as in the first call", fix)
+        with np.errstate(over="ignore"):
+            wanted = ((columns - mean) / nonzero(deviation)).astype(precision)
+        if not np.isfinite(wanted).all():
+            accepted = "values nearer to those of the first call"
+            raise InputError("y", f"values too far from the mean of the first call for {precision}", accepted)
+        return like(wanted[:, 0] if targets == 1 else wanted, x)
 
     @property
     def _columns(self) -> int:
