@@ -223,6 +223,8 @@ def known(network: Network, rule: Rule, **values: Collection[Any]) -> Supported:
             value, accepted = getattr(given, field.name), has.get(field.name, (field.default,))
             if accepted is not ANY and value not in accepted:
                 return f"it has no {field.name} {value!r}; it has {', '.join(map(str, accepted))}"
+    if rule.error == "split" and network.outputs > 1:
+        return f"it has no error 'split' for {network.outputs} outputs, but for one"
     return True
 
 

@@ -65,6 +65,13 @@ def test_unknown_value_is_refused_by_name(backend, field, value, has):
     assert backend.supports(*made_up(field, value)) == f"it has no {field} {value!r}; it has {has}"
 
 
+def test_pair_that_excludes_each_other(backend):
+    assert (
+        backend.supports(Network(2, 3, outputs=2), Rule("split"))
+        == "it has no error 'split' for 2 outputs, but for one"
+    )
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class Leaky(Network):
     leak: float = 0.0
