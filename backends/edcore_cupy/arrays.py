@@ -70,7 +70,7 @@ class ArrayOperations:
                 raise UnknownNameError("activation", activation, self.activations)
         delta *= factor
 
-    def needs_product_memory(self, weight: Array) -> bool:
+    def needs_product_memory(self, batch: int) -> bool:
         """Return True: a product of arrays does not add."""
         return True
 

@@ -52,8 +52,8 @@ class RecordedOperations(ArrayOperations):
         else:
             super().delta(activation, factor, y, delta)
 
-    def needs_product_memory(self, weight: Array) -> bool:
-        """Return False: the product adds to the weights itself."""
+    def needs_product_memory(self, batch: int) -> bool:
+        """Return False: cuBLAS sums over the batch first, and then adds to the weights."""
         return False
 
     def accumulate(self, x: Array, delta: Array, product: Array | None, weight: Array) -> None:

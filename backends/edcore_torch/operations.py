@@ -18,10 +18,6 @@ from edcore.interrupts import uninterrupted
 CPU_SLAB, GPU_SLAB = 2**20, 2**26
 """Numbers δ at once: they fit a CPU's cache beside x, y and the weights; on a GPU they take a part of its memory."""
 
-SMALL = 16
-"""Rows or columns of a small product. MKL adds each sample of one to the weights and rounds at their size; of others it
-adds up the batch first."""
-
 recording = threading.Lock()
 """Held while a graph is recorded: PyTorch records one at a time, and waits for the device before, which would break a
 recording of another thread."""
@@ -83,10 +79,11 @@ class TorchOperations:
         """Compute δ by PyTorch's kernel for the activation's derivative."""
         DERIVE[activation](factor, y, delta)
 
-    def needs_product_memory(self, weight: Array) -> bool:
+    def needs_product_memory(self, batch: int) -> bool:
         """Return whether a product that adds to the weights would be imprecise."""
-        # Twice the size, as the split rule multiplies the sources of each sign by themselves: half of them.
-        return self._device.type == "cpu" and min(weight.shape[-2:]) < 2 * SMALL
+        # On some processors MKL adds the samples to the weights one by one, for some shapes. Each is then rounded at
+        # the size of the weights, and what is below half of its last digit is lost, however many samples there are.
+        return self._device.type == "cpu" and batch > 1
 
     def accumulate(self, x: Array, delta: Array, product: Array | None, weight: Array) -> None:
         """Add the product of each layer and head to its weights."""

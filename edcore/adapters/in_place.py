@@ -116,7 +116,7 @@ class InPlaceBackend(ArrayAPIBackend):
             layers = min(len(y), max(1, self._ops.slab // math.prod(y.shape[1:])))
             weight, bias = weights.arrays[f"{layer.name}.weight"], weights.arrays[f"{layer.name}.bias"]
             delta, rows = self._empty(y, layers), self._empty(y[:, :, :1, :], layers)
-            product = self._empty(weight, layers) if self._ops.needs_product_memory(weight) else None
+            product = self._empty(weight, layers) if self._ops.needs_product_memory(used.batch) else None
             for sign, credited in _errors_by_source(xp, rule, e):
                 errors = credited if stack.teachers is None else xp.take(credited, stack.teachers, axis=-1)
                 factor = errors * (alpha * stack.signs)

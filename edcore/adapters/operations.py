@@ -52,8 +52,8 @@ class Operations(Protocol):
         """Compute δ = factor · g(y), of layers (layers, heads, batch, cells) that share the factor."""
         ...
 
-    def needs_product_memory(self, weight: Array) -> bool:
-        """Return whether `accumulate` needs memory for the product before it adds it to these weights."""
+    def needs_product_memory(self, batch: int) -> bool:
+        """Return whether `accumulate` needs memory for the product, before it adds that to the weights."""
         ...
 
     def accumulate(self, x: Array, delta: Array, product: Array | None, weight: Array) -> None:
