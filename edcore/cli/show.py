@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
@@ -47,10 +48,10 @@ class ProgressDisplay:
 
     def as_dict(self, ed: ED, data: Dataset) -> dict[str, Any]:
         """Return the results, the data set and the network, as values for JSON."""
-        latest, evaluated = self._learnt.latest, self._evaluated
+        latest, evaluated, error = self._learnt.latest, self._evaluated, self._learnt.mean_error
         return {
             "accuracy": evaluated and evaluated.accuracy,
-            "mean_error": self._learnt.mean_error if evaluated else None,
+            "mean_error": error if evaluated and math.isfinite(error) else None,
             "seconds": evaluated and evaluated.seconds,
             "batch": latest.batch if latest else 0,
             "batches": latest and latest.batches,

@@ -128,7 +128,8 @@ def _of_history(run: History) -> Curve:
     scored = np.array([entry.batch for entry in run.evaluations], float)
     score = np.array([entry.accuracy for entry in run.evaluations], float)
     mean, least, largest = run.errors.T
-    return Curve(run.ends.astype(float), mean, least, largest, run.ends, scored, score, *NAMES)
+    before = run.latest.batch - len(run) if run.latest else 0  # a history may begin with a resumed run
+    return Curve((run.ends + before).astype(float), mean, least, largest, run.ends, scored, score, *NAMES)
 
 
 def _check_any(run: Sized) -> None:
@@ -189,7 +190,8 @@ def _draw_score(ax: Picture, curve: Curve) -> Any:
 
 def _x_of(curve: Curve, batches: npt.NDArray[np.intp]) -> Floats:
     """Return where these batches, counted from 0, are drawn."""
-    return np.interp(batches + 1, np.append(0, curve.ends), np.append(0, curve.x))
+    start = curve.x[0] - curve.ends[0]
+    return np.interp(batches + 1, np.append(0, curve.ends), np.append(start, curve.x))
 
 
 def _smoothed(curve: Curve, batches: npt.NDArray[np.intp], half: int) -> Floats:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from itertools import pairwise
@@ -156,17 +157,18 @@ class History:
         `progress` makes the progress of a batch, counted from 1, from its error, seconds and accuracy.
         """
         if CURVE not in arrays:
-            columns = [_checked(arrays[key], batches).tolist() for key in (ERROR, SECONDS, ACCURACY)]
+            columns = [_float64(arrays[key], batches).tolist() for key in (ERROR, SECONDS, ACCURACY)]
             rows = enumerate(zip(*columns, strict=True), 1)
-            return cls.of(progress(batch, error, clock, _measured(share)) for batch, (error, clock, share) in rows)
+            found = (progress(batch, error, clock, _measured(share)) for batch, (error, clock, share) in rows)
+            return cls.of(found)._checked()
         history = cls()
         history._batches = batches
         history.block = 1 << (max(-(-batches // ROWS), 1) - 1).bit_length()
-        history.errors[:] = _checked(arrays[CURVE], len(history.errors), 3)
+        history.errors[:] = _float64(arrays[CURVE], len(history.errors), 3)
         m = len(arrays[EVALUATIONS]) if arrays[EVALUATIONS].ndim else 0
-        evaluations = _checked(arrays[EVALUATIONS], m, 3).tolist()
-        clock = _checked(arrays[SECONDS], m + 1).tolist()
-        history.first_error, error, history._sum, history.mean_error, averaged = _checked(arrays[LATEST], 5).tolist()
+        evaluations = _float64(arrays[EVALUATIONS], m, 3).tolist()
+        clock = _float64(arrays[SECONDS], m + 1).tolist()
+        history.first_error, error, history._sum, history.mean_error, averaged = _float64(arrays[LATEST], 5).tolist()
         at = [1, *(batch for batch, _, _ in evaluations), batches]
         if not (all(earlier <= later for earlier, later in pairwise(at)) and 0 <= averaged <= batches):
             raise ValueError("batches in another order")
@@ -174,7 +176,15 @@ class History:
         history.evaluations = [progress(int(n), e, s, a) for (n, e, a), s in zip(evaluations, clock, strict=False)]
         last = history.evaluations[-1].accuracy if m and at[-2] == batches else None
         history.latest = progress(batches, error, clock[-1], last)
-        return history
+        return history._checked()
+
+    def _checked(self) -> History:
+        """Return it, or raise a ValueError for figures that no run has; an error may be infinite, never NaN."""
+        clock = [progress.seconds for progress in [*self.evaluations, self.latest] if progress]
+        shares = [progress.accuracy for progress in self.evaluations if progress.accuracy is not None]
+        if not all(map(math.isfinite, clock + shares)) or math.isnan(self.mean_error + self._sum):
+            raise ValueError("NaN or infinite figures")
+        return self
 
     def _halve(self) -> None:
         """Join each two rows to one."""
@@ -190,11 +200,11 @@ class History:
         return (progress.batch - 1) // self.block
 
 
-def _checked(array: npt.NDArray[Any], *shape: int) -> npt.NDArray[Any]:
+def _float64(array: npt.NDArray[Any], *shape: int) -> npt.NDArray[Any]:
     if array.shape != shape or array.dtype != np.float64:
         raise ValueError(f"{array.dtype}{list(array.shape)} in place of float64{list(shape)}")
     return array
 
 
 def _measured(accuracy: float) -> float | None:
-    return None if np.isnan(accuracy) else accuracy
+    return None if math.isnan(accuracy) else accuracy

@@ -165,6 +165,13 @@ def test_nothing_else_in_a_run_grows_with_its_batches(monkeypatch, command_line,
     assert peaks[0] < 20 * (batches - 2_000)
 
 
+def test_an_error_beyond_the_largest_number_is_no_number_in_json(monkeypatch, command_line):
+    monkeypatch.setattr(training, "train", lambda *_, **__: iter([entry(1, np.inf, 0.5, 1)]))
+    code, out, _ = command_line(*XOR, "--json")
+    assert code == 0
+    assert json.loads(out)["mean_error"] is None
+
+
 # The curve
 
 
@@ -214,6 +221,16 @@ def test_the_band_covers_what_that_of_all_batches_does(curves):
 def test_accuracies_are_drawn_where_they_were_measured(curves):
     _, (_, _, whole), (_, _, thinned) = curves
     assert set(map(tuple, thinned.get_xydata())) == set(map(tuple, whole.get_xydata()))
+
+
+@pytest.mark.parametrize("n", [500, 5_000])
+def test_a_history_that_begins_with_a_resumed_run_is_drawn_where_it_was(n):
+    pytest.importorskip("matplotlib")
+    plots = pytest.importorskip("edcore.plots")
+    run = list(run_of(errors_of(60_000 + n)))[60_000:]
+    lines = [plots.learning_curve(given).axes[0].lines[-1].get_xdata() for given in (run, History.of(run))]
+    np.testing.assert_allclose(lines[1], lines[0], rtol=1e-12)
+    assert lines[1][[0, -1]].tolist() == [60_001, 60_000 + n]
 
 
 def test_the_report_and_the_picture_say_the_same_of_a_history():
@@ -337,6 +354,8 @@ def test_a_long_checkpoint_of_version_0_1_goes_on_to_the_same_bits(whole, comman
         ("run.evaluations", lambda array: array[0, 0].reshape(()), "float64"),
         ("run.seconds", lambda array: array[1:], "float64"),
         ("run.latest", lambda array: array + np.inf, "order"),
+        ("run.latest", lambda array: array * [1, 1, np.nan, 1, 1], "NaN"),
+        ("run.seconds", lambda array: np.append(array[:-1], np.inf), "NaN"),
         ("run.latest", lambda array: None, "lacks run.latest"),
         ("run.curve", lambda array: None, "lacks run.error"),
     ],
