@@ -111,7 +111,7 @@ def _of_progress(run: Any) -> Curve:
         error = np.array([entry.error for entry in entries], float)
         reached = [(place, entry.accuracy) for place, entry in enumerate(entries) if entry.accuracy is not None]
     except (TypeError, AttributeError):
-        accepted = "a sequence of edcore.training.Progress, a History, or a fitted estimator with loss_curve_"
+        accepted = "a sequence of edcore.training.Progress, or a History, or a fitted estimator with loss_curve_"
         raise InputError("run", type(run).__name__, accepted, "Collect it: run = list(train(ed, data)).") from None
     _check_any(entries)
     # A run that counts from 1 again goes on where the one before ended.
