@@ -100,6 +100,8 @@ def _read_config(context: typer.Context, path: Path | None) -> Path | None:
         option = key.replace("_", "-")
         if option not in names:
             raise UnknownNameError(f"config, {path}, [{command}]", key, names)
+        if names[option] in context.default_map:
+            raise InputError(f"config, {path}, {key}", f"twice in [{command}]", "each option once", "Give it once.")
         declared, *_ = get_args(signature.parameters[names[option]].annotation)  # of Annotated[int | None, flag]
         context.default_map[names[option]] = _as_typed(f"config, {path}, {key}", value, declared)
     return path

@@ -12,15 +12,18 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edcore.arguments import dtype_name, whole_number
+from edcore.arguments import assign, dtype_name, whole_number
+from edcore.arrays import to_numpy
 from edcore.datasets.idx import Samples, read_folder
-from edcore.errors import InputError, UnknownNameError
+from edcore.errors import InputError, UnknownNameError, shown
+from edcore.model.inputs import checked
 
 NAMES = ("digits", "fashion_mnist", "mnist", "parityN", "xor")
 """The names that `load` accepts; parityN stands for parity1 to parity20."""
 
 ALL = "None (in a shell, --classes all) takes all of them."
 
+IN_FLOAT32 = ("bool", "int8", "uint8", "int16", "uint16", "float16", "bfloat16", "float32")
 MOST_BITS = 20  # 2**20 patterns of 20 float64 values are 160 MiB
 
 
@@ -41,7 +44,12 @@ class Dataset:
     y_test : ndarray of int64, shape (test samples,)
         Their classes, like `y_train`.
     classes : tuple of int
-        The labels that the classes have in the original data.
+        The labels that the classes have in the original data, at least two.
+
+    Raises
+    ------
+    InputError
+        If samples or labels are not accepted: there are none, or values that are no finite numbers or no class.
 
     Examples
     --------
@@ -59,6 +67,16 @@ class Dataset:
     x_test: npt.NDArray[Any] = field(repr=False)
     y_test: npt.NDArray[np.int64] = field(repr=False)
     classes: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.name, str):
+            raise InputError("name", shown(self.name), "a text")
+        assign(self, "classes", _checked_classes(self.classes))
+        for part in ("train", "test"):
+            x = _checked_samples(f"x_{part}", getattr(self, f"x_{part}"), None if part == "train" else self.features)
+            y = _checked_indices(f"y_{part}", getattr(self, f"y_{part}"), len(x), len(self.classes))
+            assign(self, f"x_{part}", x)
+            assign(self, f"y_{part}", y)
 
     @property
     def features(self) -> int:
@@ -107,7 +125,7 @@ def load(
     >>> load("parity3").y_train.tolist()
     [0, 1, 1, 0, 1, 0, 0, 1]
     """
-    known = "fashion_mnist" if name == "fashion-mnist" else str(name)
+    known = name.replace("fashion-", "fashion_") if isinstance(name, str) else ""
     if known == "digits":
         return digits(classes, dtype)
     if known in ("mnist", "fashion_mnist"):
@@ -298,20 +316,53 @@ def xor(dtype: npt.DTypeLike = "float32") -> Dataset:
 
 def _patterns(name: str, bits: int, dtype: npt.DTypeLike) -> Dataset:
     bit = (np.arange(2**bits)[:, None] >> np.arange(bits)) & 1
-    x, y = bit.astype(dtype_name(dtype)), bit.sum(axis=1).astype(np.int64) % 2
-    return Dataset(name, x, y, x, y, (0, 1))
+    both = bit.astype(dtype_name(dtype)), bit.sum(axis=1).astype(np.int64) % 2
+    return Dataset(name, *both, *both, (0, 1))
+
+
+def _checked_classes(classes: Any) -> tuple[Any, ...]:
+    """Return the labels of classes as Python's own numbers and texts."""
+    found = tuple(one.item() if isinstance(one, np.generic) else one for one in _listed(classes))
+    if len(set(map(str, found))) < max(2, len(found)) or any(type(one) not in (int, str) for one in found):
+        raise InputError("classes", shown(classes), "at least two different labels, whole numbers or texts")
+    return found
+
+
+def _listed(classes: Any) -> list[Any]:
+    """Return the items; none of a text or of bytes, whose items would be letters and numbers."""
+    return [] if isinstance(classes, str | bytes | bytearray) or not isinstance(classes, Iterable) else list(classes)
+
+
+def _checked_samples(name: str, x: Any, features: int | None) -> npt.NDArray[Any]:
+    """Return samples as an array of float32 or float64, whichever holds them."""
+    small = str(getattr(x, "dtype", "")).rpartition(".")[2] in IN_FLOAT32
+    samples = to_numpy(checked(name, x, (None, features), "float32" if small else "float64").array)
+    if not samples.size:
+        raise InputError(name, f"shape {samples.shape}", "at least one sample of at least one feature")
+    return samples
+
+
+def _checked_indices(name: str, y: Any, samples: int, classes: int) -> npt.NDArray[np.int64]:
+    """Return the index of each sample's class."""
+    indices = to_numpy(checked(name, y, (samples,), "float64", ", a label for each sample").array)
+    wrong = np.flatnonzero((indices < 0) | (indices >= classes) | (indices % 1 != 0))
+    if len(wrong) or np.asarray(y).dtype.kind not in "iu":
+        given = f"{indices[wrong[0]]:g} for sample {wrong[0]}" if len(wrong) else f"dtype {np.asarray(y).dtype}"
+        accepted = f"whole numbers from 0 to {classes - 1}, the index of each sample's class"
+        raise InputError(name, given, accepted, "Leave out samples that have no label.")
+    return np.asarray(y).astype(np.int64, copy=False)
 
 
 def _checked_labels(classes: Iterable[int] | None) -> tuple[int, ...] | None:
     if classes is None:
         return None
     try:
-        labels = tuple(whole_number("classes", label, 0) for label in classes)
-    except (TypeError, InputError):
+        labels = tuple(whole_number("classes", label, 0) for label in _listed(classes))
+    except InputError:
         labels = ()
-    if len(labels) < 2 or len(set(labels)) < len(labels):
-        accepted = "at least two different labels, whole numbers from 0"
-        raise InputError("classes", repr(classes), accepted, f"Write (0, 1), for example. {ALL}")
+    if len(set(labels)) < max(2, len(labels)):
+        fix = f"Write (0, 1), for example. {ALL}"
+        raise InputError("classes", shown(classes), "at least two different labels, whole numbers from 0", fix)
     return labels
 
 
@@ -320,8 +371,11 @@ def _picked(name: str, train: Samples, test: Samples, top: int, labels: tuple[in
     present = tuple(np.union1d(train[1], test[1]).tolist())
     classes = present if labels is None else labels
     if not set(classes) <= set(present):
-        accepted = f"at least two of {', '.join(map(str, present))}, the labels of {name}"
-        raise InputError("classes", repr(classes), accepted, ALL)
+        names = ", ".join(map(str, present))
+        raise InputError("classes", repr(classes), f"at least two of {names}, the labels of {name}", ALL)
+    for part, (_, found) in (("training", train), ("test", test)):
+        if not np.isin(found, classes).any():
+            raise InputError("classes", repr(classes), f"labels that the {part} samples of {name} have", ALL)
     return Dataset(name, *_part(train, top, classes, dtype), *_part(test, top, classes, dtype), classes)
 
 
@@ -337,11 +391,10 @@ def _part(samples: Samples, top: int, classes: tuple[int, ...], dtype: str) -> S
 def _from_files(
     name: str, kind: str, data_dir: str | os.PathLike[str], classes: Iterable[int] | None, dtype: npt.DTypeLike
 ) -> Dataset:
-    # All arguments are checked before a download, which can take minutes.
-    labels, dtype = _checked_labels(classes), dtype_name(dtype)
+    labels, dtype = _checked_labels(classes), dtype_name(dtype)  # before a download, which can take minutes
     try:
         root = Path(data_dir)
     except TypeError:
-        raise InputError("data_dir", repr(data_dir), "the path of a folder") from None
+        raise InputError("data_dir", shown(data_dir), "the path of a folder") from None
     train, test = read_folder(root, kind)
     return _picked(name, train, test, 255, labels, dtype)

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from edcore.arguments import SetOnce, whole_number
+from edcore.arguments import SetOnce, whole_number, yes_or_no
 from edcore.arrays import Array, to_numpy
 from edcore.contract.backend import Backend
 from edcore.core.network import Network
@@ -110,6 +110,7 @@ class SharedNetwork(SetOnce, abc.ABC):
             weights are those from before that step.
         """
         epochs, batch_size = whole_number("epochs", epochs, 0), whole_number("batch_size", batch_size, 1)
+        shuffle = yes_or_no("shuffle", shuffle)
         check_centred(self.rule, batch_size)
         target = self._checked_target(target)
         samples = len(target)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edcore.arguments import real, whole_number
+from edcore.arguments import real, whole_number, yes_or_no
 from edcore.arrays import Array, HostWeights, to_numpy
 from edcore.core.rule import check_centred
 from edcore.dispatch import registry
@@ -87,6 +87,7 @@ def fit_heads(
     True
     """
     epochs, batch_size = whole_number("epochs", epochs, 0), whole_number("batch_size", batch_size, 1)
+    shuffle = yes_or_no("shuffle", shuffle)
     tolerance, size = real("tolerance", tolerance), whole_number("heads_per_task", heads_per_task, 1)
     x, target = ed.check(x, target)
     check_centred(ed.rule, batch_size)

@@ -152,7 +152,7 @@ def _overlap(x: Any, out: Any) -> bool:
     """Return whether two arrays have values in common, as far as their libraries tell."""
     if not (isinstance(x, np.ndarray) and isinstance(out, np.ndarray)):
         return x is out or (type(x) is type(out) and (x == out) is True)  # h5py, Zarr
-    files = [getattr(array, "filename", None) for array in (x, out)]
+    files: list[Any] = [getattr(array, "filename", None) for array in (x, out)]
     if None not in files and os.path.samefile(*files):  # mapped twice, it is at two places in memory
         (first, end), (other_first, other_end) = map(_bytes_in_file, (x, out))
         return first < other_end and other_first < end

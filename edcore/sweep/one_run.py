@@ -6,6 +6,7 @@ import dataclasses
 import functools
 import hashlib
 import time
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,11 +17,16 @@ from edcore.environment import VERSION
 from edcore.errors import DataFileError, EDCoreError
 from edcore.model.classes import ROWS_AT_ONCE, accuracy, predict_in_parts, targets
 from edcore.sweep.options import Value
+from edcore.training.checkpoint import fingerprint
 from edcore.training.options import TrainOptions
 from edcore.training.setup import begin, load_data
 
 LONGEST = 2000
 """Characters of the column ``failed``: a compiler's error can be a whole program; readers of tables have a limit."""
+
+
+RESULTS = ("accuracy", "error", "learnt_epochs", "seconds", "weights")
+"""Columns of what a run has found."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -46,7 +52,7 @@ def carry_out(run: SweepRun) -> dict[str, Any]:
         raise EDCoreError(f"a worker has edcore {VERSION}, and this program has {run.version}. {fix}")
     given = dict(run.given)
     row: dict[str, Any] = {"run": run.number, "seed": run.seed, **given}
-    row |= dict.fromkeys(("accuracy", "error", "learnt_epochs", "seconds", "weights"))
+    row |= dict.fromkeys(RESULTS)
     row |= {"backend": run.options.backend, "device": run.options.device, "failed": None}
     try:
         return row | _train(run)
@@ -75,8 +81,10 @@ def check_run(run: SweepRun, local: bool) -> None:
 
 
 def _train(run: SweepRun) -> dict[str, Any]:
-    """Carry out a run and return its results."""
-    data = _load(run.options)
+    """Carry out a run and return its results, and under "data" what names its data, with their fingerprint."""
+    options = run.options
+    key = options.dataset, options.data_dir, options.classes, options.dtype
+    data = _load(options)
     started = begin(run.options, keep=False, data=data)
     ed, state = started.ed, started.state
     # The first prediction chooses the backend and gives it the initial weights, which is not training time.
@@ -98,14 +106,18 @@ def _train(run: SweepRun) -> dict[str, Any]:
         "weights": _checksum(ed.weights),
         "backend": ed.backend,
         "device": ed.device,
+        "data": (*key, _cached(*key)[1]),
     }
 
 
 def _load(options: TrainOptions) -> Dataset:
-    return _cached(options.dataset, options.data_dir, options.classes, options.dtype)
+    return _cached(options.dataset, options.data_dir, options.classes, options.dtype)[0]
 
 
-_cached = functools.lru_cache(maxsize=2)(load_data)  # consecutive runs in a process mostly have the same data
+@functools.lru_cache(maxsize=2)  # consecutive runs in a process mostly have the same data
+def _cached(dataset: str, data_dir: str | Path, classes: str, dtype: str) -> tuple[Dataset, str]:
+    data = load_data(dataset, data_dir, classes, dtype)
+    return data, fingerprint(data)
 
 
 def _checksum(weights: HostWeights) -> str:

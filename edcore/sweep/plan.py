@@ -16,7 +16,7 @@ from edcore.arguments import SetOnce, whole_number
 from edcore.environment import VERSION
 from edcore.errors import DataFileError, EDCoreError, InputError, UnknownNameError
 from edcore.parallel.tasks import run_tasks
-from edcore.sweep.one_run import SweepRun, carry_out, check_run
+from edcore.sweep.one_run import RESULTS, SweepRun, carry_out, check_run
 from edcore.sweep.options import LARGEST, Value, check_size, checked
 
 MOST = 10**7
@@ -76,7 +76,12 @@ class Sweep(SetOnce):
         grid: Mapping[str, Sequence[Any]] | None = None,
         seeds: int | Sequence[int] = 1,
     ) -> None:
-        self.train: dict[str, Value] = dict(checked("train", name, value) for name, value in train.items())
+        self.train: dict[str, Value] = {}
+        for name, value in train.items():
+            option, one = checked("train", name, value)
+            if option in self.train:
+                raise InputError(f"train, {name}", "twice in [train]", "each option once", "Give it once.")
+            self.train[option] = one
         self.grid: dict[str, tuple[Value, ...]] = {}
         for name, values in (grid or {}).items():
             check_size(f"grid, {name}", values)
@@ -205,7 +210,12 @@ class Sweep(SetOnce):
         """
         sweep = self.fingerprint
         tasks = {number: (self.run(number),) for number in range(len(self)) if number not in done}
+        samples: dict[tuple[Any, ...], str] = {}  # fingerprints, by what names the data
         for _, row in run_tasks(carry_out, tasks, n_jobs=n_jobs, label=lambda number: f"run {number}"):
+            *key, found = row.pop("data", (None,))
+            if samples.setdefault(tuple(key), found) != found:
+                other = f"{key[0]} has other samples here than where the runs before it were made"
+                row |= dict.fromkeys(RESULTS) | {"failed": other}
             yield row | {"sweep": sweep}
 
 

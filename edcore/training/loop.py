@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -104,6 +104,9 @@ def train(
     batch_size = whole_number("batch_size", batch_size, 1)
     eval_every = whole_number("eval_every", eval_every, 1)
     check_centred(ed.rule, batch_size)
+    if not isinstance(data, Dataset):
+        raise InputError("data", type(data).__name__, "an edcore.datasets.Dataset(…)")
+    data = replace(data)  # which checks it once more, as its arrays may have changed
     latest = learnt[-1] if learnt else None
     if latest and latest.batch > epochs * math.ceil(len(data.y_train) / batch_size):
         accepted = f"enough for the {latest.batch:,} batches that are learnt already"

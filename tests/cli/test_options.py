@@ -68,6 +68,10 @@ def test_a_file_for_kaneko(run):
         (f"[train]\nseed = 0x{'f' * 5000}\n", "--config: run.toml is not TOML (Exceeds the limit"),
         (f"[train]\nwidth{'.a' * 2000} = 1\n", "--config: run.toml is not TOML (maximum recursion depth exceeded"),
         (f"[train]\n{'#' * 2**14}", "--config: run.toml is not TOML (more than 16,384 bytes)"),
+        (
+            "[train]\nbatch-size = 1\nbatch_size = 4\n",
+            "batch_size: given twice in [train]; accepted: each option once.",
+        ),
         ('[train]\ndtype = "1.5"\n', "--dtype: given '1.5'; accepted: 'float32', 'float64'."),
     ],
 )
@@ -77,6 +81,12 @@ def test_a_wrong_file_is_refused(run, content, sentence):
     assert (code, out) == (2, "")
     assert err.startswith("edcore: ")
     assert sentence in err
+
+
+def test_of_an_option_that_is_typed_twice_the_last_counts(run):
+    command = ("train", "--dataset", "xor", "--epochs", "1", "--seed", "5", "--width", "3", "--rms", "--json")
+    found = json.loads(run(*command, "--seed", "7", "--width", "2", "--no-rms")[1])
+    assert (found["seed"], found["network"]["width"], found["network"]["rms"]) == (7, 2, False)
 
 
 @pytest.mark.parametrize("option", ["width", "depth", "epochs", "batch-size", "eval-every", "every", "seed"])

@@ -12,6 +12,7 @@ from types import ModuleType
 import numpy as np
 import pytest
 
+import edcore
 from edcore import datasets
 from edcore.errors import DataFileError, InputError, UnknownNameError
 
@@ -473,3 +474,89 @@ def test_the_module_needs_neither_scikit_learn_nor_torchvision_to_be_imported():
     program = "import sys, edcore.datasets; print(sorted({'sklearn', 'torchvision'} & set(sys.modules)))"
     run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "[]"
+
+
+SAMPLES = {"name": "mine", "x_train": np.eye(3), "y_train": [0, 1, 2], "x_test": np.eye(3)[:2], "y_test": [2, 0]}
+SAMPLES |= {"classes": (5, 6, 7)}
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"y_train": np.array([0, -1, 2])}, "y_train: given -1 for sample 1; accepted: whole numbers from 0 to 2"),
+        ({"y_train": np.array([0, 1, 3])}, "y_train: given 3 for sample 2; accepted: whole numbers from 0 to 2"),
+        ({"y_train": np.array([0, 1, 2.0])}, "y_train: given dtype float64; accepted: whole numbers"),
+        ({"y_train": np.array([True, False, True])}, "y_train: given dtype bool"),
+        (
+            {"y_train": np.array([0, 1])},
+            r"y_train: given shape \(2,\); accepted: shape \(3,\), a label for each sample",
+        ),
+        ({"y_train": np.eye(3, dtype=int)}, r"y_train: given shape \(3, 3\)"),
+        ({"y_train": np.array(["a", "b", "c"])}, "y_train: given dtype <U1; accepted: real numbers"),
+        ({"y_train": np.ma.array([0, 1, 2], mask=[0, 1, 0])}, "y_train: given a masked array"),
+        ({"y_train": np.array([0, 1, 2**63], np.uint64)}, "y_train: given 9.22337e\\+18 for sample 2"),
+        ({"y_test": [0, 3]}, "y_test: given 3 for sample 1"),
+        ({"y_test": [0]}, r"y_test: given shape \(1,\)"),
+        ({"x_test": np.empty((0, 3)), "y_test": []}, r"x_test: given shape \(0, 3\); accepted: at least one sample"),
+        ({"x_train": np.empty((0, 3)), "y_train": []}, r"x_train: given shape \(0, 3\)"),
+        ({"x_train": np.empty((3, 0))}, r"x_train: given shape \(3, 0\)"),
+        ({"x_test": np.eye(2)}, r"x_test: given shape \(2, 2\); accepted: shape \(batch, 3\)"),
+        ({"x_test": np.full((2, 3), np.nan)}, "x_test: given 6 NaN"),
+        ({"x_train": np.eye(3) + 0j}, "x_train: given dtype complex128"),
+        ({"x_train": np.ma.array(np.eye(3), mask=np.eye(3))}, "x_train: given a masked array"),
+        ({"x_train": None}, "x_train: given dtype object"),
+        ({"classes": (5, 5, 7)}, r"classes: given \(5, 5, 7\); accepted: at least two different"),
+        ({"classes": (5,), "y_train": [0, 0, 0], "y_test": [0, 0]}, r"classes: given \(5,\)"),
+        ({"classes": 3}, "classes: given 3"),
+        ({"classes": "abc"}, "classes: given 'abc'"),
+        ({"classes": b"abc"}, "classes: given b'abc'"),
+        ({"classes": (5, 6.0, 7)}, "classes: given"),
+        ({"name": 3}, "name: given 3"),
+    ],
+)
+def test_a_data_set_of_ones_own_is_checked(change, sentence):
+    with pytest.raises(InputError, match=f"^{sentence}"):
+        datasets.Dataset(**SAMPLES | change)
+
+
+def test_a_data_set_of_ones_own_is_taken_in_any_form():
+    data = datasets.Dataset(
+        **SAMPLES | {"x_train": np.eye(3, dtype=np.uint8).tolist(), "classes": iter(np.array([5, 6, 7]))}
+    )
+    assert data.classes == (5, 6, 7)
+    assert {type(label) for label in data.classes} == {int}
+    assert (data.x_train == np.eye(3)).all()
+    assert data.y_train.dtype == data.y_test.dtype == np.int64
+    assert data.y_test.tolist() == [2, 0]
+    x, y = np.eye(3, dtype=np.float32)[::-1], np.arange(3)[::-1]
+    same = datasets.Dataset(**SAMPLES | {"x_train": x, "y_train": y})
+    assert same.x_train is x
+    assert same.y_train is y  # nothing is copied without need
+
+
+def test_labels_that_change_after_the_check_are_not_learnt():
+    data = datasets.Dataset(**SAMPLES)
+    data.y_train[1] = -1
+    ed = edcore.ED(3, heads=3, seed=0)
+    before = ed.weights
+    with pytest.raises(InputError, match="^y_train: given -1 for sample 1"):
+        edcore.training.train(ed, data)
+    with pytest.raises(InputError, match=r"^data: given tuple; accepted: an edcore.datasets.Dataset"):
+        edcore.training.train(ed, (np.eye(3), np.arange(3)))
+    assert all((before[key] == value).all() for key, value in ed.weights.items())
+
+
+@pytest.mark.parametrize(("classes", "part"), [((0, 1), "test"), ((8, 9), "training")])
+def test_a_part_without_a_sample_of_the_classes_is_refused_before_learning(tmp_path, command_line, classes, part):
+    labels = np.array([0, 1, 2, 3, 4], np.uint8), np.array([8, 9], np.uint8)
+    files = zip(FILES, map(idx, (IMAGES[:5], labels[0], IMAGES[5:], labels[1])), strict=True)
+    write(tmp_path, dict(files))
+    with pytest.raises(
+        InputError, match=rf"^classes: given .*; accepted: labels that the {part} samples of mnist have"
+    ):
+        datasets.mnist(tmp_path, classes=classes)
+    assert datasets.mnist(tmp_path, classes=(0, 8)).y_test.tolist() == [1]
+    names = ",".join(map(str, classes))
+    code, out, err = command_line("train", "--dataset", "mnist", "--data-dir", str(tmp_path), "--classes", names)
+    assert (code, out) == (2, "")
+    assert f"labels that the {part} samples" in " ".join(err.split())

@@ -197,6 +197,7 @@ def refusals(name):
         (lambda: Pipeline(network, "signed", seed=1), r"rule: given 'signed'; accepted: an edcore.Rule"),
         (lambda: Pipeline(network, Rule(), seed=1).fit(x, target / (1 + rank)), "a checksum of target"),
         (lambda: Pipeline(network, Rule(), seed=1).fit(x, target, epochs=1 + rank), "epochs: given 2 at rank 1"),
+        (lambda: Pipeline(network, Rule(), seed=1).fit(x, target, shuffle="no"), "shuffle: given 'no'"),
         (lambda: Pipeline(network, Rule(order="online"), seed=1).step(x, target), "target: given 4 samples"),
         (lambda: Pipeline(network, Rule(), seed=1).step(x, target[:0]), "target: given an empty batch"),
         (lambda: Pipeline(network, Rule(), seed=1).step(x, target + 2), "target: given values from 2"),

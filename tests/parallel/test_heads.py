@@ -166,3 +166,10 @@ def test_heads_of_a_killed_worker_are_trained_by_another():
         found = fit_heads(ed, x, target, epochs=20, batch_size=5, n_jobs=2)
     assert killed
     assert_same(found, ed.fit(x, target, epochs=20, batch_size=5))
+
+
+@pytest.mark.parametrize("shuffle", ["no", "False", "", 0, 1, None, np.array([False])])
+def test_what_is_no_truth_value_does_not_shuffle(shuffle):
+    x, target = samples()
+    with pytest.raises(InputError, match=r"^shuffle: given .*; accepted: True or False"):
+        fit_heads(edcore.ED(heads=HEADS, seed=0), x, target, shuffle=shuffle)

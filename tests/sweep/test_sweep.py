@@ -12,6 +12,7 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import edcore
@@ -119,6 +120,7 @@ def test_another_option_is_another_sweep(other):
         ({}, {"width": [3, 4, 3]}, 1, "grid, width: given 3; accepted: each value once"),
         ({}, {"alpha": [float("nan")]}, 1, "grid, alpha: given nan"),
         ({}, {"batch-size": [3], "batch_size": [4]}, 1, r"grid, batch_size: given twice in \[grid\]; accepted: "),
+        ({"batch-size": 1, "batch_size": 4}, {}, 1, r"train, batch_size: given twice in \[train\]; accepted: "),
         ({"width": 3}, {"width": [3]}, 1, r"grid, width: given twice, in \[train\] and in \[grid\]; accepted: "),
         ({}, {}, 0, "seeds: given 0"),
         ({}, {}, [], "seeds: given"),
@@ -565,3 +567,31 @@ def test_the_rows_do_not_depend_on_how_they_are_handed_out(monkeypatch):
 
 
 tasks_parallel = tasks.Parallel
+
+
+def mnist_files(folder, scale):
+    """Write MNIST's four files with a few samples of three classes."""
+    raw = Path(folder) / "MNIST" / "raw"
+    raw.mkdir(parents=True, exist_ok=True)
+    labels = np.arange(6, dtype=np.uint8) % 3
+    images = (np.random.default_rng(0).random((6, 28, 28)) * scale).astype(np.uint8)
+    for name in ("train", "t10k"):
+        for kind, array in (("images-idx3", images), ("labels-idx1", labels)):
+            header = bytes((0, 0, 8, array.ndim)) + np.asarray(array.shape, ">u4").tobytes()
+            (raw / f"{name}-{kind}-ubyte").write_bytes(header + array.tobytes())
+
+
+def test_runs_on_data_that_have_changed_are_marked(tmp_path):
+    options = {"dataset": "mnist", "data_dir": str(tmp_path), "width": 2, "depth": 0, "backend": "numpy"}
+    sweep = Sweep(options, {"classes": ["0,1", "0,2", "1,2"]}, seeds=2)  # more data than a process keeps
+    mnist_files(tmp_path, 255)
+    rows = []
+    for row in sweep.rows(n_jobs=1):
+        rows.append(row)
+        if row["run"] == 2:
+            mnist_files(tmp_path, 100)
+    assert [row["failed"] for row in rows[:3]] == [None] * 3
+    sentence = "mnist has other samples here than where the runs before it were made"
+    assert [row["failed"] for row in rows[3:]] == [sentence] * 3
+    assert {row[name] for row in rows[3:] for name in ("accuracy", "error", "weights")} == {None}
+    assert "data" not in rows[0]
