@@ -57,6 +57,16 @@ class Float32Sums(Sound):
         return {key: weights[key] + (new[key] - old[key]).astype(network.dtype) for key in weights}
 
 
+class AddsSampleBySample(Sound):
+    def update(self, network, rule, weights, trace, error):
+        if rule.reduction == "mean" or rule.centred:
+            return super().update(network, rule, weights, trace, error)
+        for b in range(len(error)):
+            one = tuple(core.Cells(*(part if part is None else part[:, b : b + 1] for part in c)) for c in trace)
+            weights = super().update(network, rule, weights, one, error[b : b + 1])
+        return weights
+
+
 class ForwardInFloat32(Sound):
     def forward(self, network, weights, x):
         old = {key: value.astype(np.float32) for key, value in weights.items()}
@@ -314,6 +324,7 @@ CAUGHT = [
     (Float32Sums, "check_update_signed"),
     (Float32Sums, "check_update_split"),
     (Float32Sums, "check_trajectory"),
+    (AddsSampleBySample, "check_small_increments_of_large_weights"),
     (ForwardInFloat32, "check_forward"),
     (ForgetsALayerOfADeepStack, "check_deep_stack"),
     (DropsRowsBeyondOneTile, "check_sizes_beyond_one_tile"),

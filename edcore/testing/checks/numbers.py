@@ -18,7 +18,7 @@ from edcore.testing.checks.oracle import (
     of_heads,
     updated,
 )
-from edcore.testing.compare import all_close, require, same_bits
+from edcore.testing.compare import all_close, close, require, same_bits
 from edcore.testing.strategies import Case, cases, drawn_case, preset_case, rules, variants
 from edcore.testing.tolerance import Bounds
 from edcore_loop.loops import LoopBackend
@@ -59,6 +59,30 @@ def check_sizes_beyond_one_tile(backend: Backend, extent: Extent = FULL) -> None
             )
             compare_update(backend, case)
             compare_forward(backend, case)
+
+
+def check_small_increments_of_large_weights(backend: Backend, extent: Extent = FULL) -> None:
+    """A batch is summed before it is added: samples that are each lost beside a large weight count together."""
+    samples = 16
+    for dtype in dtypes(backend):
+        ulp = float(2 * np.finfo(dtype).eps)
+        for sizes in extent.large:
+            network = Network(sizes.get("in_", 2), sizes.get("width", 2), 1, sizes.get("heads", 1), dtype=dtype)
+            # Both streams have the same activities, and their weights cancel: all sums are 0, and all g are 1/4.
+            weights = {key: np.zeros(shape, dtype) for key, shape in network.weight_shapes.items()}
+            for layer in network.layers:
+                weights[f"{layer.name}.weight"] += np.array(layer.source_signs, dtype)[:, None] * 3
+            x = np.ones((samples, network.in_), dtype)
+            error = np.full((samples, network.columns), ulp, dtype)
+            rule = Rule(alpha=1.875, alpha_output=1.875, reduction="sum")
+            learned = updated(backend, Case(network, rule, weights, x, error))
+            for layer in network.layers:
+                key = f"{layer.name}.weight"
+                activities = 1.0 if layer.name == "input" else 0.5
+                change = learned[key].astype(np.float64) - weights[key]
+                one = 1.875 * activities / 4 * ulp
+                expected = np.zeros_like(change) + samples * one * np.array(layer.target_signs)
+                close(change, expected, np.full_like(change, 2 * ulp), f"{key}'s change by {samples} small increments")
 
 
 def check_negative_inputs(backend: Backend, extent: Extent = FULL) -> None:
