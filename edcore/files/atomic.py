@@ -8,8 +8,12 @@ import os
 import re
 import secrets
 import shutil
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
+
+WAITS = 0.05, 0.2, 0.8
+"""Seconds before each further try of a write. Scanners for viruses and for copies hold a file for milliseconds."""
 
 
 def write_atomically(path: Path, content: bytes, *, new: bool = False) -> None:
@@ -21,18 +25,11 @@ def write_atomically(path: Path, content: bytes, *, new: bool = False) -> None:
 @contextlib.contextmanager
 def replace_after(path: Path, content: bytes, *, new: bool = False) -> Iterator[None]:
     """Write a file under another name, and give it its name after the block: several can be written all or none."""
-    try:
-        path = path.resolve()  # a link stays, and its target is replaced
-    except RuntimeError as error:  # Python 3.11 and 3.12 raise it for links that lead to each other
-        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP)) from error
-    if path.is_symlink():  # later versions return such links as they are
-        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
-    if path.exists() and not path.is_file():
-        raise IsADirectoryError(errno.EISDIR, "the path is not a file")
+    path = _target(path)
     _remove_leftovers(path)
     # The new content is on the disk, under another name, before it takes the file's name: only this makes a stop of
     # the machine harmless at any moment.
-    partial = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.partial")
+    partial = _partial(path)
     try:
         with partial.open("xb") as file:
             file.write(content)
@@ -49,6 +46,51 @@ def replace_after(path: Path, content: bytes, *, new: bool = False) -> Iterator[
         with contextlib.suppress(OSError):  # the result above counts; the next write tries to remove it again
             partial.unlink(missing_ok=True)
     _sync_folder(path.parent)
+
+
+def check_can_write(path: Path) -> None:
+    """Raise the OSError that writing a file would have, as far as a try can tell. Nothing changes."""
+    partial = _partial(_target(path))
+    try:
+        with partial.open("xb"):
+            pass
+    finally:
+        with contextlib.suppress(OSError):
+            partial.unlink(missing_ok=True)
+
+
+def with_retries(write: Callable[[], None]) -> None:
+    """Call a function that writes a file; if it raises an OSError, wait a little and call it again, a few times."""
+    for wait in WAITS:
+        try:
+            return write()
+        except FileExistsError:
+            raise
+        except OSError:
+            time.sleep(wait)
+    return write()
+
+
+def _target(path: Path) -> Path:
+    """Return the file that a path leads to, which may be new, or raise an OSError if it may not be written."""
+    try:
+        path = path.resolve()  # a link stays, and its target is replaced
+    except RuntimeError as error:  # Python 3.11 and 3.12 raise it for links that lead to each other
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP)) from error
+    if path.is_symlink():  # later versions return such links as they are
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
+    if not path.exists():
+        return path
+    if not path.is_file():
+        raise IsADirectoryError(errno.EISDIR, "the path is not a file")
+    # A rename asks only whether the folder may be written to. So this asks whether the file may.
+    os.close(os.open(path, os.O_WRONLY))
+    return path
+
+
+def _partial(path: Path) -> Path:
+    """Return another name in the folder of a file, for its content while it is not whole."""
+    return path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.partial")
 
 
 def _link(partial: Path, path: Path) -> None:
