@@ -79,10 +79,30 @@ def open_container(path: Path) -> Iterator[Container]:
         yield Container(path, file)
 
 
-def damaged(path: Path, what: str) -> DataFileError:
-    """Return the error for one of edcore's files with wrong content."""
-    fix = "Nothing was loaded. Use another copy, or train again."
-    return DataFileError(f"{path}: a damaged or changed file: {what}. {fix}")
+class DamagedFileError(DataFileError):
+    """One of edcore's files has wrong content; `what` says which."""
+
+    def __init__(self, path: Path, what: str) -> None:
+        self.what = what
+        fix = "Nothing was loaded. Use another copy, or train again."
+        super().__init__(f"{path}: a damaged or changed file: {what}. {fix}")
+
+
+damaged = DamagedFileError
+
+
+def header_bytes(path: Path) -> bytes:
+    """Return the header of a file as it stands there: files with the same one have the same content."""
+    with open_container(path), path.open("rb") as file:
+        size = file.read(8)
+        return size + file.read(int.from_bytes(size, "little"))
+
+
+def document_of(path: Path, content: bytes) -> dict[str, Any]:
+    """Return the document in the bytes of `pack`, or raise the error that reading them as a file would raise."""
+    size = int.from_bytes(content[:8], "little")
+    _check_size(path, size)
+    return _checked_document(path, json.loads(content[8 : 8 + size])["__metadata__"][KEY])
 
 
 def _checked_document(path: Path, text: str | None) -> dict[str, Any]:
@@ -121,10 +141,7 @@ def _open_safetensors(path: Path) -> Any:
             announced, size = int.from_bytes(file.read(8), "little"), os.fstat(file.fileno()).st_size
         if size < 8 or announced > size - 8:
             raise _foreign(path, f"{size:,} bytes, too few for a header" if size < 8 else "no header that fits into it")
-        if announced > LARGEST_HEADER:
-            raise DataFileError(
-                f"{path}: a header of {announced:,} bytes; accepted: up to {LARGEST_HEADER:,}, as in {ACCEPTED}."
-            )
+        _check_size(path, announced)
         return safe_open(path, "np")
     except SafetensorError as error:
         raise _foreign(path, " ".join(str(error).split())) from error
@@ -132,6 +149,13 @@ def _open_safetensors(path: Path) -> Any:
         raise
     except OSError as error:
         raise DataFileError(f"{path}: it cannot be read ({error.strerror or error}). Check its name.") from error
+
+
+def _check_size(path: Path, header: int) -> None:
+    if header > LARGEST_HEADER:
+        raise DataFileError(
+            f"{path}: a header of {header:,} bytes; accepted: up to {LARGEST_HEADER:,}, as in {ACCEPTED}."
+        )
 
 
 def _foreign(path: Path, what: str) -> DataFileError:

@@ -16,7 +16,7 @@ from edcore.arguments import whole_number
 from edcore.core.network import Initial, Network
 from edcore.core.rule import Rule, check_together
 from edcore.environment import VERSION
-from edcore.errors import InputError
+from edcore.errors import InputError, shown
 from edcore.files.container import damaged
 from edcore.model.ed import ED
 
@@ -85,14 +85,14 @@ def header_of(
     }
 
 
-def parse_header(path: Path, document: dict[str, Any]) -> Saved:
-    """Return the header that a document describes, or raise a DataFileError if one of its values is wrong."""
+def parse_header(path: Path, document: dict[str, Any], size: int) -> Saved:
+    """Return the header of a file of this size, or raise a DataFileError if a value of its document is wrong."""
     try:
         network = _value(Network, {**document["network"], "initial": _value(Initial, document["network"]["initial"])})
         check_together(network, rule := _value(Rule, document["rule"]))
         return Saved(
             path=path,
-            bytes=path.stat().st_size,
+            bytes=size,
             network=network,
             rule=rule,
             seed=whole_number("seed", document["seed"], 0),
@@ -123,7 +123,7 @@ def checked_classes(network: Network, classes: Iterable[Any] | None) -> tuple[in
         if len(labels) == len(set(labels)) == wanted:
             return labels
     accepted = f"{wanted} different labels, all whole numbers or all texts, for {network.columns} outputs"
-    raise InputError("classes", repr(classes if given is None else given), accepted)
+    raise InputError("classes", shown(classes if given is None else given), accepted)
 
 
 def _value(kind: type[Value], values: Any) -> Value:

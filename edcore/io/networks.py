@@ -2,23 +2,37 @@
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from edcore.arrays import HostWeights
 from edcore.contract.backend import Backend
 from edcore.errors import DataFileError, InputError
 from edcore.files.atomic import write_atomically
-from edcore.files.container import Arrays, damaged, open_container, pack
+from edcore.files.container import (
+    LARGEST_HEADER,
+    Arrays,
+    Container,
+    DamagedFileError,
+    damaged,
+    document_of,
+    open_container,
+    pack,
+)
 from edcore.io.header import Saved, checked_classes, header_of, parse_header
 from edcore.model.ed import ED
 from edcore.model.inputs import checked_weights
 
 EPOCHS = "epochs"
 """Key of the array with the epochs of each head."""
+
+LABELS = "classes"
+"""Key of the array with the labels, as JSON in UTF-8, where they are too many for the header, which then has this."""
 
 
 def save(
@@ -41,7 +55,8 @@ def save(
     Raises
     ------
     InputError
-        If an argument is not accepted, a weight is not finite, or the file exists and `overwrite` is False.
+        If an argument is not accepted, a weight is not finite, the file exists and `overwrite` is False, or `load` would
+        refuse the file. Then nothing has changed.
     DataFileError
         If the file cannot be written. Then nothing has changed.
 
@@ -114,16 +129,28 @@ def inspect(path: str | os.PathLike[str]) -> Saved:
     """
     file = checked_path("path", path)
     with open_container(file) as container:
-        return parse_header(file, container.document)
+        return _header(file, container)
 
 
 def read(path: str | os.PathLike[str], prefix: str = "") -> tuple[Saved, Arrays]:
     """Return the header and the arrays of a file, with those whose keys begin with `prefix` if it is given."""
     file = checked_path("path", path)
     with open_container(file) as container:
-        saved = parse_header(file, container.document)
+        saved = _header(file, container)
         others = [key for key in container.keys if prefix and key.startswith(prefix)]
         return saved, container.arrays([*saved.network.weight_shapes, EPOCHS, *others])
+
+
+def _header(path: Path, container: Container) -> Saved:
+    """Return the header of an open file. Labels that are too many for it stand in an array."""
+    document = container.document
+    if document.get("classes") == LABELS:
+        text = container.arrays([LABELS])[LABELS].tobytes()
+        try:
+            document = {**document, "classes": json.loads(text.decode())}
+        except (ValueError, RecursionError) as error:
+            raise damaged(path, f"its labels ({error!s:.100})") from error
+    return parse_header(path, document, path.stat().st_size)
 
 
 def write(
@@ -134,15 +161,33 @@ def write(
     x_range: tuple[float, float] | None = None,
     run: Mapping[str, Any] | None = None,
     arrays: Mapping[str, Any] | None = None,
+    check: Callable[[Saved, Arrays], object] = lambda saved, arrays: None,
     new: bool = False,
-) -> None:
-    """Write a network, with the options and arrays of a run if it has one; only the weights are checked here."""
+) -> bytes:
+    """Write a network, with the options and arrays of a run if it has one, and return the header's bytes.
+
+    What no reader would accept is an InputError, before the file is changed. `check` are a reader's further checks.
+    """
     document = header_of(ed, classes, x_range, run)
     for key, array in (weights := ed.weights).items():
         if not np.isfinite(array).all():
             fix = "Learning has diverged; the file is unchanged. Smaller learning rates help."
             raise InputError("ed", f"NaN or infinite values in {key}", "finite weights", fix)
-    content = pack(document, {**weights, EPOCHS: ed.epochs.astype(np.int64), **(arrays or {})})
+    arrays = {**weights, EPOCHS: ed.epochs.astype(np.int64), **(arrays or {})}
+    packed = document
+    if classes and len(json.dumps(json.dumps(classes))) > LARGEST_HEADER // 2:
+        text = json.dumps(classes, ensure_ascii=False).encode()
+        packed, arrays[LABELS] = {**document, "classes": LABELS}, np.frombuffer(text, np.uint8)
+    try:
+        content = pack(packed, arrays)
+        found = document_of(path, content)
+        saved = parse_header(path, found if packed is document else {**found, "classes": classes}, len(content))
+        _check_arrays(saved, arrays)
+        check(saved, arrays)
+    except (DataFileError, TypeError, ValueError, OverflowError) as error:
+        reason = (error.what if isinstance(error, DamagedFileError) else str(error)).rstrip(".")
+        fix = "Nothing was written. Set what is named here to another value."
+        raise InputError("ed", f"what edcore.io.load would refuse: {reason}", "a network that can be read", fix) from error
     try:
         write_atomically(path, content, new=new)
     except FileExistsError:
@@ -150,20 +195,26 @@ def write(
     except OSError as error:
         fix = "The old file is unchanged. Give a file in a folder that can be written to, on a disk with room."
         raise DataFileError(f"{path}: it cannot be written ({error.strerror or error}). {fix}") from error
+    return content[: 8 + int.from_bytes(content[:8], "little")]
 
 
 def build(saved: Saved, arrays: Arrays, backend: str | Backend, device: str | None) -> ED:
     """Return the network of a header and arrays."""
+    weights, network = _check_arrays(saved, arrays), saved.network
+    return ED.from_network(
+        network, saved.rule, seed=saved.seed, weights=weights, epochs=arrays[EPOCHS], backend=backend, device=device
+    )
+
+
+def _check_arrays(saved: Saved, arrays: Mapping[str, Any]) -> HostWeights:
+    """Return the weights in the arrays of a file, or raise a DataFileError for a wrong array."""
     network, epochs = saved.network, arrays[EPOCHS]
     if epochs.dtype != np.int64 or epochs.shape != (network.heads,) or (epochs < 0).any():
         raise damaged(saved.path, "the epochs of its heads")
     try:
-        weights = checked_weights(network, {key: arrays[key] for key in network.weight_shapes}, saved.rule.floor)
+        return checked_weights(network, {key: arrays[key] for key in network.weight_shapes}, saved.rule.floor)
     except InputError as error:
         raise damaged(saved.path, str(error)) from error
-    return ED.from_network(
-        network, saved.rule, seed=saved.seed, weights=weights, epochs=epochs, backend=backend, device=device
-    )
 
 
 def checked_path(name: str, path: Any) -> Path:

@@ -7,6 +7,7 @@ from the seed and the number of the epoch.
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 import time
@@ -18,9 +19,11 @@ from typing import Any
 from edcore.arguments import whole_number
 from edcore.datasets.catalogue import Dataset
 from edcore.errors import DataFileError, EDCoreError, InputError
+from edcore.files.atomic import with_retries
 from edcore.files.checksum import checksum
-from edcore.files.container import damaged
+from edcore.files.container import damaged, header_bytes
 from edcore.io import Saved, networks
+from edcore.io.header import checked_classes
 from edcore.model.classes import heads
 from edcore.model.ed import ED
 from edcore.training.history import PREFIX, History
@@ -77,37 +80,54 @@ class Checkpoint:
     ) -> None:
         self._path, self._every = path, every
         self._ed, self._state, self._warn = ed, state, warn
-        self._classes, self._x_range = data.classes, (float(data.x_train.min()), float(data.x_train.max()))
-        self._stamp = None if new else _stamp(path)
+        self._classes = checked_classes(ed.network, data.classes)
+        self._x_range = (float(data.x_train.min()), float(data.x_train.max()))
+        self._stamp, self._header = (None, None) if new else (_stamp(path), header_bytes(path))
         self._new = new
         self._clock = time.perf_counter()  # at the start, or after the latest evaluation
         self.written = -1  # batches learnt when it was last written
 
-    def write(self, learnt: History) -> None:
+    def write(self, learnt: History, *, retry: bool = False) -> None:
         """Write the state of the run after these batches, unless the file has it. A failure leaves the file as it was.
 
-        It raises a DataFileError, an InputError for weights that are not finite or for a file that another run writes,
+        With `retry`, a write that fails is tried again after a short wait, a few times. It raises a DataFileError, an InputError for weights that are not finite or for a file that another run writes,
         or a FileExistsError for a new file that is there already.
         """
         if self.written == len(learnt):
             return
-        # The lock beside the file keeps other runs away, but some file systems have no locks.
-        if self._stamp is not None and _stamp(self._path) not in (None, self._stamp):
-            given = f"{str(self._path)!r}, but another run is writing this file"
-            raise InputError("checkpoint", given, "a file for one run", "Give each run its own --checkpoint.")
+        self._check_unchanged()
         # A progress has the seconds at its latest evaluation. A resumed run adds to these, so add the rest.
         evaluated = not learnt.latest or learnt.latest.accuracy is not None
         more_seconds = 0.0 if evaluated else time.perf_counter() - self._clock
-        networks.write(
-            self._path,
-            self._ed,
-            classes=self._classes,
-            x_range=self._x_range,
-            run=asdict(replace(self._state, batch=len(learnt))),
-            arrays=learnt.to_arrays(more_seconds),
-            new=self._new,
-        )
+        arrays = learnt.to_arrays(more_seconds)
+
+        def write() -> None:
+            self._header = networks.write(
+                self._path,
+                self._ed,
+                classes=self._classes,
+                x_range=self._x_range,
+                run=asdict(replace(self._state, batch=len(learnt))),
+                arrays=arrays,
+                check=_run_in,
+                new=self._new,
+            )
+
+        with_retries(write) if retry else write()
         self.written, self._stamp, self._new = len(learnt), _stamp(self._path), False
+
+    def _check_unchanged(self) -> None:
+        """Refuse a file that another program has written since this run read or wrote it."""
+        # The lock beside the file keeps other runs away, but not other programs, and some file systems have no locks.
+        if self._stamp is None or (now := _stamp(self._path)) in (None, self._stamp):
+            return
+        # Other times say little: `touch` sets them, and programs that keep copies. The header has all checksums.
+        with contextlib.suppress(DataFileError):
+            if header_bytes(self._path) == self._header:
+                self._stamp = now
+                return
+        given = f"{str(self._path)!r}, but another run is writing this file"
+        raise InputError("checkpoint", given, "a file for one run", "Give each run its own --checkpoint.")
 
     def save_during(self, steps: Iterator[Progress], learnt: History) -> Iterator[Progress]:
         """Yield the steps of a run, and write the file every few batches; `learnt` includes the current batch."""
@@ -125,10 +145,18 @@ class Checkpoint:
 def read(path: str | os.PathLike[str], backend: str, device: str | None) -> tuple[ED, RunState, History]:
     """Return the network, the state and the history of the run in a checkpoint; "auto" is the backend that wrote it."""
     saved, arrays = networks.read(path, PREFIX)
+    state, learnt = _run_in(saved, arrays)
+    if backend == "auto":  # another backend would differ in the last bits
+        backend, device = saved.backend, device or saved.device or None
+    return networks.build(saved, arrays, backend, device), state, learnt
+
+
+def _run_in(saved: Saved, arrays: Mapping[str, Any]) -> tuple[RunState, History]:
+    """Return the state and the history of the run in a file, or raise an error for a wrong value in them."""
     state = run_of(saved)
     if state is None:
         fix = "It holds a network without a run: edcore predict uses it, edcore.io.load loads it."
-        raise InputError("resume", repr(str(path)), "a file of edcore train --checkpoint", fix)
+        raise InputError("resume", repr(str(saved.path)), "a file of edcore train --checkpoint", fix)
     try:
         learnt = History.from_arrays(arrays, state.batch, state.progress)
     except (KeyError, ValueError) as error:
@@ -136,9 +164,7 @@ def read(path: str | os.PathLike[str], backend: str, device: str | None) -> tupl
         raise damaged(saved.path, reason) from error
     if saved.classes is None or heads(len(saved.classes)) != saved.network.columns:
         raise damaged(saved.path, "the classes of its outputs")
-    if backend == "auto":  # another backend would differ in the last bits
-        backend, device = saved.backend, device or saved.device or None
-    return networks.build(saved, arrays, backend, device), state, learnt
+    return state, learnt
 
 
 def run_of(saved: Saved) -> RunState | None:

@@ -158,7 +158,9 @@ def test_nothing_else_in_a_run_grows_with_its_batches(monkeypatch, command_line,
 
     monkeypatch.setattr(training, "train", many)
     try:
-        code, _, _ = command_line(*XOR, "--every", str(batches), "--checkpoint", tmp_path / "net", "--json")
+        code, _, _ = command_line(
+            *XOR, "--epochs", str(batches), "--every", str(batches), "--checkpoint", tmp_path / "net", "--json"
+        )
     finally:
         tracemalloc.stop()
     assert code == 0
