@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from edcore.cli.options import ConfigOption, check_picture, check_writable
+from edcore.cli.options import ConfigOption, check_different, check_picture, check_writable, write_file
 from edcore.console import plain_console, plain_table
 from edcore.errors import InputError
 
@@ -55,10 +55,13 @@ def bench(
     from edcore.bench import tables as report
     from edcore.bench.run import bench as run
     from edcore.bench.setting import Setting
-    from edcore.plots.benchmark import plot as draw
+    from edcore.plots.benchmark import picture
+    from edcore.plots.canvas import plain_text
 
     # Before minutes of measuring:
-    check_writable("json", Path(json) if json and json != "-" else None)
+    file = Path(json) if json and json != "-" else None
+    check_different(json=file, plot=plot)
+    check_writable("json", file)
     check_picture("plot", plot)
     setting = Setting(
         features=features,
@@ -82,12 +85,13 @@ def bench(
         text = json_format.dumps(results.as_dict(), indent=1) + "\n"
         if json == "-":
             sys.stdout.write(text)
-        else:
-            Path(json).write_text(text, encoding="utf-8")
+        if file:
+            write_file("json", file, text.encode())
     if not results.measured:
         raise typer.Exit(NOTHING_RAN)
     if plot:
-        draw(results, plot)
+        with plain_text():
+            write_file("plot", plot, picture(results, plot.suffix[1:]))
 
 
 def _calibrate(context: typer.Context, device: str, repeats: int) -> None:

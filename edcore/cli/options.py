@@ -14,7 +14,7 @@ from typing import Annotated, Any, TypeAlias, cast, get_args
 import typer
 
 from edcore.errors import DataFileError, EDCoreError, InputError, UnknownNameError
-from edcore.files.atomic import replace_after
+from edcore.files.atomic import check_can_write, replace_after, with_retries
 from edcore.training.options import OPTIONS
 
 PICTURES = (".pdf", ".png", ".svg")
@@ -142,8 +142,14 @@ def check_writable(name: str, path: Path | None, endings: tuple[str, ...] = ()) 
     if path is None:
         return
     folder = path.absolute().parent
-    if path.is_dir() or not folder.is_dir() or not os.access(folder, os.W_OK):
-        raise InputError(name, repr(str(path)), "a file in a folder that exists and can be written to")
+    accepted = "a file in a folder that exists and can be written to"
+    if path.is_dir() or not folder.is_dir():
+        raise InputError(name, repr(str(path)), accepted)
+    try:
+        check_can_write(path)
+    except OSError as error:
+        given = f"{str(path)!r} ({error.strerror or error})"
+        raise InputError(name, given, f"{accepted}, and no write-protected file") from error
     if endings and path.suffix not in endings:
         raise InputError(name, repr(str(path)), f"a file whose name ends in {', '.join(endings)}")
 
@@ -153,6 +159,14 @@ def check_picture(name: str, path: Path | None, endings: tuple[str, ...] = PICTU
     check_writable(name, path, endings)
     if path:
         check_package("matplotlib", "plots", f"--{name}")
+        from edcore.plots.canvas import check_drawing
+
+        try:
+            check_drawing(path.suffix[1:])
+        except Exception as error:  # what is wrong with an installation or its settings has errors of all kinds
+            reason = f"{type(error).__name__}: {' '.join(str(error).split()):.200}"
+            fix = f"Mend its installation or its settings (MPLBACKEND, matplotlibrc), or leave --{name} out."
+            raise EDCoreError(f"--{name}: matplotlib cannot draw here ({reason}). {fix}") from error
 
 
 def check_package(package: str, extra: str, option: str) -> None:
@@ -185,9 +199,14 @@ def write_file(name: str, path: Path, content: bytes) -> None:
 def write_files(name: str, files: dict[Path, bytes]) -> None:
     """Write several output files of a command: all of them, or none if one cannot be written."""
     path = Path()
-    try:
+
+    def write() -> None:
+        nonlocal path
         with contextlib.ExitStack() as stack:
             for path, content in files.items():
                 stack.enter_context(replace_after(path, content))
+
+    try:
+        with_retries(write)
     except OSError as error:
         raise DataFileError(f"--{name}: {path} cannot be written ({error.strerror or error}).") from error

@@ -11,7 +11,15 @@ from typing import Annotated
 
 import typer
 
-from edcore.cli.options import BackendOption, ConfigOption, check_package, complete_from, nearest_existing, write_files
+from edcore.cli.options import (
+    BackendOption,
+    ConfigOption,
+    check_package,
+    check_writable,
+    complete_from,
+    nearest_existing,
+    write_files,
+)
 from edcore.console import plain_console
 from edcore.errors import InputError
 
@@ -49,24 +57,30 @@ def reproduce(
     from edcore.reproduce import catalogue, page
     from edcore.reproduce.options import Options
 
-    _check(out)
+    _check(out, name)
     options = Options(seeds=seeds, quick=quick, data_dir=data_dir, backend=backend, announce=_announce)
     outcome = catalogue.reproduce(name, options)
     page.show(outcome, plain_console(piped_width=PIPED_WIDTH))
+    from edcore.plots.canvas import plain_text
     from edcore.plots.reproduction import png
 
+    with plain_text():
+        picture = png(outcome)
     files = {
         "md": page.markdown(outcome).encode(),
         "json": (json.dumps(outcome.as_dict(), indent=1) + "\n").encode(),
-        "png": png(outcome),
+        "png": picture,
     }
     out.mkdir(parents=True, exist_ok=True)
     write_files("out", {out / f"{name}.{ending}": content for ending, content in files.items()})
     typer.echo(f"\nwritten: {', '.join(str(out / f'{name}.{ending}') for ending in files)}")
 
 
-def _check(out: Path) -> None:
+def _check(out: Path, name: str) -> None:
     """Refuse, before minutes of computing, a folder that cannot be written to, or a missing package."""
+    if out.is_dir():
+        for ending in ("md", "json", "png"):
+            check_writable("out", out / f"{name}.{ending}")
     folder = nearest_existing(out)
     if not folder.is_dir() or not os.access(folder, os.W_OK):
         raise InputError("out", repr(str(out)), "a folder that can be written to, which may be new")

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import io
 import json as json_format
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +23,7 @@ from edcore.cli.options import (
 )
 from edcore.cli.show import ProgressDisplay, Snapshots, describe, show_diagnosis
 from edcore.console import plain_console
-from edcore.errors import DivergedError, InputError
+from edcore.errors import DivergedError, EDCoreError, InputError
 from edcore.interrupts import Stop
 from edcore.training import History, Progress
 from edcore.training.checkpoint import Checkpoint
@@ -81,7 +80,7 @@ def carry_out(run: TrainingRun, files: RunFiles, *, diagnose: bool, json: bool) 
         checkpoint = Checkpoint(files.saved, files.every, ed, data, state, _warn, new=not files.replaces)
     console = plain_console(stderr=json)
     shown, snapshots = ProgressDisplay(console, learnt), Snapshots(ed, data, wanted=bool(files.plot or files.report))
-    stop = Stop()
+    stop, failed = Stop(), list[EDCoreError]()  # what fails at the end keeps nothing else from being done
     with ExitStack() as stack:
         steps: Iterator[Progress] = training.train(
             ed,
@@ -98,7 +97,9 @@ def carry_out(run: TrainingRun, files: RunFiles, *, diagnose: bool, json: bool) 
             steps = stack.enter_context(EventLog(files.tensorboard, run.command, len(learnt), _warn)).log(steps)
         if checkpoint:
             try:
-                checkpoint.write(learnt)  # now, so that a folder or a disk that refuses it costs no training
+                checkpoint.write(
+                    learnt, retry=True
+                )  # a disk that refuses it costs no training
             except FileExistsError:
                 files.check_new()  # another program has written the file since the first check
                 raise
@@ -117,44 +118,65 @@ def carry_out(run: TrainingRun, files: RunFiles, *, diagnose: bool, json: bool) 
             if checkpoint:
                 _warn(f"{files.saved} stands at batch {checkpoint.written:,}, where it was last written.")
             raise
+        except InputError:  # another program has written the checkpoint
+            shown.summarise(ed, data)
+            raise
         except (OSError, SystemExit):  # the reader of stdout has gone; this comes between two batches
             if checkpoint:
-                checkpoint.write(learnt)
+                checkpoint.write(learnt, retry=True)
             raise
         if checkpoint:
             stop.ending = True
-            checkpoint.write(learnt)
+            try:
+                checkpoint.write(learnt, retry=True)
+            except EDCoreError as error:
+                failed.append(error)
     shown.summarise(ed, data)
-    if files.saved:
+    if files.saved and not failed:
         console.print(f"\nsaved in {files.saved}; to use it: edcore predict {files.saved} DATA", soft_wrap=True)
-    if diagnose and not stop.signal:
-        show_diagnosis(ed, data, console)
-    _draw(files, run, snapshots)
     if json:
         summary = shown.as_dict(ed, data) | {"command": run.command}
         typer.echo(json_format.dumps(summary, allow_nan=False))
+    if diagnose and not stop.signal:
+        show_diagnosis(ed, data, console)
+    failed += _draw(files, run, snapshots)
+    for one in failed[:-1]:
+        _warn(str(one))
+    if failed:
+        raise failed[-1]
     return 128 + stop.signal if stop.signal else 0
 
 
-def _draw(files: RunFiles, run: TrainingRun, snapshots: Snapshots) -> None:
-    """Draw the run, and write its report."""
+def _draw(files: RunFiles, run: TrainingRun, snapshots: Snapshots) -> Iterator[EDCoreError]:
+    """Draw the run, and write its report; yield an error for each that fails."""
     ed, data, learnt = run.ed, run.data, run.learnt
-    if not (files.plot or files.report):
-        return
-    if learnt.latest:
-        snapshots.add(learnt.latest)
-    found, at = snapshots.found, snapshots.at
-    if files.plot:
+    from edcore.plots.canvas import plain_text, rendered  # here, so that the other commands start faster
+
+    def plot(kind: str) -> bytes:
         from edcore.plots import training_summary
 
-        picture = io.BytesIO()
-        training_summary(ed, data, learnt, found, at=at).savefig(picture, format=files.plot.suffix[1:])
-        write_file("plot", files.plot, picture.getvalue())
-    if files.report:
+        return rendered(training_summary(ed, data, learnt, snapshots.found, at=snapshots.at), kind)
+
+    def report(kind: str) -> bytes:
         from edcore.plots.report import html
 
-        page = html(ed, data, learnt, diagnoses=found, at=at, setting=describe(ed, data), command=run.command)
-        write_file("report", files.report, page.encode())
+        setting, found, at = describe(ed, data), snapshots.found, snapshots.at
+        return html(ed, data, learnt, diagnoses=found, at=at, setting=setting, command=run.command).encode()
+
+    draw: Callable[[str], bytes]
+    for name, path, draw in (("plot", files.plot, plot), ("report", files.report, report)):
+        if path:
+            try:
+                if learnt.latest:
+                    snapshots.add(learnt.latest)
+                with plain_text():
+                    content = draw(path.suffix[1:])
+                write_file(name, path, content)
+            except EDCoreError as error:
+                yield error
+            except Exception as error:  # matplotlib has errors of all kinds
+                reason = f"{type(error).__name__}: {' '.join(str(error).split()):.200}"
+                yield EDCoreError(f"--{name}: {path} cannot be drawn ({reason}).")
 
 
 def _record(steps: Iterator[Progress], learnt: History) -> Iterator[Progress]:

@@ -55,8 +55,8 @@ def save(
     Raises
     ------
     InputError
-        If an argument is not accepted, a weight is not finite, the file exists and `overwrite` is False, or `load` would
-        refuse the file. Then nothing has changed.
+        If an argument is not accepted, a weight is not finite, the file exists and `overwrite` is False, or `load`
+        would refuse the file. Then nothing has changed.
     DataFileError
         If the file cannot be written. Then nothing has changed.
 
@@ -187,7 +187,9 @@ def write(
     except (DataFileError, TypeError, ValueError, OverflowError) as error:
         reason = (error.what if isinstance(error, DamagedFileError) else str(error)).rstrip(".")
         fix = "Nothing was written. Set what is named here to another value."
-        raise InputError("ed", f"what edcore.io.load would refuse: {reason}", "a network that can be read", fix) from error
+        raise InputError(
+            "ed", f"what edcore.io.load would refuse: {reason}", "a network that can be read", fix
+        ) from error
     try:
         write_atomically(path, content, new=new)
     except FileExistsError:

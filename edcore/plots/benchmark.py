@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from edcore.bench.timings import Benchmark, Timings, milliseconds
-from edcore.plots.canvas import COLOURS, Picture, new_figure
+from edcore.plots.canvas import COLOURS, Picture, new_figure, rendered
 
 WIDE_RANGE = 20
 """Above this ratio of slowest to fastest, bars on a linear scale would vanish."""
 
 
-def plot(benchmark: Benchmark, file: Path) -> None:
-    """Draw the measured contenders, at least one, into a .png, .svg or .pdf file."""
+def picture(benchmark: Benchmark, kind: str) -> bytes:
+    """Draw the measured contenders, at least one, and return the picture as "png", "svg" or "pdf"."""
     measured = benchmark.measured
     steps = [1e3 * timings.median("step") for timings in measured]
     wide = max(steps) > WIDE_RANGE * min(steps)
@@ -28,7 +26,7 @@ def plot(benchmark: Benchmark, file: Path) -> None:
     scale = "; logarithmic, so compare where bars end" if wide else ""
     axes.set_xlabel(f"median milliseconds of a training step{scale}")
     _titles(figure, axes, benchmark)
-    figure.savefig(file, dpi=150)
+    return rendered(figure, kind, 150)
 
 
 def _bars(axes: Picture, measured: list[Timings]) -> None:

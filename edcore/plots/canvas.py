@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
+from collections.abc import Iterator
 from typing import Any
 
 from edcore.errors import EDCoreError
@@ -47,3 +49,21 @@ def rendered(figure: Picture, kind: str, dpi: int = DPI) -> bytes:
     file = io.BytesIO()
     figure.savefig(file, format=kind, dpi=dpi)
     return file.getvalue()
+
+
+@contextlib.contextmanager
+def plain_text() -> Iterator[None]:
+    """Draw texts as they stand in this block: TeX, which a user's settings may ask for, takes % and _ as commands."""
+    import matplotlib
+
+    with matplotlib.rc_context({"text.usetex": False}):
+        yield
+
+
+def check_drawing(ending: str) -> None:
+    """Draw a small picture, as a file with this ending needs it, and raise what matplotlib raises."""
+    with plain_text():
+        for kind in ("svg", "png") if ending == "html" else (ending,):
+            axes = axes_or_new(None, (2, 2))
+            set_title(axes, "100 % of a_1 − b")
+            rendered(axes.figure, kind)

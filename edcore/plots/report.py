@@ -78,7 +78,7 @@ def html(
     """
     found = list(panels(ed, data, run, diagnoses, at))
     template = Template(resources.files("edcore.plots").joinpath("report.html").read_text(encoding="utf-8"))
-    return template.substitute(
+    page = template.substitute(
         title=escape(f"Training report: {data.name}"),
         reached=_facts(_reached(data, History.of(run))),
         command=escape(command),
@@ -87,6 +87,7 @@ def html(
         setting=_facts(setting),
         environment=_facts({name: value for name, value in _environment(ed).items() if name not in setting}),
     )
+    return page.encode("utf-8", "backslashreplace").decode("utf-8")  # a folder's name may be no UTF-8
 
 
 def _reached(data: Dataset, run: History) -> dict[str, str]:

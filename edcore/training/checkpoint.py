@@ -82,7 +82,8 @@ class Checkpoint:
         self._ed, self._state, self._warn = ed, state, warn
         self._classes = checked_classes(ed.network, data.classes)
         self._x_range = (float(data.x_train.min()), float(data.x_train.max()))
-        self._stamp, self._header = (None, None) if new else (_stamp(path), header_bytes(path))
+        self._stamp = None if new else _stamp(path)
+        self._header = b"" if new else header_bytes(path)
         self._new = new
         self._clock = time.perf_counter()  # at the start, or after the latest evaluation
         self.written = -1  # batches learnt when it was last written
@@ -90,8 +91,9 @@ class Checkpoint:
     def write(self, learnt: History, *, retry: bool = False) -> None:
         """Write the state of the run after these batches, unless the file has it. A failure leaves the file as it was.
 
-        With `retry`, a write that fails is tried again after a short wait, a few times. It raises a DataFileError, an InputError for weights that are not finite or for a file that another run writes,
-        or a FileExistsError for a new file that is there already.
+        With `retry`, a write that fails is tried again after a short wait, a few times. It raises a DataFileError, an
+        InputError for what no reader would accept or for a file that another run writes, or a FileExistsError for a new
+        file that is there already.
         """
         if self.written == len(learnt):
             return

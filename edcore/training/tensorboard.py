@@ -40,7 +40,8 @@ class EventLog:
             if learnt:
                 self._write(step=learnt + 1, session_log=SessionLog(status=SessionLog.START))
             else:
-                self._write(summary=text("command", command))
+                # A folder's name may be no UTF-8.
+                self._write(summary=text("command", command.encode("utf-8", "backslashreplace").decode("utf-8")))
             self._writer.flush()
         except OSError as error:
             self._abandon()
@@ -83,14 +84,15 @@ class EventLog:
             return
         try:
             write()
-        except OSError as error:
+        except Exception as error:  # not all of tensorboardX's errors are of the disk
             self._abandon()
-            problem = f"{self._folder} cannot be written any more ({error.strerror or error})"
+            reason = getattr(error, "strerror", None) or error
+            problem = f"{self._folder} cannot be written any more ({reason})"
             self._warn(f"--tensorboard: {problem}. The run goes on without it.")
 
     def _abandon(self) -> None:
         """Close the file and drop what could not be written."""
         writer, self._writer = self._writer, None
         if writer is not None:
-            with contextlib.suppress(OSError):
+            with contextlib.suppress(Exception):
                 writer.close()

@@ -29,7 +29,7 @@ from edcore.cli import app as cli
 from edcore.core.weights import initialise
 from edcore.environment import Environment
 from edcore.errors import EDCoreError, InputError, UnknownNameError
-from edcore.plots.benchmark import plot
+from edcore.plots.benchmark import picture
 
 TINY = Setting(features=5, width=3, depth=2, batch=4, repeats=2)
 TIMINGS = ["forward", "trace", "update", "step"]
@@ -531,11 +531,10 @@ def test_markdown_without_the_machine_and_without_a_contender():
 
 
 @pytest.mark.parametrize("slowest", [0.4, 40])
-def test_plot(tmp_path, slowest):
+def test_plot(slowest):
     pytest.importorskip("matplotlib")
     rows = row("numpy", 0.1, 0.1), Timings("cupy", reason="none"), row("article", 0.1, slowest)
-    plot(made_up(*rows), tmp_path / "steps.svg")
-    drawn = (tmp_path / "steps.svg").read_text(encoding="utf-8")
+    drawn = picture(made_up(*rows), "svg").decode("utf-8")
     labels = re.findall(r"<!-- (.*?) -->", drawn)  # the text that its glyphs draw
     assert "numpy" in labels
     assert "cupy" not in labels
