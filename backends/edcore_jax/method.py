@@ -203,7 +203,7 @@ def _run_layer(layer: LayerWeights, x: Array, scalars: Scalars, variant: Variant
     if not variant.rms:
         return LayerState(activity(variant.activation, z, scalars.u0))
     r = jnp.sqrt(jnp.mean(z * z, axis=-1, keepdims=True) + RMS_EPS)
-    z = z / r
+    z = z / (r + 0 * r)  # NaN where squares overflow
     return LayerState(activity(variant.activation, z, scalars.u0), (1 - z * z / z.shape[-1]) / r)
 
 

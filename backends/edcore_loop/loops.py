@@ -142,6 +142,7 @@ def layer_cells(network: Network, layer: Layer, head: int, weights: HostWeights,
         root = 1.0
         if layer.rms:
             root = math.sqrt(sum(a * a for a in sums) / len(sums) + RMS_EPS)
+            root = root if root < math.inf else math.nan  # squares overflow: no answer is better than a wrong one
         for j, a in enumerate(sums):
             y[b, j] = ACTIVATE[layer.activation](a / root, network.u0)
             slope[b, j] = (1.0 - a * a / (len(sums) * root * root)) / root if layer.rms else 1.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from typing import Any, NamedTuple
 
 from array_api_compat import device as array_device
@@ -123,6 +124,8 @@ class ForwardPass:
         root *= 1 / cells
         root += RMS_EPS
         self._xp.sqrt(root, out=root)
+        # Where squares overflow sums / ∞ would be a finite wrong answer: ∞ becomes NaN here, and all else stays.
+        self._xp.fmod(root, math.inf, out=root)
         sums /= root
         if slope is not None:
             self._xp.multiply(sums, sums, out=slope)

@@ -166,7 +166,7 @@ def _run_layer(network: Network, name: LayerName, x: Array, weight: Array, bias:
     if not network.rms:
         return Cells(activity(network.activation, z, network.u0), None)
     r = xp.sqrt(xp.mean(z * z, axis=-1, keepdims=True) + RMS_EPS)
-    z = z / r
+    z = z / (r + 0 * r)  # where squares overflow this is NaN, as z / ∞ would be a finite wrong answer
     return Cells(activity(network.activation, z, network.u0), (1 - z * z / z.shape[-1]) / r)
 
 

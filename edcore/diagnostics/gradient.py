@@ -75,6 +75,7 @@ def forward_layer(network: Network, layer: Layer, weights: HostWeights, sources:
     root = None
     if layer.rms:
         root = np.sqrt(np.square(z).mean(axis=-1, keepdims=True) + RMS_EPS)
+        root = root + 0 * root  # NaN where squares overflow, as z / ∞ would be a finite wrong answer
         z = z / root
     with np.errstate(over="ignore"):  # exp of a saturated sigmoid; the activity is 0 then
         return LayerState(z, activity(layer.activation, z, network.u0), root)

@@ -67,6 +67,13 @@ class AddsSampleBySample(Sound):
         return weights
 
 
+class DividesByInfinity(Sound):
+    def forward(self, network, weights, x):
+        outputs = super().forward(network, weights, x)
+        nothing = {key: 0 * value if key.startswith("input") else value for key, value in weights.items()}
+        return np.where(np.isnan(outputs), super().forward(network, nothing, x), outputs)
+
+
 class ForwardInFloat32(Sound):
     def forward(self, network, weights, x):
         old = {key: value.astype(np.float32) for key, value in weights.items()}
@@ -325,6 +332,7 @@ CAUGHT = [
     (Float32Sums, "check_update_split"),
     (Float32Sums, "check_trajectory"),
     (AddsSampleBySample, "check_small_increments_of_large_weights"),
+    (DividesByInfinity, "check_rms_of_huge_sums"),
     (ForwardInFloat32, "check_forward"),
     (ForgetsALayerOfADeepStack, "check_deep_stack"),
     (DropsRowsBeyondOneTile, "check_sizes_beyond_one_tile"),

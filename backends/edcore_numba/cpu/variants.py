@@ -78,6 +78,7 @@ def apply_activation(y, place, first, rows, activation, rms, slopes, layer, scal
             for j in range(cells):
                 total += cell[j] * cell[j]
             root = real(math.sqrt(total / real(cells) + real(RMS_EPS)))
+            root += real(0) * root  # NaN where squares overflow
             for j in range(cells):
                 cell[j] /= root
             if slopes.shape[0] > 0:

@@ -253,6 +253,7 @@ def _activation(tile: ForwardTile, variant: Variant, records: bool) -> Any:
             for lane in range(lanes):
                 total += parts[first + lane]
             root = math.sqrt(total / count + eps)
+            root += zero * root  # NaN where squares overflow
             y[e] /= root
             slopes[e] = (one - y[e] * y[e] / count) / root
 

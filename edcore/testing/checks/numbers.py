@@ -6,6 +6,7 @@ import dataclasses
 
 import numpy as np
 
+from edcore.arrays import to_numpy
 from edcore.contract.backend import Backend
 from edcore.core.network import Network
 from edcore.core.presets import PRESETS
@@ -20,7 +21,7 @@ from edcore.testing.checks.oracle import (
 )
 from edcore.testing.compare import all_close, close, require, same_bits
 from edcore.testing.strategies import Case, cases, drawn_case, preset_case, rules, variants
-from edcore.testing.tolerance import Bounds
+from edcore.testing.tolerance import Bounds, C
 from edcore_loop.loops import LoopBackend
 
 
@@ -83,6 +84,29 @@ def check_small_increments_of_large_weights(backend: Backend, extent: Extent = F
                 one = 1.875 * activities / 4 * ulp
                 expected = np.zeros_like(change) + samples * one * np.array(layer.target_signs)
                 close(change, expected, np.full_like(change, 2 * ulp), f"{key}'s change by {samples} small increments")
+
+
+def check_rms_of_huge_sums(backend: Backend, extent: Extent = FULL) -> None:
+    """Under rms, sums whose squares overflow give the right outputs or NaN, never a finite wrong answer."""
+    for dtype in dtypes(backend):
+        case = drawn_case(Network(3, 5, 2, 2, rms=True, dtype=dtype), Rule(), batch=5, scale=0.3, seed=1)
+        if not supported(backend, case):
+            continue
+        most = np.finfo(dtype).maxexp // 2
+        # Sums are divided by their root, so a power of 2 in the first weights changes no bit of what follows.
+        factors = (2.0 ** (most // 2), 2.0 ** (most - 10), 2.0 ** (most + 4))
+        outputs = []
+        for factor in factors:
+            first = {key: case.weights[key] * np.dtype(dtype).type(factor) for key in ("input.weight", "input.bias")}
+            weights = backend.from_host(case.weights | first)
+            with np.errstate(all="ignore"):
+                forward = to_numpy(backend.forward(case.network, weights, case.x))
+                traced = to_numpy(backend.trace(case.network, weights, case.x)[0])
+            outputs.append((forward, traced))
+        bound = np.full_like(outputs[0][0], C * np.finfo(dtype).eps)
+        for name, expected, large, huge in zip(("forward", "trace"), *outputs, strict=True):
+            close(large, expected, bound, f"{name}'s outputs for large sums")
+            close(np.where(np.isnan(huge), expected, huge), expected, bound, f"{name}'s outputs for huge sums")
 
 
 def check_negative_inputs(backend: Backend, extent: Extent = FULL) -> None:
