@@ -86,8 +86,8 @@ def worker_pool() -> Iterator[list[Worker]]:
 @contextlib.contextmanager
 def _no_ctrl_c() -> Iterator[None]:
     """Hold Ctrl-C back in this thread, and for good in processes that start meanwhile."""
-    # A terminal sends it to all processes. A new one that has not come to `_serve` yet would print a traceback. It would
-    # also if this process ended before it has handed over the task: `uninterrupted` sees to that, as the signal may
+    # A terminal sends it to all processes. A new one that has not come to `_serve` yet would print a traceback. So it
+    # would if this process ended before it has handed over the task: `uninterrupted` sees to that, as the signal may
     # come through another thread, one of a library's. This process ends the others itself.
     if not hasattr(signal, "pthread_sigmask"):
         yield
