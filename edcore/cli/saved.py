@@ -89,7 +89,10 @@ def predict(
     found = predict_in_parts(ed, x)
     if not np.isfinite(found).all():
         raise EDCoreError(f"DATA: outputs for {data} are not finite. Scale it like the data that {file} has learnt.")
-    labels = None if saved.classes is None else np.array(saved.classes)[predicted_classes(found)]
+    # As objects: an array of texts takes as much for each as the longest needs, and drops a NUL at its end.
+    labels = None if saved.classes is None else np.array(saved.classes, object)[predicted_classes(found)]
+    if labels is not None and isinstance(labels[0], int):
+        labels = labels.astype(np.int64)
     accuracy = None if y is None or labels is None else float((labels == y).mean())
     wanted = found if outputs or labels is None else labels
     if json:
@@ -143,13 +146,16 @@ def _warn_of_scale(x: npt.NDArray[Any], saved: Saved) -> None:
 
 def _as_csv(values: npt.NDArray[Any]) -> str:
     text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(values.reshape(len(values), -1).tolist())
+    # Python 3.11 quotes no carriage return by itself, and readers take one for the end of a line.
+    quoted = values.dtype == object and any("\r" in label for label in set(values.tolist()))
+    quoting = csv.QUOTE_ALL if quoted else csv.QUOTE_MINIMAL
+    csv.writer(text, lineterminator="\n", quoting=quoting).writerows(values.reshape(len(values), -1).tolist())
     return text.getvalue()
 
 
 def _as_npy(values: npt.NDArray[Any]) -> bytes:
     content = io.BytesIO()
-    np.save(content, values, allow_pickle=False)
+    np.save(content, values.astype(str) if values.dtype == object else values, allow_pickle=False)
     return content.getvalue()
 
 

@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Any
 
 from edcore.errors import DataFileError, InputError
+from edcore.files.atomic import with_retries
 from edcore.files.locking import locked
 from edcore.sweep.options import TYPES
 from edcore.sweep.plan import Sweep
@@ -118,7 +119,7 @@ class Results:
         if row["run"] in self.done:
             return
         try:
-            self._table.add({name: row[name] for name in self.columns})
+            with_retries(lambda: self._table.add({name: row[name] for name in self.columns}))
         except OSError as error:
             raise self._unwritten(error) from error
         self.done.add(row["run"])
@@ -136,7 +137,7 @@ class Results:
         """
         start = time.monotonic()
         try:
-            self._table.save()
+            with_retries(self._table.save)
         except OSError as error:
             raise self._unwritten(error) from error
         end = time.monotonic()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import os
@@ -63,6 +64,7 @@ class CSV:
 
     def add(self, row: dict[str, Any]) -> None:
         """Add a line. On a full disk, no part of it stays in the file."""
+        self._follow()
         line = memoryview(_line(row.values()))
         self._file.seek(self._end)
         try:
@@ -76,6 +78,20 @@ class CSV:
     def save(self) -> None:
         """Write the lines to the disk."""
         os.fsync(self._file.fileno())
+
+    def _follow(self) -> None:
+        """Go on with the file that has the name now, if another program has put a copy there or removed it."""
+        mine = os.fstat(self._file.fileno())
+        with contextlib.suppress(FileNotFoundError):
+            if os.path.samestat(self._path.stat(), mine):
+                return
+            self._file.seek(0)
+            if self._path.read_bytes() != self._file.read():
+                raise DataFileError(f"{self._path}: another program has written this file. Give another --out.")
+        self._file.seek(0)
+        write_atomically(self._path, self._file.read())
+        self._file.close()
+        self._file = self._path.open("r+b", buffering=0)
 
     def _read(self, content: bytes) -> None:
         try:
