@@ -23,8 +23,9 @@ from edcore.errors import UnknownNameError
 C = 8.0
 """The one constant: the units of rounding by which a single operation of a backend may be off."""
 
-UNKNOWN = 1e9
-"""The largest bound of a sum, which keeps bounds finite: a sum that may be off by this much is unknown."""
+UNKNOWN = float(np.finfo(np.float32).max)
+"""The largest bound of a sum, or its products' magnitudes where those are larger: a sum that may be off by this much is
+unknown. It keeps bounds finite: no finite sum in float32 is further off, and float64 has room for its eighth power."""
 
 Float = npt.NDArray[np.float64]
 
@@ -69,7 +70,7 @@ class Bounds:
                 size = np.abs(x) @ np.abs(w) + activity * np.abs(b).sum(axis=0)
                 z_off = x_off @ np.abs(w) + (np.abs(x) + x_off) @ w_off + activity * b_off.sum(axis=0)
                 z_off += C * self.eps * np.sqrt(len(w) + len(b)) * size
-                bounds[head].append(self._cells(layer, z, np.minimum(z_off, UNKNOWN)))
+                bounds[head].append(self._cells(layer, z, np.minimum(z_off, np.maximum(size, UNKNOWN))))
         return bounds
 
     def _cells(self, layer: Layer, z: Float, z_off: Float) -> CellBounds:

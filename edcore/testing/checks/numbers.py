@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import warnings
 
 import numpy as np
 
@@ -99,7 +100,8 @@ def check_rms_of_huge_sums(backend: Backend, extent: Extent = FULL) -> None:
         for factor in factors:
             first = {key: case.weights[key] * np.dtype(dtype).type(factor) for key in ("input.weight", "input.bias")}
             weights = backend.from_host(case.weights | first)
-            with np.errstate(all="ignore"):
+            with np.errstate(all="ignore"), warnings.catch_warnings():  # also those of a simulator's threads
+                warnings.simplefilter("ignore")
                 forward = to_numpy(backend.forward(case.network, weights, case.x))
                 traced = to_numpy(backend.trace(case.network, weights, case.x)[0])
             outputs.append((forward, traced))
