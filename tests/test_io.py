@@ -251,6 +251,89 @@ def test_labels_that_are_none(tmp_path, classes):
         io.save(trained(), tmp_path / "net", classes=classes)
 
 
+def spelt(labels):
+    return len(json.dumps(json.dumps(labels)))
+
+
+@pytest.mark.parametrize("backend", ["numpy", "loop"])
+@pytest.mark.parametrize(
+    "classes",
+    [
+        tuple(f"日本語日本語日本{number}" for number in range(22_000)),
+        tuple(range(-75_000, 75_000)),
+        tuple("a" * number for number in range(1, 1_500)),
+        ('"\\\n\x00' * 100_000, "b"),
+        ("😀" * 100_000, ""),
+    ],
+    ids=["Japanese", "numbers", "long", "escapes", "emoji"],
+)
+def test_labels_that_are_too_many_for_a_header_come_back(tmp_path, classes, backend):
+    assert spelt(classes) > 2**20
+    heads = 1 if len(classes) == 2 else len(classes)
+    ed = ED(2, hidden_width=1, hidden_depth=0, heads=heads, seed=1, backend=backend)
+    io.save(ed, tmp_path / "net", classes=classes)
+    assert io.inspect(tmp_path / "net").classes == classes
+    assert same(io.load(tmp_path / "net", backend=backend), ed)
+
+
+@pytest.mark.parametrize("more", [-1, 0, 1])
+def test_labels_just_below_and_above_what_a_header_takes_come_back(tmp_path, more):
+    classes = ("a" * (2**19 - spelt(["", "b"]) + more), "b")
+    assert spelt(classes) == 2**19 + more
+    io.save(trained(), tmp_path / "net", classes=classes)
+    assert io.inspect(tmp_path / "net").classes == classes
+    assert (documented(tmp_path / "net")["classes"] == "classes") == (more > 0)
+
+
+@pytest.mark.parametrize("text", [b"", b"\xff", b"[1, 2", b"[" * 100_000, b'["a", NaN]', b'["a", 1]', b"null", b"{}"])
+def test_labels_in_an_array_that_were_changed_are_refused(tmp_path, file, text):
+    document, arrays = documented(file), safetensors.numpy.load_file(file)
+    arrays["classes"] = np.frombuffer(text, np.uint8)
+    file.write_bytes(container.pack(document | {"classes": "classes"}, arrays))
+    if text == b"null":
+        assert io.inspect(file).classes is None
+        return
+    for read in (io.inspect, io.load):
+        with pytest.raises(DataFileError, match="a damaged or changed file: "):
+            read(file)
+
+
+# What is written can be read: a file that `load` would refuse is refused by `save`, which leaves the old file.
+
+UNREADABLE = {
+    "a seed of too many bits": ({"_seed": 2**200}, "its header: seed: given a number of 201 bits"),
+    "a seed below 0": ({"_seed": -1}, "its header: seed: given -1"),
+    "a seed that JSON lacks": ({"_seed": np.int64(5)}, "int64 is not JSON serializable"),
+    "a seed that is none": ({"_seed": 1.5}, "its header: seed: given 1.5"),
+    "a floor above the weights": ({"_rule": edcore.Rule(floor=0.5)}, "values that are below the rule's floor of 0.5"),
+    "a rule of a text": ({"_rule": "split"}, "asdict"),
+    "epochs below 0": ({"_epochs": np.array([-1])}, "the epochs of its heads"),
+    "epochs of other heads": ({"_epochs": np.array([1, 2])}, "the epochs of its heads"),
+}
+
+
+@pytest.mark.parametrize("case", UNREADABLE)
+def test_what_could_not_be_read_is_not_written(file, case):
+    changes, sentence = UNREADABLE[case]
+    ed, before = trained(rule="signed"), file.read_bytes()
+    for name, value in changes.items():  # past the checks of the attributes, each of which is one door of several
+        object.__setattr__(ed, name, value)
+    for path, options in ((file, {"overwrite": True}), (file.with_name("new"), {})):
+        with pytest.raises(InputError, match=f"^ed: given what edcore.io.load would refuse: .*{re.escape(sentence)}"):
+            io.save(ed, path, **options)
+    assert file.read_bytes() == before
+    assert [path.name for path in file.parent.iterdir()] == [file.name]
+
+
+def test_a_header_above_the_readers_limit_is_not_written(file, monkeypatch):
+    real = io.networks.header_of
+    monkeypatch.setattr(io.networks, "header_of", lambda *given: real(*given) | {"more": "x" * 2**20})
+    before = file.read_bytes()
+    with pytest.raises(InputError, match=r"a header of 1,0\d\d,\d\d\d bytes; accepted: up to 1,048,576"):
+        io.save(trained(), file, overwrite=True)
+    assert file.read_bytes() == before
+
+
 def test_a_header_may_announce_a_network_of_any_size_and_costs_nothing(file):
     rewritten(file, lambda document: document["network"].update(width=10**12, depth=10**12))
     tracemalloc.start()

@@ -148,8 +148,8 @@ def _as_csv(values: npt.NDArray[Any]) -> str:
     text = io.StringIO()
     # Python 3.11 quotes no carriage return by itself, and readers take one for the end of a line.
     quoted = values.dtype == object and any("\r" in label for label in set(values.tolist()))
-    quoting = csv.QUOTE_ALL if quoted else csv.QUOTE_MINIMAL
-    csv.writer(text, lineterminator="\n", quoting=quoting).writerows(values.reshape(len(values), -1).tolist())
+    writer = csv.writer(text, lineterminator="\n", quoting=csv.QUOTE_ALL if quoted else csv.QUOTE_MINIMAL)
+    writer.writerows(values.reshape(len(values), -1).tolist())
     return text.getvalue()
 
 

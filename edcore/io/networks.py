@@ -142,15 +142,20 @@ def read(path: str | os.PathLike[str], prefix: str = "") -> tuple[Saved, Arrays]
 
 
 def _header(path: Path, container: Container) -> Saved:
-    """Return the header of an open file. Labels that are too many for it stand in an array."""
+    """Return the header of an open file."""
     document = container.document
-    if document.get("classes") == LABELS:
-        text = container.arrays([LABELS])[LABELS].tobytes()
-        try:
-            document = {**document, "classes": json.loads(text.decode())}
-        except (ValueError, RecursionError) as error:
-            raise damaged(path, f"its labels ({error!s:.100})") from error
-    return parse_header(path, document, path.stat().st_size)
+    arrays = container.arrays([LABELS]) if document.get("classes") == LABELS else {}
+    return parse_header(path, _with_labels(path, document, arrays), path.stat().st_size)
+
+
+def _with_labels(path: Path, document: dict[str, Any], arrays: Arrays) -> dict[str, Any]:
+    """Return a document with its labels, also if they are too many for a header and stand in an array."""
+    if document.get("classes") != LABELS:
+        return document
+    try:
+        return {**document, "classes": json.loads(arrays[LABELS].tobytes().decode())}
+    except (ValueError, RecursionError) as error:
+        raise damaged(path, f"its labels ({error!s:.100})") from error
 
 
 def write(
@@ -168,20 +173,18 @@ def write(
 
     What no reader would accept is an InputError, before the file is changed. `check` are a reader's further checks.
     """
-    document = header_of(ed, classes, x_range, run)
     for key, array in (weights := ed.weights).items():
         if not np.isfinite(array).all():
             fix = "Learning has diverged; the file is unchanged. Smaller learning rates help."
             raise InputError("ed", f"NaN or infinite values in {key}", "finite weights", fix)
-    arrays = {**weights, EPOCHS: ed.epochs.astype(np.int64), **(arrays or {})}
-    packed = document
-    if classes and len(json.dumps(json.dumps(classes))) > LARGEST_HEADER // 2:
-        text = json.dumps(classes, ensure_ascii=False).encode()
-        packed, arrays[LABELS] = {**document, "classes": LABELS}, np.frombuffer(text, np.uint8)
     try:
-        content = pack(packed, arrays)
-        found = document_of(path, content)
-        saved = parse_header(path, found if packed is document else {**found, "classes": classes}, len(content))
+        arrays = {**weights, EPOCHS: ed.epochs.astype(np.int64), **(arrays or {})}
+        document = header_of(ed, classes, x_range, run)
+        if classes and len(json.dumps(json.dumps(classes))) > LARGEST_HEADER // 2:
+            document["classes"] = LABELS
+            arrays[LABELS] = np.frombuffer(json.dumps(classes, ensure_ascii=False).encode(), np.uint8)
+        content = pack(document, arrays)
+        saved = parse_header(path, _with_labels(path, document_of(path, content), arrays), len(content))
         _check_arrays(saved, arrays)
         check(saved, arrays)
     except (DataFileError, TypeError, ValueError, OverflowError) as error:

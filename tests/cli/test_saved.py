@@ -1,5 +1,6 @@
 """``edcore inspect`` and ``edcore predict``."""
 
+import csv
 import io as streams
 import json
 import re
@@ -120,6 +121,20 @@ def test_classes_may_be_texts(run, plain):
     io.save(plain, "named", classes=["cat, small", "dog"])
     np.save("x.npy", [[0.0, 1.0]])
     assert run("predict", "named", "x.npy")[1] in ('"cat, small"\n', "dog\n")
+
+
+@pytest.mark.parametrize("labels", [("a\rb", "c\r"), ("a\nb", "a"), ("a", "a\0"), ('"', ","), ("日", "")], ids=repr)
+def test_a_table_of_predicted_labels_has_them_as_they_are(run, plain, labels):
+    x = np.array([[0.0, 1.0], [1.0, 1.0], [0.0, 0.0]])
+    io.save(plain, "named", classes=labels)
+    np.save("x.npy", x)
+    expected = [labels[place] for place in plain.predict(x).argmax(axis=1)]
+    assert run("predict", "named", "x.npy", "--out", "result.csv")[0] == 0
+    with open("result.csv", encoding="utf-8", newline="") as file:
+        assert [row[0] if row else "" for row in csv.reader(file, strict=True)] == expected
+    assert json.loads(run("predict", "named", "x.npy", "--json")[1])["classes"] == expected
+    assert run("predict", "named", "x.npy", "--out", "result.npy")[0] == 0
+    assert np.load("result.npy").tolist() == [label.rstrip("\0") for label in expected]  # as NumPy's texts are
 
 
 def test_predict_warns_of_another_scale(run, net):

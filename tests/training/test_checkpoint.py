@@ -12,15 +12,17 @@ import sys
 import time
 from pathlib import Path
 
+import filelock
 import numpy as np
 import pytest
 import safetensors.numpy
 
 from edcore import ED, cli, datasets, io, training
 from edcore.contract.backend import API_VERSION, Availability, BackendInfo
-from edcore.errors import DataFileError
+from edcore.errors import DataFileError, InputError
 from edcore.files import container
-from edcore.training.checkpoint import read
+from edcore.training.checkpoint import Checkpoint, RunState, read
+from edcore.training.history import History
 from edcore_loop.loops import LoopBackend
 
 RUN = ["train", "--dataset", "parity4", "--width", "4", "--depth", "1", "--rule", "split", "--seed", "3"]
@@ -337,6 +339,94 @@ def test_two_runs_on_one_checkpoint_do_not_lose_each_others_networks(run, half, 
     assert code == 2
     assert "--checkpoint: given 'half', but another run is writing this file; accepted: " in err
     assert io.inspect(half).run is None  # as the other one has left it
+
+
+def during(monkeypatch, events):
+    """Have things happen after batches of a run."""
+    real = training.train
+
+    def disturbed(*arguments, **options):
+        for progress in real(*arguments, **options):
+            events.get(progress.batch, lambda: None)()
+            yield progress
+
+    monkeypatch.setattr(training, "train", disturbed)
+
+
+def copied(file):
+    """Put a copy in the place of a file, as programs that synchronise folders do."""
+    Path("copy").write_bytes(Path(file).read_bytes())
+    os.replace("copy", file)
+
+
+@pytest.mark.parametrize("locks", [True, False])
+@pytest.mark.parametrize(
+    "change", [lambda file: os.utime(file, (0, 0)), os.utime, copied], ids=["old", "touch", "copy"]
+)
+def test_a_checkpoint_that_is_touched_ends_no_run(run, monkeypatch, change, locks):
+    if not locks:
+        monkeypatch.setattr(filelock.FileLock, "acquire", lambda self: None)
+    assert run(*RUN, *SCHEDULE, "--checkpoint", "whole")[0] == 0
+    events = {batch: lambda: change("net") for batch in (1, 5, 6, 23)}
+    during(monkeypatch, events)
+    code, out, err = run(*RUN, *SCHEDULE, "--checkpoint", "net")
+    assert (code, err) == (0, "")
+    assert "accuracy" in out
+    assert kept("net") == kept("whole")
+
+
+def test_a_checkpoint_that_is_removed_is_written_again(run, monkeypatch):
+    during(monkeypatch, {5: lambda: os.unlink("net")})
+    assert run(*RUN, *SCHEDULE, "--checkpoint", "net")[0] == 0
+    assert io.inspect("net").run["batch"] == BATCHES
+
+
+@pytest.mark.parametrize("content", [b"mine", b""])
+def test_a_file_that_took_the_checkpoints_place_stays_and_the_run_is_summed_up(run, monkeypatch, content):
+    during(monkeypatch, {9: lambda: Path("net").write_bytes(content)})
+    code, out, err = run(*RUN, *SCHEDULE, "--checkpoint", "net")
+    assert code == 2
+    assert "--checkpoint: given 'net', but another run is writing this file" in err
+    assert "after 12 of 24 batches" in out
+    assert Path("net").read_bytes() == content
+
+
+@pytest.mark.parametrize("labels", [(0, 1, 2), (0.5, 1.5), (0, 0), None])
+def test_labels_that_no_reader_takes_are_refused_before_anything_is_learnt(labels):
+    data = datasets.xor()
+    ed = ED(2, hidden_width=2, hidden_depth=0, seed=1, backend="numpy")
+    object.__setattr__(data, "classes", labels)
+    state = RunState(options=OPTIONS, epochs=1, batch_size=4, eval_every=1, samples=4, data="")
+    with pytest.raises(InputError):
+        Checkpoint(Path("net"), 1, ed, data, state, print, new=True).write(History())
+    assert not Path("net").exists()
+
+
+OPTIONS = {"dataset": "xor", "classes": "0,1", "data_dir": "data", "rule": "signed"}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"options": OPTIONS | {"dataset": None}},
+        {"options": OPTIONS | {"alpha": np.float32(0.5)}},
+        {"options": {"dataset": "xor"}},
+        {"options": OPTIONS | {"alpha": math.nan}},
+        {"epochs": 0},
+        {"samples": 2**200},
+        {"data": None},
+        {"batch_size": np.int64(4)},
+    ],
+    ids=str,
+)
+def test_a_run_that_no_reader_takes_is_not_written(change):
+    data, ed = datasets.xor(), ED(2, hidden_width=2, hidden_depth=0, seed=1, backend="numpy")
+    state = {"options": OPTIONS, "epochs": 1, "batch_size": 4, "eval_every": 1, "samples": 4, "data": ""}
+    Checkpoint(Path("net"), 1, ed, data, RunState(**state), print, new=True).write(History())
+    assert read("net", "auto", None)[1] == RunState(**state)
+    with pytest.raises(InputError, match=r"^ed: given what edcore\.io\.load would refuse"):
+        Checkpoint(Path("new"), 1, ed, data, RunState(**(state | change)), print, new=True).write(History())
+    assert [path.name for path in Path().iterdir()] == ["net"]
 
 
 def test_a_checkpoint_that_comes_up_before_the_first_write_is_not_replaced(run, monkeypatch):
