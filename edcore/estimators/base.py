@@ -118,7 +118,7 @@ class BaseED(BaseEstimator, metaclass=ABCMeta):  # type: ignore[misc]  # scikit-
         InputError
             If a parameter or the data are not accepted.
         DivergedError
-            If the weights would be NaN or infinite. Then the network has the weights from before the call.
+            If the weights would be NaN or infinite. Then the estimator is as before the call.
         """
         self._check_parameters()
         resumed = self.warm_start and self.__sklearn_is_fitted__()

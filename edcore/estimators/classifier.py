@@ -103,10 +103,15 @@ class EDClassifier(ClassifierMixin, BaseED):  # type: ignore[misc]  # scikit-lea
     ED needs inputs between 0 and 1: larger ones saturate its sigmoids, and its split rule keeps the signs of the
     weights only if no input is negative. So features are scaled. When predicting, and in later calls of
     `partial_fit`, values outside the range are clipped to it. Training samples outside an ``input_range`` of numbers
-    are an error. A feature with a single value becomes 0.
+    are an error. A feature with a single value in that first call is 0, also where it has another one later.
 
-    `fit` computes in X's precision, float32 or float64. With scikit-learn's ``array_api_dispatch`` on, X may be of any
-    array library, and that library computes.
+    `fit` computes in X's precision: float32 for floats of up to 32 bits, also bfloat16, and float64 for longer ones and
+    for whole numbers, in any byte order. With scikit-learn's ``array_api_dispatch`` on, X may be of any array library,
+    and that library computes. Refused are masked arrays, dates, and large whole numbers whose differences float64 would
+    round away. Labels of NumPy's StringDType become objects.
+
+    A call of `fit` or `partial_fit` that raises leaves the estimator as it was. After Ctrl-C it keeps the epochs that
+    it has learnt, if any; the loss of the last may then be NaN.
 
     `predict_proba` divides the outputs by their sum. They are not calibrated probabilities.
 
@@ -131,7 +136,7 @@ class EDClassifier(ClassifierMixin, BaseED):  # type: ignore[misc]  # scikit-lea
             The samples. Unless ``input_range`` is given, those of the first call set the range of each feature.
         y : array_like, shape (samples,)
             Their classes.
-        classes : array_like, shape (classes,), optional
+        classes : iterable, optional
             All classes, also those that come later. Needed in the first call.
 
         Returns
@@ -144,7 +149,7 @@ class EDClassifier(ClassifierMixin, BaseED):  # type: ignore[misc]  # scikit-lea
         InputError
             If a parameter or the data are not accepted.
         DivergedError
-            If the weights would be NaN or infinite. Then the network has the weights from before the call.
+            If the weights would be NaN or infinite. Then the estimator is as before the call.
         """
         return self._partial_fit(X, y, classes)
 
@@ -259,7 +264,7 @@ def _distinct(name: str, labels: Any) -> npt.NDArray[Any]:
             raise TypeError
         array = np.asarray(found if hasattr(found, "__array__") else list(found))
         known = np.unique(readable(name, array))
-        fine = array.ndim == 1 and bool((known == known).all())  # NaN is not
+        fine = array.ndim == 1 and known.dtype.kind != "c" and bool((known == known).all())  # NaN is not
     except (TypeError, ValueError):
         fine = False
     if not fine:

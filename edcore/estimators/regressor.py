@@ -110,7 +110,7 @@ class EDRegressor(RegressorMixin, BaseED):  # type: ignore[misc]  # scikit-learn
         InputError
             If a parameter or the data are not accepted.
         DivergedError
-            If the weights would be NaN or infinite. Then the network has the weights from before the call.
+            If the weights would be NaN or infinite. Then the estimator is as before the call.
         """
         return self._partial_fit(X, y)
 

@@ -120,7 +120,8 @@ def precision_of(mean: npt.NDArray[np.float64], deviation: npt.NDArray[np.float6
     """Return the dtype that holds targets with these moments: `least`, or float64 where float32 would round them."""
     small, large = 2.0**-100, 2.0**100
     held = (abs(mean) <= 2**13 * deviation) & (deviation >= small) & (deviation <= large)
-    held |= (deviation == 0) & (mean.astype(least) == mean)
+    with np.errstate(over="ignore"):
+        held |= (deviation == 0) & (mean.astype(least) == mean)
     return least if held.all() else "float64"
 
 
