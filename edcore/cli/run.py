@@ -97,9 +97,7 @@ def carry_out(run: TrainingRun, files: RunFiles, *, diagnose: bool, json: bool) 
             steps = stack.enter_context(EventLog(files.tensorboard, run.command, len(learnt), _warn)).log(steps)
         if checkpoint:
             try:
-                checkpoint.write(
-                    learnt, retry=True
-                )  # a disk that refuses it costs no training
+                checkpoint.write(learnt, retry=True)  # a disk that refuses it costs no training
             except FileExistsError:
                 files.check_new()  # another program has written the file since the first check
                 raise
@@ -138,7 +136,10 @@ def carry_out(run: TrainingRun, files: RunFiles, *, diagnose: bool, json: bool) 
         summary = shown.as_dict(ed, data) | {"command": run.command}
         typer.echo(json_format.dumps(summary, allow_nan=False))
     if diagnose and not stop.signal:
-        show_diagnosis(ed, data, console)
+        try:
+            show_diagnosis(ed, data, console)
+        except EDCoreError as error:
+            failed.append(error)
     failed += _draw(files, run, snapshots)
     for one in failed[:-1]:
         _warn(str(one))

@@ -43,8 +43,9 @@ def locked(path: Path | None, option: str = "checkpoint") -> Iterator[bool]:
     # killed process has left stops nobody. The text in it is for the error message only. filelock's own substitute for
     # such locks is a file that must be gone, which a killed process would leave for ever.
     beside = Path(f"{os.path.realpath(path)}.lock")
-    lock = FileLock(beside, timeout=0, is_singleton=False, fallback_to_soft=False, preserve_lock_file=True)
     found = _content(beside)
+    of_others = found is not None and not TEXT.fullmatch(found)
+    lock = FileLock(beside, timeout=0, is_singleton=False, fallback_to_soft=False, preserve_lock_file=of_others)
     try:
         lock.acquire()
     except Timeout:
@@ -61,7 +62,7 @@ def locked(path: Path | None, option: str = "checkpoint") -> Iterator[bool]:
         yield False
         return
     try:
-        if found and not TEXT.fullmatch(found):
+        if found and of_others:
             fix = f"Rename it, or give another --{option}."
             raise DataFileError(f"{path}: {beside}, the file of its lock, belongs to something else. {fix}")
         with contextlib.suppress(OSError):  # on a full disk the holder is not named

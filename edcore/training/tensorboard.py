@@ -43,9 +43,9 @@ class EventLog:
                 # A folder's name may be no UTF-8.
                 self._write(summary=text("command", command.encode("utf-8", "backslashreplace").decode("utf-8")))
             self._writer.flush()
-        except OSError as error:
+        except Exception as error:  # not all of tensorboardX's errors are of the disk
             self._abandon()
-            problem = f"{folder} cannot be written ({error.strerror or error})"
+            problem = f"{folder} cannot be written ({getattr(error, 'strerror', None) or error})"
             raise DataFileError(f"--tensorboard: {problem}. Give a folder on a disk with room.") from error
 
     def __enter__(self) -> EventLog:
