@@ -162,6 +162,6 @@ class DivergedError(EDCoreError, ArithmeticError):
         where = f" (head{'s' * (len(heads) > 1)} {numbers} of {of:,})" if of > 1 else ""
         super().__init__(f"learning has diverged{step}: the {part} of {layer}{where} are NaN or infinite. {kept} {fix}")
 
-    def at(self, epoch: int, batch: int, kept: str | None = None) -> DivergedError:
+    def at(self, epoch: int | None, batch: int | None, kept: str | None = None) -> DivergedError:
         """Return the same error with the epoch and the batch named, counted from 1; `kept` replaces the state."""
         return DivergedError(self.part, self.layer, self.heads, self.of, kept or self.kept, self.fix, epoch, batch)

@@ -22,7 +22,7 @@ from edcore.arguments import real, whole_number, yes_or_no
 from edcore.arrays import Array, Place, detached, has_dtype, place, rows, to_numpy
 from edcore.core.network import Initial
 from edcore.core.rule import Rule
-from edcore.errors import InputError
+from edcore.errors import DivergedError, InputError
 from edcore.estimators.callbacks import Callback, EarlyStopping, EpochRecord, checked_callbacks
 from edcore.estimators.scaling import check_inside, check_rounding, check_varied, scale, span_of
 from edcore.interrupts import uninterrupted
@@ -186,6 +186,8 @@ class BaseED(BaseEstimator, metaclass=ABCMeta):  # type: ignore[misc]  # scikit-
                     del self.loss_curve_[losses:], (self.validation_scores_ or [])[scores:]
                 if draws is not None:
                     random.set_state(draws)
+            if isinstance(error, DivergedError):
+                raise error.at(error.epoch, error.batch, "The estimator is as it was before the call.") from error
             raise
 
     def _check_parameters(self) -> None:

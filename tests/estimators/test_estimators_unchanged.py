@@ -184,7 +184,7 @@ def test_a_warm_start_after_one_that_diverged_has_the_same_bits():
     first = EDRegressor(max_iter=3, random_state=0, warm_start=True, backend="numpy").fit(X, Y)
     other = copy.deepcopy(first)
     parameters = {name: first.get_params()[name] for name in ("alpha", "alpha_output", "max_iter")}
-    with pytest.raises(DivergedError):
+    with pytest.raises(DivergedError, match=r"infinite\. The estimator is as it was before the call\. Try alpha="):
         first.set_params(alpha=5.0, alpha_output=0.5, max_iter=200).fit(X, Y)
     assert first.ed_.epochs.tolist() == [3]
     assert first.ed_.rule == other.ed_.rule
