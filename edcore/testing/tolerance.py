@@ -96,7 +96,8 @@ class Bounds:
         z_off = a_off / least + np.abs(z) * r_off / least + C * self.eps * np.abs(z)
         part, part_off = 1 - z * z / n, (2 * np.abs(z) * z_off + z_off**2) / n + C * self.eps
         slope_off = (part_off + np.abs(part) * r_off / r) / least + C * self.eps * np.abs(part) / r
-        return z, z_off, part / r, slope_off
+        # Whatever the sums are, |z| is at most √n, and the slope from 0 to 1 / r: no two answers are further apart.
+        return z, np.minimum(z_off, 2 * np.sqrt(n)), part / r, np.minimum(slope_off, 2 / np.sqrt(RMS_EPS))
 
     def outputs(self, trace: OracleTrace) -> Float:
         """Return the bounds on the outputs (batch, columns)."""
