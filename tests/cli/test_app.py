@@ -219,7 +219,7 @@ def test_classes(run, asked, options, classes):
         (["--depth", "-1"], r"--depth: given -1; accepted: a whole number of at least 0\."),
         (["--alpha", "-0.1"], r"--alpha: given -0.1; accepted: a finite number of at least 0\."),
         (["--alpha", "nan"], r"--alpha: given nan; accepted: a finite number of at least 0\."),
-        (["--seed", "-1"], r"--seed: given -1; accepted: .*a whole number of at least 0\."),
+        (["--seed", "-1"], r"--seed: given -1; accepted: .*a whole number from 0 to 2\*\*128 - 1\."),
         (["--epochs", "0"], r"--epochs: given 0; accepted: a whole number of at least 1\."),
         (["--batch-size", "0"], r"--batch-size: given 0; accepted: a whole number of at least 1\."),
         (["--eval-every", "0"], r"--eval-every: given 0; accepted: a whole number of at least 1\."),
