@@ -87,7 +87,7 @@ class CSV:
                 return
             self._file.seek(0)
             if self._path.read_bytes() != self._file.read():
-                raise DataFileError(f"{self._path}: another program has written this file. Give another --out.")
+                raise _replaced(self._path)
         self._file.seek(0)
         write_atomically(self._path, self._file.read())
         self._file.close()
@@ -123,8 +123,9 @@ class Parquet:
         kinds = {int: pyarrow.int64(), float: pyarrow.float64(), bool: pyarrow.bool_(), str: pyarrow.string()}
         self._path, self._schema = path, pyarrow.schema([(name, kinds[kind]) for name, kind in columns.items()])
         self.rows: list[dict[str, Any]] = []
+        self._content: bytes | None = None  # of the file, as this program knows it
         if path.exists():
-            content = path.read_bytes()
+            self._content = content = path.read_bytes()
             try:
                 table = parquet.read_table(io.BytesIO(content))
                 rows = table.to_pylist()
@@ -157,10 +158,16 @@ class Parquet:
 
         if self._saved == len(self._all):
             return
+        if self._content is not None and self._path.exists() and self._path.read_bytes() != self._content:
+            raise _replaced(self._path)
         file = io.BytesIO()
         parquet.write_table(pyarrow.Table.from_pylist(self._all, self._schema), file)
-        write_atomically(self._path, file.getvalue())
-        self._saved = len(self._all)
+        write_atomically(self._path, file.getvalue(), new=self._content is None)
+        self._content, self._saved = file.getvalue(), len(self._all)
+
+
+def _replaced(path: Path) -> DataFileError:
+    return DataFileError(f"{path}: another program has written this file. Give another --out.")
 
 
 def _line(values: Any) -> bytes:

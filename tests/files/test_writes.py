@@ -1,6 +1,7 @@
 """Every write: by `edcore.files.atomic`, into no write-protected file, and tried again where that helps."""
 
 import ast
+import contextlib
 import os
 import re
 import shutil
@@ -365,28 +366,36 @@ def test_a_file_is_tried_and_nothing_changes(tmp_path):
     assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("old", b"old")]
 
 
-def test_a_sweep_follows_its_file(tmp_path):
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+def test_a_sweep_follows_its_file(ending):
     from edcore.sweep import Results, Sweep
+
+    if ending == "parquet":
+        pytest.importorskip("pyarrow")
 
     sweep = Sweep({"dataset": "xor", "width": 2, "depth": 0, "epochs": 2, "backend": "numpy"}, seeds=4)
     rows = list(sweep.rows(n_jobs=1))
-    file = Path("xor.csv")
+    file = Path(f"xor.{ending}")
     with Results(file, sweep) as results:
         results.add(rows[0])
         os.utime(file, (0, 0))
         results.add(rows[1])
-        shutil.copy(file, "copy.csv")
-        os.replace("copy.csv", file)  # as programs do that keep copies
+        shutil.copy(file, "copy")
+        os.replace("copy", file)  # as programs do that keep copies
         results.add(rows[2])
         file.unlink()
         results.add(rows[3])
-    with Results(file, sweep) as results:
+
+    def go_on(results):
+        results.done.clear()
+        results.add(rows[0])
+        results.save()
+
+    sentence = rf"xor\.{ending}: another program has written this file\. Give another --out"
+    with contextlib.suppress(DataFileError), Results(file, sweep) as results:  # its end saves once more
         assert results.done == {0, 1, 2, 3}
         Path("mine").write_bytes(b"mine")
         os.replace("mine", file)
-        results.done.clear()
-        with pytest.raises(
-            DataFileError, match=r"xor\.csv: another program has written this file\. Give another --out"
-        ):
-            results.add(rows[0])
+        with pytest.raises(DataFileError, match=sentence):
+            go_on(results)
     assert file.read_bytes() == b"mine"
