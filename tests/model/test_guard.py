@@ -344,3 +344,25 @@ def test_errors_reach_other_processes(error):
 def test_many_heads_are_not_all_named():
     error = DivergedError("weights", "the input layer", tuple(range(20)), 30, "", "")
     assert "(heads 1, 2, 3, 4, 5, 6, 7, 8, … of 30)" in str(error)
+
+
+@pytest.mark.parametrize(("dtype", "size"), [("float32", 1e21), ("float64", 1e160)])
+@pytest.mark.parametrize("backend", ["numpy", "loop", "numba", "torch"])
+def test_sums_whose_squares_overflow_under_rms_give_no_finite_wrong_answer(backend, dtype, size):
+    if not any(status.name == backend and status.ready for status in registry.list_backends()):
+        pytest.skip(f"{backend} is not ready here")
+    ed = network(backend, rms=True, dtype=dtype, initial=Initial(weight=0.1))
+    x = np.array([[size, 0, size], [0.5, 0.2, 0.1]], dtype)
+    with np.errstate(all="ignore"):
+        outputs = ed.predict(x)
+    right = ed.predict(x / np.array([[size / 1e5], [1]], dtype))  # sums are divided by their root: the same outputs
+    if (backend, dtype) == ("loop", "float32"):  # it sums in float64
+        np.testing.assert_allclose(outputs, right, rtol=1e-5)
+        return
+    assert np.isnan(outputs[0]).all()
+    np.testing.assert_allclose(outputs[1], right[1], rtol=1e-6)
+    before = ed.weights
+    for learn in (lambda: ed(x), lambda: ed.step(x, Y[:2]), lambda: ed.fit(x, Y[:2])):
+        with pytest.raises(DivergedError, match="input layer"):
+            learn()
+        assert same(ed.weights, before)
