@@ -1,10 +1,6 @@
 """The suite catches backends with a planted fault, each with the checks that are there for it."""
 
 import dataclasses
-import json
-import os
-import subprocess
-import sys
 
 import array_api_compat.numpy as xp
 import numpy as np
@@ -394,43 +390,3 @@ def test_expected_failures(backend, check):
 def test_expected_failure_of_an_unknown_check():
     with pytest.raises(ValueError, match=r"expected_failures: given 'check_fowrard'; .*Did you mean 'check_forward'\?"):
         parametrize_with_backend_checks(["loop"], expected_failures={"check_fowrard": "a typing error"})
-
-
-def test_backend_that_cannot_run_is_skipped_with_the_reason(fresh_registry):
-    info = dataclasses.replace(NUMPY, name="absent", probe=lambda device: Availability(False, "no such device"))
-    fresh_registry.register(info)
-    mark = parametrize_with_backend_checks(["absent"])
-    for parameter in mark.args[1]:
-        assert parameter.marks[0].name == "skip"
-        assert "no such device" in parameter.marks[0].kwargs["reason"]
-
-
-WRONG = """
-import dataclasses
-
-import array_api_compat.numpy as xp
-from edcore.adapters.array_api import NUMPY, ArrayAPIBackend
-
-
-class Wrong(ArrayAPIBackend):
-    def update(self, network, rule, weights, trace, error):
-        return super().update(network, rule, weights, trace, -error)
-
-
-BACKEND = dataclasses.replace(NUMPY, name="wrong", load=lambda device: Wrong(xp, "cpu", BACKEND))
-"""
-
-
-@pytest.mark.parametrize("optimised", [False, True], ids=["python", "python -O"])
-def test_command_fails_for_a_wrong_backend(tmp_path, optimised):
-    (tmp_path / "wrong.py").write_text(WRONG)
-    (tmp_path / "wrong-1.dist-info").mkdir()
-    (tmp_path / "wrong-1.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: wrong\nVersion: 1\n")
-    (tmp_path / "wrong-1.dist-info" / "entry_points.txt").write_text("[edcore.backends]\nwrong = wrong:BACKEND\n")
-    command = [sys.executable, *["-O"] * optimised, "-m", "edcore", "check", "wrong", "--quick", "--json"]
-    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
-    assert done.returncode == 1, done.stderr
-    failed = json.loads(done.stdout)["failed"]
-    assert failed.keys() >= {"check_update_signed", "check_update_split", "check_presets", "check_fit"}
-    assert "but the oracle has" in failed["check_update_signed"]
