@@ -86,11 +86,19 @@ def assign(frozen: object, name: str, value: object) -> None:
     object.__setattr__(frozen, name, value)
 
 
-class SetOnce:
-    """A base class of objects whose public attributes keep their first values: work of others depends on them."""
+class ReadOnly:
+    """A base class of objects whose public attributes only they set, by `_set`: the work of others depends on them."""
 
     def __setattr__(self, name: str, value: object) -> None:
-        if name[0] != "_" and name in self.__dict__:
+        if name[0] != "_":
             kind = type(self).__name__
-            raise AttributeRefusedError(f"{kind}.{name} cannot be set again. Make another {kind} with the new value.")
+            raise AttributeRefusedError(
+                f"{kind}.{name} cannot be set. Make another {kind} with the values that it needs."
+            )
         object.__setattr__(self, name, value)
+
+    def __delattr__(self, name: str) -> None:
+        raise AttributeRefusedError(f"{type(self).__name__}.{name} cannot be deleted.")
+
+    def _set(self, **values: object) -> None:
+        self.__dict__.update(values)

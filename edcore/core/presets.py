@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import Any
 
+from edcore.arguments import assign
 from edcore.core.network import Initial, Network
 from edcore.core.rule import Rule, check_together
 from edcore.errors import InputError, UnknownNameError
@@ -26,29 +28,41 @@ class Preset:
     rule: Rule
     network: Mapping[str, Any] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        assign(self, "network", MappingProxyType(dict(self.network)))
 
-PRESETS: dict[str, Preset] = {
-    "signed": Preset(Rule()),
-    "split": Preset(Rule("split"), {"n_bias": 2}),
-    "kaneko": Preset(
-        Rule("split", alpha=0.8, alpha_output=0.8, order="online"),
-        {"depth": 0, "n_bias": 2, "bias": 0.8, "inhibitory_output": False, "initial": Initial("uniform")},
-    ),
-    "edla": Preset(
-        Rule("split", alpha=1.0, alpha_output=1.0),
-        {
-            "depth": 0,
-            "u0": 2.0,
-            "n_bias": 2,
-            "inhibitory_output": False,
-            "initial": Initial("uniform", weight=1e-4, bias=1e-4),
-        },
-    ),
-    "modulo": Preset(
-        Rule("signed", alpha=10.0, alpha_output=3.0, centred=True, floor=1e-4),
-        {"depth": 0, "u0": 6.0, "initial": Initial(weight=2.0, bias=0.0, fan_in=0.5, excitatory=1.5, inhibitory=0.5)},
-    ),
-}
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Preset, (self.rule, dict(self.network))
+
+
+PRESETS: Mapping[str, Preset] = MappingProxyType(
+    {
+        "signed": Preset(Rule()),
+        "split": Preset(Rule("split"), {"n_bias": 2}),
+        "kaneko": Preset(
+            Rule("split", alpha=0.8, alpha_output=0.8, order="online"),
+            {"depth": 0, "n_bias": 2, "bias": 0.8, "inhibitory_output": False, "initial": Initial("uniform")},
+        ),
+        "edla": Preset(
+            Rule("split", alpha=1.0, alpha_output=1.0),
+            {
+                "depth": 0,
+                "u0": 2.0,
+                "n_bias": 2,
+                "inhibitory_output": False,
+                "initial": Initial("uniform", weight=1e-4, bias=1e-4),
+            },
+        ),
+        "modulo": Preset(
+            Rule("signed", alpha=10.0, alpha_output=3.0, centred=True, floor=1e-4),
+            {
+                "depth": 0,
+                "u0": 6.0,
+                "initial": Initial(weight=2.0, bias=0.0, fan_in=0.5, excitatory=1.5, inhibitory=0.5),
+            },
+        ),
+    }
+)
 """``"signed"``: the article of 2024. ``"split"``: the same with Kaneko's error. ``"kaneko"``: his program of 1999.
 ``"edla"``: Fujita, 2025. ``"modulo"``: Diffusing Blame, 2026."""
 

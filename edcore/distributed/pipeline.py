@@ -13,7 +13,7 @@ import numpy.typing as npt
 from edcore.arguments import whole_number
 from edcore.arrays import Array, HostWeights, to_numpy
 from edcore.contract.backend import Backend
-from edcore.contract.stages import Staged, divide, initialise_stage, join_weights
+from edcore.contract.stages import Stage, Staged, divide, initialise_stage, join_weights
 from edcore.core import method as core
 from edcore.core.network import Network
 from edcore.core.rule import Rule
@@ -111,7 +111,8 @@ class Pipeline(SharedNetwork):
         super().__init__(network, rule, seed, epochs, group)
         self._parts = None if parts is None else whole_number("parts", parts, 1)
         self._comm.check_same({"parts": self._parts})
-        self.stage = divide(network, self.size)[self.rank]
+        self.stage: Stage
+        self._set(stage=divide(network, self.size)[self.rank])
         request = make_request(backend, device)
         if request.backend == "auto" and device is None:
             request = make_request(*self._default_backend())

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from edcore.arguments import SetOnce, whole_number, yes_or_no
+from edcore.arguments import ReadOnly, whole_number, yes_or_no
 from edcore.arrays import Array, to_numpy
 from edcore.contract.backend import Backend
 from edcore.core.network import Network
@@ -43,11 +43,14 @@ class Batch(NamedTuple):
         return None if x is None else x[self.rows], target[self.rows]
 
 
-class SharedNetwork(SetOnce, abc.ABC):
+class SharedNetwork(ReadOnly, abc.ABC):
     """A network that the processes of a group train together; all make the same calls, in the same order."""
 
     rank: int  # of this process in the group, from 0
     size: int  # of the group
+    network: Network
+    rule: Rule
+    seed: int
     _backend: Backend
 
     def __init__(self, network: Network, rule: Rule, seed: int | None, epochs: int, group: Any) -> None:
@@ -56,11 +59,10 @@ class SharedNetwork(SetOnce, abc.ABC):
                 raise InputError(name, repr(value), f"an edcore.{kind.__name__}(…)")
         check_together(network, rule)
         self._comm = Communicator(group)
-        self.rank, self.size = self._comm.rank, self._comm.size
-        self.network, self.rule = network, rule
+        self._set(rank=self._comm.rank, size=self._comm.size, network=network, rule=rule)
         # Without a seed, rank 0 draws one for all, and the others have none to compare.
         given = checked_seed(seed) if seed is not None or self.rank == 0 else None
-        self.seed: int = self._comm.all_gather(given)[0]
+        self._set(seed=self._comm.all_gather(given)[0])
         self._epochs = whole_number("epochs", epochs, 0)
         seeds = self.seed if given is None else given
         self._comm.check_same({"network": network, "rule": rule, "seed": seeds, "epochs": self._epochs})

@@ -22,9 +22,17 @@ from edcore.arguments import real, whole_number, yes_or_no
 from edcore.arrays import Array, Place, detached, has_dtype, place, rows, to_numpy
 from edcore.core.network import Initial
 from edcore.core.rule import Rule
-from edcore.errors import DivergedError, InputError
+from edcore.errors import DivergedError, InputError, shown
 from edcore.estimators.callbacks import Callback, EarlyStopping, EpochRecord, checked_callbacks
-from edcore.estimators.scaling import check_inside, check_rounding, check_varied, scale, span_of
+from edcore.estimators.scaling import (
+    check_inside,
+    check_rounding,
+    check_same_range,
+    check_source,
+    check_varied,
+    scale,
+    span_of,
+)
 from edcore.interrupts import uninterrupted
 from edcore.model.classes import predict_in_parts
 from edcore.model.divergence import outputs_of
@@ -122,26 +130,29 @@ class BaseED(BaseEstimator, metaclass=ABCMeta):  # type: ignore[misc]  # scikit-
         """
         self._check_parameters()
         resumed = self.warm_start and self.__sklearn_is_fitted__()
-        random = check_random_state(self.random_state)
-        with self._restored(resumed):
+        random = checked_random_state(self.random_state)
+        with self._restored(resumed, random):
             x, target = self._prepare(X, y, resumed, random)
             validation = None
             if self.early_stopping:
-                train, held_out = train_test_split(
-                    np.arange(target.shape[0]),
-                    test_size=self.validation_fraction,
-                    random_state=random,
-                    stratify=self._strata(target),
-                )
-                if len(held_out) < 2:
-                    fix = "Raise it, or set early_stopping=False."
-                    given = repr(self.validation_fraction)
-                    raise InputError("validation_fraction", given, "one that keeps 2 samples", fix)
+                train, held_out = self._split(target, random)
                 validation = rows(x, held_out), rows(target, held_out)
                 x, target = rows(x, train), rows(target, train)
             self._learn(x, target, self.max_iter, validation)
             self._after_fit()
         return self
+
+    def _split(self, target: Array, random: np.random.RandomState) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
+        """Return the samples to learn from, and those that are held out for validation."""
+        samples, share, strata = np.arange(target.shape[0]), self.validation_fraction, self._strata(target)
+        fix = "Raise it, or set early_stopping=False."
+        try:
+            train, held_out = train_test_split(samples, test_size=share, random_state=random, stratify=strata)
+        except ValueError as error:  # there are too few samples, or too few of a class
+            raise InputError("validation_fraction", f"{share!r} ({error})", "one that samples allow", fix) from error
+        if len(held_out) < 2:
+            raise InputError("validation_fraction", repr(share), "one that keeps 2 samples", fix)
+        return train, held_out
 
     def _partial_fit(self, X: Array, y: Array, classes: Any = None) -> Self:  # noqa: N803
         """Learn one epoch of these samples."""
@@ -149,20 +160,19 @@ class BaseED(BaseEstimator, metaclass=ABCMeta):  # type: ignore[misc]  # scikit-
         if self.early_stopping:
             fix = "partial_fit sees only a part of the data, so it keeps none for validation."
             raise InputError("early_stopping", "True with partial_fit", "False with partial_fit", fix)
-        resumed, random = self.__sklearn_is_fitted__(), check_random_state(self.random_state)
-        with self._restored(resumed):
+        resumed, random = self.__sklearn_is_fitted__(), checked_random_state(self.random_state)
+        with self._restored(resumed, random):
             x, target = self._prepare(X, y, resumed, random, partial=True, classes=classes)
             self._learn(x, target, 1, None)
         return self
 
     @contextlib.contextmanager
-    def _restored(self, resumed: bool) -> Iterator[None]:
+    def _restored(self, resumed: bool, random: np.random.RandomState) -> Iterator[None]:
         """Restore estimator and network if the block raises; after Ctrl-C keep the epochs that it has learnt."""
         parameters = self.get_params(deep=False)
         before = {name: value for name, value in vars(self).items() if name not in parameters}
-        ed, random = self.ed_ if resumed else None, self.random_state
+        ed, draws = self.ed_ if resumed else None, random.get_state()
         kept = None if ed is None else (ed.weights, ed.rule, ed.epochs)
-        draws = random.get_state() if isinstance(random, np.random.RandomState) else None
         losses = len(self.loss_curve_) if resumed else 0
         scores = len(self.validation_scores_ or ()) if resumed else 0
         try:
@@ -184,8 +194,7 @@ class BaseED(BaseEstimator, metaclass=ABCMeta):  # type: ignore[misc]  # scikit-
                     ed.load_weights(kept[0])
                     ed.rule, ed.epochs = kept[1:]  # after the weights, which the new rule may have let below its floor
                     del self.loss_curve_[losses:], (self.validation_scores_ or [])[scores:]
-                if draws is not None:
-                    random.set_state(draws)
+                random.set_state(draws)  # it may be the user's, or NumPy's
             if isinstance(error, DivergedError):
                 raise error.at(error.epoch, error.batch, "The estimator is as it was before the call.") from error
             raise
@@ -205,11 +214,15 @@ class BaseED(BaseEstimator, metaclass=ABCMeta):  # type: ignore[misc]  # scikit-
         self, samples: Array, y: Array, resumed: bool, random: Any, partial: bool = False, classes: Any = None
     ) -> tuple[Array, Array]:
         """Return checked and scaled samples with their targets; build the network, unless the last one goes on."""
-        samples, y = readable("X", samples), readable("y", y)
-        X, y = validate_data(self, samples, y, reset=not resumed, **self._CHECKS_OF_Y)
+        samples, labels = readable("X", samples), readable("y", y)
+        X, y = self._validated("X or y", samples, labels, reset=not resumed, **self._CHECKS_OF_Y)
+        check_source("X", samples, X)
+        if self._CHECKS_OF_Y:
+            check_source("y", labels, y)
         x = self._cast(X, self.ed_.network.dtype if resumed else None)
         if resumed:
             self._take_new_rule()
+            check_same_range(self.input_range, self._span, x)
         else:
             span = span_of(self.input_range, x)
             if partial and span is not None:
@@ -229,6 +242,17 @@ class BaseED(BaseEstimator, metaclass=ABCMeta):  # type: ignore[misc]  # scikit-
         if self.early_stopping and self.validation_scores_ is None:
             self.validation_scores_ = []
         return x, target
+
+    def _validated(self, name: str, *data: Any, **options: Any) -> Any:
+        """Return what scikit-learn makes of the data."""
+        try:
+            found = validate_data(self, *data, **options)
+            X, *y = found if len(data) > 1 else (found,)
+            if X.dtype == object:  # of a list with whole numbers beyond 64 bits
+                X = X.astype(np.float64)
+            return (X, *y) if y else X
+        except OverflowError as error:
+            raise InputError(name, "whole numbers too large for float64", "what it can hold", "Rescale it.") from error
 
     def _cast(self, X: Array, dtype: str | None) -> Array:  # noqa: N803
         """Return X in `dtype`; by default float32 for up to 32 bits, and float64 for more and for whole numbers."""
@@ -306,7 +330,7 @@ class BaseED(BaseEstimator, metaclass=ABCMeta):  # type: ignore[misc]  # scikit-
     def _outputs(self, X: Array, method: str) -> Array:  # noqa: N803
         """Return the network's outputs for X, of X's library; `method` is the caller's name, for an error."""
         check_is_fitted(self)
-        X = validate_data(self, readable("X", X), reset=False)
+        X = self._validated("X", readable("X", X), reset=False)
         if get_config()["array_api_dispatch"] and place(X) != self._place:
             given, accepted = (f"an array of {where.library} on {where.device!r}" for where in (place(X), self._place))
             # scikit-learn's checks ask for the words "must use the same namespace".
@@ -345,6 +369,17 @@ class BaseED(BaseEstimator, metaclass=ABCMeta):  # type: ignore[misc]  # scikit-
     @abstractmethod
     def _validation_score(self, target: Array, outputs: Array) -> float:
         """Return the score of the outputs for validation samples."""
+
+
+def checked_random_state(value: Any) -> np.random.RandomState:
+    """Return NumPy's source of random numbers for an int, None or another source, or refuse it."""
+    try:
+        if isinstance(value, bool | np.bool_):
+            raise ValueError
+        return check_random_state(value)
+    except ValueError:
+        accepted = "None, a whole number from 0 to 2**32 - 1, or a numpy.random.RandomState"
+        raise InputError("random_state", shown(value), accepted) from None
 
 
 def dtype_of(x: Array) -> str:

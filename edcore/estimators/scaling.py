@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from array_api_compat import array_namespace, device
 
-from edcore.arrays import Array, like
+from edcore.arrays import Array, like, to_numpy
 from edcore.errors import InputError, shown
 
 ROUNDING = 1e-6
@@ -43,8 +44,9 @@ def span_of(input_range: Any, x: Array) -> tuple[Array, Array] | None:
 def _pair(given: Any, features: int) -> list[Any]:
     """Return both ends of a given range, each as a NumPy array (features,)."""
     try:
-        ends = [np.asarray(end) for end in given]
-        if not all(end.dtype.kind in "iuf" for end in ends):
+        # A set has no order, and a generator is used up by the first fit.
+        ends = [np.asarray(end) for end in (given if isinstance(given, Sequence | np.ndarray) else ())]
+        if not all(end.dtype.kind in "iuf" for end in ends) or any(map(np.ma.isMaskedArray, [given, *given])):
             raise TypeError
         low, high = (np.broadcast_to(end.astype(np.float64), (features,)).copy() for end in ends)
     except (TypeError, ValueError):
@@ -62,6 +64,17 @@ def check_inside(x: Array, span: tuple[Array, Array]) -> None:
         raise InputError("X", given, "values in input_range", "Widen it, or write input_range='data'.")
 
 
+def check_same_range(input_range: Any, span: tuple[Array, Array] | None, x: Array) -> None:
+    """Refuse another range than the one with which a network was trained, where it goes on."""
+    new = span_of(input_range, x)
+    same = (new is None) == (span is None)
+    if same and span is not None and new is not None and not isinstance(input_range, str):
+        same = all(np.array_equal(to_numpy(one), to_numpy(other)) for one, other in zip(new, span, strict=True))
+    if not same:
+        fix = "Set warm_start=False and call fit for a new network."
+        raise InputError("input_range", "another range than that of the trained network", "the same range", fix)
+
+
 def check_varied(name: str, low: Array, high: Array, fix: str) -> None:
     """Refuse a first batch of `partial_fit` in which nothing varies: later batches would have no range."""
     if not bool(array_namespace(low).any(low < high)):
@@ -73,21 +86,34 @@ def check_rounding(name: str, given: Array, kept: Array) -> None:
 
     Such are large whole numbers and NumPy's longdouble: times in nanoseconds or keys may become equal in float64.
     """
-    xp = array_namespace(kept)
-    whole = xp.isdtype(given.dtype, "integral")
-    if not whole and (xp.isdtype(given.dtype, "bool") or xp.finfo(given.dtype).bits <= 64):
+    xp, objects = array_namespace(kept), given.dtype == object
+    whole = not objects and xp.isdtype(given.dtype, "integral")
+    if not (objects or whole) and (xp.isdtype(given.dtype, "bool") or xp.finfo(given.dtype).bits <= 64):
         return
     low, high = xp.min(kept, axis=0), xp.max(kept, axis=0)
     if not bool(xp.all(xp.isfinite(low) & xp.isfinite(high))):
         raise InputError(name, f"values too large for {kept.dtype}", "what it can hold", f"Rescale {name}.")
     most, digits = xp.maximum(xp.abs(low), xp.abs(high)), xp.finfo(kept.dtype)
-    coarse = most * digits.eps > ROUNDING * (high - low)
-    changed = most * digits.eps >= 2 if whole else xp.any(given != kept, axis=0)
+    coarse = most * digits.eps >= ROUNDING * (high - low)
+    # Python compares whole numbers with floats exactly, and array libraries do not.
+    same = kept.astype(object) if objects else kept
+    changed = most * digits.eps >= 2 if whole else xp.any(given != same, axis=0)
     varied = xp.any(given != given[:1, ...], axis=0)
     if bool(xp.any(coarse & changed & varied)):
-        words = f"{given.dtype} values whose differences {kept.dtype} rounds away"
+        words = f"{'' if objects else f'{given.dtype} '}values whose differences {kept.dtype} rounds away"
         fix = f"Subtract an offset first: {name} - {name}.min(axis=0)."
         raise InputError(name, words, "values that it can tell apart", fix)
+
+
+def check_source(name: str, source: Any, kept: Array) -> None:
+    """Refuse what `check_rounding` refuses in lists, tables and arrays of objects, all of which became float64."""
+    if not isinstance(kept, np.ndarray) or kept.dtype != np.float64 or not (abs(kept) >= 2.0**53).any():
+        return
+    if not isinstance(source, np.ndarray) or source.dtype == object:
+        # A table of several dtypes would make floats of all columns first.
+        given = np.asarray(source.astype(object) if hasattr(source, "iloc") else source, object)
+        kept = kept.reshape(len(kept), -1)
+        check_rounding(name, given.reshape(kept.shape), kept)
 
 
 def scale(x: Array, span: tuple[Array, Array] | None) -> Array:
@@ -107,13 +133,14 @@ def moments(y: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.float64], npt.ND
     constant = y.min(axis=0) == y.max(axis=0)  # whose deviation, as computed, need not be 0
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
         mean, deviation = y.mean(axis=0), y.std(axis=0)
+    mean, deviation = np.where(constant, y[0], mean), np.where(constant, 0.0, deviation)
     for wrong, size, other in (
         (~(np.isfinite(mean) & np.isfinite(deviation)), "large", "smaller"),
         (~constant & (deviation < LEAST), "small", "larger"),
     ):
         if wrong.any():
             raise InputError("y", f"values whose variance is too {size} for float64", f"{other} ones", "Rescale y.")
-    return np.where(constant, y[0], mean), np.where(constant, 0.0, deviation)
+    return mean, deviation
 
 
 def precision_of(mean: npt.NDArray[np.float64], deviation: npt.NDArray[np.float64], least: str) -> str:

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from edcore.arguments import ReadOnly
 from edcore.errors import InputError, shown
 from edcore.kaneko.parameters import Parameters
 from edcore.kaneko.rand import Floats, Rand
@@ -99,7 +100,7 @@ class _Group:
         np.add(self.weights, change, out=self.weights, where=self.weights != 0)
 
 
-class Program:
+class Program(ReadOnly):
     """The program, advanced one epoch at a time.
 
     Parameters
@@ -181,7 +182,22 @@ class Program:
         return self.learnt or len(self._errors) >= self.parameters.epochs
 
     def advance(self) -> Epoch:
-        """Learn each pattern once, in order, and return the epoch. It also works after the program has stopped."""
+        """Learn each pattern once, in order, and return the epoch. It also works after the program has stopped.
+
+        An epoch that is interrupted does not count, and its learning is dropped.
+        """
+        kept = self._activity.copy(), [group.weights.copy() for group in self._groups]
+        try:
+            outputs, total = self._learn_patterns()
+            self._errors.append(total)
+        except BaseException:
+            self._activity = kept[0]
+            for group, weights in zip(self._groups, kept[1], strict=True):
+                group.weights = weights
+            raise
+        return Epoch(len(self._errors), outputs, total)
+
+    def _learn_patterns(self) -> tuple[Floats, float]:
         outputs = np.empty_like(self._targets)
         total = 0.0
         for pattern, target in enumerate(self._targets):
@@ -192,8 +208,7 @@ class Program:
                 total += abs(error)
             for group in self._groups:
                 group.learn(self.parameters.alpha, self._activity, errors[:, None], self.parameters.f10)
-        self._errors.append(total)
-        return Epoch(len(self._errors), outputs, total)
+        return outputs, total
 
     def result(self) -> Result:
         """Return the result so far."""

@@ -57,7 +57,7 @@ class BoundNetwork:
     def __setattr__(self, name: str, value: Any) -> None:
         if name[0] != "_":
             there = getattr(type(self), name, None)
-            if there is None or (isinstance(there, property) and there.fset is None):
+            if not isinstance(there, property) or there.fset is None:
                 raise refused(name, value)
         object.__setattr__(self, name, value)
 
@@ -151,7 +151,7 @@ class BoundNetwork:
         heads = self._network.heads
         try:
             array = np.asarray(epochs)
-            fine = array.dtype.kind in "iu" and array.shape in ((), (heads,))
+            fine = array.dtype.kind in "iu" and array.shape in ((), (heads,)) and not np.ma.isMaskedArray(epochs)
         except Exception:  # of what is no array, NumPy and other libraries raise errors of many kinds
             fine = False
         if not fine or (array < 0).any() or (array > MOST_EPOCHS).any():

@@ -10,9 +10,10 @@ import os
 import tomllib
 from collections.abc import Collection, Generator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, cast
 
-from edcore.arguments import SetOnce, whole_number
+from edcore.arguments import ReadOnly, whole_number
 from edcore.environment import VERSION
 from edcore.errors import DataFileError, EDCoreError, InputError, UnknownNameError
 from edcore.parallel.tasks import run_tasks
@@ -26,7 +27,7 @@ ENTRIES = ("seeds", "train", "grid")
 """The entries of a file."""
 
 
-class Sweep(SetOnce):
+class Sweep(ReadOnly):
     """Runs that differ by their options and their seeds.
 
     They are numbered from 0: all combinations with the first seed, then all with the second, and so on. Of two options
@@ -44,11 +45,11 @@ class Sweep(SetOnce):
 
     Attributes
     ----------
-    train, grid : dict
+    train, grid : mapping
         The options, with _ between words, and their values in the types of the options.
     seeds : tuple of int
         The seeds.
-    points : tuple of dict
+    points : tuple of mapping
         The combinations: the options that each adds to `train`.
 
     Raises
@@ -70,37 +71,44 @@ class Sweep(SetOnce):
     (1.0, True)
     """
 
+    train: Mapping[str, Value]
+    grid: Mapping[str, tuple[Value, ...]]
+    seeds: tuple[int, ...]
+    points: tuple[Mapping[str, Value], ...]
+
     def __init__(
         self,
         train: Mapping[str, Any],
         grid: Mapping[str, Sequence[Any]] | None = None,
         seeds: int | Sequence[int] = 1,
     ) -> None:
-        self.train: dict[str, Value] = {}
+        shared: dict[str, Value] = {}
         for name, value in train.items():
             option, one = checked("train", name, value)
-            if option in self.train:
+            if option in shared:
                 raise InputError(f"train, {name}", "twice in [train]", "each option once", "Give it once.")
-            self.train[option] = one
-        self.grid: dict[str, tuple[Value, ...]] = {}
+            shared[option] = one
+        varied: dict[str, tuple[Value, ...]] = {}
         for name, values in (grid or {}).items():
             check_size(f"grid, {name}", values)
             if isinstance(values, str) or not isinstance(values, Sequence) or not values:
                 raise InputError(f"grid, {name}", repr(values), "a list of at least one value")
             found = [checked("grid", name, value) for value in values]
             option, unique = found[0][0], tuple(value for _, value in found)
-            if option in self.train or option in self.grid:
-                given = "twice, in [train] and in [grid]" if option in self.train else "twice in [grid]"
+            if option in shared or option in varied:
+                given = "twice, in [train] and in [grid]" if option in shared else "twice in [grid]"
                 raise InputError(f"grid, {name}", given, "each option once", "Give it once.")
             _check_different(f"grid, {name}", unique)
-            self.grid[option] = unique
-        count = math.prod(len(values) for values in self.grid.values())
+            varied[option] = unique
+        count = math.prod(len(values) for values in varied.values())
         if count > MOST:
             raise InputError("grid", f"{count:,} combinations", f"a sweep of at most {MOST:,} runs")
-        self.seeds = _seeds(seeds, MOST // count)
-        self.points = tuple(
-            dict(zip(self.grid, values, strict=True)) for values in itertools.product(*self.grid.values())
-        )
+        self._set(train=MappingProxyType(shared), grid=MappingProxyType(varied), seeds=_seeds(seeds, MOST // count))
+        points = (dict(zip(varied, values, strict=True)) for values in itertools.product(*varied.values()))
+        self._set(points=tuple(map(MappingProxyType, points)))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (dict(self.train), dict(self.grid), self.seeds)
 
     @classmethod
     def read(cls, path: str | os.PathLike[str]) -> Sweep:

@@ -9,6 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from edcore.arguments import ReadOnly
 from edcore.errors import DataFileError, InputError
 from edcore.files.atomic import with_retries
 from edcore.files.locking import locked
@@ -22,7 +23,7 @@ SHARE = 10
 FORMATS: dict[str, type[Table]] = {".csv": CSV, ".parquet": Parquet}
 
 
-class Results:
+class Results(ReadOnly):
     """The file of a sweep's rows. A sweep that was stopped goes on in it.
 
     Only one process at a time can use it: it is locked from ``with`` to the end of the block.
@@ -70,16 +71,18 @@ class Results:
     [0]
     """
 
+    columns: dict[str, type]
+    done: set[int]
+    failed: int
+
     def __init__(self, path: str | os.PathLike[str], sweep: Sweep) -> None:
         self._path, self._sweep = Path(path), sweep
         if self._path.suffix not in FORMATS:
             raise InputError("out", repr(str(path)), f"a file whose name ends in {' or '.join(FORMATS)}")
-        self.columns: dict[str, type] = {"run": int, "seed": int}
-        self.columns |= {name: TYPES[name] for name in sweep.parameters}
-        self.columns |= {"accuracy": float, "error": float, "learnt_epochs": int, "seconds": float, "weights": str}
-        self.columns |= dict.fromkeys(("backend", "device", "failed", "sweep"), str)
-        self.done: set[int] = set()
-        self.failed = 0
+        columns: dict[str, type] = {"run": int, "seed": int} | {name: TYPES[name] for name in sweep.parameters}
+        columns |= {"accuracy": float, "error": float, "learnt_epochs": int, "seconds": float, "weights": str}
+        columns |= dict.fromkeys(("backend", "device", "failed", "sweep"), str)
+        self._set(columns=columns, done=set(), failed=0)
         self._stack = ExitStack()
         self._table: Table
         self._due = 0.0  # on the clock
@@ -123,7 +126,7 @@ class Results:
         except OSError as error:
             raise self._unwritten(error) from error
         self.done.add(row["run"])
-        self.failed += row["failed"] is not None
+        self._set(failed=self.failed + (row["failed"] is not None))
         if time.monotonic() >= self._due:
             self.save()
 
@@ -152,7 +155,7 @@ class Results:
         if run in self.done:
             raise DataFileError(f"{self._path}: run {run} has two rows. Remove one of them.")
         self.done.add(run)
-        self.failed += failed is not None
+        self._set(failed=self.failed + (failed is not None))
 
     def _unwritten(self, error: OSError) -> DataFileError:
         if isinstance(error, DataFileError):

@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from edcore.arguments import ReadOnly
+from edcore.errors import InputError, shown
 from edcore.training.loop import Progress
 
 ROWS = 1024
@@ -26,7 +28,7 @@ CURVE, EVALUATIONS, LATEST = "run.curve", "run.evaluations", "run.latest"
 """Keys of the arrays of more batches, with `SECONDS`: those of the evaluations, and at the end."""
 
 
-class History:
+class History(ReadOnly):
     """The errors and evaluations of a run, in memory that does not grow with the run.
 
     Up to 1,024 batches, each has a row. In a longer run a row stands for a block of successive batches, and has their
@@ -65,12 +67,15 @@ class History:
     (3000, 4, (750, 3))
     """
 
+    block: int
+    evaluations: list[Progress]
+    latest: Progress | None
+    first_error: float
+    mean_error: float
+    averaged: int
+
     def __init__(self) -> None:
-        self.block = 1
-        self.evaluations: list[Progress] = []
-        self.latest: Progress | None = None
-        self.first_error = self.mean_error = 0.0
-        self.averaged = 0
+        self._set(block=1, evaluations=[], latest=None, first_error=0.0, mean_error=0.0, averaged=0)
         self._rows = np.zeros((ROWS, 3))
         self._batches = self._summed = 0
         self._sum = 0.0  # of the errors since the latest evaluation, whose number is `_summed`
@@ -92,7 +97,9 @@ class History:
     @property
     def errors(self) -> npt.NDArray[np.float64]:
         """Mean, least and largest error of each row."""
-        return self._rows[: -(-self._batches // self.block)]
+        rows = self._rows[: -(-self._batches // self.block)]
+        rows.flags.writeable = False
+        return rows
 
     @property
     def ends(self) -> npt.NDArray[np.intp]:
@@ -101,6 +108,8 @@ class History:
 
     def add(self, progress: Progress) -> None:
         """Add the next batch of the run."""
+        if not isinstance(progress, Progress):
+            raise InputError("progress", shown(progress), "an edcore.training.Progress, as train yields")
         if self._batches == ROWS * self.block:
             self._halve()
         error, (row, within) = progress.error, divmod(self._batches, self.block)
@@ -110,11 +119,12 @@ class History:
         else:
             self._rows[row] = error
         if not self._batches:
-            self.first_error = error
-        self._batches, self.latest = self._batches + 1, progress
+            self._set(first_error=error)
+        self._batches += 1
+        self._set(latest=progress)
         self._sum, self._summed = self._sum + error, self._summed + 1
         if progress.accuracy is not None:
-            self.mean_error, self.averaged = self._sum / self._summed, self._summed
+            self._set(mean_error=self._sum / self._summed, averaged=self._summed)
             self._sum, self._summed = 0.0, 0
             if len(self.evaluations) > 1 and self._block_of(self.evaluations[-1]) == self._block_of(progress):
                 self.evaluations.pop()
@@ -122,8 +132,8 @@ class History:
 
     def set_batches(self, batches: int) -> None:
         """Set the number of batches of the whole run, which has other epochs now."""
-        self.latest = self.latest and replace(self.latest, batches=batches)
-        self.evaluations = [replace(progress, batches=batches) for progress in self.evaluations]
+        latest = self.latest and replace(self.latest, batches=batches)
+        self._set(latest=latest, evaluations=[replace(progress, batches=batches) for progress in self.evaluations])
 
     def to_arrays(self, more_seconds: float = 0.0) -> dict[str, npt.NDArray[np.float64]]:
         """Return the arrays of a file. The clock has gone on by so many seconds since the latest batch's `seconds`."""
@@ -163,19 +173,21 @@ class History:
             return cls.of(found)._checked()
         history = cls()
         history._batches = batches
-        history.block = 1 << (max(-(-batches // ROWS), 1) - 1).bit_length()
-        history.errors[:] = _float64(arrays[CURVE], len(history.errors), 3)
+        history._set(block=1 << (max(-(-batches // ROWS), 1) - 1).bit_length())
+        m = len(history.errors)
+        history._rows[:m] = _float64(arrays[CURVE], m, 3)
         m = len(arrays[EVALUATIONS]) if arrays[EVALUATIONS].ndim else 0
         evaluations = _float64(arrays[EVALUATIONS], m, 3).tolist()
         clock = _float64(arrays[SECONDS], m + 1).tolist()
-        history.first_error, error, history._sum, history.mean_error, averaged = _float64(arrays[LATEST], 5).tolist()
+        first_error, error, history._sum, mean_error, averaged = _float64(arrays[LATEST], 5).tolist()
         at = [1, *(batch for batch, _, _ in evaluations), batches]
         if not (all(earlier <= later for earlier, later in pairwise(at)) and 0 <= averaged <= batches):
             raise ValueError("batches in another order")
-        history.averaged, history._summed = int(averaged), batches - (int(at[-2]) if m else 0)
-        history.evaluations = [progress(int(n), e, s, a) for (n, e, a), s in zip(evaluations, clock, strict=False)]
-        last = history.evaluations[-1].accuracy if m and at[-2] == batches else None
-        history.latest = progress(batches, error, clock[-1], last)
+        history._summed = batches - (int(at[-2]) if m else 0)
+        kept = [progress(int(n), e, s, a) for (n, e, a), s in zip(evaluations, clock, strict=False)]
+        latest = progress(batches, error, clock[-1], kept[-1].accuracy if m and at[-2] == batches else None)
+        history._set(evaluations=kept, latest=latest, first_error=first_error)
+        history._set(mean_error=mean_error, averaged=int(averaged))
         return history._checked()
 
     def _checked(self) -> History:
@@ -191,9 +203,10 @@ class History:
         mean, least, largest = self._rows.reshape(-1, 2, 3).transpose(2, 0, 1)
         joined = [mean.mean(axis=1), np.fmin.reduce(least, axis=1), np.fmax.reduce(largest, axis=1)]
         self._rows[: ROWS // 2] = np.stack(joined, axis=1)
-        self.block *= 2
+        self._set(block=2 * self.block)
         first, later = self.evaluations[:1], self.evaluations[1:]
-        self.evaluations = [*first, *{self._block_of(progress): progress for progress in later}.values()]
+        latest = {self._block_of(progress): progress for progress in later}
+        self._set(evaluations=[*first, *latest.values()])
 
     def _block_of(self, progress: Progress) -> int:
         """Return the number of the row of a batch."""

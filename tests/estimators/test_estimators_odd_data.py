@@ -1,5 +1,7 @@
 """Masks, labels and dtypes that scikit-learn does not know or ignores: they are learnt rightly, or refused."""
 
+import importlib.util
+
 import numpy as np
 import pytest
 
@@ -178,3 +180,123 @@ def test_tensors_as_numpys_arrays(kind):
     assert found.ed_.network.dtype == "float32"
     assert np.array_equal(found.predict(short), expected)
     assert found.score(short, y.bfloat16()) == found.score(short, y)
+
+
+# Whole numbers that scikit-learn makes floats of, in any container
+
+TIMES = [1_700_000_000_000_000_000 + n for n in range(len(Y))]
+HALVES = [0.5 * n for n in range(len(Y))]
+
+
+def tables():
+    """Return the same large whole numbers beside floats in several containers."""
+    pandas = pytest.importorskip("pandas")
+    return {
+        "table": pandas.DataFrame({"time": TIMES, "half": HALVES}),
+        "nullable": pandas.DataFrame({"time": pandas.array(TIMES, dtype="Int64"), "half": HALVES}),
+        "unsigned beside signed": pandas.DataFrame({"a": TIMES, "b": np.array(TIMES, np.uint64)}),
+        "list": [list(row) for row in zip(TIMES, HALVES, strict=True)],
+        "objects": np.array([TIMES, HALVES], object).T,
+        "array": np.array([TIMES, TIMES]).T,
+        "huge": [[2**70 + n, n] for n in TIMES],
+    }
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("name", tables() if importlib.util.find_spec("pandas") else ())
+def test_large_whole_numbers_are_refused_in_every_container(name, kind):
+    table = tables()[name]
+    with pytest.raises(InputError, match="^X: given .*differences float64 rounds away"):
+        kind(**OPTIONS).fit(table, Y)
+    with pytest.raises(InputError, match="^y: given .*differences float64 rounds away"):
+        EDRegressor(**OPTIONS).fit(X, table)
+
+
+def test_large_floats_and_apart_whole_numbers_are_learnt_in_lists():
+    apart = [[n * 2**60, n] for n in range(len(Y))]
+    for table in (apart, np.array(apart, object), [[float(n) * 1e300, 1.0] for n in range(len(Y))]):
+        assert EDClassifier(**OPTIONS).fit(table, Y).data_max_[0] >= (len(Y) - 1) * 2.0**60
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_whole_numbers_that_no_float_holds_are_refused(kind):
+    huge = np.array([[10**400, 1, 1]] * len(Y), object)
+    with pytest.raises(InputError, match="^X or y: given whole numbers too large"):
+        kind(**OPTIONS).fit(huge, Y)
+    found = kind(**OPTIONS).fit(X, Y)
+    with pytest.raises(InputError, match="^X: given whole numbers too large"):
+        found.predict(huge[:, : X.shape[1]] if huge.shape[1] >= X.shape[1] else np.repeat(huge[:, :1], X.shape[1], 1))
+
+
+@pytest.mark.parametrize("state", ["x", np.random.default_rng(0), -1, 2**40, 1.5, True, np.True_, [1]])
+def test_other_random_states_are_refused(state):
+    with pytest.raises(InputError, match="^random_state: given"):
+        EDClassifier(**OPTIONS | {"random_state": state}).fit(X, Y)
+
+
+def test_too_few_samples_of_a_class_to_hold_some_out():
+    y = np.r_[0, np.ones(len(Y) - 1)]
+    with pytest.raises(InputError, match="^validation_fraction: given 0.1"):
+        EDClassifier(**OPTIONS, early_stopping=True).fit(X, y)
+
+
+def test_a_refused_call_draws_nothing_from_numpys_own_source():
+    np.random.seed(0)  # noqa: NPY002
+    before = np.random.get_state()  # noqa: NPY002
+    for wrong in ({"hidden_width": 0}, {"backend": "nonsense"}, {"callbacks": lambda epoch: 1 / 0}):
+        with pytest.raises((InputError, ZeroDivisionError)):
+            EDClassifier(**OPTIONS | {"random_state": None} | wrong).fit(X, Y)
+        now = np.random.get_state()  # noqa: NPY002
+        assert now[2] == before[2]
+        assert np.array_equal(now[1], before[1])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    ("old", "new", "same"),
+    [
+        ((0, 1), (0, 10), False),
+        ((0, 1), None, False),
+        ((0, 1), [0, 1], True),
+        ((0, 1), "nonsense", False),
+        ((0, 1), (1, 0), False),
+        (None, (0, 1), False),
+        (None, "data", False),
+        ("data", (-9, 9), False),
+        ("data", "data", True),
+    ],
+)
+def test_a_trained_network_keeps_its_range(kind, old, new, same):
+    x = (X - X.min(axis=0)) / (X.max(axis=0) - X.min(axis=0))
+    found = kind(**OPTIONS, warm_start=True, input_range=old).fit(x, Y)
+    found.set_params(input_range=new)
+    if same:
+        assert found.fit(x, Y).n_iter_ == 2 * found.max_iter
+    else:
+        with pytest.raises(InputError, match="^input_range: given"):
+            found.fit(x, Y)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [{0, 1}, {0: 5, 1: 6}, (end for end in (0, 1)), (np.ma.masked_array([0.0], [True]), 1.0), np.ma.array([0, 1])],
+)
+def test_ranges_that_are_no_pair_are_refused(given):
+    with pytest.raises(InputError, match="^input_range: given"):
+        EDClassifier(**OPTIONS, input_range=given).fit(X, Y)
+
+
+@pytest.mark.skipif(np.finfo(np.longdouble).bits <= 64, reason="longdouble is float64 here")
+@pytest.mark.parametrize("kind", KINDS)
+def test_numbers_that_vanish_in_float64_are_refused(kind):
+    small = np.longdouble("1e-4000")
+    with pytest.raises(InputError, match="^X: given"):
+        kind(**OPTIONS).fit(X.astype(np.longdouble) * small, Y)
+    with pytest.raises(InputError, match="^y: given"):
+        EDRegressor(**OPTIONS).fit(X, X[:, 0].astype(np.longdouble) * small)
+
+
+@pytest.mark.parametrize("value", [1e300, -1.7e308, 3.3])
+def test_a_target_with_one_huge_value_is_predicted(value):
+    found = EDRegressor(**OPTIONS).fit(X, np.full(len(Y), value))
+    assert (found.predict(X) == value).all()

@@ -448,3 +448,25 @@ def test_a_drawn_zero_is_refused():
     seed = next(seed for seed in range(1, 1000) if (Program(Parameters(seed=seed)).weights != 0).sum() == 89)
     with pytest.raises(InputError, match=f"seed: given {seed}, which leaves 1 synapse at exactly 0; "):
         layered_weights(Program(Parameters(seed=seed)))
+
+
+def test_an_interrupted_epoch_leaves_the_program_as_it_was():
+    class Interrupted(Program):
+        left = 3
+
+        def _respond(self, inputs):
+            self._left = getattr(self, "_left", self.left) - 1
+            if self._left == 0:
+                raise KeyboardInterrupt
+            super()._respond(inputs)
+
+    parameters = Parameters(inputs=3, hidden=4)
+    program, interrupted = Program(parameters), Interrupted(parameters)
+    with pytest.raises(KeyboardInterrupt):
+        interrupted.advance()
+    assert interrupted.errors == []
+    np.testing.assert_array_equal(interrupted.weights, program.weights)
+    for _ in range(3):
+        ours, theirs = interrupted.advance(), program.advance()
+        assert (ours.number, ours.error) == (theirs.number, theirs.error)
+        np.testing.assert_array_equal(ours.outputs, theirs.outputs)
