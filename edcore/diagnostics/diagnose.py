@@ -30,7 +30,7 @@ from edcore.diagnostics.gradient import (
     outputs,
     slope,
 )
-from edcore.model.ed import ED
+from edcore.model.ed import ED, checked_ed
 from edcore.model.inputs import checked_weights
 
 Floats: TypeAlias = npt.NDArray[Any]
@@ -99,7 +99,7 @@ def diagnose(ed: ED, x: Array, target: Array, start: HostWeights | None = None) 
     >>> found.dead_hidden
     0
     """
-    network, rule = ed.network, ed.rule
+    network, rule = checked_ed(ed).network, ed.rule
     x, target = ed.check(x, target)
     now = ed.weights
     first = initialise(network, ed.seed, rule.floor) if start is None else checked_weights(network, start, name="start")

@@ -230,7 +230,8 @@ class BaseED(BaseEstimator, metaclass=ABCMeta):  # type: ignore[misc]  # scikit-
             self.data_min_, self.data_max_ = span or (None, None)
         if self._span is not None and not isinstance(self.input_range, str):
             check_inside(x, self._span)
-        x = scale(x, self._span)
+        # A copy even where nothing is scaled: a callback may change the user's array.
+        x = scale(x, self._span) if self._span else array_namespace(x).asarray(x, copy=True)
         target = self._target(y, x, resumed, partial, classes)
         if not resumed:
             self._place = place(x)
@@ -321,6 +322,10 @@ class BaseED(BaseEstimator, metaclass=ABCMeta):  # type: ignore[misc]  # scikit-
                 shown = "" if score is None else f", validation score {score:.4f}"
                 print(f"{type(self).__name__}: epoch {self.n_iter_}: loss {loss:.4f}{shown}")
             answers = [callback(EpochRecord(self.n_iter_, loss, score, self)) for callback in callbacks]
+            if self.ed_ is not ed:
+                raise InputError(
+                    "callbacks", "one that calls fit", "callbacks that leave the estimator's network alone"
+                )
             if stop or any(isinstance(answer, bool | np.bool_) and answer for answer in answers):
                 break
         if stopping.weights is not None:

@@ -25,7 +25,7 @@ from edcore.files.container import (
     pack,
 )
 from edcore.io.header import Saved, checked_classes, header_of, parse_header
-from edcore.model.ed import ED
+from edcore.model.ed import ED, checked_ed
 from edcore.model.inputs import checked_weights
 
 EPOCHS = "epochs"
@@ -72,10 +72,9 @@ def save(
     >>> again.network == ed.network, again.epochs.tolist()
     (True, [50])
     """
-    if not isinstance(ed, ED):
-        raise InputError("ed", type(ed).__name__, "an edcore.ED, such as the ed_ of an estimator")
+    classes = checked_classes(checked_ed(ed).network, classes)
     try:
-        write(checked_path("path", path), ed, classes=checked_classes(ed.network, classes), new=not overwrite)
+        write(checked_path("path", path), ed, classes=classes, new=not overwrite)
     except FileExistsError as error:
         fix = "Write overwrite=True to replace this one."
         raise InputError("path", repr(str(path)), "the name of a new file", fix) from error

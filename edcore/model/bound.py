@@ -315,3 +315,8 @@ class BoundNetwork:
         if shuffle:
             return np.stack([permutation(self._seed, epoch, n) for epoch in range(first, until)])
         return np.broadcast_to(np.arange(n), (until - first, n))
+
+
+def network_for(ed: BoundNetwork, x: Any) -> Network:
+    """Return the network that this x makes of an `ED`, if it is the first; the `ED` is not bound by that."""
+    return replace(ed._network, in_=ed._checked_x(x).array.shape[1])

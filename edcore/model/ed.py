@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy.typing as npt
 
 from edcore.arguments import real, whole_number, yes_or_no
@@ -388,3 +390,11 @@ class ED(BoundNetwork):
                 explain_memory(error, self._network, backend, found.array.shape[0], inference=True)
                 raise
             return self._returned(outputs, found)
+
+
+def checked_ed(ed: Any) -> ED:
+    """Return the argument `ed`, or refuse what is no `ED`."""
+    if not isinstance(ed, ED):
+        fix = "An estimator has its network in ed_." if hasattr(ed, "ed_") else ""
+        raise InputError("ed", type(ed).__name__, "an edcore.ED(…)", fix)
+    return ed

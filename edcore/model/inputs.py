@@ -146,8 +146,8 @@ def _located(name: str, value: Any) -> Located:
         raise InputError(name, "a masked array", "an array with no mask", f"Fill it: {name}.filled(…).")
     try:
         return locate(np.asarray(value))
-    except ValueError as error:
-        raise InputError(name, f"{type(value).__name__} ({error})", "an array of numbers") from error
+    except Exception as error:  # of what is no array, NumPy and an __array__ of others raise errors of many kinds
+        raise InputError(name, f"{type(value).__name__} ({error!s:.200})", "an array of numbers") from error
 
 
 def _fits(given: tuple[int, ...], wanted: tuple[int | None, ...]) -> bool:

@@ -14,8 +14,8 @@ from edcore.arrays import Array, HostWeights, to_numpy
 from edcore.core.rule import check_centred
 from edcore.dispatch import registry
 from edcore.errors import DivergedError
-from edcore.model.ed import ED
-from edcore.parallel.tasks import run_tasks
+from edcore.model.ed import ED, checked_ed
+from edcore.parallel.tasks import check_n_jobs, run_tasks
 
 
 def fit_heads(
@@ -89,7 +89,8 @@ def fit_heads(
     epochs, batch_size = whole_number("epochs", epochs, 0), whole_number("batch_size", batch_size, 1)
     shuffle = yes_or_no("shuffle", shuffle)
     tolerance, size = real("tolerance", tolerance), whole_number("heads_per_task", heads_per_task, 1)
-    x, target = ed.check(x, target)
+    check_n_jobs(n_jobs)
+    x, target = checked_ed(ed).check(x, target)
     check_centred(ed.rule, batch_size)
     bound = ed if ed.is_bound else copy.copy(ed)  # the given network stays free to choose
     chosen = bound.bind(x)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 import threading
 import time
 import warnings
@@ -14,7 +15,8 @@ from joblib import Parallel, delayed
 from joblib.parallel import get_active_backend
 from threadpoolctl import ThreadpoolController
 
-from edcore.errors import EDCoreError
+from edcore.arguments import whole_number
+from edcore.errors import EDCoreError, InputError, shown
 
 ATTEMPTS = 5
 """Times in a row that workers may be lost with no task done in between."""
@@ -74,9 +76,21 @@ def run_tasks(
     >>> sorted(run_tasks(pow, {"a": (2, 3), "b": (3, 2)}))
     [('a', 8), ('b', 9)]
     """
-    attempts = ATTEMPTS if attempts is None else attempts
+    attempts = ATTEMPTS if attempts is None else whole_number("attempts", attempts, 1)
+    check_n_jobs(n_jobs)
+    for name, value in (("function", function), ("label", label)):
+        if not callable(value):
+            raise InputError(name, shown(value), "a function")
+    if not isinstance(tasks, Mapping) or not all(isinstance(arguments, tuple) for arguments in tasks.values()):
+        raise InputError("tasks", shown(tasks), "a dictionary from keys to tuples of arguments")
     with single_threaded_blas():  # also while the caller handles a result, as other threads of this process go on
         yield from _run(function, dict(tasks), n_jobs, label, attempts)
+
+
+def check_n_jobs(n_jobs: int | None) -> None:
+    """Refuse a number of workers that joblib would refuse, or take as another one."""
+    if n_jobs is not None and whole_number("n_jobs", n_jobs, -sys.maxsize) == 0:
+        raise InputError("n_jobs", "0", "None, a number of workers, or -1 for one on each core")
 
 
 def _run(

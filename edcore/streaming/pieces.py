@@ -21,7 +21,7 @@ import numpy.typing as npt
 from edcore.arrays import to_numpy
 from edcore.core.network import Network
 from edcore.core.randomness import permutation, piece_order
-from edcore.errors import DataFileError, InputError, OutOfMemoryError
+from edcore.errors import DataFileError, InputError, OutOfMemoryError, shown
 from edcore.model.inputs import check_range, checked
 
 PIECE_BYTES = 2**19
@@ -52,6 +52,11 @@ class Source:
     target_transform: Transform | None
     chunks: dict[str, int] = field(default_factory=dict)
     """The chunks that each array had in its store when it was last counted; arrays of other kinds have none."""
+
+    def __post_init__(self) -> None:
+        for name in ("transform", "target_transform"):
+            if (function := getattr(self, name)) is not None and not callable(function):
+                raise InputError(name, shown(function), "None, or a function of rows")
 
     def check_chunks(self) -> None:
         """Refuse an array that has lost chunks since they were last counted."""
@@ -139,6 +144,10 @@ def check_out(x: Any, out: Any, shape: tuple[int, ...], dtype: str) -> None:
         raise InputError("out", f"{mask}shape {given}", accepted)
     if kind.kind != "f":
         raise InputError("out", f"dtype {kind}", accepted, "Round the outputs afterwards, where they are classes.")
+    if isinstance(out, np.ndarray) and any(
+        size > 1 and not step for size, step in zip(given, out.strides, strict=True)
+    ):
+        raise InputError("out", "an array whose rows are one row in memory", accepted, "Give another array.")
     if _overlap(x, out):
         raise InputError("out", "memory that x uses too", accepted, "Give another array: x is read in advance.")
     try:
@@ -306,6 +315,10 @@ def _check_mapped(name: str, array: Any) -> None:
 def _transformed(place: str, rows: Any, transform: Transform | None) -> Any:
     try:
         return rows if transform is None else transform(rows)
+    except StopIteration as error:  # in a generator, as the caller is, Python makes another error of it
+        raise DataFileError(
+            f"{place}: its transform raised StopIteration. Give it a default, as in next(…, None)."
+        ) from error
     except Exception as error:
         error.add_note(f"edcore: raised by the transform of {place}, of shape {rows.shape} and dtype {rows.dtype}")
         raise

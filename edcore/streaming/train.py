@@ -18,11 +18,14 @@ from typing import Any, TypeVar
 import numpy as np
 
 from edcore.arguments import whole_number, yes_or_no
+from edcore.arrays import Array
 from edcore.core.network import Network
 from edcore.core.rule import check_centred
 from edcore.errors import EDCoreError, InputError
+from edcore.interrupts import uninterrupted
+from edcore.model.bound import network_for
 from edcore.model.classes import predict_in_parts
-from edcore.model.ed import ED
+from edcore.model.ed import ED, checked_ed
 from edcore.streaming.pieces import Block, Source, Transform, check_out, check_rows, piece_bounds, read_blocks
 
 BUFFER_BYTES = 2**25
@@ -135,7 +138,7 @@ def train(
     epochs, batch_size = whole_number("epochs", epochs, 0), whole_number("batch_size", batch_size, 1)
     prefetch, shuffle = whole_number("prefetch", prefetch, 0), yes_or_no("shuffle", shuffle)
     source = Source(x, target, transform, target_transform)
-    n, network = _check_x(ed, source)
+    n, network, first = _check_x(ed, source)
     _check_target(source, n, network)
     check_centred(ed.rule, batch_size)
     buffer_rows = max(batch_size, _buffer_rows(network, buffer_size))
@@ -143,6 +146,7 @@ def train(
     done = int(ed.epochs.max())
     learnt = _batches_learnt(after, done, batches) * batch_size
     pieces = piece_bounds(x, buffer_rows)
+    ed.bind(first)  # only now, as a call that is refused leaves the network free
 
     def read(epoch: int) -> Iterator[Block]:
         order = (ed.seed, epoch) if shuffle else None
@@ -253,29 +257,28 @@ def predict(
     >>> edcore.streaming.predict(edcore.ED(seed=0), x, out)
     """
     prefetch, source = whole_number("prefetch", prefetch, 0), Source(x, None, transform, None)
-    n, network = _check_x(ed, source)
+    n, network, first = _check_x(ed, source)
     check_out(x, out, (n,) if network.columns == 1 else (n, network.columns), network.dtype)
     buffer_rows = _buffer_rows(network, buffer_size)
+    ed.bind(first)
     blocks = read_blocks(source, network, piece_bounds(x, buffer_rows), buffer_rows)
     with contextlib.closing(prefetched(blocks, prefetch)) as ready:
         for block in ready:
-            first, outputs = block.until - len(block.x), predict_in_parts(ed, block.x)
+            start, outputs = block.until - len(block.x), predict_in_parts(ed, block.x)
             if (most := float(abs(outputs).max())) > float(np.finfo(out.dtype).max):
                 fix = "Outputs in parts before this one have been written."
                 raise InputError("out", f"{out.dtype} for an output of size {most:g}", "a dtype that can hold it", fix)
-            out[first : block.until] = outputs
+            out[start : block.until] = outputs
 
 
-def _check_x(ed: ED, source: Source) -> tuple[int, Network]:
-    """Return the number of samples and the network, with the features of the first sample."""
-    if not isinstance(ed, ED):
-        raise InputError("ed", type(ed).__name__, "an edcore.ED(…)", "An estimator has its network in ed_.")
+def _check_x(ed: ED, source: Source) -> tuple[int, Network, Array]:
+    """Return the number of samples, the network with the features of the first one, and that sample."""
     n = check_rows("x", source.x)
     if source.transform is None and len(source.x.shape) != 2:
         fix = "Flatten each part: transform=lambda rows: rows.reshape(len(rows), -1)."
         raise InputError("x", f"shape {tuple(source.x.shape)}", "shape (samples, in_)", fix)
-    ed.bind(source.first())
-    return n, ed.network
+    first = source.first()
+    return n, network_for(checked_ed(ed), first), first
 
 
 def _check_target(source: Source, n: int, network: Network) -> None:
@@ -321,16 +324,26 @@ def _learn(ed: ED, to_learn: Generator[Block], n: int, batch_size: int) -> Itera
     with contextlib.closing(to_learn):
         try:
             for block in to_learn:
-                counted = ed.epochs
-                epoch = int(counted.max()) + 1
+                before, interrupt, stood = ed.epochs, None, progress
                 try:
-                    ed.fit(block.x, block.target, batch_size=batch_size, shuffle=False)
-                    counted += block.until == n
-                finally:
-                    ed.epochs = counted  # fit counts each block as an epoch; only the last one of a pass ends one
-                progress = Progress(epoch, math.ceil(block.until / batch_size), math.ceil(n / batch_size))
+                    try:
+                        ed.fit(block.x, block.target, batch_size=batch_size, shuffle=False)
+                    finally:
+                        with uninterrupted():  # fit counts each block as an epoch; only the last one of a pass ends one
+                            learnt = bool((ed.epochs > before).any())
+                            if learnt:
+                                epoch, batch = int(before.max()) + 1, math.ceil(block.until / batch_size)
+                                progress = Progress(epoch, batch, math.ceil(n / batch_size))
+                            ed.epochs = before + (learnt and block.until == n)
+                except KeyboardInterrupt as error:
+                    if progress is stood:
+                        raise
+                    interrupt = error  # it came when the block had been learnt, so the caller has the progress first
                 del block  # else it would stay in memory while the next one is read
-                yield progress
+                if progress is not None:
+                    yield progress
+                if interrupt is not None:
+                    raise interrupt
         except EDCoreError as error:
             error.add_note(f"edcore: the network keeps what it learnt before ({progress or 'nothing'}).")
             raise

@@ -16,7 +16,7 @@ from edcore.core.rule import check_centred
 from edcore.datasets.catalogue import Dataset
 from edcore.errors import DivergedError, InputError
 from edcore.model.classes import accuracy, heads, targets
-from edcore.model.ed import ED
+from edcore.model.ed import ED, checked_ed
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +103,7 @@ def train(
     epochs = whole_number("epochs", epochs, 1)
     batch_size = whole_number("batch_size", batch_size, 1)
     eval_every = whole_number("eval_every", eval_every, 1)
-    check_centred(ed.rule, batch_size)
+    check_centred(checked_ed(ed).rule, batch_size)
     if not isinstance(data, Dataset):
         raise InputError("data", type(data).__name__, "an edcore.datasets.Dataset(…)")
     data = replace(data)  # which checks it once more, as its arrays may have changed

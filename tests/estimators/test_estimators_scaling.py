@@ -220,7 +220,10 @@ def test_precision_is_that_of_x_in_any_byte_order(dtype, precision):
         (2**60 + (1000 * X).astype("int64"), "int64 values whose differences float64 rounds away"),
         (np.datetime64("2026-01-01") + (100 * X).astype("timedelta64[D]"), r"dtype datetime64\[D\]"),
         ((100 * X).astype("timedelta64[D]"), r"dtype timedelta64\[D\]"),
-        ([[10**20 + round(1000 * value) for value in row] for row in X], "values whose differences float64 rounds away"),
+        (
+            [[10**20 + round(1000 * value) for value in row] for row in X],
+            "values whose differences float64 rounds away",
+        ),
         (np.where(X > 0.5, 3.3e38, -3.3e38).astype("float32"), "range is too wide for float32"),
         *(
             pytest.param(x, words, marks=pytest.mark.skipif(not LONG, reason="longdouble is float64 here"))

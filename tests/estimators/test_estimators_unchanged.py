@@ -271,3 +271,33 @@ def test_an_interrupt_of_the_first_epoch_leaves_no_trace(estimator, kind, monkey
         patched.setattr(ED, "fit", interrupted)
         check_unchanged(lambda found: found.fit(X, Y), found, KeyboardInterrupt)
         check_unchanged(lambda found: partial(found, X, Y), found, KeyboardInterrupt)
+
+
+@pytest.mark.parametrize("input_range", ["data", None, (0, 1)])
+def test_a_callback_that_changes_the_users_array_changes_nothing(input_range):
+    x, y = np.random.default_rng(0).random((40, 3)), np.arange(40) % 2
+    options = {"max_iter": 4, "random_state": 0, "backend": "numpy", "input_range": input_range}
+    expected = EDClassifier(**options).fit(x.copy(), y.copy())
+    given, labels = x.copy(), y.copy()
+
+    def change(record):
+        given[...], labels[...] = 0, 1
+
+    found = EDClassifier(**options, callbacks=change).fit(given, labels)
+    assert not given.any()
+    assert found.loss_curve_ == expected.loss_curve_
+    np.testing.assert_array_equal(found.predict_proba(x), expected.predict_proba(x))
+
+
+def test_a_callback_that_calls_fit_is_refused():
+    x, y = np.random.default_rng(0).random((40, 3)), np.arange(40) % 2
+    found = EDClassifier(max_iter=3, random_state=0, backend="numpy").fit(x, y)
+    before = found.predict_proba(x)
+
+    def again(record):
+        record.estimator.set_params(callbacks=None).fit(x, y)
+
+    with pytest.raises(InputError, match="^callbacks: given one that calls fit"):
+        found.set_params(callbacks=again).fit(x, y)
+    np.testing.assert_array_equal(found.predict_proba(x), before)
+    assert (found.n_iter_, len(found.loss_curve_), found.ed_.epochs.tolist()) == (3, 3, [3])

@@ -222,3 +222,13 @@ def test_a_refused_call_leaves_the_network_as_it_was(call, trained):
     assert pickle.dumps(ed) == before
     other = pickle.loads(before)
     assert np.array_equal(ed.fit(x, target).predict(x), other.fit(x, target).predict(x))
+
+
+@pytest.mark.parametrize("error", [RuntimeError, OSError, KeyError, ZeroDivisionError])
+def test_an_array_that_cannot_be_read_is_refused(error):
+    class Broken:
+        def __array__(self, *_, **__):
+            raise error("boom")
+
+    with pytest.raises(InputError, match=r"^x: given Broken \(.*boom"):
+        ED(3, seed=1).predict(Broken())

@@ -16,7 +16,9 @@ from hypothesis import strategies as st
 
 from edcore import ED, streaming
 from edcore.core.network import Network
+from edcore.diagnostics import diagnose
 from edcore.errors import DataFileError, InputError, OutOfMemoryError
+from edcore.parallel import fit_heads
 from edcore.streaming.pieces import Source, piece_bounds, read_blocks
 
 N, FEATURES = 530, 6
@@ -663,3 +665,81 @@ def test_predict_refuses_to_overwrite_x(tmp_path):
     ed = network()
     streaming.predict(ed, table[:, :-1], table[:, -1])  # two columns of one table have no value in common
     np.testing.assert_array_equal(table[:, -1], ed.predict(X))
+
+
+class Interrupted(ED):
+    """A network whose second call of `fit` is interrupted, before it learns or when it has learnt."""
+
+    def fit(self, *arguments, **options):
+        self._calls = getattr(self, "_calls", 0) + 1
+        if (self._calls, self._late) == (2, False):
+            raise KeyboardInterrupt
+        super().fit(*arguments, **options)
+        if (self._calls, self._late) == (2, True):
+            raise KeyboardInterrupt
+        return self
+
+
+@pytest.mark.parametrize("late", [False, True])
+@pytest.mark.parametrize("rows", [8, 16])  # of 24 samples; the second block ends the pass, or does not
+def test_an_interrupted_run_goes_on_to_the_same_bits(late, rows):
+    x, target = np.random.default_rng(0).random((24, 3)), np.random.default_rng(1).random(24)
+    options = {"epochs": 2, "batch_size": 4, "buffer_size": rows, "prefetch": 0}
+    undisturbed = streaming.fit(ED(3, hidden_width=2, seed=1, backend="numpy"), x, target, **options)
+    ed = Interrupted(3, hidden_width=2, seed=1, backend="numpy")
+    ed._late, seen = late, []
+    with pytest.raises(KeyboardInterrupt):
+        seen.extend(streaming.train(ed, x, target, **options))
+    assert len(seen) == 1 + late
+    assert ed.epochs.tolist() == [int(seen[-1].batch == seen[-1].batches)]
+    rest = options | {"epochs": 2 - int(ed.epochs[0])}
+    seen.extend(streaming.train(ed, x, target, after=seen[-1], **rest))
+    assert [(one.epoch, one.batch) for one in seen] == sorted({(one.epoch, one.batch) for one in seen})
+    assert ed.epochs.tolist() == [2]
+    for key, value in undisturbed.weights.items():
+        np.testing.assert_array_equal(ed.weights[key], value)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        lambda ed, x, y: streaming.train(ed, x, y[:2]),
+        lambda ed, x, y: streaming.train(ed, x, y * 99),
+        lambda ed, x, y: streaming.train(ed, x, y, batch_size=0),
+        lambda ed, x, y: streaming.train(ed, x, y, after=3),
+        lambda ed, x, y: streaming.train(ed, x, y, buffer_size=0),
+        lambda ed, x, y: streaming.predict(ed, x, np.zeros(3)),
+        lambda ed, x, y: streaming.predict(ed, x, np.zeros(5, int)),
+    ],
+)
+def test_a_refused_call_does_not_bind_the_network(wrong):
+    ed, x = ED(seed=1), np.random.default_rng(0).random((5, 3))
+    with pytest.raises(InputError):
+        wrong(ed, x, x[:, 0])
+    assert not ed.is_bound
+    assert ed.predict(x[:, :2]).shape == (5,)
+
+
+def test_what_is_no_network_is_refused():
+    x = np.zeros((5, 3))
+    for wrong in ("x", None, ED):
+        for call in (streaming.train, streaming.fit, fit_heads, diagnose):
+            with pytest.raises(InputError, match="^ed: given"):
+                call(wrong, x, x[:, 0])
+
+
+def test_outputs_that_would_all_be_one_number_are_refused():
+    x, ed = np.random.default_rng(0).random((50, 3)), ED(seed=1)
+    one = np.lib.stride_tricks.as_strided(np.zeros(1, np.float32), (50,), (0,))
+    with pytest.raises(InputError, match="^out: given an array whose rows are one row"):
+        streaming.predict(ed, x, one)
+
+
+def test_transforms_that_are_none_or_end():
+    x = np.random.default_rng(0).random((50, 3))
+    for name in ("transform", "target_transform"):
+        with pytest.raises(InputError, match=f"^{name}: given 3"):
+            streaming.train(ED(seed=1), x, x[:, 0], **{name: 3})
+    rest = iter([1])
+    with pytest.raises(DataFileError, match=r"x\[0:50\].* StopIteration"):
+        streaming.fit(ED(seed=1), x, x[:, 0], transform=lambda rows: rows * next(rest))
