@@ -15,7 +15,7 @@ from edcore.core.rule import check_centred
 from edcore.dispatch import registry
 from edcore.errors import DivergedError
 from edcore.model.ed import ED, checked_ed
-from edcore.parallel.tasks import check_n_jobs, run_tasks
+from edcore.parallel.tasks import run_tasks
 
 
 def fit_heads(
@@ -89,7 +89,6 @@ def fit_heads(
     epochs, batch_size = whole_number("epochs", epochs, 0), whole_number("batch_size", batch_size, 1)
     shuffle = yes_or_no("shuffle", shuffle)
     tolerance, size = real("tolerance", tolerance), whole_number("heads_per_task", heads_per_task, 1)
-    check_n_jobs(n_jobs)
     x, target = checked_ed(ed).check(x, target)
     check_centred(ed.rule, batch_size)
     bound = ed if ed.is_bound else copy.copy(ed)  # the given network stays free to choose

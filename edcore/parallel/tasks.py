@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import sys
 import threading
 import time
 import warnings
@@ -23,6 +22,11 @@ ATTEMPTS = 5
 
 WAVE_SECONDS = 2.0
 """A shorter wave of tasks is followed by one twice as large, on engines that return all results of a call at once."""
+
+MOST_JOBS = 10**6
+"""More workers than any cluster has; joblib would try to start them."""
+
+JOBS = f"None, -1 for a worker on each core, or their number, up to {MOST_JOBS:,}"
 
 TASKS_NAMED = 10
 """The most tasks that an error names."""
@@ -67,6 +71,8 @@ def run_tasks(
 
     Raises
     ------
+    InputError
+        If an argument is not accepted.
     EDCoreError
         If the workers were lost `attempts` times in a row with no task done in between.
 
@@ -77,7 +83,10 @@ def run_tasks(
     [('a', 8), ('b', 9)]
     """
     attempts = ATTEMPTS if attempts is None else whole_number("attempts", attempts, 1)
-    check_n_jobs(n_jobs)
+    if n_jobs is not None:
+        n_jobs = whole_number("n_jobs", n_jobs, -MOST_JOBS, JOBS)
+        if n_jobs == 0 or n_jobs > MOST_JOBS:
+            raise InputError("n_jobs", shown(n_jobs), JOBS)
     for name, value in (("function", function), ("label", label)):
         if not callable(value):
             raise InputError(name, shown(value), "a function")
@@ -85,12 +94,6 @@ def run_tasks(
         raise InputError("tasks", shown(tasks), "a dictionary from keys to tuples of arguments")
     with single_threaded_blas():  # also while the caller handles a result, as other threads of this process go on
         yield from _run(function, dict(tasks), n_jobs, label, attempts)
-
-
-def check_n_jobs(n_jobs: int | None) -> None:
-    """Refuse a number of workers that joblib would refuse, or take as another one."""
-    if n_jobs is not None and whole_number("n_jobs", n_jobs, -sys.maxsize) == 0:
-        raise InputError("n_jobs", "0", "None, a number of workers, or -1 for one on each core")
 
 
 def _run(

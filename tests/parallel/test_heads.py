@@ -9,7 +9,7 @@ import pytest
 from threadpoolctl import threadpool_limits
 
 import edcore
-from edcore.errors import DivergedError, EDCoreError, InputError, UnknownNameError
+from edcore.errors import DivergedError, InputError, UnknownNameError
 from edcore.parallel.heads import fit_heads
 
 HEADS = 5
@@ -112,9 +112,17 @@ def test_wrong_arguments_are_refused_before_any_task_is_handed_out():
         "x": {"x": x[:, 1:]},
     }.items():
         with pytest.raises(InputError, match=f"^{name}: given"):
-            fit_heads(ed, **{"x": x, "target": target, "n_jobs": "refused by joblib", **arguments})
-    with pytest.raises(EDCoreError, match="n_jobs"):
-        fit_heads(ed, x, target, n_jobs="refused by joblib")
+            fit_heads(ed, **{"x": x, "target": target, "n_jobs": 0, **arguments})
+    for n_jobs in 0, "x", [2]:
+        with pytest.raises(InputError, match="^n_jobs: given"):
+            fit_heads(ed, x, target, n_jobs=n_jobs)
+
+
+def test_what_is_no_network_has_no_heads():
+    x, target = samples()
+    for other in "x", None, edcore.EDClassifier():
+        with pytest.raises(InputError, match="^ed: given"):
+            fit_heads(other, x, target)
 
 
 def test_heads_that_diverge_have_their_numbers_in_the_whole_network():

@@ -1,21 +1,32 @@
 """Tasks that joblib runs: each has one result, even if workers are lost."""
 
+import multiprocessing
 import re
 import signal
 import time
 
 import joblib
+import numpy as np
 import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
 import dying
-from edcore.errors import EDCoreError
+from edcore.errors import EDCoreError, InputError
 from edcore.parallel import tasks
 from edcore.parallel.tasks import limit_worker_blas, run_tasks
 
 NUMBERS = {number: (number,) for number in range(20)}
 
 needs_sigkill = pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="there is no SIGKILL here")
+
+
+@pytest.fixture(autouse=True)
+def no_forks():
+    """Let joblib's pool start new processes: JAX, once another test has loaded it, has threads, and warns of forks."""
+    before = multiprocessing.get_start_method()
+    multiprocessing.set_start_method("spawn", force=True)
+    yield
+    multiprocessing.set_start_method(before, force=True)
 
 
 @pytest.mark.parametrize("backend", ["sequential", "threading", "loky", "multiprocessing"])
@@ -119,3 +130,27 @@ def test_blas_has_one_thread_while_tasks_run(backend):
         after = [library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"]
     assert all(set(threads) <= {1} for threads in found)
     assert after == before
+
+
+@pytest.mark.parametrize("n_jobs", [0, 1.5, True, "x", [2], 2**70])
+def test_numbers_of_workers(n_jobs):
+    with pytest.raises(InputError, match="^n_jobs: given"):
+        dict(run_tasks(pow, {"a": (2, 3)}, n_jobs=n_jobs))
+    assert dict(run_tasks(pow, {"a": (2, 3)}, n_jobs=np.int8(1))) == {"a": 8}
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        ("tasks", (pow, {"a": 3})),
+        ("tasks", (pow, [(2, 3)])),
+        ("function", ("pow", {"a": (2, 3)})),
+        ("label", (pow, {"a": (2, 3)}, {"label": 3})),
+        ("attempts", (pow, {"a": (2, 3)}, {"attempts": "x"})),
+        ("attempts", (pow, {"a": (2, 3)}, {"attempts": 0})),
+    ],
+)
+def test_other_arguments(name, arguments):
+    function, tasks, *options = arguments
+    with pytest.raises(InputError, match=f"^{name}: given"):
+        dict(run_tasks(function, tasks, n_jobs=1, **(options[0] if options else {})))
