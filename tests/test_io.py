@@ -245,7 +245,10 @@ def test_labels_may_be_of_numpy(tmp_path, classes):
     assert list(io.inspect(tmp_path / "net").classes) == list(classes)
 
 
-@pytest.mark.parametrize("classes", ["ab", (1, 1), (1, "a"), (True, False), 5, (1, 2**70), ("a", "\ud800")])
+@pytest.mark.parametrize(
+    "classes",
+    ["ab", b"ab", {"a", "b"}, frozenset((1, 2)), (1, 1), (1, "a"), (True, False), 5, (1, 2**70), ("a", "\ud800")],
+)
 def test_labels_that_are_none(tmp_path, classes):
     with pytest.raises(InputError, match="^classes: given .*; accepted: 2 "):
         io.save(trained(), tmp_path / "net", classes=classes)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import io
 import sys
+from collections import Counter
 from collections.abc import Callable, Sequence
 from inspect import signature
 from typing import Annotated, Any, NoReturn
 
 import typer
+from typer.core import TyperCommand
 
 from edcore.cli.backends import CHECK_FAILED, check, info
 from edcore.cli.bench import bench
@@ -52,6 +54,20 @@ EXAMPLES = {
     "reproduce": ("edcore reproduce kaneko-xor --quick", "edcore reproduce mnist --data-dir data"),
 }
 
+
+class EachOptionOnce(TyperCommand):
+    """A command that refuses an option which is typed twice; click takes the last one in silence."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Return the arguments that are left over, as click does."""
+        if not ctx.resilient_parsing:  # as it is while a shell completes a line
+            *_, order = self.make_parser(ctx).parse_args(list(args))
+            for parameter, count in Counter(order).items():
+                if count > 1 and parameter.param_type_name == "option":
+                    raise InputError(str(parameter.name), f"{count} times", "each option once", "Give it once.")
+        return list(super().parse_args(ctx, args))
+
+
 app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -62,7 +78,7 @@ COMMANDS: tuple[Callable[..., Any], ...] = (train, sweep, predict, inspect, info
 for command in COMMANDS:
     name = command.__name__
     # Typer keeps only paragraphs apart, so each example is one.
-    app.command(name, epilog="\n\n".join(["Examples:", *EXAMPLES[name]]))(command)
+    app.command(name, cls=EachOptionOnce, epilog="\n\n".join(["Examples:", *EXAMPLES[name]]))(command)
 
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:

@@ -112,7 +112,9 @@ def checked_classes(network: Network, classes: Iterable[Any] | None) -> tuple[in
     """Return the labels of the classes, or refuse them: two for one output, else one for each output."""
     if classes is None:
         return None
-    given = None if isinstance(classes, str) or not isinstance(classes, Iterable) else tuple(classes)
+    # A text is no list of labels, and a set has no order.
+    fine = isinstance(classes, Iterable) and not isinstance(classes, str | bytes | set | frozenset)
+    given = tuple(classes) if fine else None
     wanted = max(2, network.columns)
     kinds: tuple[Callable[[Any], int | str], ...] = (_number, _text)
     for kind in kinds:

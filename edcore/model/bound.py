@@ -53,6 +53,7 @@ class BoundNetwork:
         self._pending: tuple[Located, Reach, Any, tuple[int, ...]] | None = None  # of the last call, for `update`
         self._guard: Guard | None = None
         self._epochs = np.zeros(network.heads, np.intp)
+        self._own = {"_own", *vars(self)}  # all other attributes are a subclass's
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name[0] != "_":
@@ -71,12 +72,14 @@ class BoundNetwork:
                 "begin": (self._network, self._in_known, self._rule, self._seed, request),
                 "weights": self.weights if self._backend else self._start,
                 "epochs": self._epochs,
+                "others": {name: value for name, value in vars(self).items() if name not in self._own},
             }
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Set what was kept. The next x chooses a backend: weights can be read even if the old one is missing."""
         self._begin(*state["begin"])
         self._start, self._epochs = state["weights"], state["epochs"].copy()
+        vars(self).update(state["others"])
 
     @property
     def network(self) -> Network:

@@ -1,5 +1,6 @@
 """The command line: what it prints, where, and with which exit code."""
 
+import itertools
 import json
 import os
 import re
@@ -158,7 +159,7 @@ def test_diagnose_warns_of_a_dead_stack_in_one_line(run):
 
 
 def test_diagnose_fits_an_old_terminal_and_takes_any_outputs(run):
-    code, out, _ = run(*QUICK, "--classes", "3,0,7", "--rule", "split", "--depth", "40", "--diagnose")
+    code, out, _ = run("train", "--epochs", "2", "--classes", "3,0,7", "--rule", "split", "--depth", "40", "--diagnose")
     assert code == 0
     table = out.partition("training samples:\n")[2].partition("warning")[0]
     assert all(re.match(r"layer|input|hidden \d|output|$", line) for line in table.splitlines())
@@ -234,7 +235,8 @@ def test_classes(run, asked, options, classes):
 )
 def test_a_bad_option_is_one_line_that_names_it(refused, monkeypatch, options, message):
     monkeypatch.setitem(sys.modules, "torchvision", None)  # or it would download what is missing
-    assert re.match(message, refused(*QUICK, *options))
+    others = [pair for pair in zip(QUICK[1::2], QUICK[2::2], strict=True) if pair[0] not in options]
+    assert re.match(message, refused("train", *itertools.chain(*others), *options))
 
 
 @pytest.mark.parametrize("arguments", [["train", "--width", "a"], ["train", "--momentum", "1"], ["fly"], ["check"]])

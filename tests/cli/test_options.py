@@ -83,10 +83,20 @@ def test_a_wrong_file_is_refused(run, content, sentence):
     assert sentence in err
 
 
-def test_of_an_option_that_is_typed_twice_the_last_counts(run):
-    command = ("train", "--dataset", "xor", "--epochs", "1", "--seed", "5", "--width", "3", "--rms", "--json")
-    found = json.loads(run(*command, "--seed", "7", "--width", "2", "--no-rms")[1])
-    assert (found["seed"], found["network"]["width"], found["network"]["rms"]) == (7, 2, False)
+@pytest.mark.parametrize(
+    ("option", "command"),
+    [
+        ("seed", ["train", "--seed", "5", "--epochs", "1", "--seed", "7"]),
+        ("seed", ["kaneko", "--seed=5", "--seed", "5"]),
+        ("rms", ["train", "--rms", "--no-rms"]),
+        ("json", ["train", "--json", "--json"]),
+        ("config", ["train", "--config", "a.toml", "--config", "b.toml"]),
+    ],
+)
+def test_an_option_that_is_typed_twice_is_refused(run, option, command):
+    code, out, err = run(*command)
+    assert (code, out) == (2, "")
+    assert err == f"edcore: --{option}: given 2 times; accepted: each option once. Give it once.\n"
 
 
 @pytest.mark.parametrize("option", ["width", "depth", "epochs", "batch-size", "eval-every", "every", "seed"])
@@ -227,7 +237,7 @@ def test_a_folder_of_events_below_a_file_is_refused(run):
 
 def test_an_older_file_beside_resume_does_not_shorten_the_run(run):
     Path("run.toml").write_text("[train]\nepochs = 1\n")
-    run(*QUICK, "--epochs", "2", "--checkpoint", "net")
+    run(*QUICK, "--checkpoint", "net")
     assert run("train", "--resume", "net", "--config", "run.toml")[0] == 0
     assert io.inspect("net").run["epochs"] == 2
 

@@ -232,3 +232,19 @@ def test_an_array_that_cannot_be_read_is_refused(error):
 
     with pytest.raises(InputError, match=r"^x: given Broken \(.*boom"):
         ED(3, seed=1).predict(Broken())
+
+
+class Named(ED):
+    """A subclass with an attribute of its own."""
+
+    def __init__(self, *arguments, **options):
+        super().__init__(*arguments, **options)
+        self._name = ["mine"]
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_attributes_of_a_subclass_are_kept(way):
+    for ed in (Named(3, seed=1), Named(3, seed=1, backend="numpy")):
+        again = WAYS[way](ed)
+        assert (type(again), again._name) == (Named, ["mine"])
+        assert same(again, ed)
