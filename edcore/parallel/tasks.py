@@ -181,7 +181,7 @@ def _attempt(function: Callable[..., Result], key: Key, *arguments: Any) -> tupl
 
 
 def _lost_error(keys: list[Key], problem: Exception | None, label: Callable[[Key], str], attempts: int) -> EDCoreError:
-    names = ", ".join(map(label, keys[:TASKS_NAMED])) + (", …" if len(keys) > TASKS_NAMED else "")
+    names = ", ".join(str(label(key)) for key in keys[:TASKS_NAMED]) + (", …" if len(keys) > TASKS_NAMED else "")
     reason = " ".join(f"{type(problem).__name__}: {problem}".split()).rstrip(".") if problem else "no result arrived"
     held = f"Tasks that they had: {names}." if keys else "They took no task."
     return EDCoreError(

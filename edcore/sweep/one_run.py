@@ -65,8 +65,9 @@ def carry_out(run: SweepRun) -> dict[str, Any]:
 
 
 def _on_one_line(text: str) -> str:
-    """Return a text as one line that can be written in UTF-8 and read as one cell of a table."""
-    line = " ".join(text.encode("utf-8", "backslashreplace").decode("utf-8").split())
+    """Return a text as one line that a table can hold."""
+    line = " ".join(text.split())
+    line = "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in line)
     return line if len(line) <= LONGEST else f"{line[: LONGEST - 2]} …"
 
 

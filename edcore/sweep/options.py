@@ -6,13 +6,16 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from edcore.arguments import real
-from edcore.errors import InputError, UnknownNameError
+from edcore.errors import InputError, UnknownNameError, shown
 from edcore.training.options import OPTIONS
 
 Value: TypeAlias = str | int | float | bool
 
 LARGEST = 2**63 - 1
 """The largest whole number in a column."""
+
+LONGEST = 100_000
+"""Characters of the longest text in a column; Python's csv reads cells of up to 131,072."""
 
 REFUSED = {
     "seed": "Seeds are the line seeds = 10, above all tables.",
@@ -28,31 +31,56 @@ TYPES: dict[str, type] = {
 } | {"tolerance": float}
 """The options of a run and the types of their values: str, int, float or bool."""
 
+ACCEPTED: dict[type, str] = {
+    str: f"a text of one line, of at most {LONGEST:,} characters",
+    int: "a whole number",
+    float: "a number",
+    bool: "true or false",
+}
 
-def checked(where: str, name: str, value: Any) -> tuple[str, Value]:
+
+def checked(where: str, name: Any, value: Any) -> tuple[str, Value]:
     """Return an option's name with _ between words, and its value in the option's type, or refuse them."""
-    check_size(f"{where}, {name}", value)
-    option = name.replace("-", "_")
+    option, value = check_name(where, name), unpacked(value)
+    argument = f"{where}, {name}"
+    if option == "classes" and isinstance(value, list) and value and all(type(item) in (int, str) for item in value):
+        check_size(argument, value)
+        value = ",".join(map(str, value))
+    value = cell(argument, value, TYPES[option])
+    if value != value:
+        raise InputError(argument, "nan", "a number other than NaN")
+    return option, real(argument, value) if option == "tolerance" else value
+
+
+def check_name(where: str, name: Any) -> str:
+    """Return an option's name with _ between words, or refuse it."""
+    option = name.replace("-", "_") if isinstance(name, str) else ""
     if option in REFUSED:
         raise InputError(where, repr(name), "an option of a single run", REFUSED[option])
     if option not in TYPES:
         fix = "These are the options of edcore train that concern a single run, and tolerance."
         raise UnknownNameError(where, name, TYPES, fix)
-    wanted, argument = TYPES[option], f"{where}, {name}"
-    if option == "classes" and isinstance(value, list) and value and all(type(item) in (int, str) for item in value):
-        value = ",".join(map(str, value))
-    if wanted is float and type(value) is int:
+    return option
+
+
+def cell(argument: str, value: Any, kind: type) -> Any:
+    """Return a value of a column in the column's type, also if an array library holds it, or refuse it."""
+    value = unpacked(value)
+    check_size(argument, value)
+    if kind is float and type(value) is int:
         value = float(value)
-    if type(value) is not wanted or not (isinstance(value, str | int | float) and str(value).isprintable()):
-        accepted = {str: "a text of one line", int: "a whole number", float: "a number", bool: "true or false"}[wanted]
-        raise InputError(argument, repr(value), accepted)
-    return option, real(argument, value) if option == "tolerance" else value
+    if type(value) is not kind or (isinstance(value, str) and not (value.isprintable() and len(value) <= LONGEST)):
+        raise InputError(argument, shown(value), ACCEPTED[kind])
+    return value
+
+
+def unpacked(value: Any) -> Any:
+    """Return the Python numbers or texts in a scalar or an array of NumPy or another library; others as they are."""
+    return value.tolist() if hasattr(value, "tolist") and not isinstance(value, type) else value
 
 
 def check_size(name: str, value: Any) -> None:
-    """Refuse a whole number that is too large for a column, also within lists: Python may not even print it."""
-    if isinstance(value, dict | list | tuple):
-        for item in value.values() if isinstance(value, dict) else value:
-            check_size(name, item)
-    elif isinstance(value, int) and abs(value) > LARGEST:
-        raise InputError(name, f"a number of {value.bit_length():,} bits", f"whole numbers up to {LARGEST}")
+    """Refuse a whole number that is too large for a column, also within a list: Python may not even print it."""
+    for item in value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else [value]:
+        if isinstance(item, int) and abs(item) > LARGEST:
+            raise InputError(name, f"a number of {item.bit_length():,} bits", f"whole numbers up to {LARGEST}")

@@ -9,16 +9,16 @@ import math
 import os
 import tomllib
 from collections.abc import Collection, Generator, Mapping, Sequence
-from pathlib import Path
 from types import MappingProxyType
 from typing import Any, cast
 
-from edcore.arguments import ReadOnly, whole_number
+from edcore.arguments import ReadOnly, whole_number, yes_or_no
 from edcore.environment import VERSION
-from edcore.errors import DataFileError, EDCoreError, InputError, UnknownNameError
+from edcore.errors import DataFileError, EDCoreError, InputError, UnknownNameError, shown
+from edcore.io.networks import checked_path
 from edcore.parallel.tasks import run_tasks
 from edcore.sweep.one_run import RESULTS, SweepRun, carry_out, check_run
-from edcore.sweep.options import LARGEST, Value, check_size, checked
+from edcore.sweep.options import LARGEST, Value, check_name, check_size, checked, unpacked
 
 MOST = 10**7
 """Most runs of a sweep. They are listed, and the list of more would not fit into most memories."""
@@ -39,7 +39,7 @@ class Sweep(ReadOnly):
         Options that all runs share, by the names of ``edcore train``: those in the tables Data, Network, Learning and
         Where it runs of its help, except the seed; and `tolerance`, as for `ED.fit`.
     grid : mapping
-        Options that differ between the runs: a list of values for each.
+        Options that differ between the runs: a list or an array of values for each.
     seeds : int or sequence of int
         The number of seeds, counted from 0, or the seeds themselves.
 
@@ -55,8 +55,8 @@ class Sweep(ReadOnly):
     Raises
     ------
     InputError
-        If a run has no such option, a value is of the wrong type, an option is given twice, a list is empty or has a
-        value twice, or the sweep has more than ten million runs.
+        If an argument is not accepted, a run has no such option, a value is of the wrong type, an option is given
+        twice, a list is empty or has a value twice, or the sweep has more than ten million runs.
 
     Examples
     --------
@@ -83,18 +83,15 @@ class Sweep(ReadOnly):
         seeds: int | Sequence[int] = 1,
     ) -> None:
         shared: dict[str, Value] = {}
-        for name, value in train.items():
+        for name, value in _mapping("train", train).items():
             option, one = checked("train", name, value)
             if option in shared:
                 raise InputError(f"train, {name}", "twice in [train]", "each option once", "Give it once.")
             shared[option] = one
         varied: dict[str, tuple[Value, ...]] = {}
-        for name, values in (grid or {}).items():
-            check_size(f"grid, {name}", values)
-            if isinstance(values, str) or not isinstance(values, Sequence) or not values:
-                raise InputError(f"grid, {name}", repr(values), "a list of at least one value")
-            found = [checked("grid", name, value) for value in values]
-            option, unique = found[0][0], tuple(value for _, value in found)
+        for name, values in _mapping("grid", {} if grid is None else grid).items():
+            option = check_name("grid", name)
+            unique = tuple(checked("grid", name, value)[1] for value in _listed(f"grid, {name}", values))
             if option in shared or option in varied:
                 given = "twice, in [train] and in [grid]" if option in shared else "twice in [grid]"
                 raise InputError(f"grid, {name}", given, "each option once", "Give it once.")
@@ -131,8 +128,9 @@ class Sweep(ReadOnly):
         InputError
             If its entries are not accepted.
         """
+        path = checked_path("path", path)
         try:
-            content = tomllib.loads(Path(path).read_bytes().decode("utf-8"))
+            content = tomllib.loads(path.read_bytes().decode("utf-8"))
         except OSError as error:
             raise DataFileError(f"{path} cannot be read ({error.strerror or error}). Check its name.") from error
         except (ValueError, RecursionError) as error:
@@ -170,7 +168,9 @@ class Sweep(ReadOnly):
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     def run(self, number: int) -> SweepRun:
-        """Return the run of this number."""
+        """Return the run of this number, counted from 0."""
+        if (number := whole_number("number", number, 0)) >= len(self):
+            raise InputError("number", str(number), f"the number of a run, from 0 to {len(self) - 1:,}")
         seed, point = divmod(number, len(self.points))
         return SweepRun(number, self.seeds[seed], tuple({**self.train, **self.points[point]}.items()), VERSION)
 
@@ -187,6 +187,7 @@ class Sweep(ReadOnly):
         EDCoreError
             The error of the first run.
         """
+        local = yes_or_no("local", local)
         first: EDCoreError | None = None
         for number in range(len(self.points)):
             try:
@@ -213,9 +214,14 @@ class Sweep(ReadOnly):
 
         Raises
         ------
+        InputError
+            If an argument is not accepted.
         EDCoreError
             If workers die again and again, or have another version of edcore.
         """
+        if not isinstance(done, Collection) or isinstance(done, str | bytes):
+            raise InputError("done", shown(done), "a collection of numbers of runs")
+        done = frozenset(whole_number("done", number, 0) for number in done)
         sweep = self.fingerprint
         tasks = {number: (self.run(number),) for number in range(len(self)) if number not in done}
         samples: dict[tuple[Any, ...], str] = {}  # fingerprints, by what names the data
@@ -227,16 +233,31 @@ class Sweep(ReadOnly):
             yield row | {"sweep": sweep}
 
 
+def _mapping(name: str, value: Any) -> Mapping[Any, Any]:
+    if not isinstance(value, Mapping):
+        raise InputError(name, shown(value), "a dictionary of options")
+    return value
+
+
+def _listed(name: str, values: Any, accepted: str = "a list of at least one value") -> Sequence[Any]:
+    """Return what is a list of values, or an array of one axis, or refuse it."""
+    values = unpacked(values)
+    if isinstance(values, str | bytes | bytearray) or not isinstance(values, Sequence) or not values:
+        check_size(name, values)
+        raise InputError(name, shown(values), accepted)
+    if isinstance(values, range) and values[MOST:]:
+        raise InputError(name, shown(values), f"at most {MOST:,} values")
+    return values
+
+
 def _seeds(seeds: Any, most: int) -> tuple[int, ...]:
+    seeds = unpacked(seeds)
     if isinstance(seeds, int) and not isinstance(seeds, bool):
         count = whole_number("seeds", seeds, 1)
         _check_count(count, most)
         return tuple(range(count))
-    if not isinstance(seeds, Sequence):
-        check_size("seeds", seeds)
-    if isinstance(seeds, str) or not isinstance(seeds, Sequence) or not seeds:
-        raise InputError("seeds", repr(seeds), "their number, at least 1, or a list of whole numbers")
-    found = tuple(whole_number("seeds", seed, 0) for seed in seeds)
+    listed = _listed("seeds", seeds, "their number, at least 1, or a list of whole numbers")
+    found = tuple(whole_number("seeds", seed, 0) for seed in listed)
     if max(found) > LARGEST:
         raise InputError("seeds", str(max(found)), f"whole numbers up to {LARGEST}")
     _check_count(len(found), most)
@@ -252,6 +273,8 @@ def _check_count(seeds: int, most: int) -> None:
 
 
 def _check_different(name: str, values: tuple[Value, ...]) -> None:
-    for index, value in enumerate(values):
-        if value in values[:index] or (isinstance(value, float) and math.isnan(value)):
-            raise InputError(name, repr(value), "each value once, and no NaN")
+    seen = set[Value]()
+    for value in values:
+        if value in seen:
+            raise InputError(name, repr(value), "each value once")
+        seen.add(value)

@@ -6,11 +6,12 @@ import contextlib
 import csv
 import io
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol
 
-from edcore.errors import DataFileError, InputError
+from edcore.errors import DataFileError, EDCoreError, InputError
 from edcore.files.atomic import write_atomically
 
 OTHER = "Use another file, or the sweep that wrote this one: all options and the version of edcore must be the same."
@@ -21,7 +22,7 @@ class Table(Protocol):
 
     rows: list[dict[str, Any]]  # in the file when it was opened
 
-    def __init__(self, path: Path, columns: dict[str, type], fingerprint: str) -> None: ...
+    def __init__(self, path: Path, columns: Mapping[str, type], fingerprint: str) -> None: ...
 
     def __enter__(self) -> Table: ...
 
@@ -39,14 +40,15 @@ class Table(Protocol):
 class CSV:
     """A table of comma-separated values; None is an empty cell."""
 
-    def __init__(self, path: Path, columns: dict[str, type], fingerprint: str) -> None:
+    def __init__(self, path: Path, columns: Mapping[str, type], fingerprint: str) -> None:
         self._path, self._columns, self._fingerprint = path, columns, fingerprint
         self.rows: list[dict[str, Any]] = []
-        header = _line(columns)
-        content = path.read_bytes() if path.exists() else b""
-        if header.startswith(content):
-            write_atomically(path, header)
+        content, header = path.read_bytes() if path.exists() else None, _line(columns)
+        if not content:
+            write_atomically(path, header, new=content is None)
             content = header
+        elif content != header and header.startswith(content):  # written as a whole, so this may be another program's
+            raise DataFileError(f"{path} has a part of a header, and no rows. Remove it, or give another --out.")
         # Lines are written one after the other, so a crash can only cut the last one, which is dropped.
         whole = content[: content.rfind(b"\n") + 1]
         self._read(whole)
@@ -116,9 +118,13 @@ class CSV:
 class Parquet:
     """A Parquet file. All its rows are in memory, and each write replaces the file."""
 
-    def __init__(self, path: Path, columns: dict[str, type], fingerprint: str) -> None:
-        import pyarrow
-        from pyarrow import parquet
+    def __init__(self, path: Path, columns: Mapping[str, type], fingerprint: str) -> None:
+        try:
+            import pyarrow
+            from pyarrow import parquet
+        except ImportError as error:
+            fix = 'Install it with: pip install "edcore[parquet]".'
+            raise EDCoreError(f"{path} needs the package pyarrow, which is not installed. {fix}") from error
 
         kinds = {int: pyarrow.int64(), float: pyarrow.float64(), bool: pyarrow.bool_(), str: pyarrow.string()}
         self._path, self._schema = path, pyarrow.schema([(name, kinds[kind]) for name, kind in columns.items()])

@@ -1,11 +1,13 @@
 """Sweeps: which runs there are, a row for each, and a file of rows that survives whatever stops the sweep."""
 
 import contextlib
+import copy
 import csv
 import dataclasses
 import hashlib
 import json
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -230,6 +232,7 @@ def test_a_run_that_fails_is_a_row_and_not_the_end(monkeypatch):
         ('a, "b"\nc\rd', 'ValueError: a, "b" c d'),
         ("\udcff.bin", r"ValueError: \udcff.bin"),  # a name of a file that is no UTF-8
         ("x" * 200_000, "ValueError: " + "x" * 1986 + " …"),
+        ("\x1b[31mred\0\u2028", r"ValueError: \x1b[31mred\x00"),
     ],
 )
 def test_whatever_an_error_says_the_sweep_goes_on_in_its_file(monkeypatch, ending, said, written):
@@ -313,13 +316,177 @@ def test_a_file_cut_anywhere_loses_the_cut_line_alone():
             kept.add(row)
     content = Path("whole.csv").read_bytes()
     whole = rows_of("whole.csv")
-    for cut in [0, 1, *range(content.index(b"\n") - 2, len(content), 7)]:
+    header = content.index(b"\n") + 1
+    for cut in [0, *range(header, len(content), 7)]:
         Path("cut.csv").write_bytes(content[:cut])
         with Results("cut.csv", sweep) as kept:
             assert len(kept.done) == max(content[:cut].count(b"\n") - 1, 0)
             for row in sweep.rows(n_jobs=1, done=kept.done):
                 kept.add(row)
         assert rows_of("cut.csv") == whole
+
+
+@pytest.mark.parametrize("content", ["r", "run", "run,seed", "run,seed,dataset,rule,epochs,", "whole but for its end"])
+def test_what_may_be_a_file_of_another_program_stays_though_it_begins_as_a_table(content):
+    # The header is written as a whole, so a crash leaves none that is cut.
+    sweep = Sweep(TRAIN)
+    if "whole" in content:
+        with Results("xor.csv", sweep):
+            pass
+        content = Path("xor.csv").read_text().rstrip("\n")
+    Path("xor.csv").write_text(content)
+    with (
+        pytest.raises(DataFileError, match=r"^xor\.csv has a part of a header, and no rows\. Remove it, or "),
+        Results("xor.csv", sweep),
+    ):
+        pass
+    assert Path("xor.csv").read_text() == content
+
+
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+def test_a_row_that_could_not_be_read_again_is_not_written(ending):
+    if ending == "parquet":
+        pytest.importorskip("pyarrow")
+    sweep, path = Sweep(TRAIN, {"width": [2, 3]}, [7, 5]), f"xor.{ending}"
+    rows = list(sweep.rows(n_jobs=1))
+    with Results(path, sweep) as kept:
+        kept.add(rows[0])
+        kept.save()
+        before = Path(path).read_bytes()
+        for name, value, sentence in [
+            ("run", 77, "given 77; accepted: the number of a run, from 0 to 3"),
+            ("run", -1, "given -1; accepted: the number of a run, from 0 to 3"),
+            ("run", None, "given None; accepted: the number of a run, from 0 to 3"),
+            ("run", "x", "given 'x'; accepted: a whole number"),
+            ("run", True, "given True; accepted: a whole number"),
+            ("run", 16**5000, "given a number of 20,001 bits"),
+            ("seed", 9, "given 9; accepted: 7, as run 1 of this sweep has"),
+            ("width", 64, "given 64; accepted: 3, as run 1 of this sweep has"),
+            ("rule", None, "given None; accepted: 'kaneko', as run 1 of this sweep has"),
+            ("sweep", "zzz", f"given 'zzz'; accepted: '{sweep.fingerprint}', as run 1 of this sweep has"),
+            ("accuracy", object(), "given <object object at .*; accepted: a number"),
+            ("accuracy", "1.0", "given '1.0'; accepted: a number"),
+            ("learnt_epochs", 2**63, "given a number of 64 bits"),
+            ("learnt_epochs", 1.0, "given 1.0; accepted: a whole number"),
+            ("failed", "\udc80", r"given '\\udc80'; accepted: a text of one line"),
+            ("failed", "a\nb", "given .*; accepted: a text of one line"),
+            ("weights", 200_000 * "x", "given 'xxx.*; accepted: a text of one line, of at most 100,000 characters"),
+        ]:
+            with pytest.raises(InputError, match=f"^row, {name}: {sentence}"):
+                kept.add(rows[1] | {name: value})
+        with pytest.raises(InputError, match="^row, seed: given 7; accepted: 5, as run 2 of this sweep has"):
+            kept.add(rows[1] | {"run": 2})
+        for row in 5, None, [], {}, {name: value for name, value in rows[1].items() if name != "error"}:
+            with pytest.raises(
+                InputError, match=r"^row: given .*; accepted: a row of Sweep\.rows, which has run, seed"
+            ):
+                kept.add(row)
+        kept.save()
+        assert Path(path).read_bytes() == before
+        assert (kept.done, kept.failed) == ({0}, 0)
+        kept.add(rows[1])
+    with Results(path, sweep) as kept:
+        assert (kept.done, kept.failed) == ({0, 1}, 0)
+
+
+def test_a_row_may_have_the_numbers_of_numpy():
+    sweep = Sweep(TRAIN, {"alpha": [0.5, 1]})
+    with Results("python.csv", sweep) as python, Results("numpy.csv", sweep) as numpy:
+        for row in sweep.rows(n_jobs=1):
+            python.add(row)
+            numpy.add({name: value if value is None else np.asarray(value)[()] for name, value in row.items()})
+    assert Path("numpy.csv").read_bytes() == Path("python.csv").read_bytes()
+
+
+def test_rows_are_added_within_the_block_alone():
+    sweep = Sweep(TRAIN)
+    (row,) = sweep.rows(n_jobs=1)
+    kept = Results("xor.csv", sweep)
+    for _ in range(2):
+        for outside in lambda: kept.add(row), kept.save:
+            with pytest.raises(InputError, match="^results: given a file that is not open"):
+                outside()
+        with kept:
+            kept.add(row)
+        assert (kept.done, kept.failed) == ({0}, 0)
+    assert len(rows_of("xor.csv")) == 1
+
+
+def test_what_is_done_is_read_only_and_a_copy_is_ready_for_the_file():
+    sweep = Sweep(TRAIN)
+    with Results("xor.csv", sweep) as kept:
+        for row in sweep.rows(n_jobs=1):
+            kept.add(row)
+    assert not hasattr(kept.done, "clear")
+    with pytest.raises(TypeError):
+        kept.columns["more"] = int
+    for other in copy.deepcopy(kept), pickle.loads(pickle.dumps(kept)):
+        assert (other.done, other.columns) == (set(), kept.columns)
+        with other:
+            assert other.done == {0}
+
+
+@pytest.mark.parametrize(
+    ("call", "sentence"),
+    [
+        (lambda sweep: Results(5, sweep), "out: given 5; accepted: the path of a file"),
+        (lambda sweep: Results(None, sweep), "out: given None; accepted: the path of a file"),
+        (lambda sweep: Results("a\0.csv", sweep), r"out: given 'a\\x00\.csv'; accepted: the path of a file"),
+        (lambda sweep: Results("a.csv", "x"), "sweep: given 'x'; accepted: an edcore"),
+        (lambda sweep: Sweep(5), "train: given 5; accepted: a dictionary"),
+        (lambda sweep: Sweep({}, 5), "grid: given 5; accepted: a dictionary"),
+        (lambda sweep: Sweep({}, []), r"grid: given \[\]; accepted: a dictionary"),
+        (lambda sweep: Sweep({1: 2}), "train: given 1; accepted: 'activation'"),
+        (lambda sweep: Sweep({}, {16**5000: [2]}), "grid: given a value of type int; accepted: 'activation'"),
+        (lambda sweep: Sweep({"alpha": float("nan")}), "train, alpha: given nan; accepted: a number other than NaN"),
+        (lambda sweep: Sweep({"data_dir": 200_000 * "x"}), "train, data_dir: given 'xxx"),
+        (lambda sweep: Sweep({}, {"width": b"ab"}), "grid, width: given b'ab'; accepted: a list"),
+        (lambda sweep: Sweep({}, {"width": range(1, 10**30)}), "grid, width: given range"),
+        (lambda sweep: Sweep({}, {"width": np.ones((2, 2), int)}), r"grid, width: given \[1, 1\]; accepted: a whole"),
+        (lambda sweep: Sweep({}, {}, b"ab"), "seeds: given b'ab'"),
+        (lambda sweep: Sweep({}, {}, np.float64(2)), "seeds: given 2.0"),
+        (lambda sweep: Sweep({}, {}, range(10**30)), "seeds: given range"),
+        (lambda sweep: Sweep.read(5), "path: given 5; accepted: the path of a file"),
+        (lambda sweep: Sweep.read("a\0"), r"path: given 'a\\x00'; accepted: the path of a file"),
+        (lambda sweep: sweep.run(1), "number: given 1; accepted: the number of a run, from 0 to 0"),
+        (lambda sweep: sweep.run(-1), "number: given -1"),
+        (lambda sweep: sweep.check("no"), "local: given 'no'"),
+        (lambda sweep: list(sweep.rows(done=5)), "done: given 5; accepted: a collection of numbers"),
+        (lambda sweep: list(sweep.rows(done="01")), "done: given '01'; accepted: a collection of numbers"),
+        (lambda sweep: list(sweep.rows(done=["0"])), "done: given '0'; accepted: a whole number"),
+        (lambda sweep: list(sweep.rows(n_jobs=0)), "n_jobs: given 0"),
+    ],
+)
+def test_what_is_no_argument_is_refused_by_its_name(call, sentence):
+    with pytest.raises(InputError, match=f"^{sentence}"):
+        call(Sweep(TRAIN))
+
+
+def test_the_numbers_of_numpy_are_those_of_python():
+    python = Sweep({"width": 3, "rms": True, "classes": "3,7"}, {"alpha": [0.5, 2], "rule": ["edla", "split"]}, 2)
+    numpy = Sweep(
+        {"width": np.int64(3), "rms": np.True_, "classes": np.array([3, 7])},
+        {"alpha": np.array([0.5, 2], np.float32), "rule": np.array(["edla", "split"])},
+        np.int8(2),
+    )
+    assert (numpy.train, numpy.grid, numpy.seeds) == (python.train, python.grid, python.seeds)
+    assert numpy.fingerprint == python.fingerprint
+    kinds = [type(value) for value in (*numpy.train.values(), *numpy.grid["alpha"], *numpy.grid["rule"])]
+    assert kinds == [int, bool, str, float, float, str, str]
+    assert Sweep({}, {"width": np.arange(2, 4)}, np.array([5, 3], np.uint8)).seeds == (5, 3)
+    assert Sweep({}, {"width": range(2, 4)}, range(4, 6)).run(3) == Sweep({}, {"width": [2, 3]}, [4, 5]).run(3)
+
+
+def test_a_parquet_without_pyarrow_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with (
+        pytest.raises(
+            EDCoreError, match=r'^xor\.parquet needs the package pyarrow.* pip install "edcore\[parquet\]"\.$'
+        ),
+        Results("xor.parquet", Sweep(TRAIN)),
+    ):
+        pass
+    assert not list(Path().iterdir())
 
 
 @pytest.mark.parametrize(
@@ -387,6 +554,19 @@ def test_a_damaged_parquet_is_refused_and_stays():
         ):
             pass
         assert Path("xor.parquet").read_bytes() == damaged
+
+
+def test_a_parquet_whose_run_is_missing_is_refused():
+    pyarrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    sweep = Sweep(TRAIN)
+    with Results("xor.parquet", sweep) as kept:
+        for row in sweep.rows(n_jobs=1):
+            kept.add(row)
+    table = parquet.read_table("xor.parquet")
+    none = pyarrow.array([None], pyarrow.int64())
+    parquet.write_table(table.set_column(0, table.schema.field(0), none), "xor.parquet")
+    with pytest.raises(InputError, match="whose run None has seed 0"), Results("xor.parquet", sweep):
+        pass
 
 
 def test_another_ending_is_refused():
