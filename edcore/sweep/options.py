@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import Any, TypeAlias
+
+import numpy as np
 
 from edcore.arguments import real
 from edcore.errors import InputError, UnknownNameError, shown
@@ -67,7 +70,7 @@ def cell(argument: str, value: Any, kind: type) -> Any:
     """Return a value of a column in the column's type, also if an array library holds it, or refuse it."""
     value = unpacked(value)
     check_size(argument, value)
-    if kind is float and type(value) is int:
+    if kind is float and (type(value) is int or isinstance(value, np.floating)):  # a longdouble is in no Python type
         value = float(value)
     if type(value) is not kind or (isinstance(value, str) and not (value.isprintable() and len(value) <= LONGEST)):
         raise InputError(argument, shown(value), ACCEPTED[kind])
@@ -76,7 +79,9 @@ def cell(argument: str, value: Any, kind: type) -> Any:
 
 def unpacked(value: Any) -> Any:
     """Return the Python numbers or texts in a scalar or an array of NumPy or another library; others as they are."""
-    return value.tolist() if hasattr(value, "tolist") and not isinstance(value, type) else value
+    with contextlib.suppress(Exception):  # most have no such function, and what it raises is a library's own
+        return value.tolist()
+    return value
 
 
 def check_size(name: str, value: Any) -> None:

@@ -443,6 +443,7 @@ def test_what_is_done_is_read_only_and_a_copy_is_ready_for_the_file():
         (lambda sweep: Sweep({}, {"width": b"ab"}), "grid, width: given b'ab'; accepted: a list"),
         (lambda sweep: Sweep({}, {"width": range(1, 10**30)}), "grid, width: given range"),
         (lambda sweep: Sweep({}, {"width": np.ones((2, 2), int)}), r"grid, width: given \[1, 1\]; accepted: a whole"),
+        (lambda sweep: Sweep({"width": np.ndarray}), "train, width: given <class 'numpy.ndarray'>; accepted: a whole"),
         (lambda sweep: Sweep({}, {}, b"ab"), "seeds: given b'ab'"),
         (lambda sweep: Sweep({}, {}, np.float64(2)), "seeds: given 2.0"),
         (lambda sweep: Sweep({}, {}, range(10**30)), "seeds: given range"),
@@ -473,6 +474,7 @@ def test_the_numbers_of_numpy_are_those_of_python():
     assert numpy.fingerprint == python.fingerprint
     kinds = [type(value) for value in (*numpy.train.values(), *numpy.grid["alpha"], *numpy.grid["rule"])]
     assert kinds == [int, bool, str, float, float, str, str]
+    assert Sweep({"alpha": np.longdouble(0.5)}).fingerprint == Sweep({"alpha": 0.5}).fingerprint
     assert Sweep({}, {"width": np.arange(2, 4)}, np.array([5, 3], np.uint8)).seeds == (5, 3)
     assert Sweep({}, {"width": range(2, 4)}, range(4, 6)).run(3) == Sweep({}, {"width": [2, 3]}, [4, 5]).run(3)
 
