@@ -24,8 +24,8 @@ LARGEST = 1e18
 def whole_number(name: str, value: Any, least: int, accepted: str = "") -> int:
     """Return `value` as an int of at least `least`; `accepted` are other words for that in an error."""
     try:
-        number = least - 1 if _is_bool(value) else operator.index(value)
-    except TypeError:
+        number = least - 1 if _is_bool(value) or isinstance(value, np.ma.MaskedArray) else operator.index(value)
+    except Exception:  # the value's own method may raise anything
         number = least - 1
     if (bits := number.bit_length()) > BITS:  # Python may refuse to print it
         raise InputError(
@@ -40,9 +40,14 @@ def real(name: str, value: Any, positive: bool = False) -> float:
     """Return `value` as a finite float of at least 0, or if `positive` above 0."""
     try:
         # Python and NumPy make numbers of these too.
-        other = _is_bool(value) or isinstance(value, str | bytes | bytearray | np.timedelta64)
+        other = _is_bool(value) or isinstance(value, str | bytes | bytearray | memoryview | np.timedelta64)
+        other = (
+            other
+            or isinstance(value, np.ma.MaskedArray)
+            or getattr(getattr(value, "dtype", None), "kind", "f") not in "iufV"
+        )
         number = math.nan if other else float(value)
-    except (TypeError, ValueError, OverflowError):
+    except Exception:  # the value's own method may raise anything
         number = math.nan
     if not math.isfinite(number) or number < 0 or (positive and number == 0):
         raise InputError(name, shown(value), f"a finite number {'above' if positive else 'of at least'} 0")

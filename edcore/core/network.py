@@ -174,7 +174,8 @@ class Network:
         assign(self, "u0", real("u0", self.u0, positive=True))
         if self.u0 < LEAST_U0:
             raise InputError("u0", repr(self.u0), f"a number of at least {LEAST_U0:g}", "Smaller ones give infinities.")
-        if whole_number("n_bias", self.n_bias, 1) > 2:
+        assign(self, "n_bias", whole_number("n_bias", self.n_bias, 1))
+        if self.n_bias > 2:
             raise InputError("n_bias", repr(self.n_bias), "1 (an excitatory cell) or 2 (and an inhibitory one)")
         assign(self, "dtype", dtype_name(self.dtype))
         for name in ("activation", "output_activation"):
