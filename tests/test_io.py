@@ -528,3 +528,11 @@ def test_whatever_is_changed_is_refused_or_harmless(file, data):
     changed.write_bytes(whole[:place] + data.draw(st.binary(max_size=3)) + whole[place + dropped :])
     with contextlib.suppress(DataFileError):
         assert same(io.load(changed, backend="loop"), trained())
+
+
+@pytest.mark.parametrize("overwrite", ["False", "no", 0, 1, None, "", []])
+def test_only_true_and_false_say_whether_a_file_is_replaced(tmp_path, overwrite):
+    (tmp_path / "net").write_text("mine")
+    with pytest.raises(InputError, match="^overwrite: given .*; accepted: True or False"):
+        io.save(trained(), tmp_path / "net", overwrite=overwrite)
+    assert (tmp_path / "net").read_text() == "mine"

@@ -60,7 +60,7 @@ def bench(
 
     # Before minutes of measuring:
     file = Path(json) if json and json != "-" else None
-    check_different(json=file, plot=plot)
+    check_different(config=config, json=file, plot=plot)
     check_writable("json", file)
     check_picture("plot", plot)
     setting = Setting(

@@ -14,6 +14,7 @@ import typer
 from edcore.cli.options import (
     BackendOption,
     ConfigOption,
+    check_different,
     check_package,
     check_writable,
     complete_from,
@@ -57,7 +58,7 @@ def reproduce(
     from edcore.reproduce import catalogue, page
     from edcore.reproduce.options import Options
 
-    _check(out, name)
+    _check(out, name, config)
     options = Options(seeds=seeds, quick=quick, data_dir=data_dir, backend=backend, announce=_announce)
     outcome = catalogue.reproduce(name, options)
     page.show(outcome, plain_console(piped_width=PIPED_WIDTH))
@@ -76,10 +77,11 @@ def reproduce(
     typer.echo(f"\nwritten: {', '.join(str(out / f'{name}.{ending}') for ending in files)}")
 
 
-def _check(out: Path, name: str) -> None:
+def _check(out: Path, name: str, config: Path | None) -> None:
     """Refuse, before minutes of computing, a folder that cannot be written to, or a missing package."""
     if out.is_dir():
         for ending in ("md", "json", "png"):
+            check_different(config=config, out=out / f"{name}.{ending}")
             check_writable("out", out / f"{name}.{ending}")
     folder = nearest_existing(out)
     if not folder.is_dir() or not os.access(folder, os.W_OK):

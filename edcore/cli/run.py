@@ -40,6 +40,7 @@ class RunFiles:
     checkpoint: Path | None
     every: int  # batches from one write of the checkpoint to the next
     resume: Path | None
+    config: Path | None
 
     @property
     def saved(self) -> Path | None:
@@ -55,8 +56,9 @@ class RunFiles:
     def check(self) -> None:
         """Refuse, before anything is learnt, a file that cannot be written or that another option would overwrite."""
         whole_number("every", self.every, 1)
-        check_different(checkpoint=self.saved, plot=self.plot, report=self.report, tensorboard=self.tensorboard)
-        check_different(resume=self.resume, plot=self.plot, report=self.report, tensorboard=self.tensorboard)
+        written = {"plot": self.plot, "report": self.report, "tensorboard": self.tensorboard}
+        for name, path in (("config", self.config), ("checkpoint", self.saved), ("resume", self.resume)):
+            check_different(**{name: path}, **written)
         check_picture("plot", self.plot)
         check_picture("report", self.report, (".html",))
         check_writable("checkpoint", self.checkpoint)

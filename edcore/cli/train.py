@@ -65,7 +65,13 @@ def train(
     Ctrl-C stops after the batch that is being learnt; checkpoint, plot and report are still written.
     """
     files = RunFiles(
-        plot=plot, report=report, tensorboard=tensorboard, checkpoint=checkpoint, every=every, resume=resume
+        plot=plot,
+        report=report,
+        tensorboard=tensorboard,
+        checkpoint=checkpoint,
+        every=every,
+        resume=resume,
+        config=config,
     )
     files.check()
     with locked(files.saved):  # before anything is read that another run may be about to replace

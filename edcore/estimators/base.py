@@ -11,19 +11,19 @@ from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
-from array_api_compat import array_namespace, device, is_array_api_obj
+from array_api_compat import array_namespace, device
 from sklearn import get_config
 from sklearn.base import BaseEstimator
 from sklearn.model_selection import train_test_split
-from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from edcore.arguments import real, whole_number, yes_or_no
-from edcore.arrays import Array, Place, detached, has_dtype, place, rows, to_numpy
+from edcore.arrays import Array, Place, has_dtype, place, rows, to_numpy
 from edcore.core.network import Initial
 from edcore.core.rule import Rule
-from edcore.errors import DivergedError, InputError, shown
+from edcore.errors import DivergedError, InputError
 from edcore.estimators.callbacks import Callback, EarlyStopping, EpochRecord, checked_callbacks
+from edcore.estimators.inputs import checked_random_state, dtype_of, readable
 from edcore.estimators.scaling import (
     check_inside,
     check_rounding,
@@ -374,47 +374,3 @@ class BaseED(BaseEstimator, metaclass=ABCMeta):  # type: ignore[misc]  # scikit-
     @abstractmethod
     def _validation_score(self, target: Array, outputs: Array) -> float:
         """Return the score of the outputs for validation samples."""
-
-
-def checked_random_state(value: Any) -> np.random.RandomState:
-    """Return NumPy's source of random numbers for an int, None or another source, or refuse it."""
-    try:
-        if isinstance(value, bool | np.bool_):
-            raise ValueError
-        return check_random_state(value)
-    except ValueError:
-        accepted = "None, a whole number from 0 to 2**32 - 1, or a numpy.random.RandomState"
-        raise InputError("random_state", shown(value), accepted) from None
-
-
-def dtype_of(x: Array) -> str:
-    """Return the dtype of a network for x, which is float32 or float64 already."""
-    return "float64" if x.dtype == array_namespace(x).float64 else "float32"
-
-
-def readable(name: str, value: Any) -> Any:
-    """Return samples or labels in a form that scikit-learn can read, or refuse a mask, which it would ignore."""
-    if _is_masked(value):
-        fix = f"Leave these samples out, or fill {name}, as with {name}.filled(…)."
-        raise InputError(name, "a masked array", "an array with no mask", fix)
-    if isinstance(value, np.ndarray):
-        if value.dtype.kind == "T":  # NumPy's StringDType
-            return value.astype(object)
-        # Of other packages, such as ml_dtypes: bfloat16, float8, int4.
-        foreign = value.dtype.kind == "V" and value.dtype.names is None and np.can_cast(value.dtype, np.float32)
-        return value.astype(np.float32) if foreign else value
-    if is_array_api_obj(value):
-        value = detached(value)
-        if str(value.dtype).endswith("bfloat16"):
-            xp = array_namespace(value)
-            return xp.astype(value, xp.float32)
-    return value
-
-
-def _is_masked(value: Any) -> bool:
-    """Return whether a value is a masked array of NumPy, or a list with one in it."""
-    if isinstance(value, np.ndarray) and value.dtype != object:
-        return isinstance(value, np.ma.MaskedArray)
-    if isinstance(value, list | tuple | np.ndarray):
-        return isinstance(value, np.ma.MaskedArray) or any(map(_is_masked, value))
-    return False

@@ -12,7 +12,8 @@ from sklearn.utils.multiclass import check_classification_targets
 
 from edcore.arrays import Array, like, to_numpy
 from edcore.errors import InputError, shown
-from edcore.estimators.base import INITIAL, BaseED, dtype_of, readable
+from edcore.estimators.base import INITIAL, BaseED
+from edcore.estimators.inputs import dtype_of, readable
 from edcore.estimators.scaling import nonzero
 from edcore.model.classes import heads, predicted_classes, targets
 

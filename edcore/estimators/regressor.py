@@ -15,7 +15,8 @@ from sklearn.metrics import r2_score
 from edcore.arrays import Array, has_dtype, like, to_numpy
 from edcore.core.presets import preset
 from edcore.errors import InputError
-from edcore.estimators.base import INITIAL, BaseED, dtype_of, readable
+from edcore.estimators.base import INITIAL, BaseED
+from edcore.estimators.inputs import dtype_of, readable
 from edcore.estimators.scaling import check_rounding, check_varied, moments, nonzero, precision_of
 
 TOO_FAR = 2.0

@@ -124,7 +124,9 @@ def checked_classes(network: Network, classes: Iterable[Any] | None) -> tuple[in
             continue
         if len(labels) == len(set(labels)) == wanted:
             return labels
-    accepted = f"{wanted} different labels, all whole numbers or all texts, for {network.columns} outputs"
+    accepted = (
+        f"{wanted} different labels, all whole numbers of 64 bits or all texts in UTF-8, for {network.columns} outputs"
+    )
     raise InputError("classes", shown(classes if given is None else given), accepted)
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from edcore.arguments import yes_or_no
 from edcore.arrays import HostWeights
 from edcore.contract.backend import Backend
 from edcore.errors import DataFileError, InputError
@@ -72,6 +73,7 @@ def save(
     >>> again.network == ed.network, again.epochs.tolist()
     (True, [50])
     """
+    overwrite = yes_or_no("overwrite", overwrite)
     classes = checked_classes(checked_ed(ed).network, classes)
     try:
         write(checked_path("path", path), ed, classes=classes, new=not overwrite)

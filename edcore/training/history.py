@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edcore.arguments import ReadOnly
+from edcore.arguments import ReadOnly, whole_number
 from edcore.errors import InputError, shown
 from edcore.training.loop import Progress
 
@@ -85,6 +85,8 @@ class History(ReadOnly):
         """Return the history of a run; one that is there already is returned as it is."""
         if isinstance(run, History):
             return run
+        if not isinstance(run, Iterable):
+            raise InputError("run", shown(run), "the items that train yields, or a History")
         history = cls()
         for progress in run:
             history.add(progress)
@@ -132,6 +134,7 @@ class History(ReadOnly):
 
     def set_batches(self, batches: int) -> None:
         """Set the number of batches of the whole run, which has other epochs now."""
+        batches = whole_number("batches", batches, 0)
         latest = self.latest and replace(self.latest, batches=batches)
         self._set(latest=latest, evaluations=[replace(progress, batches=batches) for progress in self.evaluations])
 

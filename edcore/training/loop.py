@@ -14,7 +14,7 @@ from edcore.arguments import whole_number
 from edcore.core.randomness import permutation
 from edcore.core.rule import check_centred
 from edcore.datasets.catalogue import Dataset
-from edcore.errors import DivergedError, InputError
+from edcore.errors import DivergedError, InputError, shown
 from edcore.model.classes import accuracy, heads, targets
 from edcore.model.ed import ED, checked_ed
 
@@ -106,7 +106,10 @@ def train(
     check_centred(checked_ed(ed).rule, batch_size)
     if not isinstance(data, Dataset):
         raise InputError("data", type(data).__name__, "an edcore.datasets.Dataset(…)")
-    data = replace(data)  # which checks it once more, as its arrays may have changed
+    # Checked once more, as its arrays may have changed. Samples are checked at each batch, and labels are kept.
+    data = replace(data, y_train=data.y_train.copy(), y_test=data.y_test.copy())
+    if not isinstance(learnt, Sequence) or not all(isinstance(progress, Progress) for progress in learnt[-1:]):
+        raise InputError("learnt", shown(learnt), "a sequence of edcore.training.Progress, such as [latest]")
     latest = learnt[-1] if learnt else None
     if latest and latest.batch > epochs * math.ceil(len(data.y_train) / batch_size):
         accepted = f"enough for the {latest.batch:,} batches that are learnt already"

@@ -16,6 +16,7 @@ import pytest
 import safetensors.numpy
 
 import edcore
+from command import override
 from edcore import io, training
 from edcore.cli import options as cli_options
 from edcore.errors import DataFileError
@@ -244,7 +245,7 @@ def during(monkeypatch, events):
 def test_a_disk_that_is_full_for_a_while(command_line, monkeypatch, tiny_disk):
     net = tiny_disk / "net"
     during(monkeypatch, {3: lambda: fill(tiny_disk), 11: (tiny_disk / "filler").unlink})
-    code, _, err = command_line(*RUN, *SCHEDULE, "--every", "1", "--checkpoint", str(net))
+    code, _, err = command_line(*override(*RUN, *SCHEDULE, "--every", "1", "--checkpoint", str(net)))
     assert code == 0
     sentence = f"edcore: {net}: it cannot be written (No space left on device). The old file is unchanged. "
     assert err.count(sentence) == err.count("The run goes on and tries again.") == 8
@@ -281,7 +282,7 @@ def test_a_picture_on_a_disk_that_is_full(command_line, tiny_disk, option):
 
 def test_a_folder_that_is_read_only(command_line, tiny_disk):
     net = tiny_disk / "net"
-    assert command_line(*RUN, *SCHEDULE, "--epochs", "2", "--checkpoint", str(net))[0] == 0
+    assert command_line(*override(*RUN, *SCHEDULE, "--epochs", "2", "--checkpoint", str(net)))[0] == 0
     before = net.read_bytes()
     subprocess.run(["mount", "-o", "remount,ro", str(tiny_disk)], check=True)
     told = {
@@ -314,7 +315,9 @@ def test_tensorboard_on_a_disk_that_gets_full(command_line, monkeypatch, tiny_di
     pytest.importorskip("tensorboardX")
     monkeypatch.setattr("edcore.training.tensorboard.FLUSH_SECONDS", 0.0)
     during(monkeypatch, {3: lambda: fill(tiny_disk)})
-    code, out, err = command_line(*RUN, *SCHEDULE, "--tensorboard", str(tiny_disk / "events"), "--epochs", "90")
+    code, out, err = command_line(
+        *override(*RUN, *SCHEDULE, "--tensorboard", str(tiny_disk / "events"), "--epochs", "90")
+    )
     assert code == 0
     assert "batch 360/360" in out
     told = f"{tiny_disk}/events cannot be written any more (No space left on device)"

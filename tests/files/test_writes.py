@@ -370,7 +370,7 @@ def test_a_sweep_follows_its_file(ending):
     if ending == "parquet":
         pytest.importorskip("pyarrow")
 
-    sweep = Sweep({"dataset": "xor", "width": 2, "depth": 0, "epochs": 2, "backend": "numpy"}, seeds=4)
+    sweep = Sweep({"dataset": "xor", "width": 2, "depth": 0, "epochs": 2, "backend": "numpy"}, seeds=5)
     rows = list(sweep.rows(n_jobs=1))
     file = Path(f"xor.{ending}")
     with Results(file, sweep) as results:
@@ -384,8 +384,7 @@ def test_a_sweep_follows_its_file(ending):
         results.add(rows[3])
 
     def go_on(results):
-        results.done.clear()
-        results.add(rows[0])
+        results.add(rows[4])
         results.save()
 
     sentence = rf"xor\.{ending}: another program has written this file\. Give another --out"
@@ -396,3 +395,22 @@ def test_a_sweep_follows_its_file(ending):
         with pytest.raises(DataFileError, match=sentence):
             go_on(results)
     assert file.read_bytes() == b"mine"
+
+
+@pytest.mark.parametrize(
+    ("name", "table", "command"),
+    [
+        ("c.html", "[train]\nepochs = 1\n", ["train", "--report", "c.html"]),
+        ("c.svg", "[train]\nepochs = 1\n", ["train", "--plot", "c.svg"]),
+        ("c.html", '[train]\nepochs = 1\nreport = "c.html"\n', ["train"]),
+        ("b.toml", "[bench]\ndepth = 2\n", ["bench", "numpy", "--json", "b.toml"]),
+        ("b.png", "[bench]\ndepth = 2\n", ["bench", "numpy", "--plot", "b.png"]),
+        ("kaneko-xor.md", "[reproduce]\nquick = true\n", ["reproduce", "kaneko-xor", "--out", "."]),
+    ],
+)
+def test_no_output_replaces_the_file_of_options(command_line, name, table, command):
+    Path(name).write_text(table)
+    code, out, err = command_line(*command, "--config", name)
+    assert (code, out) == (2, "")
+    assert "another file than that of config" in err
+    assert Path(name).read_text() == table

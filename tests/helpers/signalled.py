@@ -15,6 +15,7 @@ import sys
 import time
 from pathlib import Path
 
+from command import override
 from edcore import io
 from edcore.cli import app as cli
 from killed import RUN, kept
@@ -45,7 +46,8 @@ def main(folder, signals, backend):
         cli.main([*RUN, "--backend", backend])  # so that the children find everything loaded
     moments, codes, batches, errors = random.Random(1), collections.Counter(), set(), folder / "stderr"
     undisturbed, start = folder / "undisturbed", time.monotonic()
-    os.waitpid(life(errors, *RUN, "--every", "3", "--backend", backend, "--checkpoint", str(undisturbed)), 0)
+    command = [*override(*RUN, "--every", "3"), "--backend", backend, "--checkpoint"]
+    os.waitpid(life(errors, *command, str(undisturbed)), 0)
     usual = time.monotonic() - start
     sent, runs, different, tracebacks, file = 0, 0, 0, 0, folder / "run-0"
     while sent < signals or file.exists():
@@ -53,7 +55,7 @@ def main(folder, signals, backend):
             batches.add(io.inspect(file).run["batch"])
             child = life(errors, "train", "--resume", str(file), "--every", "3")
         else:
-            child = life(errors, *RUN, "--every", "3", "--backend", backend, "--checkpoint", str(file))
+            child = life(errors, *command, str(file))
         number = None
         if sent < signals:
             sent, number = sent + 1, moments.choice([signal.SIGINT, signal.SIGTERM])

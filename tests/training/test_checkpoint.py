@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
+from command import override
 from edcore import ED, cli, datasets, io, training
 from edcore.contract.backend import API_VERSION, Availability, BackendInfo
 from edcore.errors import DataFileError, InputError
@@ -129,7 +130,7 @@ def test_the_summary_of_a_resumed_run_is_that_of_the_whole_one(run, stopped):
 def test_more_epochs_go_on_to_the_same_bits(run):
     run(*RUN, *SCHEDULE, "--checkpoint", "short")
     assert run("train", "--resume", "short", "--epochs", "9")[0] == 0
-    run(*RUN, *SCHEDULE, "--epochs", "9", "--checkpoint", "long")
+    run(*override(*RUN, *SCHEDULE, "--epochs", "9", "--checkpoint", "long"))
     short, long = safetensors.numpy.load_file("short"), safetensors.numpy.load_file("long")
     for key in long:
         if not key.startswith("run."):
@@ -146,18 +147,18 @@ def test_a_run_that_has_ended_sums_up_again(run):
 
 
 def test_a_run_goes_on_on_another_backend(run):
-    run(*RUN, *SCHEDULE, "--epochs", "3", "--backend", "numpy", "--checkpoint", "net")
+    run(*override(*RUN, *SCHEDULE, "--epochs", "3", "--backend", "numpy", "--checkpoint", "net"))
     code, out, _ = run("train", "--resume", "net", "--backend", "loop", "--epochs", "6")
     assert code == 0
     assert "backend            loop" in out
     assert io.inspect("net").backend == "loop"
-    run(*RUN, *SCHEDULE, "--backend", "numpy", "--checkpoint", "whole")
+    run(*override(*RUN, *SCHEDULE, "--backend", "numpy", "--checkpoint", "whole"))
     for key, value in io.load("whole").weights.items():
         np.testing.assert_allclose(io.load("net").weights[key], value, rtol=1e-3, atol=1e-4)
 
 
 def test_resume_may_keep_it_in_another_file(run):
-    run(*RUN, *SCHEDULE, "--epochs", "3", "--checkpoint", "first")
+    run(*override(*RUN, *SCHEDULE, "--epochs", "3", "--checkpoint", "first"))
     before = Path("first").read_bytes()
     assert run("train", "--resume", "first", "--checkpoint", "second", "--epochs", "4")[0] == 0
     assert Path("first").read_bytes() == before
@@ -167,7 +168,7 @@ def test_resume_may_keep_it_in_another_file(run):
 @pytest.fixture
 def half(run):
     """A checkpoint of a run with three more epochs to go."""
-    run(*RUN, *SCHEDULE, "--checkpoint", "half", "--backend", "numpy")
+    run(*override(*RUN, *SCHEDULE, "--checkpoint", "half", "--backend", "numpy"))
     return "half"
 
 
@@ -304,7 +305,7 @@ def test_a_backend_that_is_missing_says_what_the_file_was_written_with(run, fres
             load=lambda device: LoopBackend(),
         )
     )
-    assert run(*RUN, *SCHEDULE, "--checkpoint", "half", "--backend", "passing")[0] == 0
+    assert run(*override(*RUN, *SCHEDULE, "--checkpoint", "half", "--backend", "passing"))[0] == 0
     document = documented(Path("half"))
     document["backend"] = "passing"  # and not that of the class that it borrows
     Path("half").write_bytes(container.pack(document, safetensors.numpy.load_file("half")))
@@ -446,7 +447,7 @@ def test_a_checkpoint_that_comes_up_before_the_first_write_is_not_replaced(run, 
 def test_the_time_of_a_resumed_run_is_that_of_all_its_parts(run, stopped, monkeypatch):
     seconds = itertools.count()
     monkeypatch.setattr(time, "perf_counter", lambda: float(next(seconds)))
-    stopped(20, *RUN, *SCHEDULE, "--every", "1", "--eval-every", "1000", "--checkpoint", "net")
+    stopped(20, *override(*RUN, *SCHEDULE, "--every", "1", "--eval-every", "1000", "--checkpoint", "net"))
     arrays = safetensors.numpy.load_file("net")
     assert arrays["run.seconds"][-1] > 10  # one reading of the clock at least for each batch
     result = json.loads(run("train", "--resume", "net", "--json")[1])
@@ -515,7 +516,7 @@ def test_signals_do_not_end_the_last_writing(run, writes):
             signal.raise_signal(signal.SIGTERM)
 
     writes.append(signalled)
-    code, out, _ = run(*RUN, *SCHEDULE, "--every", "9999", "--checkpoint", "net")
+    code, out, _ = run(*override(*RUN, *SCHEDULE, "--every", "9999", "--checkpoint", "net"))
     assert code == 143
     assert "accuracy" in out
     assert io.inspect("net").run["batch"] == BATCHES

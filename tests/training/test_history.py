@@ -13,9 +13,11 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
-from edcore import ED, cli, datasets, io, training
+from command import override
+from edcore import ED, cli, datasets, io, streaming, training
+from edcore.errors import InputError
 from edcore.files import container
-from edcore.training import History, Progress
+from edcore.training import History, Progress, train
 from edcore.training.history import ROWS
 
 XOR = ["train", "--dataset", "xor", "--rule", "split", "--width", "2", "--depth", "0", "--seed", "3"]
@@ -329,7 +331,7 @@ def test_a_long_checkpoint_of_version_0_1_goes_on_to_the_same_bits(whole, comman
             yield progress
 
     monkeypatch.setattr(training, "train", recorded)
-    assert command_line(*LONG, "--epochs", "500", "--checkpoint", file)[0] == 0
+    assert command_line(*override(*LONG, "--epochs", "500", "--checkpoint", file))[0] == 0
     with container.open_container(file) as opened:
         document = opened.document
     arrays = {key: array for key, array in safetensors.numpy.load_file(file).items() if not key.startswith("run.")}
@@ -384,3 +386,38 @@ def test_a_program_goes_on_after_the_latest_batch_alone():
     assert [(entry.batch, entry.samples, entry.error) for entry in first + rest] == [
         (entry.batch, entry.samples, entry.error) for entry in whole
     ]
+
+
+@pytest.mark.parametrize(
+    "wrong", [[1], "x", 3, Progress(1, 1, 1, 1, 0.0, 0.0, None), iter([]), [streaming.Progress(1, 1, 2)]]
+)
+def test_other_things_than_progress_are_refused(wrong):
+    data = datasets.xor()
+    with pytest.raises(InputError, match="^learnt: given"):
+        train(ED(2, hidden_width=2, hidden_depth=0, seed=1), data, learnt=wrong)
+
+
+@pytest.mark.parametrize("batches", ["x", -1, 1.5])
+def test_a_number_of_batches_that_a_history_cannot_have(batches):
+    data = datasets.xor()
+    history = History.of(train(ED(2, hidden_width=2, hidden_depth=0, seed=1), data, epochs=3, batch_size=4))
+    with pytest.raises(InputError, match="^batches: given"):
+        history.set_batches(batches)
+    with pytest.raises(InputError, match="^run: given 3"):
+        History.of(3)
+
+
+def test_labels_that_change_during_training_are_those_of_its_begin():
+    def run(change):
+        xor = datasets.xor()
+        data = datasets.Dataset("mine", xor.x_train, xor.y_train.copy(), xor.x_test, xor.y_test.copy(), (0, 1))
+        found = []
+        for progress in train(
+            ED(2, hidden_width=4, hidden_depth=0, seed=1), data, epochs=9, batch_size=4, eval_every=1
+        ):
+            found.append((progress.error, progress.accuracy))
+            if change:
+                data.y_train[:], data.y_test[:] = 1 - xor.y_train, 7
+        return found
+
+    assert run(change=True) == run(change=False)

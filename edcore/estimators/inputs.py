@@ -1,0 +1,56 @@
+"""Samples, labels and random states in the forms that users have, checked before scikit-learn reads them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from array_api_compat import array_namespace, is_array_api_obj
+from sklearn.utils import check_random_state
+
+from edcore.arrays import Array, detached
+from edcore.errors import InputError, shown
+
+
+def checked_random_state(value: Any) -> np.random.RandomState:
+    """Return NumPy's source of random numbers for an int, None or another source, or refuse it."""
+    try:
+        if isinstance(value, bool | np.bool_):
+            raise ValueError
+        return check_random_state(value)
+    except ValueError:
+        accepted = "None, a whole number from 0 to 2**32 - 1, or a numpy.random.RandomState"
+        raise InputError("random_state", shown(value), accepted) from None
+
+
+def dtype_of(x: Array) -> str:
+    """Return the dtype of a network for x, which is float32 or float64 already."""
+    return "float64" if x.dtype == array_namespace(x).float64 else "float32"
+
+
+def readable(name: str, value: Any) -> Any:
+    """Return samples or labels in a form that scikit-learn can read, or refuse a mask, which it would ignore."""
+    if _is_masked(value):
+        fix = f"Leave these samples out, or fill {name}, as with {name}.filled(…)."
+        raise InputError(name, "a masked array", "an array with no mask", fix)
+    if isinstance(value, np.ndarray):
+        if value.dtype.kind == "T":  # NumPy's StringDType
+            return value.astype(object)
+        # Of other packages, such as ml_dtypes: bfloat16, float8, int4.
+        foreign = value.dtype.kind == "V" and value.dtype.names is None and np.can_cast(value.dtype, np.float32)
+        return value.astype(np.float32) if foreign else value
+    if is_array_api_obj(value):
+        value = detached(value)
+        if str(value.dtype).endswith("bfloat16"):
+            xp = array_namespace(value)
+            return xp.astype(value, xp.float32)
+    return value
+
+
+def _is_masked(value: Any) -> bool:
+    """Return whether a value is a masked array of NumPy, or a list with one in it."""
+    if isinstance(value, np.ndarray) and value.dtype != object:
+        return isinstance(value, np.ma.MaskedArray)
+    if isinstance(value, list | tuple | np.ndarray):
+        return isinstance(value, np.ma.MaskedArray) or any(map(_is_masked, value))
+    return False

@@ -1,0 +1,15 @@
+"""Command lines of tests that differ from a common one in some options."""
+
+
+def override(*arguments):
+    """Return the arguments; of an option that stands twice, with its value, only the second one."""
+    found, seen = [], {}
+    for argument in map(str, arguments):
+        if argument.startswith("--") and argument in seen:
+            start = seen.pop(argument)
+            end = start + 1 + (start + 1 < len(found) and not str(found[start + 1]).startswith("--"))
+            found[start:end] = [None] * (end - start)
+        if argument.startswith("--"):
+            seen[argument] = len(found)
+        found.append(argument)
+    return [argument for argument in found if argument is not None]
