@@ -64,7 +64,8 @@ def _is_bool(value: Any) -> bool:
 def dtype_name(dtype: Any) -> str:
     """Return the name of an accepted dtype, given in any form that NumPy knows."""
     try:
-        name = "" if dtype is None else np.dtype(dtype).name  # NumPy reads None as float64
+        # NumPy reads None as float64, and a number or an array as its own dtype.
+        name = "" if dtype is None or isinstance(dtype, np.generic | np.ndarray) else np.dtype(dtype).name
     except Exception:  # NumPy raises errors of several kinds, and warnings, for a text that names no dtype
         name = ""
     if name not in DTYPES:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from edcore.arguments import DType, assign, dtype_name, one_of, real, whole_number, yes_or_no
 from edcore.core.activations import FUNCTIONS, Activation
-from edcore.errors import InputError
+from edcore.errors import InputError, shown
 
 LEAST_U0 = 1e-30
 """Below it, 2 / u0 times a sum may be more than float32 holds, and infinities cancel to NaN."""
@@ -184,7 +184,7 @@ class Network:
             assign(self, name, yes_or_no(name, getattr(self, name)))
         assign(self, "bias", real("bias", self.bias))
         if not isinstance(self.initial, Initial):
-            raise InputError("initial", repr(self.initial), "an edcore.Initial(…)")
+            raise InputError("initial", shown(self.initial), "an edcore.Initial(…)")
         if self.width < self.outputs:
             fix = "Cell j learns from output j mod outputs: with fewer cells, some outputs would teach none of them."
             raise InputError("width", repr(self.width), f"at least {self.outputs}, the number of outputs", fix)

@@ -10,7 +10,7 @@ from typing import Any
 from edcore.arguments import assign
 from edcore.core.network import Initial, Network
 from edcore.core.rule import Rule, check_together
-from edcore.errors import InputError, UnknownNameError
+from edcore.errors import InputError, UnknownNameError, shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +97,9 @@ def preset(rule: Rule | str, alpha: float | None = None, alpha_output: float | N
     rates = {name: rate for name, rate in (("alpha", alpha), ("alpha_output", alpha_output)) if rate is not None}
     if isinstance(rule, Rule):
         for name, rate in rates.items():
-            raise InputError(name, repr(rate), "no value beside rule=Rule(…)", f"Write rule=Rule(…, {name}={rate!r}).")
+            raise InputError(
+                name, shown(rate), "no value beside rule=Rule(…)", f"Write rule=Rule(…, {name}={shown(rate)})."
+            )
         return Preset(rule, {"n_bias": 2} if rule.error == "split" else {})
     if not isinstance(rule, str) or rule not in PRESETS:
         raise UnknownNameError("rule", rule, PRESETS, "In Python, a Rule(…) of your own is taken too.")

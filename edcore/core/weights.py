@@ -5,10 +5,12 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from edcore.arguments import real, whole_number
 from edcore.arrays import HostWeights
 from edcore.core.activations import ByName
 from edcore.core.network import Layer, Network
 from edcore.core.randomness import BIASES, WEIGHTS, half_normal, uniform
+from edcore.errors import InputError, shown
 
 DISTRIBUTIONS = ByName("distribution", {"half_normal": half_normal, "uniform": uniform})
 """What draws the magnitudes of weights, by `Initial.distribution`."""
@@ -39,6 +41,9 @@ def initialise(network: Network, seed: int, floor: float | None = None) -> HostW
     >>> initialise(Network(in_=1, width=1, dtype="float64"), seed=0)["input.weight"].round(3).tolist()
     [[[1.325, -1.302], [-0.3, 0.151]]]
     """
+    if not isinstance(network, Network):
+        raise InputError("network", shown(network), "an edcore.Network(…)")
+    seed, floor = whole_number("seed", seed, 0), None if floor is None else real("floor", floor)
     weights = {key: np.empty(shape, network.dtype) for key, shape in network.weight_shapes.items()}
     for number, layer in enumerate(network.layers):
         for head in range(network.heads):

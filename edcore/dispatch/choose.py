@@ -24,7 +24,7 @@ from edcore.core.network import Network
 from edcore.core.rule import Rule
 from edcore.dispatch import registry
 from edcore.dispatch.preferences import SIMULATOR, Candidate, preferences
-from edcore.errors import BackendUnavailableError, InputError, UnknownNameError
+from edcore.errors import BackendUnavailableError, InputError, UnknownNameError, shown
 
 ENVIRONMENT = "EDCORE_BACKEND"
 logger = logging.getLogger("edcore")
@@ -74,10 +74,10 @@ def use_backend(backend: str | Backend) -> Iterator[None]:
 def make_request(backend: str | Backend, device: str | None) -> Request:
     """Return the request of the arguments, the context or the environment; refuse a name that cannot run here."""
     _check_device(device)
-    if backend != "auto":
-        return _request(backend, "backend", f"backend={backend!r}", device)
+    if not isinstance(backend, str) or backend != "auto":
+        return _request(backend, "backend", f"backend={shown(backend)}", device)
     if (context := _context.get()) is not None:
-        return _request(context, "use_backend", f"use_backend({context!r})", device)
+        return _request(context, "use_backend", f"use_backend({shown(context)})", device)
     if name := os.environ.get(ENVIRONMENT):
         return _request(name, ENVIRONMENT, f"the environment variable {ENVIRONMENT}={name}", device)
     kinds = {kind for info in registry.installed().values() for kind in info.device_types}
@@ -237,10 +237,10 @@ def _checked(backend: Any, argument: str) -> None:
             fix = "`edcore info` lists the backends and how to install more."
             raise UnknownNameError(argument, backend, {"auto", *registry.installed()}, fix)
     elif not isinstance(backend, Backend):
-        raise InputError(argument, repr(backend), "a backend's name, 'auto', or a Backend")
+        raise InputError(argument, shown(backend), "a backend's name, 'auto', or a Backend")
 
 
 def _check_device(device: Any) -> None:
     if device is None or (isinstance(device, str) and re.fullmatch(r"[a-z]\w*(:(0|[1-9]\d*))?", device, re.ASCII)):
         return
-    raise InputError("device", repr(device), "None or a device string, such as 'cpu', 'cuda' or 'cuda:1'")
+    raise InputError("device", shown(device), "None or a device string, such as 'cpu', 'cuda' or 'cuda:1'")

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 
 from edcore.contract.backend import API_VERSION, Availability, Backend, BackendInfo
-from edcore.errors import EDCoreError, InputError
+from edcore.errors import EDCoreError, InputError, shown
 
 GROUP = "edcore.backends"
 
@@ -84,7 +84,7 @@ def register(info: BackendInfo) -> None:
     """
     if not isinstance(info, BackendInfo):
         raise InputError(
-            "info", repr(info), "a BackendInfo", "Describe the backend with edcore.contract.backend.BackendInfo(…)."
+            "info", shown(info), "a BackendInfo", "Describe the backend with edcore.contract.backend.BackendInfo(…)."
         )
     if info.api_version != API_VERSION:
         raise InputError("info", f"api_version={info.api_version}", f"api_version={API_VERSION}", "Port the backend.")

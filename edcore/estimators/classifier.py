@@ -245,7 +245,7 @@ class EDClassifier(ClassifierMixin, BaseED):  # type: ignore[misc]  # scikit-lea
 
     def _variant(self, width: int) -> dict[str, Any]:
         tuned = {"rule": "split", "hidden_depth": 0, "alpha": 0.5, "alpha_output": 0.25, "u0": 1.0, "initial": INITIAL}
-        shape = "outputs" if self.rule == "modulo" else "heads"
+        shape = "outputs" if isinstance(self.rule, str) and self.rule == "modulo" else "heads"
         return {**(tuned if self.rule is None else {"rule": self.rule}), shape: self._columns}
 
     def _strata(self, target: Array) -> npt.NDArray[Any] | None:

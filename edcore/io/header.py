@@ -114,7 +114,10 @@ def checked_classes(network: Network, classes: Iterable[Any] | None) -> tuple[in
         return None
     # A text is no list of labels, and a set has no order.
     fine = isinstance(classes, Iterable) and not isinstance(classes, str | bytes | set | frozenset)
-    given = tuple(classes) if fine else None
+    try:
+        given = tuple(classes) if fine else None
+    except Exception:  # what says that it can be gone through need not be so, as an array with no axis
+        given = None
     wanted = max(2, network.columns)
     kinds: tuple[Callable[[Any], int | str], ...] = (_number, _text)
     for kind in kinds:

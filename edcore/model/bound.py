@@ -52,7 +52,10 @@ class BoundNetwork:
         self._weights: Any = None  # the backend's own
         self._pending: tuple[Located, Reach, Any, tuple[int, ...]] | None = None  # of the last call, for `update`
         self._guard: Guard | None = None
-        self._epochs = np.zeros(network.heads, np.intp)
+        try:
+            self._epochs = np.zeros(network.heads, np.intp)
+        except (ValueError, MemoryError):  # NumPy's own sentences do not say of what
+            raise InputError("heads", str(network.heads), "as many as fit into memory") from None
         self._own = {"_own", *vars(self)}  # all other attributes are a subclass's
 
     def __setattr__(self, name: str, value: Any) -> None:

@@ -14,7 +14,7 @@ from edcore.core.presets import variant
 from edcore.core.randomness import checked_seed
 from edcore.core.rule import Rule, check_centred, check_together
 from edcore.dispatch.choose import make_request
-from edcore.errors import InputError, NoTraceError
+from edcore.errors import InputError, NoTraceError, shown
 from edcore.model.bound import BoundNetwork
 from edcore.model.inputs import checked, checked_target
 from edcore.model.out_of_memory import explain_memory
@@ -171,7 +171,7 @@ class ED(BoundNetwork):
         """
         for name, value, kind in (("network", network, Network), ("rule", rule, Rule)):
             if not isinstance(value, kind):
-                raise InputError(name, repr(value), f"an edcore.{kind.__name__}(…)")
+                raise InputError(name, shown(value), f"an edcore.{kind.__name__}(…)")
         check_together(network, rule)
         ed = cls.__new__(cls)
         ed._begin(network, True, rule, checked_seed(seed), make_request(backend, device))
