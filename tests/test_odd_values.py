@@ -294,6 +294,8 @@ ARRAYS = {
     "learnt",
     "after",
     "callbacks",
+    "transform",
+    "target_transform",
     "random_state",
     "input_range",
 }
