@@ -21,6 +21,10 @@ LARGEST = 1e18
 """The largest real number; float32 holds the product of two."""
 
 
+NO_NUMBERS = (str, bytes, bytearray, memoryview, np.timedelta64, np.ma.MaskedArray)
+"""Kinds of values of which Python and NumPy make numbers all the same."""
+
+
 def whole_number(name: str, value: Any, least: int, accepted: str = "") -> int:
     """Return `value` as an int of at least `least`; `accepted` are other words for that in an error."""
     try:
@@ -39,14 +43,9 @@ def whole_number(name: str, value: Any, least: int, accepted: str = "") -> int:
 def real(name: str, value: Any, positive: bool = False) -> float:
     """Return `value` as a finite float of at least 0, or if `positive` above 0."""
     try:
-        # Python and NumPy make numbers of these too.
-        other = _is_bool(value) or isinstance(value, str | bytes | bytearray | memoryview | np.timedelta64)
-        other = (
-            other
-            or isinstance(value, np.ma.MaskedArray)
-            or getattr(getattr(value, "dtype", None), "kind", "f") not in "iufV"
-        )
-        number = math.nan if other else float(value)
+        # NumPy's kinds of numbers; V are those of other packages, such as bfloat16.
+        number_like = getattr(getattr(value, "dtype", None), "kind", "f") in "iufV"
+        number = float(value) if number_like and not isinstance(value, NO_NUMBERS) and not _is_bool(value) else math.nan
     except Exception:  # the value's own method may raise anything
         number = math.nan
     if not math.isfinite(number) or number < 0 or (positive and number == 0):

@@ -24,6 +24,15 @@ def no_calibration_of_the_user(monkeypatch, tmp_path):
 
 
 @pytest.fixture
+def quick_turns():
+    """Let threads take turns after microseconds, so that each comes to each place between the others' lines."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(before)
+
+
+@pytest.fixture
 def fresh_registry(monkeypatch):
     """Return the registry for the test to change, with EDCORE_BACKEND unset; restore both afterwards."""
     monkeypatch.delenv("EDCORE_BACKEND", raising=False)

@@ -1,7 +1,6 @@
 """An unpickled estimator that is first used by several threads has what it has learnt, as in any server of models."""
 
 import pickle
-import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -15,13 +14,7 @@ X = np.random.default_rng(0).random((60, 4))
 TARGETS = {EDClassifier: np.arange(60) % 3, EDRegressor: X @ [1.0, 2.0, 3.0, -1.0]}
 
 
-@pytest.fixture(autouse=True)
-def quick_turns():
-    """Let threads take turns after microseconds, so that each comes to each place between the others' lines."""
-    before = sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)
-    yield
-    sys.setswitchinterval(before)
+pytestmark = pytest.mark.usefixtures("quick_turns")
 
 
 @pytest.mark.parametrize(

@@ -16,8 +16,8 @@ import pytest
 import safetensors.numpy
 
 import edcore
-from command import override
-from edcore import io, training
+from command import during, override
+from edcore import io
 from edcore.cli import options as cli_options
 from edcore.errors import DataFileError
 from edcore.files.atomic import write_atomically
@@ -228,18 +228,6 @@ def fill(folder):
     with contextlib.suppress(OSError), (folder / "filler").open("wb", buffering=0) as file:
         while file.write(bytes(4096)):
             pass
-
-
-def during(monkeypatch, events):
-    """Have things happen after batches of a run."""
-    real = training.train
-
-    def disturbed(*arguments, **options):
-        for progress in real(*arguments, **options):
-            events.get(progress.batch, lambda: None)()
-            yield progress
-
-    monkeypatch.setattr(training, "train", disturbed)
 
 
 def test_a_disk_that_is_full_for_a_while(command_line, monkeypatch, tiny_disk):

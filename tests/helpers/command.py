@@ -1,4 +1,6 @@
-"""Command lines of tests that differ from a common one in some options."""
+"""Command lines of tests that differ from a common one in some options, and runs in which something happens."""
+
+from edcore import training
 
 
 def override(*arguments):
@@ -13,3 +15,15 @@ def override(*arguments):
             seen[argument] = len(found)
         found.append(argument)
     return [argument for argument in found if argument is not None]
+
+
+def during(monkeypatch, events):
+    """Have things happen after batches of a run."""
+    real = training.train
+
+    def disturbed(*arguments, **options):
+        for progress in real(*arguments, **options):
+            events.get(progress.batch, lambda: None)()
+            yield progress
+
+    monkeypatch.setattr(training, "train", disturbed)

@@ -2,7 +2,6 @@
 
 import copy
 import pickle
-import sys
 import threading
 
 import numpy as np
@@ -16,13 +15,7 @@ THREADS = 6
 X = np.random.default_rng(0).random((60, 5), np.float32)
 
 
-@pytest.fixture(autouse=True)
-def quick_turns():
-    """Let threads take turns after microseconds, so that each comes to each place between the others' lines."""
-    before = sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)
-    yield
-    sys.setswitchinterval(before)
+pytestmark = pytest.mark.usefixtures("quick_turns")
 
 
 @pytest.fixture(params=["numpy", "numba", "torch", "jax", "auto"])

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
-from command import override
+from command import during, override
 from edcore import ED, cli, datasets, io, training
 from edcore.contract.backend import API_VERSION, Availability, BackendInfo
 from edcore.errors import DataFileError, InputError
@@ -340,18 +340,6 @@ def test_two_runs_on_one_checkpoint_do_not_lose_each_others_networks(run, half, 
     assert code == 2
     assert "--checkpoint: given 'half', but another run is writing this file; accepted: " in err
     assert io.inspect(half).run is None  # as the other one has left it
-
-
-def during(monkeypatch, events):
-    """Have things happen after batches of a run."""
-    real = training.train
-
-    def disturbed(*arguments, **options):
-        for progress in real(*arguments, **options):
-            events.get(progress.batch, lambda: None)()
-            yield progress
-
-    monkeypatch.setattr(training, "train", disturbed)
 
 
 def copied(file):
