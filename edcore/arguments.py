@@ -21,14 +21,14 @@ LARGEST = 1e18
 """The largest real number; float32 holds the product of two."""
 
 
-NO_NUMBERS = (str, bytes, bytearray, memoryview, np.timedelta64, np.ma.MaskedArray)
+NO_NUMBERS = (str, bytes, bytearray, memoryview, np.timedelta64)
 """Kinds of values of which Python and NumPy make numbers all the same."""
 
 
 def whole_number(name: str, value: Any, least: int, accepted: str = "") -> int:
     """Return `value` as an int of at least `least`; `accepted` are other words for that in an error."""
     try:
-        number = least - 1 if _is_bool(value) or isinstance(value, np.ma.MaskedArray) else operator.index(value)
+        number = least - 1 if _is_other(value) else operator.index(value)
     except Exception:  # the value's own method may raise anything
         number = least - 1
     if (bits := number.bit_length()) > BITS:  # Python may refuse to print it
@@ -45,7 +45,9 @@ def real(name: str, value: Any, positive: bool = False) -> float:
     try:
         # NumPy's kinds of numbers; V are those of other packages, such as bfloat16.
         number_like = getattr(getattr(value, "dtype", None), "kind", "f") in "iufV"
-        number = float(value) if number_like and not isinstance(value, NO_NUMBERS) and not _is_bool(value) else math.nan
+        number = (
+            float(value) if number_like and not isinstance(value, NO_NUMBERS) and not _is_other(value) else math.nan
+        )
     except Exception:  # the value's own method may raise anything
         number = math.nan
     if not math.isfinite(number) or number < 0 or (positive and number == 0):
@@ -55,9 +57,11 @@ def real(name: str, value: Any, positive: bool = False) -> float:
     return number
 
 
-def _is_bool(value: Any) -> bool:
-    """Return whether a value is a truth value of Python, or of any array library, for which each has a number."""
-    return isinstance(value, bool) or "bool" in str(getattr(value, "dtype", ""))
+def _is_other(value: Any) -> bool:
+    """Return whether a value is a truth value of Python or of any array library, or is masked: each has a number."""
+    # Only a masked array is asked for by name, as NumPy loads that part of it at its first use.
+    masked = isinstance(value, np.ndarray) and isinstance(value, np.ma.MaskedArray)
+    return masked or isinstance(value, bool) or "bool" in str(getattr(value, "dtype", ""))
 
 
 def dtype_name(dtype: Any) -> str:
