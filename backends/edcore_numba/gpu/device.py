@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 from numba import cuda
-from numba.core.errors import NumbaPerformanceWarning
 
 from edcore.arrays import Array, detached, to_numpy
 from edcore.contract.memory import Memory
@@ -139,7 +138,7 @@ class Call:
         """Put a kernel on the stream."""
         with warnings.catch_warnings():
             if blocks < FEW_BLOCKS:  # the user could do nothing about it
-                warnings.simplefilter("ignore", NumbaPerformanceWarning)
+                warnings.filterwarnings("ignore", "Grid size")  # by its text: numba-cuda has a class of its own for it
             configured = kernel[blocks, threads, self.stream]
         configured(*arguments)
 
