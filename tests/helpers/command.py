@@ -1,6 +1,11 @@
 """Command lines of tests that differ from a common one in some options, and runs in which something happens."""
 
+import re
+
 from edcore import training
+
+DROPPED = re.compile(r"^Exception ignored in: .*\n(Traceback .*\n)?(  .*\n)*KeyboardInterrupt: ?\n", re.M)
+"""What Python prints of a Ctrl-C inside a callback, as of its garbage collector, from which nothing can be raised."""
 
 
 def override(*arguments):
@@ -27,3 +32,8 @@ def during(monkeypatch, events):
             yield progress
 
     monkeypatch.setattr(training, "train", disturbed)
+
+
+def without_dropped(printed):
+    """Return what a command printed, without the signals that Python itself dropped."""
+    return DROPPED.sub("", printed)

@@ -15,7 +15,7 @@ import sys
 import time
 from pathlib import Path
 
-from command import override
+from command import override, without_dropped
 from edcore import io
 from edcore.cli import app as cli
 from killed import RUN, kept
@@ -72,7 +72,7 @@ def main(folder, signals, backend):
         stopped += code != 0  # a signal that comes after the end of a run stops nothing
         # SIGTERM ends a program that has not begun to learn as it ends any other.
         assert code == 0 or code in ((130,) if number == signal.SIGINT else (143, -signal.SIGTERM)), (number, code)
-        tracebacks += "Traceback" in errors.read_text()
+        tracebacks += "Traceback" in without_dropped(errors.read_text())
         if code == 0 and file.exists() and io.inspect(file).run["batch"] == io.inspect(undisturbed).run["batch"]:
             different += kept(file) != kept(undisturbed)
             runs += 1
