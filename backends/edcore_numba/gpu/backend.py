@@ -102,7 +102,7 @@ class NumbaCUDA(Backend):
         shapes = {key: value.shape for key, value in weights.items()}
         places, size = _places(shapes)
         with self._device.call() as call:
-            flat = self._device.allocate((size,), weights["input.weight"].dtype)
+            flat = call.allocate((size,), weights["input.weight"].dtype)
             for key, place in places.items():
                 if weights[key].size:
                     call.upload(flat[place], np.ascontiguousarray(weights[key]).reshape(-1))
@@ -127,7 +127,7 @@ class NumbaCUDA(Backend):
         """Return the outputs and a record of every cell's activity."""
         with self._device.call(x) as call:
             outputs, memory = call.outputs((x.shape[0], network.columns), network.dtype)
-            record = self._device.allocate(_record_shape(network, x.shape[0]), network.dtype)
+            record = call.allocate(_record_shape(network, x.shape[0]), network.dtype)
             self._run_forward(call, network, "trace", (weights.flat, call.on_device(x), memory, record), x.shape[0])
             return call.to_numpy(memory) if outputs is None else outputs, _Record(record, x.shape[0])
 
@@ -135,10 +135,11 @@ class NumbaCUDA(Backend):
         """Return the same weights, all layers updated in place by one launch."""
         with self._device.call(error) as call:
             if (learns := self._all_learn.get(network.heads)) is None:
-                learns = self._device.allocate((network.heads,), np.uint8)
+                learns = call.allocate((network.heads,), np.uint8)
                 call.upload(learns, np.ones(network.heads, np.uint8))
                 self._all_learn[network.heads] = learns  # only now, as another thread may look for it
-            arrays = (weights.flat, trace.array, call.on_device(error), learns)
+            centred = call.borrow((trace.batch, network.columns), network.dtype) if rule.centred else None
+            arrays = (weights.flat, trace.array, call.on_device(error), learns, centred)
             self._run_update(call, network, rule, arrays, trace.batch, 0)
         self._device.give_back(trace.array)
         return weights
@@ -151,7 +152,7 @@ class NumbaCUDA(Backend):
         size = min(rule.samples_per_update(schedule.batch_size), max(samples, 1))
         learning, stopped = schedule.learning.copy(), np.zeros(heads, np.intp)
         with self._device.call(x) as call:
-            flat = self._device.allocate(weights.flat.shape, network.dtype)
+            flat = call.allocate(weights.flat.shape, network.dtype)
             flat.copy_to_device(weights.flat, stream=call.stream)  # the given weights keep their values
             if not samples:
                 return _Weights(flat, weights.shapes), stopped
@@ -159,6 +160,7 @@ class NumbaCUDA(Backend):
             order, learns = call.borrow((samples,), np.int64), call.borrow((heads,), np.uint8)
             errors, sums = call.borrow((samples, network.columns), network.dtype), call.borrow((heads,), np.float64)
             record = call.borrow(_record_shape(network, size), network.dtype)
+            centred = call.borrow((size, network.columns), network.dtype) if rule.centred else None
             call.upload(learns, learning.astype(np.uint8))
             for epoch, rows in enumerate(schedule.orders, 1):
                 if not learning.any():
@@ -170,7 +172,7 @@ class NumbaCUDA(Backend):
                     self._run_forward(
                         call, network, "step", (flat, xs, targets, order, learns, errors, record), batch, start
                     )
-                    self._run_update(call, network, rule, (flat, record, errors, learns), batch, start)
+                    self._run_update(call, network, rule, (flat, record, errors, learns, centred), batch, start)
                 if schedule.tolerance:
                     kernel = self._errors.error_sums(network.outputs)
                     call.launch(kernel, heads, self._errors.SUM_THREADS, errors, sums)
@@ -200,12 +202,10 @@ class NumbaCUDA(Backend):
 
     def _run_update(self, call: Any, network: Network, rule: Rule, arrays: Arrays, batch: int, start: int) -> None:
         """Launch the update, after a kernel that centres the errors if the rule asks for it."""
-        flat, record, errors, learns = arrays
-        if rule.centred:
-            centred = self._device.allocate((batch, network.columns), network.dtype)
+        flat, record, errors, learns, centred = arrays
+        if centred is not None:
             kernel, threads = self._errors.centre, self._errors.SUM_THREADS
             call.launch(kernel, network.columns, threads, errors, centred, start, batch)
-            self._device.give_back(centred)  # its next use is launched after the update
             errors, start = centred, 0
         real, cells = np.dtype(network.dtype).type, 2 * network.width
         variant, tile = Variant.of(network), update_tile(cells)

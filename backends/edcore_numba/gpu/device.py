@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import importlib
+import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -21,7 +22,10 @@ FEW_BLOCKS = 128
 """Numba warns of a grid with fewer blocks."""
 
 LEGACY = 1
-"""The legacy default stream in `__cuda_array_interface__`, where 0 is not allowed; the driver calls it 0."""
+"""The legacy default stream in `__cuda_array_interface__`, where 0 is not allowed; PyTorch and CuPy call it 0."""
+
+filtering = threading.Lock()
+"""Held while the filters of warnings are changed."""
 
 
 class Device:
@@ -29,33 +33,38 @@ class Device:
 
     A call's work goes to the stream that is current in the caller's library, so that it runs after the caller's earlier
     work there and before the later. The device waits there for work that this backend has put on another stream.
+    Several threads may have a call each.
     """
 
     def __init__(self, index: int) -> None:
         self.index = index
+        self._lock = threading.Lock()  # held while what follows is read and changed
         self._spare: list[Any] = []
-        self._latest: Any = None
-        self._handle = 0
+        self._latest: Any = None  # the event after all calls that have ended
+        self._handle = 0  # the stream of the last of them
+        self._ended = 0
+        self._legacy: Any = None
 
     @contextmanager
     def call(self, array: Array = None) -> Iterator[Call]:
         """Open a call that was given this array; None stands for an array of NumPy."""
-        with cuda.gpus[self.index]:
+        with self._current():
             library = self.library(array)
-            handle = _stream_handle(library, array)
-            call = Call(self, library, array, cuda.external_stream(handle) if handle else 0)
-            if self._latest is None:
-                self._latest = cuda.event()
-            elif handle or self._handle:  # another stream's handle may be used again for a new stream
-                self._latest.wait(call.stream)
-            try:
+            call = Call(self, library, array, _stream_handle(library, array))
+            with self._lock:
+                self._follow(call)
+            with _ends(lambda: self._end(call)):
                 yield call
-            finally:
-                # Recorded now: at the next call, the caller's stream may be gone.
-                self._latest.record(call.stream)
-                self._handle = handle
-                self._spare += call.borrowed
-                del self._spare[:-KEPT]
+
+    def stream(self, handle: int) -> Any:
+        """Return the stream with this handle."""
+        if handle:
+            return cuda.external_stream(handle)
+        if self._legacy is None:
+            # By its name: where each thread has a default stream of its own, 0 stands for that one. The older simulator
+            # has one kind of stream.
+            self._legacy = getattr(cuda, "legacy_default_stream", cuda.stream)()
+        return self._legacy
 
     def library(self, array: Array) -> str:
         """Return the library of an array that is on this device, else "numpy"."""
@@ -65,45 +74,100 @@ class Device:
         index = {"torch": "index", "cupy": "id"}.get(library)
         return library if index is None or getattr(array.device, index) == self.index else "numpy"
 
-    def allocate(self, shape: tuple[int, ...], dtype: Any) -> Any:
-        """Return uninitialised memory, from the spare buffers if one fits."""
-        for place, spare in enumerate(self._spare):
-            if spare.shape == shape and spare.dtype == dtype:
-                return self._spare.pop(place)
+    def allocate(self, call: Call, shape: tuple[int, ...], dtype: Any) -> Any:
+        """Return uninitialised memory for a call's stream, from the spare buffers if one fits."""
+        with self._lock:
+            for place, spare in enumerate(self._spare):
+                if spare.shape == shape and spare.dtype == dtype:
+                    self._follow(call)  # which may have begun before the call that gave it back ended
+                    return self._spare.pop(place)
         try:
             return cuda.device_array(shape, dtype)
         except Exception:
-            if not self._spare:
-                raise
-            self._spare.clear()  # the spare buffers may be the memory that is missing
+            with self._lock:
+                if not self._spare:
+                    raise
+                self._spare.clear()  # the spare buffers may be the memory that is missing
             return cuda.device_array(shape, dtype)
 
     def give_back(self, memory: Any) -> None:
-        """Keep memory for later calls; work that was launched before may still use it."""
-        self._spare.append(memory)
+        """Keep memory for later calls; the work of calls that have ended may still use it."""
+        with self._lock:
+            self._keep([memory])
 
     def total_memory(self) -> Memory:
         """Return the device's memory."""
-        with cuda.gpus[self.index]:
+        with self._current():
             return Memory(*map(int, cuda.current_context().get_memory_info()))
 
     def synchronize(self) -> None:
         """Wait until the device has finished all work."""
-        with cuda.gpus[self.index]:
+        with self._current():
             cuda.synchronize()
+
+    @contextmanager
+    def _current(self) -> Iterator[None]:
+        """Make this device the thread's current one."""
+        device = cuda.gpus[self.index]
+        device.__enter__()
+        with _ends(lambda: device.__exit__(None, None, None)):
+            yield
+
+    def _follow(self, call: Call) -> None:
+        """Let a call's stream wait for the calls that have ended since it did so last; the lock is held."""
+        # Another stream's handle may be used again for a new stream; the legacy stream's is always its own.
+        if call.follows != self._ended and (call.handle or self._handle):
+            self._latest.wait(call.stream)
+        call.follows = self._ended
+
+    def _end(self, call: Call) -> None:
+        """Mark a call's end on its stream, and keep the memory that it borrowed."""
+        with self._lock:
+            self._follow(call)  # so that the event also comes after the calls that ended during this one
+            if self._latest is None:
+                self._latest = cuda.event()
+            # Recorded now: at the next call, the caller's stream may be gone.
+            self._latest.record(call.stream)
+            self._handle = call.handle
+            self._ended += 1
+            self._keep(call.borrowed)
+
+    def _keep(self, buffers: list[Any]) -> None:
+        """Keep buffers for later calls; the lock is held."""
+        self._spare += buffers
+        del self._spare[:-KEPT]
+
+
+@contextmanager
+def _ends(end: Callable[[], object]) -> Iterator[None]:
+    """Run the end of a block, also after an error; that error stays the one that is raised."""
+    try:
+        yield
+    except BaseException as error:
+        try:
+            end()
+        except Exception as second:  # after some errors the driver refuses all that follows
+            error.add_note(f"edcore: what ends the call failed as well: {second!r}")
+        raise
+    end()
 
 
 class Call:
     """One call of the backend: the stream for its work, and the memory that it borrows until its end."""
 
-    def __init__(self, device: Device, library: str, array: Array, stream: Any) -> None:
-        self.device, self.library, self.stream = device, library, stream
+    def __init__(self, device: Device, library: str, array: Array, handle: int) -> None:
+        self.device, self.library, self.handle, self.stream = device, library, handle, device.stream(handle)
+        self.follows = 0  # this many calls, with its work
         self.borrowed: list[Any] = []
         self._array = array
 
+    def allocate(self, shape: tuple[int, ...], dtype: Any) -> Any:
+        """Return memory that outlives the call."""
+        return self.device.allocate(self, shape, dtype)
+
     def borrow(self, shape: tuple[int, ...], dtype: Any) -> Any:
         """Return memory for this call alone."""
-        memory = self.device.allocate(shape, dtype)
+        memory = self.allocate(shape, dtype)
         self.borrowed.append(memory)
         return memory
 
@@ -120,7 +184,7 @@ class Call:
     def upload(self, memory: Any, host: Array) -> None:
         """Copy an array from the host, and wait until it may be written to again."""
         memory.copy_to_device(host, stream=self.stream)
-        self._wait()
+        self.stream.synchronize()
 
     def outputs(self, shape: tuple[int, ...], dtype: str) -> tuple[Array, Any]:
         """Return memory for outputs, as an array of the caller's library (None for NumPy) and as kernels take it."""
@@ -136,22 +200,20 @@ class Call:
 
     def launch(self, kernel: Any, blocks: int, threads: int, *arguments: Any) -> None:
         """Put a kernel on the stream."""
-        with warnings.catch_warnings():
-            if blocks < FEW_BLOCKS:  # the user could do nothing about it
+        if blocks < FEW_BLOCKS:  # Numba warns, and the user could do nothing about it
+            # The filters are the whole process's: two threads that changed them at once could leave them changed.
+            with filtering, warnings.catch_warnings():
                 warnings.filterwarnings("ignore", "Grid size")  # by its text: numba-cuda has a class of its own for it
+                configured = kernel[blocks, threads, self.stream]
+        else:
             configured = kernel[blocks, threads, self.stream]
         configured(*arguments)
 
     def to_numpy(self, memory: Any) -> Array:
         """Return a copy on the host, after waiting for it."""
         host = memory.copy_to_host(stream=self.stream)
-        self._wait()
+        self.stream.synchronize()
         return host
-
-    def _wait(self) -> None:
-        """Wait for a copy from or to the host; the default stream does so by itself."""
-        if self.stream:
-            self.stream.synchronize()
 
 
 def _stream_handle(library: str, array: Array) -> int:
