@@ -24,6 +24,7 @@ enum EmuAccess { EMU_LOAD, EMU_STORE, EMU_ATOMIC };
 enum EmuBarrier { EMU_SYNC, EMU_ARRIVE, EMU_AND, EMU_OR, EMU_POPC };
 
 struct EmuThread;
+struct EmuKernel;
 
 struct EmuApi {
   /* One access of `bytes` bytes (a power of two up to 16; a vector is one access), to be aligned to as many. It returns only
@@ -59,8 +60,9 @@ struct EmuThread {
   uint32_t dynamic_bytes;  /* dynamic alone, as launched */
   void **parameters;
   const struct EmuApi *api;
-  char *local;             /* set by the kernel */
-  uint32_t local_bytes;    /* set by the kernel */
+  const struct EmuKernel *kernel; /* this and what follows is set by the kernel */
+  char *local;
+  uint32_t local_bytes;
 };
 
 struct EmuParameter { uint32_t offset, bytes; };  /* offset as in the driver's buffer of parameters */
