@@ -84,8 +84,10 @@ def kernels(network: Network, floor: float | None = None) -> Iterator[Kernel]:
 def compiled(kernel: Kernel, capability: tuple[int, int]) -> str:
     """Return a kernel's PTX."""
     import numba
-    from numba import cuda
 
+    from edcore_numba.gpu.compiler import cuda, fix_numpy
+
+    fix_numpy()
     with _asked_for(capability):
         signature = numba.void(*kernel.signature)
         return cuda.compile(kernel.function, signature, device=False, cc=capability, abi="numba")[0]
@@ -121,8 +123,10 @@ def why_not() -> str:
         return "NUMBA_ENABLE_CUDASIM=1 puts a simulator in the place of the compiler"
     try:
         import numba
-        from numba import cuda
 
+        from edcore_numba.gpu.compiler import cuda, fix_numpy
+
+        fix_numpy()
         cuda.compile(lambda array: None, numba.void(numba.float32[::1]), device=False, cc=(9, 0), abi="numba")
     except Exception as error:
         return f"Numba finds no NVVM here: {' '.join(str(error).split())}"

@@ -37,7 +37,7 @@ def unavailable(device: str | None) -> str:
             return "the simulator is off: NUMBA_ENABLE_CUDASIM=1 must be set before Numba is first imported"
         if kind == "cuda" and simulated:
             return "NUMBA_ENABLE_CUDASIM=1 replaces CUDA by a simulator; ask for that with device='cudasim'"
-        from numba import cuda
+        from edcore_numba.gpu.compiler import cuda
 
         index, count = int(number or 0), len(cuda.gpus)
         if not 0 <= index < count:
@@ -77,6 +77,7 @@ class NumbaCUDA(Backend):
     def __init__(self, device: str | None = None) -> None:
         from edcore_numba import BACKEND
         from edcore_numba.gpu import kernels_errors, kernels_forward, kernels_update
+        from edcore_numba.gpu.compiler import fix_numpy
         from edcore_numba.gpu.device import Device
 
         self.info = BACKEND
@@ -85,6 +86,8 @@ class NumbaCUDA(Backend):
         self.device = SIMULATOR if _simulated() else f"cuda:{index}"
         if self.device == SIMULATOR:
             fix_shared_arrays()
+        else:
+            fix_numpy()
         self._device = Device(index)
         self._all_learn: dict[int, Any] = {}
 

@@ -10,10 +10,10 @@ from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
-from numba import cuda
 
 from edcore.arrays import Array, detached, to_numpy
 from edcore.contract.memory import Memory
+from edcore_numba.gpu.compiler import cuda, filtering
 
 KEPT = 8
 """Buffers that are kept for later calls: to free one waits for the whole device."""
@@ -23,9 +23,6 @@ FEW_BLOCKS = 128
 
 LEGACY = 1
 """The legacy default stream in `__cuda_array_interface__`, where 0 is not allowed; PyTorch and CuPy call it 0."""
-
-filtering = threading.Lock()
-"""Held while the filters of warnings are changed."""
 
 
 class Device:
@@ -201,7 +198,6 @@ class Call:
     def launch(self, kernel: Any, blocks: int, threads: int, *arguments: Any) -> None:
         """Put a kernel on the stream."""
         if blocks < FEW_BLOCKS:  # Numba warns, and the user could do nothing about it
-            # The filters are the whole process's: two threads that changed them at once could leave them changed.
             with filtering, warnings.catch_warnings():
                 warnings.filterwarnings("ignore", "Grid size")  # by its text: numba-cuda has a class of its own for it
                 configured = kernel[blocks, threads, self.stream]

@@ -11,9 +11,9 @@ import math
 from typing import Any
 
 import numpy as np
-from numba import cuda
 
 from edcore.core.activations import Activation
+from edcore_numba.gpu.compiler import cuda
 from edcore_numba.gpu.tiles import ACTIVATIONS, ForwardTile
 
 U = np.uint64

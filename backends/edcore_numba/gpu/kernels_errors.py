@@ -8,7 +8,8 @@ from functools import cache
 from typing import Any
 
 import numpy as np
-from numba import cuda
+
+from edcore_numba.gpu.compiler import cuda
 
 SUM_THREADS = 32
 """Threads of a block."""

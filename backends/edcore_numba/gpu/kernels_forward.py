@@ -25,9 +25,9 @@ from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import cuda
 
 from edcore.core.method import RMS_EPS
+from edcore_numba.gpu.compiler import cuda
 from edcore_numba.gpu.device_functions import activity, sample_access, weight_loads
 from edcore_numba.gpu.tiles import ForwardTile, Variant
 

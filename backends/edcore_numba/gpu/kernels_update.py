@@ -8,8 +8,8 @@ from functools import cache
 from typing import Any
 
 import numpy as np
-from numba import cuda
 
+from edcore_numba.gpu.compiler import cuda
 from edcore_numba.gpu.device_functions import slope
 from edcore_numba.gpu.tiles import UpdateTile, Variant
 

@@ -1,0 +1,55 @@
+"""Numba's compiler for CUDA: imported without its warnings, and given the function that NumPy 2.5 removed."""
+
+from __future__ import annotations
+
+import importlib
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+filtering = threading.Lock()
+"""Held while the filters of warnings are changed: they are the whole process's, and two changes at once could stay."""
+
+
+@contextmanager
+def without_warnings() -> Iterator[None]:
+    """Ignore all warnings, and leave the filters as they were."""
+    with filtering, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+with without_warnings():  # numba-cuda 0.30 calls what NumPy 2.5 deprecates
+    from numba import cuda as cuda
+
+
+REMOVED = "row_stack"
+"""The function that NumPy 2.5 has no longer, and that numba-cuda up to 0.30.4 looks for."""
+
+
+def fix_numpy() -> None:
+    """Let numba-cuda compile where NumPy lacks a function; call it before the first kernel is compiled."""
+    # One module of numba-cuda looks for the function, once, when it is imported. So NumPy has the name meanwhile, and
+    # no longer. A numba-cuda that does without it does not look for it.
+    with _fixing:
+        if hasattr(np, REMOVED):
+            return
+        setattr(np, REMOVED, _row_stack)
+        try:
+            importlib.import_module("numba.cuda.np.arrayobj")
+        except ModuleNotFoundError:
+            pass  # this is Numba's own compiler for CUDA, which does not look for it
+        finally:
+            delattr(np, REMOVED)
+
+
+def _row_stack(arrays: Any) -> Any:
+    """Stand for the removed function, which no kernel of this package calls."""
+    return np.vstack(arrays)
+
+
+_fixing = threading.Lock()
