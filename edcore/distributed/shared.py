@@ -161,7 +161,7 @@ class SharedNetwork(ReadOnly, abc.ABC):
         shape = samples, self.network.in_
         x = to_numpy(checked("x", x, shape, self.network.dtype, ", a row for each target").array)
         if self.rule.error == "split" and self.rule.floor is None:
-            warn_of_negative(x)
+            warn_of_negative(x.min())
         return x
 
     def _checked_target(self, target: Any) -> npt.NDArray[Any]:
@@ -171,7 +171,7 @@ class SharedNetwork(ReadOnly, abc.ABC):
         target = to_numpy(checked("target", target, shape, self.network.dtype, ", one for each output").array)
         if len(target) == 0:
             raise InputError("target", "an empty batch", "at least one sample")
-        check_range(target, self.network.output_activation)
+        check_range(target.min(), target.max(), self.network.output_activation)
         return target.reshape(len(target), columns)
 
     def _squeezed(self, columns: npt.NDArray[Any]) -> npt.NDArray[Any]:

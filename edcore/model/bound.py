@@ -13,6 +13,7 @@ from edcore.arrays import HOST, Array, HostWeights, Located, Place, like, to_num
 from edcore.contract.backend import Backend
 from edcore.contract.memory import fits, host_memory
 from edcore.contract.steps import Schedule
+from edcore.core.activations import FUNCTIONS
 from edcore.core.network import Network
 from edcore.core.presets import PRESETS
 from edcore.core.randomness import checked_seed, permutation
@@ -24,7 +25,7 @@ from edcore.errors import EDCoreError, InputError, shown
 from edcore.interrupts import uninterrupted
 from edcore.model.attributes import described, refused
 from edcore.model.guard import Guard, Reach
-from edcore.model.inputs import checked_weights, checked_x, sum_of_squares
+from edcore.model.inputs import Samples, checked_weights, checked_x, see_samples, sum_of_squares
 from edcore.model.out_of_memory import explain_memory, largest_batch, too_much
 
 VISITS = 2**12, 2**20
@@ -198,6 +199,9 @@ class BoundNetwork:
     def _checked_x(self, x: Any) -> Located:
         return checked_x(x, self._network, self._in_known, self._follows)
 
+    def _see(self, x: Any, target: Any) -> Samples:
+        return see_samples(x, target, self._network, self._rule, self._in_known, self._follows)
+
     def _bind(self, x: Located | None) -> Backend:
         """Return the backend; at the first time choose it, and give it the initial weights."""
         if self._backend is None:
@@ -235,13 +239,16 @@ class BoundNetwork:
             self._guard = Guard(self._bind(None), self._network, self._rule)
         return self._guard
 
-    def _trace(self, x: Located) -> tuple[Array, Any, Reach]:
-        """Return the outputs for a checked x, the trace, and the most that they could have come to."""
+    def _trace(self, x: Located, *early: Any) -> tuple[Array, Any, Reach]:
+        """Return the outputs for a checked x, the trace, both of `early` if given, and the most they can come to."""
         backend, samples = self._bind(x), x.array.shape[0]
         self._check_memory(samples)
         guard = self._guarded()
         try:
             reach = guard.reach(self._weights, x)
+            if early:
+                guard.check_outputs(self._weights, x, early[0], reach)
+                return *early, reach
             if samples:
                 outputs, trace = guard.trace(self._weights, x, self._handed(x.array, x.place), reach)
             else:
@@ -251,12 +258,34 @@ class BoundNetwork:
             raise
         return self._returned(outputs, x), trace, reach
 
-    def _step(self, x: Located, target: Array) -> Array:
-        outputs, trace, reach = self._trace(x)
-        error = target - outputs
+    def _trace_early(self, samples: Samples) -> tuple[Any, ...]:
+        """Return outputs, trace and errors from before the values of x and target are known, or nothing.
+
+        Where the guard needs the errors' squares, one read of the device then has them too. Nothing has been learnt, so
+        values can still be refused.
+        """
+        x, network = samples.x, self._network
+        if x.place.device == "cpu" or FUNCTIONS[network.output_activation].highest < np.inf:
+            return ()
+        batch = x.array.shape[0]
+        if self._backend is None or self._rule.samples_per_update(batch) < batch:
+            return ()
+        try:
+            self._check_memory(batch)
+            with np.errstate(all="ignore"):
+                outputs, trace = self._backend.trace(network, self._weights, self._handed(x.array, x.place))
+                outputs = self._returned(outputs, x)
+                return outputs, trace, samples.target.array - outputs
+        except Exception:  # the step raises it again, and says more, if it accepts the values
+            return ()
+
+    def _step(self, x: Located, target: Array, *early: Any) -> Array:
+        """Learn a batch; `early` has its outputs, trace, errors and the errors' squares, if they are there already."""
+        outputs, trace, reach = self._trace(x, *early[:2])
         # Targets are in the range of the outputs, so where that is bounded so are the errors, and nothing is added up.
-        square = self._guarded().farthest_square
-        self._learn(x, reach, trace, error, x.place, square if square < np.inf else sum_of_squares(error, x))
+        error, square = early[2:] or (target - outputs, self._guarded().farthest_square)
+        square = square if square < np.inf else sum_of_squares(error, x.place.device)
+        self._learn(x, reach, trace, error, x.place, square)
         return outputs
 
     def _learn(self, x: Located, reach: Reach, trace: Any, error: Array, place: Place, square: float) -> None:

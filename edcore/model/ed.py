@@ -16,7 +16,7 @@ from edcore.core.rule import Rule, check_centred, check_together
 from edcore.dispatch.choose import make_request
 from edcore.errors import InputError, NoTraceError, shown
 from edcore.model.bound import BoundNetwork
-from edcore.model.inputs import checked, checked_target
+from edcore.model.inputs import checked
 from edcore.model.out_of_memory import explain_memory
 
 
@@ -211,8 +211,8 @@ class ED(BoundNetwork):
             If x or target are not accepted.
         """
         with on_its_device(x):
-            found = self._checked_x(x)
-            return found.array, checked_target(target, found, self._network, self._rule)
+            found, target, _ = self._see(x, target).checked()
+            return found.array, target
 
     def __call__(self, x: Array) -> Array:
         """Return the outputs for x, and keep the trace for `update`.
@@ -298,11 +298,12 @@ class ED(BoundNetwork):
             before.
         """
         with on_its_device(x):
-            found = self._checked_x(x)
-            target = checked_target(target, found, self._network, self._rule)
+            seen = self._see(x, target)
+            early = self._trace_early(seen)
+            found, target, squares = seen.checked(*early[-1:])
             self._pending, samples = None, found.array.shape[0]
             if self._rule.samples_per_update(samples) == samples:
-                return self._step(found, target)
+                return self._step(found, target, *early, *squares)
             rows = [(found._replace(array=found.array[i : i + 1, ...]), target[i : i + 1, ...]) for i in range(samples)]
             return found.xp.concat([self._step(*row) for row in rows])
 
@@ -362,8 +363,7 @@ class ED(BoundNetwork):
         epochs, batch_size = whole_number("epochs", epochs, 0), whole_number("batch_size", batch_size, 1)
         shuffle, tolerance = yes_or_no("shuffle", shuffle), real("tolerance", tolerance)
         with on_its_device(x):
-            found = self._checked_x(x)
-            target = checked_target(target, found, self._network, self._rule)
+            found, target, _ = self._see(x, target).checked()
         check_centred(self._rule, batch_size)
         self._fit(found, target, epochs, batch_size, shuffle, tolerance)
         return self

@@ -6,10 +6,14 @@ one update adds to N at most
 
     α · Σ_b |a_b| · |E_b| · |g(y_b)|        over all layers that learn
 
-(by the inequality of Cauchy and Schwarz; see `edcore.core.method` for ΔW). While these bounds are far below the largest
-number of the dtype nothing can overflow, and nothing is checked. That is so for all cells of bounded activity, as the
-sigmoid's is, unless learning rates or inputs are enormous. Otherwise the weights are measured; and if even that does
-not show that the next update is harmless, the weights from before it are kept until the new ones are checked.
+(by the inequality of Cauchy and Schwarz; see `edcore.core.method` for ΔW). Targets t and outputs y are between the
+least and the largest activity of the output cells, so |e| = |t − y| is at most their distance. Only the errors of cells
+without such bounds are added up; on a device that sum is read together with the checks of x and t.
+
+While these bounds are far below the largest number of the dtype nothing can overflow, and nothing is checked. That is
+so for all cells of bounded activity, as the sigmoid's is, unless learning rates or inputs are enormous. Otherwise the
+weights are measured; and if even that does not show that the next update is harmless, the weights from before it are
+kept until the new ones are checked.
 """
 
 from __future__ import annotations
@@ -92,9 +96,13 @@ class Guard:
             return self._backend.trace(self._network, weights, handed)
         with np.errstate(all="ignore"):  # the check below finds an overflow
             outputs, trace = self._backend.trace(self._network, weights, handed)
-        if not finite(to_numpy(outputs)):
-            raise self._divergence(weights, x.array, outputs=outputs).error()
+        self.check_outputs(weights, x, outputs, reach)
         return outputs, trace
+
+    def check_outputs(self, weights: Weights, x: Located, outputs: Array, reach: Reach) -> None:
+        """Refuse outputs for x that are infinite."""
+        if not reach.sums <= self._most_sums and not finite(to_numpy(outputs)):
+            raise self._divergence(weights, x.array, outputs=outputs).error()
 
     def update(self, weights: Weights, x: Located, reach: Reach, trace: Any, error: Array, square: float) -> Weights:
         """Return the weights after `Backend.update`, for errors whose squares are at most `square`, each or in all.
@@ -127,7 +135,7 @@ class Guard:
 
     @property
     def farthest_square(self) -> float:
-        """A bound on the square of each error, for targets that the outputs can reach; infinity for none."""
+        """A bound on the square of each error, for targets that the outputs can reach; infinity if there is none."""
         return self._farthest**2
 
     def fit(

@@ -1,7 +1,9 @@
 """Checks of the arrays that users hand in. Bad input never gives a silent wrong answer.
 
 Each array is looked at once, here: `checked` returns it as a `Located` array, with its library, its device and the sum
-of its squares, and the rest of the way asks for nothing again.
+of its squares, and the rest of the way asks for nothing again. First come the checks that need no value, of dtype and
+shape, then those of the values. To read a value of a device makes the host wait for all the work that the device has
+been given. So all numbers that a call needs of x and target are read at once (`Samples.checked`).
 """
 
 from __future__ import annotations
@@ -9,12 +11,13 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from array_api_compat import array_namespace, is_array_api_obj
 from array_api_compat import device as array_device
 
+from edcore import arrays as libraries
 from edcore.arrays import (
     HOST,
     Array,
@@ -27,6 +30,7 @@ from edcore.arrays import (
     like,
     locate,
     missing_dtype,
+    read,
     to_numpy,
 )
 from edcore.core.activations import FUNCTIONS, Activation
@@ -46,28 +50,71 @@ VANISHED = 2.0**-126
 """The largest square that float32 may round to 0."""
 
 
+class Samples(NamedTuple):
+    """x and the targets of at least one sample, of one library on one device, before their values are looked at."""
+
+    x: Located
+    target: Located
+    given: tuple[Array, Array]  # both before their dtype was changed
+    network: Network
+    rule: Rule
+
+    def checked(self, *others: Array) -> tuple[Located, Array, list[float]]:
+        """Return x, target, and at least the sum of squares of each other array beside them, or refuse wrong values.
+
+        The host waits for their device once.
+        """
+        x, target, given, network, rule = self
+        warns, device = rule.error == "split" and rule.floor is None, x.place.device
+        lowest = 0.0  # value of x, where it is asked for
+        if device == "cpu":
+            square, sums = sum_of_squares(x.array, device), [sum_of_squares(other, device) for other in others]
+            host = to_numpy(target.array)
+            least, most = np.minimum.reduce(host, axis=None), np.maximum.reduce(host, axis=None)
+            if warns:
+                lowest = np.minimum.reduce(to_numpy(x.array), axis=None)
+        else:
+            wanted = [(libraries.least, target.array), (libraries.most, target.array)]
+            wanted += [(libraries.squares, array) for array in (x.array, *others)]
+            wanted += [(libraries.least, x.array)] * warns
+            least, most, *sums = read(*wanted)
+            if warns:
+                lowest = sums.pop()
+            square, *sums = map(_at_least, sums, (x.array, *others))
+        x = _finite("x", x, given[0], square, network.dtype)
+        if not (least > -math.inf and most < math.inf):
+            _check_finite("target", target, given[1], network.dtype)
+        check_range(least, most, network.output_activation)
+        warn_of_negative(lowest)
+        return x, target.array, sums
+
+
 def checked_x(x: Any, network: Network, in_known: bool, follows: Place | None) -> Located:
     """Return x, checked for a network, whose place it must have if the network follows one."""
-    features = network.in_ if in_known else None
-    found = checked("x", x, (None, features), network.dtype)
-    if found.array.shape[1] == 0:
-        raise InputError("x", f"shape {tuple(found.array.shape)}", "at least one feature")
-    if follows is not None and found.place != follows:
-        check_device("x", found, follows, "the first x was, which the network follows")
+    found = checked("x", x, (None, network.in_ if in_known else None), network.dtype)
+    _check_x(found, follows)
     return found
 
 
-def checked_target(target: Any, x: Located, network: Network, rule: Rule) -> Array:
-    """Return the targets of at least one sample, as an array of x's library."""
-    samples = x.array.shape[0]
+def see_samples(x: Any, target: Any, network: Network, rule: Rule, in_known: bool, follows: Place | None) -> Samples:
+    """Return x and the targets of at least one sample, both of x's library, before their values are looked at."""
+    dtype, refusal = network.dtype, None
+    found, given = _see("x", x, (None, network.in_ if in_known else None), dtype)
+    samples = found.array.shape[0]
     shape = (samples,) if network.columns == 1 else (samples, network.columns)
-    found = checked("target", target, shape, network.dtype, ", one for each output", x.place)
-    if samples == 0:
-        raise InputError("x", "an empty batch", "at least one sample")
-    check_range(found.array, network.output_activation)
-    if rule.error == "split" and rule.floor is None:
-        warn_of_negative(x.array)
-    return found.array if found.place == x.place else like(found.array, x.array)
+    try:
+        _check_x(found, follows)
+        of_target, given_target = _see("target", target, shape, dtype, ", one for each output", found.place)
+        if samples == 0:
+            raise InputError("x", "an empty batch", "at least one sample")
+    except InputError as error:
+        refusal = error
+    if refusal:
+        _finite("x", found, given, sum_of_squares(found.array, found.place.device), dtype)  # x is refused first
+        raise refusal
+    if of_target.place != found.place:
+        of_target = found._replace(array=like(of_target.array, found.array))
+    return Samples(found, of_target, (given, given_target), network, rule)
 
 
 def checked(
@@ -83,17 +130,8 @@ def checked(
     None in the shape stands for any number; `meaning` says in an error what the shape is that of. The array must not be
     on another device than `place`, if it is of the same library.
     """
-    found = _located(name, value)
-    array, xp = found.array, found.xp
-    if place is not HOST:
-        check_device(name, found, place)
-    if array.dtype is not DTYPES[dtype] or not _fits(array.shape, shape):
-        array = _cast(name, found, shape, meaning, dtype)
-    square = sum_of_squares(array, found)
-    if not square < math.inf:  # NaN and infinity show in the sum, and so do large values, which are fine
-        _check_finite(name, xp, array, found.array, dtype)
-        square = math.inf
-    return Located(array, xp, found.place, square)
+    found, given = _see(name, value, shape, dtype, meaning, place)
+    return _finite(name, found, given, sum_of_squares(found.array, found.place.device), dtype)
 
 
 def check_device(name: str, found: Located, wanted: Place, meaning: str = "x is") -> None:
@@ -104,36 +142,61 @@ def check_device(name: str, found: Located, wanted: Place, meaning: str = "x is"
         raise InputError(name, f"an array on {given.device!r}", f"one on {wanted.device!r}, where {meaning}", fix)
 
 
-def check_range(target: Array, activation: Activation, name: str = "target") -> None:
-    """Refuse a checked target that output cells of this activation cannot reach."""
+def check_range(least: float, most: float, activation: Activation, name: str = "target") -> None:
+    """Refuse targets from `least` to `most` that output cells of this activation cannot reach."""
     low, high = FUNCTIONS[activation].lowest, FUNCTIONS[activation].highest
-    if isinstance(target, np.ndarray):
-        least, most = np.minimum.reduce(target, axis=None), np.maximum.reduce(target, axis=None)
-    else:
-        xp = array_namespace(target)
-        least, most = float(xp.min(target)), float(xp.max(target))
     if least < low or most > high:
         fix = "Write classes one-hot: numpy.eye(classes)[labels]; for other numbers there is a linear output."
         accepted = f"{low:g} to {high:g}, as the outputs are ({activation})"
         raise InputError(name, f"values from {float(least)!r} to {float(most)!r}", accepted, fix)
 
 
-def warn_of_negative(x: Array) -> None:
-    """Warn if a checked x has values below 0, which a split rule's promises exclude."""
-    if bool(array_namespace(x).any(x < 0)):
+def warn_of_negative(least: float) -> None:
+    """Warn if the least value of x is below 0, which a split rule's promises exclude."""
+    if least < 0:
         warnings.warn(NEGATIVE, stacklevel=4)
 
 
-def sum_of_squares(array: Array, where: Located) -> float:
-    """Return at least the sum of the squares; infinity if it is too large; infinity or NaN if a value is.
-
-    The array is of the library and on the device of `where`.
-    """
-    if where.place.device != "cpu":
-        return float(where.xp.sum(array * array)) + math.prod(array.shape) * VANISHED
-    # One product by BLAS, without a temporary array, as this is done at each step. Squares may have vanished.
+def sum_of_squares(array: Array, device: str) -> float:
+    """Return at least the sum of the squares of an array on this device; infinity if it is too large."""
+    if device != "cpu":
+        return _at_least(read((libraries.squares, array))[0], array)
     host = to_numpy(array)
-    return float(np.vdot(host, host)) + host.size * VANISHED
+    return float(np.vdot(host, host)) + host.size * VANISHED  # by BLAS, with no temporary array, at each step
+
+
+def _at_least(total: float, array: Array) -> float:
+    """Return a bound on the sum of the squares, of which some may have vanished in the total."""
+    return total + math.prod(array.shape) * VANISHED
+
+
+def _check_x(x: Located, follows: Place | None) -> None:
+    """Refuse an x without features, or one that is elsewhere than where the network follows."""
+    if x.array.shape[1] == 0:
+        raise InputError("x", f"shape {tuple(x.array.shape)}", "at least one feature")
+    if follows is not None and x.place != follows:
+        check_device("x", x, follows, "the first x was, which the network follows")
+
+
+def _see(
+    name: str, value: Any, shape: tuple[int | None, ...], dtype: str, meaning: str = "", place: Place = HOST
+) -> tuple[Located, Array]:
+    """Return the value as an array of its own library in this dtype, and as it was before; no value is looked at."""
+    found = _located(name, value)
+    given = found.array
+    if place is not HOST:
+        check_device(name, found, place)
+    if given.dtype is not DTYPES[dtype] or not _fits(given.shape, shape):
+        found = Located(_cast(name, found, shape, meaning, dtype), found.xp, found.place)
+    return found, given
+
+
+def _finite(name: str, found: Located, given: Array, square: float, dtype: str) -> Located:
+    """Return the array with the sum of its squares, or refuse values that are not finite."""
+    if not square < math.inf:  # NaN and infinity show in the sum, and so do large values, which are fine
+        _check_finite(name, found, given, dtype)
+        square = math.inf
+    return Located(found.array, found.xp, found.place, square)
 
 
 def _located(name: str, value: Any) -> Located:
@@ -174,13 +237,14 @@ def _cast(name: str, found: Located, shape: tuple[int | None, ...], meaning: str
         return xp.astype(array, getattr(xp, dtype), copy=False)
 
 
-def _check_finite(name: str, xp: Any, cast: Array, given: Array, dtype: str) -> None:
-    if bool(xp.all(xp.isfinite(cast))):
+def _check_finite(name: str, found: Located, given: Array, dtype: str) -> None:
+    if bool(found.xp.all(found.xp.isfinite(found.array))):
         return
+    xp = array_namespace(given)
     if not _is_floating(xp, given.dtype) or bool(xp.all(xp.isfinite(given))):
         fix = "Scale them, for example to 0 … 1."
         raise InputError(name, f"values too large for {dtype}", "what it can hold", fix)
-    _refuse_non_finite(name, to_numpy(cast))
+    _refuse_non_finite(name, to_numpy(found.array))
 
 
 def checked_weights(

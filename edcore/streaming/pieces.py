@@ -96,7 +96,7 @@ class Source:
         place, n = f"target[{start}:{stop}]", stop - start
         rows = _transformed(place, self._read("target", self.target, start, stop), self.target_transform)
         target = _checked(place, rows, (n,) if network.columns == 1 else (n, network.columns), network)
-        check_range(target, network.output_activation, place)
+        check_range(target.min(), target.max(), network.output_activation, place)
         return target
 
     def first(self) -> Any:
