@@ -157,6 +157,34 @@ def test_variants_that_fit_no_tile(backend, fields, rule_fields):
         all_close(learned, updated, bounds.updated(rule, activities, exact.error), "after an update")
 
 
+@pytest.mark.usefixtures("small_tiles")
+def test_a_thread_of_the_update_reads_the_weights_alone_that_it_writes(backend, monkeypatch):
+    from numba.cuda.simulator.cudadrv.devicearray import FakeWithinKernelCUDAArray as Seen
+
+    read, written = [], {}
+    plain_read, plain_write = Seen.__getitem__, Seen.__setitem__
+    case = drawn_case(Network(in_=3, width=3, depth=1, n_bias=2), Rule(), batch=4, scale=1.0, seed=0)
+    size = sum(value.size for value in case.weights.values())
+    own = backend.from_host(case.weights)
+    _, trace = backend.trace(case.network, own, case.x)
+
+    def reading(array, place):
+        if array.size == size:
+            read.append((int(place), threading.current_thread()))
+        return plain_read(array, place)
+
+    def writing(array, place, value):
+        if array.size == size:
+            assert written.setdefault(int(place), threading.current_thread()) is threading.current_thread()
+        plain_write(array, place, value)
+
+    monkeypatch.setattr(Seen, "__getitem__", reading)
+    monkeypatch.setattr(Seen, "__setitem__", writing)
+    backend.update(case.network, case.rule, own, trace, case.error)
+    assert len(read) == len(written) == size
+    assert all(written[place] is thread for place, thread in read)
+
+
 def test_an_error_of_zero_leaves_a_negative_zero(backend):
     case = drawn_case(Network(in_=2, width=2), Rule("signed"), batch=3, scale=1.0, seed=0)
     weights = {key: np.negative(np.zeros_like(value)) for key, value in case.weights.items()}
