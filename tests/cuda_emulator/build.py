@@ -1,0 +1,52 @@
+"""Kernel libraries from PTX text: translated, compiled by the C compiler, and kept."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+import shutil
+import subprocess
+from functools import cache
+from pathlib import Path
+
+from .translate import translate
+
+HERE = Path(__file__).resolve().parent
+
+FLAGS = ("-std=gnu11", "-O1", "-w", "-fPIC", "-shared", "-ffp-contract=off", "-fwrapv", "-fno-strict-aliasing")
+"""What PTX says of its numbers: no product and sum in one, whole numbers wrap, and any bytes may be any type."""
+
+
+def c_compiler() -> str | None:
+    """Return the C compiler of this machine, or None."""
+    return next(filter(None, map(shutil.which, (os.environ.get("CC") or "cc", "gcc", "clang"))), None)
+
+
+def build(ptx: str, folder: Path) -> Path:
+    """Return the kernel library of a PTX text, in `folder`. It is built only where it is not there yet."""
+    library = folder / f"{hashlib.sha256((ptx + _made_by()).encode()).hexdigest()[:32]}.so"
+    if library.exists():
+        return library
+    compiler = c_compiler()
+    if compiler is None:
+        raise FileNotFoundError("there is no C compiler: cc, gcc and clang are not on the PATH")
+    folder.mkdir(parents=True, exist_ok=True)
+    # Others may build the same one now: each has files of its own, and the last to finish is as good as the first.
+    begun = folder / f"{library.stem}-{os.getpid()}"
+    begun.with_suffix(".c").write_text(translate(ptx))
+    fused = ["-mfma"] if platform.machine() in ("x86_64", "AMD64") else []
+    command = [compiler, *FLAGS, *fused, f"-I{HERE}", str(begun.with_suffix(".c")), "-o", str(begun), "-lm"]
+    run = subprocess.run(command, capture_output=True, text=True, check=False)
+    if run.returncode:
+        raise RuntimeError(f"{compiler} refuses {begun}.c: {run.stderr[:2000]}")
+    begun.with_suffix(".c").replace(library.with_suffix(".c"))
+    begun.replace(library)
+    return library
+
+
+@cache
+def _made_by() -> str:
+    """Return what a library depends on beside its PTX."""
+    own = [*HERE.glob("*.h"), *HERE.glob("rules/*.py"), *(HERE / f"{name}.py" for name in ("ptx", "operands", "translate"))]
+    return "".join(path.read_text() for path in sorted(own)) + f"{FLAGS} {c_compiler()}"
