@@ -15,7 +15,7 @@ static inline float emu_flush(float x) { return fabsf(x) < 0x1p-126f ? copysignf
 static inline float emu_saturate_f32(float x) { return x > 0 ? (x < 1 ? x : 1) : 0; }
 static inline double emu_saturate_f64(double x) { return x > 0 ? (x < 1 ? x : 1) : 0; }
 
-/* Rounding that is not to nearest. The values are volatile so that the compiler computes between the two changes of mode. */
+/* Rounding that is not to nearest. The values are volatile so that the compiler computes between both changes of mode. */
 #define EMU_ROUNDED(type, mode, expression) \
   fesetround(mode); volatile type result_ = (expression); fesetround(FE_TONEAREST); return result_
 #define EMU_DIRECTED(name, mode, suffix, type, fused, root) \
@@ -71,31 +71,25 @@ static inline double emu_rsqrt_upper(double x) {
   static inline type emu_max_##suffix(type a, type b) { \
     return isnan(a) ? b : isnan(b) ? a : a == b ? (signbit(a) ? b : a) : a > b ? a : b; \
   } \
-  static inline type emu_min_nan_##suffix(type a, type b) { return isnan(a) || isnan(b) ? NAN : emu_min_##suffix(a, b); } \
-  static inline type emu_max_nan_##suffix(type a, type b) { return isnan(a) || isnan(b) ? NAN : emu_max_##suffix(a, b); }
+  static inline type emu_min_nan_##suffix(type a, type b) { return isunordered(a, b) ? NAN : emu_min_##suffix(a, b); } \
+  static inline type emu_max_nan_##suffix(type a, type b) { return isunordered(a, b) ? NAN : emu_max_##suffix(a, b); }
 EMU_EXTREMES(f32, float)
 EMU_EXTREMES(f64, double)
 
 /* Whole numbers. What PTX leaves open (division by zero) is what hardware gives: all bits set. */
-#define EMU_WHOLE(bits, twice) \
-  static inline uint##bits##_t emu_div_u##bits(uint##bits##_t a, uint##bits##_t b) { return b ? a / b : (uint##bits##_t)-1; } \
-  static inline uint##bits##_t emu_rem_u##bits(uint##bits##_t a, uint##bits##_t b) { return b ? a % b : a; } \
-  static inline int##bits##_t emu_div_s##bits(int##bits##_t a, int##bits##_t b) { \
-    return b == 0 ? -1 : b == -1 ? (int##bits##_t)(0 - (uint##bits##_t)a) : a / b; \
-  } \
-  static inline int##bits##_t emu_rem_s##bits(int##bits##_t a, int##bits##_t b) { return b == 0 ? a : b == -1 ? 0 : a % b; } \
-  static inline uint##bits##_t emu_high_u##bits(uint##bits##_t a, uint##bits##_t b) { \
-    return (uint##bits##_t)(((unsigned twice)a * b) >> bits); \
-  } \
-  static inline int##bits##_t emu_high_s##bits(int##bits##_t a, int##bits##_t b) { \
-    return (int##bits##_t)(((twice)a * b) >> bits); \
-  } \
-  static inline uint##bits##_t emu_shl_##bits(uint##bits##_t a, uint32_t n) { return n < bits ? (uint##bits##_t)(a << n) : 0; } \
-  static inline uint##bits##_t emu_shr_u##bits(uint##bits##_t a, uint32_t n) { return n < bits ? a >> n : 0; } \
-  static inline int##bits##_t emu_shr_s##bits(int##bits##_t a, uint32_t n) { return a >> (n < bits ? n : bits - 1); }
-EMU_WHOLE(16, int)
-EMU_WHOLE(32, long)
-EMU_WHOLE(64, __int128)
+#define EMU_WHOLE(bits, U, S, twice) \
+  static inline U emu_div_u##bits(U a, U b) { return b ? a / b : (U)-1; } \
+  static inline U emu_rem_u##bits(U a, U b) { return b ? a % b : a; } \
+  static inline S emu_div_s##bits(S a, S b) { return b == 0 ? -1 : b == -1 ? (S)(0 - (U)a) : a / b; } \
+  static inline S emu_rem_s##bits(S a, S b) { return b == 0 ? a : b == -1 ? 0 : a % b; } \
+  static inline U emu_high_u##bits(U a, U b) { return (U)(((unsigned twice)a * b) >> bits); } \
+  static inline S emu_high_s##bits(S a, S b) { return (S)(((twice)a * b) >> bits); } \
+  static inline U emu_shl_##bits(U a, uint32_t n) { return n < bits ? (U)(a << n) : 0; } \
+  static inline U emu_shr_u##bits(U a, uint32_t n) { return n < bits ? a >> n : 0; } \
+  static inline S emu_shr_s##bits(S a, uint32_t n) { return a >> (n < bits ? n : bits - 1); }
+EMU_WHOLE(16, uint16_t, int16_t, int)
+EMU_WHOLE(32, uint32_t, int32_t, long)
+EMU_WHOLE(64, uint64_t, int64_t, __int128)
 
 static inline int32_t emu_add_sat(int32_t a, int32_t b) {
   int64_t sum = (int64_t)a + b;
@@ -108,15 +102,22 @@ static inline int32_t emu_sub_sat(int32_t a, int32_t b) {
 
 /* A float, already rounded, as a whole number of `bits` bits: NaN is 0, what lies outside becomes the nearest. */
 static inline int64_t emu_signed(double x, int bits) {
-  double beyond = ldexp(1, bits - 1);
-  return isnan(x) ? 0 : x >= beyond ? (int64_t)(~0ull >> (65 - bits)) : x < -beyond ? -(int64_t)(~0ull >> (65 - bits)) - 1 : (int64_t)x;
+  const int64_t high = (int64_t)(~0ull >> (65 - bits));
+  const double beyond = ldexp(1, bits - 1);
+  return isnan(x) ? 0 : x >= beyond ? high : x < -beyond ? -high - 1 : (int64_t)x;
 }
 static inline uint64_t emu_unsigned(double x, int bits) {
   return !(x > 0) ? 0 : x >= ldexp(1, bits) ? ~0ull >> (64 - bits) : (uint64_t)x;
 }
 /* A whole number in the range of a narrower type (cvt.sat). */
-static inline int64_t emu_clamp_s(__int128 x, int64_t low, int64_t high) { return x < low ? low : x > high ? high : (int64_t)x; }
-static inline uint64_t emu_clamp_u(__int128 x, uint64_t high) { return x < 0 ? 0 : x > high ? high : (uint64_t)x; }
+static inline int64_t emu_clamp_s(__int128 x, int bits) {
+  const int64_t high = (int64_t)(~0ull >> (65 - bits));
+  return x < -high - 1 ? -high - 1 : x > high ? high : (int64_t)x;
+}
+static inline uint64_t emu_clamp_u(__int128 x, int bits) {
+  const uint64_t high = ~0ull >> (64 - bits);
+  return x < 0 ? 0 : x > high ? high : (uint64_t)x;
+}
 
 /* Bits. Positions and lengths are taken modulo 256, as PTX says. */
 static inline uint64_t emu_mask(uint32_t length) { return length > 63 ? ~0ull : (1ull << length) - 1; }
@@ -160,5 +161,9 @@ static inline uint32_t emu_permute(uint32_t a, uint32_t b, uint32_t control) {
   }
   return result;
 }
-static inline uint32_t emu_funnel_left(uint32_t a, uint32_t b, uint32_t n) { return (uint32_t)((((uint64_t)b << 32 | a) << n) >> 32); }
-static inline uint32_t emu_funnel_right(uint32_t a, uint32_t b, uint32_t n) { return (uint32_t)(((uint64_t)b << 32 | a) >> n); }
+static inline uint32_t emu_funnel_left(uint32_t a, uint32_t b, uint32_t n) {
+  return (uint32_t)((((uint64_t)b << 32 | a) << n) >> 32);
+}
+static inline uint32_t emu_funnel_right(uint32_t a, uint32_t b, uint32_t n) {
+  return (uint32_t)(((uint64_t)b << 32 | a) >> n);
+}

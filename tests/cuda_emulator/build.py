@@ -48,5 +48,6 @@ def build(ptx: str, folder: Path) -> Path:
 @cache
 def _made_by() -> str:
     """Return what a library depends on beside its PTX."""
-    own = [*HERE.glob("*.h"), *HERE.glob("rules/*.py"), *(HERE / f"{name}.py" for name in ("ptx", "operands", "translate"))]
+    modules = (HERE / f"{name}.py" for name in ("ptx", "operands", "translate"))
+    own = [*HERE.glob("*.h"), *HERE.glob("rules/*.py"), *modules]
     return "".join(path.read_text() for path in sorted(own)) + f"{FLAGS} {c_compiler()}"

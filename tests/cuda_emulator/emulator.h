@@ -1,17 +1,18 @@
 /* What a kernel library and the stand-in libcuda know of each other.
  *
- * A kernel library is what the C compiler makes of translate.py's text for one PTX module: a shared object with one symbol,
- * `emu_library`. Its kernels run one thread at a time: `kernel->run(thread)` returns when the thread ends, and calls
- * `thread->api` for all that concerns others: memory, barriers, the warp. Each call there may switch to another thread; all
- * threads of a launch run on one thread of the host, so what lies between two calls is atomic.
+ * A kernel library is what the C compiler makes of translate.py's text for one PTX module: a shared object with one
+ * symbol, `emu_library`. Its kernels run one thread at a time: `kernel->run(thread)` returns when the thread ends, and
+ * calls `thread->api` for all that concerns others: memory, barriers, the warp. Each call there may switch to another
+ * thread; all threads of a launch run on one thread of the host, so what lies between two calls is atomic.
  *
  * What the stand-in owes:
  * - A struct of its own that begins with EmuThread (in C++: inherits from it), zeroed, with the fields below set.
- * - Addresses: global memory has the host's addresses. Shared memory has offsets from 0, static variables first, then, from
- *   kernel->dynamic_shared on, the dynamic ones of the launch. A generic address of shared memory is thread->shared + offset.
+ * - Addresses: global memory has the host's addresses. Shared memory has offsets from 0: static variables first, then,
+ *   from kernel->dynamic_shared on, the dynamic ones of the launch. A generic address of shared memory is
+ *   thread->shared + offset.
  * - Room on the thread's stack for kernel->local bytes and 64 KiB.
  * - The library's variables are global memory too: `access` must let them pass (constants are only read).
- * - thread->parameters[i] is where the bytes of parameter i are; they must live as long as the launch.
+ * - thread->parameters[i] is where the bytes of parameter i are, aligned as a struct of C; they live as long as the launch.
  * - `site` is the number of an instruction: library->sites[site] is its text, for reports.
  */
 #pragma once
@@ -27,12 +28,13 @@ struct EmuThread;
 struct EmuKernel;
 
 struct EmuApi {
-  /* One access of `bytes` bytes (a power of two up to 16; a vector is one access), to be aligned to as many. It returns only
-   * where the access may be made. */
+  /* One access of `bytes` bytes (a power of two up to 16; a vector is one access), to be aligned to as many. It returns
+   * only where the access may be made. */
   void (*access)(struct EmuThread *, uint64_t address, uint32_t bytes, enum EmuSpace, enum EmuAccess, int site);
 
-  /* Barrier `id` (0 to 15) of the block, for `count` threads, 0: all. EMU_ARRIVE does not wait. The result is that of the
-   * reduction of `predicate` (0 or 1) over the threads; 0 for EMU_SYNC and EMU_ARRIVE. __syncthreads is (0, 0, EMU_SYNC). */
+  /* Barrier `id` (0 to 15) of the block, for `count` threads, 0: all. EMU_ARRIVE does not wait. The result is that of
+   * the reduction of `predicate` (0 or 1) over the threads; 0 for EMU_SYNC and EMU_ARRIVE. __syncthreads is
+   * (0, 0, EMU_SYNC). */
   uint32_t (*barrier)(struct EmuThread *, uint32_t id, uint32_t count, enum EmuBarrier, uint32_t predicate, int site);
 
   /* Wait for the lanes of `mask` (this one is among them, or it is a fault), each with its value; values[lane] of those
@@ -43,12 +45,14 @@ struct EmuApi {
    * A block whose threads all only yield, with no copy left, never ends: a fault. */
   void (*yield)(struct EmuThread *, int site);
 
-  /* Begin cp.async.bulk: `bytes` bytes from global `from` to shared `to`; when done, emu_copied(thread->shared + mbarrier,
-   * bytes). `access` has let all of `from` pass; the stand-in looks at `to`: range, and races as far as it can. The copy may be
-   * done at once. Done late (in yield), with NaN in `to` till then, it shows who reads too early. */
+  /* Begin cp.async.bulk: `bytes` bytes from global `from` to shared `to`; when done,
+   * emu_copied(thread->shared + mbarrier, bytes). `access` has let all of `from` pass; the stand-in looks at `to`: range,
+   * and races as far as it can. The copy may be done at once. Done late (in yield), with NaN in `to` till then, it shows
+   * who reads too early. */
   void (*copy)(struct EmuThread *, uint64_t to, uint64_t from, uint32_t bytes, uint64_t mbarrier, int site);
 
-  /* The kernel's own fault, in words: trap, a bad address in local memory, a wrong use of an mbarrier. It does not return. */
+  /* The kernel's own fault, in words: trap, an address outside local memory, a wrong use of an mbarrier. It does not
+   * return. */
   void (*fault)(struct EmuThread *, const char *what, int site);
 };
 

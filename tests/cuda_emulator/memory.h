@@ -43,9 +43,9 @@ static inline int emu_in_param(const Thread *thread, uint64_t address, uint32_t 
   return 0;
 }
 static inline char *emu_at_param(Thread *thread, uint64_t address, uint32_t bytes, enum EmuAccess access, int site) {
-  if (access != EMU_LOAD || !emu_in_param(thread, address, bytes))
-    thread->api->fault(thread, access == EMU_LOAD ? "an address outside the parameters" : "a store to a parameter", site);
-  return (char *)address;
+  if (access != EMU_LOAD) thread->api->fault(thread, "a store to a parameter", site);
+  if (!emu_in_param(thread, address, bytes)) thread->api->fault(thread, "an address outside the parameters", site);
+  return emu_aligned(thread, address, bytes, site);
 }
 static inline int emu_in_shared(const Thread *thread, uint64_t address) {
   return emu_within(thread->shared, thread->shared_bytes, address, 1);
@@ -65,8 +65,8 @@ static inline char *emu_at_generic(Thread *thread, uint64_t address, uint32_t by
 }
 
 /* The warp. A result that comes from a lane which does not take part is undefined in PTX, so it is a fault here. */
-static inline uint32_t emu_shuffle(Thread *thread, char mode, uint32_t value, uint32_t lane, uint32_t limits, uint32_t mask,
-                                   int *inside, int site) {
+static inline uint32_t emu_shuffle(Thread *thread, char mode, uint32_t value, uint32_t lane, uint32_t limits,
+                                   uint32_t mask, int *inside, int site) {
   uint64_t values[32];
   thread->api->warp_exchange(thread, mask, value, values, site);
   uint32_t segment = limits >> 8 & 31, own = thread->lane, last = limits & 31;
@@ -151,7 +151,8 @@ static inline void emu_bulk_checks(Thread *thread, uint64_t to, uint64_t from, u
   if (bytes % 16 || to % 16 || from % 16 || !bytes)
     thread->api->fault(thread, "a bulk copy whose size or addresses are no multiples of 16", site);
 }
-static inline void emu_bulk_load(Thread *thread, uint64_t to, uint64_t from, uint32_t bytes, uint64_t mbarrier, int site) {
+static inline void emu_bulk_load(Thread *thread, uint64_t to, uint64_t from, uint32_t bytes, uint64_t mbarrier,
+                                 int site) {
   emu_bulk_checks(thread, to, from, bytes, site);
   for (uint32_t i = 0; i < bytes; i += 16) emu_at_global(thread, from + i, 16, EMU_LOAD, site);
   emu_mbarrier(thread, mbarrier, site);

@@ -7,7 +7,7 @@ import struct
 from dataclasses import dataclass, field
 from typing import NoReturn
 
-from .ptx import PRED, TYPES, Function, Instruction, Module, Refused, Type, Variable, number, split
+from .ptx import PRED, TYPES, Function, Instruction, Module, PtxError, Type, Variable, number, split
 
 C_TYPES = {"p": "int", "f32": "float", "f64": "double"}
 C_TYPES |= {f"{kind}{bits}": f"uint{bits}_t" for kind in "bu" for bits in (8, 16, 32, 64)}
@@ -15,8 +15,9 @@ C_TYPES |= {f"s{bits}": f"int{bits}_t" for bits in (8, 16, 32, 64)}
 
 U32, S32, U64, B32, B64 = (TYPES[name] for name in ("u32", "s32", "u64", "b32", "b64"))
 
-SPECIAL = {f"%{name}.{axis}": f"thread->{name}[{i}]" for name in ("tid", "ntid", "ctaid", "nctaid") for i, axis in enumerate("xyz")}
-SPECIAL |= {
+SIZES = ("tid", "ntid", "ctaid", "nctaid")
+
+SPECIAL = {f"%{name}.{axis}": f"thread->{name}[{place}]" for name in SIZES for place, axis in enumerate("xyz")} | {
     "%laneid": "thread->lane",
     "%warpid": "thread->warp",
     "%lanemask_eq": "(1u << thread->lane)",
@@ -97,7 +98,10 @@ class Line:
 
     def need(self, *names: str) -> str:
         """Take the one of these modifiers that must be there."""
-        return self.take(*names) or self.refuse(f"one of {', '.join('.' + name for name in names)} is missing or not known")
+        name = self.take(*names)
+        if not name:
+            self.refuse(f"{' or '.join(f'.{each}' for each in names)} is missing")
+        return name
 
     def type(self, kinds: str = "busf", widths: tuple[int, ...] = (16, 32, 64)) -> Type:
         """Take the type, which is the last modifier."""
@@ -148,12 +152,12 @@ class Line:
         if re.fullmatch(r"-?\s*\d\w*", text):
             return self._whole(text, kind)
         match = re.fullmatch(r"([\w$%#]+)\s*(?:([+-])\s*(\d\w*))?", text)
-        if match and match[1] in self.layout.places and kind.kind in "bus" and kind.bits in (32, 64):
-            if kind.bits == 32 and self.layout.variables[match[1]].space != "shared":
-                self.refuse(f"the address of {match[1]} has 64 bits")
-            offset = number((match[2] or "+").replace("+", "") + (match[3] or "0"))
-            return f"({c_type(kind)})({self.layout.places[match[1]]} + {offset}ll)"
-        self.refuse(f"the operand {text} is not known")
+        if match is None or match[1] not in self.layout.places or kind.kind not in "bus" or kind.bits not in (32, 64):
+            self.refuse(f"the operand {text} is not known")
+        if kind.bits == 32 and self.layout.variables[match[1]].space != "shared":
+            self.refuse(f"the address of {match[1]} has 64 bits")
+        offset = number((match[2] or "+").replace("+", "") + (match[3] or "0"))
+        return f"({c_type(kind)})({self.layout.places[match[1]]} + {offset}ll)"
 
     def write(self, operand: str | int, kind: Type, value: str, wide: bool = False) -> str:
         """Return the C statement that puts a value of this type into a register."""
@@ -242,7 +246,7 @@ class Line:
     def _whole(self, text: str, kind: Type) -> str:
         try:
             value = number(text)
-        except Refused as error:
+        except PtxError as error:
             self.refuse(str(error))
         if kind.kind == "f" or not -(1 << kind.bits - 1) <= value < 1 << kind.bits:
             self.refuse(f"{text} is no number of type {kind}")

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from typing import NoReturn
 
 
-class Refused(Exception):
-    """The emulator does not know something in the PTX text. What it is stands in the message."""
+class PtxError(Exception):
+    """PTX text that the emulator does not know. The message names what it is."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class Instruction:
     label: str = ""
 
     def refuse(self, why: str) -> NoReturn:
-        raise Refused(f"line {self.line}: {self.text}: {why}")
+        raise PtxError(f"line {self.line}: {self.text}: {why}")
 
 
 @dataclass
@@ -96,7 +96,7 @@ class Statement:
     line: int
 
     def refuse(self, why: str) -> NoReturn:
-        raise Refused(f"line {self.line}: {self.text}: {why}")
+        raise PtxError(f"line {self.line}: {self.text}: {why}")
 
 
 WITHOUT_SEMICOLON = re.compile(r"\s*\.(version|target|address_size|file|loc)\b")
@@ -108,11 +108,11 @@ def statements(text: str) -> Iterator[Statement]:
     """Yield the statements of a PTX text: a brace ends one where it opens or closes a scope."""
     text = re.sub(r"/\*.*?\*/", lambda comment: "\n" * comment[0].count("\n"), text, flags=re.DOTALL)
     words, depth, line, begin = "", 0, 0, 0
-    for line, row in enumerate(text.split("\n"), 1):  # noqa: B007 (the last line is named below)
+    for line, row in enumerate(text.split("\n"), 1):
         row = row.partition("//")[0]
         if WITHOUT_SEMICOLON.match(row) and not words.strip():
             if re.match(r"\s*\.address_size\s+(?!64)", row):
-                raise Refused(f"line {line}: {row.strip()}: addresses have 64 bits")
+                raise PtxError(f"line {line}: {row.strip()}: addresses have 64 bits")
             continue
         while row:
             if not words.strip():
@@ -136,7 +136,7 @@ def statements(text: str) -> Iterator[Statement]:
                 words += character
         words += " "
     if words.strip():
-        raise Refused(f"line {line}: {' '.join(words.split())}: it does not end")
+        raise PtxError(f"line {line}: {' '.join(words.split())}: it does not end")
 
 
 def split(text: str) -> list[str]:
@@ -155,7 +155,7 @@ def number(text: str) -> int:
     """Return an integer literal: decimal, hexadecimal, octal or binary, with or without a U."""
     match = re.fullmatch(r"(-?)(0[xX][0-9a-fA-F]+|0[bB][01]+|0[0-7]*|[1-9][0-9]*)U?", text.replace(" ", ""))
     if match is None:
-        raise Refused(f"{text} is no number")
+        raise PtxError(f"{text} is no number")
     digits = match[2].lower()
     base = 16 if digits.startswith("0x") else 2 if digits.startswith("0b") else 8 if digits.startswith("0") else 10
     return int(match[1] + digits, base)
@@ -230,7 +230,7 @@ def _initial(statement: Statement, values: str, kind: Type, size: int) -> bytes:
                 data += bits.to_bytes(kind.bytes, "little") if bits is not None else struct.pack(form, float(value))
             else:
                 data += (number(value) % (1 << kind.bits)).to_bytes(kind.bytes, "little")
-        except (Refused, ValueError, OverflowError):
+        except (PtxError, ValueError, OverflowError):
             statement.refuse(f"the value {value} is not known")
     if len(data) > size:
         statement.refuse("there are more values than places")
@@ -284,7 +284,7 @@ class _Body:
             items.append(statement)
             if statement.end == "{":
                 items.append(list(self._inner(rest)))
-        raise Refused(f"line {self.function.line}: {self.function.name}: it does not end")
+        raise PtxError(f"line {self.function.line}: {self.function.name}: it does not end")
 
     def _inner(self, rest: Iterator[Statement]) -> Iterator[Statement]:
         """Yield the statements up to the brace that ends this scope, and that brace."""

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from .operands import Layout, Line, Sites, c_name, c_register
-from .ptx import PRED, Function, Module, Refused, Variable, parse
+from .ptx import PRED, Function, Module, PtxError, Variable, parse
 from .rules import rule
 
 LOCAL_ALIGN = 128
@@ -34,7 +33,7 @@ def translate(ptx: str) -> str:
     defined = [each for each in module.functions.values() if each.body is not None]
     functions, kernels = ([each for each in defined if each.entry == entry] for entry in (False, True))
     if not kernels:
-        raise Refused("the module has no kernel")
+        raise PtxError("the module has no kernel")
     _refuse_recursion(module)
     sites, shared, local = Sites(), Area(), Area()
     common = {name: _place(variable, shared, local) for name, variable in module.variables.items()}
@@ -73,7 +72,7 @@ def _refuse_recursion(module: Module) -> None:
         for name in leaves:
             del calls[name]
     if calls:
-        raise Refused(f"{', '.join(calls)}: recursion is not known")
+        raise PtxError(f"{', '.join(calls)}: recursion is not known")
 
 
 def _place(variable: Variable, shared: Area, local: Area) -> str:
@@ -87,11 +86,14 @@ def _place(variable: Variable, shared: Area, local: Area) -> str:
 
 def _names_shared(kernel: Function, module: Module) -> bool:
     """Return whether a kernel uses the module's shared variables."""
-    words = {word for each in kernel.body or () for operand in each.operands for word in re.findall(r"[\w$]+", operand)}
-    return any(variable.space == "shared" and not variable.extern and name in words for name, variable in module.variables.items())
+    operands = " ".join(operand for each in kernel.body or () for operand in each.operands)
+    named = module.variables.keys() & set(re.findall(r"[\w$]+", operands))
+    return any(module.variables[name].space == "shared" and not module.variables[name].extern for name in named)
 
 
-def _layout(function: Function, module: Module, common: dict[str, str], sites: Sites, shared: Area, local: Area) -> Layout:
+def _layout(
+    function: Function, module: Module, common: dict[str, str], sites: Sites, shared: Area, local: Area
+) -> Layout:
     """Return a function's variables and where they are."""
     variables, places = dict(module.variables), dict(common)
     for name, variable in function.variables.items():
@@ -128,8 +130,8 @@ def _signature(function: Function) -> str:
 
 
 def _definition(variable: Variable) -> str:
-    values = ", ".join(map(str, variable.initial or b"\0"))
-    return f"static unsigned char {c_name(variable.name)}[{max(variable.bytes, 1)}] __attribute__((aligned({variable.align}))) = {{{values}}};"
+    place = f"{c_name(variable.name)}[{max(variable.bytes, 1)}] __attribute__((aligned({variable.align})))"
+    return f"static unsigned char {place} = {{{', '.join(map(str, variable.initial or bytes(1)))}}};"
 
 
 def _row(index: int, kernel: Function, module: Module, shared: int, local: int) -> tuple[str, str]:
@@ -143,13 +145,11 @@ def _row(index: int, kernel: Function, module: Module, shared: int, local: int) 
     return table, f"{{{json.dumps(kernel.name)}, run_{index}, {', '.join(map(str, numbers))}}},"
 
 
-def _tables(module: Module, rows: Iterable[str], sites: Sites) -> list[str]:
+def _tables(module: Module, rows: list[str], sites: Sites) -> list[str]:
     """Return the tables by which the stand-in finds kernels, variables and the texts of instructions."""
     variables = [each for each in module.variables.values() if each.space in ("global", "const")]
-    lines = [
-        f"{{{json.dumps(each.name)}, {c_name(each.name)}, {each.bytes}, {int(each.space == 'const')}}}," for each in variables
-    ]
-    rows = list(rows)
+    cells = [(json.dumps(each.name), c_name(each.name), each.bytes, int(each.space == "const")) for each in variables]
+    lines = [f"{{{', '.join(map(str, each))}}}," for each in cells]
     return [
         f"static const struct EmuKernel kernels[{len(rows)}] = {{",
         *rows,

@@ -100,7 +100,8 @@ def _sign(line: Line) -> str:
     value = line.read(1, kind)
     if kind.kind == "f":
         flush = _float(line, kind)
-        return line.write(0, kind, flush(f"-{value}" if negative else f"__builtin_{'fabsf' if kind.bits == 32 else 'fabs'}({value})"))
+        absolute = "fabsf" if kind.bits == 32 else "fabs"
+        return line.write(0, kind, flush(f"-{value}" if negative else f"{absolute}({value})"))
     flat = line.read(1, unsigned(kind))
     return line.write(0, unsigned(kind), f"0 - {flat}" if negative else f"{value} < 0 ? 0 - {flat} : {flat}")
 
@@ -111,7 +112,8 @@ def _extreme(line: Line) -> str:
     kind, name = line.type("usf"), line.instruction.opcode
     if kind.kind == "f":
         flush, nan = _float(line, kind), "nan_" * bool(line.take("NaN"))
-        return line.write(0, kind, flush(f"emu_{name}_{nan}{kind}({flush(line.read(1, kind))}, {flush(line.read(2, kind))})"))
+        values = f"{flush(line.read(1, kind))}, {flush(line.read(2, kind))}"
+        return line.write(0, kind, flush(f"emu_{name}_{nan}{kind}({values})"))
     a, b = line.read(1, kind), line.read(2, kind)
     return line.write(0, kind, f"{a} {'<' if name == 'min' else '>'} {b} ? {a} : {b}")
 

@@ -67,8 +67,8 @@ def _find(line: Line) -> str:
     """bfind."""
     line.expect(2)
     kind = line.type("us", (32, 64))
-    shift = int(bool(line.take("shiftamt")))
-    return line.write(0, U32, f"emu_find({line.read(1, unsigned(kind))}, {kind.bits}, {int(kind.kind == 's')}, {shift})")
+    flags = f"{int(kind.kind == 's')}, {int(bool(line.take('shiftamt')))}"
+    return line.write(0, U32, f"emu_find({line.read(1, unsigned(kind))}, {kind.bits}, {flags})")
 
 
 def _count(line: Line) -> str:

@@ -65,10 +65,7 @@ def _mbarrier(line: Line) -> str:
     wait = name in ("test_wait", "try_wait")
     line.take("relaxed", "acquire" if wait else "release")
     line.take("cta", "cluster")
-    if line.take("shared::cta", "shared", "shared::cluster"):
-        space = "shared"
-    else:
-        space = "generic"
+    space = "shared" if line.take("shared::cta", "shared", "shared::cluster") else "generic"
     if name == "expect_tx":
         line.need("b64")
         line.expect(2)

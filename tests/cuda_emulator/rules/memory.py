@@ -8,7 +8,8 @@ from ..ptx import TYPES, Type, Variable
 ORDERS = ("weak", "volatile", "relaxed", "acquire", "release", "acq_rel", "sc")
 SCOPES = ("cta", "cluster", "gpu", "sys", "gl")
 # One block is a cluster of its own, so both names of shared memory mean the same.
-SPACES = ("global", "shared::cta", "shared::cluster", "shared", "local", "const", "param::entry", "param::func", "param")
+SHARED = ("shared::cta", "shared::cluster", "shared")
+SPACES = ("global", *SHARED, "local", "const", "param::entry", "param::func", "param")
 CACHES = ("ca", "cg", "cs", "lu", "cv", "wb", "wt", "nc")
 HINTS = (
     *(f"L1::{word}" for word in ("evict_normal", "evict_unchanged", "evict_first", "evict_last", "no_allocate")),

@@ -83,12 +83,14 @@ def _mov(line: Line) -> str:
     if line.operands[0].startswith("{"):
         names = line.parts(0)
         part = _part(line, kind, len(names))
-        writes = (line.write(name, part, f"({c_type(part)})(whole_ >> {i * part.bits})") for i, name in enumerate(names))
-        return f"{{ const {c_type(kind)} whole_ = {line.read(1, kind)}; {' '.join(writes)} }}"
+        pieces = [(name, f"({c_type(part)})(whole_ >> {i * part.bits})") for i, name in enumerate(names)]
+        writes = " ".join(line.write(name, part, piece) for name, piece in pieces)
+        return f"{{ const {c_type(kind)} whole_ = {line.read(1, kind)}; {writes} }}"
     if line.operands[1].startswith("{"):
         names = line.parts(1)
         part = _part(line, kind, len(names))
-        return line.write(0, kind, " | ".join(f"({c_type(kind)}){line.read(n, part)} << {i * part.bits}" for i, n in enumerate(names)))
+        pieces = [f"({c_type(kind)}){line.read(name, part)} << {i * part.bits}" for i, name in enumerate(names)]
+        return line.write(0, kind, " | ".join(pieces))
     return line.write(0, kind, line.read(1, kind))
 
 
@@ -122,9 +124,7 @@ def _cvt(line: Line) -> str:
     elif whole:
         line.refuse(f".{whole} is not known here")
     elif saturate:
-        low, high = (-(1 << wanted.bits - 1), (1 << wanted.bits - 1) - 1) if wanted.kind == "s" else (0, (1 << wanted.bits) - 1)
-        # The lowest number of 64 bits has no literal in C.
-        value = f"emu_clamp_s({value}, {low + 1}ll - 1, {high}ll)" if wanted.kind == "s" else f"emu_clamp_u({value}, {high}ull)"
+        value = f"emu_clamp_{wanted.kind}({value}, {wanted.bits})"
     if flush and wanted == TYPES["f32"]:
         value = f"emu_flush({value})"
     if flush and TYPES["f32"] not in (given, wanted):
