@@ -11,8 +11,14 @@ os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # or it takes m
 from edcore.dispatch import calibration, registry
 
 HERE = Path(__file__).parent
+# Under the emulator, NVIDIA's driver is one that runs kernels on the CPU.
+pytest_plugins = ["cuda_emulator.plugin"] if os.environ.get("CUDA_EMULATOR") == "1" else []
 # Programs over PyTorch and Zarr, which need not be there.
 collect_ignore = ["helpers/ranks.py", "benchmarks/scaling.py", "benchmarks/streaming.py"]
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "emulated: runs on the emulator of a GPU, with CUDA_EMULATOR=1")
 
 
 @pytest.fixture(autouse=True)

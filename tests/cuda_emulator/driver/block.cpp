@@ -112,7 +112,10 @@ static void exchange_in_warp(EmuThread *base, uint32_t mask, uint64_t value, uin
   Thread *thread = static_cast<Thread *>(base);
   if (!(mask >> thread->lane & 1)) stop(thread, LAUNCH_FAILED, text("mask %#x without the lane itself", mask), site);
   Warp &warp = warps[thread->warp];
-  auto same = [&](const Exchange &exchange) { return exchange.mask == mask && !(exchange.arrived >> thread->lane & 1); };
+  auto same = [&](const Exchange &exchange) {
+    bool meet = exchange.site == site || (is_site(exchange.site, "bar.warp") && is_site(site, "bar.warp"));
+    return meet && exchange.mask == mask;
+  };
   auto found = std::find_if(warp.exchanges.begin(), warp.exchanges.end(), same);
   if (found == warp.exchanges.end()) found = warp.exchanges.insert(found, Exchange{mask, 0, {}, site});
   found->arrived |= 1u << thread->lane;

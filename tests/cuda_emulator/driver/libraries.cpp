@@ -12,7 +12,7 @@ struct Library {
   std::vector<std::unique_ptr<Kernel>> kernels;
 };
 
-/* Write the path of a shared object for a PTX text to a place of this size; return 0, or not if there is none. */
+/* Write the path of a shared object for a PTX text to a place of this size and return 0, or why there is none and 1. */
 using Compiler = int (*)(const char *ptx, char *path, size_t size);
 
 static Compiler compiler;
@@ -33,14 +33,17 @@ static std::string readable(const char *mangled) {
 }
 
 static Result load(Library **library, const void *image) {
-  if (Result dead = context_error()) return dead;
+  if (current_context() && context_error()) return context_error();
   const char *ptx = static_cast<const char *>(image);
   if (!strncmp(ptx, "\x7f""ELF", 4) || !compiler) {
     report("image", "a library is no PTX text: machine code of a GPU does not run here");
     return INVALID_IMAGE;
   }
   char path[4096];
-  if (compiler(ptx, path, sizeof path)) return INVALID_IMAGE;  /* it has reported why */
+  if (compiler(ptx, path, sizeof path)) {
+    report(path, path);
+    return INVALID_IMAGE;
+  }
   void *object = dlopen(path, RTLD_NOW | RTLD_LOCAL);
   auto code = object ? static_cast<const EmuLibrary *>(dlsym(object, "emu_library")) : nullptr;
   if (!code || code->version != EMU_VERSION) {

@@ -1,0 +1,85 @@
+"""Numba's CUDA kernels on the CPU: puts the stand-in libcuda under numba-cuda, and fails each test with its findings.
+
+tests/conftest.py loads it where CUDA_EMULATOR is 1, before numba.cuda is first imported.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Iterator
+from importlib.util import find_spec
+from typing import Any
+
+import pytest
+
+from cuda_emulator.build import build
+from cuda_emulator.stand_in import folder, stand_in, why_not
+
+if reason := why_not():
+    raise pytest.UsageError(f"CUDA_EMULATOR is 1, but {reason}")
+
+# It has the name libcuda.so.1, so whoever asks for that gets it from now on, also where there is a real one.
+driver = ctypes.CDLL(str(stand_in()))
+driver.emulator_findings.restype = ctypes.c_char_p
+
+
+@ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_char_p, ctypes.POINTER(ctypes.c_char), ctypes.c_size_t)
+def compile_ptx(ptx: bytes, answer: Any, size: int) -> int:
+    """Give the driver the path of a PTX text's kernels, or why there is none."""
+    try:
+        words, failed = str(build(ptx.decode(), folder())), 0
+    except Exception as error:
+        words, failed = f"the emulator has no kernels for this PTX: {error}", 1
+    ctypes.memmove(answer, words.encode()[: size - 1] + b"\0", min(len(words.encode()), size - 1) + 1)
+    return failed
+
+
+driver.emulator_set_compiler(compile_ptx)
+
+
+def give_ptx_to_the_driver() -> None:
+    """Let numba-cuda load PTX; else it makes machine code of it, with nvJitLink."""
+    from edcore_numba.gpu.compiler import fix_numpy  # which imports numba.cuda without its warnings
+
+    fix_numpy()
+    from cuda.core import ObjectCode
+    from numba.cuda.codegen import CUDACodeLibrary
+
+    def get_cubin(self: Any, cc: Any = None) -> Any:
+        return ObjectCode.from_ptx("\n".join(self.get_asm_strs(cc=cc)).encode())
+
+    CUDACodeLibrary.get_cubin = get_cubin
+
+
+if find_spec("numba_cuda"):
+    give_ptx_to_the_driver()
+
+
+def findings() -> list[str]:
+    """Return what the emulator has found since the last call; a context that is dead works again."""
+    driver.emulator_revive()
+    return driver.emulator_findings().decode().splitlines()
+
+
+def _check(when: str) -> None:
+    if found := findings():
+        pytest.fail(f"The CUDA emulator has found, {when}:\n" + "\n".join(found), pytrace=False)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
+    """Fail the test in which something was found."""
+    try:
+        yield
+    except BaseException as error:
+        for finding in findings():
+            error.add_note(f"CUDA emulator: {finding}")
+        raise
+    _check("in this test")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item: pytest.Item) -> Iterator[None]:
+    """Fail the test after whose end something was found."""
+    yield
+    _check("after this test")
