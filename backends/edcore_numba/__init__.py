@@ -41,7 +41,7 @@ def load(device: str | None) -> Backend:
 
 
 def _unavailable(device: str | None) -> str:
-    from .gpu.backend import unavailable
+    from .gpu.probe import unavailable
 
     return unavailable(device)
 

@@ -14,7 +14,7 @@ from edcore.testing.strategies import drawn_case
 
 def missing():
     try:
-        from edcore_numba.gpu.backend import unavailable
+        from edcore_numba.gpu.probe import unavailable
     except ImportError as error:
         return str(error)
     return unavailable("cuda")
@@ -209,7 +209,7 @@ def test_the_articles_size(backend):
 
 
 def test_a_second_device(case):
-    from edcore_numba.gpu.backend import unavailable
+    from edcore_numba.gpu.probe import unavailable
 
     if reason := unavailable("cuda:1"):
         pytest.skip(reason)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -16,39 +15,11 @@ from edcore.contract.memory import Memory, Supported, fits, host_memory, traced
 from edcore.contract.steps import Schedule
 from edcore.core.network import WEIGHTS, Network
 from edcore.core.rule import MEAN, SPLIT, Rule
+from edcore_numba.gpu.probe import SIMULATOR, simulated
 from edcore_numba.gpu.simulator import fix_shared_arrays
 from edcore_numba.gpu.tiles import ACTIVATIONS, WIDEST, Variant, forward_tile, update_tile
 
-SIMULATOR = "cudasim"
-
 Arrays = tuple[Any, ...]
-
-
-def unavailable(device: str | None) -> str:
-    """Return why Numba cannot compute on the device ("cuda", "cuda:1", "cudasim", None) here; empty if it can."""
-    if find_spec("numba") is None:
-        return "the package numba is not installed"
-    try:
-        simulated = _simulated()
-        kind, _, number = (device or (SIMULATOR if simulated else "cuda")).partition(":")
-        if kind not in ("cuda", SIMULATOR):
-            return f"Numba has no CUDA device {device!r}"
-        if kind == SIMULATOR and not simulated:
-            return "the simulator is off: NUMBA_ENABLE_CUDASIM=1 must be set before Numba is first imported"
-        if kind == "cuda" and simulated:
-            return "NUMBA_ENABLE_CUDASIM=1 replaces CUDA by a simulator; ask for that with device='cudasim'"
-        from edcore_numba.gpu.compiler import cuda
-
-        index, count = int(number or 0), len(cuda.gpus)
-        if not 0 <= index < count:
-            return f"Numba sees {count} CUDA device{'s' * (count != 1)} here, so there is no {device!r}"
-        if not cuda.is_available():
-            return "Numba finds no CUDA toolkit; the package numba-cuda[cu12] or numba-cuda[cu13] brings one"
-    except Exception as error:  # a broken driver can raise anything, and a probe never raises
-        lines = [line.strip() for line in str(error).splitlines()]
-        message = next((line for line in lines if line and not line.endswith(":")), "no message").rstrip(".")
-        return f"Numba does not work on {device or 'cuda'!r} here ({type(error).__name__}: {message})"
-    return ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +54,7 @@ class NumbaCUDA(Backend):
         self.info = BACKEND
         self._forward, self._update, self._errors = kernels_forward, kernels_update, kernels_errors
         index = int((device or "").partition(":")[2] or 0)
-        self.device = SIMULATOR if _simulated() else f"cuda:{index}"
+        self.device = SIMULATOR if simulated() else f"cuda:{index}"
         if self.device == SIMULATOR:
             fix_shared_arrays()
         else:
@@ -234,10 +205,3 @@ def _places(shapes: dict[str, tuple[int, ...]]) -> tuple[dict[str, slice], int]:
 def _record_shape(network: Network, batch: int) -> tuple[int]:
     """Return the shape of a batch's record."""
     return (batch * (network.in_ + traced(network)),)
-
-
-def _simulated() -> bool:
-    """Return whether Numba has replaced CUDA by its simulator."""
-    from numba.core import config
-
-    return bool(config.ENABLE_CUDASIM)

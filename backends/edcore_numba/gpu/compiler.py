@@ -1,4 +1,4 @@
-"""Numba's compiler for CUDA: imported without its warnings, and given the function that NumPy 2.5 removed."""
+"""Numba's compiler for CUDA: its import without warnings, a mend for NumPy 2.5, and a trial."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import numba
 import numpy as np
 
 filtering = threading.Lock()
@@ -35,7 +36,7 @@ def fix_numpy() -> None:
     """Let numba-cuda compile where NumPy lacks a function; call it before the first kernel is compiled."""
     # One module of numba-cuda looks for the function, once, when it is imported. So NumPy has the name meanwhile, and
     # no longer. A numba-cuda that does without it does not look for it.
-    with _fixing:
+    with _fixing, without_warnings():
         if hasattr(np, REMOVED):
             return
         setattr(np, REMOVED, _row_stack)
@@ -53,3 +54,23 @@ def _row_stack(arrays: Any) -> Any:
 
 
 _fixing = threading.Lock()
+
+
+def try_out(index: int) -> None:
+    """Compile an empty kernel for a device and load it there; once in a process, if it succeeds."""
+    # That a driver and a device are there says nothing about NVVM, its library, the linker, and whether they fit Numba,
+    # NumPy and the driver. What fails is tried again: the device may have been out of memory.
+    with _trying:
+        if index not in _tried:
+            fix_numpy()
+            with without_warnings(), cuda.gpus[index]:
+                cuda.jit(numba.void())(_nothing)
+            _tried.add(index)
+
+
+def _nothing() -> None:
+    pass
+
+
+_trying = threading.Lock()
+_tried: set[int] = set()
