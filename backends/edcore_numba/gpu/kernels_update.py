@@ -22,8 +22,8 @@ def update_kernel(tile: UpdateTile, variant: Variant, split: bool, floor: float 
     """Return the update of all layers in one launch: a block for each head, layer and tile of its weight matrix.
 
     A block sums over the whole batch by itself, without atomic operations: so the order of each sum is always the same.
-    Loads of one array are issued before the first is waited for. Those of activities and errors outside the layer or the
-    batch read some place inside, unused; of the weights, which other threads write, a thread reads its own alone.
+    Loads of one array are issued before the first is waited for. Those of activities and errors outside the layer or
+    the batch read some place inside, unused; of the weights, which other threads write, a thread reads its own alone.
     """
     real = np.dtype(variant.dtype).type
     zero, bias = real(0), real(variant.bias)
