@@ -10,17 +10,9 @@ from edcore.core.presets import PRESETS
 from edcore.dispatch.choose import choose_backend, make_request
 from edcore.testing import parametrize_with_backend_checks
 from edcore.testing.strategies import drawn_case
+from edcore_numba.gpu.probe import unavailable
 
-
-def missing():
-    try:
-        from edcore_numba.gpu.probe import unavailable
-    except ImportError as error:
-        return str(error)
-    return unavailable("cuda")
-
-
-MISSING = missing()
+MISSING = unavailable("cuda")
 
 WAIT = """
 extern "C" __global__ void wait() {
@@ -209,8 +201,6 @@ def test_the_articles_size(backend):
 
 
 def test_a_second_device(case):
-    from edcore_numba.gpu.probe import unavailable
-
     if reason := unavailable("cuda:1"):
         pytest.skip(reason)
     expected, expected_weights = learned(on("cuda:0"), case, case.x, case.error)
