@@ -219,7 +219,8 @@ def test_cupy_has_what_the_backend_calls(monkeypatch):
 
 def test_without_cublas_the_array_code_runs(monkeypatch, case, caplog):
     cupy = cupy_over_numpy.make(monkeypatch)
-    monkeypatch.setitem(sys.modules, "cuda", None)
+    for name in ("cuda", "cuda.pathfinder"):  # which may have been imported
+        monkeypatch.setitem(sys.modules, name, None)
     multiplied = []
     cupy.matmul = lambda a, b, out: multiplied.append(np.matmul(a, b, out=out))
 
