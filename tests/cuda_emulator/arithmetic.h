@@ -15,7 +15,7 @@ static inline float emu_flush(float x) { return fabsf(x) < 0x1p-126f ? copysignf
 static inline float emu_saturate_f32(float x) { return x > 0 ? (x < 1 ? x : 1) : 0; }
 static inline double emu_saturate_f64(double x) { return x > 0 ? (x < 1 ? x : 1) : 0; }
 
-/* Rounding that is not to nearest. The values are volatile so that the compiler computes between both changes of mode. */
+/* Rounding that is not to nearest. Values are volatile, so that the compiler computes between both changes of mode. */
 #define EMU_ROUNDED(type, mode, expression) \
   fesetround(mode); volatile type result_ = (expression); fesetround(FE_TONEAREST); return result_
 #define EMU_DIRECTED(name, mode, suffix, type, fused, root) \

@@ -12,7 +12,7 @@
  *   thread->shared + offset.
  * - Room on the thread's stack for kernel->local bytes and 64 KiB.
  * - The library's variables are global memory too: `access` must let them pass (constants are only read).
- * - thread->parameters[i] is where the bytes of parameter i are, aligned as a struct of C; they live as long as the launch.
+ * - thread->parameters[i] is where the bytes of parameter i are; they live as long as the launch.
  * - `site` is the number of an instruction: library->sites[site] is its text, for reports.
  */
 #pragma once
@@ -46,9 +46,8 @@ struct EmuApi {
   void (*yield)(struct EmuThread *, int site);
 
   /* Begin cp.async.bulk: `bytes` bytes from global `from` to shared `to`; when done,
-   * emu_copied(thread->shared + mbarrier, bytes). `access` has let all of `from` pass; the stand-in looks at `to`: range,
-   * and races as far as it can. The copy may be done at once. Done late (in yield), with NaN in `to` till then, it shows
-   * who reads too early. */
+   * emu_copied(thread->shared + mbarrier, bytes). `access` has let all of `from` pass; the stand-in looks at `to`. The
+   * copy may be done at once. Done late (in yield), with NaN in `to` till then, it shows who reads too early. */
   void (*copy)(struct EmuThread *, uint64_t to, uint64_t from, uint32_t bytes, uint64_t mbarrier, int site);
 
   /* The kernel's own fault, in words: trap, an address outside local memory, a wrong use of an mbarrier. It does not

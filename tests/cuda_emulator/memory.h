@@ -22,30 +22,34 @@ static inline int emu_within(const char *begin, uint64_t size, uint64_t address,
   uint64_t offset = address - (uint64_t)begin;
   return offset < size && bytes <= size - offset;
 }
-static inline char *emu_aligned(Thread *thread, uint64_t address, uint32_t bytes, int site) {
+static inline void emu_aligned(Thread *thread, uint64_t address, uint32_t bytes, int site) {
   if (address % bytes) thread->api->fault(thread, "an address of local memory or of a parameter is not aligned", site);
-  return (char *)address;
 }
 static inline char *emu_at_local(Thread *thread, uint64_t address, uint32_t bytes, enum EmuAccess access, int site) {
   (void)access;
   if (!emu_within(thread->local, thread->local_bytes, address, bytes))
     thread->api->fault(thread, "an address outside local memory", site);
-  return emu_aligned(thread, address, bytes, site);
+  emu_aligned(thread, address, bytes, site);
+  return (char *)address;
 }
 /* Constants and parameters have the host's addresses too. */
 static inline char *emu_at_const(Thread *thread, uint64_t address, uint32_t bytes, enum EmuAccess access, int site) {
   return emu_at_global(thread, address, bytes, access, site);
 }
-static inline int emu_in_param(const Thread *thread, uint64_t address, uint32_t bytes) {
+static inline const char *emu_parameter(const Thread *thread, uint64_t address, uint32_t bytes) {
   const struct EmuKernel *kernel = thread->kernel;
-  for (uint32_t i = 0; i < kernel->parameter_count; i++)
-    if (emu_within((const char *)thread->parameters[i], kernel->parameters[i].bytes, address, bytes)) return 1;
-  return 0;
+  for (uint32_t i = 0; i < kernel->parameter_count; i++) {
+    const char *begin = (const char *)thread->parameters[i];
+    if (emu_within(begin, kernel->parameters[i].bytes, address, bytes)) return begin;
+  }
+  return NULL;
 }
 static inline char *emu_at_param(Thread *thread, uint64_t address, uint32_t bytes, enum EmuAccess access, int site) {
   if (access != EMU_LOAD) thread->api->fault(thread, "a store to a parameter", site);
-  if (!emu_in_param(thread, address, bytes)) thread->api->fault(thread, "an address outside the parameters", site);
-  return emu_aligned(thread, address, bytes, site);
+  const char *begin = emu_parameter(thread, address, bytes);
+  if (!begin) thread->api->fault(thread, "an address outside the parameters", site);
+  emu_aligned(thread, address - (uint64_t)begin, bytes, site);
+  return (char *)address;
 }
 static inline int emu_in_shared(const Thread *thread, uint64_t address) {
   return emu_within(thread->shared, thread->shared_bytes, address, 1);
@@ -53,14 +57,17 @@ static inline int emu_in_shared(const Thread *thread, uint64_t address) {
 static inline int emu_in_local(const Thread *thread, uint64_t address) {
   return emu_within(thread->local, thread->local_bytes, address, 1);
 }
+static inline int emu_in_param(const Thread *thread, uint64_t address) {
+  return emu_parameter(thread, address, 1) != NULL;
+}
 static inline int emu_in_global(const Thread *thread, uint64_t address) {
-  return !emu_in_shared(thread, address) && !emu_in_local(thread, address) && !emu_in_param(thread, address, 1);
+  return !emu_in_shared(thread, address) && !emu_in_local(thread, address) && !emu_in_param(thread, address);
 }
 static inline char *emu_at_generic(Thread *thread, uint64_t address, uint32_t bytes, enum EmuAccess access, int site) {
   if (emu_in_shared(thread, address))
     return emu_at_shared(thread, address - (uint64_t)thread->shared, bytes, access, site);
   if (emu_in_local(thread, address)) return emu_at_local(thread, address, bytes, access, site);
-  if (emu_in_param(thread, address, 1)) return emu_at_param(thread, address, bytes, access, site);
+  if (emu_in_param(thread, address)) return emu_at_param(thread, address, bytes, access, site);
   return emu_at_global(thread, address, bytes, access, site);
 }
 

@@ -113,7 +113,7 @@ def _body(function: Function, layout: Layout) -> list[str]:
             continue
         line = Line(instruction, layout)
         text = rule(line)
-        lines.append(f"if ({line.read(instruction.predicate, PRED)}) {text}" if instruction.predicate else text)
+        lines.append(f"if ({line.read(instruction.predicate, PRED)}) {{ {text} }}" if instruction.predicate else text)
     registers = [f"{c_register(layout.function.registers[name])} {c_name(name)} = 0;" for name in sorted(layout.used)]
     arrays = [
         f"char {c_name(each.name)}[{max(each.bytes, 1)}] __attribute__((aligned({max(each.align, 16)})));"

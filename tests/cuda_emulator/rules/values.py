@@ -157,8 +157,7 @@ def _cvta(line: Line) -> str:
 def _isspacep(line: Line) -> str:
     line.expect(2)
     space = line.need("global", "shared", "shared::cta", "local", "param", "param::entry").partition("::")[0]
-    extra = ", 1" if space == "param" else ""
-    return line.write(0, PRED, f"emu_in_{space}(thread, {line.read(1, B64)}{extra})")
+    return line.write(0, PRED, f"emu_in_{space}(thread, {line.read(1, B64)})")
 
 
 RULES = {
