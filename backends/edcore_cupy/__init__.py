@@ -24,17 +24,16 @@ def load(device: str | None) -> Backend:
     from edcore.adapters.in_place import InPlaceBackend
     from edcore.adapters.operations import Operations
 
-    from . import cublas
     from .arrays import ArrayOperations
-    from .recorded import RecordedOperations
+    from .recorded import RecordedOperations, shared
 
+    native = libraries.native_device("cupy", device or "cuda")
     operations: Operations
     try:
-        operations = RecordedOperations(SLAB, cublas.load(cupy))
+        operations = RecordedOperations(SLAB, *shared(native.id))
     except Exception as error:  # of any kind that the finder raises: plain array code works without it
         logger.info("cupy: no graph is recorded, as CuPy's cuBLAS was not found: %r", error)
         operations = ArrayOperations(cupy, SLAB)
-    native = libraries.native_device("cupy", device or "cuda")
     return InPlaceBackend(libraries.namespace_of(cupy), native, BACKEND, operations)
 
 

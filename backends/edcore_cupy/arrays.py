@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from edcore.adapters.operations import Form, Runner, run_directly
@@ -83,8 +84,9 @@ class ArrayOperations:
         """Return a runner that does the work each time."""
         return run_directly
 
-    def order_streams(self) -> None:
-        """Do nothing: code that changes the stream waits for the one before."""
+    def computing(self) -> AbstractContextManager[None]:
+        """Return a context that does nothing: code that changes the stream waits for the one before."""
+        return nullcontext()
 
     def _multiply(self, a: Array, b: Array, out: Array) -> None:
         self.xp.matmul(a, b, out=out)

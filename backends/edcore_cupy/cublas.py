@@ -9,12 +9,9 @@ from __future__ import annotations
 import ctypes
 import itertools
 from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple
 
 from edcore.arrays import Array
-
-Product: TypeAlias = Callable[[Array, Array, float, Array], None]
-"""``product(a, b, beta, out)`` computes out = a @ b + beta · out, of matrices or of stacks of them."""
 
 NORMAL, TRANSPOSED = 0, 1
 MOST = 65535
@@ -25,6 +22,17 @@ FUNCTIONS = {
     "float64": ("cublasDgemmStridedBatched", ctypes.c_double),
 }
 
+HOPPER, LARGE, SMALL = 90, 32 * 2**20, 4 * 2**20
+"""From this compute capability on, NVIDIA advises a large workspace, before it a small one, in bytes."""
+
+
+class Workspace(NamedTuple):
+    """Memory of a device for cuBLAS."""
+
+    memory: Any  # holds it
+    address: int
+    size: int
+
 
 def load(cupy: Any) -> Product:
     """Return the product of the cuBLAS that CuPy uses; the finder's errors pass through if it finds none."""
@@ -32,24 +40,60 @@ def load(cupy: Any) -> Product:
 
     library = ctypes.CDLL(load_nvidia_dynamic_lib("cublas").abs_path)
 
-    def handle() -> tuple[int, int]:
-        # Asked for at each product: CuPy has one handle for each thread and device.
+    def current() -> tuple[int, int]:
+        # CuPy has one handle for each thread and device.
         return cupy.cuda.device.get_cublas_handle(), cupy.cuda.get_current_stream().ptr
 
-    return product(library, handle, lambda array: int(array.data.ptr))
+    def allocate() -> Workspace:
+        size = LARGE if int(cupy.cuda.Device().compute_capability) >= HOPPER else SMALL
+        memory = cupy.cuda.alloc(size)
+        return Workspace(memory, int(memory.ptr), size)
+
+    return Product(library, current, lambda array: int(array.data.ptr), allocate)
 
 
-def product(
-    library: Any, current: Callable[[], tuple[int, int]], address: Callable[[Array], int], most: int = MOST
-) -> Product:
-    """Return the product, given the library, its current handle and stream, and the address of an array."""
+class Product:
+    """``product(a, b, beta, out)`` computes out = a @ b + beta · out, of matrices or of stacks of them.
 
-    def multiply(a: Array, b: Array, beta: float, out: Array) -> None:
+    It needs the library, its current handle and stream, the address of an array, and memory for a workspace. All
+    products of a device share that, also those of recorded graphs, so each has to follow the one before.
+    """
+
+    def __init__(
+        self,
+        library: Any,
+        current: Callable[[], tuple[int, int]],
+        address: Callable[[Array], int],
+        allocate: Callable[[], Workspace],
+        most: int = MOST,
+    ) -> None:
+        self._library, self._current, self._address, self._allocate = library, current, address, allocate
+        self._most = most
+        self._handle: Any = None
+        self._workspace: Workspace | None = None
+        self._set_workspace = getattr(library, "cublasSetWorkspace_v2", None)  # since CUDA 11.2
+
+    def prepare(self) -> None:
+        """Let the products that follow work on this thread's current stream.
+
+        To be called once a pass, as CuPy sets the stream of the same handle for products of its own.
+        """
+        handle, stream = map(ctypes.c_void_p, self._current())
+        _check("cublasSetStream_v2", self._library.cublasSetStream_v2(handle, stream))
+        if self._set_workspace is not None:
+            # After the stream, with which the library takes back its own: on a stream that is recorded it would make
+            # memory a part of each graph.
+            if self._workspace is None:
+                self._workspace = self._allocate()
+            address, size = ctypes.c_void_p(self._workspace.address), ctypes.c_size_t(self._workspace.size)
+            _check("cublasSetWorkspace_v2", self._set_workspace(handle, address, size))
+        self._handle = handle
+
+    def __call__(self, a: Array, b: Array, beta: float, out: Array) -> None:
+        """Compute the product."""
         if not out.size:
             return
         function, number = FUNCTIONS[out.dtype.name]
-        handle, stream = current()
-        _check("cublasSetStream_v2", library.cublasSetStream_v2(ctypes.c_void_p(handle), ctypes.c_void_p(stream)))
         rows, columns = out.shape[-2:]
         stack = 1
         for size in out.shape[:-2]:
@@ -58,21 +102,19 @@ def product(
         if to != NORMAL:
             raise ValueError(f"the rows of the result are not contiguous: shape {out.shape}, strides {out.strides}")
         step = out.dtype.itemsize
-        for start in range(0, stack, most):
+        for start in range(0, stack, self._most):
             # cuBLAS stores matrices by columns, so it sees the transpose of each: outᵀ = bᵀ aᵀ.
-            status = getattr(library, function)(
-                *(ctypes.c_void_p(handle), ctypes.c_int(tb), ctypes.c_int(ta)),
+            status = getattr(self._library, function)(
+                *(self._handle, ctypes.c_int(tb), ctypes.c_int(ta)),
                 *(ctypes.c_int(columns), ctypes.c_int(rows), ctypes.c_int(a.shape[-1])),
                 ctypes.byref(number(1)),
-                *(ctypes.c_void_p(address(b) + start * sb * step), ctypes.c_int(lb), ctypes.c_longlong(sb)),
-                *(ctypes.c_void_p(address(a) + start * sa * step), ctypes.c_int(la), ctypes.c_longlong(sa)),
+                *(ctypes.c_void_p(self._address(b) + start * sb * step), ctypes.c_int(lb), ctypes.c_longlong(sb)),
+                *(ctypes.c_void_p(self._address(a) + start * sa * step), ctypes.c_int(la), ctypes.c_longlong(sa)),
                 ctypes.byref(number(beta)),
-                *(ctypes.c_void_p(address(out) + start * so * step), ctypes.c_int(lo), ctypes.c_longlong(so)),
-                ctypes.c_int(min(most, stack - start)),
+                *(ctypes.c_void_p(self._address(out) + start * so * step), ctypes.c_int(lo), ctypes.c_longlong(so)),
+                ctypes.c_int(min(self._most, stack - start)),
             )
             _check(function, status)
-
-    return multiply
 
 
 def _matrix(array: Array) -> tuple[int, int, int]:

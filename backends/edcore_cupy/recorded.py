@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import cupy
 
-from edcore.adapters.operations import Form, RecordedGraph, Runner, Work
+from edcore.adapters.operations import Form, RecordedGraph, Runner, StreamOrder, Work
 from edcore.arrays import Array
 from edcore.core.activations import Activation
 
+from . import cublas
 from .arrays import ArrayOperations
 from .cublas import Product
 
@@ -30,10 +33,9 @@ derive = cupy.ElementwiseKernel("T factor, T y", "T delta", "delta = factor * y 
 class RecordedOperations(ArrayOperations):
     """`Operations` of CuPy with a product of cuBLAS that works on any stream, also on one that is recorded."""
 
-    def __init__(self, slab: int, product: Product) -> None:
+    def __init__(self, slab: int, product: Product, order: StreamOrder[Any]) -> None:
         super().__init__(cupy, slab)
-        self._product = product
-        self._stream: Any = None
+        self._product, self._order = product, order
 
     def layer(self, x: Array, weight: Array, bias: Array, form: Form, y: Array) -> None:
         """Compute the activities by a product and, for a sigmoid, one kernel."""
@@ -65,29 +67,42 @@ class RecordedOperations(ArrayOperations):
 
     def runner(self) -> Runner:
         """Return a runner that records a CUDA graph."""
-        return RecordedGraph(_record)
+        return RecordedGraph(self._record)
 
-    def order_streams(self) -> None:
-        """Let the current stream wait for the stream of the call before."""
-        stream = cupy.cuda.get_current_stream()
-        if self._stream is not None and self._stream != stream:
-            stream.wait_event(self._stream.record())
-        self._stream = stream
+    @contextmanager
+    def computing(self) -> Iterator[None]:
+        """Let one call follow another."""
+        with self._order():
+            self._product.prepare()
+            yield
+
+    def _record(self, work: Work) -> Work | None:
+        """Return a replay of the work as a CUDA graph on the current stream; None if it cannot be recorded."""
+        # Nothing runs on this stream: its work is only recorded. The default stream cannot be captured.
+        stream = cupy.cuda.Stream(non_blocking=True)
+        try:
+            with stream:
+                self._product.prepare()
+                stream.begin_capture()
+                try:
+                    work()
+                finally:
+                    graph = stream.end_capture()  # also after an error: a stream left in capture refuses all other work
+        except Exception as error:
+            logger.info("cupy: the layers' work is not recorded as a CUDA graph: %r", error)
+            return None
+        finally:
+            self._product.prepare()
+        replay: Work = graph.launch
+        return replay
 
 
-def _record(work: Work) -> Work | None:
-    """Return a replay of the work as a CUDA graph on the current stream; None if it cannot be recorded."""
-    # Nothing runs on this stream: its work is only recorded. The default stream cannot be captured.
-    stream = cupy.cuda.Stream(non_blocking=True)
-    try:
-        with stream:
-            stream.begin_capture()
-            try:
-                work()
-            finally:
-                graph = stream.end_capture()  # also after an error: a stream left in capture refuses all other work
-    except Exception as error:
-        logger.info("cupy: the layers' work is not recorded as a CUDA graph: %r", error)
-        return None
-    replay: Work = graph.launch
-    return replay
+def shared(device: int) -> tuple[Product, StreamOrder[Any]]:
+    """Return what all backends on a device share: the product, whose workspace is large, and so the order of calls."""
+    if device not in _shared:
+        order = StreamOrder(cupy.cuda.get_current_stream, lambda stream, before: stream.wait_event(before.record()))
+        _shared.setdefault(device, (cublas.load(cupy), order))  # of two threads, the first sets it
+    return _shared[device]
+
+
+_shared: dict[int, tuple[Product, StreamOrder[Any]]] = {}

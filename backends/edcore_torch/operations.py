@@ -6,11 +6,12 @@ import functools
 import logging
 import threading
 from collections.abc import Callable, Collection
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
 
-from edcore.adapters.operations import Form, RecordedGraph, Runner, Work, run_directly
+from edcore.adapters.operations import Form, RecordedGraph, Runner, StreamOrder, Work, run_directly
 from edcore.arrays import Array
 from edcore.core.activations import Activation, ByName
 from edcore.interrupts import uninterrupted
@@ -56,7 +57,7 @@ class TorchOperations:
     def __init__(self, device: Any) -> None:
         self.slab = CPU_SLAB if device.type == "cpu" else GPU_SLAB
         self._device = device
-        self._stream: Any = None
+        self._shared = _shared.setdefault(str(device), _Shared(device))
 
     def layer(self, x: Array, weight: Array, bias: Array, form: Form, y: Array) -> None:
         """Compute the activities with the bias added by the product."""
@@ -100,31 +101,41 @@ class TorchOperations:
         """Return a runner that records a CUDA graph; on other devices, one that does the work each time."""
         if self._device.type != "cuda":
             return run_directly
-        return RecordedGraph(functools.partial(_record, self._device))
+        return RecordedGraph(self._record)
 
-    def order_streams(self) -> None:
-        """Let the current stream wait for the stream of the call before."""
-        if self._device.type != "cuda":
-            return
-        stream = torch.cuda.current_stream(self._device)
-        if self._stream is not None and self._stream != stream:
-            stream.wait_stream(self._stream)
-        self._stream = stream
+    def computing(self) -> AbstractContextManager[None]:
+        """Return a context in which one call follows another; on other devices, one that does nothing."""
+        return self._shared.order() if self._device.type == "cuda" else nullcontext()
+
+    def _record(self, work: Work) -> Work | None:
+        """Return a replay of the work as a CUDA graph on the current stream; None if it cannot be recorded."""
+        graph = torch.cuda.CUDAGraph()
+        # Thread-local, as other threads may go on with calls that a recording of the whole process would forbid.
+        options = {"stream": self._shared.recorded(), "capture_error_mode": "thread_local"}
+        # A recording that fails leaves that stream current, so this puts back the one before.
+        restored = torch.cuda.stream(torch.cuda.current_stream(self._device))
+        try:
+            with recording, uninterrupted(), restored, torch.cuda.graph(graph, **options):
+                work()
+        except RuntimeError as error:
+            logger.info("torch: the layers' work is not recorded as a CUDA graph: %s", error)
+            return None
+        replay: Work = graph.replay
+        return replay
 
 
-def _record(device: Any, work: Work) -> Work | None:
-    """Return a replay of the work as a CUDA graph on the current stream; None if it cannot be recorded."""
-    graph = torch.cuda.CUDAGraph()
-    # A stream of this device: PyTorch's default for a recording is on the device that was used first. Thread-local, as
-    # other threads may go on with calls that a recording of the whole process would forbid.
-    options = {"stream": torch.cuda.Stream(device), "capture_error_mode": "thread_local"}
-    # A recording that fails leaves that stream current, so this puts back the one before.
-    restored = torch.cuda.stream(torch.cuda.current_stream(device))
-    try:
-        with recording, uninterrupted(), restored, torch.cuda.graph(graph, **options):
-            work()
-    except RuntimeError as error:
-        logger.info("torch: the layers' work is not recorded as a CUDA graph: %s", error)
-        return None
-    replay: Work = graph.replay
-    return replay
+class _Shared:
+    """What all backends on a device share: the stream on which graphs are recorded, and so the order of calls.
+
+    PyTorch keeps memory for cuBLAS for each stream that has had a product, which all graphs recorded there use.
+    """
+
+    def __init__(self, device: Any) -> None:
+        self.order: StreamOrder[Any] = StreamOrder(
+            lambda: torch.cuda.current_stream(device), lambda stream, before: stream.wait_stream(before)
+        )
+        # PyTorch's own stream for recordings is on the device that was used first.
+        self.recorded = functools.cache(lambda: torch.cuda.Stream(device))
+
+
+_shared: dict[str, _Shared] = {}

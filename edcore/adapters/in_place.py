@@ -95,8 +95,7 @@ class InPlaceBackend(ArrayAPIBackend):
 
     @contextlib.contextmanager
     def _computing(self) -> Iterator[None]:
-        with self.exact():
-            self._ops.order_streams()
+        with self.exact(), self._ops.computing():
             yield
 
     def _run(self, network: Network, weights: StackedWeights, x: Array, traced: bool) -> tuple[Array, ForwardPass]:

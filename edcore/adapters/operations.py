@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
-from typing import NamedTuple, Protocol, TypeAlias
+import threading
+from collections.abc import Callable, Collection, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import Generic, NamedTuple, Protocol, TypeAlias, TypeVar
 
 from edcore.arrays import Array
 from edcore.core.activations import Activation
@@ -12,6 +14,8 @@ Work: TypeAlias = Callable[[], None]
 
 Runner: TypeAlias = Callable[[Work], None]
 """It is given the same work each time, and does it."""
+
+Stream = TypeVar("Stream")
 
 
 class Form(NamedTuple):
@@ -67,14 +71,36 @@ class Operations(Protocol):
         """Return a runner for one piece of work."""
         ...
 
-    def order_streams(self) -> None:
-        """Let the current stream wait for the work that earlier calls gave to another one."""
+    def computing(self) -> AbstractContextManager[None]:
+        """Return a context for one call, in which it gives the device work that follows the work of earlier calls."""
         ...
 
 
 def run_directly(work: Work) -> None:
     """Do the work."""
     work()
+
+
+class StreamOrder(Generic[Stream]):
+    """Calls one at a time, each on the stream that is current in its thread, after the work of the call before.
+
+    Graphs read and write at fixed addresses, which calls of several threads and on several streams may share.
+    """
+
+    def __init__(self, current: Callable[[], Stream], wait: Callable[[Stream, Stream], object]) -> None:
+        self._current, self._wait = current, wait
+        self._lock = threading.RLock()
+        self._before: Stream | None = None
+
+    @contextmanager
+    def __call__(self) -> Iterator[None]:
+        """Wait for the call before: the host until it has given all its work, the stream until that is done."""
+        with self._lock:
+            stream = self._current()
+            if self._before is not None and self._before != stream:
+                self._wait(stream, self._before)
+            self._before = stream
+            yield
 
 
 class RecordedGraph:

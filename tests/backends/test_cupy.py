@@ -2,9 +2,11 @@
 
 import ctypes
 import dataclasses
+import gc
 import importlib
 import logging
 import sys
+import weakref
 from types import SimpleNamespace
 
 import array_api_compat.numpy as xp
@@ -16,6 +18,7 @@ from cupy_over_numpy import HANDLE, CuBLAS, Graph, Stream, address
 from edcore import Network, Rule
 from edcore.adapters.array_api import NUMPY
 from edcore.adapters.in_place import InPlaceBackend
+from edcore.adapters.operations import StreamOrder
 from edcore.core.activations import ACTIVATIONS
 from edcore.testing import iter_checks, parametrize_with_backend_checks
 from edcore.testing.strategies import drawn_case
@@ -25,18 +28,38 @@ from edcore_cupy.arrays import ArrayOperations
 SLAB = 64
 """Few enough numbers that a small stack learns in several slabs."""
 
+WORKSPACE = cublas.Workspace(None, 4096, 64)
 
-def product(**options):
-    return cublas.product(CuBLAS(), lambda: (HANDLE, Stream.current.ptr), address, **options)
+
+def product(library=None, workspace=WORKSPACE, **options):
+    """Return the product over a stand-in, ready for the current stream."""
+    library = CuBLAS() if library is None else library
+    made = cublas.Product(library, lambda: (HANDLE, Stream.current.ptr), address, lambda: workspace, **options)
+    made.prepare()
+    return made
+
+
+def order():
+    return StreamOrder(lambda: Stream.current, lambda stream, before: stream.wait_event(before.record()))
+
+
+def backend_over(library, workspace=WORKSPACE):
+    from edcore_cupy.recorded import RecordedOperations
+
+    operations = RecordedOperations(SLAB, product(library, workspace), order())
+    return InPlaceBackend(cupy_over_numpy.namespace(xp), "cpu", NUMPY, operations)
 
 
 @pytest.fixture
-def recorded(monkeypatch):
+def library():
+    return CuBLAS()
+
+
+@pytest.fixture
+def recorded(monkeypatch, library):
     """A backend whose kernels, product and graphs are the GPU's, over stand-ins."""
     cupy_over_numpy.make(monkeypatch)
-    from edcore_cupy.recorded import RecordedOperations
-
-    yield InPlaceBackend(cupy_over_numpy.namespace(xp), "cpu", NUMPY, RecordedOperations(SLAB, product()))
+    yield backend_over(library)
     monkeypatch.undo()
     sys.modules.pop("edcore_cupy.recorded", None)
 
@@ -93,6 +116,89 @@ def test_every_variant_is_recorded(recorded, caplog, activation, rms):
     learned = recorded.to_host(recorded.update(network, case.rule, weights, trace, case.error))
     for key, value in plain.to_host(plain.update(network, case.rule, own, expected_trace, case.error)).items():
         np.testing.assert_allclose(learned[key], value, rtol=1e-5, atol=1e-6)
+
+
+def test_stream_and_workspace_are_set_once_a_pass_and_around_a_recording(recorded, library, case):
+    layers = case.network.depth + 2
+    weights = recorded.from_host(case.weights)
+    for times, products in [(1, layers), (3, layers), (1, 0)]:
+        library.called.clear()
+        _, trace = recorded.trace(case.network, weights, case.x)
+        assert library.called == {"stream": times, "workspace": times, **({"product": products} if products else {})}
+        library.called.clear()
+        recorded.update(case.network, case.rule, weights, trace, case.error)
+        assert library.called["stream"] == library.called["workspace"] == 1
+        assert library.called["product"] > 1
+
+
+def test_a_graph_has_the_backends_workspace_while_it_is_there(monkeypatch, library, case):
+    class Memory:
+        pass
+
+    cupy_over_numpy.make(monkeypatch)
+    workspace = cublas.Workspace(Memory(), 8192, 128)
+    kept = weakref.ref(workspace.memory)
+    backend = backend_over(library, workspace)
+    weights = backend.from_host(case.weights)
+    for _ in range(2):
+        backend.forward(case.network, weights, case.x)
+    assert set(library.in_graphs) == {(8192, 128)}
+    del backend, workspace
+    gc.collect()
+    assert kept() is not None
+    del weights
+    gc.collect()
+    assert kept() is None
+
+
+def test_a_library_that_has_no_workspace_to_set_is_used_without(recorded, case):
+    class Older(CuBLAS):
+        def __getattribute__(self, name):
+            if name == "cublasSetWorkspace_v2":
+                raise AttributeError(name)
+            return super().__getattribute__(name)
+
+    older = backend_over(Older())
+    weights, expected = older.from_host(case.weights), recorded.from_host(case.weights)
+    for _ in range(3):
+        outputs = older.forward(case.network, weights, case.x)
+        assert (outputs == recorded.forward(case.network, expected, case.x)).all()
+    assert Graph.launched == 4
+
+
+@pytest.mark.parametrize(("capability", "size"), [("75", 4), ("89", 4), ("90", 32), ("120", 32)])
+def test_the_workspace_has_the_size_that_nvidia_advises(monkeypatch, library, capability, size):
+    finder = SimpleNamespace(load_nvidia_dynamic_lib=lambda name: SimpleNamespace(abs_path=""))
+    monkeypatch.setitem(sys.modules, "cuda", SimpleNamespace(pathfinder=finder))
+    monkeypatch.setitem(sys.modules, "cuda.pathfinder", finder)
+    monkeypatch.setattr(ctypes, "CDLL", lambda path: library)
+    allocated = []
+    cuda = SimpleNamespace(
+        Device=lambda: SimpleNamespace(compute_capability=capability),
+        device=SimpleNamespace(get_cublas_handle=lambda: HANDLE),
+        get_current_stream=lambda: SimpleNamespace(ptr=7),
+        alloc=lambda size: allocated.append(size) or SimpleNamespace(ptr=4096),
+    )
+    made = cublas.load(SimpleNamespace(cuda=cuda))
+    for _ in range(2):
+        made.prepare()
+    assert allocated == [size * 2**20]
+    assert library.workspace == (4096, size * 2**20)
+
+
+def test_backends_on_one_device_share_the_workspace_and_follow_one_another(monkeypatch, case):
+    cupy_over_numpy.make(monkeypatch)
+    made = []
+    monkeypatch.setattr(cublas, "load", lambda cupy: made.append(product()) or made[-1])
+    first, same, other = (BACKEND.load(device) for device in (None, "cuda:0", "cuda:1"))
+    assert len(made) == 2
+    before, stream = Stream.current, Stream(non_blocking=True)
+    first.forward(case.network, first.from_host(case.weights), case.x)
+    with stream:
+        other.forward(case.network, other.from_host(case.weights), case.x)
+        assert stream.waited_for == []
+        same.forward(case.network, same.from_host(case.weights), case.x)
+    assert stream.waited_for == [before]
 
 
 def test_inference_is_recorded_apart_from_training(recorded, case):
@@ -189,9 +295,9 @@ def test_product_by_cublas_refuses_what_it_cannot_see(monkeypatch):
 
 def test_product_that_fails_is_an_error():
     library = SimpleNamespace(cublasSetStream_v2=lambda handle, stream: 1)
-    failing = cublas.product(library, lambda: (HANDLE, 0), address)
+    failing = cublas.Product(library, lambda: (HANDLE, 0), address, lambda: WORKSPACE)
     with pytest.raises(RuntimeError, match="cublasSetStream_v2 failed with status 1"):
-        failing(np.ones((1, 1)), np.ones((1, 1)), 0, np.ones((1, 1)))
+        failing.prepare()
 
 
 def test_cublas_is_the_one_that_cupy_finds(monkeypatch):

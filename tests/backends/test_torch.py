@@ -20,6 +20,14 @@ TorchDispatchMode = pytest.importorskip("torch.utils._python_dispatch").TorchDis
 CUDA = SimpleNamespace(type="cuda")
 
 
+@pytest.fixture(autouse=True)
+def unused_devices(monkeypatch):
+    """Forget what backends share of a device."""
+    from edcore_torch import operations
+
+    monkeypatch.setattr(operations, "_shared", {})
+
+
 def operations(device):
     from edcore_torch.operations import TorchOperations
 
@@ -127,10 +135,22 @@ def test_a_new_stream_waits_for_the_one_before(monkeypatch):
     first, second = Stream(), Stream()
     in_use = iter([first, first, second, second])
     monkeypatch.setattr(torch.cuda, "current_stream", lambda device: next(in_use))
-    ops = operations(CUDA)
-    for _ in range(4):
-        ops.order_streams()
+    for ops in [operations(CUDA), operations(CUDA)] * 2:
+        with ops.computing():
+            pass
     assert (first.waited_for, second.waited_for) == ([], [first])
+
+
+def test_all_of_a_device_is_recorded_on_one_stream(recording, monkeypatch):
+    made, other = [], SimpleNamespace(type="cuda", index=1)
+    monkeypatch.setattr(torch.cuda, "Stream", lambda device: made.append(device) or ("stream", CUDA))
+    for device in (CUDA, other, CUDA):
+        for _ in range(2):
+            play = operations(device).runner()
+            play(lambda: None)
+            play(lambda: None)
+    assert made == [CUDA, other]
+    assert recording.count("recorded") == 6
 
 
 @pytest.mark.parametrize("rms", [False, True])

@@ -5,6 +5,7 @@ stream that is recorded does not run; the graph runs it when it is launched, wit
 """
 
 import ctypes
+from collections import Counter
 from types import ModuleType, SimpleNamespace
 
 import numpy as np
@@ -95,14 +96,21 @@ class ElementwiseKernel:
 
 
 class CuBLAS:
-    """The two functions of cuBLAS, by their definition: column-major, with transposes, leading dimensions, strides."""
+    """The functions of cuBLAS, by their definition: column-major, with transposes, leading dimensions, strides."""
 
     def __init__(self):
-        self.stream = None
+        self.stream, self.workspace, self.called, self.in_graphs = None, None, Counter(), []
 
     def cublasSetStream_v2(self, handle, stream):  # noqa: N802
         assert handle.value == HANDLE
-        self.stream = stream.value
+        self.called["stream"] += 1
+        self.stream, self.workspace = stream.value, None
+        return 0
+
+    def cublasSetWorkspace_v2(self, handle, address, size):  # noqa: N802
+        assert handle.value == HANDLE
+        self.called["workspace"] += 1
+        self.workspace = address.value, size.value
         return 0
 
     def cublasSgemmStridedBatched(self, *arguments):  # noqa: N802
@@ -114,6 +122,9 @@ class CuBLAS:
     def _product(self, dtype, number, handle, ta, tb, m, n, k, alpha, a, la, sa, b, lb, sb, beta, c, lc, sc, count):
         assert handle.value == HANDLE
         assert self.stream == Stream.current.ptr
+        self.called["product"] += 1
+        if Stream.current.recording:
+            self.in_graphs.append(self.workspace)
         alpha, beta = (ctypes.cast(pointer, ctypes.POINTER(number))[0] for pointer in (alpha, beta))
         ta, tb, m, n, k, la, lb, lc, sa, sb, sc, count = (
             argument.value for argument in (ta, tb, m, n, k, la, lb, lc, sa, sb, sc, count)
@@ -140,6 +151,15 @@ class CuBLAS:
         return 0
 
 
+class Device(str):
+    """A device as CuPy has it, and as NumPy's namespace takes it."""
+
+    def __new__(cls, index):
+        device = super().__new__(cls, "cpu")
+        device.id = index
+        return device
+
+
 def address(array):
     return array.ctypes.data
 
@@ -163,7 +183,7 @@ def make(monkeypatch):
         setattr(module, name, getattr(np, name))
     module.ElementwiseKernel = ElementwiseKernel
     module.zeros = np.zeros  # of which edcore takes the namespace
-    module.cuda = SimpleNamespace(Stream=Stream, get_current_stream=lambda: Stream.current, Device=lambda index: "cpu")
+    module.cuda = SimpleNamespace(Stream=Stream, get_current_stream=lambda: Stream.current, Device=Device)
     monkeypatch.setattr(Stream, "current", Stream())
     monkeypatch.setattr(Graph, "launched", 0)
     monkeypatch.setitem(sys.modules, "cupy", module)
