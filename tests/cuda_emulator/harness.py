@@ -52,7 +52,7 @@ class FaultError(Exception):
 
 
 class Kernels:
-    """The kernels of a PTX text. Memory that they may use: arrays given to them, and the module's variables."""
+    """The kernels of a PTX text."""
 
     def __init__(self, ptx: str, folder: Path) -> None:
         self._runner = _runner(folder)
@@ -60,19 +60,25 @@ class Kernels:
         self.kernels = {each.name.decode(): each for each in self.library.kernels[: self.library.kernel_count]}
         self.variables = {each.name.decode(): each for each in self.library.variables[: self.library.variable_count]}
 
-    def run(self, name: str, *arguments: Any, blocks: int = 1, threads: int = 1, dynamic: int = 0) -> None:
-        """Run a kernel. An array is given by its address, a NumPy scalar or bytes by its bytes."""
-        memory = [(each.address, each.bytes) for each in self.variables.values()]
+    def run(
+        self, name: str, *arguments: Any, blocks: int = 1, threads: int = 1, dynamic: int = 0, memory: Any = ()
+    ) -> None:
+        """Run a kernel. An array is given by its address, a NumPy scalar or bytes by its bytes.
+
+        The kernel may use the arrays among its arguments, those of `memory`, and the module's variables.
+        """
+        arrays = [*memory, *(each for each in arguments if isinstance(each, np.ndarray))]
+        ranges = [(each.address, each.bytes) for each in self.variables.values()]
+        ranges += [(each.ctypes.data, each.nbytes) for each in arrays]
         data = []
         for argument in arguments:
             if isinstance(argument, np.ndarray):
-                memory.append((argument.ctypes.data, argument.nbytes))
                 argument = np.uint64(argument.ctypes.data)
             data.append(
                 ctypes.create_string_buffer(bytes(argument) if isinstance(argument, bytes) else argument.tobytes())
             )
         parameters = (ctypes.c_void_p * len(data))(*(ctypes.addressof(each) for each in data))
-        known = (ctypes.c_uint64 * (2 * len(memory) + 1))(*(number for pair in memory for number in pair))
+        known = (ctypes.c_uint64 * (2 * len(ranges) + 1))(*(number for pair in ranges for number in pair))
         site = ctypes.c_int()
         kernel = ctypes.byref(self.kernels[name])
         message = self._runner.run(kernel, blocks, threads, parameters, known, dynamic, ctypes.byref(site))

@@ -102,6 +102,7 @@ class Statement:
 WITHOUT_SEMICOLON = re.compile(r"\s*\.(version|target|address_size|file|loc)\b")
 LABEL = re.compile(r"\s*([\w$]+)\s*:(?!:)")
 HEADER = re.compile(r"\.(entry|func)\b")
+OPENS = re.compile(r"\.(entry|func|section)\b")
 
 
 def statements(text: str) -> Iterator[Statement]:
@@ -122,9 +123,9 @@ def statements(text: str) -> Iterator[Statement]:
                     row = row[label.end() :]
                     continue
             character, row = row[0], row[1:]
-            # A brace in the middle of a statement is a vector or a list of values, but after a header it is the body.
-            scope = not depth and (not words.strip() or HEADER.search(words) is not None)
-            if character in "{}" and scope:
+            # A brace in the middle of a statement opens a vector or a list of values, but after a header the body.
+            scope = not words.strip() or OPENS.search(words) is not None or character == "}"
+            if character in "{}" and scope and not depth:
                 yield Statement(" ".join(words.split()), character, begin)
                 words = ""
             elif character == ";" and not depth:
