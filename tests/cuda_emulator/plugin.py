@@ -6,6 +6,7 @@ tests/conftest.py loads it where CUDA_EMULATOR is 1, before numba.cuda is first 
 from __future__ import annotations
 
 import ctypes
+import gc
 from collections.abc import Iterator
 from importlib.util import find_spec
 from typing import Any
@@ -53,6 +54,7 @@ def give_ptx_to_the_driver() -> None:
 
 if find_spec("numba_cuda"):
     give_ptx_to_the_driver()
+    gc.freeze()  # a compilation makes so many objects that looking through Numba's own each time takes long
 
 
 def findings() -> list[str]:

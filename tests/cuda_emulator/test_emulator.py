@@ -15,6 +15,7 @@ pytestmark = [pytest.mark.emulated, pytest.mark.skipif(not EMULATED, reason="CUD
 
 THREADS = 64
 
+
 @pytest.fixture(scope="module", autouse=True)
 def numba_cuda():
     pytest.importorskip("numba_cuda", reason="the package numba-cuda is not installed")
@@ -64,14 +65,26 @@ def zeros(size):
 STOPS = {
     "store after the end": ("out of bounds: store of 4 bytes in global", "x[i + 65] = 1;", "x[i + 64] = 1;"),
     "load before the begin": ("out of bounds: load of 4 bytes in global", "x[i] = x[n - 1 + i];", "x[i] += x[i + n];"),
-    "shared": ("out of bounds: store of 4 bytes at byte 256 of shared", "s[i + 1] = 1; x[i] = s[i];", "s[i] = 1; x[i] = s[i];"),
+    "shared": (
+        "out of bounds: store of 4 bytes at byte 256 of shared",
+        "s[i + 1] = 1; x[i] = s[i + 1];",
+        "s[i] = 1; x[i] = s[i];",
+    ),
     "local": (
         "outside local memory",
         "float own[4] = {}; for (int k = 0; k < i; k++) own[(k + n) % 5] += k; x[i] = own[n];",
         "float own[4] = {}; for (int k = 0; k < i; k++) own[(k + n) % 4] += k; x[i] = own[n];",
     ),
-    "misaligned load": ("misaligned: load of 8 bytes", "x[i] = *(double *)(x + n + 65);", "x[i] = *(double *)(x + n + 66);"),
-    "misaligned vector": ("misaligned: store of 16", "((float4 *)(x + 2))[i / 4] = {};", "if (i < 16) ((float4 *)x)[i] = {};"),
+    "misaligned load": (
+        "misaligned: load of 8 bytes",
+        "x[i] = *(double *)(x + n + 65);",
+        "x[i] = *(double *)(x + n + 66);",
+    ),
+    "misaligned vector": (
+        "misaligned: store of 16",
+        "((float4 *)(x + 2))[i / 4] = {};",
+        "if (i < 16) ((float4 *)x)[i] = {};",
+    ),
     "trap": ("trap", "if (n == 0) __trap();", "if (n == 1) __trap();"),
 }
 
@@ -96,21 +109,41 @@ def test_what_stops_a_kernel_is_found_and_the_context_is_dead(name, findings):
 
 SILENT = "x[i] = s[63 - i];"
 GOES_ON = {
-    "shared, load after store": ("race in shared memory, a load", f"s[i] = i; {SILENT}", f"s[i] = i; __syncthreads(); {SILENT}"),
+    "shared, load after store": (
+        "race in shared memory, a load",
+        f"s[i] = i; {SILENT}",
+        f"s[i] = i; __syncthreads(); {SILENT}",
+    ),
     "shared, store after load": (
         "race in shared memory, a store to what another thread loads",
         "s[i] = i; __syncthreads(); x[i] = s[63 - i]; s[i] = x[i];",
         "s[i] = i; __syncthreads(); x[i] = s[63 - i]; __syncthreads(); s[i] = x[i];",
     ),
-    "shared, two stores": ("race in shared memory, a store to what another thread stores", "s[i / 2] = i; x[i] = s[i / 2];", "s[i] = i; x[i] = s[i];"),
+    "shared, two stores": (
+        "race in shared memory, a store to what another thread stores",
+        "s[i / 2] = i; x[i] = s[i / 2];",
+        "s[i] = i; x[i] = s[i];",
+    ),
     "bytes of a word": (
         "race in shared memory",
         "((char *)s)[i] = 1; x[i] = ((char *)s)[i ^ 1];",
         "((char *)s)[i] = 1; x[i] = ((char *)s)[i];",
     ),
-    "lanes of a warp": ("race in shared memory, a load", "s[i] = i; x[i] = s[i ^ 1];", "s[i] = i; __syncwarp(); x[i] = s[i ^ 1];"),
-    "warps": ("race in shared memory, a load", "s[i] = i; __syncwarp(); x[i] = s[i ^ 32];", "s[i] = i; __syncthreads(); x[i] = s[i ^ 32];"),
-    "global, in a block": ("race in global memory", "x[i] = x[(i + 1) % 64];", "float y = x[(i + 1) % 64]; __syncthreads(); x[i] = y;"),
+    "lanes of a warp": (
+        "race in shared memory, a load",
+        "s[i] = i; x[i] = s[i ^ 1];",
+        "s[i] = i; __syncwarp(); x[i] = s[i ^ 1];",
+    ),
+    "warps": (
+        "race in shared memory, a load",
+        "s[i] = i; __syncwarp(); x[i] = s[i ^ 32];",
+        "s[i] = i; __syncthreads(); x[i] = s[i ^ 32];",
+    ),
+    "global, in a block": (
+        "race in global memory",
+        "x[i] = x[(i + 1) % 64];",
+        "float y = x[(i + 1) % 64]; __syncthreads(); x[i] = y;",
+    ),
     "global, between blocks, two stores": (
         "race in global memory, a store to what another thread stores",
         "x[i] = blockIdx.x;",
@@ -240,7 +273,17 @@ def test_is_right():
 def test_a_finding_fails_its_test_alone(tmp_path):
     (tmp_path / "test_planted.py").write_text(FAILS)
     path = os.pathsep.join([str(Path(__file__).parents[1]), *filter(None, [os.environ.get("PYTHONPATH")])])
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "cuda_emulator.plugin", "-p", "no:cacheprovider", str(tmp_path)]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "cuda_emulator.plugin",
+        "-p",
+        "no:cacheprovider",
+        str(tmp_path),
+    ]
     done = subprocess.run(command, env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True, check=False)
     assert "1 failed, 1 passed" in done.stdout
     assert "planted: race in shared memory, a load of what another thread stores" in done.stdout

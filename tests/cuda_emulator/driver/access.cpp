@@ -29,51 +29,61 @@ void stop(EmuThread *thread, Result result, const std::string &words, int site) 
 
 static const char *const NAMES[] = {"load", "store", "atomic access"};
 
-/* Compare with what other threads have done to these words. */
-static void check_order(EmuThread *thread, Word *words, uint64_t offset, uint32_t bytes, EmuSpace space, EmuAccess kind,
-                        int site) {
-  uint32_t oldest = space == EMU_SHARED ? launch.block_epoch : launch.oldest;
-  Now now{oldest, launch.block_epoch, epoch, thread->warp * 32 + thread->lane, turn_of(thread->warp)};
-  const char *race = nullptr;
-  if (bytes < 4) {
-    race = note_use(words[offset / 4], now, ((1u << bytes) - 1) << offset % 4, kind);
-  } else {
-    for (uint64_t word = offset / 4; word < (offset + bytes) / 4; word++) {
-      if (const char *found = note_use(words[word], now, 15, kind)) race = found;
-    }
-  }
-  if (race) report_at(thread, text("race in %s memory, %s", space == EMU_SHARED ? "shared" : "global", race), site);
+/* Out of line: most accesses are right, and should be quick. */
+#define COLD __attribute__((noinline, cold))
+
+[[noreturn]] COLD static void refuse_misaligned(EmuThread *thread, uint64_t address, uint32_t bytes, EmuAccess kind,
+                                                int site) {
+  stop(thread, MISALIGNED_ADDRESS, text("misaligned: %s of %u bytes at %#lx", NAMES[kind], bytes, address), site);
 }
 
-static void access_shared(EmuThread *thread, uint64_t offset, uint32_t bytes, EmuAccess kind, int site) {
-  if (offset > thread->shared_bytes || bytes > thread->shared_bytes - offset) {
-    stop(thread, ILLEGAL_ADDRESS, text("out of bounds: %s of %u bytes at byte %ld of shared memory of %u", NAMES[kind], bytes,
-                                       long(offset), thread->shared_bytes), site);
-  }
-  check_order(thread, launch.shared, offset, bytes, EMU_SHARED, kind, site);
+[[noreturn]] COLD static void refuse_shared(EmuThread *thread, uint64_t offset, uint32_t bytes, EmuAccess kind,
+                                            int site) {
+  stop(thread, ILLEGAL_ADDRESS, text("out of bounds: %s of %u bytes at byte %ld of shared memory of %u", NAMES[kind], bytes,
+                                     long(offset), thread->shared_bytes), site);
 }
 
-static void access_global(EmuThread *thread, uint64_t address, uint32_t bytes, EmuAccess kind, int site) {
-  static const Allocation *latest;  /* most accesses are where the one before was */
-  if (!holds(latest, address, bytes)) latest = allocation_at(address);
-  bool mine = latest && (latest->device == launch.device || latest->device == ALL_DEVICES);
-  if (!holds(latest, address, bytes) || !mine || (latest->constant && kind != EMU_LOAD)) {
-    const char *what = latest && latest->freed ? "use after free" : "out of bounds";
-    if (holds(latest, address, bytes)) what = mine ? "constant memory" : "memory of another device";
-    stop(thread, ILLEGAL_ADDRESS, text("%s: %s of %u bytes in global memory, %s", what, NAMES[kind], bytes,
-                                       described(latest, address).c_str()), site);
-  }
-  check_order(thread, latest->words, address - latest->start, bytes, EMU_GLOBAL, kind, site);
+[[noreturn]] COLD static void refuse_global(EmuThread *thread, uint64_t address, uint32_t bytes, EmuAccess kind,
+                                            int site) {
+  const Allocation *allocation = allocation_at(address);
+  const char *what = allocation && allocation->freed ? "use after free" : "out of bounds";
+  if (holds(allocation, address, bytes)) what = allocation->constant ? "constant memory" : "memory of another device";
+  stop(thread, ILLEGAL_ADDRESS, text("%s: %s of %u bytes in global memory, %s", what, NAMES[kind], bytes,
+                                     described(allocation, address).c_str()), site);
+}
+
+COLD static void report_race(EmuThread *thread, const char *race, EmuSpace space, int site) {
+  report_at(thread, text("race in %s memory, %s", space == EMU_SHARED ? "shared" : "global", race), site);
+}
+
+static inline bool may_use(const Allocation *allocation, uint64_t address, uint32_t bytes, EmuAccess kind) {
+  return holds(allocation, address, bytes) && (allocation->device == launch.device || allocation->device == ALL_DEVICES) &&
+         (!allocation->constant || kind == EMU_LOAD);
 }
 
 void access(EmuThread *thread, uint64_t address, uint32_t bytes, EmuSpace space, EmuAccess kind, int site) {
-  if (address % bytes) {
-    stop(thread, MISALIGNED_ADDRESS, text("misaligned: %s of %u bytes at %#lx", NAMES[kind], bytes, address), site);
-  }
+  static const Allocation *latest;  /* most accesses are where the one before was */
+  if (address & (bytes - 1)) refuse_misaligned(thread, address, bytes, kind, site);
+  Word *words = launch.shared;
+  uint32_t oldest = now.block;
   if (space == EMU_SHARED) {
-    if (kind == EMU_ATOMIC && is_site(site, "mbarrier")) begin_epoch();  /* it orders: who waits sees what arrived */
-    access_shared(thread, address, bytes, kind, site);
+    if (address >= thread->shared_bytes || bytes > thread->shared_bytes - address) {
+      refuse_shared(thread, address, bytes, kind, site);
+    }
+    if (kind == EMU_ATOMIC && is_site(site, "mbarrier")) now.epoch++;  /* it orders: who waits sees what arrived */
   } else {
-    access_global(thread, address, bytes, kind, site);
+    if (!may_use(latest, address, bytes, kind)) {
+      latest = allocation_at(address);
+      if (!may_use(latest, address, bytes, kind)) refuse_global(thread, address, bytes, kind, site);
+    }
+    words = latest->words;
+    address -= latest->start;
+    oldest = now.launch;
   }
+  uint32_t parts = bytes < 4 ? ((1u << bytes) - 1) << (address % 4 + BYTES_SHIFT) : BYTES;
+  const char *race = nullptr;
+  for (Word *word = &words[address / 4], *end = word + (bytes + 3) / 4; word < end; word++) {
+    if (const char *found = note_use(*word, parts, oldest, kind)) race = found;
+  }
+  if (race) report_race(thread, race, space, site);
 }

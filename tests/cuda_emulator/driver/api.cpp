@@ -175,8 +175,13 @@ EXPORT Result cuMemAlloc_v2(uint64_t *address, size_t bytes) {
   *address = allocation->start;
   return SUCCESS;
 }
+/* In the memory's own context: any may be current, or none. */
 EXPORT Result cuMemFree_v2(uint64_t address) {
-  if (Result dead = context_error()) return dead;
+  Guard guard(driver_lock);
+  const Allocation *allocation = allocation_at(address);
+  if (holds(allocation, address, 1) && allocation->device != ALL_DEVICES) {
+    if (Result dead = contexts[allocation->device].error) return dead;
+  }
   return release(address);
 }
 EXPORT Result cuMemHostAlloc(void **address, size_t bytes, unsigned) {
@@ -273,7 +278,7 @@ Result check_stream(void *stream) {
 
 static Result check_event(void *event) {
   Guard guard(driver_lock);
-  if (events.count(event)) return context_error();
+  if (events.count(event)) return current_context() ? context_error() : SUCCESS;
   report("event", text("use of the event %p, which is none, or destroyed", event));
   return INVALID_HANDLE;
 }

@@ -5,7 +5,7 @@
 #include <cstring>
 #include <vector>
 
-uint32_t epoch = 1;
+Now now{1, 1, 1, 0};
 
 constexpr int MOST_FRUITLESS = 1000;  /* rounds in which all threads only yield, until they wait for ever */
 
@@ -39,10 +39,6 @@ static Barrier barriers[16];
 static Warp warps[32];
 static std::vector<Copy> copies;
 
-uint32_t turn_of(uint32_t warp) { return warps[warp].turn; }
-
-void begin_epoch() { epoch++; }
-
 static void wait(Thread *thread, State state) {
   thread->state = state;
   leave(thread->coroutine);
@@ -58,7 +54,7 @@ static void open(Barrier &barrier) {
   }
   barrier.waiting.clear();
   barrier.arrived = barrier.predicates = 0;
-  begin_epoch();
+  now.epoch++;
 }
 
 static uint32_t arrive_at_barrier(EmuThread *base, uint32_t id, uint32_t count, EmuBarrier kind, uint32_t predicate,
@@ -181,8 +177,7 @@ static void resolve(Thread *threads) {
 }
 
 void run_block(Thread *threads, uint32_t count, bool backwards) {
-  begin_epoch();
-  launch.block_epoch = epoch;
+  now.block = ++now.epoch;
   thread_count = count;
   ended = 0;
   copies.clear();
@@ -201,6 +196,7 @@ void run_block(Thread *threads, uint32_t count, bool backwards) {
       if (running->state == WAITS || running->state == ENDED) continue;
       running->state = READY;
       entered = true;
+      now.who = running->warp * 32 + running->lane + (warps[running->warp].turn << TURN_SHIFT & TURN);
       enter(running->coroutine);
       if (launch.result) return;
       only_yields &= running->state == YIELDED;

@@ -15,19 +15,15 @@ struct Thread : EmuThread {
 struct Launch {
   const Kernel *kernel;
   int device;
-  Result result;   /* what has stopped it, or SUCCESS */
-  uint32_t oldest, block_epoch;
-  Word *shared;    /* of the words of the block's shared memory */
+  Result result;  /* what has stopped it, or SUCCESS */
+  Word *shared;   /* what is known of the block's shared memory */
 };
 
-extern Launch launch;   /* the one that runs */
-extern uint32_t epoch;  /* see races.h */
+extern Launch launch;  /* the one that runs */
 
 /* block.cpp */
 extern const EmuApi api;
 void run_block(Thread *threads, uint32_t count, bool backwards);
-uint32_t turn_of(uint32_t warp);
-void begin_epoch();
 
 /* access.cpp */
 void access(EmuThread *thread, uint64_t address, uint32_t bytes, EmuSpace space, EmuAccess kind, int site);

@@ -49,7 +49,8 @@ Result launch_kernel(const Kernel &kernel, const Sizes &sizes, void **parameters
   std::vector<char> memory(shared_bytes + 1024);
   char *shared = reinterpret_cast<char *>((reinterpret_cast<uintptr_t>(memory.data()) + 1023) & ~uintptr_t(1023));
   std::vector<Word> words(shared_bytes / 4 + 1);
-  launch = {&kernel, device, SUCCESS, epoch + 1, 0, words.data()};
+  launch = {&kernel, device, SUCCESS, words.data()};
+  now.launch = now.epoch + 1;
   std::vector<Thread> threads(count);
   for (uint64_t b = 0; b < uint64_t(grid[0]) * grid[1] * grid[2] && !launch.result; b++) {
     memset(shared, 0xFF, shared_bytes);  /* NaN in what nobody has written */

@@ -1,82 +1,90 @@
-/* Races: two threads use a word, at least one writes it, and nothing orders the two uses.
+/* Races: two threads use a word, at least one of them writes it, and nothing orders the two uses.
  *
  * Blocks run one after the other, and an epoch begins with each block and with each barrier. So the epoch of a use says
  * whether it was in this launch, in this block, and since the last barrier. Within an epoch, the lanes of a warp are
- * ordered by turns: one begins with each __syncwarp.
+ * ordered by turns: one begins with each __syncwarp. Each word keeps its last store and its last loads alone, so some
+ * races are not seen, but none is seen where there is none.
  */
 #pragma once
 #include "emulator.h"
 
+/* When and by whom the accesses are made that are made now. */
 struct Now {
-  uint32_t oldest;  /* uses of earlier epochs are ordered: those before this launch, for shared memory before this block */
-  uint32_t block;   /* the epoch in which this block began */
-  uint32_t epoch, thread, turn;
+  uint32_t launch, block;  /* the epochs in which they began */
+  uint32_t epoch;
+  uint32_t who;            /* the thread's number in its block, and its warp's turn */
 };
 
-enum Readers { ONE_THREAD, ONE_WARP, SEVERAL_WARPS };
+extern Now now;
 
-/* The last use of a word; for reading, all uses of the last epoch that had some. */
+/* The parts of a tag. */
+constexpr uint32_t LANE = 31, WARP = 31 << 5, THREAD = WARP | LANE;
+constexpr uint32_t TURN_SHIFT = 10, TURN = 0x3FFF << TURN_SHIFT, WHO = TURN | THREAD;
+constexpr uint32_t BYTES_SHIFT = 24, BYTES = 15u << BYTES_SHIFT;
+constexpr uint32_t ATOMIC = 1u << 28;                         /* of a store */
+constexpr uint32_t SOME_LANES = 1u << 28, SOME_WARPS = 1u << 29; /* of loads: more than one has loaded in this epoch */
+constexpr uint32_t OTHER_BLOCKS = 1u << 30;                   /* of loads: another block has loaded in this launch */
+
 struct Use {
-  uint32_t epoch;
-  uint32_t thread : 10, turn : 14, bytes : 4, atomic : 1, readers : 2, other_blocks : 1;
+  uint32_t epoch, tag;
 };
 
 /* What is known of a word of four bytes. */
 struct Word {
-  Use write, read;
+  Use store, load;
 };
 
-inline bool in_warp(const Use &use, const Now &now) { return use.thread / 32 == now.thread / 32; }
-
-inline bool unordered_write(const Use &use, const Now &now, uint32_t bytes) {
-  if (use.epoch < now.oldest || !(use.bytes & bytes)) return false;
-  if (use.epoch < now.block) return true;
-  return use.epoch == now.epoch && use.thread != now.thread && (!in_warp(use, now) || use.turn == now.turn);
+/* `oldest` is the first epoch that matters: that of the launch, for shared memory that of the block. */
+inline bool unordered_store(Use store, uint32_t bytes, uint32_t oldest) {
+  if (store.epoch < oldest || !(store.tag & bytes)) return false;
+  if (store.epoch != now.epoch) return store.epoch < now.block;
+  uint32_t other = store.tag ^ now.who;
+  return other & THREAD && (other & WARP || !(other & TURN));
 }
 
-inline bool unordered_read(const Use &use, const Now &now, uint32_t bytes) {
-  if (use.epoch < now.oldest || !(use.bytes & bytes)) return false;
-  if (use.epoch < now.block || use.other_blocks) return true;
-  if (use.epoch != now.epoch) return false;
-  if (use.readers == SEVERAL_WARPS || !in_warp(use, now)) return true;
-  return use.turn == now.turn && (use.readers == ONE_WARP || use.thread != now.thread);
+inline bool unordered_load(Use load, uint32_t bytes, uint32_t oldest) {
+  if (load.epoch < oldest || !(load.tag & bytes)) return false;
+  if (load.epoch < now.block || load.tag & OTHER_BLOCKS) return true;
+  uint32_t other = load.tag ^ now.who;
+  if (load.epoch != now.epoch) return false;
+  if (load.tag & SOME_WARPS || other & WARP) return true;
+  return !(other & TURN) && (load.tag & SOME_LANES || other & LANE);
 }
 
-inline void note_read(Use &use, const Now &now, uint32_t bytes) {
-  bool launch = use.epoch >= now.oldest, epoch = use.epoch == now.epoch && launch;
-  use.other_blocks = launch && (use.other_blocks || use.epoch < now.block);
-  if (!epoch || (use.readers == ONE_THREAD && use.thread == now.thread)) {
-    use.readers = ONE_THREAD;
-  } else if (use.readers == SEVERAL_WARPS || !in_warp(use, now)) {
-    use.readers = SEVERAL_WARPS;
-  } else {
-    use.readers = use.turn == now.turn ? ONE_WARP : ONE_THREAD;  /* those of an earlier turn are ordered in their warp */
+/* Of loads of several threads, the bytes are those that all have loaded. */
+inline void note_load(Use &load, uint32_t bytes, uint32_t oldest) {
+  uint32_t common = load.tag & bytes, other = (load.tag ^ now.who) & WHO, some = load.tag & (SOME_LANES | SOME_WARPS);
+  if (load.epoch == now.epoch && common == (load.tag & BYTES)) {
+    if (some & SOME_WARPS || !other || (some && !(other & ~LANE))) return;  /* nothing new: most loads */
   }
-  use.bytes = launch ? use.bytes | bytes : bytes;
-  use.epoch = now.epoch;
-  use.thread = now.thread;
-  use.turn = now.turn;
+  if (load.epoch < oldest || !common) {
+    load = {now.epoch, now.who | bytes};
+    return;
+  }
+  uint32_t tag = now.who | common | (load.tag & OTHER_BLOCKS);
+  if (load.epoch < now.block) tag |= OTHER_BLOCKS;
+  if (load.epoch == now.epoch) {
+    if (some & SOME_WARPS || other & WARP) tag |= SOME_WARPS;
+    else if (!(other & TURN)) tag |= other ? SOME_LANES : some;  /* loads of an earlier turn are ordered in their warp */
+  }
+  load = {now.epoch, tag};
 }
 
 /* Note a use of some bytes of a word; return the race that it is, in words, or null. */
-inline const char *note_use(Word &word, const Now &now, uint32_t bytes, EmuAccess access) {
+__attribute__((always_inline)) inline const char *note_use(Word &word, uint32_t bytes, uint32_t oldest, EmuAccess access) {
   if (access == EMU_LOAD) {
-    bool race = unordered_write(word.write, now, bytes);
-    note_read(word.read, now, bytes);
+    bool race = unordered_store(word.store, bytes, oldest);
+    note_load(word.load, bytes, oldest);
     return race ? "a load of what another thread stores" : nullptr;
   }
-  bool atomic = access == EMU_ATOMIC;
   const char *race = nullptr;
-  if (unordered_write(word.write, now, bytes) && !(atomic && word.write.atomic)) {
+  uint32_t atomic = access == EMU_ATOMIC ? ATOMIC : 0;
+  if (unordered_store(word.store, bytes, oldest) && !(atomic & word.store.tag)) {
     race = "a store to what another thread stores";
-  } else if (unordered_read(word.read, now, bytes)) {
+  } else if (unordered_load(word.load, bytes, oldest)) {
     race = "a store to what another thread loads";
   }
-  bool again = word.write.epoch == now.epoch && word.write.thread == now.thread;
-  word.write.bytes = again ? word.write.bytes | bytes : bytes;
-  word.write.atomic = atomic;
-  word.write.epoch = now.epoch;
-  word.write.thread = now.thread;
-  word.write.turn = now.turn;
+  bool again = word.store.epoch == now.epoch && !((word.store.tag ^ now.who) & THREAD);
+  word.store = {now.epoch, now.who | bytes | atomic | (again ? word.store.tag & BYTES : 0)};
   return race;
 }
