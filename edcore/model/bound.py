@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -33,6 +33,14 @@ VISITS = 2**12, 2**20
 
 MOST_EPOCHS = 2**62
 """Far from the largest whole number that counts them."""
+
+
+class Early(NamedTuple):
+    """A forward pass of samples whose values have not been looked at."""
+
+    outputs: Array
+    trace: Any
+    error: Array
 
 
 class BoundNetwork:
@@ -239,16 +247,16 @@ class BoundNetwork:
             self._guard = Guard(self._bind(None), self._network, self._rule)
         return self._guard
 
-    def _trace(self, x: Located, *early: Any) -> tuple[Array, Any, Reach]:
-        """Return the outputs for a checked x, the trace, both of `early` if given, and the most they can come to."""
+    def _trace(self, x: Located, early: Early | None = None) -> tuple[Array, Any, Reach]:
+        """Return the outputs for a checked x, the trace, and the most that they could have come to."""
         backend, samples = self._bind(x), x.array.shape[0]
         self._check_memory(samples)
         guard = self._guarded()
         try:
             reach = guard.reach(self._weights, x)
-            if early:
-                guard.check_outputs(self._weights, x, early[0], reach)
-                return *early, reach
+            if early is not None:
+                guard.check_outputs(self._weights, x, early.outputs, reach)
+                return early.outputs, early.trace, reach
             if samples:
                 outputs, trace = guard.trace(self._weights, x, self._handed(x.array, x.place), reach)
             else:
@@ -258,33 +266,36 @@ class BoundNetwork:
             raise
         return self._returned(outputs, x), trace, reach
 
-    def _trace_early(self, samples: Samples) -> tuple[Any, ...]:
-        """Return outputs, trace and errors from before the values of x and target are known, or nothing.
+    def _trace_early(self, samples: Samples) -> Early | None:
+        """Run forward before the values of x and target are known, where the guard needs the errors of a device.
 
-        Where the guard needs the errors' squares, one read of the device then has them too. Nothing has been learnt, so
-        values can still be refused.
+        The errors' squares are then read together with those values. Nothing is learnt, so these can still be refused.
         """
         x, network = samples.x, self._network
         if x.place.device == "cpu" or FUNCTIONS[network.output_activation].highest < np.inf:
-            return ()
+            return None
         batch = x.array.shape[0]
         if self._backend is None or self._rule.samples_per_update(batch) < batch:
-            return ()
+            return None
         try:
             self._check_memory(batch)
             with np.errstate(all="ignore"):
                 outputs, trace = self._backend.trace(network, self._weights, self._handed(x.array, x.place))
                 outputs = self._returned(outputs, x)
-                return outputs, trace, samples.target.array - outputs
+                return Early(outputs, trace, samples.target.array - outputs)
         except Exception:  # the step raises it again, and says more, if it accepts the values
-            return ()
+            return None
 
-    def _step(self, x: Located, target: Array, *early: Any) -> Array:
-        """Learn a batch; `early` has its outputs, trace, errors and the errors' squares, if they are there already."""
-        outputs, trace, reach = self._trace(x, *early[:2])
-        # Targets are in the range of the outputs, so where that is bounded so are the errors, and nothing is added up.
-        error, square = early[2:] or (target - outputs, self._guarded().farthest_square)
-        square = square if square < np.inf else sum_of_squares(error, x.place.device)
+    def _step(self, x: Located, target: Array, early: Early | None = None, square: float = np.inf) -> Array:
+        """Learn a batch, whose errors' squares are at most `square` if it has run forward early."""
+        outputs, trace, reach = self._trace(x, early)
+        if early is not None:
+            error = early.error
+        else:
+            error = target - outputs
+            # Targets are in the range of the outputs: where that is bounded so are the errors, and nothing is added up.
+            square = self._guarded().farthest_square
+            square = square if square < np.inf else sum_of_squares(error, x.place.device)
         self._learn(x, reach, trace, error, x.place, square)
         return outputs
 

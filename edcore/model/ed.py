@@ -300,10 +300,10 @@ class ED(BoundNetwork):
         with on_its_device(x):
             seen = self._see(x, target)
             early = self._trace_early(seen)
-            found, target, squares = seen.checked(*early[-1:])
+            found, target, square = seen.checked(early and early.error)
             self._pending, samples = None, found.array.shape[0]
             if self._rule.samples_per_update(samples) == samples:
-                return self._step(found, target, *early, *squares)
+                return self._step(found, target, early, square)
             rows = [(found._replace(array=found.array[i : i + 1, ...]), target[i : i + 1, ...]) for i in range(samples)]
             return found.xp.concat([self._step(*row) for row in rows])
 

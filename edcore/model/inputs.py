@@ -59,34 +59,33 @@ class Samples(NamedTuple):
     network: Network
     rule: Rule
 
-    def checked(self, *others: Array) -> tuple[Located, Array, list[float]]:
-        """Return x, target, and at least the sum of squares of each other array beside them, or refuse wrong values.
+    def checked(self, error: Array | None = None) -> tuple[Located, Array, float]:
+        """Return x, target, and at least the sum of squares of an error beside them, or refuse wrong values.
 
-        The host waits for their device once.
+        The host waits for their device once. The error is None, and the sum infinity, where it is not needed.
         """
         x, target, given, network, rule = self
-        warns, device = rule.error == "split" and rule.floor is None, x.place.device
-        lowest = 0.0  # value of x, where it is asked for
-        if device == "cpu":
-            square, sums = sum_of_squares(x.array, device), [sum_of_squares(other, device) for other in others]
-            host = to_numpy(target.array)
+        warns, lowest, squares = rule.error == "split" and rule.floor is None, 0.0, math.inf
+        if x.place.device == "cpu":
+            square, host = sum_of_squares(x.array, "cpu"), to_numpy(target.array)
             least, most = np.minimum.reduce(host, axis=None), np.maximum.reduce(host, axis=None)
             if warns:
                 lowest = np.minimum.reduce(to_numpy(x.array), axis=None)
         else:
-            wanted = [(libraries.least, target.array), (libraries.most, target.array)]
-            wanted += [(libraries.squares, array) for array in (x.array, *others)]
+            wanted = [(libraries.squares, x.array), (libraries.least, target.array), (libraries.most, target.array)]
             wanted += [(libraries.least, x.array)] * warns
-            least, most, *sums = read(*wanted)
-            if warns:
-                lowest = sums.pop()
-            square, *sums = map(_at_least, sums, (x.array, *others))
+            wanted += [] if error is None else [(libraries.squares, error)]
+            total, least, most, *more = read(*wanted)
+            square = _at_least(total, x.array)
+            lowest = more[0] if warns else 0.0
+            squares = math.inf if error is None else _at_least(more[-1], error)
         x = _finite("x", x, given[0], square, network.dtype)
         if not (least > -math.inf and most < math.inf):
             _check_finite("target", target, given[1], network.dtype)
         check_range(least, most, network.output_activation)
-        warn_of_negative(lowest)
-        return x, target.array, sums
+        if warns:
+            warn_of_negative(lowest)
+        return x, target.array, squares
 
 
 def checked_x(x: Any, network: Network, in_known: bool, follows: Place | None) -> Located:
@@ -144,7 +143,7 @@ def check_device(name: str, found: Located, wanted: Place, meaning: str = "x is"
 
 def check_range(least: float, most: float, activation: Activation, name: str = "target") -> None:
     """Refuse targets from `least` to `most` that output cells of this activation cannot reach."""
-    low, high = FUNCTIONS[activation].lowest, FUNCTIONS[activation].highest
+    _, _, low, high, _ = FUNCTIONS[activation]
     if least < low or most > high:
         fix = "Write classes one-hot: numpy.eye(classes)[labels]; for other numbers there is a linear output."
         accepted = f"{low:g} to {high:g}, as the outputs are ({activation})"
