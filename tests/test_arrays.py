@@ -258,3 +258,27 @@ def test_a_switch_that_follows_pytorchs_general_one_goes_on_following_it():
         assert torch.backends.cuda.matmul.fp32_precision == "ieee"
     finally:
         torch.backends.fp32_precision = before
+
+
+@pytest.mark.parametrize("library", ["numpy", "torch", "jax", "array_api_strict"])
+def test_numbers_of_several_arrays_are_read_at_once(library, monkeypatch):
+    module = pytest.importorskip(library)
+    xp = module.numpy if library == "jax" else module
+    reads, to_numpy = [], libraries.to_numpy
+    monkeypatch.setattr(libraries, "to_numpy", lambda array: reads.append(array.shape) or to_numpy(array))
+    one, other = np.float32([[1, -2], [3, 0.5]]), np.float32([4, np.nan])
+    wanted = [libraries.squares, libraries.least, libraries.most]
+    wanted = [(reduction, xp.asarray(array)) for array in (one, other) for reduction in wanted]
+    np.testing.assert_array_equal(libraries.read(*wanted), [14.25, -2, 3, np.nan, np.nan, np.nan])
+    assert libraries.read((libraries.most, xp.asarray(one))) == [3.0]
+    assert reads == [(6,), (1,)]
+
+
+def test_jax_computes_the_numbers_in_one_compiled_call(monkeypatch):
+    jax = pytest.importorskip("jax")
+    arrays = [jax.numpy.arange(5.0), jax.numpy.arange(3.0)]
+    wanted = [(libraries.squares, arrays[0]), (libraries.least, arrays[1])]
+    first, calls = libraries.read(*wanted), []
+    monkeypatch.setattr(jax.numpy, "stack", lambda arrays: calls.append(arrays))  # compiled code does not call it
+    assert libraries.read(*wanted) == first == [30.0, 0.0]
+    assert not calls
