@@ -303,6 +303,8 @@ def floats() -> Iterator[Case]:
     yield Case("add.ftz.f32", "f32", "f32 f32", lambda a, b: flush(np.float32(flush(a)) + np.float32(flush(b))))
     yield Case("add.sat.f32", "f32", "f32 f32", lambda a, b: min(a + b, 1.0) if a + b > 0 else 0.0)
     yield Case("setp.gt.ftz.f32", "pred", "f32 f32", lambda a, b: flush(a) > flush(b))
+    two_roundings = ".reg .f32 %t; mul.f32 %t, %a, %b; add.f32 %r, %t, %c"
+    yield Case(two_roundings, "f32", "f32 f32 f32", lambda a, b, c: a * b + c)
     near, wide = [0.0, -0.0, 1.0, -1.0, 2.5, -126.5, -140.0, 127.5, -INF, INF, NAN], [0.5, 3.0, 1e-30, 1e30, INF, NAN]
     yield Case("ex2.approx.ftz.f32", "f32", "f32", lambda a: flush(np.exp2(a)), (near,), 1e-6)
     yield Case("ex2.approx.f32", "f32", "f32", np.exp2, (near,), 1e-6)
@@ -327,6 +329,9 @@ def conversions() -> Iterator[Case]:
     for given, kind in itertools.product(kinds, kinds):
         yield Case(f"cvt.{kind}.{given}", kind, given, lambda a: a)
         yield Case(f"cvt.sat.{kind}.{given}", kind, given, lambda a, kind=kind: clamped(a, kind))
+    yield Case(".reg .b64 %w; cvt.s8.s32 %w, %a; mov.b64 %r, %w", "s64", "s32", lambda a: (a + 128) % 256 - 128)
+    yield Case(".reg .b64 %w; cvt.u8.s32 %w, %a; mov.b64 %r, %w", "s64", "s32", lambda a: a % 256)
+    yield Case("ld.global.s8 %r, [%row+3]", "s32", "u32", lambda a: (a >> 24) - (a >> 31 << 8))
     for mode in ROUNDINGS:
         halves = [each + 2.0**-30 for each in FINITE] + [0.5]
         yield Case(f"cvt.{mode}.f32.f64", "f32", "f64", exactly(lambda a: a, "f32", mode), (halves,))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,7 +23,8 @@ def kernels(tmp_path_factory: pytest.TempPathFactory) -> Kernels:
 
 
 def test_kernels_are_described(kernels: Kernels) -> None:
-    assert [*kernels.kernels] == ["structs", "variables", "calls", "atomics", "warp", "pipeline", "faults"]
+    names = "structs variables calls atomics warp warp_more copies accepted pipeline faults"
+    assert [*kernels.kernels] == names.split()
     structs, variables = kernels.kernels["structs"], kernels.kernels["variables"]
     assert [tuple(structs.parameters[i]) for i in range(structs.parameter_count)] == [(0, 8), (8, 24), (32, 1)]
     assert structs.parameter_bytes == 33
@@ -103,12 +105,55 @@ def test_warp(kernels: Kernels) -> None:
         np.testing.assert_array_equal(out[:, column], values, name)
 
 
+def test_half_warps_and_reductions(kernels: Kernels) -> None:
+    out = np.zeros((32, 16), np.uint32)
+    kernels.run("warp_more", out, threads=32)
+    lane = np.arange(32)
+    low, mask = lane < 16, np.where(lane < 16, 0xFFFF, 0xFFFF0000)
+    wanted = {
+        "greatest": np.where(low, 15, 31),
+        "or": np.where(low, 15, 31),
+        "and": np.where(low, 0, 16),
+        "uniform": 1,
+        "all match": mask,
+        "all match, predicate": 1,
+        "not all match": 0,
+        "down beyond the segment": lane,
+        "lanes below": (1 << lane) - 1,
+        "lanes from here on": 2**32 - (1 << lane),
+        "barrier, and": 0,
+        "barrier, or": 1,
+        "active": 1,
+    }
+    for column, (name, values) in enumerate(wanted.items()):
+        np.testing.assert_array_equal(out[:, column], values, name)
+
+
+def aligned(values: Any) -> np.ndarray:
+    """Return an array of words whose address is a multiple of 16, as bulk copies need it."""
+    memory = np.zeros(len(values) + 4, np.uint32)
+    start = -memory.ctypes.data // 4 % 4
+    memory[start : start + len(values)] = values
+    return memory[start : start + len(values)]
+
+
+def test_copies_of_one_thread(kernels: Kernels) -> None:
+    given, out = aligned(np.arange(100, 116)), aligned(np.zeros(16))
+    kernels.run("copies", out, given)
+    assert out[:12].tolist() == [100, 101, 102, 103, 104, 0, 0, 0, 108, 9, 7, 8]
+    assert out[12:].tolist() == [0, 0, 1, 107]
+
+
+def test_what_has_no_effect_is_accepted(kernels: Kernels) -> None:
+    out = np.uint32([5, 0, 0])
+    kernels.run("accepted", out)
+    assert out.tolist() == [5, 15, 15]
+
+
 def test_bulk_copies_and_mbarriers(kernels: Kernels) -> None:
-    given, out = np.arange(64, dtype=np.uint32), np.zeros(64, np.uint32)
-    # A bulk copy's source is aligned to 16 bytes, which NumPy's small arrays may not be.
-    start = -given.ctypes.data // 4 % 4
-    kernels.run("pipeline", out, given[start : start + 32], threads=16, dynamic=64)
-    np.testing.assert_array_equal(out[:32], given[start : start + 32])
+    given, out = aligned(np.arange(32)), np.zeros(32, np.uint32)
+    kernels.run("pipeline", out, given, threads=16, dynamic=64)
+    np.testing.assert_array_equal(out, given)
 
 
 @pytest.mark.parametrize(
@@ -120,6 +165,9 @@ def test_bulk_copies_and_mbarriers(kernels: Kernels) -> None:
         r"(out of bounds|misaligned): line \d+: @%p3 ld.global.v4.f32",
         r"a lane that is not in the mask: line \d+: @%p4 shfl.sync.idx.b32",
         r"out of bounds: line \d+: @%p5 st.shared.u32",
+        r"more arrivals than an mbarrier has left: line \d+: @%p6 mbarrier.arrive",
+        r"no multiples of 16: line \d+: @%p7 cp.async.bulk",
+        r"outside the parameters: line \d+: @%p8 ld.param.u64",
     ],
 )
 def test_faults_name_their_instruction(kernels: Kernels, words: str) -> None:

@@ -57,8 +57,7 @@ def _product(line: Line) -> str:
     elif part == "hi":
         value = f"emu_high_{kind}({line.read(1, kind)}, {line.read(2, kind)})"
     else:
-        # In 64 bits: C computes short numbers as ints, and their product may be too large for one.
-        value = f"(uint64_t){line.read(1, unsigned(kind))} * {line.read(2, unsigned(kind))}"
+        value = f"{line.read(1, unsigned(kind))} * {line.read(2, unsigned(kind))}"
     if add:
         value = f"({c_type(unsigned(kind))})({value}) + {line.read(3, unsigned(kind))}"
     return line.write(0, unsigned(kind), value)
