@@ -1,3 +1,3 @@
-# One command for a machine with an NVIDIA GPU: it tests, measures and writes docs/benchmarks/gpu.md, in 8 minutes.
+# One command for a machine with an NVIDIA GPU: it tests, measures and writes docs/benchmarks/gpu-*.md, in 9 minutes.
 gpu:
 	python tests/benchmarks/gpu.py

@@ -30,18 +30,22 @@ def bench(
     setting: Setting,
     announce: Callable[[str], object] = lambda line: None,
     seconds: float | None = None,
+    bounds: machine.Machine | None = None,
 ) -> Benchmark:
     """Time contenders, or the usual ones of the device, each in its own process, in `seconds` if given.
 
-    A contender that fails has its reason in the result. An unknown name is refused before anything starts.
+    A contender that fails has its reason in the result. An unknown name is refused before anything starts. `bounds` is
+    the machine's speed where another setting's result has it.
     """
     end = None if seconds is None else time.monotonic() + seconds
     ready_by = None if seconds is None else time.monotonic() + READY * seconds
     names = names or default_names(setting.device_type)
     for name in names:
         check_known(name)
-    announce("measuring the machine")
-    bounds, reason = _machine(setting, ready_by)
+    reason = ""
+    if bounds is None:
+        announce("measuring the machine")
+        bounds, reason = _machine(setting, ready_by)
     timings = _timings(names, setting, announce, ready_by, end)
     repeats = max((len(one.seconds["step"]) for one in timings if one.seconds), default=setting.repeats)
     return Benchmark(here(), replace(setting, repeats=repeats), bounds, reason, timings)

@@ -10,7 +10,9 @@ import subprocess
 import sys
 import tempfile
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -18,7 +20,7 @@ import pytest
 TESTS = Path(__file__).parents[1]
 FILE = "EDCORE_GPU_TESTS"
 BACKENDS = ("numba", "cupy", "torch", "jax")
-NORMAL_ENDS = (0, 1)  # of pytest: all passed, or some failed
+NORMAL_ENDS = (0, 1, 5)  # of pytest: all passed, some failed, or none was selected
 LONGEST = 300  # characters of a reason
 
 
@@ -36,9 +38,11 @@ class Outcomes:
         return not self.trouble and all(outcome != "failed" for outcome, _ in self.found.values())
 
 
-def run(seconds: float, folder: Path = TESTS) -> Outcomes:
-    """Run the tests of a folder, for at most `seconds`."""
-    command = [sys.executable, "-m", "pytest", "-q", "-m", "gpu", "--continue-on-collection-errors"]
+def run(seconds: float, folder: Path = TESTS / "backends", *, select: str = "", workers: int = 1) -> Outcomes:
+    """Run the tests of a folder, or those that pytest's -k selects, for at most `seconds`, in some processes."""
+    command = [sys.executable, "-m", "pytest", "-q", "-m", "gpu", "--continue-on-collection-errors", "-k", select]
+    if workers > 1 and find_spec("xdist"):
+        command += ["-n", str(workers), "--dist", "worksteal"]
     path = os.pathsep.join(filter(None, [str(TESTS), os.environ.get("PYTHONPATH")]))
     # JAX would take most of the GPU's memory, which the others need too.
     environment = {**os.environ, "PYTHONPATH": path, "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
@@ -62,6 +66,16 @@ def run(seconds: float, folder: Path = TESTS) -> Outcomes:
         except subprocess.TimeoutExpired:
             trouble = f"the tests were not done after {seconds:.0f} seconds, when their time was up"
         return read(file.read_text(encoding="utf-8") if file.exists() else "", trouble)
+
+
+def together(parts: Iterable[Outcomes]) -> Outcomes:
+    """Return the outcomes of several runs as one."""
+    whole = Outcomes()
+    for part in parts:
+        whole.found |= part.found
+        whole.collected += part.collected
+        whole.trouble = "; ".join(filter(None, (whole.trouble, part.trouble)))
+    return whole
 
 
 def read(text: str, trouble: str) -> Outcomes:
@@ -108,29 +122,28 @@ def _group(test: str) -> tuple[str, str]:
     return file, next((name for name in parameters if name in BACKENDS), "–")
 
 
-# Below: code that runs in pytest's process.
+# Below: code that runs in pytest's process. With xdist that one runs no tests; its workers tell it what they do.
 
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    # JAX compiles for every size anew: if the time is too short, then nothing else shall be missing.
-    items.sort(key=lambda item: "jax" in item.nodeid)
+WORKER = os.environ.get("PYTEST_XDIST_WORKER", "")
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    _record(collected=len(session.items))
+    if session.items and WORKER in ("", "gw0"):
+        _record(collected=len(session.items))
 
 
 def pytest_collectreport(report: pytest.CollectReport) -> None:
-    if report.failed:
+    if report.failed and not WORKER:
         _record(test=report.nodeid, outcome="failed", reason=_reason(report))
 
 
 def pytest_runtest_logstart(nodeid: str) -> None:
-    _record(started=nodeid)
+    if not WORKER:
+        _record(started=nodeid)
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
-    if report.when == "call" or not report.passed:
+    if not WORKER and (report.when == "call" or not report.passed):
         _record(test=report.nodeid, outcome=report.outcome, reason="" if report.passed else _reason(report))
 
 

@@ -18,7 +18,7 @@ OTHERS = [ROOT / name for name in ("CONTRIBUTING.md", "edcore/README.md", "backe
 MODULE = re.compile(r"`(edcore\.[a-z_.]+[a-z_])")
 PATH = re.compile(r"(?<![\w/.])((?:edcore|backends|tests|docs)/[\w/.-]*\w/?)")
 GROUP = "edcore.backends"  # of entry points
-MADE = {"docs/_build/html", "docs/benchmarks/gpu.md"}  # by a command that the page gives
+MADE = {"docs/_build/html", *(f"docs/benchmarks/gpu-{stage}.md" for stage in ("first", "bench"))}  # by commands
 BLOCK = re.compile(
     r"(?P<skip><!-- not run: .+? -->\s*)?^```python\n(?P<code>.*?)^```$"
     r"(?:\s*^```text\n(?P<printed>.*?)^```$)?",
