@@ -5,6 +5,7 @@ import json
 import os
 import time
 import types
+from collections import Counter
 from importlib.util import find_spec
 
 import pytest
@@ -336,7 +337,7 @@ def test_what_was_known_before_a_crash_is_told(folder):
     outcomes = gpu_tests.run(100, folder(TESTS + crash))
     assert (outcomes.collected, len(outcomes.found), outcomes.good) == (7, 5, False)
     assert "**Only 5 of 7 tests came to their end: pytest ended with exit code 9: " in gpu_tests.markdown(outcomes)
-    assert outcomes.trouble.endswith("test_five` was running")
+    assert outcomes.trouble.endswith("test_five` ran")
 
 
 def test_a_file_that_cannot_be_read_is_a_failure(folder):
@@ -346,17 +347,29 @@ def test_a_file_that_cannot_be_read_is_a_failure(folder):
 
 
 @pytest.mark.skipif(find_spec("xdist") is None, reason="pytest-xdist is not installed")
-def test_outcomes_of_several_processes_are_told_once(folder):
+def test_outcomes_of_several_processes_are_told_once_and_a_crash_is_a_failure(folder, monkeypatch):
+    monkeypatch.setenv("PYTEST_XDIST_WORKER", "gw0")  # as where this test runs in a worker itself
+    outcomes = gpu_tests.run(300, folder(TESTS + "\ndef test_five(): os._exit(9)\n"), workers=2)
+    assert (outcomes.collected, len(outcomes.found), outcomes.trouble) == (6, 6, "")
+    assert Counter(outcome for outcome, _ in outcomes.found.values()) == {"passed": 2, "failed": 3, "skipped": 1}
+    assert "crashed while running" in next(why for test, (_, why) in outcomes.found.items() if "five" in test)
+
+
+def test_outcomes_of_a_part_and_of_the_rest_are_the_whole(folder):
     here = folder(TESTS)
-    one, two = gpu_tests.run(100, here), gpu_tests.run(100, here, workers=2)
-    assert (two.found, two.collected, two.trouble) == (one.found, one.collected, "")
-    chosen = gpu_tests.run(100, here, select="torch or two")
-    whole = gpu_tests.together([chosen, gpu_tests.run(100, here, select="not torch and not two")])
-    assert (len(chosen.found), whole.found) == (2, one.found)
+    parts = [gpu_tests.run(100, here, select=select) for select in ("torch or two", "not torch and not two")]
+    whole = gpu_tests.together(parts)
+    assert [len(part.found) for part in (*parts, whole)] == [2, 3, 5]
+    assert whole.collected == 5
+    assert "test_four" in whole.printed
 
 
-def test_no_test_to_select_is_no_trouble(folder):
-    assert gpu_tests.run(100, folder(TESTS), select="nothing").good
+def test_no_test_to_select_is_no_trouble_unless_it_is_all(folder):
+    none = gpu_tests.run(100, folder(TESTS), select="nothing")
+    assert (none.trouble, none.found) == ("", {})
+    assert not none.good
+    passed = gpu_tests.Outcomes({"tests/test_a.py::test_one": ("passed", "")}, 1)
+    assert gpu_tests.together([none, passed]).good
 
 
 def test_tests_that_take_too_long_are_ended(folder):

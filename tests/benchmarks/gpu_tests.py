@@ -31,41 +31,46 @@ class Outcomes:
     found: dict[str, tuple[str, str]] = field(default_factory=dict)
     collected: int = 0
     trouble: str = ""
+    printed: str = ""  # by pytest
 
     @property
     def good(self) -> bool:
-        """Whether all tests ended, and none failed."""
-        return not self.trouble and all(outcome != "failed" for outcome, _ in self.found.values())
+        """Whether there were tests, all ended, and none failed."""
+        return not self.trouble and self.collected > 0 and all(outcome != "failed" for outcome, _ in self.found.values())
 
 
-def run(seconds: float, folder: Path = TESTS / "backends", *, select: str = "", workers: int = 1) -> Outcomes:
+def run(seconds: float, folder: Path = TESTS, *, select: str = "", workers: int = 1) -> Outcomes:
     """Run the tests of a folder, or those that pytest's -k selects, for at most `seconds`, in some processes."""
-    command = [sys.executable, "-m", "pytest", "-q", "-m", "gpu", "--continue-on-collection-errors", "-k", select]
+    command = [sys.executable, "-m", "pytest", "-q", "--tb=short", "-m", "gpu", "-k", select]
+    command += ["--continue-on-collection-errors", "-p", "benchmarks.gpu_tests", *marked_files(folder)]
     if workers > 1 and find_spec("xdist"):
         command += ["-n", str(workers), "--dist", "worksteal"]
     path = os.pathsep.join(filter(None, [str(TESTS), os.environ.get("PYTHONPATH")]))
     # JAX would take most of the GPU's memory, which the others need too.
     environment = {**os.environ, "PYTHONPATH": path, "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
     with tempfile.TemporaryDirectory() as place:
-        file, trouble = Path(place, "outcomes"), ""
+        file, log, trouble = Path(place, "outcomes"), Path(place, "log"), ""
         environment[FILE] = str(file)
-        try:
-            ended = subprocess.run(
-                [*command, "-p", "benchmarks.gpu_tests", str(folder)],
-                cwd=TESTS.parent,
-                env=environment,
-                text=True,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                timeout=seconds,
-                check=False,
-            )
-            if ended.returncode not in NORMAL_ENDS:
-                last = (ended.stdout.strip().splitlines() or ["it printed nothing"])[-1]
-                trouble = f"pytest ended with exit code {ended.returncode}: {last}"
-        except subprocess.TimeoutExpired:
-            trouble = f"the tests were not done after {seconds:.0f} seconds, when their time was up"
-        return read(file.read_text(encoding="utf-8") if file.exists() else "", trouble)
+        with log.open("w", encoding="utf-8") as printed:
+            try:
+                options = {"cwd": TESTS.parent, "env": environment, "stdout": printed, "stderr": printed}
+                code = subprocess.run(command, timeout=seconds, check=False, **options).returncode
+            except subprocess.TimeoutExpired:
+                code = None
+                trouble = f"the tests were not done after {seconds:.0f} seconds, when their time was up"
+        said = log.read_text(encoding="utf-8", errors="replace")
+        if code not in (None, *NORMAL_ENDS):
+            last = (said.strip().splitlines() or ["it printed nothing"])[-1]
+            trouble = f"pytest ended with exit code {code}: {last}"
+        outcomes = read(file.read_text(encoding="utf-8") if file.exists() else "", trouble)
+        outcomes.printed = said
+        return outcomes
+
+
+def marked_files(folder: Path) -> list[str]:
+    """Return the files of tests that speak of the mark: to read all others takes longer than some of the tests."""
+    found = [path for path in sorted(folder.rglob("test_*.py")) if "mark.gpu" in path.read_text(encoding="utf-8")]
+    return [str(path) for path in found or [folder]]
 
 
 def together(parts: Iterable[Outcomes]) -> Outcomes:
@@ -75,23 +80,24 @@ def together(parts: Iterable[Outcomes]) -> Outcomes:
         whole.found |= part.found
         whole.collected += part.collected
         whole.trouble = "; ".join(filter(None, (whole.trouble, part.trouble)))
+        whole.printed += part.printed
     return whole
 
 
 def read(text: str, trouble: str) -> Outcomes:
     """Return the outcomes that the plug-in wrote; `trouble` is why its process failed, if it did."""
-    outcomes, running = Outcomes(trouble=trouble), ""
+    outcomes, started = Outcomes(trouble=trouble), {}
     for line in text.splitlines():
         match json.loads(line):
             case {"collected": count}:
                 outcomes.collected = count
             case {"started": test}:
-                running = test
+                started[test] = True
             case {"test": test, "outcome": outcome, "reason": reason}:
                 if outcomes.found.get(test, ("passed",))[0] == "passed":  # a test that passed can fail in its teardown
                     outcomes.found[test] = (outcome, reason)
-    if trouble and running and running not in outcomes.found:
-        outcomes.trouble += f", while `{running}` was running"
+    if trouble and (running := [f"`{test}`" for test in started if test not in outcomes.found]):
+        outcomes.trouble += f", while {' and '.join(running)} ran"
     return outcomes
 
 
@@ -122,29 +128,35 @@ def _group(test: str) -> tuple[str, str]:
     return file, next((name for name in parameters if name in BACKENDS), "–")
 
 
-# Below: code that runs in pytest's process. With xdist that one runs no tests; its workers tell it what they do.
-
-WORKER = os.environ.get("PYTEST_XDIST_WORKER", "")
+# Below: code that runs in pytest's process.
 
 
-def pytest_collection_finish(session: pytest.Session) -> None:
-    if session.items and WORKER in ("", "gw0"):
-        _record(collected=len(session.items))
+def pytest_configure(config: pytest.Config) -> None:
+    if not hasattr(config, "workerinput"):  # xdist's workers tell its own process what they do
+        config.pluginmanager.register(Recorder())
 
 
-def pytest_collectreport(report: pytest.CollectReport) -> None:
-    if report.failed and not WORKER:
-        _record(test=report.nodeid, outcome="failed", reason=_reason(report))
+class Recorder:
+    """Writes down what happens."""
 
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        if session.items:  # not where xdist's workers have them
+            _record(collected=len(session.items))
 
-def pytest_runtest_logstart(nodeid: str) -> None:
-    if not WORKER:
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_node_collection_finished(self, ids: list[str]) -> None:
+        _record(collected=len(ids))
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        if report.failed:
+            _record(test=report.nodeid, outcome="failed", reason=_reason(report))
+
+    def pytest_runtest_logstart(self, nodeid: str) -> None:
         _record(started=nodeid)
 
-
-def pytest_runtest_logreport(report: pytest.TestReport) -> None:
-    if not WORKER and (report.when == "call" or not report.passed):
-        _record(test=report.nodeid, outcome=report.outcome, reason="" if report.passed else _reason(report))
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.when == "call" or not report.passed:
+            _record(test=report.nodeid, outcome=report.outcome, reason="" if report.passed else _reason(report))
 
 
 def _record(**what: str | int) -> None:
