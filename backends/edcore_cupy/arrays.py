@@ -20,6 +20,10 @@ class ArrayOperations:
     def __init__(self, xp: Any, slab: int) -> None:
         self.xp, self.slab = xp, slab
 
+    def scales_biases(self, heads: int) -> bool:
+        """Return False: each layer scales its own."""
+        return False
+
     def layer(self, x: Array, weight: Array, bias: Array, form: Form, y: Array) -> None:
         """Compute the activities."""
         self._multiply(x, weight, y)

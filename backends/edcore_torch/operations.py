@@ -59,11 +59,17 @@ class TorchOperations:
         self._device = device
         self._shared = _shared.setdefault(str(device), _Shared(device))
 
+    def scales_biases(self, heads: int) -> bool:
+        """Return whether the product can add a bias within its kernel."""
+        # It does so on CUDA, for a bias that is one row and has a factor of 1; else a kernel copies the bias first.
+        return self._device.type == "cuda" and heads == 1
+
     def layer(self, x: Array, weight: Array, bias: Array, form: Form, y: Array) -> None:
         """Compute the activities with the bias added by the product."""
         # For one head, addmm: it takes less time to call than the batched product.
         linear = torch.addmm if y.ndim == 2 else torch.baddbmm
-        linear(bias, x, weight, beta=form.slope * form.active, alpha=form.slope, out=y)
+        beta = 1 if bias.ndim == 1 else form.slope * form.active
+        linear(bias, x, weight, beta=beta, alpha=form.slope, out=y)
         ACTIVATE[form.activation](y)
 
     def activate(self, form: Form, y: Array) -> None:

@@ -24,19 +24,19 @@ class StackedWeights:
         self.xp, self.arrays, self.passes = xp, arrays, PassPool()
         biases = {name: arrays[f"{name}.bias"] for name in LAYERS}
         # A layer adds one bias to each cell: where there are two bias cells, the sum of theirs.
-        self._sums = {
+        self.sums = {
             name: bias if bias.shape[-2] == 1 else xp.sum(bias, axis=-2, keepdims=True) for name, bias in biases.items()
         }
         # The weights and the biases of each layer, made once for all passes: views take as much as narrow layers do.
         self.layers = [
             (_one(weight), _one(bias))
             for name in LAYERS
-            for weight, bias in zip(arrays[f"{name}.weight"], self._sums[name], strict=True)
+            for weight, bias in zip(arrays[f"{name}.weight"], self.sums[name], strict=True)
         ]
 
     def add_up_biases(self) -> None:
         """Renew the sums, after the biases have learnt; with no new memory."""
-        for name, total in self._sums.items():
+        for name, total in self.sums.items():
             bias = self.arrays[f"{name}.bias"]
             if bias.shape[-2] > 1:
                 total[...] = bias[:, :, :1, :]
@@ -92,6 +92,10 @@ class ForwardPass:
         self._slope_places = [None] if self._slopes is None else [_one(place) for place in self._slopes]
         self._root = _one(self._empty(1, network.heads, 1)[0, ...]) if hidden.rms else None
         self._inner, self._outer = _form(network, hidden), _form(network, output)
+        self._sums = self._inner if self._root is None else Form("linear", 1.0, network.bias)
+        self._scaled: list[tuple[Array, float, Array]] = []
+        if ops.scales_biases(network.heads):
+            self._weights = self._with_scaled_biases(weights)
         self.stacks = tuple(self._stack(name) for name in LAYERS) if traced else ()
 
     def __call__(self, x: Array) -> Array:
@@ -105,8 +109,9 @@ class ForwardPass:
 
     def _run_layers(self) -> None:
         """Compute all layers. A graph is recorded of this, so it allocates nothing and reads no value on the host."""
-        layer, form, root, x = self._ops.layer, self._inner, self._root, self._first
-        sums = form if root is None else Form("linear", 1.0, form.active)
+        layer, form, sums, root, x = self._ops.layer, self._inner, self._sums, self._root, self._first
+        for biases, factor, scaled in self._scaled:
+            self._xp.multiply(biases, factor, out=scaled)
         # The output layer has the last weights, and no part in the root of its sums.
         places = zip(itertools.cycle(self._places), itertools.cycle(self._slope_places), strict=False)
         for (weight, bias), (y, slope) in zip(self._weights[:-1], places, strict=False):
@@ -116,6 +121,15 @@ class ForwardPass:
                 self._ops.activate(form, y)
             x = y
         layer(x, *self._weights[-1], self._outer, self._last)
+
+    def _with_scaled_biases(self, weights: StackedWeights) -> list[tuple[Array, Array]]:
+        """Return the weights of each layer, and its biases as a row that is scaled at the beginning of a pass."""
+        for name in LAYERS:
+            biases, form = weights.sums[name], self._outer if name == "output" else self._sums
+            scaled = self._xp.empty_like(biases)
+            self._scaled.append((biases, form.slope * form.active, scaled))
+        rows = (layer[0, 0, :] for _, _, scaled in self._scaled for layer in scaled)
+        return [(weight, row) for (weight, _), row in zip(weights.layers, rows, strict=True)]
 
     def _divide(self, sums: Array, root: Array, slope: Array | None) -> None:
         """Divide a layer's sums by the root of their mean square, and keep the factor that g has from it."""

@@ -40,6 +40,10 @@ class Operations(Protocol):
     activations: Collection[str]
     slab: int
 
+    def scales_biases(self, heads: int) -> bool:
+        """Return whether `layer` takes slope · active · bias, as one row (cells,), which is computed for all at once."""
+        ...
+
     def layer(self, x: Array, weight: Array, bias: Array, form: Form, y: Array) -> None:
         """Compute y = f(slope · (x W + active · bias)), of one layer: (batch, cells), or (heads, batch, cells)."""
         ...

@@ -153,16 +153,13 @@ def test_all_of_a_device_is_recorded_on_one_stream(recording, monkeypatch):
     assert recording.count("recorded") == 6
 
 
-@pytest.mark.parametrize("rms", [False, True])
-@pytest.mark.parametrize("activation", ACTIVATIONS)
-def test_all_that_is_recorded_writes_into_given_memory(activation, rms):
-    network = Network(3, 4, 2, 2, outputs=3, activation=activation, output_activation="relu6", rms=rms, bias=0.8)
-    case = drawn_case(network, Rule(), batch=5, scale=0.3, seed=1)
+def watched_backend(scales_biases=False):
+    """Return a backend on the CPU that scales biases as on a GPU if asked to, and a list of what its passes call."""
     called = []
 
     class Watched(TorchDispatchMode):
         def __torch_dispatch__(self, function, types, arguments=(), options=None):
-            called.append(function)
+            called.append((function, arguments, options or {}))
             return function(*arguments, **(options or {}))
 
     def watched(work):
@@ -172,13 +169,53 @@ def test_all_that_is_recorded_writes_into_given_memory(activation, rms):
     cpu = torch.device("cpu")
     ops = operations(cpu)
     ops.runner = lambda: watched
-    backend = InPlaceBackend(namespace_of(torch), cpu, BACKEND, ops)
+    if scales_biases:
+        ops.scales_biases = operations(CUDA).scales_biases
+    return InPlaceBackend(namespace_of(torch), cpu, BACKEND, ops), called
+
+
+@pytest.mark.parametrize("heads", [1, 2])
+@pytest.mark.parametrize("rms", [False, True])
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_all_that_is_recorded_writes_into_given_memory(activation, rms, heads):
+    network = Network(3, 4, 2, heads, outputs=3, activation=activation, output_activation="relu6", rms=rms, bias=0.8)
+    case = drawn_case(network, Rule(), batch=5, scale=0.3, seed=1)
+    backend, called = watched_backend(scales_biases=True)
     weights = backend.from_host(case.weights)
     backend.forward(network, weights, case.x)
     backend.trace(network, weights, case.x)
     assert called
-    new = {str(one) for one in called if not one._schema.is_mutable and not one.is_view}
+    new = {str(one) for one, _, _ in called if not one._schema.is_mutable and not one.is_view}
     assert not new, "a graph would have to hold what these make"
+
+
+@pytest.mark.parametrize("fields", [{"u0": 0.7, "bias": 0.8, "n_bias": 2}, {"activation": "tanh"}])
+def test_for_one_head_on_a_gpu_a_layer_is_a_product_that_adds_its_bias_and_an_activation(fields):
+    network = Network(3, 4, 5, **fields)
+    case = drawn_case(network, Rule(), batch=5, scale=0.3, seed=1)
+    (backend, called), (plain, _) = watched_backend(scales_biases=True), watched_backend()
+    weights, expected = backend.from_host(case.weights), plain.from_host(case.weights)
+    for _ in range(2):
+        called.clear()
+        outputs, trace = backend.trace(network, weights, case.x)
+        known, known_trace = plain.trace(network, expected, case.x)
+        torch.testing.assert_close(outputs, known, rtol=1e-6, atol=1e-6)
+        kernels = [one for one in called if not one[0].is_view]
+        layers = network.depth + 2
+        assert len(kernels) == 3 + 2 * layers  # the biases of three stacks are scaled first
+        products = [one for one in kernels if one[0] is torch.ops.aten.addmm.out]
+        assert len(products) == layers
+        for _, (bias, *_), options in products:
+            assert bias.ndim == 1
+            assert bias.is_contiguous()
+            assert options.get("beta", 1) == 1
+        backend.update(network, case.rule, weights, trace, case.error)
+        plain.update(network, case.rule, expected, known_trace, case.error)
+
+
+def test_on_the_cpu_and_for_several_heads_biases_are_not_scaled_beforehand():
+    assert [operations(CUDA).scales_biases(heads) for heads in (1, 2)] == [True, False]
+    assert not operations(torch.device("cpu")).scales_biases(1)
 
 
 def test_a_part_of_the_weights_that_is_no_view_is_an_error():
