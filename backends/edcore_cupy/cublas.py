@@ -71,7 +71,7 @@ class Product:
         self._most = most
         self._handle: Any = None
         self._workspace: Workspace | None = None
-        self._set_workspace = getattr(library, "cublasSetWorkspace_v2", None)  # since CUDA 11.2
+        self._set_workspace = getattr(library, "cublasSetWorkspace_v2", None)  # which older ones lack
 
     def prepare(self) -> None:
         """Let the products that follow work on this thread's current stream.

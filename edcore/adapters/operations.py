@@ -41,7 +41,7 @@ class Operations(Protocol):
     slab: int
 
     def scales_biases(self, heads: int) -> bool:
-        """Return whether `layer` takes slope · active · bias, as one row (cells,), which is computed for all at once."""
+        """Return whether `layer` takes slope · active · bias, as one row (cells,), computed for all layers at once."""
         ...
 
     def layer(self, x: Array, weight: Array, bias: Array, form: Form, y: Array) -> None:
