@@ -4,7 +4,7 @@
 
 #include "emulator.h"
 
-enum { MOST_THREADS = 64, STACK = 256 << 10 };
+enum { MOST_THREADS = 64, STACK = 256 << 10, MOST_YIELDS = 100000 };
 enum State { READY, AT_BARRIER, IN_WARP, ENDED };
 
 struct Runner {
@@ -19,7 +19,7 @@ struct Runner {
 static struct Runner runners[MOST_THREADS];
 static char stacks[MOST_THREADS][STACK];
 static ucontext_t scheduler;
-static uint32_t count, running;
+static uint32_t count, running, yields;
 static const struct EmuKernel *kernel;
 static const uint64_t *memory; /* pairs of address and size, then 0 */
 static const char *message;
@@ -55,7 +55,10 @@ static void warp_exchange(struct EmuThread *thread, uint32_t mask, uint64_t valu
   runner->mask = mask, runner->value = value, runner->values = values;
   leave(runner, IN_WARP);
 }
-static void yield(struct EmuThread *thread, int site) { leave((struct Runner *)thread, READY); }
+static void yield(struct EmuThread *thread, int site) {
+  if (++yields > MOST_YIELDS) fault(thread, "threads wait for ever", site);
+  leave((struct Runner *)thread, READY);
+}
 static void copy(struct EmuThread *thread, uint64_t to, uint64_t from, uint32_t bytes, uint64_t mbarrier, int site) {
   for (uint32_t i = 0; i < bytes; i++) thread->shared[to + i] = ((char *)from)[i];
   emu_copied(thread->shared + mbarrier, bytes);
@@ -96,7 +99,7 @@ static int release(void) {
 __attribute__((visibility("default"))) const char *run(const struct EmuKernel *which, uint32_t blocks, uint32_t threads,
                                                        void **parameters, const uint64_t *known, uint32_t dynamic,
                                                        int *site) {
-  kernel = which, memory = known, count = threads, message = NULL;
+  kernel = which, memory = known, count = threads, message = NULL, yields = 0;
   uint32_t shared_bytes = which->dynamic_shared + dynamic;
   char *shared = aligned_alloc(1024, (shared_bytes + 1024) / 1024 * 1024);
   for (uint32_t block = 0; block < blocks && !message; block++) {

@@ -180,8 +180,7 @@ class Line:
             return f"{name} = emu_bits_{kind}({value});"
         if own.kind == "f":
             return f"{name} = {'emu_float' if own.bits == 32 else 'emu_double'}(({c_type(unsigned(kind))})({value}));"
-        signed = c_type(Type("s", own.bits)) if kind.kind == "s" else c_register(own)
-        return f"{name} = ({c_register(own)})({signed})({c_type(kind)})({value});"
+        return f"{name} = ({c_register(own)})({c_type(kind)})({value});"  # C extends it by the sign that it has
 
     def space_of(self, operand: str | int) -> str:
         """Return the space of the variable that an address begins with, or an empty text."""

@@ -168,6 +168,7 @@ def test_bulk_copies_and_mbarriers(kernels: Kernels) -> None:
         r"more arrivals than an mbarrier has left: line \d+: @%p6 mbarrier.arrive",
         r"no multiples of 16: line \d+: @%p7 cp.async.bulk",
         r"outside the parameters: line \d+: @%p8 ld.param.u64",
+        r"a store to a parameter: line \d+: @%p9 st.u32",
     ],
 )
 def test_faults_name_their_instruction(kernels: Kernels, words: str) -> None:
