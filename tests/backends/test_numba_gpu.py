@@ -1,4 +1,4 @@
-"""What must hold for the Numba backend on a real NVIDIA GPU."""
+"""What must hold for the Numba backend on a real NVIDIA GPU; a part of it also holds on the emulator, tests/cuda_emulator."""
 
 import numpy as np
 import pytest
@@ -21,7 +21,12 @@ extern "C" __global__ void wait() {
 }
 """
 
-pytestmark = [pytest.mark.gpu, pytest.mark.skipif(bool(MISSING), reason=MISSING or "a GPU is here")]
+pytestmark = [
+    pytest.mark.gpu,
+    pytest.mark.skipif(
+        bool(MISSING), reason=f"{MISSING}. CUDA_EMULATOR=1 runs the tests marked emulated without a GPU"
+    ),
+]
 
 
 def on(device):
@@ -80,6 +85,8 @@ def learned(backend, case, x, error):
     return outputs, backend.to_host(backend.update(case.network, case.rule, weights, trace, error))
 
 
+@pytest.mark.slow
+@pytest.mark.emulated
 @parametrize_with_backend_checks([] if MISSING else [on("cuda")])
 def test_conformance(backend, check):
     check(backend)
@@ -157,6 +164,7 @@ VARIANTS = {
 }
 
 
+@pytest.mark.emulated
 @pytest.mark.parametrize("name", VARIANTS)
 @pytest.mark.parametrize("width", [45, 64, 200])
 def test_every_variant_at_sizes_beyond_a_tile(backend, name, width):
@@ -188,6 +196,7 @@ def test_a_fit_of_every_variant_gives_the_same_bits_again(backend, library, name
         assert (value[1] == case.weights[key][1]).all()
 
 
+@pytest.mark.emulated
 def test_the_articles_size(backend):
     network, rule = Network(in_=784, width=32, depth=4096), Rule("split")
     case = drawn_case(network, rule, batch=64, scale=0.05, seed=0)  # larger weights saturate the outputs
@@ -200,6 +209,7 @@ def test_the_articles_size(backend):
         assert not (value == case.weights[key]).all()
 
 
+@pytest.mark.emulated
 def test_a_second_device(case):
     if reason := unavailable("cuda:1"):
         pytest.skip(reason)

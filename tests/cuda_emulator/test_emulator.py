@@ -61,7 +61,7 @@ def zeros(size):
     return cuda.to_device(np.zeros(size, np.float32))
 
 
-# What is found, the body of a kernel with the fault and the same without it; a launch has a block of 64 threads, and x 128 values.
+# What is found, a kernel's body with the fault, and the same without it; there are 64 threads, and x has 128 values.
 STOPS = {
     "store after the end": ("out of bounds: store of 4 bytes in global", "x[i + 65] = 1;", "x[i + 64] = 1;"),
     "load before the begin": ("out of bounds: load of 4 bytes in global", "x[i] = x[n - 1 + i];", "x[i] += x[i + n];"),

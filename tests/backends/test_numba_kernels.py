@@ -1,0 +1,215 @@
+"""What must hold for Numba's CUDA kernels on a GPU, and on the emulator of one, tests/cuda_emulator."""
+
+import numpy as np
+import pytest
+
+from edcore import Network, Rule
+from edcore.contract.steps import Schedule
+from edcore.testing import parametrize_with_backend_checks
+from edcore.testing.compare import all_close, close
+from edcore.testing.strategies import drawn_case
+from edcore.testing.tolerance import Bounds
+from edcore_loop.loops import LoopBackend
+from edcore_numba.gpu.probe import unavailable
+
+MISSING = unavailable("cuda")
+
+pytestmark = [
+    pytest.mark.gpu,
+    pytest.mark.emulated,
+    pytest.mark.skipif(bool(MISSING), reason=f"{MISSING}. CUDA_EMULATOR=1 runs it without a GPU"),
+]
+
+
+def numba_cuda():
+    from edcore_numba.gpu.backend import NumbaCUDA
+
+    return NumbaCUDA("cuda")
+
+
+@pytest.fixture
+def backend():
+    return numba_cuda()
+
+
+@parametrize_with_backend_checks([] if MISSING else [numba_cuda()], quick=True)
+def test_quick_conformance(backend, check):
+    check(backend)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "batch", "rule"),
+    [
+        ({"in_": 3, "width": 1, "depth": 2, "heads": 3, "n_bias": 2}, 18, Rule("split", reduction="sum")),
+        # More than a chunk of features, fewer weights than a block holds, two chunks in each float64 layer.
+        ({"in_": 41, "width": 17, "depth": 2, "n_bias": 2}, 5, Rule("signed")),
+        # Four tiles of the update in each hidden layer, of which three have few cells; a part of the batch left over.
+        ({"in_": 2, "width": 33, "depth": 1}, 34, Rule("split")),
+    ],
+)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_sizes_that_fit_no_tile(backend, dtype, sizes, batch, rule):
+    case = drawn_case(Network(**sizes, u0=1.0, dtype=dtype), rule, batch, 1 / sizes["width"], seed=1)
+    exact, oracle = case.in_float64, LoopBackend()
+    expected, activities = oracle.trace(exact.network, exact.weights, exact.x)
+    own = backend.from_host(case.weights)
+    outputs, trace = backend.trace(case.network, own, case.x)
+    tolerance = 200 * np.finfo(dtype).eps
+    np.testing.assert_allclose(outputs, expected, rtol=tolerance)
+    assert (backend.forward(case.network, own, case.x) == outputs).all()
+    learned = backend.to_host(backend.update(case.network, rule, own, trace, case.error))
+    for key, value in oracle.update(exact.network, rule, exact.weights, activities, exact.error).items():
+        np.testing.assert_allclose(learned[key], value, atol=tolerance, err_msg=key)
+
+
+VARIANTS = [
+    # Outputs of two tiles, and more of them than a block of the forward pass has threads.
+    (
+        {"width": 5, "heads": 2, "n_bias": 2, "bias": 0.8, "outputs": 5, "activation": "relu", "rms": True},
+        {"centred": True, "floor": 0.05},
+    ),
+    # No cell beyond a tile of the forward pass, and no − output cells.
+    (
+        {"width": 8, "heads": 2, "outputs": 3, "activation": "tanh", "output_activation": "linear", "rms": True}
+        | {"inhibitory_output": False, "dtype": "float64"},
+        {"reduction": "sum"},
+    ),
+    ({"width": 5, "activation": "relu6", "rms": True, "inhibitory_output": False, "bias": 0}, {"error": "split"}),
+    (
+        {"width": 9, "activation": "linear", "output_activation": "relu6", "rms": True, "dtype": "float64"},
+        {"error": "split", "floor": 0.1},
+    ),
+    ({"width": 3, "activation": "relu6", "output_activation": "tanh", "n_bias": 2}, {"error": "split"}),
+    ({"width": 3, "activation": "linear", "output_activation": "relu", "outputs": 2, "dtype": "float64"}, {}),
+]
+
+
+@pytest.mark.parametrize(("fields", "rule_fields"), VARIANTS)
+def test_variants_that_fit_no_tile(backend, fields, rule_fields):
+    network, rule = Network(**{"in_": 3, "depth": 2, "dtype": "float32", **fields}), Rule(**rule_fields)
+    case = drawn_case(network, rule, batch=6, scale=0.5, seed=2)
+    exact, oracle = case.in_float64, LoopBackend()
+    expected, activities = oracle.trace(exact.network, exact.weights, exact.x)
+    bounds = Bounds(network, exact.weights)
+    own = backend.from_host(case.weights)
+    outputs, trace = backend.trace(network, own, case.x)
+    close(outputs, expected, bounds.outputs(activities), "outputs")
+    learned = backend.to_host(backend.update(network, rule, own, trace, case.error))
+    updated = oracle.update(exact.network, rule, exact.weights, activities, exact.error)
+    all_close(learned, updated, bounds.updated(rule, activities, exact.error), "after an update")
+
+
+def test_an_error_of_zero_leaves_a_negative_zero(backend):
+    case = drawn_case(Network(in_=2, width=2), Rule("signed"), batch=3, scale=1.0, seed=0)
+    weights = {key: np.negative(np.zeros_like(value)) for key, value in case.weights.items()}
+    own = backend.from_host(weights)
+    _, trace = backend.trace(case.network, own, case.x)
+    learned = backend.to_host(backend.update(case.network, case.rule, own, trace, 0 * case.error))
+    assert all(np.signbit(value).all() for value in learned.values())
+
+
+@pytest.mark.parametrize(
+    ("fields", "rule"),
+    [
+        ({}, Rule("signed")),
+        ({}, Rule("split")),
+        ({"activation": "tanh", "output_activation": "tanh", "rms": True}, Rule(centred=True, floor=0.1)),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning")
+def test_a_nan_stays_one_and_stays_in_its_head(backend, fields, rule):
+    case = drawn_case(Network(in_=2, width=2, heads=2, **fields), rule, batch=3, scale=1.0, seed=0)
+    case.weights["input.weight"][1] = np.nan
+    own = backend.from_host(case.weights)
+    outputs, trace = backend.trace(case.network, own, case.x)
+    assert np.isnan(outputs).tolist() == [[False, True]] * 3
+    learned = backend.to_host(backend.update(case.network, rule, own, trace, case.error))
+    for value in learned.values():
+        assert not np.isnan(value[0]).any()
+        assert np.isnan(value[1]).all()
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_cells_saturate_within_the_numbers_that_are_quick_to_divide(backend, dtype):
+    network = Network(in_=1, width=2, u0=1e-3, dtype=dtype)
+    weights = {key: np.full(shape, 1e6, dtype) for key, shape in network.weight_shapes.items()}
+    x = np.asarray([[1.0], [-1.0]], dtype)
+    weights["input.bias"][...] = weights["hidden.bias"][...] = weights["output.bias"][...] = -1e6
+    (highest,), (lowest,) = backend.forward(network, backend.from_host(weights), x)
+    assert highest == 1
+    assert np.finfo(dtype).tiny < lowest < np.finfo(dtype).eps ** 2
+
+
+def test_fit_stops_head_by_head_and_keeps_what_it_was_given(backend):
+    rule = Rule("split")
+    case = drawn_case(Network(in_=2, width=2, heads=3, u0=4.0), rule, batch=5, scale=1.0, seed=3)
+    target = (case.x[:, :1] > 0.5).astype(np.float32) * np.asarray([1, 0, 1], np.float32)
+    orders = np.broadcast_to(np.asarray([3, 1, 4, 0, 2]), (4, 5))
+    learning = np.asarray([True, True, False])
+    schedule = Schedule(orders=orders, batch_size=2, tolerance=2.85, learning=learning)
+    given = backend.from_host(case.weights)
+    learned, stopped = backend.fit(case.network, rule, given, case.x, target, schedule)
+    oracle = LoopBackend()
+    expected, expected_stopped = oracle.fit(case.network, rule, case.weights, case.x, target, schedule)
+    assert stopped.tolist() == expected_stopped.tolist()
+    assert stopped[1] > stopped[0] == 1
+    assert learning.tolist() == [True, True, False]
+    for key, value in backend.to_host(learned).items():
+        np.testing.assert_allclose(value, expected[key], atol=1e-5)
+        assert (value[2] == case.weights[key][2]).all()
+        assert (backend.to_host(given)[key] == case.weights[key]).all()
+
+
+def test_fit_of_several_outputs_stops_head_by_head(backend):
+    network = Network(in_=2, width=3, depth=0, heads=3, u0=4.0, outputs=2, dtype="float64")
+    rule = Rule("signed", alpha=0.1, alpha_output=0.1, centred=True, floor=1e-4)
+    case = drawn_case(network, rule, batch=5, scale=0.3, seed=3)
+    learning = np.asarray([True, True, False])
+    orders = np.stack([np.roll(np.arange(5), epoch) for epoch in range(3)])
+    target = np.abs(case.error).round()
+    oracle, given = LoopBackend(), backend.from_host(case.weights)
+    sums = abs(target - oracle.forward(network, case.weights, case.x)).sum(axis=0).reshape(3, 2).sum(axis=1)
+    assert sums[0] != sums[1]
+    schedule = Schedule(orders=orders, batch_size=3, tolerance=sums[:2].mean(), learning=learning)
+    expected, expected_stopped = oracle.fit(network, rule, case.weights, case.x, target, schedule)
+    learned, stopped = backend.fit(network, rule, given, case.x, target, schedule)
+    assert stopped.tolist() == expected_stopped.tolist()
+    assert sorted(stopped) == [0, 0, 1]
+    for key, value in backend.to_host(learned).items():
+        np.testing.assert_allclose(value, expected[key], atol=1e-12)
+        assert (value[2] == case.weights[key][2]).all()
+
+
+class OnDevice:
+    """Stands for another library's array on the device; NumPy can have no look at it."""
+
+    __array__ = None
+
+    def __init__(self, array, stream=None):
+        self.array, self.shape = array, array.shape  # which keeps the memory
+        self.__cuda_array_interface__ = {**array.__cuda_array_interface__, "stream": stream}
+
+
+def test_arrays_on_the_device_are_taken_where_they_are_and_wait_for_nobody(backend, monkeypatch):
+    from edcore_numba.gpu.compiler import cuda
+
+    waited, streams = [], []
+    as_cuda_array, external_stream = cuda.as_cuda_array, cuda.external_stream
+    monkeypatch.setattr(cuda, "as_cuda_array", lambda array, sync: waited.append(sync) or as_cuda_array(array, sync))
+    monkeypatch.setattr(cuda, "external_stream", lambda handle: streams.append(handle) or external_stream(handle))
+    case = drawn_case(Network(in_=3, width=2, depth=1), Rule("signed"), batch=4, scale=1.0, seed=0)
+    own = backend.from_host(case.weights)
+    expected, trace = backend.trace(case.network, own, case.x)
+    stream = cuda.stream()
+    wide = cuda.to_device(np.repeat(case.x, 2, axis=1))
+    outputs = backend.forward(case.network, own, OnDevice(wide[:, ::2], stream=int(stream.handle)))
+    assert (outputs == expected).all()
+    assert (waited, streams) == ([False], [int(stream.handle)])
+    error = OnDevice(cuda.to_device(case.error), stream=1)  # the legacy default stream
+    del stream  # nothing may wait for a stream that is gone
+    learned = backend.to_host(backend.update(case.network, case.rule, own, trace, error))
+    again = backend.from_host(case.weights)
+    _, trace = backend.trace(case.network, again, case.x)
+    for key, value in backend.to_host(backend.update(case.network, case.rule, again, trace, case.error)).items():
+        assert (learned[key] == value).all()
+    assert (waited, len(streams)) == ([False, False], 1)
