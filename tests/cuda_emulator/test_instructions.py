@@ -205,6 +205,22 @@ def integers() -> Iterator[Case]:
             yield Case(f"or.{flat}", flat, f"{flat} {flat}", lambda a, b: a | b)
             yield Case(f"not.{flat}", flat, flat, lambda a: ~a)
             yield Case(f"cnot.{flat}", flat, flat, lambda a: int(a == 0))
+    halves = ".reg .b32 %x<9>; mov.b64 {%x0, %x1}, %a; mov.b64 {%x2, %x3}, %b; "
+    whole = "; mov.b64 %r, {%x4, %x5}"
+    for name, expected in {"add": lambda a, b: a + b, "sub": lambda a, b: a - b}.items():
+        text = f"{name}.cc.u32 %x4, %x0, %x2; {name}c.u32 %x5, %x1, %x3"
+        yield Case(halves + text + whole, "b64", "b64 b64", expected)
+    # The lower 64 bits of a product, of 32-bit words.
+    text = "mul.lo.u32 %x4, %x0, %x2; mul.lo.u32 %x5, %x0, %x3; mad.lo.u32 %x5, %x1, %x2, %x5; "
+    text += "mad.lo.cc.u32 %x4, %x6, %x6, %x4; madc.hi.u32 %x5, %x0, %x2, %x5"
+    yield Case(halves + text + whole, "b64", "b64 b64", lambda a, b: a * b)
+    text = "mov.u32 %x6, -1; mad.lo.cc.u32 %x4, %x0, %x2, %x6; madc.hi.cc.u32 %x5, %x0, %x2, 0; addc.u32 %x4, %x6, 1"
+    low = 2**32 - 1
+    expected = lambda a, b: ((a & low) * (b & low) + low >> 32) << 32 | ((a & low) * (b & low) + low >> 64)  # noqa: E731
+    yield Case(halves + text + whole, "b64", "b64 b64", expected)
+    text = "mad.lo.cc.s32 %x4, %x0, %x2, 0; madc.hi.s32 %x5, %x0, %x2, 0"
+    signed = lambda a: (a & low ^ 1 << 31) - (1 << 31)  # noqa: E731
+    yield Case(halves + text + whole, "b64", "b64 b64", lambda a, b: signed(a) * signed(b))
     yield Case("add.sat.s32", "s32", "s32 s32", lambda a, b: clamped(a + b, "s32"))
     yield Case("sub.sat.s32", "s32", "s32 s32", lambda a, b: clamped(a - b, "s32"))
     yield Case("slct.u32.s32", "u32", "u32 u32 s32", lambda a, b, c: a if c >= 0 else b)

@@ -121,7 +121,7 @@ def _body(function: Function, layout: Layout) -> list[str]:
         if each.space == "param"
     ]
     inner = [_definition(each) for each in function.variables.values() if each.space in ("global", "const")]
-    return [*registers, *arrays, *inner, *lines]
+    return [*registers, "unsigned carry = 0;", *arrays, *inner, *lines]
 
 
 def _signature(function: Function) -> str:

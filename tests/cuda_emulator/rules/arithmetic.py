@@ -31,6 +31,8 @@ def _call(line: Line, name: str, kind: Type, count: int) -> str:
 
 def _sum(line: Line) -> str:
     """add, sub."""
+    if "cc" in line.modifiers:
+        return _carry(line)
     line.expect(3)
     kind, name = line.type("usf"), line.instruction.opcode
     if kind.kind == "f":
@@ -44,6 +46,8 @@ def _sum(line: Line) -> str:
 def _product(line: Line) -> str:
     """mul, mad."""
     add = line.instruction.opcode == "mad"
+    if add and "cc" in line.modifiers:
+        return _carry(line)
     line.expect(4 if add else 3)
     kind = line.type("usf")
     if kind.kind == "f":
@@ -61,6 +65,25 @@ def _product(line: Line) -> str:
     if add:
         value = f"({c_type(unsigned(kind))})({value}) + {line.read(3, unsigned(kind))}"
     return line.write(0, unsigned(kind), value)
+
+
+def _carry(line: Line) -> str:
+    """add, sub, mad with .cc, which sets the carry, and addc, subc, madc, which add or subtract it."""
+    name = line.instruction.opcode
+    product, with_carry = name.startswith("mad"), name.endswith("c")
+    line.expect(4 if product else 3)
+    own = line.type("us", (32, 64))
+    kind = unsigned(own)
+    if product and line.need("lo", "hi") == "hi":
+        a, b = f"emu_high_{own}({line.read(1, own)}, {line.read(2, own)})", line.read(3, kind)
+    elif product:
+        a, b = f"{line.read(1, kind)} * {line.read(2, kind)}", line.read(3, kind)
+    else:
+        a, b = line.read(1, kind), line.read(2, kind)
+    sign = "-" if name.startswith("sub") else "+"
+    value = f"(unsigned __int128)({c_type(kind)})({a}) {sign} {b}" + f" {sign} carry" * with_carry
+    after = f" carry = wide_ >> {kind.bits} & 1;" if line.take("cc") else ""
+    return f"{{ const unsigned __int128 wide_ = {value}; {line.write(0, kind, f'({c_type(kind)})wide_')}{after} }}"
 
 
 def _fused(line: Line, kind: Type | None = None) -> str:
@@ -195,6 +218,7 @@ def _distance(line: Line) -> str:
 RULES = {
     **dict.fromkeys(("add", "sub"), _sum),
     **dict.fromkeys(("mul", "mad"), _product),
+    **dict.fromkeys(("addc", "subc", "madc"), _carry),
     "fma": _fused,
     "div": _quotient,
     "rem": _remainder,
