@@ -34,6 +34,7 @@ struct Copy {
 };
 
 static Thread *running;
+static int yield_site;  /* of the latest that let others run */
 static uint32_t thread_count, ended;
 static Barrier barriers[16];
 static Warp warps[32];
@@ -130,8 +131,9 @@ static void carry_out_copies() {
   copies.clear();
 }
 
-static void yield_to_others(EmuThread *thread, int) {
+static void yield_to_others(EmuThread *thread, int site) {
   carry_out_copies();
+  yield_site = site;
   wait(static_cast<Thread *>(thread), YIELDED);
 }
 
@@ -205,7 +207,8 @@ void run_block(Thread *threads, uint32_t count, bool backwards) {
       if (copies.empty()) resolve(threads);
       else carry_out_copies();
     } else if (only_yields && copies.empty() && ++fruitless == MOST_FRUITLESS) {
-      report_at(running, "waits for ever: blocks run one after the other, and all that is left of this one yields", 0);
+      report_at(running, "waits for ever: blocks run one after the other, and all that is left of this one yields",
+                yield_site);
       launch.result = LAUNCH_FAILED;
       return;
     }
