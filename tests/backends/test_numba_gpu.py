@@ -1,4 +1,4 @@
-"""What must hold for the Numba backend on a real NVIDIA GPU; a part of it also holds on the emulator, tests/cuda_emulator."""
+"""What must hold for the Numba backend on a real NVIDIA GPU; what is marked emulated also holds on the emulator."""
 
 import numpy as np
 import pytest

@@ -37,6 +37,12 @@ def test_quick_conformance(backend, check):
     check(backend)
 
 
+def test_a_layer_too_wide_for_a_block_is_refused_with_the_reason(backend):
+    assert backend.supports(Network(in_=1, width=512), Rule()) is True
+    reason = backend.supports(Network(in_=1, width=513), Rule())
+    assert reason == "a block of threads holds layers of width 512 at most, not 513"
+
+
 @pytest.mark.parametrize(
     ("sizes", "batch", "rule"),
     [

@@ -57,6 +57,10 @@ if find_spec("numba_cuda"):
     gc.freeze()  # a compilation makes so many objects that looking through Numba's own each time takes long
 
 
+MOST_SHOWN = 10
+"""Findings that are shown of a test: where one instruction is wrong, many often are."""
+
+
 def findings() -> list[str]:
     """Return what the emulator has found since the last call; a context that is dead works again."""
     driver.emulator_revive()
@@ -65,7 +69,9 @@ def findings() -> list[str]:
 
 def _check(when: str) -> None:
     if found := findings():
-        pytest.fail(f"The CUDA emulator has found, {when}:\n" + "\n".join(found), pytrace=False)
+        more = [f"… and {len(found) - MOST_SHOWN} more"] if len(found) > MOST_SHOWN else []
+        words = [f"The CUDA emulator has found, {when}:", *found[:MOST_SHOWN], *more]
+        pytest.fail("\n".join(words), pytrace=False)
 
 
 @pytest.hookimpl(wrapper=True)
