@@ -358,6 +358,14 @@ def test_what_was_measured_counts_though_a_later_turn_takes_too_long(paced, monk
     assert [(row.seconds, row.reason) for row in found.timings] == [(seconds, reason)]
 
 
+def test_a_machine_that_is_known_is_not_measured_again(paced):
+    bounds, told = machine.Machine("", 1e9, "NumPy", 1e9, "NumPy"), []
+    found = run.bench(["numpy"], TINY, told.append, 60, bounds)
+    assert (found.machine, found.machine_reason) == (bounds, "")
+    assert [name for name, _ in paced.given] == ["numpy"]
+    assert "measuring the machine" not in told
+
+
 def test_who_finds_no_time_left_says_so(paced):
     found = run.bench(["numpy", "loop"], TINY, seconds=0)
     assert paced.given == []

@@ -19,46 +19,37 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from glob import glob
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # for the processes that this one starts, too
 
 from benchmarks import gpu_bench, gpu_first
-from benchmarks.gpu_pages import Pages, Reached, driver, look
-from edcore.bench.workers import Worker, WorkerError, worker_pool
+from benchmarks.gpu_pages import Pages, driver, looked
+from edcore.environment import commit, here
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "docs" / "benchmarks"
 ENDING = 10  # seconds for processes to end
-LOOKING = 60  # seconds to look for the device, at most
 OF_FIRST = 0.45  # its part of the time, where the benchmark follows
 TOOLKITS = ("/usr/local/cuda", "/usr/local/cuda-*", "/opt/cuda*")
-
-
-def looked(device: str) -> Reached:
-    """Return the result of `look`, from a process of its own, or why it failed."""
-    with worker_pool() as pool:
-        pool.append(Worker(look, device))
-        try:
-            return pool[0].wait_until_ready(LOOKING)
-        except WorkerError as error:
-            return str(error)
+LOADED = "from cuda.pathfinder import load_nvidia_dynamic_lib as load; print(load('nvvm').abs_path)"
 
 
 def find_compiler() -> str:
-    """Let the processes to come find libNVVM in a toolkit, where no package brings it; return what was done."""
-    found = "from cuda.pathfinder import load_nvidia_dynamic_lib as load; load('nvvm')"
-    if (
-        os.environ.get("CUDA_HOME")
-        or subprocess.run([sys.executable, "-c", found], capture_output=True).returncode == 0
-    ):
-        return ""
-    for root in sorted(path for pattern in TOOLKITS for path in glob(pattern)):
+    """Set CUDA_HOME for the processes to come, where Numba finds libNVVM in no other way; return what is so."""
+    given = next((name for name in ("CUDA_HOME", "CUDA_PATH") if os.environ.get(name)), None)
+    tried = subprocess.run([sys.executable, "-c", LOADED], capture_output=True, text=True)
+    if tried.returncode == 0:
+        return f"libNVVM is {tried.stdout.strip()}" + (f", and {given} is {os.environ[given]}" if given else "")
+    if given:
+        return f"libNVVM is not found, and {given} is {os.environ[given]}"
+    for root in (path for pattern in TOOLKITS for path in sorted(glob(pattern), reverse=True)):
         if glob(f"{root}/nvvm/lib64/libnvvm.so*"):
             os.environ["CUDA_HOME"] = root
             return f"CUDA_HOME was set to {root}, as no package brings libNVVM"
-    return ""
+    return "libNVVM is not found"
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -67,6 +58,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--stage", choices=("first", "bench", "all"), default="all")
     parser.add_argument("--minutes", type=float, default=9, help="of all stages that run (9)")
     parser.add_argument("--output", type=Path, help="the folder of the pages; docs/benchmarks unless a dry run")
+    parser.add_argument("--commit", help="for the pages, where this is a copy without its git folder")
     parser.add_argument("--dry-run", action="store_true")
     options = parser.parse_args(arguments)
     if not 0 < options.minutes < float("inf"):
@@ -74,25 +66,26 @@ def main(arguments: list[str] | None = None) -> int:
     if options.output and not options.output.is_dir():
         parser.error(f"--output: there is no folder {options.output}; make it first")
     end = time.monotonic() + 60 * options.minutes - ENDING
+    where = replace(here(), commit=options.commit or commit(ROOT))
     with tempfile.TemporaryDirectory() as nowhere:
         folder = options.output or (Path(nowhere) if options.dry_run else FOLDER)
-        return run(options.stage, options.dry_run, folder.absolute(), end)
+        device = "cpu" if options.dry_run else "cuda"
+        pages = Pages(folder.absolute(), device, options.dry_run, driver(), find_compiler(), where)
+        return run(options.stage, pages, end)
 
 
-def run(stage: str, dry: bool, folder: Path, end: float) -> int:
+def run(stage: str, pages: Pages, end: float) -> int:
     """Run the stages until the end of their time."""
-    device = "cpu" if dry else "cuda"
-    told = find_compiler()
-    pages = Pages(folder, driver(), device, dry, told)
-    pages.announce(f"looking for {device}")
-    pages.reached = looked(device)
+    pages.put(gpu_bench.PAGE if stage == "bench" else gpu_first.PAGE)
+    pages.announce(f"looking for {pages.device}")
+    pages.reached = looked(pages.device)
     good = True
     if stage != "bench":
         share = 1.0 if stage == "first" else OF_FIRST
         first_end = time.monotonic() + share * (end - time.monotonic())
-        good = gpu_first.run(gpu_first.TINY if dry else gpu_first.FULL, pages, first_end)
+        good = gpu_first.run(("--tiny",) if pages.dry else (), pages, first_end)
     if stage != "first":
-        gpu_bench.run(gpu_bench.DRY_RUN if dry else gpu_bench.ON_GPU, pages, end)
+        gpu_bench.run(gpu_bench.DRY_RUN if pages.dry else gpu_bench.ON_GPU, pages, end)
     return 0 if good and not pages.no_device else 1
 
 

@@ -3,9 +3,10 @@
 import json
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+from benchmarks.gpu_pages import Pages
 from edcore.bench.run import bench
 from edcore.bench.setting import Setting
 from edcore.bench.tables import markdown
@@ -22,7 +23,7 @@ PARTS = {ARTICLE: 0.42, HEADS: 0.5, WIDE: 1.0}
 LEFT_OUT = {WIDE: ("article", "article-cupy")}
 """The article's program makes an array for each sample, which takes it seconds in a wide network."""
 
-NO_TIME = "no time left"
+NO_TIME, NO_TURN = "no time left", "the run ended before its turn"
 
 
 @dataclass(frozen=True)
@@ -118,20 +119,23 @@ TARGETS = (
 )
 
 
-def run(plan, pages, end) -> None:
+def run(plan: Plan, pages: Pages, end: float) -> None:
     """Measure each setting until the end of the time; JSON and page are written after each."""
-    found: dict[str, Benchmark | str] = dict.fromkeys(plan.shapes, pages.no_device or NO_TIME)
+    found: dict[str, Benchmark | str] = dict.fromkeys(plan.shapes, pages.no_device or NO_TURN)
     bounds = None
     show(pages, found)
-    for title, part in PARTS.items():
+    for title, part in PARTS.items() if not pages.no_device else ():
         seconds = part * (end - time.monotonic())
-        if pages.no_device or seconds <= 0:
+        if seconds <= 0:
+            found[title] = NO_TIME
+            show(pages, found)
             continue
         names = [name for name in plan.contenders if name not in LEFT_OUT.get(title, ())]
         try:
             setting = Setting(**plan.shapes[title], device=plan.device)
-            found[title] = result = bench(names, setting, pages.announce, seconds, bounds)
+            result = replace(bench(names, setting, pages.announce, seconds, bounds), environment=pages.where)
             bounds = result.machine  # the machine is the same in each setting
+            found[title] = result
             text = json.dumps(result.as_dict(), indent=1) + "\n"
             write_atomically(pages.data(f"{FILES[title]}.json"), text.encode())
         except Exception as error:  # the other settings are measured all the same
@@ -139,7 +143,7 @@ def run(plan, pages, end) -> None:
         show(pages, found)
 
 
-def show(pages, found: dict[str, Benchmark | str]) -> None:
+def show(pages: Pages, found: dict[str, Benchmark | str]) -> None:
     """Write the page as far as it is known."""
     machines = [part.machine for part in found.values() if isinstance(part, Benchmark) and part.machine]
     speed = "Not measured."

@@ -1,12 +1,13 @@
 """What one library does first on a device: compared with NumPy, checked in short, timed, and checked in full.
 
-    python tests/benchmarks/gpu_chain.py LIBRARY DEVICE [--tiny]
+    python tests/benchmarks/gpu_chain.py LIBRARY DEVICE [--tiny] [--from NUMBER]
 
-The order is that of what tells most: where time is up, the rest is missing. Each part is one line of JSON on stdout.
+The order is that of what tells most: where time is up, the rest is missing. Each part is one line of JSON on stdout. A
+part that ends with another error than a difference ends the process: the device may be unusable. `gpu_first` starts
+another for the parts behind it.
 """
 
 import argparse
-import importlib
 import json
 import sys
 import time
@@ -15,8 +16,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from edcore import ED, Network, Rule, arrays
-from edcore.core.weights import initialise
+from edcore import Network, Rule, arrays
+from edcore.bench.contenders import make_contender
+from edcore.bench.machine import median_seconds
+from edcore.bench.setting import Setting
+from edcore.bench.timings import milliseconds
 from edcore.dispatch import registry
 from edcore.testing import iter_checks
 from edcore.testing.strategies import drawn_case
@@ -33,51 +37,64 @@ TELLING = (
 
 SMALL = Network(in_=20, width=8, depth=6, heads=2, u0=1.0)
 WIDE = Network(in_=150, width=200, heads=2)
-ARTICLE = Network(in_=784, width=32, depth=4096)
-DIGITS = Network(in_=64, width=32, depth=16)
+BATCHES = 4  # of `fit`
 
 
 def main(arguments=None):
-    """Run all parts."""
+    """Run the parts."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("library")
     parser.add_argument("device")
     parser.add_argument("--tiny", action="store_true", help="a small network in the place of the article's")
+    parser.add_argument("--from", type=int, default=0, dest="start", help="leave out so many parts")
     options = parser.parse_args(arguments)
     backend = registry.installed()[options.library].load(options.device)
-    article = replace(ARTICLE, depth=8) if options.tiny else ARTICLE
-    for title, run in parts(backend, options.library, options.device, article, steps=2 if options.tiny else 20):
-        tell(title, run)
+    depth, repeats = (8, 2) if options.tiny else (4096, 9)
+    for title, run in [*parts(backend, depth, repeats)][options.start :]:
+        if not tell(title, run):
+            return
+    print(json.dumps({"end": True}), flush=True)
 
 
-def parts(backend, library, device, article, steps):
+def parts(backend, depth, repeats):
     """Yield the title and the work of each part."""
     checks = dict(iter_checks(quick=True))
-    small = drawn_case(SMALL, Rule("split"), batch=37, scale=0.3, seed=5)
-    yield "a small network as NumPy", lambda: agree(backend, small, 1e-4)
-    wide = drawn_case(WIDE, Rule(), batch=75, scale=1 / 200, seed=2)
-    yield "width 200 as NumPy", lambda: agree(backend, wide, 1e-4)
-    # Weights so small that no cell saturates to where it learns no more.
-    deep = drawn_case(article, Rule("split"), batch=64, scale=0.05, seed=0)
-    yield "the article's size as NumPy", lambda: agree(backend, deep, 1e-3)
+    small = SMALL, Rule("split"), 37, 0.3, 5
+    yield "a small network as NumPy", lambda: agree(backend, drawn_case(*small), 1e-4)
+    wide = WIDE, Rule(), 75, 1 / 200, 2
+    yield "width 200 as NumPy", lambda: agree(backend, drawn_case(*wide), 1e-4)
+    deep = (
+        Network(in_=784, width=32, depth=depth),
+        Rule("split"),
+        64,
+        0.05,
+        0,
+    )  # weights so small that no cell saturates to where it learns no more
+    yield "the article's size as NumPy", lambda: agree(backend, drawn_case(*deep), 1e-3)
     for name in TELLING:
         yield name, lambda name=name: checks[name](backend)
-    yield "times, the article's size", lambda: times(backend, library, device, article, steps)
-    yield "times, digits", lambda: times(backend, library, device, DIGITS, steps)
+    article = Setting(depth=depth, repeats=repeats, device=backend.device)
+    yield "times, the article's size", lambda: times(article, backend.info.name)
+    digits = replace(article, features=64, depth=16)
+    yield "times, digits", lambda: times(digits, backend.info.name)
     for name in checks:
         if name not in TELLING:
             yield name, lambda name=name: checks[name](backend)
 
 
 def tell(title, run):
-    """Print how a part went."""
+    """Print how a part went; return whether the process is good for more."""
+    print(json.dumps({"begun": title}), flush=True)
+    told, good, usable = "", False, True
     start = time.perf_counter()
     try:
         told, good = run() or "", True
     except Exception as error:
-        told, good = "".join(traceback.format_exception(error)), False
+        traceback.print_exc()
+        told, usable = f"{type(error).__name__}: {error}", isinstance(error, AssertionError)
     line = {"part": title, "good": good, "seconds": round(time.perf_counter() - start, 2), "told": told}
     print(json.dumps(line), flush=True)
+    return usable
 
 
 def agree(backend, case, most):
@@ -100,54 +117,30 @@ def step(backend, case):
     )
 
 
-def times(backend, library, device, network, steps, batch=64):
-    """Return the milliseconds of the backend's own calls, and of ED's with all its checks."""
-    random = np.random.default_rng(0)
-    host = random.random((batch, network.in_), np.float32)
-    target = random.integers(0, 2, batch).astype(np.float32)
-    own = library if library != "numba" else "cupy" if arrays.unavailable("cupy", device) == "" else "numpy"
-    x, error = put(own, device, host), put(own, device, np.full((batch, 1), 0.1, np.float32))
-    weights = backend.from_host(initialise(network, seed=0))
+def times(setting, library):
+    """Return the milliseconds of the backend's own calls, of ED's with all its checks, and of a batch of `fit`."""
+    contender = make_contender(library, setting)
+    ed, x, target = contender.network, contender.x, contender.target
+    backend, network, error = ed.bind(x), setting.network, target[:, None] - 0.5
+    weights = backend.from_host(ed.weights)
 
-    def whole():
+    def step():
         nonlocal weights
         _, trace = backend.trace(network, weights, x)
-        weights = backend.update(network, Rule(), weights, trace, error)
+        weights = backend.update(network, setting.learning_rule, weights, trace, error)
 
-    def milliseconds(work, repeats, wait):
-        for _ in range(3):
-            work()
-        wait()
-        start = time.perf_counter()
-        for _ in range(repeats):
-            work()
-        wait()
-        return 1e3 * (time.perf_counter() - start) / repeats
-
-    def new():
-        return ED(network.in_, network.width, network.depth, seed=0, backend=library, device=device)
-
-    wait = backend.synchronize
-    told = [f"forward {milliseconds(lambda: backend.forward(network, weights, x), steps, wait):.3f}"]
-    told.append(f"trace and update {milliseconds(whole, steps, wait):.3f}")
-    given = {"NumPy": (host, target)} | ({f"{own} there": (x, put(own, device, target))} if own != "numpy" else {})
-    for title, batch_of in given.items():
-        ed = new()
-        took = milliseconds(lambda ed=ed, batch_of=batch_of: ed.step(*batch_of), steps, ed.synchronize)
-        told.append(f"ED.step from {title} {took:.3f}")
-    ed, samples, targets = new(), np.tile(host, (4, 1)), np.tile(target, 4)
-    fitted = milliseconds(lambda: ed.fit(samples, targets, epochs=1, batch_size=batch), steps, ed.synchronize)
-    told.append(f"ED.fit, a batch of 4, {fitted / 4:.3f}")
-    return "ms: " + ", ".join(told)
-
-
-def put(library, device, array):
-    """Return a NumPy array as one of the library's, on the device."""
-    if library == "numpy":
-        return array
-    native = arrays.native_device(library, device)
-    with arrays.exact(library, native):  # CuPy allocates on the device in use
-        return arrays.namespace_of(importlib.import_module(library)).asarray(array.copy(), device=native)
+    host_x, host_target = arrays.to_numpy(x), arrays.to_numpy(target)
+    samples, targets = np.tile(host_x, (BATCHES, 1)), np.tile(host_target, BATCHES)
+    works = {
+        "forward": lambda: backend.forward(network, weights, x),
+        "trace and update": step,
+        "ED.step": lambda: ed.step(x, target),
+        "ED.step from NumPy": lambda: ed.step(host_x, host_target),
+        "a batch of ED.fit": lambda: ed.fit(samples, targets, epochs=1, batch_size=setting.batch),
+    }
+    took = {what: median_seconds(work, ed.synchronize, setting.repeats) for what, work in works.items()}
+    took["a batch of ED.fit"] /= BATCHES
+    return ", ".join(f"{what} {milliseconds(seconds)} ms" for what, seconds in took.items())
 
 
 if __name__ == "__main__":

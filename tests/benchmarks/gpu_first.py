@@ -5,112 +5,143 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks import gpu_tests
-from benchmarks.gpu_pages import LIBRARIES, in_cell
+from benchmarks.gpu_pages import LIBRARIES, Pages, in_cell
 
 PAGE, LIBRARY_BY_LIBRARY, TESTS = "gpu-first", "Library by library", "Tests that need a GPU"
 CHAIN = Path(__file__).with_name("gpu_chain.py")
 OF_CHAIN = 0.6  # its part of the time, at most; the tests have the rest
 ALONE = 0.15  # of the time is kept for the tests that run alone
+DEATHS = 3  # of a chain's processes, after which it is given up
 TIMED = "stream"  # in the name of a test that depends on when things happen
 OTHERS = f"{TIMED} or not ({' or '.join(LIBRARIES)})"
 WORKERS = {"numba": 6, "jax": 4, "cupy": 2, "torch": 2}
 """Processes of a library's tests: to compile takes longer than to compute."""
 
 
-@dataclass(frozen=True)
-class Sizes:
-    """The options of the chains."""
+class Chain:
+    """The parts of a library that came to their end, and why others did not."""
 
-    options: tuple[str, ...] = ()
+    def __init__(self) -> None:
+        self.parts: list[dict] = []
+        self.begun = ""  # the part that runs
+        self.trouble = ""
+        self.ended = False
+
+    @property
+    def good(self) -> bool:
+        """Whether no part failed, and all were tried."""
+        return not self.trouble and all(part["good"] for part in self.parts)
 
 
-FULL, TINY = Sizes(), Sizes(("--tiny",))
-
-
-def run(sizes, pages, end):
-    """Run the stage until the end of its time; return whether all that was tried is good."""
-    pages.put(PAGE, LIBRARY_BY_LIBRARY, "Nothing is known yet.")
+def run(options: tuple[str, ...], pages: Pages, end: float) -> bool:
+    """Run the stage until the end of its time, the chains with these options; return whether all is good."""
     alone_from = end - ALONE * (end - time.monotonic())
-    chains, outcomes = {}, {}
+    chains_until = time.monotonic() + OF_CHAIN * (alone_from - time.monotonic())
+    unreachable = {name: pages.why_not(name) for name in LIBRARIES}
+    chains, outcomes = {name: Chain() for name in LIBRARIES}, {}
+    lock = threading.Lock()
 
-    def show():
-        pages.put(
-            PAGE,
-            LIBRARY_BY_LIBRARY,
-            "\n\n".join(chain_text(name, *chains[name]) for name in LIBRARIES if name in chains),
-        )
-        found = gpu_tests.together(outcomes.values())
-        pages.put(PAGE, TESTS, gpu_tests.markdown(found))
+    def show() -> None:
+        with lock:
+            texts = [chain_text(name, chains[name], unreachable[name]) for name in LIBRARIES]
+            pages.put(PAGE, LIBRARY_BY_LIBRARY, "\n\n".join(texts))
+            missing = [name for name in (*LIBRARIES, "alone") if name not in outcomes]
+            told = gpu_tests.markdown(gpu_tests.together(outcomes.values())) if outcomes else ""
+            running = f"**Not at their end: the tests of {', '.join(missing)}.**" if missing else ""
+            pages.put(PAGE, TESTS, "\n\n".join(filter(None, (running, told))))
 
-    def library(name):
-        why = pages.reached if isinstance(pages.reached, str) else pages.reached[name][0]
-        if why:
-            chains[name] = [], f"not tried: {why}"
-        else:
-            until = time.monotonic() + OF_CHAIN * (alone_from - time.monotonic())
-            pages.announce(f"{name}: first parts")
-            chains[name] = run_chain(name, pages.device, sizes.options, until, pages.data(f"{name}.log"))
+    def tests(name: str, seconds: float, select: str, workers: int = 1) -> None:
         pages.announce(f"{name}: tests")
-        workers = min(WORKERS[name], os.cpu_count() or 1)
-        left = max(alone_from - time.monotonic(), 0)
-        outcomes[name] = gpu_tests.run(left, select=f"{of_library(name)} and not {TIMED}", workers=workers)
+        found = gpu_tests.run(max(seconds, 0), select=select, workers=workers)
+        if not found.good and found.printed:
+            pages.data(f"{name}-tests.log").write_text(found.printed, encoding="utf-8")
+        outcomes[name] = found
+        show()
 
+    def library(name: str) -> None:
+        if not unreachable[name]:
+            pages.announce(f"{name}: compared with NumPy, checked and timed")
+            run_chain(chains[name], name, pages.device, options, chains_until, pages.data(f"{name}.log"), show)
+        workers = min(WORKERS[name], os.cpu_count() or 1)
+        tests(name, alone_from - time.monotonic(), f"{of_library(name)} and not {TIMED}", workers)
+
+    show()
     with ThreadPoolExecutor(len(LIBRARIES)) as pool:
         for done in [pool.submit(library, name) for name in LIBRARIES]:
             done.result()
-            show()
-    pages.announce("tests that run alone")
-    outcomes["alone"] = gpu_tests.run(max(end - time.monotonic(), 0), select=OTHERS)
-    show()
-    ended = all(not trouble or trouble.startswith("not tried") for _, trouble in chains.values())
-    good = all(part["good"] for lines, _ in chains.values() for part in lines)
-    return ended and good and gpu_tests.together(outcomes.values()).good
+    tests("alone", end - time.monotonic(), OTHERS)
+    return all(chain.good for chain in chains.values()) and gpu_tests.together(outcomes.values()).good
 
 
-def of_library(name):
-    """Return what selects a library's tests. Numba's have a file of its own, and other libraries' arrays."""
+def of_library(name: str) -> str:
+    """Return what selects a library's tests. Numba's have files of their own, and other libraries' arrays."""
     return name if name == "numba" else f"{name} and not numba"
 
 
-def run_chain(name, device, options, until, log):
-    """Return the parts of a library's chain that came to their end, and why the rest did not, if so."""
+def run_chain(
+    chain: Chain, name: str, device: str, options: tuple[str, ...], until: float, log: Path, show=lambda: None
+) -> None:
+    """Run a library's chain, and show each part as soon as it came to its end."""
     environment = os.environ | {"XLA_PYTHON_CLIENT_PREALLOCATE": "false", "JAX_ENABLE_X64": "1"}
     if name == "jax":  # XLA tries out many products before it takes one, which is of no use to what is right
         environment["XLA_FLAGS"] = f"{environment.get('XLA_FLAGS', '')} --xla_gpu_autotune_level=0".strip()
-    trouble = ""
+    command = [sys.executable, str(CHAIN), name, device, *options]
+    deaths = 0
     with log.open("w", encoding="utf-8") as file:
-        try:
-            command = [sys.executable, str(CHAIN), name, device, *options]
-            left = max(until - time.monotonic(), 0.1)
-            code = subprocess.run(command, stdout=file, stderr=file, env=environment, timeout=left).returncode
-            if code:
-                trouble = f"its process ended with exit code {code}"
-        except subprocess.TimeoutExpired:
-            trouble = "its time was up"
-    lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
-    parts = []
-    for line in lines:
-        with contextlib.suppress(ValueError):
-            if isinstance(part := json.loads(line), dict) and "part" in part:
-                parts.append(part)
-    if trouble and lines and not parts:
-        trouble += f"; its last words: {lines[-1][:300]}"
-    return parts, trouble
+        while not chain.ended and not chain.trouble:
+            # A part that fails can leave the device unusable for its process: another one goes on behind it.
+            at = ["--from", str(len(chain.parts))]
+            code = one_process(chain, [*command, *at], environment, until, file, show)
+            if code is None:
+                chain.trouble = "its time was up"
+            elif code:
+                deaths += 1
+                last = (log.read_text(encoding="utf-8", errors="replace").strip().splitlines() or ["nothing"])[-1]
+                told = f"its process ended with exit code {code}; its last words: {last[:300]}"
+                chain.parts.append({"part": chain.begun or "the start", "good": False, "seconds": 0, "told": told})
+                chain.trouble = "given up, as its processes die" if deaths == DEATHS else ""
+            show()
 
 
-def chain_text(name, parts, trouble):
+def one_process(chain, command, environment, until, file, show) -> int | None:
+    """Run a process of a chain; return its exit code, or None if its time was up."""
+    started = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=file, env=environment, text=True)
+    late = threading.Timer(max(until - time.monotonic(), 0), started.kill)
+    late.start()
+    with started, contextlib.ExitStack() as stack:
+        stack.callback(late.cancel)
+        stack.callback(started.kill)
+        for line in started.stdout:
+            file.write(line)
+            file.flush()
+            with contextlib.suppress(ValueError):  # a library's own words
+                match json.loads(line):
+                    case {"begun": title}:
+                        chain.begun = title
+                    case {"part": _} as part:
+                        chain.parts.append(part)
+                        show()
+                    case {"end": True}:
+                        chain.ended = True
+        code = started.wait()
+    return None if code and time.monotonic() >= until else code
+
+
+def chain_text(name: str, chain: Chain, unreachable: str) -> str:
     """Return what a chain has told: a line for each part that tells something, and all that failed."""
-    passed = sum(part["good"] for part in parts)
-    good = f"{passed} of {len(parts)} parts are good" if parts else ""
-    lines = [f"### {name}", "", f"{'; then '.join(filter(None, (good, trouble))).capitalize()}.", ""]
-    for part in parts:
+    passed, state = sum(part["good"] for part in chain.parts), chain.trouble
+    if not chain.ended and not state:
+        state = f"not tried: {in_cell(unreachable)}" if unreachable else "not at its end"
+    told = "; ".join(filter(None, (f"{passed} of {len(chain.parts)} parts are good" if chain.parts else "", state)))
+    lines = [f"### {name}", "", f"{told[:1].upper()}{told[1:]}.", ""]
+    for part in chain.parts:
         if part["told"] or not part["good"]:
-            told = in_cell(part["told"].strip().splitlines()[-1]) if part["told"].strip() else ""
-            lines.append(f"- {'' if part['good'] else '**failed** '}{part['part']} ({part['seconds']:.1f} s): {told}")
-    return "\n".join(lines)
+            failed = "" if part["good"] else "**failed** "
+            lines.append(f"- {failed}{part['part']} ({part['seconds']:.1f} s): {in_cell(part['told'])}")
+    return "\n".join(lines).rstrip()

@@ -11,23 +11,37 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias
 
-from edcore.bench.workers import Task
+from edcore.bench.workers import Task, Worker, WorkerError, worker_pool
 from edcore.dispatch import registry
-from edcore.environment import here
+from edcore.environment import Environment
 from edcore.files.atomic import write_atomically
 
 LIBRARIES = ("numba", "cupy", "torch", "jax")
 PACKAGES = ("numpy", "cupy", "numba", "numba_cuda", "cuda.core", "cuda.bindings", "torch", "jax")
-LOOKING = 60  # seconds that nvidia-smi may take
+LOOKING = 60  # seconds to look for the device, and for nvidia-smi, at most
 
-Reached: TypeAlias = dict[str, tuple[str, str]] | str
-"""For each library why it does not reach the device, and its CUDA version; or why nothing is known."""
+Reached: TypeAlias = dict[str, tuple[str, str]]
+"""For each library why it does not reach the device, and its CUDA version."""
 
 
-def look(device: str) -> tuple[Task, Reached]:
-    """Return for each library why it does not reach the device, and its CUDA version. This runs in a worker."""
-    reasons = {name: registry.probe(registry.installed()[name], device).reason for name in LIBRARIES}
-    found = {name: (why, "–" if why or device == "cpu" else cuda_of(name)) for name, why in reasons.items()}
+def looked(device: str) -> Reached:
+    """Return the result of `look` for each library, from processes of their own, or why there is none."""
+    found, end = {}, time.monotonic() + LOOKING
+    with worker_pool() as pool:
+        for name in LIBRARIES:
+            pool.append(Worker(look, name, device))
+        for name, worker in zip(LIBRARIES, pool, strict=True):
+            try:
+                found[name] = worker.wait_until_ready(max(end - time.monotonic(), 0.1))
+            except WorkerError as error:
+                found[name] = str(error), "–"
+    return found
+
+
+def look(library: str, device: str) -> tuple[Task, tuple[str, str]]:
+    """Return why a library does not reach the device, and its CUDA version. This runs in a worker."""
+    why = registry.probe(registry.installed()[library], device).reason
+    found = why, "–" if why or device == "cpu" else cuda_of(library)
     return (lambda: found), found
 
 
@@ -41,7 +55,8 @@ def cuda_of(library: str) -> str:
                 version = importlib.import_module("cupy").cuda.runtime.runtimeGetVersion()
                 return f"{version // 1000}.{version % 1000 // 10}"
             case "numba":
-                return ".".join(map(str, importlib.import_module("numba.cuda").runtime.get_version()))
+                compiler = importlib.import_module("edcore_numba.gpu.compiler")
+                return ".".join(map(str, compiler.cuda.runtime.get_version()))
     except Exception as error:  # a broken installation can raise anything, and is no reason to measure nothing
         return f"{type(error).__name__}: {error}"
     return "–"
@@ -72,20 +87,24 @@ class Pages:
     """Where the pages of a run lie, and what each of them says first."""
 
     folder: Path
-    driver: str
     device: str
     dry: bool
-    told: str = ""  # what was done before the libraries were looked for
-    reached: Reached = "it was not looked for"
+    driver: str
+    compiler: str  # how CUDA's is found
+    where: Environment
+    packages: dict[str, str] = field(default_factory=versions)
+    reached: Reached = field(default_factory=dict)  # empty until the device was looked for
     start: float = field(default_factory=time.monotonic)
     _sections: dict[str, dict[str, str]] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
+    def why_not(self, library: str) -> str:
+        """Return why a library does not reach the device; empty if it does."""
+        return self.reached[library][0]
+
     @property
     def no_device(self) -> str:
-        """Why no library reaches the device; empty if one does."""
-        if isinstance(self.reached, str):
-            return f"no {self.device} was found: {self.reached}"
+        """Why nothing can be measured; empty if a library reaches the device."""
         return "" if any(not why for why, _ in self.reached.values()) else f"no library reaches {self.device}"
 
     def data(self, name: str) -> Path:
@@ -93,11 +112,12 @@ class Pages:
         (self.folder / "gpu").mkdir(exist_ok=True)
         return self.folder / "gpu" / name
 
-    def put(self, page: str, title: str, text: str) -> None:
-        """Write a page with this section, or with this text in its place."""
+    def put(self, page: str, title: str = "", text: str = "") -> None:
+        """Write a page with this section, or with this text in its place; without a title, as far as it is known."""
         with self._lock:
             sections = self._sections.setdefault(page, {})
-            sections[title] = text
+            if title:
+                sections[title] = text
             dry = " (dry run)" if self.dry else ""
             parts = [self._head(page), *(f"## {title}{dry}\n\n{text}\n" for title, text in sections.items())]
             write_atomically(self.folder / f"{page}.md", "\n".join(parts).encode())
@@ -107,8 +127,7 @@ class Pages:
         print(f"{time.monotonic() - self.start:4.0f} s  {line}", file=sys.stderr, flush=True)
 
     def _head(self, page: str) -> str:
-        where = here()
-        stage = page.removeprefix("gpu-")
+        where, stage = self.where, page.removeprefix("gpu-")
         title = {"first": "First run", "bench": "Benchmark"}[stage]
         lines = [f"# {title} on {'the CPU (dry run)' if self.dry else 'a GPU'}", ""]
         if self.dry:
@@ -119,13 +138,11 @@ class Pages:
             "",
             f"- device, driver: {self.driver}",
             f"- host: {where.cpu}, {where.cores} cores, {where.system}, Python {where.python}",
-            f"- packages: {', '.join(f'{name} {version}' for name, version in versions().items())}",
-            *([f"- {self.told}"] if self.told else []),
+            f"- packages: {', '.join(f'{name} {version}' for name, version in self.packages.items())}",
+            f"- CUDA's compiler: {self.compiler}",
             "",
         ]
-        if isinstance(self.reached, str):
-            lines += [f"Which libraries reach {self.device} is not known: {self.reached}.", ""]
-        else:
+        if self.reached:
             lines += [f"| library | reaches {self.device} | its CUDA runtime |", "|---|---|---|"]
             for name, (why, cuda) in self.reached.items():
                 lines.append(f"| {name} | {f'no: {in_cell(why)}' if why else 'yes'} | {cuda} |")

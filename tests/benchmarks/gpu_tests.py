@@ -36,7 +36,9 @@ class Outcomes:
     @property
     def good(self) -> bool:
         """Whether there were tests, all ended, and none failed."""
-        return not self.trouble and self.collected > 0 and all(outcome != "failed" for outcome, _ in self.found.values())
+        return (
+            not self.trouble and self.collected > 0 and all(outcome != "failed" for outcome, _ in self.found.values())
+        )
 
 
 def run(seconds: float, folder: Path = TESTS, *, select: str = "", workers: int = 1) -> Outcomes:
