@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+import edcore
 from edcore import Network, Rule
 from edcore.contract.steps import Schedule
 from edcore.testing import parametrize_with_backend_checks
@@ -35,6 +36,17 @@ def backend():
 @parametrize_with_backend_checks([] if MISSING else [numba_cuda()], quick=True)
 def test_quick_conformance(backend, check):
     check(backend)
+
+
+def test_a_model_of_one_head_learns_as_on_the_oracle():
+    ed = edcore.ED(2, 2, seed=0, backend="numba", device="cuda")
+    expected = edcore.ED(2, 2, seed=0, backend="loop")
+    x = np.asarray([[0, 1], [1, 1]], np.float32)
+    for _ in range(2):
+        np.testing.assert_allclose(ed(x), expected(x), rtol=1e-6)
+        for model in (ed, expected):
+            model.update(np.asarray([0.5, -0.25], np.float32))
+    assert ed.device == "cuda:0"
 
 
 def test_a_layer_too_wide_for_a_block_is_refused_with_the_reason(backend):

@@ -174,6 +174,8 @@ class Call:
             # Without waiting for the stream that the array names: this call's work goes to that stream.
             return cuda.as_cuda_array(detached(array), sync=False)
         host = np.ascontiguousarray(to_numpy(array))
+        if 0 in host.strides:  # of an axis of length 1, which Numba's simulator would take away
+            host = host.copy()
         memory = self.borrow(host.shape, host.dtype)
         self.upload(memory, host)
         return memory
