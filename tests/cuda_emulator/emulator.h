@@ -41,13 +41,13 @@ struct EmuApi {
    * lanes is filled. __shfl_sync, votes, __syncwarp and the like are all made of it. */
   void (*warp_exchange)(struct EmuThread *, uint32_t mask, uint64_t value, uint64_t values[32], int site);
 
-  /* Let others run: this thread waits in a loop for what they do. First carry out the copies that wait (see `copy`).
-   * A block whose threads all only yield, with no copy left, never ends: a fault. */
+  /* Let others run: this thread waits in a loop for what they do, or for a copy. A block whose threads all only yield,
+   * with no copy left, never ends: a fault. */
   void (*yield)(struct EmuThread *, int site);
 
   /* Begin cp.async.bulk: `bytes` bytes from global `from` to shared `to`; when done,
    * emu_copied(thread->shared + mbarrier, bytes). `access` has let all of `from` pass; the stand-in looks at `to`. The
-   * copy may be done at once. Done late (in yield), with NaN in `to` till then, it shows who reads too early. */
+   * copy may be done at once. Done as late as can be, with NaN in `to` till then, it shows who reads too early. */
   void (*copy)(struct EmuThread *, uint64_t to, uint64_t from, uint32_t bytes, uint64_t mbarrier, int site);
 
   /* The kernel's own fault, in words: trap, an address outside local memory, a wrong use of an mbarrier. It does not

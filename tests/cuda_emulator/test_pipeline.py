@@ -12,14 +12,20 @@ pytestmark = [
     pytest.mark.skipif(os.environ.get("CUDA_EMULATOR") != "1", reason="CUDA_EMULATOR is not 1"),
 ]
 
-# The second warp's first lane fetches 4 parts of 32 values, two ahead; the first warp makes 2 x + 1 of each.
-RING = r"""
+START = r"""
+#define EXPECTED 128
 __shared__ __align__(8) unsigned long long full[2], empty[2];
 __shared__ __align__(16) float ring[2][32];
 auto at = [](const void *p) { return (unsigned)__cvta_generic_to_shared(p); };
 auto wait = [&](unsigned long long *bar, int phase) {
     asm volatile("{\n.reg .pred p;\nW_%=:\nmbarrier.try_wait.parity.shared::cta.b64 p, [%0], %1;\n@!p bra W_%=;\n}"
                  ::"r"(at(bar)), "r"(phase) : "memory");
+};
+auto fetch = [&](int stage, const float *from) {
+    asm volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;"
+                 ::"r"(at(&full[stage])), "n"(EXPECTED) : "memory");
+    asm volatile("cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1], 128, [%2];"
+                 ::"r"(at(ring[stage])), "l"(from), "r"(at(&full[stage])) : "memory");
 };
 if (i == 0) {
     for (int k = 0; k < 2; k++) {
@@ -29,6 +35,12 @@ if (i == 0) {
     asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory");
 }
 __syncthreads();
+"""
+
+# The second warp's first lane fetches 4 parts of 32 values, two ahead; the first warp makes 2 x + 1 of each.
+RING = (
+    START
+    + r"""
 for (int k = 0; k < 4; k++) {
     int stage = k & 1, phase = k >> 1;
     if (i < 32) {
@@ -37,14 +49,20 @@ for (int k = 0; k < 4; k++) {
         asm volatile("mbarrier.arrive.shared::cta.b64 _, [%0];" ::"r"(at(&empty[stage])) : "memory");
     } else if (i == 32) {
         if (k >= 2) wait(&empty[stage], phase ^ 1);
-        asm volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], 128;" ::"r"(at(&full[stage])) : "memory");
-        asm volatile("cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1], 128, [%2];"
-                     ::"r"(at(ring[stage])), "l"(x + 32 * k), "r"(at(&full[stage])) : "memory");
+        fetch(stage, x + 32 * k);
     }
 }
 """
+)
 
-WAIT_FULL, WAIT_EMPTY = "wait(&full[stage], phase);", "if (k >= 2) wait(&empty[stage], phase ^ 1);"
+ONE = (
+    START
+    + r"""
+if (i == 0) fetch(0, x);
+wait(&full[0], 0);
+x[64 + i] = ring[0][i % 32];
+"""
+)
 
 
 @pytest.fixture
@@ -69,16 +87,18 @@ def test_a_ring_of_two_stages(x, emulator):
 
 
 def test_who_does_not_wait_for_a_copy_reads_nan(x, emulator):
-    run(kernel(RING.replace(WAIT_FULL, f"if (k) {WAIT_FULL}")), x)
-    assert np.isnan(x.copy_to_host()[:32]).all()
-    emulator.findings()
+    run(kernel(ONE), x)
+    np.testing.assert_array_equal(x.copy_to_host()[64:], np.arange(64) % 32)
+    assert emulator.findings() == []
+    run(kernel(ONE.replace("wait(&full[0], 0);", "")), x)
+    assert np.isnan(x.copy_to_host()[64:]).all()
 
 
 @pytest.mark.parametrize(
     ("right", "faulty", "words"),
     [
-        (WAIT_EMPTY, "", "more arrivals than an mbarrier has left"),
-        ('[%0], 128;" ::"r"(at(&full', '[%0], 144;" ::"r"(at(&full', "waits for ever"),
+        ("if (k >= 2) wait(&empty[stage], phase ^ 1);", "", "more arrivals than an mbarrier has left"),
+        ("#define EXPECTED 128", "#define EXPECTED 144", "waits for ever"),
     ],
     ids=["a stage that is not empty", "bytes that nobody copies"],
 )

@@ -132,12 +132,11 @@ static void carry_out_copies() {
 }
 
 static void yield_to_others(EmuThread *thread, int site) {
-  carry_out_copies();
   yield_site = site;
   wait(static_cast<Thread *>(thread), YIELDED);
 }
 
-/* The copy is late, so that who does not wait for it reads NaN. */
+/* The copy is as late as can be, when all wait, so that who does not wait for it reads NaN. */
 static void begin_copy(EmuThread *thread, uint64_t to, uint64_t from, uint32_t bytes, uint64_t mbarrier, int site) {
   if (to % 16 || from % 16 || bytes % 16) stop(thread, MISALIGNED_ADDRESS, "misaligned: copy to shared memory", site);
   for (uint32_t at = 0; at < bytes; at += 16) access(thread, to + at, 16, EMU_SHARED, EMU_STORE, site);
@@ -203,10 +202,11 @@ void run_block(Thread *threads, uint32_t count, bool backwards) {
       if (launch.result) return;
       only_yields &= running->state == YIELDED;
     }
-    if (!entered) {
-      if (copies.empty()) resolve(threads);
-      else carry_out_copies();
-    } else if (only_yields && copies.empty() && ++fruitless == MOST_FRUITLESS) {
+    if (only_yields && !copies.empty()) {
+      carry_out_copies();
+    } else if (!entered) {
+      resolve(threads);
+    } else if (only_yields && ++fruitless == MOST_FRUITLESS) {
       report_at(running, "waits for ever: blocks run one after the other, and all that is left of this one yields",
                 yield_site);
       launch.result = LAUNCH_FAILED;
