@@ -13,6 +13,7 @@ from edcore import ED, Rule
 from edcore.core.activations import ACTIVATIONS
 from edcore.core.presets import PRESETS
 from edcore.errors import DivergedError, InputError, OutOfMemoryError
+from edcore.model.inputs import sum_of_squares
 
 strict = pytest.importorskip("array_api_strict")
 HOST, DEVICE, OTHER = map(strict.Device, ("CPU_DEVICE", "device1", "device2"))
@@ -66,6 +67,20 @@ def count(stops, call, *arguments, **options):
     return len(stops), result
 
 
+def traced(monkeypatch, ed, change=lambda outputs: outputs):
+    """Return the list to which each forward pass adds its batch; `change` makes other outputs of its own."""
+    backend, batches = ed.bind(), []
+    real = backend.trace
+
+    def trace(network, weights, x):
+        batches.append(x.shape[0])
+        outputs, trace = real(network, weights, x)
+        return change(outputs), trace
+
+    monkeypatch.setattr(backend, "trace", trace)
+    return batches
+
+
 @pytest.mark.parametrize("outputs", OUTPUTS)
 @pytest.mark.parametrize("output_activation", ACTIVATIONS)
 @pytest.mark.parametrize("rule", RULES)
@@ -109,7 +124,7 @@ def test_fit_stops_the_host_as_often_however_many_batches_there_are(stops, rule,
     assert counts == [1 + weights] * 4
 
 
-def test_an_online_rule_reads_x_and_target_once_for_all_its_updates(stops):
+def test_an_online_rule_reads_x_and_target_once_for_all_its_updates(stops, monkeypatch):
     x, target = map(there, samples())
     bounded, unbounded = (
         ED(3, 4, 1, rule=Rule(order="online"), seed=1, output_activation=kind) for kind in ("tanh", "linear")
@@ -117,7 +132,9 @@ def test_an_online_rule_reads_x_and_target_once_for_all_its_updates(stops):
     for ed in (bounded, unbounded):
         ed.step(x, target)
     assert count(stops, bounded.step, x, target)[0] == 1
+    passes = traced(monkeypatch, unbounded)
     assert count(stops, unbounded.step, x, target)[0] == 1 + BATCH
+    assert passes == [1] * BATCH
     assert count(stops, unbounded.step, x[:1, :], target[:1])[0] == 1
 
 
@@ -133,14 +150,23 @@ def test_target_of_numpy_is_checked_in_the_same_read(stops):
 @pytest.mark.parametrize("output_activation", ACTIVATIONS)
 @pytest.mark.parametrize("rule", RULES)
 def test_steps_are_those_of_the_host(rule, output_activation, outputs):
-    found = []
+    found, bounds = [], []
     for device in (HOST, DEVICE):
         ed = network(rule, outputs, output_activation=output_activation)
         x, target = (there(array, device) for array in samples(outputs))
         outputs_of_steps = [np.from_dlpack(ed.step(x, target)) for _ in range(5)]
         found.append([*outputs_of_steps, *ed.weights.values()])
+        bounds.append(ed._guard._norm)
     for here, away in zip(*found, strict=True):
         np.testing.assert_array_equal(here, away)
+    assert bounds[1] == pytest.approx(bounds[0])
+
+
+@pytest.mark.parametrize(("device", "name"), [(HOST, "cpu"), (DEVICE, "device1")])
+def test_a_sum_of_squares_is_never_too_small(device, name):
+    for scale in (1e-25, 1.0, 1e18):
+        array = X * np.float32(scale)
+        assert sum_of_squares(there(array, device), name) >= np.square(array.astype(np.float64)).sum() * (1 - 1e-6)
 
 
 X, TARGET = samples()
@@ -248,14 +274,43 @@ def test_divergence_is_that_of_the_host(output_activation):
     assert found[0] == found[1]
 
 
+def test_outputs_that_are_infinite_are_refused_though_nothing_is_learnt_from_them(monkeypatch):
+    ed = network(output_activation="linear")
+    ed.load_weights({key: value * np.float32(1e35) for key, value in ed.weights.items()})
+    ed.bind(there(X))
+    traced(monkeypatch, ed, lambda outputs: outputs / 0)
+    monkeypatch.setattr(ed.bind(), "update", lambda network, rule, weights, trace, error: weights)
+    with pytest.raises(DivergedError):
+        ed.step(there(X), there(TARGET))
+
+
+def test_values_that_are_refused_later_give_no_other_warning():
+    ed = network(output_activation="linear")
+    ed.step(there(X), there(TARGET))
+    with warnings.catch_warnings(record=True) as found:
+        warnings.simplefilter("always")
+        with pytest.raises(InputError, match="^x: given 1 NaN"):
+            ed.step(there(ODD_X["infinity"]), there(TARGET))
+    assert not found
+
+
+def test_a_batch_that_the_device_cannot_hold_is_refused_before_it_is_tried(monkeypatch):
+    ed = network(output_activation="linear")
+    ed.step(there(X), there(TARGET))
+    passes, ed._most = traced(monkeypatch, ed), BATCH - 1
+    with pytest.raises(OutOfMemoryError):
+        ed.step(there(X), there(TARGET))
+    assert not passes
+
+
 def test_memory_that_is_too_small_is_told_after_values_that_are_wrong(monkeypatch):
     ed = network(output_activation="linear")
     ed.step(there(X), there(TARGET))
 
-    def trace(*arguments):
+    def no_memory(outputs):
         raise MemoryError("no")
 
-    monkeypatch.setattr(ed.bind(), "trace", trace)
+    traced(monkeypatch, ed, no_memory)
     with pytest.raises(InputError, match="^x: given 1 NaN"):
         ed.step(there(ODD_X["NaN"]), there(TARGET))
     with pytest.raises(OutOfMemoryError):
