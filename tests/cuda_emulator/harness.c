@@ -4,7 +4,7 @@
 
 #include "emulator.h"
 
-enum { MOST_THREADS = 64, STACK = 256 << 10, MOST_YIELDS = 100000 };
+enum { MOST_THREADS = 1024, STACK = 128 << 10, MOST_YIELDS = 100000 };
 enum State { READY, AT_BARRIER, IN_WARP, ENDED };
 
 struct Runner {

@@ -154,8 +154,11 @@ class Line:
         match = re.fullmatch(r"([\w$%#]+)\s*(?:([+-])\s*(\d\w*))?", text)
         if match is None or match[1] not in self.layout.places or kind.kind not in "bus" or kind.bits not in (32, 64):
             self.refuse(f"the operand {text} is not known")
-        if kind.bits == 32 and self.layout.variables[match[1]].space != "shared":
+        space = self.layout.variables[match[1]].space
+        if kind.bits == 32 and space != "shared":
             self.refuse(f"the address of {match[1]} has 64 bits")
+        if space == "param" and not self.layout.function.entry:
+            self.refuse("the address of a function's parameter is not known")
         offset = number((match[2] or "+").replace("+", "") + (match[3] or "0"))
         return f"({c_type(kind)})({self.layout.places[match[1]]} + {offset}ll)"
 
