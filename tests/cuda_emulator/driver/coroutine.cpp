@@ -2,7 +2,6 @@
 #include "coroutine.h"
 
 #include <cstdint>
-#include <cstdlib>
 
 #ifdef __x86_64__
 
@@ -51,11 +50,11 @@ void leave(Coroutine &coroutine) { emulator_switch(&coroutine.place, outside); }
 static ucontext_t outside;
 
 void prepare(Coroutine &coroutine, void (*function)()) {
-  if (!coroutine.place) coroutine.place = calloc(1, sizeof(ucontext_t));
-  ucontext_t *context = static_cast<ucontext_t *>(coroutine.place);
+  ucontext_t *context = reinterpret_cast<ucontext_t *>(coroutine.stack);  /* at the end that is used last */
+  coroutine.place = context;
   getcontext(context);
-  context->uc_stack.ss_sp = coroutine.stack;
-  context->uc_stack.ss_size = coroutine.bytes;
+  context->uc_stack.ss_sp = context + 1;
+  context->uc_stack.ss_size = coroutine.bytes - sizeof *context;
   context->uc_link = nullptr;
   makecontext(context, function, 0);
 }
