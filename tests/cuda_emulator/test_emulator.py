@@ -259,6 +259,22 @@ def test_a_kernel_of_numbas_is_named_in_a_finding(findings):
     assert "block (199, 0, 0), thread (63, 0, 0)" in found
 
 
+def test_numbas_backend_raises_the_first_error_of_a_context_that_dies(findings):
+    from edcore import Network, Rule
+    from edcore.testing.strategies import drawn_case
+    from edcore_numba.gpu.backend import NumbaCUDA
+
+    backend, small = NumbaCUDA("cuda"), drawn_case(Network(2, 3), Rule(), batch=2, scale=1.0, seed=0)
+    own = backend.from_host(small.weights)
+    with pytest.raises(Exception, match="ILLEGAL_ADDRESS") as first:
+        backend.forward(Network(2, 4), own, small.x)  # reads beyond the weights of the smaller network
+    (note,) = first.value.__notes__
+    assert "what ends the call failed as well" in note
+    assert "cuEventRecord" in note
+    assert findings()[0].startswith("edcore_numba::gpu::kernels_forward::")
+    backend.forward(small.network, own, small.x)
+
+
 FAILS = """
 from cuda_emulator.test_emulator import kernel, run, zeros
 
