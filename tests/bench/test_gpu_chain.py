@@ -53,6 +53,14 @@ def test_it_is_ended_when_its_time_is_up(run_chain):
     assert (chain.parts, chain.trouble, chain.good) == ([], "its time was up", False)
 
 
+def test_a_process_that_ends_late_or_badly_though_all_is_done(run_chain):
+    at_the_end = "tell(**part); number < 3 or tell(end=True); number < 3 or "
+    late = run_chain(f"part.update(good=True); {at_the_end}time.sleep(600)", seconds=10)
+    assert (len(late.parts), late.ended, late.good) == (4, True, True)
+    bad = run_chain(f"{at_the_end}os._exit(9)")
+    assert (len(bad.parts), bad.parts[-1]["part"], bad.good) == (5, "the end of its process", False)
+
+
 def test_an_error_is_the_end_of_a_process_and_a_difference_is_not(capsys):
     def fails(error):
         raise error

@@ -256,7 +256,7 @@ def test_time_is_shared_out_until_none_is_left(parts, tmp_path):
 @pytest.fixture
 def toolkit(monkeypatch, tmp_path):
     """A toolkit with libNVVM, in a place where one is looked for, and no other way to find one."""
-    for name in ("CUDA_HOME", "CUDA_PATH"):
+    for name in ("CUDA_HOME", "CUDA_PATH", "LD_LIBRARY_PATH"):
         monkeypatch.setenv(name, "")
     monkeypatch.setattr(gpu, "TOOLKITS", (str(tmp_path / "cuda"), str(tmp_path / "cuda-*")))
     monkeypatch.setattr(gpu, "LOADED", "raise SystemExit('no libNVVM')")
@@ -267,9 +267,14 @@ def toolkit(monkeypatch, tmp_path):
     return tmp_path / "cuda-13"
 
 
-def test_a_toolkit_is_named_where_no_package_brings_the_compiler(toolkit):
-    assert gpu.find_compiler() == f"CUDA_HOME was set to {toolkit}, as no package brings libNVVM"
-    assert os.environ["CUDA_HOME"] == str(toolkit)
+def test_a_toolkit_is_named_where_no_package_brings_the_compiler(toolkit, monkeypatch):
+    told = f"CUDA_HOME was set to {toolkit}, as no package brings libNVVM; it is in {toolkit}"
+    assert gpu.find_compiler() == f"{told}/nvvm/lib64"
+    assert (os.environ["CUDA_HOME"], os.environ["LD_LIBRARY_PATH"]) == (str(toolkit), "")
+    (toolkit / "nvvm" / "lib64").rename(toolkit / "lib")
+    monkeypatch.setenv("CUDA_HOME", "")
+    assert gpu.find_compiler() == f"{told}/lib"
+    assert (os.environ["CUDA_HOME"], os.environ["LD_LIBRARY_PATH"]) == (str(toolkit), f"{toolkit}/lib")
 
 
 def test_a_compiler_that_is_found_or_a_toolkit_that_is_named_stays(toolkit, monkeypatch):

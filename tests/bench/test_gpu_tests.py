@@ -66,7 +66,8 @@ def test_what_was_known_before_a_crash_is_told(folder):
     crash = "\ndef test_five(): os._exit(9)\n\ndef test_six(): pass\n"
     outcomes = gpu_tests.run(100, folder(TESTS + crash))
     assert (outcomes.collected, len(outcomes.found), outcomes.good) == (7, 5, False)
-    assert "**Only 5 of 7 tests came to their end: pytest ended with exit code 9: " in gpu_tests.markdown(outcomes)
+    told = gpu_tests.markdown(gpu_tests.together({"jax": outcomes}))
+    assert "**5 of the 7 tests that were read came to their end. Jax: pytest ended with exit code 9: " in told
     assert outcomes.trouble.endswith("test_five` ran")
 
 
@@ -87,9 +88,9 @@ def test_outcomes_of_several_processes_are_told_once_and_a_crash_is_a_failure(fo
 
 def test_outcomes_of_a_part_and_of_the_rest_are_the_whole(folder):
     here = folder(TESTS)
-    parts = [gpu_tests.run(100, here, select=select) for select in ("torch or two", "not torch and not two")]
+    parts = {select: gpu_tests.run(100, here, select=select) for select in ("torch or two", "not torch and not two")}
     whole = gpu_tests.together(parts)
-    assert [len(part.found) for part in (*parts, whole)] == [2, 3, 5]
+    assert [len(part.found) for part in (*parts.values(), whole)] == [2, 3, 5]
     assert whole.collected == 5
     assert "test_four" in whole.printed
 
@@ -99,10 +100,10 @@ def test_no_test_to_select_is_no_trouble_unless_it_is_all(folder):
     assert (none.trouble, none.found) == ("", {})
     assert not none.good
     passed = gpu_tests.Outcomes({"tests/test_a.py::test_one": ("passed", "")}, 1)
-    assert gpu_tests.together([none, passed]).good
+    assert gpu_tests.together({"jax": none, "torch": passed}).good
 
 
 def test_tests_that_take_too_long_are_ended(folder):
     outcomes = gpu_tests.run(0, folder(TESTS))
-    assert outcomes.trouble == "the tests were not done after 0 seconds, when their time was up"
+    assert outcomes.trouble == "the tests were not done after 0 seconds, when their time was up, before they were read"
     assert not outcomes.good

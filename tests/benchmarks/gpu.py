@@ -34,6 +34,7 @@ FOLDER = ROOT / "docs" / "benchmarks"
 ENDING = 10  # seconds for processes to end
 OF_FIRST = 0.45  # its part of the time, where the benchmark follows
 TOOLKITS = ("/usr/local/cuda", "/usr/local/cuda-*", "/opt/cuda*")
+LIBRARIES = ("nvvm/lib64", "lib64", "lib")
 LOADED = "from cuda.pathfinder import load_nvidia_dynamic_lib as load; print(load('nvvm').abs_path)"
 
 
@@ -46,9 +47,12 @@ def find_compiler() -> str:
     if given:
         return f"libNVVM is not found, and {given} is {os.environ[given]}"
     for root in (path for pattern in TOOLKITS for path in sorted(glob(pattern), reverse=True)):
-        if glob(f"{root}/nvvm/lib64/libnvvm.so*"):
+        for folder in (folder for folder in LIBRARIES if glob(f"{root}/{folder}/libnvvm.so*")):
             os.environ["CUDA_HOME"] = root
-            return f"CUDA_HOME was set to {root}, as no package brings libNVVM"
+            if folder != LIBRARIES[0]:  # where the system's loader alone finds it
+                paths = (f"{root}/{folder}", os.environ.get("LD_LIBRARY_PATH"))
+                os.environ["LD_LIBRARY_PATH"] = os.pathsep.join(filter(None, paths))
+            return f"CUDA_HOME was set to {root}, as no package brings libNVVM; it is in {root}/{folder}"
     return "libNVVM is not found"
 
 

@@ -52,7 +52,7 @@ def run(options: tuple[str, ...], pages: Pages, end: float) -> bool:
             texts = [chain_text(name, chains[name], unreachable[name]) for name in LIBRARIES]
             pages.put(PAGE, LIBRARY_BY_LIBRARY, "\n\n".join(texts))
             missing = [name for name in (*LIBRARIES, "alone") if name not in outcomes]
-            told = gpu_tests.markdown(gpu_tests.together(outcomes.values())) if outcomes else ""
+            told = gpu_tests.markdown(gpu_tests.together(outcomes)) if outcomes else ""
             running = f"**Not at their end: the tests of {', '.join(missing)}.**" if missing else ""
             pages.put(PAGE, TESTS, "\n\n".join(filter(None, (running, told))))
 
@@ -76,7 +76,7 @@ def run(options: tuple[str, ...], pages: Pages, end: float) -> bool:
         for done in [pool.submit(library, name) for name in LIBRARIES]:
             done.result()
     tests("alone", end - time.monotonic(), OTHERS)
-    return all(chain.good for chain in chains.values()) and gpu_tests.together(outcomes.values()).good
+    return all(chain.good for chain in chains.values()) and gpu_tests.together(outcomes).good
 
 
 def of_library(name: str) -> str:
@@ -99,7 +99,7 @@ def run_chain(
             at = ["--from", str(len(chain.parts))]
             code = one_process(chain, [*command, *at], environment, until, file, show)
             if code is None:
-                chain.trouble = "its time was up"
+                chain.trouble = "" if chain.ended else "its time was up"
             elif code:
                 deaths += 1
                 last = (log.read_text(encoding="utf-8", errors="replace").strip().splitlines() or ["nothing"])[-1]
@@ -128,7 +128,7 @@ def one_process(chain, command, environment, until, file, show) -> int | None:
                         chain.parts.append(part)
                         show()
                     case {"end": True}:
-                        chain.ended = True
+                        chain.begun, chain.ended = "the end of its process", True
         code = started.wait()
     return None if code and time.monotonic() >= until else code
 

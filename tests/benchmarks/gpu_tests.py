@@ -10,7 +10,6 @@ import subprocess
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
@@ -75,13 +74,14 @@ def marked_files(folder: Path) -> list[str]:
     return [str(path) for path in found or [folder]]
 
 
-def together(parts: Iterable[Outcomes]) -> Outcomes:
-    """Return the outcomes of several runs as one."""
+def together(parts: dict[str, Outcomes]) -> Outcomes:
+    """Return the outcomes of several runs, by their names, as one."""
     whole = Outcomes()
-    for part in parts:
+    for name, part in parts.items():
         whole.found |= part.found
         whole.collected += part.collected
-        whole.trouble = "; ".join(filter(None, (whole.trouble, part.trouble)))
+        if part.trouble:
+            whole.trouble += f"{'; ' if whole.trouble else ''}{name}: {part.trouble}"
         whole.printed += part.printed
     return whole
 
@@ -98,6 +98,8 @@ def read(text: str, trouble: str) -> Outcomes:
             case {"test": test, "outcome": outcome, "reason": reason}:
                 if outcomes.found.get(test, ("passed",))[0] == "passed":  # a test that passed can fail in its teardown
                     outcomes.found[test] = (outcome, reason)
+    if trouble and not outcomes.collected:
+        outcomes.trouble += ", before they were read"
     if trouble and (running := [f"`{test}`" for test in started if test not in outcomes.found]):
         outcomes.trouble += f", while {' and '.join(running)} ran"
     return outcomes
@@ -113,8 +115,8 @@ def markdown(outcomes: Outcomes) -> str:
         numbers = " | ".join(str(count[outcome]) for outcome in ("passed", "failed", "skipped"))
         lines.append(f"| {file} | {name} | {numbers} |")
     if outcomes.trouble:
-        ended = f"{len(outcomes.found)} of {outcomes.collected} tests came to their end"
-        lines += ["", f"**Only {ended}: {outcomes.trouble}.**"]
+        known = f"{len(outcomes.found)} of the {outcomes.collected} tests that were read came to their end"
+        lines += ["", f"**{known}. {outcomes.trouble[0].upper()}{outcomes.trouble[1:]}.**"]
     failed = [(test, reason) for test, (outcome, reason) in outcomes.found.items() if outcome == "failed"]
     lines += ["", *([f"**{len(failed)} failed:**", ""] if failed else ["None failed."])]
     lines += [f"- `{test}`: {reason}" for test, reason in failed]
