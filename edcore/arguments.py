@@ -58,10 +58,11 @@ def real(name: str, value: Any, positive: bool = False) -> float:
 
 
 def _is_other(value: Any) -> bool:
-    """Return whether a value is a truth value of Python or of any array library, or is masked: each has a number."""
+    """Return whether a value is a truth value, masked, or an array with axes: Python may make a number of each."""
     # Only a masked array is asked for by name, as NumPy loads that part of it at its first use.
     masked = isinstance(value, np.ndarray) and isinstance(value, np.ma.MaskedArray)
-    return masked or isinstance(value, bool) or "bool" in str(getattr(value, "dtype", ""))
+    odd = masked or isinstance(value, bool) or "bool" in str(getattr(value, "dtype", ""))
+    return odd or getattr(value, "ndim", 0) != 0  # NumPy before 2.4 makes a number of an array of one element
 
 
 def dtype_name(dtype: Any) -> str:

@@ -27,6 +27,19 @@ def test_real_numbers_are_those_whose_products_float32_holds():
     assert all(np.isfinite(array).all() for array in weights.values())
 
 
+def test_an_array_with_an_axis_is_no_number():
+    class OneElement:
+        """An array of one element, as PyTorch and NumPy before 2.4 have it."""
+
+        ndim, __float__, __index__ = 1, lambda self: 3.0, lambda self: 3
+
+    for value in (OneElement(), np.ones(1), np.ones((1, 1), int)):
+        for check in (real, lambda name, value: whole_number(name, value, 0)):
+            with pytest.raises(InputError, match="^alpha: given"):
+                check("alpha", value)
+    assert real("alpha", np.float32(3)) == real("alpha", np.asarray(3.0)) == whole_number("n", np.asarray(3), 0) == 3
+
+
 def test_weights_may_be_divided_by_no_more_than_a_float_holds():
     ED(2, 2, 1, initial=Initial(fan_in=10), seed=1, backend="numpy")
     with pytest.raises(InputError, match=r"^fan_in: given 1000\.0; accepted: .* 10\."):
