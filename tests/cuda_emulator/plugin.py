@@ -22,6 +22,8 @@ if reason := why_not():
 # It has the name libcuda.so.1, so whoever asks for that gets it from now on, also where there is a real one.
 driver = ctypes.CDLL(str(stand_in()))
 driver.emulator_findings.restype = ctypes.c_char_p
+if not hasattr(ctypes.CDLL("libcuda.so.1"), "emulator_findings"):
+    raise pytest.UsageError("CUDA_EMULATOR is 1, but another libcuda.so.1 is loaded already")
 
 
 @ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_char_p, ctypes.POINTER(ctypes.c_char), ctypes.c_size_t)

@@ -39,8 +39,8 @@ static const char *const NAMES[] = {"load", "store", "atomic access"};
 
 [[noreturn]] COLD static void refuse_shared(EmuThread *thread, uint64_t offset, uint32_t bytes, EmuAccess kind,
                                             int site) {
-  stop(thread, ILLEGAL_ADDRESS, text("out of bounds: %s of %u bytes at byte %ld of shared memory of %u", NAMES[kind], bytes,
-                                     long(offset), thread->shared_bytes), site);
+  stop(thread, ILLEGAL_ADDRESS, text("out of bounds: %s of %u bytes at byte %ld of shared memory of %u", NAMES[kind],
+                                     bytes, long(offset), thread->shared_bytes), site);
 }
 
 [[noreturn]] COLD static void refuse_global(EmuThread *thread, uint64_t address, uint32_t bytes, EmuAccess kind,
@@ -57,8 +57,8 @@ COLD static void report_race(EmuThread *thread, const char *race, EmuSpace space
 }
 
 static inline bool may_use(const Allocation *allocation, uint64_t address, uint32_t bytes, EmuAccess kind) {
-  return holds(allocation, address, bytes) && (allocation->device == launch.device || allocation->device == ALL_DEVICES) &&
-         (!allocation->constant || kind == EMU_LOAD);
+  if (!holds(allocation, address, bytes) || (allocation->constant && kind != EMU_LOAD)) return false;
+  return allocation->device == launch.device || allocation->device == ALL_DEVICES;
 }
 
 void access(EmuThread *thread, uint64_t address, uint32_t bytes, EmuSpace space, EmuAccess kind, int site) {

@@ -165,14 +165,15 @@ static void run_thread() {
 static void resolve(Thread *threads) {
   for (Barrier &barrier : barriers) {
     if (barrier.waiting.empty()) continue;
-    report_at(barrier.waiting[0], text("divergent barrier: %zu of %u threads wait, %u have ended", barrier.waiting.size(),
-                                       thread_count, ended), barrier.site);
+    const char *words = "divergent barrier: %zu of %u threads wait, %u have ended";
+    report_at(barrier.waiting[0], text(words, barrier.waiting.size(), thread_count, ended), barrier.site);
     open(barrier);
   }
   for (uint32_t warp = 0; warp * 32 < thread_count; warp++) {
     for (auto &exchanges = warps[warp].exchanges; !exchanges.empty(); finish(warps[warp], 0)) {
-      report_at(&threads[warp * 32], text("divergent warp: lanes %#x of %#x wait", exchanges[0].arrived, exchanges[0].mask),
-                exchanges[0].site);
+      const Exchange &first = exchanges[0];
+      std::string words = text("divergent warp: lanes %#x of %#x wait", first.arrived, first.mask);
+      report_at(&threads[warp * 32], words, first.site);
     }
   }
 }

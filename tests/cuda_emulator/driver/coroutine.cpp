@@ -33,7 +33,8 @@ emulator_switch:
 static void *outside;
 
 void prepare(Coroutine &coroutine, void (*function)()) {
-  uint64_t *top = reinterpret_cast<uint64_t *>((reinterpret_cast<uintptr_t>(coroutine.stack) + coroutine.bytes) & ~63ull);
+  uintptr_t end = reinterpret_cast<uintptr_t>(coroutine.stack) + coroutine.bytes;
+  uint64_t *top = reinterpret_cast<uint64_t *>(end & ~uintptr_t(63));
   *--top = 0;  /* no one to return to; the stack is aligned as after a call */
   *--top = reinterpret_cast<uint64_t>(function);
   for (int registers = 6; registers; registers--) *--top = 0;

@@ -63,7 +63,8 @@ static Result load(Library **library, const void *image) {
   return SUCCESS;
 }
 
-EXPORT Result cuLibraryLoadData(Library **library, const void *image, void *, void *, unsigned, void *, void *, unsigned) {
+EXPORT Result cuLibraryLoadData(Library **library, const void *image, void *, void *, unsigned, void *, void *,
+                                unsigned) {
   return load(library, image);
 }
 EXPORT Result cuModuleLoadData(Library **library, const void *image) { return load(library, image); }

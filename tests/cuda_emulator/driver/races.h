@@ -65,13 +65,14 @@ inline void note_load(Use &load, uint32_t bytes, uint32_t oldest) {
   if (load.epoch < now.block) tag |= OTHER_BLOCKS;
   if (load.epoch == now.epoch) {
     if (some & SOME_WARPS || other & WARP) tag |= SOME_WARPS;
-    else if (!(other & TURN)) tag |= other ? SOME_LANES : some;  /* loads of an earlier turn are ordered in their warp */
+    else if (!(other & TURN)) tag |= other ? SOME_LANES : some;  /* loads of earlier turns are ordered in their warp */
   }
   load = {now.epoch, tag};
 }
 
 /* Note a use of some bytes of a word; return the race that it is, in words, or null. */
-__attribute__((always_inline)) inline const char *note_use(Word &word, uint32_t bytes, uint32_t oldest, EmuAccess access) {
+__attribute__((always_inline)) inline const char *note_use(Word &word, uint32_t bytes, uint32_t oldest,
+                                                           EmuAccess access) {
   if (access == EMU_LOAD) {
     bool race = unordered_store(word.store, bytes, oldest);
     note_load(word.load, bytes, oldest);
