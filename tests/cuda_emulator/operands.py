@@ -74,6 +74,7 @@ class Layout:
     sites: Sites
     variables: dict[str, Variable]
     places: dict[str, str]
+    labels: set[str]
     used: set[str] = field(default_factory=set)
 
 

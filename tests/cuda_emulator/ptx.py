@@ -102,6 +102,7 @@ class Statement:
 WITHOUT_SEMICOLON = re.compile(r"\s*\.(version|target|address_size|file|loc)\b")
 LABEL = re.compile(r"\s*([\w$]+)\s*:(?!:)")
 HEADER = re.compile(r"\.(entry|func)\b")
+ENDS = re.compile(r"([{};])")
 OPENS = re.compile(r"\.(entry|func|section)\b")
 
 
@@ -122,19 +123,17 @@ def statements(text: str) -> Iterator[Statement]:
                     yield Statement(label[1], ":", line)
                     row = row[label.end() :]
                     continue
-            character, row = row[0], row[1:]
+            more, end, row = [*ENDS.split(row, maxsplit=1), "", ""][:3]
+            words += more
             # A brace in the middle of a statement opens a vector or a list of values, but after a header the body.
-            scope = not words.strip() or OPENS.search(words) is not None or character == "}"
-            if character in "{}" and scope and not depth:
-                yield Statement(" ".join(words.split()), character, begin)
-                words = ""
-            elif character == ";" and not depth:
-                if words.strip():
-                    yield Statement(" ".join(words.split()), ";", begin)
+            scope = end == "}" or (end == "{" and (not words.strip() or OPENS.search(words) is not None))
+            if not depth and (scope or end == ";"):
+                if scope or words.strip():
+                    yield Statement(" ".join(words.split()), end, begin)
                 words = ""
             else:
-                depth += {"{": 1, "}": -1}.get(character, 0)
-                words += character
+                depth += {"{": 1, "}": -1}.get(end, 0)
+                words += end
         words += " "
     if words.strip():
         raise PtxError(f"line {line}: {' '.join(words.split())}: it does not end")

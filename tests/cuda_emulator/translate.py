@@ -101,7 +101,8 @@ def _layout(
     for index, variable in enumerate(function.results + function.parameters):
         variables[variable.name] = variable
         places[variable.name] = f"((char *)thread->parameters[{index}])" if function.entry else c_name(variable.name)
-    return Layout(module, function, sites, variables, places)
+    labels = {each.label for each in function.body or ()}
+    return Layout(module, function, sites, variables, places, labels)
 
 
 def _body(function: Function, layout: Layout) -> list[str]:

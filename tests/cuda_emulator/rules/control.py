@@ -14,7 +14,7 @@ def _branch(line: Line) -> str:
 
 def c_label(line: Line, name: str) -> str:
     """Return a label in C, where there is one of this name."""
-    if not any(each.label == name for each in line.layout.function.body or ()):
+    if name not in line.layout.labels:
         line.refuse(f"there is no label {name}")
     return f"L_{c_name(name)}"
 
