@@ -319,6 +319,8 @@ def test_cupy_has_what_the_backend_calls(monkeypatch):
     for name in ("begin_capture", "end_capture", "record", "wait_event"):
         assert callable(getattr(cupy.cuda.Stream, name))
     assert callable(cupy.cuda.device.get_cublas_handle)
+    assert callable(cupy.cuda.alloc)
+    assert hasattr(cupy.cuda.Device, "compute_capability")
     assert callable(cupy.cuda.Graph.launch)
     assert callable(importlib.import_module("cuda.pathfinder").load_nvidia_dynamic_lib)
 
