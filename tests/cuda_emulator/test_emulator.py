@@ -215,6 +215,17 @@ def test_a_launch_that_no_gpu_makes_is_found(findings, sizes, words):
     assert words in "".join(findings())
 
 
+def test_a_launch_of_no_block_is_found(findings):
+    from cuda.bindings import driver
+
+    function = driver.CUfunction(int(kernel("x[i] = 1;").handle))
+    (result,) = driver.cuLaunchKernel(function, 0, 1, 1, 64, 1, 1, 0, 0, 0, 0)
+    assert result == driver.CUresult.CUDA_ERROR_INVALID_VALUE
+    assert findings() == [
+        "planted: bad launch: a size of 0 (grid 0, 1, 1, block 64, 1, 1, 0 bytes of dynamic shared memory)"
+    ]
+
+
 def test_copies_beyond_the_end_are_found(findings):
     from cuda.bindings import driver
 
