@@ -100,14 +100,17 @@ static inline int32_t emu_sub_sat(int32_t a, int32_t b) {
   return sum > INT32_MAX ? INT32_MAX : sum < INT32_MIN ? INT32_MIN : (int32_t)sum;
 }
 
-/* A float, already rounded, as a whole number of `bits` bits: NaN is 0, what lies outside becomes the nearest. */
-static inline int64_t emu_signed(double x, int bits) {
+/* A float, already rounded, as a whole number of `bits` bits: what lies outside becomes the nearest. NaN is 0; where one
+ * of both types is `wide`, of 64 bits, it is the highest bit alone. */
+static inline int64_t emu_signed(double x, int bits, int wide) {
   const int64_t high = (int64_t)(~0ull >> (65 - bits));
   const double beyond = ldexp(1, bits - 1);
-  return isnan(x) ? 0 : x >= beyond ? high : x < -beyond ? -high - 1 : (int64_t)x;
+  if (isnan(x)) return wide ? -high - 1 : 0;
+  return x >= beyond ? high : x < -beyond ? -high - 1 : (int64_t)x;
 }
-static inline uint64_t emu_unsigned(double x, int bits) {
-  return !(x > 0) ? 0 : x >= ldexp(1, bits) ? ~0ull >> (64 - bits) : (uint64_t)x;
+static inline uint64_t emu_unsigned(double x, int bits, int wide) {
+  if (isnan(x)) return wide ? 1ull << (bits - 1) : 0;
+  return x <= 0 ? 0 : x >= ldexp(1, bits) ? ~0ull >> (64 - bits) : (uint64_t)x;
 }
 /* A whole number in the range of a narrower type (cvt.sat). */
 static inline int64_t emu_clamp_s(__int128 x, int bits) {

@@ -158,12 +158,12 @@ def extremes(sign: int, nan: bool = False) -> Callable[[float, float], float]:
     return compute
 
 
-def to_whole(round_: Callable[[float], int], kind: str) -> Callable[[float], int]:
-    """Return a conversion: NaN is 0, and what is out of range becomes the end of the range."""
+def to_whole(round_: Callable[[float], int], kind: str, given: str) -> Callable[[float], int]:
+    """Return a conversion: what is out of range becomes the end of the range, and NaN 0 or the highest bit."""
 
     def compute(x: float) -> int:
         if math.isnan(x):
-            return 0
+            return 1 << int(kind[1:]) - 1 if "64" in kind + given else 0
         info = np.iinfo(NUMPY[kind])
         return clamped(round_(float(x)), kind) if math.isfinite(x) else int(info.max if x > 0 else info.min)
 
@@ -337,7 +337,7 @@ def floats() -> Iterator[Case]:
 def conversions() -> Iterator[Case]:
     modes = {"rni": round, "rzi": math.trunc, "rmi": math.floor, "rpi": math.ceil}
     for mode, kind, given in itertools.product(modes, ("s32", "u32", "s64", "u8", "s16"), ("f32", "f64")):
-        yield Case(f"cvt.{mode}.{kind}.{given}", kind, given, to_whole(modes[mode], kind))
+        yield Case(f"cvt.{mode}.{kind}.{given}", kind, given, to_whole(modes[mode], kind, given))
     for mode, kind, given in itertools.product(ROUNDINGS, ("f32", "f64"), ("s32", "u32", "s64", "u64", "s16")):
         expected = lambda a, kind=kind, mode=mode: rounded(Fraction(a), kind, mode)  # noqa: E731
         yield Case(f"cvt.{mode}.{kind}.{given}", kind, given, expected)

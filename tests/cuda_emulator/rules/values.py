@@ -116,7 +116,8 @@ def _cvt(line: Line) -> str:
         value = _float_to_float(line, given, wanted, value, whole)
     elif given.kind == "f":
         value = f"{TO_WHOLE[whole or line.need(*TO_WHOLE)]}({value})"
-        value = f"emu_{'signed' if wanted.kind == 's' else 'unsigned'}({value}, {wanted.bits})"
+        wide = int(64 in (given.bits, wanted.bits))
+        value = f"emu_{'signed' if wanted.kind == 's' else 'unsigned'}({value}, {wanted.bits}, {wide})"
     elif wanted.kind == "f":
         if whole:
             line.refuse(f".{whole} is not known here")
