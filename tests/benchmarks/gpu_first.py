@@ -61,14 +61,15 @@ def run(options: tuple[str, ...], pages: Pages, end: float) -> bool:
         found = gpu_tests.run(max(seconds, 0), select=select, workers=workers)
         if not found.good and found.printed:
             pages.data(f"{name}-tests.log").write_text(found.printed, encoding="utf-8")
-        outcomes[name] = found
+        with lock:
+            outcomes[name] = found
         show()
 
     def library(name: str) -> None:
         if not unreachable[name]:
             pages.announce(f"{name}: compared with NumPy, checked and timed")
             run_chain(chains[name], name, pages.device, options, chains_until, pages.data(f"{name}.log"), show)
-        workers = min(WORKERS[name], os.cpu_count() or 1)
+        workers = 1 if unreachable[name] else min(WORKERS[name], os.cpu_count() or 1)
         tests(name, alone_from - time.monotonic(), f"{of_library(name)} and not {TIMED}", workers)
 
     show()

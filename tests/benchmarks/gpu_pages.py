@@ -124,7 +124,8 @@ class Pages:
 
     def announce(self, line: str) -> None:
         """Print a line on the progress to stderr."""
-        print(f"{time.monotonic() - self.start:4.0f} s  {line}", file=sys.stderr, flush=True)
+        sys.stderr.write(f"{time.monotonic() - self.start:4.0f} s  {line}\n")  # in one piece: threads do it too
+        sys.stderr.flush()
 
     def _head(self, page: str) -> str:
         where, stage = self.where, page.removeprefix("gpu-")
