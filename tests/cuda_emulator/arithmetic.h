@@ -100,8 +100,8 @@ static inline int32_t emu_sub_sat(int32_t a, int32_t b) {
   return sum > INT32_MAX ? INT32_MAX : sum < INT32_MIN ? INT32_MIN : (int32_t)sum;
 }
 
-/* A float, already rounded, as a whole number of `bits` bits: what lies outside becomes the nearest. NaN is 0; where one
- * of both types is `wide`, of 64 bits, it is the highest bit alone. */
+/* A float, already rounded, as a whole number of `bits` bits: what lies outside becomes the nearest. NaN is 0; where
+ * one of both types is `wide`, of 64 bits, it is the highest bit alone. */
 static inline int64_t emu_signed(double x, int bits, int wide) {
   const int64_t high = (int64_t)(~0ull >> (65 - bits));
   const double beyond = ldexp(1, bits - 1);

@@ -1,5 +1,6 @@
 /* The least that runs a kernel library, for the tests of the translator: one block after the other, threads in turns. */
 #include <stdlib.h>
+#include <string.h>
 #include <ucontext.h>
 
 #include "emulator.h"
@@ -102,6 +103,7 @@ __attribute__((visibility("default"))) const char *run(const struct EmuKernel *w
   kernel = which, memory = known, count = threads, message = NULL, yields = 0;
   uint32_t shared_bytes = which->dynamic_shared + dynamic;
   char *shared = aligned_alloc(1024, (shared_bytes + 1024) / 1024 * 1024);
+  memset(shared, 0xff, shared_bytes);
   for (uint32_t block = 0; block < blocks && !message; block++) {
     for (running = 0; running < count; running++) {
       struct EmuThread thread = {{running}, {threads, 1, 1}, {block}, {blocks, 1, 1}, running % 32, running / 32};

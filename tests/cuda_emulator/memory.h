@@ -127,7 +127,12 @@ EMU_REDUCE(xor_b32, uint32_t, a ^ b)
 
 /* mbarriers. The state that arrive returns is the phase it was in. */
 static inline struct EmuMbarrier *emu_mbarrier(Thread *thread, uint64_t address, int site) {
-  return (struct EmuMbarrier *)emu_at_shared(thread, address, 8, EMU_ATOMIC, site);
+  struct EmuMbarrier *barrier = (struct EmuMbarrier *)emu_at_shared(thread, address, 8, EMU_ATOMIC, site);
+  if (*(uint64_t *)barrier == ~0ull) thread->api->fault(thread, "an mbarrier that nobody has initialised", site);
+  return barrier;
+}
+static inline void emu_mbarrier_invalidate(Thread *thread, uint64_t address, int site) {
+  memset(emu_mbarrier(thread, address, site), 0xff, 8);
 }
 static inline void emu_mbarrier_init(Thread *thread, uint64_t address, uint32_t count, int site) {
   struct EmuMbarrier *barrier = (struct EmuMbarrier *)emu_at_shared(thread, address, 8, EMU_STORE, site);
@@ -170,10 +175,35 @@ static inline void emu_bulk_store(Thread *thread, uint64_t to, uint64_t from, ui
   for (uint32_t i = 0; i < bytes; i += 16)
     memcpy(emu_at_global(thread, to + i, 16, EMU_STORE, site), emu_at_shared(thread, from + i, 16, EMU_LOAD, site), 16);
 }
-/* cp.async: `given` bytes are copied and the rest of `bytes` becomes 0. */
-static inline void emu_copy(Thread *thread, uint64_t to, uint64_t from, uint32_t bytes, uint32_t given, int site) {
+/* cp.async: copies of a thread's own, done when it waits for their group. Who reads before that reads NaN. */
+struct EmuCopy { char *to; const char *from; uint32_t bytes, given, group; };
+struct EmuCopies { uint32_t count, group; struct EmuCopy list[64]; };
+
+/* Carry out those of all groups but the latest `left` and the one that is not committed. */
+static inline void emu_copies_wait(struct EmuCopies *copies, uint32_t left) {
+  uint32_t kept = 0;
+  for (uint32_t i = 0; i < copies->count; i++) {
+    struct EmuCopy *copy = &copies->list[i];
+    if (copy->group + left < copies->group) {
+      memset(copy->to, 0, copy->bytes);
+      memcpy(copy->to, copy->from, copy->given);
+    } else {
+      copies->list[kept++] = *copy;
+    }
+  }
+  copies->count = kept;
+}
+static inline void emu_copies_wait_all(struct EmuCopies *copies) {
+  copies->group++;
+  emu_copies_wait(copies, 0);
+}
+/* `given` bytes are copied and the rest of `bytes` becomes 0. */
+static inline void emu_copy(Thread *thread, struct EmuCopies *copies, uint64_t to, uint64_t from, uint32_t bytes,
+                            uint32_t given, int site) {
   char *place = emu_at_shared(thread, to, bytes, EMU_STORE, site);
   if (given > bytes) thread->api->fault(thread, "cp.async of more bytes than its size", site);
-  memset(place, 0, bytes);
-  if (given) memcpy(place, emu_at_global(thread, from, bytes, EMU_LOAD, site), given);
+  const char *source = given ? emu_at_global(thread, from, bytes, EMU_LOAD, site) : place;
+  if (copies->count == 64) emu_copies_wait_all(copies);
+  memset(place, 0xff, bytes);
+  copies->list[copies->count++] = (struct EmuCopy){place, source, bytes, given, copies->group};
 }

@@ -138,10 +138,12 @@ def aligned(values: Any) -> np.ndarray:
 
 
 def test_copies_of_one_thread(kernels: Kernels) -> None:
-    given, out = aligned(np.arange(100, 116)), aligned(np.zeros(16))
+    given, out = aligned(np.arange(100, 116)), aligned(np.zeros(20))
     kernels.run("copies", out, given)
     assert out[:12].tolist() == [100, 101, 102, 103, 104, 0, 0, 0, 108, 9, 7, 8]
-    assert out[12:].tolist() == [0, 0, 1, 107]
+    assert out[12:16].tolist() == [0, 0, 1, 107]
+    nothing = 2**32 - 1
+    assert out[16:].tolist() == [nothing, 100, nothing, 100]
 
 
 def test_what_has_no_effect_is_accepted(kernels: Kernels) -> None:
@@ -169,9 +171,10 @@ def test_bulk_copies_and_mbarriers(kernels: Kernels) -> None:
         r"no multiples of 16: line \d+: @%p7 cp.async.bulk",
         r"outside the parameters: line \d+: @%p8 ld.param.u64",
         r"a store to a parameter: line \d+: @%p9 st.u32",
+        r"nobody has initialised: line \d+: @%p10 mbarrier.arrive",
     ],
 )
 def test_faults_name_their_instruction(kernels: Kernels, words: str) -> None:
-    which = int(re.search(r"%p(\d)", words)[1])
+    which = int(re.search(r"%p(\d+)", words)[1])
     with pytest.raises(FaultError, match=words):
         kernels.run("faults", np.zeros(5, np.float32), np.uint32(which))

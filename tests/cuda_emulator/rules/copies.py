@@ -8,16 +8,21 @@ from .memory import HINTS
 
 
 def _copy(line: Line) -> str:
-    """cp.async: done at once, so groups have nothing to wait for."""
+    """cp.async."""
     line.need("async")
     if line.take("bulk"):
         return _bulk(line)
-    if line.take("commit_group", "wait_all"):
+    if not line.layout.function.entry:
+        line.refuse("only a kernel may copy so")
+    if line.take("commit_group"):
         line.expect(0)
-        return ";"
+        return "copies.group++;"
+    if line.take("wait_all"):
+        line.expect(0)
+        return "emu_copies_wait_all(&copies);"
     if line.take("wait_group"):
         line.expect(1)
-        return ";"
+        return f"emu_copies_wait(&copies, {line.read(0, U32)});"
     count = line.expect(3, 4)
     cache = line.need("ca", "cg")
     line.need("shared::cta", "shared")
@@ -28,10 +33,11 @@ def _copy(line: Line) -> str:
         line.refuse(f"a size of {size} is not known")
     given = line.read(3, U32) if count == 4 else size
     places = f"{line.address(0, 'shared')}, {line.address(1, 'global')}"
-    return f"emu_copy(thread, {places}, {size}, {given}, {line.site()});"
+    return f"emu_copy(thread, &copies, {places}, {size}, {given}, {line.site()});"
 
 
 def _bulk(line: Line) -> str:
+    """cp.async.bulk: the stand-in copies to shared memory; from there all is done at once, with nothing to wait for."""
     if line.take("commit_group"):
         line.expect(0)
         return ";"
@@ -82,7 +88,7 @@ def _mbarrier(line: Line) -> str:
     line.need("b64")
     line.expect(2 if name == "init" else 1)
     if name == "inval":
-        return f"emu_mbarrier(thread, {_address(line, 0, space)}, {line.site()});"
+        return f"emu_mbarrier_invalidate(thread, {_address(line, 0, space)}, {line.site()});"
     return f"emu_mbarrier_init(thread, {_address(line, 0, space)}, {line.read(1, U32)}, {line.site()});"
 
 
