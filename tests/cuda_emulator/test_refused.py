@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from cuda_emulator.ptx import PtxError
@@ -97,22 +99,25 @@ def test_what_is_not_known_is_refused(name: str) -> None:
     assert own in str(caught.value)
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        ".extern .global .align 4 .b8 elsewhere[4];",
-        ".global .align 4 .b8 few[2] = {1, 2, 3};",
-        ".global .texref t;",
-        ".global .attribute(.managed) .align 4 .u32 both;",
-        ".global .u64 pointer[1] = {x};",
-        ".func f() { cp.async.wait_all; ret; }",
-        ".func f(.param .b32 a) { .reg .b64 %r; mov.u64 %r, a; ret; }",
-        ".visible .func (.reg .u32 r) f(.reg .u32 a) { ret; }",
-        ".visible .entry big(.param .u64 p) .reqnctapercluster 2, 1, 1 { ret; }",
-    ],
-)
-def test_declarations_that_are_not_known_are_refused(text: str) -> None:
-    with pytest.raises(PtxError, match=r"line 14: .*(is not known|more values than places|only a kernel)"):
+OTHERS = {
+    ".extern .global .align 4 .b8 elsewhere[4];": ".extern is not known",
+    ".global .align 4 .b8 few[2] = {1, 2, 3};": "more values than places",
+    ".global .texref t;": "is not known",
+    ".global .attribute(.managed) .align 4 .u32 both;": "is not known",
+    ".global .u64 pointer[1] = {x};": "the value x is not known",
+    ".func f() { cp.async.wait_all; ret; }": "only a kernel",
+    ".func f() { exit; }": "only a kernel",
+    ".func f(.param .b32 a) { .reg .b64 %r; mov.u64 %r, a; ret; }": "the address of a function's parameter",
+    ".func f(.param .b32 a) { ret; } .visible .entry l() { call.uni f; ret; }": "f has 1 results and parameters",
+    ".func f(.param .b32 a) { ret; } .visible .entry l() { .param .b64 b; call f, (b); ret; }": "b is not what f takes",
+    ".visible .func (.reg .u32 r) f(.reg .u32 a) { ret; }": "is not known",
+    ".visible .entry l(.param .u64 p) .reqnctapercluster 2, 1, 1 { ret; }": ".reqnctapercluster is not known",
+}
+
+
+@pytest.mark.parametrize("text", OTHERS)
+def test_declarations_and_functions_that_are_not_known_are_refused(text: str) -> None:
+    with pytest.raises(PtxError, match=f"line 14: .*{re.escape(OTHERS[text])}"):
         translate(BODY.format("") + text)
 
 
