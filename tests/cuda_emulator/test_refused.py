@@ -100,7 +100,7 @@ def test_what_is_not_known_is_refused(name: str) -> None:
 
 
 OTHERS = {
-    ".extern .global .align 4 .b8 elsewhere[4];": ".extern is not known",
+    ".extern .global .align 4 .b8 elsewhere[4];": "a variable of this kind is not known",
     ".global .align 4 .b8 few[2] = {1, 2, 3};": "more values than places",
     ".global .texref t;": "is not known",
     ".global .attribute(.managed) .align 4 .u32 both;": "is not known",
