@@ -388,8 +388,8 @@ CONTENTS = {
     "empty": (lambda old: b"", "0 bytes, too few for a header"),
     "short": (lambda old: old[:7], "7 bytes, too few for a header"),
     "truncated in the header": (lambda old: old[:100], "no header that fits into it"),
-    "truncated": (lambda old: old[:-1], "incomplete metadata, file not fully covered"),
-    "too long": (lambda old: old + b"x", "incomplete metadata, file not fully covered"),
+    "truncated": (lambda old: old[:-1], "Error while deserializing header: "),
+    "too long": (lambda old: old + b"x", "Error while deserializing header: "),
     "a pickle": (lambda old: b"\x80\x04\x95\x0b\x00\x00\x00\x00\x00\x00\x00\x8c\x07builtin", "no header that fits"),
     "text": (lambda old: b"x,y\n" + b"1,2\n" * 50, "no header that fits into it"),
     "oversize header": (
