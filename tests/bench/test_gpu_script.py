@@ -19,6 +19,12 @@ MACHINE = machine.Machine("A GPU", 1e9, "PyTorch", 1e8, "PyTorch")  # TINY's 192
 AWAY = {"numba": ("it is away for today", "–"), "cupy": ("it is\n|away", "–"), "jax": ("it is gone", "–")}
 TINY = Setting(features=1, width=1, depth=1, batch=4)
 
+SKIPPED = """import pytest
+@pytest.mark.gpu
+@pytest.mark.parametrize("library", ["numba", "cupy", "torch", "jax", "a stream"])
+def test_one(library): pytest.skip("no GPU is here")
+"""
+
 
 def results(bounds=MACHINE, **seconds):
     """Return results of these contenders; one with no seconds was not measured."""
@@ -64,8 +70,7 @@ def pages_of(folder, *arguments):
 @pytest.mark.slow
 def test_the_dry_run(monkeypatch, tmp_path):
     (tmp_path / "tests").mkdir()
-    skipping = 'import pytest\n@pytest.mark.gpu\ndef test_one(): pytest.skip("no GPU is here")\n'
-    (tmp_path / "tests" / "test_some.py").write_text(skipping)
+    (tmp_path / "tests" / "test_some.py").write_text(SKIPPED)
     monkeypatch.setattr(gpu_tests, "run", functools.partial(gpu_tests.run, folder=tmp_path / "tests"))
     monkeypatch.setattr(gpu_bench, "DRY_RUN", gpu_bench.Plan("cpu", ("numpy", "article"), gpu_bench.DRY_RUN.shapes))
     reached = AWAY | {"torch": ("it is away", "–"), "numba": ("", "–")}
@@ -83,7 +88,8 @@ def test_the_dry_run(monkeypatch, tmp_path):
     assert len(parts) == len(set(parts))
     assert f"\n### numba\n\n{len(parts)} of {len(parts)} parts are good.\n" in first
     assert re.search(r"- times, digits \(\d+\.\d s\): forward [\d.]+ ms, trace and update [\d.]+ ms, ED.step ", first)
-    assert "\n1 skipped:\n\n- 1: no GPU is here\n" in first
+    assert "\n5 skipped:\n\n- 5: no GPU is here\n" in first
+    assert "Not at their end" not in first
     for title, file in gpu_bench.FILES.items():
         assert f"\n## {title} (dry run)\n\ndepth " in bench
         kept = json.loads((tmp_path / "gpu" / f"{file}.json").read_text())

@@ -95,12 +95,20 @@ def test_outcomes_of_a_part_and_of_the_rest_are_the_whole(folder):
     assert "test_four" in whole.printed
 
 
-def test_no_test_to_select_is_no_trouble_unless_it_is_all(folder):
+def test_no_test_at_all_is_not_good(folder):
     none = gpu_tests.run(100, folder(TESTS), select="nothing")
-    assert (none.trouble, none.found) == ("", {})
-    assert not none.good
+    assert none.trouble.startswith("pytest ended with exit code 5: 5 deselected")
     passed = gpu_tests.Outcomes({"tests/test_a.py::test_one": ("passed", "")}, 1)
-    assert gpu_tests.together({"jax": none, "torch": passed}).good
+    assert not gpu_tests.together({"jax": none, "torch": passed}).good
+
+
+def test_a_pytest_that_does_not_start_is_not_good(folder, monkeypatch):
+    here = folder(TESTS)
+    (here.parent / "broken.py").write_text("raise SystemExit('it is broken')")
+    monkeypatch.setenv("PYTHONPATH", str(here.parent))
+    monkeypatch.setenv("PYTEST_ADDOPTS", "-p broken")
+    outcomes = gpu_tests.run(100, here)
+    assert outcomes.trouble == "pytest ended with exit code 1: it is broken, before they were read"
 
 
 def test_tests_that_take_too_long_are_ended(folder):
