@@ -10,7 +10,7 @@ import subprocess
 from functools import cache
 from pathlib import Path
 
-from .translate import translate
+from cuda_emulator.translate import translate
 
 HERE = Path(__file__).resolve().parent
 

@@ -7,7 +7,7 @@ import struct
 from dataclasses import dataclass, field
 from typing import NoReturn
 
-from .ptx import PRED, TYPES, Function, Instruction, Module, PtxError, Type, Variable, number, split
+from cuda_emulator.ptx import PRED, TYPES, Function, Instruction, Module, PtxError, Type, Variable, number, split
 
 C_TYPES = {"p": "int", "f32": "float", "f64": "double"}
 C_TYPES |= {f"{kind}{bits}": f"uint{bits}_t" for kind in "bu" for bits in (8, 16, 32, 64)}

@@ -12,6 +12,8 @@ import pytest
 from cuda_emulator.build import c_compiler
 from cuda_emulator.harness import Kernels
 
+pytestmark = pytest.mark.emulated  # to run with the others: these need no driver
+
 SOURCE = r"""
 struct Layer { float scale[3]; int count; double shift; };
 __constant__ float table[4] = {1.0f, 2.5f, -3.0f, 0.5f};

@@ -6,9 +6,9 @@ import json
 import re
 from dataclasses import dataclass
 
-from .operands import Layout, Line, Sites, c_name, c_register
-from .ptx import PRED, Function, Module, PtxError, Variable, parse
-from .rules import rule
+from cuda_emulator.operands import Layout, Line, Sites, c_name, c_register
+from cuda_emulator.ptx import PRED, Function, Module, PtxError, Variable, parse
+from cuda_emulator.rules.table import rule
 
 LOCAL_ALIGN = 128
 DYNAMIC_ALIGN = 16

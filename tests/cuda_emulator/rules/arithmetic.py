@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ..operands import Line, c_type, unsigned
-from ..ptx import TYPES, Type
+from cuda_emulator.operands import Line, c_type, unsigned
+from cuda_emulator.ptx import TYPES, Type
 
 ROUNDINGS = ("rn", "rz", "rm", "rp")
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from ..operands import B32, S32, U32, Line, c_type, unsigned
-from ..ptx import PRED
+from cuda_emulator.operands import B32, S32, U32, Line, c_type, unsigned
+from cuda_emulator.ptx import PRED
 
 OPERATORS = {"and": "&", "or": "|", "xor": "^"}
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from ..operands import U32, Line, c_name
-from ..ptx import split
+from cuda_emulator.operands import U32, Line, c_name
+from cuda_emulator.ptx import split
 
 
 def _branch(line: Line) -> str:

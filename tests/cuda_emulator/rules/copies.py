@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from ..operands import B64, U32, Line
-from ..ptx import PRED
-from .memory import HINTS
+from cuda_emulator.operands import B64, U32, Line
+from cuda_emulator.ptx import PRED
+from cuda_emulator.rules.memory import HINTS
 
 
 def _copy(line: Line) -> str:

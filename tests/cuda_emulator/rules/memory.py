@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from ..operands import C_TYPES, Line, c_type
-from ..ptx import TYPES, Type, Variable
+from cuda_emulator.operands import C_TYPES, Line, c_type
+from cuda_emulator.ptx import TYPES, Type, Variable
 
 ORDERS = ("weak", "volatile", "relaxed", "acquire", "release", "acq_rel", "sc")
 SCOPES = ("cta", "cluster", "gpu", "sys", "gl")

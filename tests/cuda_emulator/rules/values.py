@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from ..operands import B64, Line, c_type
-from ..ptx import PRED, TYPES, Type
-from .arithmetic import ROUNDINGS
+from cuda_emulator.operands import B64, Line, c_type
+from cuda_emulator.ptx import PRED, TYPES, Type
+from cuda_emulator.rules.arithmetic import ROUNDINGS
 
 COMPARISONS = {"eq": "==", "ne": "!=", "lt": "<", "le": "<=", "gt": ">", "ge": ">="}
 UNSIGNED_COMPARISONS = {"lo": "<", "ls": "<=", "hi": ">", "hs": ">="}

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from ..operands import B32, U32, Line
-from ..ptx import PRED, TYPES
+from cuda_emulator.operands import B32, U32, Line
+from cuda_emulator.ptx import PRED, TYPES
 
 REDUCTIONS = {"and": "AND", "or": "OR", "popc": "POPC"}
 

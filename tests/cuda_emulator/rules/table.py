@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from ..operands import Line
-from . import arithmetic, bits, control, copies, memory, values, warp
+from cuda_emulator.operands import Line
+from cuda_emulator.rules import arithmetic, bits, control, copies, memory, values, warp
 
 RULES = {
     **arithmetic.RULES,
