@@ -28,9 +28,11 @@ def run_chain(monkeypatch, tmp_path):
         program.write_text(CHAIN + "".join(f"    {line}\n" for line in lines) + "tell(end=True)\n")
         monkeypatch.setattr(gpu_first, "CHAIN", program)
         chain = gpu_first.Chain()
-        gpu_first.run_chain(chain, "jax", "cpu", (), time.monotonic() + seconds, tmp_path / "jax.log")
+        until, log = time.monotonic() + seconds, tmp_path / "jax.log"
+        gpu_first.run_chain(chain, "jax", "cpu", (), until, log, lambda: run.shown.append(len(chain.parts)))
         return chain
 
+    run.shown = []  # how many parts were known, at each look
     return run
 
 
@@ -38,7 +40,7 @@ def test_it_goes_on_in_a_new_process_behind_a_part_that_ends_one(run_chain):
     chain = run_chain("if number == 1: sys.exit('it is broken')", "tell(**part)", "if number == 2: sys.exit()")
     goods = {part["part"]: part["good"] for part in chain.parts}
     assert goods == {"part 0": True, "part 1": False, "part 2": False, "part 3": True}
-    assert len(chain.parts) == 4
+    assert run_chain.shown == [1, 2, 3, 3, 4, 4]
     assert chain.parts[1]["told"] == "its process ended with exit code 1; its last words: it is broken"
     assert (chain.ended, chain.trouble, chain.good) == (True, "", False)
 
