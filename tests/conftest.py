@@ -13,8 +13,8 @@ from edcore.dispatch import calibration, registry
 HERE = Path(__file__).parent
 # Under the emulator, NVIDIA's driver is one that runs kernels on the CPU.
 pytest_plugins = ["cuda_emulator.plugin"] if os.environ.get("CUDA_EMULATOR") == "1" else []
-# Programs over PyTorch and Zarr, which need not be there.
-collect_ignore = ["helpers/ranks.py", "benchmarks/scaling.py", "benchmarks/streaming.py"]
+# Programs over PyTorch and Zarr, which need not be there; and what takes NVIDIA's driver away, unless it shall.
+collect_ignore = ["helpers/ranks.py", "benchmarks/scaling.py", "benchmarks/streaming.py", "cuda_emulator/plugin.py"]
 
 
 def pytest_configure(config):
