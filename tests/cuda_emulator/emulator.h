@@ -37,9 +37,10 @@ struct EmuApi {
    * (0, 0, EMU_SYNC). */
   uint32_t (*barrier)(struct EmuThread *, uint32_t id, uint32_t count, enum EmuBarrier, uint32_t predicate, int site);
 
-  /* Wait for the lanes of `mask` (this one is among them, or it is a fault), each with its value; values[lane] of those
-   * lanes is filled. __shfl_sync, votes, __syncwarp and the like are all made of it. */
-  void (*warp_exchange)(struct EmuThread *, uint32_t mask, uint64_t value, uint64_t values[32], int site);
+  /* Wait for the lanes of `mask` (this one is among them, or it is a fault), each with its value; lanes that have ended
+   * need not come. The result is the mask of those that came, and values[lane] of them is filled. __shfl_sync, votes,
+   * __syncwarp and the like are all made of it. */
+  uint32_t (*warp_exchange)(struct EmuThread *, uint32_t mask, uint64_t value, uint64_t values[32], int site);
 
   /* Let others run: this thread waits in a loop for what they do, or for a copy. A block whose threads all only yield,
    * with no copy left, never ends: a fault. */

@@ -1,4 +1,4 @@
-/* The least that runs a kernel library, for the tests of the translator: one block after the other, threads in turns. */
+/* The least that runs a kernel library, for the tests of the translator: blocks one by one, threads in turns. */
 #include <stdlib.h>
 #include <string.h>
 #include <ucontext.h>
@@ -42,19 +42,20 @@ static void access(struct EmuThread *thread, uint64_t address, uint32_t bytes, e
   if (!known) fault(thread, "out of bounds", site);
   if (address % bytes) fault(thread, "misaligned", site);
 }
-static uint32_t barrier(struct EmuThread *thread, uint32_t id, uint32_t threads, enum EmuBarrier kind, uint32_t predicate,
-                        int site) {
+static uint32_t barrier(struct EmuThread *thread, uint32_t id, uint32_t threads, enum EmuBarrier kind,
+                        uint32_t predicate, int site) {
   struct Runner *runner = (struct Runner *)thread;
   if (id || threads || kind == EMU_ARRIVE) fault(thread, "the harness has one barrier", site);
   runner->kind = kind, runner->predicate = predicate;
   leave(runner, AT_BARRIER);
   return runner->result;
 }
-static void warp_exchange(struct EmuThread *thread, uint32_t mask, uint64_t value, uint64_t values[32], int site) {
+static uint32_t warp_exchange(struct EmuThread *thread, uint32_t mask, uint64_t value, uint64_t values[32], int site) {
   struct Runner *runner = (struct Runner *)thread;
   if (!(mask >> thread->lane & 1)) fault(thread, "a mask without the lane", site);
   runner->mask = mask, runner->value = value, runner->values = values;
   leave(runner, IN_WARP);
+  return runner->result;
 }
 static void yield(struct EmuThread *thread, int site) {
   if (++yields > MOST_YIELDS) fault(thread, "threads wait for ever", site);
@@ -83,14 +84,19 @@ static int release(void) {
     return 1;
   }
   for (uint32_t i = 0; i < count; i++) {
-    uint32_t first = i / 32 * 32, mask = runners[i].mask, complete = runners[i].state == IN_WARP;
-    for (uint32_t lane = 0; lane < 32; lane++)
-      if (mask >> lane & 1) complete &= runners[first + lane].state == IN_WARP && runners[first + lane].mask == mask;
-    for (uint32_t lane = 0; complete && lane < 32; lane++) {
-      if (!(mask >> lane & 1)) continue;
+    struct Runner *warp = &runners[i / 32 * 32];
+    uint32_t lanes = count - i / 32 * 32 < 32 ? count - i / 32 * 32 : 32, mask = runners[i].mask, present = 0;
+    int complete = runners[i].state == IN_WARP;
+    for (uint32_t lane = 0; lane < lanes; lane++) {
+      if (!(mask >> lane & 1) || warp[lane].state == ENDED) continue;
+      complete &= warp[lane].state == IN_WARP && warp[lane].mask == mask;
+      present |= 1u << lane;
+    }
+    for (uint32_t lane = 0; complete && lane < lanes; lane++) {
+      if (!(present >> lane & 1)) continue;
       for (uint32_t other = 0; other < 32; other++)
-        runners[first + lane].values[other] = mask >> other & 1 ? runners[first + other].value : 0xdeadbeef;
-      runners[first + lane].state = READY;
+        warp[lane].values[other] = present >> other & 1 ? warp[other].value : 1;
+      warp[lane].result = present, warp[lane].state = READY;
     }
     if (complete) return 1;
   }

@@ -71,11 +71,11 @@ static inline char *emu_at_generic(Thread *thread, uint64_t address, uint32_t by
   return emu_at_global(thread, address, bytes, access, site);
 }
 
-/* The warp. A result that comes from a lane which does not take part is undefined in PTX, so it is a fault here. */
+/* The warp. A value of a lane that does not take part is undefined in PTX, so it is a fault here. */
 static inline uint32_t emu_shuffle(Thread *thread, char mode, uint32_t value, uint32_t lane, uint32_t limits,
                                    uint32_t mask, int *inside, int site) {
   uint64_t values[32];
-  thread->api->warp_exchange(thread, mask, value, values, site);
+  uint32_t present = thread->api->warp_exchange(thread, mask, value, values, site);
   uint32_t segment = limits >> 8 & 31, own = thread->lane, last = limits & 31;
   uint32_t lowest = own & segment, highest = lowest | (last & ~segment);
   int source;
@@ -87,32 +87,29 @@ static inline uint32_t emu_shuffle(Thread *thread, char mode, uint32_t value, ui
     default: source = (int)(lowest | (lane & ~segment)); *inside = source <= (int)highest;
   }
   if (!*inside) source = (int)own;
-  if (!(mask >> source & 1)) thread->api->fault(thread, "a value of a lane that is not in the mask", site);
+  if (!(present >> source & 1)) thread->api->fault(thread, "a value of a lane that does not take part", site);
   return (uint32_t)values[source];
 }
-static inline uint32_t emu_ballot(Thread *thread, int value, uint32_t mask, int site) {
+/* The lanes with this very value; `present` are those that take part. */
+static inline uint32_t emu_match(Thread *thread, uint64_t value, uint64_t wanted, uint32_t mask, uint32_t *present,
+                                 int site) {
   uint64_t values[32];
   uint32_t result = 0;
-  thread->api->warp_exchange(thread, mask, !!value, values, site);
+  *present = thread->api->warp_exchange(thread, mask, value, values, site);
   for (int i = 0; i < 32; i++)
-    if (mask >> i & 1 && values[i]) result |= 1u << i;
+    if (*present >> i & 1 && values[i] == wanted) result |= 1u << i;
   return result;
 }
-static inline uint32_t emu_match(Thread *thread, uint64_t value, uint32_t mask, int site) {
-  uint64_t values[32];
-  uint32_t result = 0;
-  thread->api->warp_exchange(thread, mask, value, values, site);
-  for (int i = 0; i < 32; i++)
-    if (mask >> i & 1 && values[i] == value) result |= 1u << i;
-  return result;
+static inline uint32_t emu_ballot(Thread *thread, int value, uint32_t mask, uint32_t *present, int site) {
+  return emu_match(thread, !!value, 1, mask, present, site);
 }
 #define EMU_REDUCE(name, type, expression) \
   static inline uint32_t emu_redux_##name(Thread *thread, uint32_t value, uint32_t mask, int site) { \
     uint64_t values[32]; \
-    thread->api->warp_exchange(thread, mask, value, values, site); \
-    type a = (type)values[__builtin_ctz(mask)]; \
-    for (int i = __builtin_ctz(mask) + 1; i < 32; i++) \
-      if (mask >> i & 1) { type b = (type)values[i]; a = expression; } \
+    uint32_t present = thread->api->warp_exchange(thread, mask, value, values, site); \
+    type a = (type)values[__builtin_ctz(present)]; \
+    for (int i = __builtin_ctz(present) + 1; i < 32; i++) \
+      if (present >> i & 1) { type b = (type)values[i]; a = expression; } \
     return (uint32_t)a; \
   }
 EMU_REDUCE(add_u32, uint32_t, a + b)

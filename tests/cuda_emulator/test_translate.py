@@ -23,7 +23,7 @@ def kernels(tmp_path_factory: pytest.TempPathFactory) -> Kernels:
 
 
 def test_kernels_are_described(kernels: Kernels) -> None:
-    names = "structs variables calls atomics warp warp_more copies accepted pipeline faults"
+    names = "structs variables calls atomics warp warp_more part_of_a_warp copies accepted pipeline faults"
     assert [*kernels.kernels] == names.split()
     structs, variables = kernels.kernels["structs"], kernels.kernels["variables"]
     assert [tuple(structs.parameters[i]) for i in range(structs.parameter_count)] == [(0, 8), (8, 24), (32, 1)]
@@ -129,6 +129,18 @@ def test_half_warps_and_reductions(kernels: Kernels) -> None:
         np.testing.assert_array_equal(out[:, column], values, name)
 
 
+def test_a_warp_that_is_not_full(kernels: Kernels) -> None:
+    out = np.zeros((32, 16), np.uint32)
+    kernels.run("part_of_a_warp", out, threads=20)
+    present = np.full(20, (1 << 20) - 1 - (1 << 7))
+    present[7] = 0  # that has ended
+    some = present > 0
+    for column, values in enumerate([present, some, some, np.where(some, 20 * 19 // 2 - 7, 0), present, some]):
+        np.testing.assert_array_equal(out[:20, column], values)
+    with pytest.raises(FaultError, match="a lane that does not take part: .*shfl.sync.down"):
+        kernels.run("warp", np.zeros((32, 16), np.uint32), threads=20)
+
+
 def aligned(values: Any) -> np.ndarray:
     """Return an array of words whose address is a multiple of 16, as bulk copies need it."""
     memory = np.zeros(len(values) + 4, np.uint32)
@@ -165,7 +177,7 @@ def test_bulk_copies_and_mbarriers(kernels: Kernels) -> None:
         r"not aligned: line \d+: @%p1 ld.local.v2.f32",
         r"trap: line \d+: @%p2 trap",
         r"(out of bounds|misaligned): line \d+: @%p3 ld.global.v4.f32",
-        r"a lane that is not in the mask: line \d+: @%p4 shfl.sync.idx.b32",
+        r"a lane that does not take part: line \d+: @%p4 shfl.sync.idx.b32",
         r"out of bounds: line \d+: @%p5 st.shared.u32",
         r"more arrivals than an mbarrier has left: line \d+: @%p6 mbarrier.arrive",
         r"no multiples of 16: line \d+: @%p7 cp.async.bulk",

@@ -92,6 +92,7 @@ static void finish(Warp &warp, size_t which) {
     for (int other = 0; other < 32; other++) {
       if (exchange.arrived >> other & 1) warp.lanes[lane]->values[other] = exchange.values[other];
     }
+    warp.lanes[lane]->result = exchange.arrived;
     warp.lanes[lane]->state = READY;
   }
   if (is_site(exchange.site, "bar.warp")) warp.turn++;
@@ -105,7 +106,7 @@ static void finish_complete(Warp &warp) {
   }
 }
 
-static void exchange_in_warp(EmuThread *base, uint32_t mask, uint64_t value, uint64_t values[32], int site) {
+static uint32_t exchange_in_warp(EmuThread *base, uint32_t mask, uint64_t value, uint64_t values[32], int site) {
   Thread *thread = static_cast<Thread *>(base);
   if (!(mask >> thread->lane & 1)) stop(thread, LAUNCH_FAILED, text("mask %#x without the lane itself", mask), site);
   Warp &warp = warps[thread->warp];
@@ -121,6 +122,7 @@ static void exchange_in_warp(EmuThread *base, uint32_t mask, uint64_t value, uin
   thread->state = WAITS;
   finish_complete(warp);
   leave(thread->coroutine);
+  return thread->result;
 }
 
 static void carry_out_copies() {

@@ -8,7 +8,7 @@ enum State { READY, YIELDED, WAITS, ENDED };
 struct Thread : EmuThread {
   Coroutine coroutine;
   State state;
-  uint32_t result;   /* of the barrier that it has passed */
+  uint32_t result;   /* of the barrier that it has passed, or the lanes that came to an exchange */
   uint64_t *values;  /* what its warp exchanges, to be filled */
 };
 

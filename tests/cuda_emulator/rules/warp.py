@@ -13,7 +13,7 @@ def _barrier(line: Line) -> str:
     if line.take("warp"):
         line.need("sync")
         line.expect(1)
-        return f"emu_ballot(thread, 0, {line.read(0, U32)}, {line.site()});"
+        return f"{{ uint32_t present_; emu_ballot(thread, 0, {line.read(0, U32)}, &present_, {line.site()}); }}"
     line.take("cta")
     line.take("aligned")
     kind = line.need("sync", "arrive", "red")
@@ -50,29 +50,29 @@ def _shuffle(line: Line) -> str:
 def _vote(line: Line) -> str:
     line.expect(3)
     line.need("sync")
-    mask = line.read(2, U32)
     name = line.need("all", "any", "uni", "ballot")
-    votes = f"emu_ballot(thread, {line.read(1, PRED)}, {mask}, {line.site()})"
+    call = f"emu_ballot(thread, {line.read(1, PRED)}, {line.read(2, U32)}, &present_, {line.site()})"
     if name == "ballot":
         line.need("b32")
-        return line.write(0, B32, votes)
-    line.need("pred")
-    text = {"all": f"votes_ == {mask}", "any": "votes_", "uni": f"!votes_ || votes_ == {mask}"}[name]
-    return f"{{ const uint32_t votes_ = {votes}; {line.write(0, PRED, text)} }}"
+        result = line.write(0, B32, "votes_")
+    else:
+        line.need("pred")
+        texts = {"all": "votes_ == present_", "any": "votes_", "uni": "!votes_ || votes_ == present_"}
+        result = line.write(0, PRED, texts[name])
+    return f"{{ uint32_t present_; const uint32_t votes_ = {call}; {result} }}"
 
 
 def _match(line: Line) -> str:
     line.expect(3)
     line.need("sync")
     kind, name = line.type("b", (32, 64)), line.need("any", "all")
-    mask = line.read(2, U32)
     names = [each.strip() for each in line.operands[0].split("|")]
-    call = f"emu_match(thread, {line.read(1, kind)}, {mask}, {line.site()})"
-    if name == "any":
-        return line.write(0, B32, call)
-    both = line.write(names[1], PRED, f"same_ == {mask}") if len(names) > 1 else ""
-    value = line.write(names[0], B32, f"same_ == {mask} ? same_ : 0")
-    return f"{{ const uint32_t same_ = {call}; {value} {both} }}"
+    value = line.read(1, kind)
+    call = f"emu_match(thread, {value}, {value}, {line.read(2, U32)}, &present_, {line.site()})"
+    result = line.write(names[0], B32, "same_" if name == "any" else "same_ == present_ ? same_ : 0")
+    if name == "all" and len(names) > 1:
+        result += line.write(names[1], PRED, "same_ == present_")
+    return f"{{ uint32_t present_; const uint32_t same_ = {call}; {result} }}"
 
 
 def _redux(line: Line) -> str:
@@ -95,13 +95,13 @@ def _elect(line: Line) -> str:
     """elect.sync: the lowest lane of the mask."""
     line.expect(2)
     line.need("sync")
-    mask = line.read(1, U32)
     names = [each.strip() for each in line.operands[0].split("|")]
     if len(names) != 2:
         line.refuse("its predicate is missing")
-    leader = f"__builtin_ctz({mask})"
-    wait = f"emu_ballot(thread, 0, {mask}, {line.site()});"
-    return f"{{ {wait} {line.write(names[0], B32, leader)} {line.write(names[1], PRED, f'thread->lane == {leader}')} }}"
+    wait = f"emu_ballot(thread, 0, {line.read(1, U32)}, &present_, {line.site()});"
+    leader = line.write(names[0], B32, "__builtin_ctz(present_)")
+    elected = line.write(names[1], PRED, "thread->lane == __builtin_ctz(present_)")
+    return f"{{ uint32_t present_; {wait} {leader} {elected} }}"
 
 
 RULES = {
