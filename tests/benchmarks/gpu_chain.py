@@ -63,13 +63,8 @@ def parts(backend, depth, repeats):
     yield "a small network as NumPy", lambda: agree(backend, drawn_case(*small), 1e-4)
     wide = WIDE, Rule(), 75, 1 / 200, 2
     yield "width 200 as NumPy", lambda: agree(backend, drawn_case(*wide), 1e-4)
-    deep = (
-        Network(in_=784, width=32, depth=depth),
-        Rule("split"),
-        64,
-        0.05,
-        0,
-    )  # weights so small that no cell saturates to where it learns no more
+    # Weights so small that no cell saturates to where it learns no more.
+    deep = Network(in_=784, width=32, depth=depth), Rule("split"), 64, 0.05, 0
     yield "the article's size as NumPy", lambda: agree(backend, drawn_case(*deep), 1e-3)
     for name in TELLING:
         yield name, lambda name=name: checks[name](backend)
