@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ctypes
 import gc
+import re
 from collections.abc import Iterator
 from importlib.util import find_spec
 from typing import Any
@@ -40,6 +41,19 @@ def compile_ptx(ptx: bytes, answer: Any, size: int) -> int:
 driver.emulator_set_compiler(compile_ptx)
 
 
+def same_in_each_process(ptx: str, name: str) -> tuple[str, str]:
+    """Return a kernel's text and name without what depends on the other kernels of the process: its library is kept."""
+    numbers: dict[str, int] = {}
+
+    def renumber(match: re.Match[str]) -> str:
+        number = f"v{numbers.setdefault(match[1], len(numbers))}"
+        return f"B{len(number)}{number}"
+
+    # Each function has a number in its name, and a variable that no kernel uses; these stand in any order.
+    ptx = re.sub(r"^\.common .*NumbaEnv.*;$", "", ptx, flags=re.MULTILINE)
+    return re.sub(r"B\d+v(\d+)", renumber, ptx), re.sub(r"B\d+v(\d+)", renumber, name)
+
+
 def give_ptx_to_the_driver() -> None:
     """Let numba-cuda load PTX; else it makes machine code of it, with nvJitLink."""
     from edcore_numba.gpu.compiler import fix_numpy  # which imports numba.cuda without its warnings
@@ -49,7 +63,8 @@ def give_ptx_to_the_driver() -> None:
     from numba.cuda.codegen import CUDACodeLibrary
 
     def get_cubin(self: Any, cc: Any = None) -> Any:
-        return ObjectCode.from_ptx("\n".join(self.get_asm_strs(cc=cc)).encode())
+        ptx, name = same_in_each_process("\n".join(self.get_asm_strs(cc=cc)), self._entry_name)
+        return ObjectCode.from_ptx(ptx.encode(), symbol_mapping={self._entry_name: name.encode()})
 
     CUDACodeLibrary.get_cubin = get_cubin
 
