@@ -270,6 +270,28 @@ def test_a_kernel_of_numbas_is_named_in_a_finding(findings):
     assert "block (199, 0, 0), thread (63, 0, 0)" in found
 
 
+def test_a_kernel_of_numbas_is_built_once_whatever_was_compiled_before(monkeypatch, tmp_path):
+    from edcore_numba.gpu.compiler import cuda
+
+    monkeypatch.setenv("CUDA_EMULATOR_CACHE", str(tmp_path))
+
+    def put(value):
+        @cuda.jit(device=True)
+        def constant():
+            return value
+
+        @cuda.jit
+        def kernel(x):
+            x[cuda.grid(1)] = constant()
+
+        x = zeros(64 * 200)
+        kernel[200, 64](x)
+        assert (x.copy_to_host() == value).all()
+        return len(list(tmp_path.glob("*.so")))
+
+    assert [put(3), put(3), put(4)] == [1, 1, 2]
+
+
 def test_numbas_backend_raises_the_first_error_of_a_context_that_dies(findings):
     from edcore import Network, Rule
     from edcore.testing.strategies import drawn_case
