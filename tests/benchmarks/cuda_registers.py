@@ -129,7 +129,7 @@ def why_not() -> str:
         fix_numpy()
         cuda.compile(lambda array: None, numba.void(numba.float32[::1]), device=False, cc=(9, 0), abi="numba")
     except Exception as error:
-        return f"Numba finds no NVVM here: {' '.join(str(error).split())}"
+        return f"Numba makes no PTX here: {' '.join(str(error).split())}"
     return ""
 
 
