@@ -112,7 +112,10 @@ def run_chain(
 
 def one_process(chain, command, environment, until, file, show) -> int | None:
     """Run a process of a chain; return its exit code, or None if its time was up."""
-    started = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=file, env=environment, text=True)
+    # Both through one pipe, so that its last words are the last that it said.
+    started = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=environment, text=True, errors="replace"
+    )
     late = threading.Timer(max(until - time.monotonic(), 0), started.kill)
     late.start()
     with started, contextlib.ExitStack() as stack:
@@ -121,8 +124,8 @@ def one_process(chain, command, environment, until, file, show) -> int | None:
         for line in started.stdout:
             file.write(line)
             file.flush()
-            with contextlib.suppress(ValueError):  # a library's own words
-                match json.loads(line):
+            with contextlib.suppress(ValueError):  # a library's own words, which may also begin the line of a part
+                match json.loads(line[line.find("{") :]):
                     case {"begun": title}:
                         chain.begun = title
                     case {"part": _} as part:
