@@ -507,7 +507,11 @@ def test_chunks_that_are_lost_in_a_pass_are_not_learnt(tmp_path, zarr_format, pr
             shutil.rmtree(tmp_path / "array.zarr")
 
     run = streaming.train(ed, x, Y, epochs=2, shuffle=False, prefetch=prefetch, **SMALL)
-    with pytest.raises(DataFileError, match=r"^x: \d+ of the 14 chunks that were in its store are gone.* 0\.0\. Put"):
+    # A reader ahead may be counting them while they go.
+    told = (
+        r"^x: (\d+ of the 14 chunks that were in its store are gone.* 0\.0\. Put|it cannot be read \(FileNotFoundError)"
+    )
+    with pytest.raises(DataFileError, match=told):
         go_through(run, lose)
     assert learnt[1] == 80
     assert bits(ed) == bits(network().fit(X[: learnt[-1]], Y[: learnt[-1]], batch_size=16, shuffle=False))
