@@ -1,0 +1,29 @@
+"""What `fit` of a backend must do, wherever its kernels run."""
+
+import numpy as np
+
+from edcore import Network, Rule
+from edcore.contract.steps import Schedule
+from edcore.testing.strategies import drawn_case
+from edcore_loop.loops import LoopBackend
+
+
+def check_fit_by_head(backend):
+    """Each head stops by itself, as the loop backend has it, and the weights that were given stay."""
+    rule = Rule("split")
+    case = drawn_case(Network(in_=2, width=2, heads=3, u0=4.0), rule, batch=5, scale=1.0, seed=3)
+    target = (case.x[:, :1] > 0.5).astype(np.float32) * np.asarray([1, 0, 1], np.float32)
+    orders = np.broadcast_to(np.asarray([3, 1, 4, 0, 2]), (4, 5))
+    learning = np.asarray([True, True, False])
+    schedule = Schedule(orders=orders, batch_size=2, tolerance=2.85, learning=learning)
+    given = backend.from_host(case.weights)
+    learned, stopped = backend.fit(case.network, rule, given, case.x, target, schedule)
+    oracle = LoopBackend()
+    expected, expected_stopped = oracle.fit(case.network, rule, case.weights, case.x, target, schedule)
+    assert stopped.tolist() == expected_stopped.tolist()
+    assert stopped[1] > stopped[0] == 1
+    assert learning.tolist() == [True, True, False]
+    for key, value in backend.to_host(learned).items():
+        np.testing.assert_allclose(value, expected[key], atol=1e-5)
+        assert (value[2] == case.weights[key][2]).all()
+        assert (backend.to_host(given)[key] == case.weights[key]).all()
