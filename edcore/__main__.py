@@ -2,6 +2,7 @@
 
 import signal
 import sys
+from types import FrameType
 from typing import NoReturn
 
 __all__ = ["main"]
@@ -16,11 +17,21 @@ def main() -> NoReturn:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
     from edcore.cli import main as command_line
 
+    received = []
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        received.append(number)
+        signal.default_int_handler(number, frame)
+
     try:
         if usual:
-            signal.signal(signal.SIGINT, signal.default_int_handler)
+            signal.signal(signal.SIGINT, interrupt)
         command_line()
-    except KeyboardInterrupt:
+    except BaseException as error:
+        # An extension may drop a KeyboardInterrupt, and raise an error of its own in its place.
+        failed = not isinstance(error, SystemExit) or error.code not in (0, None)
+        if not isinstance(error, KeyboardInterrupt) and not (received and failed):
+            raise
         sys.exit(INTERRUPTED)
     finally:
         if usual:  # nothing can be lost any more while the interpreter ends

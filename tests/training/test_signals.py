@@ -1,5 +1,6 @@
 """Ctrl-C and SIGTERM at any moment: no traceback, the documented exit code, and nothing lost."""
 
+import contextlib
 import json
 import os
 import random
@@ -15,7 +16,8 @@ import numpy as np
 import pytest
 
 from command import without_dropped
-from edcore import ED, Rule, datasets, io
+from edcore import ED, Rule, cli, datasets, io
+from edcore import __main__ as program
 
 SIGNALS = 40
 
@@ -94,6 +96,32 @@ def test_ctrl_c_ends_each_command_with_no_traceback(command, tmp_path):
         assert child.returncode in (0, 130, -signal.SIGINT), err
         assert "Traceback" not in without_dropped(err), err
     assert codes[0] == -signal.SIGINT
+
+
+@needs_signals
+@pytest.mark.parametrize("end", [ImportError("initialization failed"), SystemExit(2)])
+def test_ctrl_c_of_which_an_extension_makes_another_error_is_ctrl_c(end, monkeypatch):
+    def swallow():
+        with contextlib.suppress(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+        raise end
+
+    def fail():
+        raise end
+
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        monkeypatch.setattr(cli, "main", swallow)
+        with pytest.raises(SystemExit) as stop:
+            program.main()
+        assert stop.value.code == program.INTERRUPTED
+        monkeypatch.setattr(cli, "main", fail)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        with pytest.raises(type(end)) as shown:  # without Ctrl-C it stays what it is
+            program.main()
+        assert shown.value is end
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @needs_signals
