@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 import gpu_here
+from benchmarks.gpu_tests import LIBRARIES
 from edcore.dispatch import registry
 
 FAILED = pytest.fail.Exception
@@ -13,7 +14,7 @@ SKIPPED = pytest.skip.Exception
 
 
 @pytest.mark.gpu
-@pytest.mark.parametrize("library", gpu_here.LIBRARIES)
+@pytest.mark.parametrize("library", LIBRARIES)
 def test_the_library_is_ready(library):
     state = registry.probe(registry.installed()[library], "cuda")
     if not state.ok:
@@ -65,8 +66,8 @@ def test_the_packages_for_a_gpu_are_those_that_bring_cuda(monkeypatch):
     torch = SimpleNamespace(version=SimpleNamespace(cuda=None))
     monkeypatch.setattr(gpu_here.importlib, "import_module", lambda name: torch)
     monkeypatch.setattr(gpu_here, "distributions", lambda: [SimpleNamespace(name="jax"), SimpleNamespace(name=None)])
-    assert not any(map(gpu_here.packages, gpu_here.LIBRARIES))
+    assert not any(map(gpu_here.packages, LIBRARIES))
     monkeypatch.setattr(gpu_here, "find_spec", lambda name: object())
     torch.version.cuda = "13.0"
     monkeypatch.setattr(gpu_here, "distributions", lambda: [SimpleNamespace(name="jax-cuda13-plugin")])
-    assert all(map(gpu_here.packages, gpu_here.LIBRARIES))
+    assert all(map(gpu_here.packages, LIBRARIES))

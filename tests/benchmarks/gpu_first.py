@@ -11,7 +11,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from benchmarks import gpu_tests
-from benchmarks.gpu_pages import LIBRARIES, Pages, in_cell
+from benchmarks.gpu_pages import Pages, in_cell
+from benchmarks.gpu_tests import LIBRARIES
 
 PAGE, LIBRARY_BY_LIBRARY, TESTS = "gpu-first", "Library by library", "Tests that need a GPU"
 CHAIN = Path(__file__).with_name("gpu_chain.py")

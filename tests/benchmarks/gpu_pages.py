@@ -11,12 +11,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias
 
+from benchmarks.gpu_tests import LIBRARIES
 from edcore.bench.workers import Task, Worker, WorkerError, worker_pool
 from edcore.dispatch import registry
 from edcore.environment import Environment
 from edcore.files.atomic import write_atomically
 
-LIBRARIES = ("numba", "cupy", "torch", "jax")
 PACKAGES = ("numpy", "cupy", "numba", "numba_cuda", "cuda.core", "cuda.bindings", "torch", "jax")
 LOOKING = 60  # seconds to look for the device, and for nvidia-smi, at most
 

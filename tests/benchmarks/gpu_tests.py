@@ -18,7 +18,7 @@ import pytest
 
 TESTS = Path(__file__).parents[1]
 FILE = "EDCORE_GPU_TESTS"
-BACKENDS = ("numba", "cupy", "torch", "jax")
+LIBRARIES = ("numba", "cupy", "torch", "jax")
 NORMAL_ENDS = (0, 1)  # of pytest: all passed, or some failed
 LONGEST = 300  # characters of a reason
 
@@ -128,7 +128,7 @@ def markdown(outcomes: Outcomes) -> str:
 def _group(test: str) -> tuple[str, str]:
     file, _, rest = test.partition("::")
     parameters = rest.partition("[")[2].rstrip("]").split("-")
-    return file, next((name for name in parameters if name in BACKENDS), "–")
+    return file, next((name for name in parameters if name in LIBRARIES), "–")
 
 
 # Below: code that runs in pytest's process.

@@ -9,8 +9,6 @@ from importlib.util import find_spec
 
 import pytest
 
-LIBRARIES = ("numba", "cupy", "torch", "jax")
-
 
 def skip_or_fail(library, reason):
     """Skip the test that cannot use the library on a GPU, or fail it where the library has no excuse."""

@@ -12,15 +12,15 @@ from typing import Any
 import numba
 import numpy as np
 
-filtering = threading.Lock()
-"""Held while the filters of warnings are changed: they are the whole process's, and two changes at once could stay."""
+_filtering = threading.Lock()
 
 
 @contextmanager
-def without_warnings() -> Iterator[None]:
-    """Ignore all warnings, and leave the filters as they were."""
-    with filtering, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+def without_warnings(beginning: str = "") -> Iterator[None]:
+    """Ignore warnings that begin with this text, by default all, and leave the filters as they were."""
+    # The filters are the whole process's: two changes at once could stay.
+    with _filtering, warnings.catch_warnings():
+        warnings.filterwarnings("ignore", beginning)
         yield
 
 

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import importlib
 import threading
-import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import numpy as np
 
 from edcore.arrays import Array, detached, to_numpy
 from edcore.contract.memory import Memory
-from edcore_numba.gpu.compiler import cuda, filtering
+from edcore_numba.gpu.compiler import cuda, without_warnings
 
 KEPT = 8
 """Buffers that are kept for later calls: to free one waits for the whole device."""
@@ -199,11 +198,8 @@ class Call:
 
     def launch(self, kernel: Any, blocks: int, threads: int, *arguments: Any) -> None:
         """Put a kernel on the stream."""
-        if blocks < FEW_BLOCKS:  # Numba warns, and the user could do nothing about it
-            with filtering, warnings.catch_warnings():
-                warnings.filterwarnings("ignore", "Grid size")  # by its text: numba-cuda has a class of its own for it
-                configured = kernel[blocks, threads, self.stream]
-        else:
+        # The user could do nothing about it. By its text: numba-cuda has a class of its own for it.
+        with without_warnings("Grid size") if blocks < FEW_BLOCKS else nullcontext():
             configured = kernel[blocks, threads, self.stream]
         configured(*arguments)
 

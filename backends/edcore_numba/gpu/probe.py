@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from importlib.util import find_spec
 
 SIMULATOR = "cudasim"
 
@@ -21,8 +20,6 @@ ADVICE = {
 
 def unavailable(device: str | None) -> str:
     """Return why Numba cannot compute on the device ("cuda", "cuda:1", "cudasim", None) here; empty if it can."""
-    if find_spec("numba") is None:
-        return "the package numba is not installed"
     try:
         on_simulator = simulated()
         kind, _, number = (device or (SIMULATOR if on_simulator else "cuda")).partition(":")
