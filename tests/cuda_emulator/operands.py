@@ -13,7 +13,7 @@ C_TYPES = {"p": "int", "f32": "float", "f64": "double"}
 C_TYPES |= {f"{kind}{bits}": f"uint{bits}_t" for kind in "bu" for bits in (8, 16, 32, 64)}
 C_TYPES |= {f"s{bits}": f"int{bits}_t" for bits in (8, 16, 32, 64)}
 
-U32, S32, U64, B32, B64 = (TYPES[name] for name in ("u32", "s32", "u64", "b32", "b64"))
+U32, S32, B32, B64 = (TYPES[name] for name in ("u32", "s32", "b32", "b64"))
 
 SIZES = ("tid", "ntid", "ctaid", "nctaid")
 
@@ -185,11 +185,6 @@ class Line:
         if own.kind == "f":
             return f"{name} = {'emu_float' if own.bits == 32 else 'emu_double'}(({c_type(unsigned(kind))})({value}));"
         return f"{name} = ({c_register(own)})({c_type(kind)})({value});"  # C extends it by the sign that it has
-
-    def space_of(self, operand: str | int) -> str:
-        """Return the space of the variable that an address begins with, or an empty text."""
-        variable = self.layout.variables.get(self._address(operand)[0])
-        return variable.space if variable else ""
 
     def variable(self, operand: str | int) -> tuple[Variable | None, int]:
         """Return the variable and the offset of an address that is known before the run."""

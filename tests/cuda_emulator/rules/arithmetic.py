@@ -29,6 +29,13 @@ def _call(line: Line, name: str, kind: Type, count: int) -> str:
     return line.write(0, kind, _saturate(line, kind, flush(f"emu_{name}_{rounding}_{kind}({values})")))
 
 
+def _rounded(line: Line, name: str, kind: Type, count: int) -> str:
+    """Return the same of an instruction that must say how it rounds."""
+    if not set(ROUNDINGS) & set(line.modifiers):
+        line.refuse("the rounding is missing")
+    return _call(line, name, kind, count)
+
+
 def _sum(line: Line) -> str:
     """add, sub."""
     if "cc" in line.modifiers:
@@ -90,9 +97,7 @@ def _fused(line: Line, kind: Type | None = None) -> str:
     """fma, and mad of floats."""
     line.expect(4)
     kind = kind or line.type("f")
-    if not set(ROUNDINGS) & set(line.modifiers):
-        line.refuse("the rounding is missing")
-    return _call(line, "fma", kind, 3)
+    return _rounded(line, "fma", kind, 3)
 
 
 def _quotient(line: Line) -> str:
@@ -104,9 +109,7 @@ def _quotient(line: Line) -> str:
         flush = _float(line, kind)
         a, b = (flush(line.read(i, kind)) for i in (1, 2))
         return line.write(0, kind, flush(f"emu_div_approx({a}, {b})" if about == "approx" else f"{a} / {b}"))
-    if not set(ROUNDINGS) & set(line.modifiers):
-        line.refuse("the rounding is missing")
-    return _call(line, "div", kind, 2)
+    return _rounded(line, "div", kind, 2)
 
 
 def _remainder(line: Line) -> str:
@@ -146,9 +149,7 @@ def _root(line: Line) -> str:
     if kind.bits == 32 and line.take("approx"):
         flush = _float(line, kind)
         return line.write(0, kind, flush(f"sqrtf({flush(line.read(1, kind))})"))
-    if not set(ROUNDINGS) & set(line.modifiers):
-        line.refuse("the rounding is missing")
-    return _call(line, "sqrt", kind, 1)
+    return _rounded(line, "sqrt", kind, 1)
 
 
 def _reciprocal(line: Line) -> str:
