@@ -14,6 +14,7 @@ from edcore.dispatch import registry
 from edcore.errors import BackendUnavailableError
 from edcore.testing import iter_checks
 from edcore.testing.strategies import drawn_case
+from fitting import learned
 
 pytestmark = pytest.mark.gpu
 
@@ -44,12 +45,6 @@ def put(library, array, device="cuda"):
 def case(request):
     network = Network(in_=20, width=8, depth=6, heads=2, u0=1.0, dtype=request.param)
     return drawn_case(network, Rule("split"), batch=37, scale=0.3, seed=5)
-
-
-def learned(backend, case, x, error):
-    weights = backend.from_host(case.weights)
-    outputs, trace = backend.trace(case.network, weights, x)
-    return outputs, backend.to_host(backend.update(case.network, case.rule, weights, trace, error))
 
 
 @each_library

@@ -11,6 +11,7 @@ from edcore.dispatch.choose import choose_backend, make_request
 from edcore.testing import parametrize_with_backend_checks
 from edcore.testing.strategies import drawn_case
 from edcore_numba.gpu.probe import unavailable
+from fitting import learned
 
 MISSING = unavailable("cuda")
 
@@ -77,12 +78,6 @@ class Library:
         event = self.module.cuda.Event()
         event.record(stream)
         return lambda: event.done
-
-
-def learned(backend, case, x, error):
-    weights = backend.from_host(case.weights)
-    outputs, trace = backend.trace(case.network, weights, x)
-    return outputs, backend.to_host(backend.update(case.network, case.rule, weights, trace, error))
 
 
 @pytest.mark.slow

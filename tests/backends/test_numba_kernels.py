@@ -1,5 +1,7 @@
 """What must hold for Numba's CUDA kernels on a GPU, and on the emulator of one, tests/cuda_emulator."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -7,12 +9,11 @@ import edcore
 from edcore import Network, Rule
 from edcore.contract.steps import Schedule
 from edcore.testing import parametrize_with_backend_checks
-from edcore.testing.compare import all_close, close
+from edcore.testing.checks.oracle import compare_forward, compare_update, updated
 from edcore.testing.strategies import drawn_case
-from edcore.testing.tolerance import Bounds
 from edcore_loop.loops import LoopBackend
 from edcore_numba.gpu.probe import unavailable
-from fitting import check_fit_by_head
+from fitting import check_fit, check_fit_by_head, learned
 
 MISSING = unavailable("cuda")
 
@@ -71,14 +72,12 @@ def test_sizes_that_fit_no_tile(backend, dtype, sizes, batch, rule):
     case = drawn_case(Network(**sizes, u0=1.0, dtype=dtype), rule, batch, 1 / sizes["width"], seed=1)
     exact, oracle = case.in_float64, LoopBackend()
     expected, activities = oracle.trace(exact.network, exact.weights, exact.x)
-    own = backend.from_host(case.weights)
-    outputs, trace = backend.trace(case.network, own, case.x)
+    outputs, weights = learned(backend, case, case.x, case.error)
     tolerance = 200 * np.finfo(dtype).eps
     np.testing.assert_allclose(outputs, expected, rtol=tolerance)
-    assert (backend.forward(case.network, own, case.x) == outputs).all()
-    learned = backend.to_host(backend.update(case.network, rule, own, trace, case.error))
+    assert (backend.forward(case.network, backend.from_host(case.weights), case.x) == outputs).all()
     for key, value in oracle.update(exact.network, rule, exact.weights, activities, exact.error).items():
-        np.testing.assert_allclose(learned[key], value, atol=tolerance, err_msg=key)
+        np.testing.assert_allclose(weights[key], value, atol=tolerance, err_msg=key)
 
 
 VARIANTS = [
@@ -107,24 +106,15 @@ VARIANTS = [
 def test_variants_that_fit_no_tile(backend, fields, rule_fields):
     network, rule = Network(**{"in_": 3, "depth": 2, "dtype": "float32", **fields}), Rule(**rule_fields)
     case = drawn_case(network, rule, batch=6, scale=0.5, seed=2)
-    exact, oracle = case.in_float64, LoopBackend()
-    expected, activities = oracle.trace(exact.network, exact.weights, exact.x)
-    bounds = Bounds(network, exact.weights)
-    own = backend.from_host(case.weights)
-    outputs, trace = backend.trace(network, own, case.x)
-    close(outputs, expected, bounds.outputs(activities), "outputs")
-    learned = backend.to_host(backend.update(network, rule, own, trace, case.error))
-    updated = oracle.update(exact.network, rule, exact.weights, activities, exact.error)
-    all_close(learned, updated, bounds.updated(rule, activities, exact.error), "after an update")
+    compare_forward(backend, case)
+    compare_update(backend, case)
 
 
 def test_an_error_of_zero_leaves_a_negative_zero(backend):
     case = drawn_case(Network(in_=2, width=2), Rule("signed"), batch=3, scale=1.0, seed=0)
     weights = {key: np.negative(np.zeros_like(value)) for key, value in case.weights.items()}
-    own = backend.from_host(weights)
-    _, trace = backend.trace(case.network, own, case.x)
-    learned = backend.to_host(backend.update(case.network, case.rule, own, trace, 0 * case.error))
-    assert all(np.signbit(value).all() for value in learned.values())
+    _, weights = learned(backend, replace(case, weights=weights), case.x, 0 * case.error)
+    assert all(np.signbit(value).all() for value in weights.values())
 
 
 @pytest.mark.parametrize(
@@ -139,11 +129,9 @@ def test_an_error_of_zero_leaves_a_negative_zero(backend):
 def test_a_nan_stays_one_and_stays_in_its_head(backend, fields, rule):
     case = drawn_case(Network(in_=2, width=2, heads=2, **fields), rule, batch=3, scale=1.0, seed=0)
     case.weights["input.weight"][1] = np.nan
-    own = backend.from_host(case.weights)
-    outputs, trace = backend.trace(case.network, own, case.x)
+    outputs, weights = learned(backend, case, case.x, case.error)
     assert np.isnan(outputs).tolist() == [[False, True]] * 3
-    learned = backend.to_host(backend.update(case.network, rule, own, trace, case.error))
-    for value in learned.values():
+    for value in weights.values():
         assert not np.isnan(value[0]).any()
         assert np.isnan(value[1]).all()
 
@@ -170,17 +158,10 @@ def test_fit_of_several_outputs_stops_head_by_head(backend):
     learning = np.asarray([True, True, False])
     orders = np.stack([np.roll(np.arange(5), epoch) for epoch in range(3)])
     target = np.abs(case.error).round()
-    oracle, given = LoopBackend(), backend.from_host(case.weights)
-    sums = abs(target - oracle.forward(network, case.weights, case.x)).sum(axis=0).reshape(3, 2).sum(axis=1)
+    sums = abs(target - LoopBackend().forward(network, case.weights, case.x)).sum(axis=0).reshape(3, 2).sum(axis=1)
     assert sums[0] != sums[1]
     schedule = Schedule(orders=orders, batch_size=3, tolerance=sums[:2].mean(), learning=learning)
-    expected, expected_stopped = oracle.fit(network, rule, case.weights, case.x, target, schedule)
-    learned, stopped = backend.fit(network, rule, given, case.x, target, schedule)
-    assert stopped.tolist() == expected_stopped.tolist()
-    assert sorted(stopped) == [0, 0, 1]
-    for key, value in backend.to_host(learned).items():
-        np.testing.assert_allclose(value, expected[key], atol=1e-12)
-        assert (value[2] == case.weights[key][2]).all()
+    assert sorted(check_fit(backend, case, target, schedule, 1e-12)) == [0, 0, 1]
 
 
 class OnDevice:
@@ -210,9 +191,7 @@ def test_arrays_on_the_device_are_taken_where_they_are_and_wait_for_nobody(backe
     assert (waited, streams) == ([False], [int(stream.handle)])
     error = OnDevice(cuda.to_device(case.error), stream=1)  # the legacy default stream
     del stream  # nothing may wait for a stream that is gone
-    learned = backend.to_host(backend.update(case.network, case.rule, own, trace, error))
-    again = backend.from_host(case.weights)
-    _, trace = backend.trace(case.network, again, case.x)
-    for key, value in backend.to_host(backend.update(case.network, case.rule, again, trace, case.error)).items():
-        assert (learned[key] == value).all()
+    weights = backend.to_host(backend.update(case.network, case.rule, own, trace, error))
+    for key, value in updated(backend, case).items():
+        assert (weights[key] == value).all()
     assert (waited, len(streams)) == ([False, False], 1)

@@ -32,15 +32,21 @@ def build(ptx: str, folder: Path) -> Path:
     if compiler is None:
         raise FileNotFoundError("there is no C compiler: cc, gcc and clang are not on the PATH")
     folder.mkdir(parents=True, exist_ok=True)
-    # Others may build the same one now: each has files of its own, and the last to finish is as good as the first.
-    begun = folder / f"{library.stem}-{os.getpid()}"
-    begun.with_suffix(".c").write_text(translate(ptx))
+    source = folder / f"{library.stem}-{os.getpid()}.c"
+    source.write_text(translate(ptx))
     fused = ["-mfma"] if platform.machine() in ("x86_64", "AMD64") else []
-    command = [compiler, *FLAGS, *fused, f"-I{HERE}", str(begun.with_suffix(".c")), "-o", str(begun), "-lm"]
-    run = subprocess.run(command, capture_output=True, text=True, check=False)
+    compiled(library, compiler, *FLAGS, *fused, f"-I{HERE}", str(source), "-lm")
+    source.replace(library.with_suffix(".c"))
+    return library
+
+
+def compiled(library: Path, *command: str) -> Path:
+    """Run a compiler, which makes this library, and return it."""
+    # Others may make the same one now: each has files of its own, and the last to finish is as good as the first.
+    begun = library.with_suffix(f".{os.getpid()}")
+    run = subprocess.run([*command, "-o", str(begun)], capture_output=True, text=True, check=False)
     if run.returncode:
-        raise RuntimeError(f"{compiler} refuses {begun}.c: {run.stderr[:2000]}")
-    begun.with_suffix(".c").replace(library.with_suffix(".c"))
+        raise RuntimeError(f"{command[0]} refuses what is to be {library}: {run.stderr[:2000]}")
     begun.replace(library)
     return library
 

@@ -1,7 +1,6 @@
 /* What PTX instructions do with memory and with other threads, through the api of emulator.h. */
 #pragma once
 #include <stdint.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "arithmetic.h"

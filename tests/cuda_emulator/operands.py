@@ -250,6 +250,10 @@ class Line:
             self.refuse(f"{text} is no number of type {kind}")
         return f"({c_type(kind)}){value % (1 << kind.bits):#x}ull"
 
+    def pair(self, operand: int) -> list[str]:
+        """Return the one or the two registers of `a|b`."""
+        return [name.strip() for name in self.operands[operand].split("|")]
+
     def parts(self, operand: int) -> list[str]:
         """Return the elements of a vector, `{a, b}`."""
         text = self.operands[operand]

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import re
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import NoReturn
+from typing import NoReturn, TypeAlias
 
 
 class PtxError(Exception):
@@ -189,7 +190,7 @@ def _skip(rest: Iterator[Statement]) -> None:
             return
 
 
-def variable(statement: Statement, space: str = "") -> Variable:
+def variable(statement: Statement) -> Variable:
     """Return the variable that a statement declares."""
     head, _, values = statement.text.partition("=")
     pattern = r"((?:\.\w+\s+(?:\d+\s+)?)*?)(?:\.v([24])\s+)?\.(\w+)\s+([\w$%.]+)\s*((?:\[\s*\w*\s*\])*)\s*"
@@ -198,7 +199,8 @@ def variable(statement: Statement, space: str = "") -> Variable:
         statement.refuse("this declaration is not known")
     words = re.findall(r"\.(\w+)(?:\s+(\d+))?", match[1])
     kind = TYPES[match[3]]
-    align, extern = kind.bytes * int(match[2] or 1), False
+    lanes, space, extern = int(match[2] or 1), "", False
+    align = kind.bytes * lanes
     for word, value in words:
         if word == "align":
             align = int(value)
@@ -209,9 +211,7 @@ def variable(statement: Statement, space: str = "") -> Variable:
         elif word not in ("visible", "weak", "common", "internal"):
             statement.refuse(f".{word} is not known")
     sizes = [number(size) if size else 0 for size in re.findall(r"\[\s*(\w*)\s*\]", match[5])]
-    count = int(match[2] or 1)
-    for size in sizes:
-        count *= size
+    count = lanes * math.prod(sizes)
     if not space or (extern and space != "shared"):
         statement.refuse("a variable of this kind is not known")
     dynamic = extern or (space == "shared" and not count)
@@ -262,6 +262,10 @@ def _header(statement: Statement, entry: bool) -> Function:
     return function
 
 
+Scope: TypeAlias = "list[Statement | Scope]"
+"""The statements of a scope. An inner one follows the statement that opens it."""
+
+
 class _Body:
     """Reads the body of a function, and gives names of inner scopes a number, so that each name means one thing."""
 
@@ -272,30 +276,21 @@ class _Body:
 
     def read(self, rest: Iterator[Statement]) -> None:
         """Read up to the brace that ends the body."""
-        body = self._scope(rest)
-        self.function.body = body
+        self.function.body = self._instructions(self._scope(rest))
 
-    def _scope(self, rest: Iterator[Statement]) -> list[Instruction]:
-        """Return the instructions of a scope: jumps may go to labels that come later, so labels are noted first."""
-        items: list[Statement | list[Statement]] = []
+    def _scope(self, rest: Iterator[Statement]) -> Scope:
+        """Return the statements up to the brace that ends a scope."""
+        items: Scope = []
         for statement in rest:
             if statement.end == "}":
-                return self._instructions(items)
+                return items
             items.append(statement)
             if statement.end == "{":
-                items.append(list(self._inner(rest)))
+                items.append(self._scope(rest))
         raise PtxError(f"line {self.function.line}: {self.function.name}: it does not end")
 
-    def _inner(self, rest: Iterator[Statement]) -> Iterator[Statement]:
-        """Yield the statements up to the brace that ends this scope, and that brace."""
-        depth = 1
-        for statement in rest:
-            yield statement
-            depth += {"{": 1, "}": -1}.get(statement.end, 0)
-            if not depth:
-                return
-
-    def _instructions(self, items: list[Statement | list[Statement]]) -> list[Instruction]:
+    def _instructions(self, items: Scope) -> list[Instruction]:
+        """Return the instructions of a scope: jumps may go to labels that come later, so labels are noted first."""
         for item in items:
             if isinstance(item, Statement) and item.end == ":":
                 self.scopes[-1][item.text] = self._unique(item.text)
@@ -305,7 +300,7 @@ class _Body:
             if isinstance(item, list):
                 self.count += 1
                 self.scopes.append({})
-                found += self._scope(iter(item))
+                found += self._instructions(item)
                 self.scopes.pop()
             elif item.end == ":":
                 after = self._name(item.text)

@@ -11,7 +11,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from cuda_emulator.build import c_compiler
+from cuda_emulator.build import c_compiler, compiled
 
 HERE = Path(__file__).parent
 
@@ -41,10 +41,5 @@ def stand_in() -> Path:
     built = folder() / f"driver-{hashlib.sha256(''.join(parts).encode()).hexdigest()[:32]}.so"
     if not built.exists():
         folder().mkdir(parents=True, exist_ok=True)
-        begun = built.with_suffix(f".{os.getpid()}")  # another process may be building it too
-        command = [*COMMAND, f"-I{HERE}", *map(str, sources), "-o", str(begun), "-ldl"]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise RuntimeError(f"{COMMAND[0]} refuses the stand-in libcuda: {done.stderr[:2000]}")
-        begun.replace(built)
+        compiled(built, *COMMAND, f"-I{HERE}", *map(str, sources), "-ldl")
     return built

@@ -119,7 +119,7 @@ def _body(function: Function, layout: Layout) -> list[str]:
     registers = [f"{c_register(layout.function.registers[name])} {c_name(name)} = 0;" for name in sorted(layout.used)]
     arrays = [
         f"char {c_name(each.name)}[{max(each.bytes, 1)}] __attribute__((aligned({max(each.align, 16)})));"
-        for each in [*function.variables.values()]
+        for each in function.variables.values()
         if each.space == "param"
     ]
     inner = [_definition(each) for each in function.variables.values() if each.space in ("global", "const")]

@@ -40,11 +40,6 @@ static Barrier barriers[16];
 static Warp warps[32];
 static std::vector<Copy> copies;
 
-static void wait(Thread *thread, State state) {
-  thread->state = state;
-  leave(thread->coroutine);
-}
-
 /* Let all that wait at a barrier go on. */
 static void open(Barrier &barrier) {
   uint32_t all = barrier.arrived, some = barrier.predicates;
@@ -135,20 +130,19 @@ static void carry_out_copies() {
 
 static void yield_to_others(EmuThread *thread, int site) {
   yield_site = site;
-  wait(static_cast<Thread *>(thread), YIELDED);
+  static_cast<Thread *>(thread)->state = YIELDED;
+  leave(static_cast<Thread *>(thread)->coroutine);
 }
 
 /* The copy is as late as can be, when all wait, so that who does not wait for it reads NaN. */
 static void begin_copy(EmuThread *thread, uint64_t to, uint64_t from, uint32_t bytes, uint64_t mbarrier, int site) {
-  if (to % 16 || from % 16 || bytes % 16) stop(thread, MISALIGNED_ADDRESS, "misaligned: copy to shared memory", site);
   for (uint32_t at = 0; at < bytes; at += 16) access(thread, to + at, 16, EMU_SHARED, EMU_STORE, site);
   memset(thread->shared + to, 0xFF, bytes);
   copies.push_back({to, from, mbarrier, bytes});
 }
 
 static void fault(EmuThread *thread, const char *what, int site) {
-  bool address = strstr(what, "address") || strstr(what, "bounds");
-  stop(thread, address ? ILLEGAL_ADDRESS : LAUNCH_FAILED, what, site);
+  stop(thread, strstr(what, "address") ? ILLEGAL_ADDRESS : LAUNCH_FAILED, what, site);
 }
 
 const EmuApi api = {access, arrive_at_barrier, exchange_in_warp, yield_to_others, begin_copy, fault};

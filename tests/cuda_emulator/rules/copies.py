@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from cuda_emulator.operands import B64, U32, Line
 from cuda_emulator.ptx import PRED
-from cuda_emulator.rules.memory import HINTS
+from cuda_emulator.rules.memory import HINTS, SHARED
 
 
 def _copy(line: Line) -> str:
@@ -71,21 +71,19 @@ def _mbarrier(line: Line) -> str:
     wait = name in ("test_wait", "try_wait")
     line.take("relaxed", "acquire" if wait else "release")
     line.take("cta", "cluster")
-    space = "shared" if line.take("shared::cta", "shared", "shared::cluster") else "generic"
+    space = "shared" if line.take(*SHARED) else "generic"
+    line.need("b64")
     if name == "expect_tx":
-        line.need("b64")
         line.expect(2)
         return f"emu_mbarrier_expect(thread, {_address(line, 0, space)}, {line.read(1, U32)}, {line.site()});"
     if name == "arrive":
         return _arrive(line, space)
     if wait:
         parity = line.take("parity")
-        line.need("b64")
         line.expect(*((3, 4) if name == "try_wait" else (3,)))
         phase = line.read(2, U32) if parity else f"(uint32_t){line.read(2, B64)}"
         values = f"{_address(line, 1, space)}, {phase}, {int(name == 'try_wait')}, {line.site()}"
         return line.write(0, PRED, f"emu_mbarrier_over(thread, {values})")
-    line.need("b64")
     line.expect(2 if name == "init" else 1)
     if name == "inval":
         return f"emu_mbarrier_invalidate(thread, {_address(line, 0, space)}, {line.site()});"
@@ -95,7 +93,6 @@ def _mbarrier(line: Line) -> str:
 def _arrive(line: Line, space: str) -> str:
     """mbarrier.arrive, with or without .expect_tx: the second number is then bytes, else arrivals."""
     expect = line.take("expect_tx")
-    line.need("b64")
     count = line.expect(3) if expect else line.expect(2, 3)
     more = line.read(2, U32) if count == 3 else "1"
     numbers = f"1, {more}" if expect else f"{more}, 0"

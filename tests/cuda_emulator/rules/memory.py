@@ -25,28 +25,30 @@ def take_space(line: Line) -> str:
     return (line.take(*SPACES) or "generic").partition("::")[0]
 
 
+def _elements(line: Line, operand: int) -> list[str]:
+    """Return the registers of a vector, or the one that is none."""
+    count = int((line.take("v2", "v4") or "v1")[1:])
+    names = line.parts(operand) if count > 1 else [line.operands[operand]]
+    if len(names) != count:
+        line.refuse(f"the vector has {len(names)} values")
+    return names
+
+
 def _load(line: Line) -> str:
     line.expect(2)
     kind, space = line.type("busf", (8, 16, 32, 64)), take_space(line)
-    count = int((line.take("v2", "v4") or "v1")[1:])
-    names = line.parts(0) if count > 1 else [line.operands[0]]
-    place = _place(line, 1, space, kind, count, "LOAD")
-    if len(names) != count:
-        line.refuse(f"the vector has {len(names)} values")
+    names = _elements(line, 0)
+    place = _place(line, 1, space, kind, len(names), "LOAD")
     # The address is computed before a register of it may be overwritten.
-    values = (f"(({_pointer(kind)})at_)[{i}]" for i in range(count))
-    writes = (line.write(name, kind, value, wide=True) for name, value in zip(names, values, strict=True))
+    writes = (line.write(name, kind, f"(({_pointer(kind)})at_)[{i}]", wide=True) for i, name in enumerate(names))
     return f"{{ const char *at_ = {place}; {' '.join(writes)} }}"
 
 
 def _store(line: Line) -> str:
     line.expect(2)
     kind, space = line.type("busf", (8, 16, 32, 64)), take_space(line)
-    count = int((line.take("v2", "v4") or "v1")[1:])
-    names = line.parts(1) if count > 1 else [line.operands[1]]
-    if len(names) != count:
-        line.refuse(f"the vector has {len(names)} values")
-    place = _place(line, 0, space, kind, count, "STORE")
+    names = _elements(line, 1)
+    place = _place(line, 0, space, kind, len(names), "STORE")
     values = (line.read(name, kind, wide=True) for name in names)
     writes = (f"(({_pointer(kind)})at_)[{i}] = {value};" for i, value in enumerate(values))
     return f"{{ char *at_ = {place}; {' '.join(writes)} }}"

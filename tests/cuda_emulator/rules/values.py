@@ -47,11 +47,11 @@ def _setp(line: Line) -> str:
     kind = line.type("busf")
     test = _compared(line, kind, line.read(1, kind), line.read(2, kind))
     results = _combined(line, test, more)
-    names = line.operands[0].split("|")
+    names = line.pair(0)
     if len(names) == 1:
         return line.write(0, PRED, results[0])
     # Both are computed before one is written: the further predicate may be among them.
-    rest = "".join(line.write(name.strip(), PRED, f"both_[{i}]") for i, name in enumerate(names[:2]))
+    rest = "".join(line.write(name, PRED, f"both_[{i}]") for i, name in enumerate(names[:2]))
     return f"{{ const int both_[] = {{{results[0]}, {results[1]}}}; {rest} }}"
 
 

@@ -41,7 +41,7 @@ def _shuffle(line: Line) -> str:
         line.need(*names)
     mode = line.need("up", "down", "bfly", "idx")
     value, lane, limits, mask = line.read(1, B32), *(line.read(i, U32) for i in (2, 3, 4))
-    names = [name.strip() for name in line.operands[0].split("|")]
+    names = line.pair(0)
     call = f"emu_shuffle(thread, '{mode[0]}', {value}, {lane}, {limits}, {mask}, &inside_, {line.site()})"
     inside = line.write(names[1], PRED, "inside_") if len(names) > 1 else ""
     return f"{{ int inside_; const uint32_t value_ = {call}; {line.write(names[0], B32, 'value_')} {inside} }}"
@@ -66,7 +66,7 @@ def _match(line: Line) -> str:
     line.expect(3)
     line.need("sync")
     kind, name = line.type("b", (32, 64)), line.need("any", "all")
-    names = [each.strip() for each in line.operands[0].split("|")]
+    names = line.pair(0)
     value = line.read(1, kind)
     call = f"emu_match(thread, {value}, {value}, {line.read(2, U32)}, &present_, {line.site()})"
     result = line.write(names[0], B32, "same_" if name == "any" else "same_ == present_ ? same_ : 0")
@@ -95,7 +95,7 @@ def _elect(line: Line) -> str:
     """elect.sync: the lowest lane of the mask."""
     line.expect(2)
     line.need("sync")
-    names = [each.strip() for each in line.operands[0].split("|")]
+    names = line.pair(0)
     if len(names) != 2:
         line.refuse("its predicate is missing")
     wait = f"emu_ballot(thread, 0, {line.read(1, U32)}, &present_, {line.site()});"
