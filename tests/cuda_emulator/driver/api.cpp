@@ -327,7 +327,7 @@ EXPORT Result cuEventDestroy_v2(Event *event) {
 EXPORT Result cuEventRecord(Event *event, void *stream) {
   if (Result wrong = check_stream(stream)) return wrong;
   if (Result wrong = check_event(event)) return wrong;
-  if (event->device != current_context()->device) return INVALID_HANDLE;
+  if (!current_context() || event->device != current_context()->device) return INVALID_HANDLE;
   event->time = std::chrono::steady_clock::now();
   return SUCCESS;
 }
