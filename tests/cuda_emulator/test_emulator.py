@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -239,6 +240,24 @@ def test_copies_beyond_the_end_are_found(findings):
         "a copy from the device of 20 bytes",
         "a copy to the device of 20 bytes",
     ]
+
+
+def test_events_that_cannot_be_recorded_or_measured_are_errors(findings):
+    from cuda.bindings import driver
+
+    zeros(1)  # which makes a context current
+    (_, one), (_, other) = driver.cuEventCreate(0), driver.cuEventCreate(0)
+    for event in (one, other):
+        assert driver.cuEventRecord(event, 0) == (driver.CUresult.CUDA_SUCCESS,)
+    result, milliseconds = driver.cuEventElapsedTime(one, other)
+    assert result == driver.CUresult.CUDA_SUCCESS
+    assert milliseconds >= 0
+    with ThreadPoolExecutor(1) as thread:  # where no context is current
+        assert thread.submit(driver.cuEventRecord, one, 0).result() == (driver.CUresult.CUDA_ERROR_INVALID_CONTEXT,)
+    assert findings() == []
+    for pair in ((one, None), (None, other)):
+        assert driver.cuEventElapsedTime(*pair)[0] == driver.CUresult.CUDA_ERROR_INVALID_HANDLE
+        assert [finding[:16] for finding in findings()] == ["use of the event"]
 
 
 def test_new_memory_is_nan(findings):

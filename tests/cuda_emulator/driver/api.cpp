@@ -327,15 +327,18 @@ EXPORT Result cuEventDestroy_v2(Event *event) {
 EXPORT Result cuEventRecord(Event *event, void *stream) {
   if (Result wrong = check_stream(stream)) return wrong;
   if (Result wrong = check_event(event)) return wrong;
-  if (!current_context() || event->device != current_context()->device) return INVALID_HANDLE;
+  if (Result dead = context_error()) return dead;
+  if (event->device != current_context()->device) return INVALID_HANDLE;
   event->time = std::chrono::steady_clock::now();
   return SUCCESS;
 }
 EXPORT Result cuEventQuery(Event *event) { return check_event(event); }
 EXPORT Result cuEventSynchronize(Event *event) { return check_event(event); }
 EXPORT Result cuEventElapsedTime_v2(float *milliseconds, Event *from, Event *to) {
+  if (Result wrong = check_event(from)) return wrong;
+  if (Result wrong = check_event(to)) return wrong;
   *milliseconds = std::chrono::duration<float, std::milli>(to->time - from->time).count();
-  return check_event(from);
+  return SUCCESS;
 }
 EXPORT Result cuStreamWaitEvent(void *stream, Event *event, unsigned) {
   if (Result wrong = check_stream(stream)) return wrong;
