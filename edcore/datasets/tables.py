@@ -1,0 +1,157 @@
+"""Read a user's table from a file, CSV and its kin, Parquet, .npz or .npy, as a pandas DataFrame."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import os
+import stat
+import sys
+import zipfile
+import zlib
+from collections.abc import Collection, Iterator
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from edcore.datasets.delimited import DelimitedText, decoded
+from edcore.errors import DataFileError, EDCoreError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+TEXT, ARRAYS = (".csv", ".tsv", ".txt"), (".npz", ".npy")
+ENDINGS = (*TEXT, *(f"{ending}.gz" for ending in TEXT), ".parquet", *ARRAYS)
+
+STDIN = "-"
+"""The name that stands for standard input, which is read as CSV."""
+
+INDEX = ("", "Unnamed: 0")
+"""Names of a first column in which pandas and others have written the number or the name of each row."""
+
+
+def read_table(path: str | os.PathLike[str], *, texts: Collection[str] = ()) -> pd.DataFrame:
+    """Return the table in a file, or with the path "-" in standard input: numbers, and other cells as texts.
+
+    The columns named in `texts` keep their cells as they are written. ``attrs["notes"]`` of the table has a line for
+    each thing that the user must know, such as a column that is left out. Wrong files are a DataFileError.
+    """
+    if find_spec("pandas") is None:
+        fix = 'Install it with: pip install "edcore[table]".'
+        raise EDCoreError(f"{path}: tables need the package pandas, which is not installed. {fix}")
+    name = "standard input" if (standard := os.fspath(path) == STDIN) else str(path)
+    file = Path(path).expanduser()
+    ending = ".csv" if standard else ending_of(file)
+    content = sys.stdin.buffer.read() if standard else _content(name, file, ending)
+    if ending in ARRAYS:
+        return _from_arrays(name, content, ending)
+    return _from_parquet(name, content) if ending == ".parquet" else _from_text(name, content, texts)
+
+
+def ending_of(path: Path) -> str:
+    """Return the ending of a table's file, in lower case and with a .gz."""
+    return "".join(path.suffixes[-2:] if path.suffix.lower() == ".gz" else path.suffixes[-1:]).lower()
+
+
+def _content(name: str, file: Path, ending: str) -> bytes:
+    """Return the bytes of a file, unpacked."""
+    accepted = f"accepted: a file that ends in {', '.join(ENDINGS)}"
+    if ending not in ENDINGS:
+        fix = " Save it as CSV (UTF-8) in the spreadsheet." if ending in (".xlsx", ".xls", ".ods") else ""
+        raise DataFileError(f"{name}: a file with the ending {ending!r}; {accepted}, or - for standard input.{fix}")
+    try:
+        if not stat.S_ISREG(file.stat().st_mode):  # reading a pipe would wait for a writer, and some devices never end
+            raise DataFileError(f"{name}: not a file; {accepted}, or - for standard input.")
+        content = file.read_bytes()
+        return gzip.decompress(content) if ending.endswith(".gz") else content
+    except DataFileError:
+        raise
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise DataFileError(f"{name}: not a .gz file, or damaged ({error}). Make it again.") from error
+    except OSError as error:
+        raise DataFileError(f"{name}: it cannot be read ({error.strerror or error}). Check its name.") from error
+
+
+def _from_text(name: str, content: bytes, texts: Collection[str]) -> pd.DataFrame:
+    text, notes = decoded(name, content)
+    found = DelimitedText(name, text)
+    frame, notes = found.frame(texts), notes + found.notes
+    if frame.columns[0] in INDEX and len(frame.columns) > 1:
+        first = f"its first column, {frame.columns[0]!r}" if frame.columns[0] else "its first column, which has no name"
+        notes.append(f"{name}: {first}, is left out: it numbers or names the rows")
+        frame = frame.iloc[:, 1:]
+    if "" in frame and frame[""].isna().all():
+        notes.append(f"{name}: a column with no name and no cells is left out")
+        frame = frame.drop(columns="")
+    if "" in frame:
+        raise DataFileError(f"{name}: column {found.names.index('') + 1:,} has no name. Write one into the first line.")
+    frame.attrs["notes"] = tuple(notes)
+    return frame
+
+
+def _from_parquet(name: str, content: bytes) -> pd.DataFrame:
+    import pandas
+
+    if find_spec("pyarrow") is None:
+        fix = 'Install it with: pip install "edcore[parquet]".'
+        raise EDCoreError(f"{name}: a .parquet needs the package pyarrow, which is not installed. {fix}")
+    try:
+        frame = pandas.read_parquet(io.BytesIO(content), engine="pyarrow").reset_index(drop=True)
+    except Exception as error:  # PyArrow has errors of many kinds for damage
+        reason = " ".join(str(error).split())[:200].rstrip(".")
+        raise DataFileError(f"{name}: not a Parquet file, or damaged ({reason}). Write it again.") from error
+    frame.columns = [str(column) for column in frame.columns]
+    if not len(frame) or not len(frame.columns):
+        raise DataFileError(f"{name}: a table with no rows or no columns. Write a row for each sample.")
+    frame.attrs["notes"] = ()
+    return frame
+
+
+def _from_arrays(name: str, content: bytes, ending: str) -> pd.DataFrame:
+    import pandas
+
+    columns: dict[str, npt.NDArray[Any]] = {}
+    rows: dict[str, int] = {}
+    for key, array in _arrays(name, content, ending):
+        what = f"{name}, array {key!r}" if key else name
+        if array.ndim not in (1, 2) or not array.size or array.dtype.kind not in "biufU":
+            accepted = "numbers or texts of shape (samples,) or (samples, features)"
+            fix = "A row is a sample: reshape(len(x), -1) flattens images."
+            raise DataFileError(f"{what}: {array.dtype} of shape {array.shape}; accepted: {accepted}. {fix}")
+        if array.dtype.kind == "f" and np.isinf(array).any():
+            raise DataFileError(f"{what}: infinite numbers. Correct them, or make them NaN, which is a gap.")
+        rows[key] = len(array)
+        if array.ndim == 1:
+            columns[key or "1"] = array
+        else:
+            columns |= {f"{key}[{n}]" if key else str(n + 1): array[:, n] for n in range(array.shape[1])}
+    if len(set(rows.values())) > 1:
+        given = ", ".join(f"{key} {count:,}" for key, count in rows.items())
+        raise DataFileError(f"{name}: arrays with different numbers of rows ({given}). Save those of one table alone.")
+    frame = pandas.DataFrame(columns)
+    frame.attrs["notes"] = ()
+    return frame
+
+
+def _arrays(name: str, content: bytes, ending: str) -> Iterator[tuple[str, npt.NDArray[Any]]]:
+    """Yield each array of a .npz with its name, or the one of a .npy with none; no pickle, which could run code."""
+    try:
+        if ending == ".npy":
+            yield "", np.lib.format.read_array(io.BytesIO(content), allow_pickle=False)
+            return
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            names = [one for one in archive.namelist() if one.endswith(".npy")]
+            if not names:
+                raise ValueError("it has no arrays")
+            for one in names:
+                yield (
+                    one.removesuffix(".npy"),
+                    np.lib.format.read_array(io.BytesIO(archive.read(one)), allow_pickle=False),
+                )
+    except Exception as error:  # NumPy and zipfile raise many kinds for a damaged file
+        reason = " ".join(str(error).split())[:200].rstrip(".")
+        fix = f"Write it with numpy.{'save' if ending == '.npy' else 'savez'}, as arrays of numbers or texts."
+        raise DataFileError(f"{name}: it cannot be read as {ending} ({reason}). {fix}") from error
