@@ -59,8 +59,8 @@ def decoded(name: str, content: bytes) -> tuple[str, list[str]]:
 
 def _is_japanese(text: str) -> bool:
     """Return whether what cp932 makes of a text is Japanese: bytes of other texts make Kanji, too."""
-    # Kana (82, 83) and common Kanji begin with a byte of 81 to 9F, letters with accents do not; nor is each second byte in ASCII,
-    # as it is where a quotation mark and a letter make a Kanji.
+    # Kana (82, 83) and common Kanji begin with a byte of 81 to 9F, letters with accents do not; nor is each second byte
+    # in ASCII, as it is where a quotation mark and a letter make a Kanji.
     codes = {sign.encode("cp932"): count for sign, count in Counter(text).items() if sign > "\x7f"}
     common = {code: count for code, count in codes.items() if len(code) == 2 and code[0] < 0xA0}
     beyond_ascii = sum(count for code, count in common.items() if code[1] > 0x7F or code[0] in (0x82, 0x83))
