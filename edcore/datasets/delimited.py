@@ -239,7 +239,7 @@ class DelimitedText:
         if numbers and not wrong:
             cell = max(counts.index, key=len)
             fix = "Rescale the column, or remove it if it only names the rows."
-            raise self.refuse(int(np.argmax(column == cell)), name, f"the whole number {shown(cell)} is too large", fix)
+            raise self.refuse(int(np.argmax(column == cell)), name, f"the number {shown(cell)} is too large", fix)
         if numbers > MANY_NUMBERS and sum(counts[cell] for cell in wrong) < FEW_TEXTS * counts.sum():
             first = int(np.argmax(column.isin(wrong)))
             given = f"{shown(column[first])} in a column of numbers"

@@ -120,9 +120,9 @@ def test_encodings(read, text, encoding, note):
         ("a,,b\n1,2,3\n", "t.csv: column 2 has no name"),
         ("a,,\n1,2,3\n", "t.csv: 2 columns have no name"),
         ('a,b\n1,x\n1,"x\n2,3\n', "t.csv, line 3: its quotes do not match"),
-        ("a,b\n1,2\n1,1e400\n", "t.csv, line 3, column 'b': an infinite number, or one too large"),
+        ("a,b\n1,2\n1,1e400\n", "t.csv, line 3, column 'b': .*too large"),
         ("a,b\n1,2\n-inf,2\n", "t.csv, line 3, column 'a': an infinite number, or one too large"),
-        ("a,b\n1,2\n1,12345678901234567890123\n", "t.csv, line 3, column 'b': the whole number '1234.* is too large"),
+        ("a,b\n1,2\n1,12345678901234567890123\n", "t.csv, line 3, column 'b': the number '1234.* is too large"),
         ("34,yes,12.5\n22,no,1\n", "t.csv: its first line, '34,yes,12.5', is a sample"),
         ("a;b\nx;1\ny;1,500\n", "t.csv, line 3, column 'b': 1,500 may have a decimal comma, or one between thousands"),
         (
@@ -217,8 +217,8 @@ def test_a_missing_package_is_said(read, monkeypatch, package, name):
         read(b"a\n1\n", name)
 
 
-@pytest.mark.skipif(importlib.util.find_spec("pyarrow") is None, reason="PyArrow is not installed")
 def test_parquet(read, tmp_path):
+    pytest.importorskip("pyarrow")
     import pandas
 
     frame = pandas.DataFrame({"a": [1, 2], "b": ["x", None]}, index=[5, 6])
