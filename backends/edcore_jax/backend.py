@@ -13,7 +13,7 @@ import numpy.typing as npt
 from edcore import arrays as libraries
 from edcore.adapters.array_api import ArrayAPIBackend
 from edcore.arrays import Array, HostWeights, to_numpy
-from edcore.contract.backend import BackendInfo
+from edcore.contract.backend import BackendInfo, takes_weights
 from edcore.contract.steps import Schedule
 from edcore.core.network import Network
 from edcore.core.rule import MEAN, SPLIT, Rule
@@ -81,10 +81,13 @@ class JaxBackend(ArrayAPIBackend):
         """Return a copy on the device, as an update consumes the weights that it is given."""
         return [compiled.copy(weights[0])]
 
+    @takes_weights
     def fit(
         self, network: Network, rule: Rule, weights: JaxWeights, x: Array, target: Array, schedule: Schedule
     ) -> tuple[JaxWeights, npt.NDArray[np.intp]]:
         """Return the weights and when each head stopped, after compiled runs of many batches each."""
+        if schedule.weights is not None:  # there are no kernels for them
+            return super().fit(network, rule, weights, x, target, schedule)
         size = rule.samples_per_update(schedule.batch_size)
         learning, stopped = schedule.learning.copy(), np.zeros(network.heads, np.intp)
         x, target = self.on_device(x), self.on_device(target)

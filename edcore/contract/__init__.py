@@ -1,7 +1,16 @@
 """The contract: what a backend owes to the library, and what the library promises to a backend."""
 
 from edcore.arrays import Array, HostWeights, Weights
-from edcore.contract.backend import API_VERSION, Availability, Backend, BackendInfo, classic, known
+from edcore.contract.backend import (
+    API_VERSION,
+    Availability,
+    Backend,
+    BackendInfo,
+    classic,
+    known,
+    run_schedule,
+    takes_weights,
+)
 from edcore.contract.memory import Memory, Supported, fits, host_memory, needed, traced
 from edcore.contract.steps import Schedule
 
@@ -21,5 +30,7 @@ __all__ = [
     "host_memory",
     "known",
     "needed",
+    "run_schedule",
+    "takes_weights",
     "traced",
 ]

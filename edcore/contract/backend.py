@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, fields
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -103,7 +103,7 @@ class Backend(Protocol):
         The second is for each head the epoch of the schedule, from 1, after which it reached the tolerance; 0 where it
         did not.
         A backend that can stay in compiled code for the whole run overrides this. Like this one it leaves the weights
-        that it was given as they were.
+        that it was given as they were. It is called through `run_schedule`.
         """
         size = rule.samples_per_update(schedule.batch_size)
         learning, stopped = schedule.learning.copy(), np.zeros(network.heads, np.intp)
@@ -113,10 +113,11 @@ class Backend(Protocol):
                 break
             total: Any = 0
             for batch in batches(order, size):
-                forward = run_forward(self, network, weights, x, target, batch, learning)
+                given = schedule.weights
+                forward = run_forward(self, network, rule, weights, (x, target), batch, learning, given)
                 if schedule.tolerance:
                     total = total + array_namespace(forward.error).sum(abs(forward.error), axis=0)
-                weights = self.update(network, rule, weights, forward.trace, forward.error)
+                weights = self.update(network, rule, weights, forward.trace, forward.learnt)
             if schedule.tolerance:
                 sums = to_numpy(total).reshape(network.heads, network.outputs).sum(axis=1)
                 done = learning & (sums < schedule.tolerance)
@@ -131,6 +132,39 @@ class Backend(Protocol):
     def synchronize(self) -> None:
         """Wait until the device has finished all work that was given to it."""
         return None  # noqa: RET501 -- an empty body would make the method abstract
+
+
+Fit = TypeVar("Fit", bound=Callable[..., Any])
+
+
+def takes_weights(fit: Fit) -> Fit:
+    """Mark a backend's own `fit` as one that learns each sample with its weight, `Schedule.weights`.
+
+    Parameters
+    ----------
+    fit : callable
+        The method. It may hand a schedule with weights to the inherited `fit`, which goes batch by batch.
+
+    Returns
+    -------
+    callable
+        The same method. An override of it needs a mark of its own.
+    """
+    fit.takes_weights = True  # type: ignore[attr-defined]
+    return fit
+
+
+def run_schedule(
+    backend: Backend, network: Network, rule: Rule, weights: Weights, x: Array, target: Array, schedule: Schedule
+) -> tuple[Weights, npt.NDArray[np.intp]]:
+    """Return what `Backend.fit` returns; samples with weights never reach a `fit` that would pass over them.
+
+    A backend of a time before there were weights, or one that has no mark of `takes_weights`, learns them batch by
+    batch, by its own `trace` and `update`.
+    """
+    if schedule.weights is None or getattr(backend.fit, "takes_weights", False):
+        return backend.fit(network, rule, weights, x, target, schedule)
+    return Backend.fit(backend, network, rule, weights, x, target, schedule)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

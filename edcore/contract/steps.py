@@ -14,7 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from edcore.arrays import Array, Weights, like, rows
+from edcore.core.method import weighted_error
 from edcore.core.network import Network
+from edcore.core.rule import Rule
 
 Numbers = npt.NDArray[np.intp]
 
@@ -31,15 +33,19 @@ class Schedule:
         Samples in a batch; the last one of an epoch may be smaller. An online rule visits one by one all the same.
     tolerance : float
         A head stops after the first epoch in which its sum of abs(target − output) over its outputs and the samples,
-        each as it was visited, is below this (Kaneko 1999: 0.1). With 0 none stops.
+        each as it was visited, is below this (Kaneko 1999: 0.1). With 0 none stops. Weights are factors in that sum.
     learning : ndarray of bool, shape (heads,)
         The heads that learn; the others keep every bit (a weight of −0.0 may become 0.0).
+    weights : ndarray of the network's dtype, shape (samples,), or None
+        For each row of x the weight with which it is learnt, at least 0, see `edcore.core.weighted_error`; None for 1.
+        Only a `fit` that is marked with `takes_weights` is given some, see there.
     """
 
     orders: npt.NDArray[np.intp]
     batch_size: int
     tolerance: float
     learning: npt.NDArray[np.bool_]
+    weights: npt.NDArray[np.floating] | None = None
 
 
 class Forward(NamedTuple):
@@ -48,7 +54,8 @@ class Forward(NamedTuple):
     x: Array
     outputs: Array
     trace: Any
-    error: Array
+    error: Array  # target − output, 0 for the heads that do not learn
+    learnt: Array  # the error that `Backend.update` is given: with the weights of the samples
 
 
 class Traces(Protocol):
@@ -68,16 +75,20 @@ def batches(order: Numbers, size: int) -> Iterator[Numbers]:
 def run_forward(
     backend: Traces,
     network: Network,
+    rule: Rule,
     weights: Weights,
-    x: Array,
-    target: Array,
+    samples: tuple[Array, Array],
     batch: Numbers,
     learning: npt.NDArray[np.bool_],
+    sample_weights: npt.NDArray[np.floating] | None,
 ) -> Forward:
-    """Return the forward pass of some rows, with errors of 0 for the heads that do not learn."""
-    samples = rows(x, batch)
-    outputs, trace = backend.trace(network, weights, samples)
-    error = like(rows(target, batch), outputs) - outputs
+    """Return the forward pass of some rows of x and target, with errors of 0 for the heads that do not learn."""
+    x, target = (rows(array, batch) for array in samples)
+    outputs, trace = backend.trace(network, weights, x)
+    error = like(target, outputs) - outputs
     if not learning.all():  # an error of 0 leaves every bit of a head
         error = error * like(np.repeat(learning, network.outputs).astype(network.dtype), error)
-    return Forward(samples, outputs, trace, error)
+    if sample_weights is None:
+        return Forward(x, outputs, trace, error, error)
+    weight = like(sample_weights[batch], error)
+    return Forward(x, outputs, trace, weight[:, None] * error, weighted_error(rule, error, weight))

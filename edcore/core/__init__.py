@@ -3,7 +3,18 @@
 `edcore.core.method` states it in the Array API standard; nothing in this folder knows of a device or of a file.
 """
 
-from edcore.core.method import RMS_EPS, Cells, Trace, forward, input_cells, outputs, run_layers, trace, update
+from edcore.core.method import (
+    RMS_EPS,
+    Cells,
+    Trace,
+    forward,
+    input_cells,
+    outputs,
+    run_layers,
+    trace,
+    update,
+    weighted_error,
+)
 from edcore.core.network import Initial, Network
 from edcore.core.presets import PRESETS, Preset, preset
 from edcore.core.rule import Rule
@@ -26,4 +37,5 @@ __all__ = [
     "run_layers",
     "trace",
     "update",
+    "weighted_error",
 ]

@@ -106,6 +106,20 @@ def update(network: Network, rule: Rule, weights: Weights, trace: Trace, error: 
     return learned
 
 
+def weighted_error(rule: Rule, error: Array, weight: Array) -> Array:
+    """Return the error (batch, columns) with which `update` learns each sample b with its weight w_b (batch,).
+
+    ΔW_ij = α · reduce_b [ w_b · x_bi · E_bij · g(y_bj) · s_j ], where a centred rule takes e_b − Σ_b w_b e_b / Σ_b w_b
+    in place of e_b − mean_b e_b. So a sample of weight 2 adds what two samples add, one of weight 0 adds nothing, and
+    weights of 1 change nothing. A mean is taken over the samples as before: weights whose own mean is 1 keep its scale.
+    """
+    xp, w = array_namespace(error), weight[:, None]
+    if rule.centred:
+        total = xp.sum(w)
+        error = error - xp.sum(w * error, axis=0, keepdims=True) / xp.where(total > 0, total, total * 0 + 1)
+    return w * error  # whose plain mean is 0 if it was centred, so that `update` centres nothing more
+
+
 def _layers(weights: Weights) -> Iterator[LayerName]:
     """Yield the names of the layers that there are weights of, in their order."""
     return (name for name in LAYERS if f"{name}.weight" in weights)

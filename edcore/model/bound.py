@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from edcore.arguments import value_range
 from edcore.arrays import HOST, Array, HostWeights, Located, Place, like, to_numpy
 from edcore.contract.backend import Backend
 from edcore.contract.memory import fits, host_memory
@@ -21,6 +22,7 @@ from edcore.core.rule import Rule, check_together
 from edcore.core.weights import initialise
 from edcore.dispatch import registry
 from edcore.dispatch.choose import Request, check_support, choose_backend
+from edcore.environment import VERSION, warn_of_version
 from edcore.errors import EDCoreError, InputError, shown
 from edcore.interrupts import uninterrupted
 from edcore.model.attributes import described, refused
@@ -50,6 +52,7 @@ class BoundNetwork:
         """Set every attribute, with no backend yet."""
         self._rule = rule
         self._seed = seed
+        self._x_range: tuple[float, float] | None = None
         self._network = network
         self._in_known = in_known
         self._request = request
@@ -84,13 +87,17 @@ class BoundNetwork:
                 "begin": (self._network, self._in_known, self._rule, self._seed, request),
                 "weights": self.weights if self._backend else self._start,
                 "epochs": self._epochs,
+                "x_range": self._x_range,
+                "version": VERSION,
                 "others": {name: value for name, value in vars(self).items() if name not in self._own},
             }
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Set what was kept. The next x chooses a backend: weights can be read even if the old one is missing."""
+        warn_of_version("an ED", state.get("version"))
         self._begin(*state["begin"])
         self._start, self._epochs = state["weights"], state["epochs"].copy()
+        self._x_range = state.get("x_range")
         vars(self).update(state["others"])
 
     @property
@@ -130,6 +137,15 @@ class BoundNetwork:
     @seed.setter
     def seed(self, seed: int | None) -> None:
         self._seed = checked_seed(seed)
+
+    @property
+    def x_range(self) -> tuple[float, float] | None:
+        """The least and the largest value in the x that it was trained on; None unless it was set. Files keep it."""
+        return self._x_range
+
+    @x_range.setter
+    def x_range(self, x_range: tuple[float, float] | None) -> None:
+        self._x_range = value_range("x_range", x_range)
 
     @property
     def is_bound(self) -> bool:
@@ -310,7 +326,16 @@ class BoundNetwork:
             explain_memory(raised, self._network, self._bind(None), handed.shape[0])
             raise
 
-    def _fit(self, x: Located, target: Array, epochs: int, batch_size: int, shuffle: bool, tolerance: float) -> None:
+    def _fit(
+        self,
+        x: Located,
+        target: Array,
+        epochs: int,
+        batch_size: int,
+        shuffle: bool,
+        tolerance: float,
+        weights: npt.NDArray[np.floating] | None,
+    ) -> None:
         """Learn checked samples for some epochs, many small ones in one call to the backend."""
         backend, samples = self._bind(x), x.array.shape[0]
         batch = self._rule.samples_per_update(min(batch_size, samples))
@@ -328,14 +353,15 @@ class BoundNetwork:
                 batch_size=batch_size,
                 tolerance=tolerance,
                 learning=learning.copy(),
+                weights=weights,
             )
             try:
-                weights, stopped = self._guarded().fit(self._weights, handed, target, schedule, first, x.square)
+                learned, stopped = self._guarded().fit(self._weights, handed, target, schedule, first, x.square)
             except Exception as error:
                 explain_memory(error, self._network, backend, batch, samples=samples)
                 raise
             with uninterrupted():  # or an interrupt between the two would count epochs that were not kept
-                self._weights = weights
+                self._weights = learned
                 self._epochs[learning] += np.where(stopped, stopped, until - first)[learning]
             learning &= stopped == 0
             first, visits = until, min(2 * visits, VISITS[1])

@@ -16,7 +16,7 @@ from edcore.core.rule import Rule, check_centred, check_together
 from edcore.dispatch.choose import make_request
 from edcore.errors import InputError, NoTraceError, shown
 from edcore.model.bound import BoundNetwork
-from edcore.model.inputs import checked
+from edcore.model.inputs import checked, weighed
 from edcore.model.out_of_memory import explain_memory
 
 
@@ -104,20 +104,12 @@ class ED(BoundNetwork):
         backend: str | Backend = "auto",
         device: str | None = None,
     ) -> None:
-        cells = {
-            "u0": u0,
-            "activation": activation,
-            "output_activation": output_activation,
-            "rms": rms,
-            "n_bias": n_bias,
-            "bias": bias,
-            "inhibitory_output": inhibitory_output,
-            "initial": initial,
-        }
+        cells: dict[str, Any] = {"u0": u0, "activation": activation, "output_activation": output_activation}
+        cells |= {"rms": rms, "n_bias": n_bias, "bias": bias, "inhibitory_output": inhibitory_output}
         shape = {"in_": 1 if in_ is None else in_, "heads": heads, "outputs": outputs, "dtype": dtype}
         shape["width"] = whole_number("hidden_width", hidden_width, 1)
         shape["depth"] = None if hidden_depth is None else whole_number("hidden_depth", hidden_depth, 0)
-        network, learning = variant(rule, alpha, alpha_output, shape | cells)
+        network, learning = variant(rule, alpha, alpha_output, shape | cells | {"initial": initial})
         self._begin(network, in_ is not None, learning, checked_seed(seed), make_request(backend, device))
         if self._in_known and self._request.backend != "auto":
             self._bind(None)
@@ -316,6 +308,7 @@ class ED(BoundNetwork):
         batch_size: int = 64,
         shuffle: bool = True,
         tolerance: float = 0.0,
+        sample_weight: Array | None = None,
     ) -> ED:
         """Learn all samples, in batches, without returning outputs: the fastest way to train.
 
@@ -334,6 +327,9 @@ class ED(BoundNetwork):
         tolerance : float
             A head stops after the first epoch in which its sum of abs(target − output) over the samples, each as it
             was visited, is below this (Kaneko 1999: 0.1). With 0 none stops. `ED.epochs` has the epochs of each.
+        sample_weight : array, shape (samples,), optional
+            The weight of each sample, at least 0: a factor of its error, and of its part of the sum that `tolerance`
+            bounds. One of weight 0 is left out. For a rule of means, weights are divided by their own mean.
 
         Returns
         -------
@@ -364,8 +360,9 @@ class ED(BoundNetwork):
         shuffle, tolerance = yes_or_no("shuffle", shuffle), real("tolerance", tolerance)
         with on_its_device(x):
             found, target, _ = self._see(x, target).checked()
+            found, target, weights, scale = weighed(found, target, sample_weight, self._rule, self._network.dtype)
         check_centred(self._rule, batch_size)
-        self._fit(found, target, epochs, batch_size, shuffle, tolerance)
+        self._fit(found, target, epochs, batch_size, shuffle, tolerance / scale, weights)
         return self
 
     def predict(self, x: Array) -> Array:

@@ -26,7 +26,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edcore.arrays import Array, HostWeights, Located, Weights, to_numpy
-from edcore.contract.backend import Backend
+from edcore.contract.backend import Backend, run_schedule
 from edcore.contract.steps import Schedule, batches, run_forward
 from edcore.core.activations import FUNCTIONS
 from edcore.core.method import RMS_EPS
@@ -148,16 +148,19 @@ class Guard:
         backend, network, rule = self._backend, self._network, self.rule
         epochs, samples = schedule.orders.shape
         batch = rule.samples_per_update(min(schedule.batch_size, samples))
+        most = self._farthest
+        if schedule.weights is not None:  # to centre errors by a weighted mean can double them
+            most *= max(1.0, float(schedule.weights.max())) * (2 if rule.centred else 1)
         norm = math.inf  # without bounds on activities and errors, each step can multiply it
         if max(self._inner, self._farthest) < math.inf:
             reach, steps = self._reach_from(weights, square), epochs * math.ceil(samples / batch)
-            norm = self._after(reach, batch, self._farthest, steps)
+            norm = self._after(reach, batch, most, steps)
         if norm <= self._most:
-            fitted = backend.fit(network, rule, weights, x, target, schedule)
+            fitted = run_schedule(backend, network, rule, weights, x, target, schedule)
             self._norm, self._measured = norm, False
             return fitted
         with np.errstate(all="ignore"):
-            fitted = backend.fit(network, rule, weights, x, target, schedule)
+            fitted = run_schedule(backend, network, rule, weights, x, target, schedule)
             if not self._measure(fitted[0]):
                 try:
                     raise self._find_step(weights, x, target, schedule).error(first)
@@ -248,7 +251,7 @@ class Guard:
         while bad - good > 1 or after is None:
             middle = max((good + bad) // 2, good + 1)
             part = replace(schedule, orders=orders[good:middle], learning=learning.copy())
-            new, stopped = backend.fit(self._network, self.rule, weights, x, target, part)
+            new, stopped = run_schedule(backend, self._network, self.rule, weights, x, target, part)
             if middle < bad and self._measure(new):
                 weights, good = new, middle
                 learning &= stopped == 0
@@ -257,9 +260,10 @@ class Guard:
         weights = backend.copy(weights)
         size = self.rule.samples_per_update(schedule.batch_size)
         for number, batch in enumerate(batches(orders[good], size), 1):
-            forward = run_forward(backend, self._network, weights, x, target, batch, learning)
+            given = schedule.weights
+            forward = run_forward(backend, self._network, self.rule, weights, (x, target), batch, learning, given)
             kept = backend.to_host(weights)
-            weights = backend.update(self._network, self.rule, weights, forward.trace, forward.error)
+            weights = backend.update(self._network, self.rule, weights, forward.trace, forward.learnt)
             if not self._measure(weights):
                 before = backend.from_host(kept)
                 found = self._divergence(before, forward.x, outputs=forward.outputs, after=weights)

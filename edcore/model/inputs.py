@@ -9,11 +9,13 @@ been given. So all numbers that a call needs of x and target are read at once (`
 from __future__ import annotations
 
 import math
+import sys
 import warnings
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 from array_api_compat import array_namespace, is_array_api_obj
 from array_api_compat import device as array_device
 
@@ -31,11 +33,12 @@ from edcore.arrays import (
     locate,
     missing_dtype,
     read,
+    rows,
     to_numpy,
 )
 from edcore.core.activations import FUNCTIONS, Activation
 from edcore.core.network import LAYERS, Layer, Network
-from edcore.core.rule import Rule
+from edcore.core.rule import MEAN, Rule
 from edcore.errors import InputError
 
 NEGATIVE = (
@@ -154,6 +157,36 @@ def warn_of_negative(least: float) -> None:
     """Warn if the least value of x is below 0, which a split rule's promises exclude."""
     if least < 0:
         warnings.warn(NEGATIVE, stacklevel=4)
+
+
+def weighed(
+    x: Located, target: Array, sample_weight: Any, rule: Rule, dtype: str
+) -> tuple[Located, Array, npt.NDArray[np.floating] | None, float]:
+    """Return the samples whose weight is not 0, their weights as `Schedule.weights`, and by what these were divided.
+
+    That is their mean, if the rule takes means: so the same weights, but for a factor, learn the same. Batches of the
+    same size then count by their weights. Weights of 1 are None.
+    """
+    if sample_weight is None:
+        return x, target, None, 1.0
+    name, samples, scale = "sample_weight", x.array.shape[0], 1.0
+    host = to_numpy(_located(name, sample_weight).array)
+    given = to_numpy(checked(name, host, (samples,), "float64", ", one for each sample").array)
+    if (given < 0).any():
+        raise InputError(name, f"{float(given.min())!r}, at [{given.argmin()}]", "values of at least 0")
+    if MEAN[rule.reduction] and given.any():
+        share = given / given.max()  # whose sum cannot overflow
+        scale = max(float(given.max() * share[share > 0].mean()), sys.float_info.min)
+        given = share / share[share > 0].mean()
+    with np.errstate(over="ignore"):
+        weights = given.astype(dtype)
+        total = weights.sum()
+    if not 0 < total < math.inf:
+        raise InputError(name, f"values whose sum in {dtype} is {total:g}", "a finite sum above 0")
+    kept = np.flatnonzero(weights)
+    if len(kept) < samples:
+        weights, target, x = weights[kept], rows(target, kept), x._replace(array=rows(x.array, kept))
+    return x, target, None if (weights == 1).all() else weights, scale
 
 
 def sum_of_squares(array: Array, device: str) -> float:
@@ -316,6 +349,8 @@ def _shape_hint(name: str, given: tuple[int, ...], wanted: tuple[int | None, ...
             if name == "x"
             else "Classes are written one-hot: numpy.eye(heads)[labels]."
         )
+    if len(given) == 2 and len(wanted) == 1 and name == "sample_weight":
+        return "Drop the second axis: sample_weight[:, 0]."
     if len(given) == 2 and len(wanted) == 1:
         return f"One head has one axis: {name}[:, 0]; or give the network one head for each column."
     return ""

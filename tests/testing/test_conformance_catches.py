@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from edcore.adapters.array_api import NUMPY, ArrayAPIBackend
-from edcore.contract.backend import Availability
+from edcore.contract.backend import Availability, takes_weights
 from edcore.contract.memory import Memory, fits
 from edcore.core import method as core
 from edcore.testing import iter_checks, parametrize_with_backend_checks
@@ -129,6 +129,20 @@ class FitRepeatsTheFirstOrder(Sound):
     def fit(self, network, rule, weights, x, target, schedule):
         first = np.broadcast_to(schedule.orders[:1], schedule.orders.shape)
         return super().fit(network, rule, weights, x, target, dataclasses.replace(schedule, orders=first))
+
+
+class FitIgnoresWeights(Sound):
+    @takes_weights
+    def fit(self, network, rule, weights, x, target, schedule):
+        return super().fit(network, rule, weights, x, target, dataclasses.replace(schedule, weights=None))
+
+
+class WeightsByTheirPlaceInTheOrder(Sound):
+    @takes_weights
+    def fit(self, network, rule, weights, x, target, schedule):
+        if schedule.weights is not None:
+            schedule = dataclasses.replace(schedule, weights=schedule.weights[schedule.orders[0]])
+        return super().fit(network, rule, weights, x, target, schedule)
 
 
 class FitNeverStops(Sound):
@@ -338,6 +352,8 @@ CAUGHT = [
     (FitMeansByTheWholeBatch, "check_fit"),
     (FitRepeatsTheFirstOrder, "check_fit"),
     (FitRepeatsTheFirstOrder, "check_fit_online"),
+    (FitIgnoresWeights, "check_fit_weights"),
+    (WeightsByTheirPlaceInTheOrder, "check_fit_weights"),
     (FitNeverStops, "check_fit_stops"),
     (StoppedHeadsLearnOn, "check_fit_stops"),
     (FitIgnoresWhoLearns, "check_fit_stops"),

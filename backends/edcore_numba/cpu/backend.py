@@ -11,7 +11,7 @@ import numpy.typing as npt
 from numba import get_num_threads, set_num_threads
 
 from edcore.arrays import Array, HostWeights, to_numpy
-from edcore.contract.backend import Backend, known
+from edcore.contract.backend import Backend, known, takes_weights
 from edcore.contract.memory import Supported, fits
 from edcore.contract.stages import Stage
 from edcore.contract.steps import Schedule
@@ -101,6 +101,7 @@ class NumbaCPU(Backend):
         """Return the stage, with the same kernels."""
         return NumbaStage(stage, weights, self)
 
+    @takes_weights
     def fit(
         self, network: Network, rule: Rule, weights: NumbaWeights, x: Array, target: Array, schedule: Schedule
     ) -> tuple[NumbaWeights, npt.NDArray[np.intp]]:
@@ -109,6 +110,8 @@ class NumbaCPU(Backend):
         The threads share out the heads where the network is small or heads come out even, else each batch. An interrupt
         ends it after the batch: compiled code hears of none, so it runs on other threads and looks at a flag.
         """
+        if schedule.weights is not None:  # there are no kernels for them
+            return super().fit(network, rule, weights, x, target, schedule)
         learned, stopped = self.copy(weights), np.zeros(network.heads, np.intp)
         count, samples = schedule.orders.shape
         if count == 0:

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edcore.arrays import Array, HostWeights
-from edcore.contract.backend import Backend, known
+from edcore.contract.backend import Backend, known, takes_weights
 from edcore.contract.memory import Memory, Supported, fits, host_memory, traced
 from edcore.contract.steps import Schedule
 from edcore.core.network import WEIGHTS, Network
@@ -118,10 +118,13 @@ class NumbaCUDA(Backend):
         self._device.give_back(trace.array)
         return weights
 
+    @takes_weights
     def fit(
         self, network: Network, rule: Rule, weights: _Weights, x: Array, target: Array, schedule: Schedule
     ) -> tuple[_Weights, npt.NDArray[np.intp]]:
         """Run all epochs with the samples on the device, where kernels gather their rows and compute their errors."""
+        if schedule.weights is not None:  # there are no kernels for them
+            return super().fit(network, rule, weights, x, target, schedule)
         samples, heads = x.shape[0], network.heads
         size = min(rule.samples_per_update(schedule.batch_size), max(samples, 1))
         learning, stopped = schedule.learning.copy(), np.zeros(heads, np.intp)

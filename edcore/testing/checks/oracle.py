@@ -8,11 +8,11 @@ from collections.abc import Iterator
 import numpy as np
 
 from edcore.arrays import Array, HostWeights, to_numpy
-from edcore.contract.backend import Backend
+from edcore.contract.backend import Backend, run_schedule
 from edcore.contract.steps import Schedule
 from edcore.testing.compare import all_close, close, require, same_bits
 from edcore.testing.strategies import Case
-from edcore.testing.tolerance import Bounds
+from edcore.testing.tolerance import Bounds, C
 from edcore_loop.loops import LoopBackend
 
 
@@ -61,6 +61,26 @@ def compare_fit(backend: Backend, case: Case) -> None:
     all_close(backend.to_host(learned), expected, bounds, "after fit")
 
 
+def compare_weighted_fit(backend: Backend, case: Case) -> None:
+    """Assert that a fit of samples with weights gives the weights of the oracle's steps, within the bounds."""
+    network, x, target = case.network, case.x, (case.error > 0).astype(case.x.dtype)
+    schedule = make_schedule(case, epochs=2)
+    weights = np.resize(np.array([2.0, 0.5, 0.0, 1.25, 3.0], x.dtype), len(x))
+    weights.flags.writeable = False
+
+    def fitted(weights: Array | None) -> HostWeights:
+        given = dataclasses.replace(schedule, weights=weights)
+        learned, _ = run_schedule(backend, network, case.rule, backend.from_host(case.weights), x, target, given)
+        return backend.to_host(learned)
+
+    expected, bounds = case.in_float64.weights, None
+    for order in schedule.orders:
+        for rows in batches(case, order, schedule.batch_size):
+            expected, bounds = oracle_step(case, expected, bounds, x[rows], target[rows], weights[rows])
+    all_close(fitted(weights), expected, bounds, "after fit, for samples with weights")
+    same_bits(fitted(weights * 0), case.weights, "after fit, for samples of weight 0")
+
+
 def batches(case: Case, order: Array, batch_size: int) -> Iterator[Array]:
     """Yield the rows of each update of an epoch. Written apart from `edcore.contract.steps`, which it checks."""
     size = case.rule.samples_per_update(batch_size)
@@ -90,7 +110,7 @@ def epoch_errors(backend: Backend, case: Case, target: Array) -> Array:
 
 
 def oracle_step(
-    case: Case, weights: HostWeights, off: HostWeights | None, x: Array, target: Array
+    case: Case, weights: HostWeights, off: HostWeights | None, x: Array, target: Array, weight: Array | None = None
 ) -> tuple[HostWeights, HostWeights]:
     """Return the oracle's weights after a step, and how far from them the backend's may be."""
     oracle, network, x = LoopBackend(), case.in_float64.network, x.astype(np.float64)
@@ -98,10 +118,30 @@ def oracle_step(
     error = target - outputs
     bounds = Bounds(case.network, weights, off)
     error_off = bounds.outputs(activities) + bounds.eps
+    if weight is not None:
+        error, error_off = _weighted(case, error, error_off, weight.astype(np.float64), C * bounds.eps)
     return (
         oracle.update(network, case.rule, weights, activities, error),
         bounds.updated(case.rule, activities, error, error_off),
     )
+
+
+def _weighted(case: Case, error: Array, off: Array, weight: Array, rounding: float) -> tuple[Array, Array]:
+    """Return the errors with their weights, and their bounds. Written apart from `edcore.core.method`."""
+    total, error, off = max(sum(weight.tolist()), 1e-300), error.copy(), off.copy()
+    for column in range(error.shape[1]):
+        e, e_off = error[:, column].tolist(), off[:, column].tolist()
+        mean = mean_off = 0.0
+        if case.rule.centred:
+            mean = sum(w * value for w, value in zip(weight.tolist(), e, strict=True)) / total
+            mean_off = sum(
+                w * (b + rounding * abs(value)) for w, b, value in zip(weight.tolist(), e_off, e, strict=True)
+            )
+            mean_off /= total
+        for b, w in enumerate(weight.tolist()):
+            error[b, column] = w * (e[b] - mean)
+            off[b, column] = w * (e_off[b] + mean_off + rounding * (abs(e[b]) + abs(mean)))
+    return error, off
 
 
 def updated(backend: Backend, case: Case) -> HostWeights:

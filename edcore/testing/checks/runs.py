@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 
 import numpy as np
 from hypothesis import strategies as st
 
 from edcore.contract.backend import Backend
+from edcore.core.network import Network
+from edcore.core.rule import Rule
 from edcore.testing.checks.examples import FULL, Extent, dtypes, fewer, for_all, gentle, supported
 from edcore.testing.checks.oracle import (
     checked_outputs,
     compare_fit,
+    compare_weighted_fit,
     epoch_errors,
     make_schedule,
     of_heads,
     oracle_step,
 )
 from edcore.testing.compare import all_close, require, same_bits
-from edcore.testing.strategies import Case, rules, variants
+from edcore.testing.strategies import Case, drawn_case, rules, variants
 
 
 def check_trajectory(backend: Backend, extent: Extent = FULL) -> None:
@@ -55,6 +59,16 @@ def check_variants_fit(backend: Backend, extent: Extent = FULL) -> None:
 
     either = [variants(dtypes(backend), order, gentle=True) for order in ("batch", "online")]
     for_all(fewer(extent), st.one_of(either), run)
+
+
+def check_fit_weights(backend: Backend, extent: Extent = FULL) -> None:
+    """A run multiplies the error of each sample by its weight, under any rule, and a weight of 0 changes nothing."""
+    # A few cases of one shape, as some backends compile for each: the weights are no business of their kernels.
+    kinds = Rule(alpha=0.1, reduction="sum"), Rule("split", order="online"), Rule(centred=True), Rule("split")
+    for dtype, rule in zip(itertools.cycle(dtypes(backend)), kinds, strict=False):
+        case = drawn_case(Network(3, 2, 1, 2, 1.0, dtype=dtype), rule, batch=5, scale=0.3, seed=1)
+        if supported(backend, case):
+            compare_weighted_fit(backend, case)
 
 
 def check_fit_stops(backend: Backend, extent: Extent = FULL) -> None:
