@@ -91,6 +91,19 @@ def yes_or_no(name: str, value: Any) -> bool:
     return bool(value)
 
 
+def value_range(name: str, value: Any) -> tuple[float, float] | None:
+    """Return the least and the largest of some values as two finite floats, or None."""
+    if value is None:
+        return None
+    try:
+        low, high = (math.nan if isinstance(end, NO_NUMBERS) else float(end) for end in value)
+    except Exception:  # what it is made of may raise anything
+        low = high = math.nan
+    if not -math.inf < low <= high < math.inf:
+        raise InputError(name, shown(value), "None, or two finite numbers, the least and the largest")
+    return low, high
+
+
 def assign(frozen: object, name: str, value: object) -> None:
     """Set a field of a frozen dataclass in its `__post_init__`."""
     object.__setattr__(frozen, name, value)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import sys
+import warnings
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -21,6 +22,14 @@ REPORTED = ("numpy", "numba", "torch", "jax", "cupy")
 def versions() -> dict[str, str]:
     """Return the versions of the array libraries that this process has loaded."""
     return {name: str(sys.modules[name].__version__) for name in REPORTED if name in sys.modules}
+
+
+def warn_of_version(what: str, version: object) -> None:
+    """Warn that a pickle comes from another version of edcore, if it does."""
+    if version != VERSION:
+        written = f"edcore {version}" if isinstance(version, str) else "an edcore that wrote no version"
+        fix = "It may fail or predict something else. Files of edcore.io.save can be read by later versions."
+        warnings.warn(f"{what} was pickled by {written}; this is edcore {VERSION}. {fix}", stacklevel=3)
 
 
 @dataclass(frozen=True, slots=True)

@@ -134,7 +134,7 @@ def test_save_replaces_nothing_unless_told_to(file):
 @pytest.mark.parametrize(
     ("wrong", "sentence"),
     [
-        (lambda: io.save("ed", "net"), "ed: given str; accepted: an edcore"),
+        (lambda: io.save("ed", "net"), "model: given 'ed'; accepted: an ED"),
         (lambda: io.save(trained(), 3), "path: given 3; accepted: the path of a file"),
         (lambda: io.save(trained(), "net", classes=[1]), r"classes: given \(1,\); accepted: 2 "),
         (
@@ -418,7 +418,7 @@ def put(**changes):
 
 
 DOCUMENTS = {
-    "a newer format": (put(format=2, versions={"edcore": "9.1"}), "written in format 2 by edcore 9.1"),
+    "a newer format": (put(format=3, versions={"edcore": "9.1"}), "written in format 3 by edcore 9.1"),
     "no format": (put(format=None), "its header has no format number"),
     "a format that is no number": (put(format="1"), "its header has no format number"),
     "no JSON": (lambda document: "{", "JSON ("),
@@ -453,7 +453,7 @@ DOCUMENTS = {
     "a seed that is none": (put(seed=None), "seed: given None"),
     "wrong classes": (put(classes=[1, 2, 3]), "classes: given (1, 2, 3)"),
     "a wrong range": (put(x_range=[1]), "its header:"),
-    "a range that is upside down": (put(x_range=[1, 0]), "x_range is [1, 0]"),
+    "a range that is upside down": (put(x_range=[1, 0]), "x_range: given [1, 0]"),
     "a wrong backend": (put(backend=5), "text: 5"),
     "a backend that is no text": (put(backend="\ud800"), "surrogates not allowed"),
     "wrong versions": (put(versions={"edcore": 1}), "text: 1"),

@@ -21,6 +21,7 @@ from edcore.arguments import real, whole_number, yes_or_no
 from edcore.arrays import Array, Place, has_dtype, place, rows, to_numpy
 from edcore.core.network import Initial
 from edcore.core.rule import Rule
+from edcore.environment import VERSION, warn_of_version
 from edcore.errors import DivergedError, InputError
 from edcore.estimators.callbacks import Callback, EarlyStopping, EpochRecord, checked_callbacks
 from edcore.estimators.inputs import checked_random_state, dtype_of, readable
@@ -172,7 +173,7 @@ class BaseED(BaseEstimator, metaclass=ABCMeta):  # type: ignore[misc]  # scikit-
         parameters = self.get_params(deep=False)
         before = {name: value for name, value in vars(self).items() if name not in parameters}
         ed, draws = self.ed_ if resumed else None, random.get_state()
-        kept = None if ed is None else (ed.weights, ed.rule, ed.epochs)
+        kept = None if ed is None else (ed.weights, ed.rule, ed.epochs, ed.x_range)
         losses = len(self.loss_curve_) if resumed else 0
         scores = len(self.validation_scores_ or ()) if resumed else 0
         try:
@@ -192,7 +193,7 @@ class BaseED(BaseEstimator, metaclass=ABCMeta):  # type: ignore[misc]  # scikit-
                 self.__dict__ = {name: value for name, value in vars(self).items() if name in parameters} | before
                 if ed is not None and kept is not None:
                     ed.load_weights(kept[0])
-                    ed.rule, ed.epochs = kept[1:]  # after the weights, which the new rule may have let below its floor
+                    ed.rule, ed.epochs, ed.x_range = kept[1:]  # after the weights, which the new rule may have let below its floor
                     del self.loss_curve_[losses:], (self.validation_scores_ or [])[scores:]
                 random.set_state(draws)  # it may be the user's, or NumPy's
             if isinstance(error, DivergedError):
@@ -240,9 +241,25 @@ class BaseED(BaseEstimator, metaclass=ABCMeta):  # type: ignore[misc]  # scikit-
             self.best_validation_score_ = None
             seed = int(random.randint(np.iinfo(np.int32).max))
             self.ed_ = self._build(x.shape[1], dtype_of(x), seed, self.backend, self.device)
+        self._keep_range(x)
         if self.early_stopping and self.validation_scores_ is None:
             self.validation_scores_ = []
         return x, target
+
+    def _keep_range(self, x: Array) -> None:
+        """Tell the network between which values its samples lie, for files that hold it alone."""
+        xp, known = array_namespace(x), self.ed_.x_range or (math.inf, -math.inf)
+        low, high = min(known[0], float(xp.min(x))), max(known[1], float(xp.max(x)))
+        if math.isfinite(high - low):  # else the network refuses the samples, and says why
+            self.ed_.x_range = low, high
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**super().__getstate__(), "_edcore_version": VERSION}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        state = dict(state)
+        warn_of_version(f"an {type(self).__name__}", state.pop("_edcore_version", None))
+        super().__setstate__(state)
 
     def _validated(self, name: str, *data: Any, **options: Any) -> Any:
         """Return what scikit-learn makes of the data."""

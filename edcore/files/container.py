@@ -23,8 +23,9 @@ from edcore.files.checksum import checksum
 
 Arrays: TypeAlias = dict[str, npt.NDArray[Any]]
 
-FORMAT = 1
-"""The version of the format that this edcore writes, and the newest that it reads."""
+PLAIN, FORMAT = 1, 2
+"""The versions of the format that this edcore writes and reads: the second, of files with more than a network, is the
+newest. An edcore that knows only the first would predict with the network alone."""
 
 KEY = "edcore"
 """The entry of the safetensors metadata that is the document."""
@@ -44,7 +45,7 @@ def pack(document: Mapping[str, Any], arrays: Mapping[str, npt.NDArray[Any]]) ->
 
     # safetensors writes the memory as it lies, so it would write a transposed array with its values out of order.
     arrays = {key: np.ascontiguousarray(array) for key, array in arrays.items()}
-    document = {"format": FORMAT, **document}
+    document = {"format": PLAIN, **document}
     sums = {ITSELF: _checksum_of_document(document), **{key: checksum([array]) for key, array in arrays.items()}}
     return save(arrays, {KEY: json.dumps({**document, SUMS: sums})})
 
@@ -110,7 +111,7 @@ def _checked_document(path: Path, text: str | None) -> dict[str, Any]:
     if text is None:
         raise DataFileError(f"{path}: a safetensors file, but its header has no {KEY!r}; accepted: {ACCEPTED}.")
     try:
-        document = json.loads(text, parse_constant=_refuse_constant)
+        document = json_value(text)
         itself = _checksum_of_document(document) if isinstance(document, dict) else ""
     except (ValueError, RecursionError) as error:
         raise damaged(path, f"its header is not JSON ({error!s:.100})") from error
@@ -128,6 +129,11 @@ def _checked_document(path: Path, text: str | None) -> dict[str, Any]:
     if not isinstance(sums, dict) or sums.get(ITSELF) != itself:
         raise damaged(path, "its header does not match its checksum")
     return document
+
+
+def json_value(text: str) -> Any:
+    """Return the value of a text that is strict JSON, which knows no NaN."""
+    return json.loads(text, parse_constant=_refuse_constant)
 
 
 def _open_safetensors(path: Path) -> Any:

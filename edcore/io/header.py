@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-import math
+import contextlib
 import operator
 import platform
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
 
-from edcore.arguments import whole_number
+from edcore.arguments import value_range, whole_number
 from edcore.core.network import Initial, Network
 from edcore.core.rule import Rule, check_together
 from edcore.environment import VERSION
-from edcore.errors import InputError, shown
-from edcore.files.container import damaged
+from edcore.errors import DataFileError, InputError, shown
+from edcore.files.container import Arrays, damaged
+from edcore.io.estimators import SavedEstimator, checked_tree
 from edcore.model.ed import ED
 
 RANDOM_STATE = "PCG64(SeedSequence(seed, spawn_key=(purpose, head, layer or epoch))), so seed and epoch are all of it"
@@ -52,6 +53,8 @@ class Saved:
         The versions of edcore, Python and NumPy that wrote it.
     run : dict or None
         The options and the progress of a run of ``edcore train``, if the file is a checkpoint of one.
+    estimator : SavedEstimator or None
+        The steps, the features and the classes, if it is the file of an estimator or of a pipeline.
     """
 
     path: Path
@@ -65,6 +68,7 @@ class Saved:
     device: str
     versions: dict[str, str]
     run: dict[str, Any] | None
+    estimator: SavedEstimator | None = None
 
 
 def header_of(
@@ -77,7 +81,7 @@ def header_of(
         "seed": ed.seed,
         "random_state": RANDOM_STATE,
         "classes": classes,
-        "x_range": x_range,
+        "x_range": x_range or ed.x_range,
         "backend": ed.backend,
         "device": ed.device or "",
         "versions": {"edcore": VERSION, "python": platform.python_version(), "numpy": np.__version__},
@@ -85,9 +89,12 @@ def header_of(
     }
 
 
-def parse_header(path: Path, document: dict[str, Any], size: int) -> Saved:
-    """Return the header of a file of this size, or raise a DataFileError if a value of its document is wrong."""
-    try:
+def parse_header(path: Path, document: dict[str, Any], size: int, arrays: Arrays) -> Saved:
+    """Return the header of a file of this size, or raise a DataFileError if a value of its document is wrong.
+
+    `arrays` are at least those of its estimator, if it has one.
+    """
+    with wrong_header(path):
         network = _value(Network, {**document["network"], "initial": _value(Initial, document["network"]["initial"])})
         check_together(network, rule := _value(Rule, document["rule"]))
         return Saved(
@@ -97,15 +104,27 @@ def parse_header(path: Path, document: dict[str, Any], size: int) -> Saved:
             rule=rule,
             seed=whole_number("seed", document["seed"], 0),
             classes=checked_classes(network, document["classes"]),
-            x_range=_range(document["x_range"]),
+            x_range=value_range("x_range", document["x_range"]),
             backend=_text(document["backend"]),
             device=_text(document["device"]),
             versions={_text(name): _text(version) for name, version in document["versions"].items()},
             run=None if document["run"] is None else dict(document["run"]),
+            estimator=checked_tree(tree, arrays, document.get("target"))
+            if (tree := document.get("estimator"))
+            else None,
         )
-    except (KeyError, TypeError, AttributeError, ValueError, OverflowError, RecursionError) as error:
+
+
+@contextlib.contextmanager
+def wrong_header(path: Path) -> Iterator[None]:
+    """Make a DataFileError of the errors that wrong values of a document raise."""
+    try:
+        yield
+    except DataFileError:
+        raise
+    except (LookupError, TypeError, AttributeError, ValueError, OverflowError, RecursionError) as error:
         what = f"no {error}" if isinstance(error, KeyError) else str(error)
-        raise damaged(path, f"its header: {' '.join(what.split()):.200}") from error
+        raise damaged(path, f"its header: {' '.join(what.split()).rstrip('.'):.200}") from error
 
 
 def checked_classes(network: Network, classes: Iterable[Any] | None) -> tuple[int | str, ...] | None:
@@ -146,15 +165,6 @@ def _number(label: Any) -> int:
     if isinstance(label, bool):
         raise TypeError
     return int(np.int64(operator.index(label)))
-
-
-def _range(values: Any) -> tuple[float, float] | None:
-    if values is None:
-        return None
-    low, high = map(float, values)
-    if not -math.inf < low <= high < math.inf:
-        raise ValueError(f"x_range is {values}")
-    return low, high
 
 
 def _text(value: Any) -> str:

@@ -32,7 +32,8 @@ def refused(name: str, value: Any) -> AttributeRefusedError:
         fix = f"A network keeps its shape: make another one, edcore.ED(…, {name}={value!r:.80})."
     else:
         fix = OTHERS.get(name, "Keep values of your own elsewhere.")
-    return AttributeRefusedError(f"ED.{name} cannot be set; accepted: ED.rule, ED.seed and ED.epochs. {fix}")
+    accepted = "ED.rule, ED.seed, ED.epochs and ED.x_range"
+    return AttributeRefusedError(f"ED.{name} cannot be set; accepted: {accepted}. {fix}")
 
 
 def described(network: Network, in_known: bool, rule: Rule, **others: Any) -> str:

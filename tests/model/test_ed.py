@@ -425,7 +425,7 @@ def test_some_attributes_can_be_set(name):
         ("backend", "numpy", "backend=…"),
         ("device", "cpu", "device=…"),
         ("network", None, "edcore.ED.from_network("),
-        ("learning_rate", 0.01, "ED.rule, ED.seed and ED.epochs"),
+        ("learning_rate", 0.01, "ED.rule, ED.seed, ED.epochs and ED.x_range"),
     ],
 )
 def test_other_attributes_are_refused_with_the_way_that_works(name, value, fix):

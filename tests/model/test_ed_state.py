@@ -11,6 +11,8 @@ from edcore import ED, Network, Rule, io, list_backends
 from edcore.adapters import ArrayAPIBackend
 from edcore.contract import classic
 from edcore.errors import BackendUnavailableError, EDCoreError, InputError
+from edcore.estimators import base
+from edcore.model import bound
 
 DATA = edcore.datasets.parity(3)
 WAYS = {"pickle": lambda ed: pickle.loads(pickle.dumps(ed)), "deepcopy": copy.deepcopy, "copy": copy.copy}
@@ -46,6 +48,35 @@ def test_a_copy_from_before_the_first_x_starts_from_the_same_weights(way):
     known = ED(in_=2, hidden_width=4)
     known.load_weights(ed.weights)
     assert same(WAYS[way](known), ed)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_copy_keeps_the_range_of_x(way):
+    ed = trained()
+    assert WAYS[way](ed).x_range is None
+    ed.x_range = (-1, np.float32(2.5))
+    assert WAYS[way](ed).x_range == (-1.0, 2.5)
+
+
+@pytest.mark.parametrize(
+    "wrong", [3, "12", ("1", "2"), (1, 0), (0, np.inf), (np.nan, 1), (1, 2, 3), [None, None]], ids=repr
+)
+def test_a_range_is_two_finite_numbers(wrong):
+    ed = trained()
+    with pytest.raises(InputError, match="^x_range: given .*; accepted: None, or two finite numbers"):
+        ed.x_range = wrong
+
+
+@pytest.mark.parametrize("make", [trained, lambda: edcore.EDClassifier(4, max_iter=1).fit([[0], [1]], [0, 1])])
+@pytest.mark.parametrize(("version", "words"), [("0.0.1", "edcore 0.0.1;"), (None, "wrote no version;")])
+def test_a_pickle_of_another_version_warns_with_both(make, version, words, monkeypatch):
+    kept = make()
+    for module in (bound, base):
+        monkeypatch.setattr(module, "VERSION", version)
+    kept = pickle.dumps(kept)
+    monkeypatch.undo()
+    with pytest.warns(UserWarning, match=f"pickled by .*{words} this is edcore {edcore.__version__}"):
+        pickle.loads(kept)
 
 
 def test_a_copy_has_no_trace():
