@@ -209,11 +209,29 @@ def test_samples_that_are_not_finite_are_named_by_file_and_place(run, net):
         assert result in run("predict", net, file)[2]
 
 
-def test_a_line_that_is_too_short_is_told_in_words_of_the_command(tmp_path):
-    (tmp_path / "x.csv").write_text("1,2\n3\n")
-    sentence = r"the number of columns changed from 2 to 1 at row 2\)\. .*commas"
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        ("1,2\n3\n", r"\(sample 2 \(line 2\) has 1 columns, the first sample has 2\)\. .*commas"),
+        ("a,b\n\n1,2\n3,x\n", r"\(sample 2 \(line 4\), feature 2: 'x' is no number\)"),
+        ("a,b\n1,2\n3,4\n5,nan\n", r"1 NaN or infinite values, the first in sample 3, feature 2;"),
+        ("1,1_0\n", r"\(sample 1 \(line 1\), feature 2: '1_0' is no number\)"),
+        ("1,\n", r"\(sample 1 \(line 1\), feature 2: '' is no number\)"),
+        ("0x1,0x0\n1,0\n", r"\(sample 1 \(line 1\), feature 1: '0x1' is no number\)"),
+    ],
+)
+def test_an_error_counts_samples_and_features_from_1(tmp_path, content, sentence):
+    (tmp_path / "x.csv").write_text(content)
     with pytest.raises(DataFileError, match=sentence):
         read_samples(tmp_path / "x.csv")
+
+
+def test_gaps_may_be_taken_for_nan(tmp_path):
+    (tmp_path / "x.CSV").write_text("a,b\n1,NA\n,2\n")
+    np.testing.assert_array_equal(read_samples(tmp_path / "x.CSV", gaps=True), [[1, np.nan], [np.nan, 2]])
+    (tmp_path / "x.CSV").write_text("a,b\n1,inf\n")
+    with pytest.raises(DataFileError, match="sample 1, feature 2"):
+        read_samples(tmp_path / "x.CSV", gaps=True)
 
 
 def test_a_csv_may_begin_with_a_byte_order_mark(tmp_path):
