@@ -104,6 +104,9 @@ def _from_parquet(name: str, content: bytes) -> pd.DataFrame:
         reason = " ".join(str(error).split())[:200].rstrip(".")
         raise DataFileError(f"{name}: not a Parquet file, or damaged ({reason}). Write it again.") from error
     frame.columns = [str(column) for column in frame.columns]
+    for column in frame:  # pandas has several marks of a gap, which to encoders are as many categories
+        if frame[column].dtype.name in ("object", "string", "boolean"):
+            frame[column] = frame[column].astype(object).where(frame[column].notna(), np.nan)
     if not len(frame) or not len(frame.columns):
         raise DataFileError(f"{name}: a table with no rows or no columns. Write a row for each sample.")
     frame.attrs["notes"] = ()

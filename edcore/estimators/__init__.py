@@ -3,5 +3,6 @@
 from edcore.estimators.callbacks import EpochRecord
 from edcore.estimators.classifier import EDClassifier
 from edcore.estimators.regressor import EDRegressor
+from edcore.estimators.table import table_pipeline
 
-__all__ = ["EDClassifier", "EDRegressor", "EpochRecord"]
+__all__ = ["EDClassifier", "EDRegressor", "EpochRecord", "table_pipeline"]
