@@ -15,8 +15,9 @@ from typer.core import TyperCommand
 from edcore.cli.backends import CHECK_FAILED, check, info
 from edcore.cli.bench import bench
 from edcore.cli.kaneko import kaneko
+from edcore.cli.predict import predict
 from edcore.cli.reproduce import reproduce
-from edcore.cli.saved import inspect, predict
+from edcore.cli.saved import inspect
 from edcore.cli.sweep import sweep
 from edcore.cli.train import train
 from edcore.environment import VERSION
@@ -45,7 +46,7 @@ EXAMPLES = {
         "edcore sweep xor.toml --out xor.parquet --jobs 4",
         "edcore sweep xor.toml --dask tcp://10.0.0.1:8786",
     ),
-    "predict": ("edcore predict run.safetensors digits", "edcore predict run.safetensors new.csv --out classes.csv"),
+    "predict": ("edcore predict run.safetensors digits", "edcore predict model.safetensors new.csv --proba"),
     "inspect": ("edcore inspect run.safetensors", "edcore inspect run.safetensors --json"),
     "info": ("edcore info", "edcore info --explain 784 32 4096"),
     "check": ("edcore check numba", "edcore check torch --device cuda"),

@@ -137,11 +137,15 @@ def test_a_table_of_predicted_labels_has_them_as_they_are(run, plain, labels):
     assert np.load("result.npy").tolist() == [label.rstrip("\0") for label in expected]  # as NumPy's texts are
 
 
-def test_predict_warns_of_another_scale(run, net):
+def test_samples_of_another_scale_are_refused_and_a_few_are_warned_of(run, net):
     np.save("x.npy", DIGITS.x_test * 255)
-    code, _, err = run("predict", net, "x.npy")
-    assert code == 0
-    assert re.match(r"edcore: .*\b0 to 255\b.*\b0 to 1\b", err)
+    code, out, err = run("predict", net, "x.npy")
+    assert (code, out) == (2, "")
+    assert re.match(r"edcore: DATA: .*\b0 to 255\b.*\b0 to 1\b.* mean nothing; .*io\.save\(classifier, …\)", err)
+    np.save("x.npy", DIGITS.x_test * np.where(np.arange(len(DIGITS.x_test)) < 3, 255, 1)[:, None])
+    code, out, err = run("predict", net, "x.npy")
+    assert (code, len(out.split())) == (0, len(DIGITS.x_test))
+    assert re.match(r"edcore: warning: 3 of \d+ samples have values from 0 to 255\b", err)
 
 
 @pytest.mark.parametrize(
