@@ -13,7 +13,6 @@ import numpy as np
 import numpy.typing as npt
 from array_api_compat import array_namespace, device
 from sklearn import get_config
-from sklearn.base import BaseEstimator
 from sklearn.model_selection import train_test_split
 from sklearn.utils.validation import check_is_fitted, validate_data
 
@@ -21,10 +20,10 @@ from edcore.arguments import real, whole_number, yes_or_no
 from edcore.arrays import Array, Place, has_dtype, place, rows, to_numpy
 from edcore.core.network import Initial
 from edcore.core.rule import Rule
-from edcore.environment import VERSION, warn_of_version
 from edcore.errors import DivergedError, InputError
 from edcore.estimators.callbacks import Callback, EarlyStopping, EpochRecord, checked_callbacks
 from edcore.estimators.inputs import checked_random_state, dtype_of, readable
+from edcore.estimators.pickles import PickledEstimator
 from edcore.estimators.scaling import (
     check_inside,
     check_rounding,
@@ -43,7 +42,7 @@ INITIAL = Initial(weight=4.0, bias=4.0, fan_in=0.5)
 """The tuned initial weights of both estimators: wide enough for a few features, with the same spread for many."""
 
 
-class BaseED(BaseEstimator, metaclass=ABCMeta):  # type: ignore[misc]  # scikit-learn has no types
+class BaseED(PickledEstimator, metaclass=ABCMeta):  # type: ignore[misc]  # scikit-learn has no types
     """An ED network as a scikit-learn estimator; `edcore.EDClassifier` describes its parameters and attributes."""
 
     ed_: ED
@@ -252,14 +251,6 @@ class BaseED(BaseEstimator, metaclass=ABCMeta):  # type: ignore[misc]  # scikit-
         low, high = min(known[0], float(xp.min(x))), max(known[1], float(xp.max(x)))
         if math.isfinite(high - low):  # else the network refuses the samples, and says why
             self.ed_.x_range = low, high
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {**super().__getstate__(), "_edcore_version": VERSION}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        state = dict(state)
-        warn_of_version(f"an {type(self).__name__}", state.pop("_edcore_version", None))
-        super().__setstate__(state)
 
     def _validated(self, name: str, *data: Any, **options: Any) -> Any:
         """Return what scikit-learn makes of the data."""

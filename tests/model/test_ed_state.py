@@ -11,7 +11,7 @@ from edcore import ED, Network, Rule, io, list_backends
 from edcore.adapters import ArrayAPIBackend
 from edcore.contract import classic
 from edcore.errors import BackendUnavailableError, EDCoreError, InputError
-from edcore.estimators import base
+from edcore.estimators import pickles
 from edcore.model import bound
 
 DATA = edcore.datasets.parity(3)
@@ -71,7 +71,7 @@ def test_a_range_is_two_finite_numbers(wrong):
 @pytest.mark.parametrize(("version", "words"), [("0.0.1", "edcore 0.0.1;"), (None, "wrote no version;")])
 def test_a_pickle_of_another_version_warns_with_both(make, version, words, monkeypatch):
     kept = make()
-    for module in (bound, base):
+    for module in (bound, pickles):
         monkeypatch.setattr(module, "VERSION", version)
     kept = pickle.dumps(kept)
     monkeypatch.undo()
