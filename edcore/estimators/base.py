@@ -42,7 +42,7 @@ INITIAL = Initial(weight=4.0, bias=4.0, fan_in=0.5)
 """The tuned initial weights of both estimators: wide enough for a few features, with the same spread for many."""
 
 
-class BaseED(PickledEstimator, metaclass=ABCMeta):  # type: ignore[misc]  # scikit-learn has no types
+class BaseED(PickledEstimator, metaclass=ABCMeta):
     """An ED network as a scikit-learn estimator; `edcore.EDClassifier` describes its parameters and attributes."""
 
     ed_: ED
@@ -192,7 +192,8 @@ class BaseED(PickledEstimator, metaclass=ABCMeta):  # type: ignore[misc]  # scik
                 self.__dict__ = {name: value for name, value in vars(self).items() if name in parameters} | before
                 if ed is not None and kept is not None:
                     ed.load_weights(kept[0])
-                    ed.rule, ed.epochs, ed.x_range = kept[1:]  # after the weights, which the new rule may have let below its floor
+                    # After the weights, which the new rule may have let below its floor.
+                    ed.rule, ed.epochs, ed.x_range = kept[1:]
                     del self.loss_curve_[losses:], (self.validation_scores_ or [])[scores:]
                 random.set_state(draws)  # it may be the user's, or NumPy's
             if isinstance(error, DivergedError):
