@@ -11,6 +11,8 @@ from unittest import mock
 import numpy as np
 import pytest
 import safetensors.numpy
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from sklearn.base import clone
 from sklearn.compose import ColumnTransformer, make_column_selector
 from sklearn.impute import KNNImputer, MissingIndicator, SimpleImputer
@@ -38,18 +40,24 @@ from edcore.files import container
 from edcore.io import networks
 from edcore.model.ed import ED
 
+pandas = pytest.importorskip("pandas")
+
 RANDOM = np.random.default_rng(0)
 X = abs(RANDOM.normal(5, 3, (40, 3)))
 Y = X[:, 0] > X[:, 1]
 TEXTS = np.where(Y, "yes", "no")
 
 
-def classifier(**options):
-    return EDClassifier(4, **{"max_iter": 2, "random_state": 0, "backend": "numpy", "batch_size": 8} | options)
+def classifier(hidden_width=4, **options):
+    return EDClassifier(
+        hidden_width, **{"max_iter": 2, "random_state": 0, "backend": "numpy", "batch_size": 8} | options
+    )
 
 
-def regressor(**options):
-    return EDRegressor(4, **{"max_iter": 2, "random_state": 0, "backend": "numpy", "batch_size": 8} | options)
+def regressor(hidden_width=4, **options):
+    return EDRegressor(
+        hidden_width, **{"max_iter": 2, "random_state": 0, "backend": "numpy", "batch_size": 8} | options
+    )
 
 
 @pytest.fixture
@@ -153,7 +161,6 @@ def test_a_pipeline_comes_back_with_its_steps(path, steps):
 
 
 def test_a_pipeline_of_a_table_comes_back(path):
-    pandas = pytest.importorskip("pandas")
     table = pandas.DataFrame(gaps(X), columns=["é", "b c", "d"]).assign(kind=np.where(X[:, 1] > 5, "x", None), flag=Y)
     columns = ColumnTransformer(
         [
@@ -178,6 +185,77 @@ def test_a_pipeline_of_a_table_comes_back(path):
         "columns/numbers/simpleimputer: SimpleImputer",
         "columns/numbers/standardscaler: StandardScaler",
     )
+
+
+LABELS = ("int", "text", "bool", "float", "several", "object", "numbers", "two numbers")
+CELLS = st.sampled_from(["", " ", "a", "b,c", "1", "é", "日本", "nan", "None", "\n", "x" * 50])
+
+
+@st.composite
+def tables(draw):
+    """A table of random columns with gaps, and a pipeline for it, fitted to labels of some type."""
+    rows, seed = draw(st.integers(4, 20)), draw(st.integers(0, 2**32 - 1))
+    random, columns, steps = np.random.default_rng(seed), {}, []
+    dtype = draw(st.sampled_from(["f4", "f8"]))
+    for kind in draw(st.lists(st.sampled_from(["float", "int", "text", "bool", "object"]), min_size=1, max_size=3)):
+        gap = random.random(rows) < draw(st.sampled_from([0, 0.3]))
+        values = {
+            "float": random.normal(0, 10.0 ** random.integers(-3, 6), rows).astype(dtype),
+            "int": random.integers(-9, 1000, rows),
+            "text": np.array(draw(st.lists(CELLS, min_size=rows, max_size=rows)), object),
+            "bool": random.random(rows) < 0.5,
+            "object": np.array([random.choice(["u", "v"]) for _ in range(rows)], object),
+        }[kind]
+        name = f"{kind} {len(columns)}"
+        if kind in ("float", "object"):
+            values[gap] = np.nan
+        columns[name] = values
+        if kind in ("float", "int"):
+            scaler = draw(st.sampled_from([StandardScaler, RobustScaler, MinMaxScaler]))()
+            imputer = draw(st.sampled_from([SimpleImputer(), KNNImputer(n_neighbors=2)]))
+            steps.append((name, make_pipeline(clone(imputer).set_params(keep_empty_features=True), scaler), [name]))
+        else:
+            encoder = OneHotEncoder(
+                handle_unknown="infrequent_if_exist", min_frequency=draw(st.sampled_from([None, 2]))
+            )
+            steps.append((name, encoder, [name]))
+    if draw(st.integers(0, 9)) == 0:
+        steps.append(("mine", FunctionTransformer(np.isnan), make_column_selector(dtype_include=np.floating)))
+    table = pandas.DataFrame(columns)
+    kind = draw(st.sampled_from(LABELS))
+    pair = np.arange(rows) % 2
+    y = {
+        "int": pair - 7,
+        "text": np.where(pair, "é", "no, or\nyes"),
+        "bool": pair > 0,
+        "float": pair * 1e3,
+        "several": np.arange(rows) % 4,
+        "object": np.where(pair, "a", "b").astype(object),
+        "numbers": random.normal(1e6, 3, rows),
+        "two numbers": random.normal(0, 1e-9, (rows, 2)),
+    }[kind]
+    make = regressor if "numbers" in kind else classifier
+    estimator = make(hidden_width=draw(st.integers(1, 3)), max_iter=draw(st.integers(1, 2)))
+    model = Pipeline([("columns", ColumnTransformer(steps, sparse_threshold=0)), ("ed", estimator)])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # so few epochs learn little
+        return table, model.fit(table, y)
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
+@given(tables())
+def test_a_pipeline_of_any_table_predicts_the_same_bits_or_is_refused_by_name(tmp_path, case):
+    table, model = case
+    path = tmp_path / "model"
+    if "mine" in model[0].named_transformers_:
+        with pytest.raises(InputError, match=r"^model: given .*\.func is <ufunc 'isnan'>"):
+            io.save(model, path)
+        return
+    io.save(model, path, overwrite=True)
+    loaded, new = io.load(path), table.sample(frac=1, random_state=0)
+    ask = "predict_proba" if hasattr(model, "predict_proba") else "predict"
+    assert same(getattr(loaded, ask)(new), getattr(model, ask)(new))
+    assert io.inspect(path).estimator.feature_names == tuple(table.columns)
 
 
 def test_a_long_list_of_categories_does_not_burst_the_header(path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import json as json_format
@@ -181,11 +182,13 @@ def _load_table(data: str, file: Path, estimator: SavedEstimator, model: Any) ->
 def _text_columns(model: Any) -> list[str]:
     """Return the columns that were texts in training: as numbers, which they may look like, they are no category."""
     found: list[str] = []
-    for _, step, columns in getattr(model[0], "transformers_", ()) if last_of(model) is not model else ():
-        encoder = next((one for _, one in getattr(step, "steps", [("", step)]) if hasattr(one, "categories_")), None)
-        if encoder is not None and isinstance(columns, list) and len(columns) == len(encoder.categories_):
-            pairs = zip(columns, encoder.categories_, strict=True)
-            found += [name for name, known in pairs if isinstance(name, str) and any(isinstance(c, str) for c in known)]
+    with contextlib.suppress(TypeError, ValueError):  # wrong attributes, of which `transform` will complain
+        for _, step, columns in getattr(model[0], "transformers_", ()) if last_of(model) is not model else ():
+            encoder = next(
+                (one for _, one in getattr(step, "steps", [("", step)]) if hasattr(one, "categories_")), None
+            )
+            for name, known in zip(columns, encoder.categories_, strict=True) if encoder is not None else ():
+                found += [name] if isinstance(name, str) and any(isinstance(one, str) for one in known) else []
     return found
 
 

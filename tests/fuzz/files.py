@@ -1,4 +1,4 @@
-"""Targets for files of networks: any bytes, a changed header, or a changed document with valid checksums.
+"""Targets for files of networks and estimators: any bytes, a changed header, or a document with valid checksums.
 
 Each function gets bytes and an empty folder, and returns whether the file was read. It raises every error that is not
 documented.
@@ -10,17 +10,23 @@ import hashlib
 import json
 import os
 import tempfile
+import warnings
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import safetensors.numpy
+from sklearn.compose import ColumnTransformer
+from sklearn.impute import KNNImputer, SimpleImputer
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder, QuantileTransformer, StandardScaler
 
 import edcore
 from edcore import io
-from edcore.errors import DataFileError, EDCoreError
+from edcore.errors import DataFileError, EDCoreError, InputError
 from edcore.files import container
 from edcore.files.checksum import checksum
+from edcore.io.estimators import last_of
 from edcore.training import checkpoint
 from fuzz import shell
 from fuzz.choices import Choices, changed, written
@@ -54,14 +60,24 @@ def container_header(data, folder):
 
 def container_document(data, folder):
     """Change the document and the arrays of a valid file, and compute its checksums again."""
+    return _changed_document(data, folder, examples(), lambda document: document)
+
+
+def estimator_tree(data, folder):
+    """Change the tree and the arrays of the file of an estimator, and compute its checksums again."""
+    return _changed_document(data, folder, models(), lambda document: document["estimator"])
+
+
+def _changed_document(data, folder, contents, part_of):
     choices = Choices(data)
-    document, arrays = _taken_apart(choices.pick(examples()))
+    document, arrays = _taken_apart(choices.pick(contents))
     document, arrays = json.loads(json.dumps(document)), dict(arrays)
+    part = part_of(document)
     for _ in range(MOST_CHANGES):
-        if not (choices and document):
+        if not (choices and part):
             break
         if choices.below(8):
-            changed(choices, document)
+            changed(choices, part)
         else:
             _change_arrays(choices, arrays)
     document.pop(container.SUMS, None)
@@ -96,6 +112,29 @@ def examples():
             steps = edcore.training.train(ed, data, epochs=epochs, batch_size=4, eval_every=1)
             kept.write(edcore.training.History.of(steps))
         return tuple(Path(folder, name).read_bytes() for name in ("0", "run", "1", "2", "long"))
+
+
+@functools.cache
+def models():
+    """Return the bytes of valid files of estimators: one alone, and pipelines with steps of many kinds."""
+    x = np.array([[1.0, 2, 0], [3, np.nan, 1], [5, 1, 2], [9, 7, 0]])
+    columns = ColumnTransformer(
+        [
+            ("numbers", make_pipeline(SimpleImputer(add_indicator=True), QuantileTransformer(n_quantiles=2)), [0, 1]),
+            ("texts", OneHotEncoder(min_frequency=2, handle_unknown="ignore"), [2]),
+        ],
+        remainder="passthrough",
+    )
+    options = {"hidden_width": 1, "max_iter": 1, "random_state": 0, "backend": "numpy"}
+    fitted = (
+        edcore.EDClassifier(**options).fit(x[:, ::2], ["a", "b", "b", "c"]),
+        make_pipeline(KNNImputer(n_neighbors=1), StandardScaler(), edcore.EDRegressor(**options)).fit(x, x[:, ::2]),
+        make_pipeline(columns, edcore.EDClassifier(rule="edla", **options)).fit(x, [True, False, True, False]),
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        for number, model in enumerate(fitted):
+            io.save(model, Path(folder, str(number)), target="y" if number else None)
+        return tuple(Path(folder, str(number)).read_bytes() for number in range(len(fitted)))
 
 
 @functools.cache
@@ -134,21 +173,43 @@ def _change_arrays(choices, arrays):
 
 def _read(content, folder):
     """Read the file in all ways; return whether its network was loaded."""
-    path, saved, ed = folder / "net", None, None
+    path, saved, model = folder / "net", None, None
     path.write_bytes(content)
     with contextlib.suppress(EDCoreError):
         checkpoint.read(path, "auto", None)
-    with contextlib.suppress(DataFileError):
+    with contextlib.suppress(DataFileError), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", ".*its steps are of scikit-learn")
         saved = io.inspect(path)
-        ed = io.load(path, backend="numpy")
+        model = io.load(path, backend="numpy")
     if saved or len(content) % 16 == 0:
         code = shell.run("inspect", str(path), *(["--json"] if len(content) % 8 else []))  # a table takes long to print
         assert saved or code == 2
     assert path.read_bytes() == content
     assert os.listdir(folder) == ["net"]
-    if ed is not None:
-        _use(ed, saved, folder / "again")
-    return ed is not None
+    if model is not None:
+        (_use if isinstance(model, edcore.ED) else _use_model)(model, saved, folder / "again")
+    return model is not None
+
+
+def _use_model(model, saved, path):
+    """Let a loaded estimator predict, and save it again, both of which may be refused."""
+    assert last_of(model).ed_.network.parameters < MOST_PARAMETERS
+    with contextlib.suppress(InputError), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        io.save(model, path, target=saved.estimator.target)
+        again = io.load(path, backend="numpy")
+        assert io.inspect(path).estimator == saved.estimator
+        assert same(last_of(again).ed_, last_of(model).ed_)
+    path.unlink(missing_ok=True)
+    if path.with_name("net").stat().st_size % 4 == 0:
+        (samples := path.with_name("x.csv")).write_text("1,2,0\n3,,1\n")
+        shell.run("predict", str(path.with_name("net")), str(samples), "--backend", "numpy", quiet_success=False)
+        samples.unlink()
+
+
+def same(one, other):
+    """Return whether two networks have the same weights."""
+    return all(other.weights[key].tobytes() == value.tobytes() for key, value in one.weights.items())
 
 
 def _use(ed, saved, path):
@@ -168,4 +229,4 @@ def _use(ed, saved, path):
     samples.unlink()
     predicted.unlink(missing_ok=True)
     assert (again.network, again.rule, again.seed) == (ed.network, ed.rule, ed.seed)
-    assert all(again.weights[key].tobytes() == value.tobytes() for key, value in ed.weights.items())
+    assert same(ed, again)

@@ -10,6 +10,7 @@ TARGETS = {
     "file": files.container_bytes,
     "file-header": files.container_header,
     "file-document": files.container_document,
+    "estimator": files.estimator_tree,
     "npy": tables.npy,
     "npy-header": tables.npy_header,
     "csv": tables.csv,
@@ -65,7 +66,7 @@ def seeds(name):
     """Return inputs of a target that are valid, or nearly so."""
     match name:
         case "file":
-            return files.examples()
+            return [*files.examples(), *files.models()]
         case "npy":
             return [
                 _npy(np.eye(2)),
