@@ -6,40 +6,39 @@ import contextlib
 import math
 from abc import ABCMeta, abstractmethod
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
-from array_api_compat import array_namespace, device
+from array_api_compat import array_namespace
 from sklearn import get_config
 from sklearn.model_selection import train_test_split
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from edcore.arguments import real, whole_number, yes_or_no
-from edcore.arrays import Array, Place, has_dtype, place, rows, to_numpy
+from edcore.arrays import Array, Place, place, rows, to_numpy
 from edcore.core.network import Initial
 from edcore.core.rule import Rule
 from edcore.errors import DivergedError, InputError
 from edcore.estimators.callbacks import Callback, EarlyStopping, EpochRecord, checked_callbacks
-from edcore.estimators.inputs import checked_random_state, dtype_of, readable
+from edcore.estimators.defaults import TUNED, power_of, tuned_rule, warn_of_constant_cells
+from edcore.estimators.inputs import cast, checked_random_state, dtype_of, readable, validated
 from edcore.estimators.pickles import PickledEstimator
 from edcore.estimators.scaling import (
-    check_inside,
-    check_rounding,
     check_same_range,
     check_source,
     check_varied,
+    moments_of,
     scale,
     span_of,
+    warn_of_clipping,
 )
 from edcore.interrupts import uninterrupted
 from edcore.model.classes import predict_in_parts
 from edcore.model.divergence import outputs_of
 from edcore.model.ed import ED
-
-INITIAL = Initial(weight=4.0, bias=4.0, fan_in=0.5)
-"""The tuned initial weights of both estimators: wide enough for a few features, with the same spread for many."""
 
 
 class BaseED(PickledEstimator, metaclass=ABCMeta):
@@ -48,11 +47,16 @@ class BaseED(PickledEstimator, metaclass=ABCMeta):
     ed_: ED
     data_min_: Array | None
     data_max_: Array | None
+    data_mean_: Array | None
+    data_std_: Array | None
     n_iter_: int
     loss_curve_: list[float]
     validation_scores_: list[float] | None
     best_validation_score_: float | None
     _place: Place
+    _power: float  # mean sum of squares of the scaled samples of the first call, which the default rates follow
+    _end: int  # epochs after which the rates of the last call of fit would be 0
+    _waiting: dict[str, Any] | None  # of early stopping, while a fit has not ended
     _CHECKS_OF_Y: Mapping[str, Any] = MappingProxyType({})  # options of scikit-learn's validate_data
 
     def __init__(
@@ -74,7 +78,7 @@ class BaseED(PickledEstimator, metaclass=ABCMeta):
         warm_start: bool = False,
         early_stopping: bool = False,
         validation_fraction: float = 0.1,
-        n_iter_no_change: int = 10,
+        n_iter_no_change: int = 20,
         tol: float = 1e-4,
         callbacks: Callback | list[Callback] | None = None,
         random_state: Any = None,
@@ -139,6 +143,7 @@ class BaseED(PickledEstimator, metaclass=ABCMeta):
                 validation = rows(x, held_out), rows(target, held_out)
                 x, target = rows(x, train), rows(target, train)
             self._learn(x, target, self.max_iter, validation)
+            warn_of_constant_cells(self.ed_, x)
             self._after_fit()
         return self
 
@@ -163,7 +168,7 @@ class BaseED(PickledEstimator, metaclass=ABCMeta):
         resumed, random = self.__sklearn_is_fitted__(), checked_random_state(self.random_state)
         with self._restored(resumed, random):
             x, target = self._prepare(X, y, resumed, random, partial=True, classes=classes)
-            self._learn(x, target, 1, None)
+            self._learn(x, target, 1, None, partial=True)
         return self
 
     @contextlib.contextmanager
@@ -192,8 +197,9 @@ class BaseED(PickledEstimator, metaclass=ABCMeta):
                 self.__dict__ = {name: value for name, value in vars(self).items() if name in parameters} | before
                 if ed is not None and kept is not None:
                     ed.load_weights(kept[0])
-                    # After the weights, which the new rule may have let below its floor.
-                    ed.rule, ed.epochs, ed.x_range = kept[1:]
+                    ed.rule, ed.epochs, ed.x_range = kept[
+                        1:
+                    ]  # after the weights, which the new rule may have let below its floor
                     del self.loss_curve_[losses:], (self.validation_scores_ or [])[scores:]
                 random.set_state(draws)  # it may be the user's, or NumPy's
             if isinstance(error, DivergedError):
@@ -216,11 +222,11 @@ class BaseED(PickledEstimator, metaclass=ABCMeta):
     ) -> tuple[Array, Array]:
         """Return checked and scaled samples with their targets; build the network, unless the last one goes on."""
         samples, labels = readable("X", samples), readable("y", y)
-        X, y = self._validated("X or y", samples, labels, reset=not resumed, **self._CHECKS_OF_Y)
+        X, y = validated(self, "X or y", samples, labels, reset=not resumed, **self._CHECKS_OF_Y)
         check_source("X", samples, X)
         if self._CHECKS_OF_Y:
             check_source("y", labels, y)
-        x = self._cast(X, self.ed_.network.dtype if resumed else None)
+        x = cast(X, self.ed_.network.dtype if resumed else None)
         if resumed:
             self._take_new_rule()
             check_same_range(self.input_range, self._span, x)
@@ -229,17 +235,22 @@ class BaseED(PickledEstimator, metaclass=ABCMeta):
             if partial and span is not None:
                 check_varied("X", *span, "Give input_range=(low, high), or more samples in the first call.")
             self.data_min_, self.data_max_ = span or (None, None)
+            # A preset's rates are for features in 0…1.
+            found = moments_of(self.input_range, scale(x, span)) if self.rule is None else None
+            self.data_mean_, self.data_std_ = found or (None, None)
         if self._span is not None and not isinstance(self.input_range, str):
-            check_inside(x, self._span)
+            warn_of_clipping(x, self._span)
         # A copy even where nothing is scaled: a callback may change the user's array.
-        x = scale(x, self._span) if self._span else array_namespace(x).asarray(x, copy=True)
+        x = self._scaled(x) if self._span else array_namespace(x).asarray(x, copy=True)
         target = self._target(y, x, resumed, partial, classes)
+        seed = int(random.randint(np.iinfo(np.int32).max))  # also of a resumed fit: its validation samples are the same
         if not resumed:
+            self._power = power_of(x)
+            self._end, self._waiting = 0, None
             self._place = place(x)
             self.n_iter_, self.loss_curve_ = 0, []
             self.validation_scores_ = None
             self.best_validation_score_ = None
-            seed = int(random.randint(np.iinfo(np.int32).max))
             self.ed_ = self._build(x.shape[1], dtype_of(x), seed, self.backend, self.device)
         self._keep_range(x)
         if self.early_stopping and self.validation_scores_ is None:
@@ -253,44 +264,29 @@ class BaseED(PickledEstimator, metaclass=ABCMeta):
         if math.isfinite(high - low):  # else the network refuses the samples, and says why
             self.ed_.x_range = low, high
 
-    def _validated(self, name: str, *data: Any, **options: Any) -> Any:
-        """Return what scikit-learn makes of the data."""
-        try:
-            found = validate_data(self, *data, **options)
-            X, *y = found if len(data) > 1 else (found,)
-            if X.dtype == object:  # of a list with whole numbers beyond 64 bits
-                X = X.astype(np.float64)
-            return (X, *y) if y else X
-        except OverflowError as error:
-            raise InputError(name, "whole numbers too large for float64", "what it can hold", "Rescale it.") from error
-
-    def _cast(self, X: Array, dtype: str | None) -> Array:  # noqa: N803
-        """Return X in `dtype`; by default float32 for up to 32 bits, and float64 for more and for whole numbers."""
-        xp = array_namespace(X)
-        if not xp.isdtype(X.dtype, ("bool", "integral", "real floating")):
-            raise InputError("X", f"dtype {X.dtype}", "real numbers", "Convert it first, as with X.astype('float64').")
-        learning = dtype is None
-        if dtype is None:
-            whole = not xp.isdtype(X.dtype, "real floating")
-            wide = has_dtype(xp, device(X), "float64") if whole else xp.finfo(X.dtype).bits > 32
-            dtype = "float64" if wide else "float32"
-        with np.errstate(over="ignore"):  # the check says which, or the value is clipped
-            x = xp.astype(X, getattr(xp, dtype), copy=False)
-        if learning:
-            check_rounding("X", X, x)
-        return x
-
     @property
     def _span(self) -> tuple[Array, Array] | None:
         return None if self.data_min_ is None or self.data_max_ is None else (self.data_min_, self.data_max_)
+
+    def _scaled(self, x: Array) -> Array:
+        """Return x as the network learns it."""
+        standard = self.data_mean_ is not None and self.data_std_ is not None
+        return scale(x, self._span, (self.data_mean_, self.data_std_) if standard else None)
 
     def _build(self, features: int, dtype: str, seed: int, backend: str, device: str | None) -> ED:
         """Return a new network with the estimator's parameters."""
         names = ("hidden_depth", "alpha", "alpha_output", "u0", "activation", "rms", "initial")
         given = {name: getattr(self, name) for name in names if getattr(self, name) is not None}
         width = whole_number("hidden_width", self.hidden_width, 1)
-        options = {**self._variant(width), **given, "dtype": dtype, "seed": seed, "backend": backend, "device": device}
-        return ED(features, width, **options)
+        variant = {**(TUNED if self.rule is None else {"rule": self.rule}), **self._variant()}
+        options = {**variant, **given, "dtype": dtype, "seed": seed, "backend": backend, "device": device}
+        ed = ED(features, width, **options)
+        if self.rule is None:
+            ed.rule = replace(
+                tuned_rule(ed, self._power, self.batch_size),
+                **{name: getattr(ed.rule, name) for name in ("alpha", "alpha_output") if name in given},
+            )
+        return ed
 
     def _take_new_rule(self) -> None:
         """Give the trained network the present learning rates, and refuse the parameters of another network."""
@@ -308,13 +304,26 @@ class BaseED(PickledEstimator, metaclass=ABCMeta):
             )
         ed.rule = new.rule
 
-    def _learn(self, x: Array, target: Array, epochs: int, validation: tuple[Array, Array] | None) -> None:
+    def _learn(
+        self, x: Array, target: Array, epochs: int, validation: tuple[Array, Array] | None, partial: bool = False
+    ) -> None:
         """Learn at most `epochs` epochs, and after each compute the loss, score, print and call the callbacks."""
         ed, callbacks = self.ed_, checked_callbacks(self.callbacks)
-        stopping = EarlyStopping(self.tol, self.n_iter_no_change)
+        interrupted = self.n_iter_ < self._end  # the last fit: its rates go on falling, its best weights count
+        first, rule = self.n_iter_ if interrupted else 0, ed.rule
+        begun, last = self.n_iter_ - first, first + epochs
+        if not partial:
+            self._end = begun + last
+        stopping = EarlyStopping(self.tol, self.n_iter_no_change, self._waiting if interrupted else None)
         xp = array_namespace(x)
-        for _ in range(epochs):
-            ed.fit(x, target, batch_size=self.batch_size, shuffle=self.shuffle)
+        for epoch in range(first, last):
+            if self.rule is None and not partial:
+                share = 1 - epoch / last
+                ed.rule = replace(rule, alpha=share * rule.alpha, alpha_output=share * rule.alpha_output)
+            try:
+                ed.fit(x, target, batch_size=self.batch_size, shuffle=self.shuffle)
+            finally:
+                ed.rule = rule
             with np.errstate(all="ignore"):  # an overflow is an error below, with advice
                 outputs = predict_in_parts(ed, x)
                 loss = float(xp.mean(xp.abs(target - outputs)))
@@ -324,9 +333,12 @@ class BaseED(PickledEstimator, metaclass=ABCMeta):
             self.loss_curve_.append(loss)
             score, stop = None, False
             if validation is not None and self.validation_scores_ is not None:
-                score = self._validation_score(validation[1], predict_in_parts(ed, validation[0]))
+                outputs = predict_in_parts(ed, validation[0])
+                score = self._validation_score(validation[1], outputs)
                 self.validation_scores_.append(score)
-                stop = stopping.stops(score, lambda: ed.weights)
+                # A score of few samples is coarse: it cannot tell most epochs apart.
+                stop = stopping.stops(float(xp.mean((validation[1] - outputs) ** 2)), score, lambda: ed.weights)
+                self._waiting = stopping.state
             if self.verbose:
                 shown = "" if score is None else f", validation score {score:.4f}"
                 print(f"{type(self).__name__}: epoch {self.n_iter_}: loss {loss:.4f}{shown}")
@@ -340,17 +352,20 @@ class BaseED(PickledEstimator, metaclass=ABCMeta):
         if stopping.weights is not None:
             self.best_validation_score_ = stopping.score
             ed.load_weights(stopping.weights)
+        self._waiting = None
+        if not partial:
+            self._end = self.n_iter_
 
     def _outputs(self, X: Array, method: str) -> Array:  # noqa: N803
         """Return the network's outputs for X, of X's library; `method` is the caller's name, for an error."""
         check_is_fitted(self)
-        X = self._validated("X", readable("X", X), reset=False)
+        X = validated(self, "X", readable("X", X), reset=False)
         if get_config()["array_api_dispatch"] and place(X) != self._place:
             given, accepted = (f"an array of {where.library} on {where.device!r}" for where in (place(X), self._place))
             # scikit-learn's checks ask for the words "must use the same namespace".
             fix = f"{type(self).__name__}.{method}() must use the same namespace and device as fit."
             raise InputError("X", given, accepted, fix)
-        return predict_in_parts(self.ed_, scale(self._cast(X, self.ed_.network.dtype), self._span))
+        return predict_in_parts(self.ed_, self._scaled(cast(X, self.ed_.network.dtype)))
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "ed_") and self.n_iter_ > 0  # a fit that failed before its first epoch has learnt nothing
@@ -373,8 +388,8 @@ class BaseED(PickledEstimator, metaclass=ABCMeta):
         """Number of outputs."""
 
     @abstractmethod
-    def _variant(self, width: int) -> dict[str, Any]:
-        """Return ED's arguments for the rule and the outputs, and without a rule also the tuned values."""
+    def _variant(self) -> dict[str, Any]:
+        """Return ED's arguments for the outputs."""
 
     def _strata(self, target: Array) -> npt.NDArray[Any] | None:
         """Return the classes by which the validation samples are stratified; None for no classes."""

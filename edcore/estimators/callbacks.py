@@ -47,21 +47,29 @@ def checked_callbacks(callbacks: Any) -> tuple[Callback, ...]:
 
 
 class EarlyStopping:
-    """Keeps the weights with the best validation score, and stops after `patience` epochs with no gain above `tol`."""
+    """Keeps the weights with the least validation loss, and stops after `patience` epochs with no gain above `tol`."""
 
-    def __init__(self, tol: float, patience: int) -> None:
+    def __init__(self, tol: float, patience: int, state: dict[str, Any] | None = None) -> None:
         self.tol, self.patience = tol, patience
-        # Two scores: the best weights count however small the gain, the wait ends only with a gain above tol.
-        self.score = self._mark = -math.inf
-        self.weights: HostWeights | None = None
-        self._waited = 0
+        # Two losses: the best weights count however small the gain, the wait ends only with a gain above tol.
+        self.state = state or {"loss": math.inf, "mark": math.inf, "waited": 0, "score": -math.inf, "weights": None}
 
-    def stops(self, score: float, weights: Callable[[], HostWeights]) -> bool:
-        """Return whether to stop after an epoch with this score; `weights` is called only for a new best score."""
-        if self.weights is None or score > self.score:
-            self.score, self.weights = score, weights()
-        if score > self._mark + self.tol:
-            self._mark, self._waited = score, 0
-        else:
-            self._waited += 1
-        return self._waited >= self.patience
+    @property
+    def score(self) -> float:
+        """The score of the epoch whose weights are kept."""
+        return float(self.state["score"])
+
+    @property
+    def weights(self) -> HostWeights | None:
+        """The weights with the least loss."""
+        kept: HostWeights | None = self.state["weights"]
+        return kept
+
+    def stops(self, loss: float, score: float, weights: Callable[[], HostWeights]) -> bool:
+        """Return whether to stop after an epoch with this loss; `weights` is called only for a new least loss."""
+        now = dict(self.state)
+        if now["weights"] is None or loss < now["loss"]:
+            now.update(loss=loss, score=score, weights=weights())
+        better = loss < now["mark"] - self.tol
+        self.state = now | ({"mark": loss, "waited": 0} if better else {"waited": now["waited"] + 1})
+        return bool(self.state["waited"] >= self.patience)

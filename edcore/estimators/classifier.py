@@ -12,7 +12,7 @@ from sklearn.utils.multiclass import check_classification_targets
 
 from edcore.arrays import Array, like, to_numpy
 from edcore.errors import InputError, shown
-from edcore.estimators.base import INITIAL, BaseED
+from edcore.estimators.base import BaseED
 from edcore.estimators.inputs import dtype_of, readable
 from edcore.estimators.scaling import nonzero
 from edcore.model.classes import heads, predicted_classes, targets
@@ -243,10 +243,9 @@ class EDClassifier(ClassifierMixin, BaseED):  # type: ignore[misc]  # scikit-lea
     def _columns(self) -> int:
         return heads(self.classes_.shape[0])
 
-    def _variant(self, width: int) -> dict[str, Any]:
-        tuned = {"rule": "split", "hidden_depth": 0, "alpha": 0.5, "alpha_output": 0.25, "u0": 1.0, "initial": INITIAL}
+    def _variant(self) -> dict[str, Any]:
         shape = "outputs" if isinstance(self.rule, str) and self.rule == "modulo" else "heads"
-        return {**(tuned if self.rule is None else {"rule": self.rule}), shape: self._columns}
+        return {shape: self._columns}
 
     def _strata(self, target: Array) -> npt.NDArray[Any] | None:
         return predicted_classes(to_numpy(target))

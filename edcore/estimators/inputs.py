@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from array_api_compat import array_namespace, is_array_api_obj
+from array_api_compat import array_namespace, device, is_array_api_obj
 from sklearn.utils import check_random_state
+from sklearn.utils.validation import validate_data
 
-from edcore.arrays import Array, detached
+from edcore.arrays import Array, detached, has_dtype
 from edcore.errors import InputError, shown
+from edcore.estimators.scaling import check_rounding
 
 
 def checked_random_state(value: Any) -> np.random.RandomState:
@@ -45,6 +47,35 @@ def readable(name: str, value: Any) -> Any:
             xp = array_namespace(value)
             return xp.astype(value, xp.float32)
     return value
+
+
+def validated(estimator: Any, name: str, *data: Any, **options: Any) -> Any:
+    """Return what scikit-learn makes of the data of an estimator."""
+    try:
+        found = validate_data(estimator, *data, **options)
+        X, *y = found if len(data) > 1 else (found,)
+        if X.dtype == object:  # of a list with whole numbers beyond 64 bits
+            X = X.astype(np.float64)
+        return (X, *y) if y else X
+    except OverflowError as error:
+        raise InputError(name, "whole numbers too large for float64", "what it can hold", "Rescale it.") from error
+
+
+def cast(X: Array, dtype: str | None) -> Array:  # noqa: N803
+    """Return X in `dtype`; by default float32 for up to 32 bits, and float64 for more and for whole numbers."""
+    xp = array_namespace(X)
+    if not xp.isdtype(X.dtype, ("bool", "integral", "real floating")):
+        raise InputError("X", f"dtype {X.dtype}", "real numbers", "Convert it first, as with X.astype('float64').")
+    learning = dtype is None
+    if dtype is None:
+        whole = not xp.isdtype(X.dtype, "real floating")
+        wide = has_dtype(xp, device(X), "float64") if whole else xp.finfo(X.dtype).bits > 32
+        dtype = "float64" if wide else "float32"
+    with np.errstate(over="ignore"):  # the check says which, or the value is clipped
+        x = xp.astype(X, getattr(xp, dtype), copy=False)
+    if learning:
+        check_rounding("X", X, x)
+    return x
 
 
 def _is_masked(value: Any) -> bool:

@@ -15,7 +15,7 @@ from sklearn.metrics import r2_score
 from edcore.arrays import Array, has_dtype, like, to_numpy
 from edcore.core.presets import preset
 from edcore.errors import InputError
-from edcore.estimators.base import INITIAL, BaseED
+from edcore.estimators.base import BaseED
 from edcore.estimators.inputs import dtype_of, readable
 from edcore.estimators.scaling import check_rounding, check_varied, moments, nonzero, precision_of
 
@@ -201,16 +201,11 @@ class EDRegressor(RegressorMixin, BaseED):  # type: ignore[misc]  # scikit-learn
     def _columns(self) -> int:
         return int(self.y_mean_.shape[0])
 
-    def _variant(self, width: int) -> dict[str, Any]:
-        shape = {"heads": self._columns, "output_activation": "linear"}
-        if self.rule is None:
-            # A linear output is stable below a rate that falls with the number of cells it reads (Widrow and Hoff).
-            rates = {"alpha": 0.3, "alpha_output": 0.2 / width}
-            return {"rule": "signed", "hidden_depth": 0, "u0": 1.0, "n_bias": 2, "initial": INITIAL, **rates, **shape}
-        if preset(self.rule).rule.centred:
+    def _variant(self) -> dict[str, Any]:
+        if self.rule is not None and preset(self.rule).rule.centred:
             fix = "A centred rule leaves out the mean error, so it never learns the mean of y."
             raise InputError("rule", f"{self.rule!r}, which is centred", "None, or a rule that is not centred", fix)
-        return {"rule": self.rule, **shape}
+        return {"heads": self._columns, "output_activation": "linear"}
 
     def _validation_score(self, target: Array, outputs: Array) -> float:
         return float(r2_score(to_numpy(target), to_numpy(outputs)))

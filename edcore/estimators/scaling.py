@@ -1,9 +1,11 @@
-"""Scale features to 0…1, and targets to mean 0 and standard deviation 1, on any array library."""
+"""Scale features robustly, and targets to mean 0 and standard deviation 1, on any array library."""
 
 from __future__ import annotations
 
+import math
+import warnings
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -12,17 +14,31 @@ from array_api_compat import array_namespace, device
 from edcore.arrays import Array, like, to_numpy
 from edcore.errors import InputError, shown
 
+Floats: TypeAlias = npt.NDArray[Any]
+
 ROUNDING = 1e-6
 """The most, as a share of its range, by which a feature or a target may be rounded when it becomes float64."""
 
 LEAST = 1e-150
 """The least standard deviation of which float64 holds the square with all digits."""
 
+FENCE = 3.0
+"""Interquartile ranges beyond the quartiles, to which values farther out are clipped (Tukey 1977: they are far out)."""
+
+SEEN = 20_000
+"""Samples that the quartiles are taken of, evenly spaced where there are more."""
+
+UNIFORM = 0.5, 12**-0.5
+"""Mean and standard deviation of values that are spread evenly over 0…1."""
+
+MOSTLY = 0.1
+"""The share of values outside a given range that is worth a warning."""
+
 FORMS = "'data', None, or a pair (low, high) with low < high, each a number or one number a feature"
 
 
-def span_of(input_range: Any, x: Array) -> tuple[Array, Array] | None:
-    """Return the lowest and the highest value of each feature, given or found in x; None for no scaling."""
+def span_of(input_range: Any, x: Array, weight: Any = None) -> tuple[Array, Array] | None:
+    """Return the two values between which each feature is kept, given or found in x; None for no scaling."""
     if input_range is None:
         return None
     xp = array_namespace(x)
@@ -30,6 +46,8 @@ def span_of(input_range: Any, x: Array) -> tuple[Array, Array] | None:
         if input_range != "data":
             raise InputError("input_range", repr(input_range), FORMS)
         low, high = xp.min(x, axis=0), xp.max(x, axis=0)
+        fences = (like(end, x) for end in _fences(to_numpy(x), to_numpy(low), to_numpy(high), weight))
+        low, high = (xp.astype(end, x.dtype) for end in fences)
     else:
         with np.errstate(over="ignore"):
             low, high = (xp.asarray(end, dtype=x.dtype, device=device(x)) for end in _pair(input_range, x.shape[1]))
@@ -39,6 +57,40 @@ def span_of(input_range: Any, x: Array) -> tuple[Array, Array] | None:
     if bool(xp.any(high / 2 - low / 2 > xp.finfo(x.dtype).max / 2)):  # halves, as high - low may overflow
         raise InputError("X", f"a feature whose range is too wide for {x.dtype}", "a range that it can hold")
     return low, high
+
+
+def _fences(x: Floats, low: Floats, high: Floats, weight: Floats | None) -> tuple[Floats, Floats]:
+    """Return the extremes of each feature, or nearer ends that leave out what is far out; both have x's dtype."""
+    every = max(1, -(-len(x) // SEEN))
+    seen, weight = x[::every], None if weight is None else weight[::every]
+    if not np.isfinite(seen).all() or not len(seen):
+        return low, high  # the caller's checks say more
+    if weight is None or not weight.any():
+        first, third = (np.sort(seen, axis=0)[math.ceil(share * len(seen)) - 1] for share in (0.25, 0.75))
+    else:  # the least value that has the share of the weight at or below it: the quartile of repeated samples
+        order = np.argsort(seen, axis=0)
+        below = np.cumsum(weight[order], axis=0)
+        places = [np.argmax(below >= share * below[-1], axis=0) for share in (0.25, 0.75)]
+        first, third = (np.take_along_axis(seen, np.take_along_axis(order, at[None], 0), 0)[0] for at in places)
+    with np.errstate(over="ignore"):
+        reach = FENCE * (third - first)
+        nearer = np.maximum(low, first - reach), np.minimum(high, third + reach)
+    return np.where(reach > 0, nearer[0], low), np.where(reach > 0, nearer[1], high)
+
+
+def moments_of(input_range: Any, scaled: Array, weight: Any = None) -> tuple[Array, Array] | None:
+    """Return mean and standard deviation of features that are scaled to 0…1; None for no scaling."""
+    if input_range is None:
+        return None
+    if not isinstance(input_range, str):
+        ones = scaled[0, ...] * 0 + 1
+        return ones * UNIFORM[0], ones * UNIFORM[1]
+    values = to_numpy(scaled).astype(np.float64)
+    mean = np.average(values, axis=0, weights=weight)
+    deviation = np.sqrt(np.average((values - mean) ** 2, axis=0, weights=weight))
+    xp = array_namespace(scaled)
+    mean, deviation = (xp.astype(like(value, scaled), scaled.dtype) for value in (mean, deviation))
+    return mean, deviation
 
 
 def _pair(given: Any, features: int) -> list[Any]:
@@ -56,20 +108,27 @@ def _pair(given: Any, features: int) -> list[Any]:
     return [low, high]
 
 
-def check_inside(x: Array, span: tuple[Array, Array]) -> None:
-    """Refuse training samples outside the user's own range, which may belong to other data."""
+def warn_of_clipping(x: Array, span: tuple[Array, Array]) -> None:
+    """Warn of training samples of which much is outside the user's own range, which may belong to other data."""
     xp, (low, high) = array_namespace(x), (like(end, x) for end in span)
-    if bool(xp.any(x < low)) or bool(xp.any(x > high)):
-        given = f"values from {float(xp.min(x)):g} to {float(xp.max(x)):g}, some outside input_range"
-        raise InputError("X", given, "values in input_range", "Widen it, or write input_range='data'.")
+    outside = float(xp.mean(xp.astype((x < low) | (x > high), x.dtype)))
+    if outside > MOSTLY:
+        warnings.warn(
+            f"X: {outside:.0%} of its values, which go from {float(xp.min(x)):g} to {float(xp.max(x)):g}, are outside "
+            f"input_range and are clipped to it. Widen it, or write input_range='data'.",
+            UserWarning,
+            stacklevel=5,
+        )
 
 
 def check_same_range(input_range: Any, span: tuple[Array, Array] | None, x: Array) -> None:
     """Refuse another range than the one with which a network was trained, where it goes on."""
-    new = span_of(input_range, x)
-    same = (new is None) == (span is None)
-    if same and span is not None and new is not None and not isinstance(input_range, str):
-        same = all(np.array_equal(to_numpy(one), to_numpy(other)) for one, other in zip(new, span, strict=True))
+    same = (input_range is None) == (span is None)
+    if input_range != "data" if isinstance(input_range, str) else input_range is not None:
+        new = span_of(input_range, x)
+        same = (
+            new is not None and span is not None and all(map(np.array_equal, map(to_numpy, new), map(to_numpy, span)))
+        )
     if not same:
         fix = "Set warm_start=False and call fit for a new network."
         raise InputError("input_range", "another range than that of the trained network", "the same range", fix)
@@ -116,16 +175,19 @@ def check_source(name: str, source: Any, kept: Array) -> None:
         check_rounding(name, given.reshape(kept.shape), kept)
 
 
-def scale(x: Array, span: tuple[Array, Array] | None) -> Array:
-    """Return x scaled to 0…1, feature by feature, and clipped; a feature with a single value is 0 whatever comes."""
+def scale(x: Array, span: tuple[Array, Array] | None, moments: tuple[Array, Array] | None = None) -> Array:
+    """Return x clipped and scaled to 0…1, or then to mean 0 and deviation 1; a feature of a single value is 0."""
     if span is None:
         return x
     xp = array_namespace(x)
     low, high = (like(end, x) for end in span)
-    width = high - low
+    varies = high > low
     with np.errstate(over="ignore"):  # far beyond the range: clipped
-        scaled = xp.clip((x - low) / nonzero(width), 0.0, 1.0)
-    return xp.where(width > 0, scaled, xp.zeros_like(scaled))
+        scaled = xp.clip((x - low) / nonzero(high - low), 0.0, 1.0)
+    if moments is not None:
+        mean, deviation = (like(value, x) for value in moments)
+        scaled, varies = (scaled - mean) / nonzero(deviation), varies & (deviation > 0)
+    return xp.where(varies, scaled, xp.zeros_like(scaled))
 
 
 def moments(y: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:

@@ -136,7 +136,7 @@ def test_classes_in_any_iterable(make):
     for _ in range(2):
         classifier.partial_fit(X, Y, classes=make())
     assert classifier.classes_.tolist() == [0, 1]
-    expected = EDClassifier(**OPTIONS | {"max_iter": 2}).fit(X, Y).predict_proba(X)
+    expected = EDClassifier(**OPTIONS).partial_fit(X, Y, [0, 1]).partial_fit(X, Y).predict_proba(X)
     assert np.array_equal(classifier.predict_proba(X), expected)
     with pytest.raises(InputError, match=r"^classes: given \[0, 1, 2\]; accepted: those of the first call, \[0, 1\]"):
         classifier.partial_fit(X, Y, classes=(n for n in range(3)))

@@ -225,7 +225,7 @@ def test_the_check_finds_a_trace():
 def test_an_interrupt_between_learning_and_counting_keeps_all_in_step(kind, early_stopping, monkeypatch):
     options = {"warm_start": True, "random_state": 0, "early_stopping": early_stopping}
     whole = kind(**options, **DEEP | {"max_iter": 4}).fit(X, Y)
-    found = kind(**options, **DEEP)
+    found = kind(**options, **DEEP | {"max_iter": 4})
     predict, calls = ED.predict, []
 
     def interrupted(ed, x):

@@ -1,0 +1,88 @@
+"""The learning rates of an estimator that is given none: those of the normalised LMS rule.
+
+One update with the rate α moves the sum of a cell by about α · g · Σ x² for a sample x, so learning overshoots above a
+rate that falls with Σ x² (Nagumo and Noda 1967; Widrow and Hoff 1960). That sum is the number of features where these
+are standardised; of a layer of cells it is their number times their mean square.
+"""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import replace
+from types import MappingProxyType
+
+import numpy as np
+from sklearn.exceptions import ConvergenceWarning
+
+from edcore.arrays import Array, to_numpy
+from edcore.core.activations import FUNCTIONS
+from edcore.core.method import input_cells, run_layers
+from edcore.core.network import Initial
+from edcore.core.rule import Rule
+from edcore.model.ed import ED
+
+U0 = 2.0
+"""Width of the sigmoid: that of the logistic function, 1 / (1 + exp(-z))."""
+
+TUNED = MappingProxyType(
+    {
+        "rule": "signed",
+        "hidden_depth": 0,
+        "u0": U0,
+        "n_bias": 2,
+        "initial": Initial(weight=1.0, bias=4.0, fan_in=0.5),  # sums of spread 1 around biases up to 4 apart
+    }
+)
+"""The arguments of `ED` where an estimator is given no rule."""
+
+HIDDEN, OUTPUT, LINEAR_HIDDEN, LINEAR_OUTPUT = 0.5, 1.5, 0.3, 0.05
+"""Shares of the largest rates: of the cells and the outputs of a classifier, and of a regressor's, which are linear."""
+
+BATCH = 16
+"""An update by the mean over a batch goes this much farther than one by a single sample, as its errors are averaged."""
+
+MEAN_SQUARE = 0.3
+"""Of a cell with a sigmoid, whose activity is around 1/2. Cells of another kind come to 1 at most times."""
+
+
+CONSTANT, SEEN = 0.01, 256
+"""The most by which a cell's activity differs between samples if it is taken for constant, and the samples seen."""
+
+
+def power_of(x: Array) -> float:
+    """Return the mean over the samples of Σ x²."""
+    with np.errstate(over="ignore"):
+        return float(np.mean(np.sum(to_numpy(x).astype(np.float64) ** 2, axis=1)))
+
+
+def tuned_rule(ed: ED, power: float, batch: int) -> Rule:
+    """Return the rule of a network, which learns by means, for samples of mean Σ x² = `power` in batches of `batch`."""
+    network, largest = ed.network, np.finfo(np.float64).max
+    sigmoid, linear = network.activation == "sigmoid", network.output_activation == "linear"
+    cells = 2 * network.width * (MEAN_SQUARE if sigmoid else 1.0)
+    sources = max(2 * power, cells if network.depth else 0.0)  # both streams see x; all hidden layers have one rate
+    steeper = FUNCTIONS[network.activation].steepest / FUNCTIONS["sigmoid"].steepest
+    share, narrow = min(BATCH, batch), min(1.0, network.u0 / U0)
+    alpha = share * narrow * (LINEAR_HIDDEN if linear else HIDDEN) / steeper / min(sources + network.n_bias, largest)
+    output = share * (LINEAR_OUTPUT if linear else narrow * OUTPUT) / (cells + network.n_bias)
+    return replace(ed.rule, alpha=alpha, alpha_output=output)
+
+
+def warn_of_constant_cells(ed: ED, x: Array) -> None:
+    """Warn if half of a layer's cells answer the same to all samples: such a network has learnt too fast."""
+    seen = to_numpy(x[: min(SEEN, x.shape[0]), ...]).astype(np.float64)
+    if len(seen) < 2 or not (seen != seen[0]).any():
+        return
+    weights = {key: value.astype(np.float64) for key, value in ed.weights.items()}
+    with np.errstate(all="ignore"):
+        layers = list(run_layers(ed.network, weights, input_cells(seen)))[1:-1]
+        shares = [float(np.mean(np.ptp(cells.y, axis=1) < CONSTANT)) for cells in layers]
+    if max(shares) >= 0.5:
+        warnings.warn(
+            f"{max(shares):.0%} of the cells of layer {int(np.argmax(shares))} answer the same to all samples, so the "
+            f"network tells few of them apart. Try smaller learning rates: alpha={ed.rule.alpha:.3g} and "
+            f"alpha_output={ed.rule.alpha_output:.3g} now, for samples whose squares add up to {power_of(seen):.3g}; "
+            "or rule=None, whose rates follow that sum.",
+            ConvergenceWarning,
+            stacklevel=3,
+        )
