@@ -414,6 +414,8 @@ HOSTILE = {
     "callbacks": lambda tree: _state(tree)[1].update(callbacks={"type": "float"}),
     "memory": lambda tree: tree["step"][1].update(memory="/tmp/pickles"),
     "no steps": lambda tree: tree["step"][1].update(steps=[]),
+    "a name that is none": lambda tree: tree["step"][1]["steps"][0]["tuple"].__setitem__(0, [3]),
+    "a step that is none": lambda tree: tree["step"][1]["steps"][0]["tuple"].__setitem__(1, 3),
     "no list of steps": lambda tree: tree["step"][1].pop("steps"),
     "an end without a network": lambda tree: _state(tree)[1].update(ed_=None),
     "two ends": lambda tree: _state(tree)[1].update(ed_=[{"network": None}]),

@@ -44,8 +44,6 @@ NEVER = ("callbacks", "func", "inverse_func", "memory")
 
 KINDS = "an ED, a fitted EDClassifier or EDRegressor, or a Pipeline that ends with one of these"
 
-NAMELESS = (None, "passthrough", "drop")
-
 
 @dataclass(frozen=True, slots=True)
 class SavedEstimator:
@@ -225,15 +223,19 @@ def _made(name: str, state: dict[str, Any]) -> Any:
 
 
 def _steps(step: Step) -> list[tuple[str, Any]]:
-    """Return the names of the steps in a step, and these, or texts in their place."""
+    """Return the names of the steps in a step, and these, or the texts that stand for one."""
     lists = {"Pipeline": "steps", "FeatureUnion": "transformer_list", "ColumnTransformer": "transformers_"}
-    return [(str(inner[0]), inner[1]) for inner in step.state[lists[step.name]]] if step.name in lists else []
+    found = [(inner[0], inner[1]) for inner in step.state[lists[step.name]]] if step.name in lists else []
+    for name, inner in found:
+        if not isinstance(name, str) or not (isinstance(inner, Step) or inner is None or isinstance(inner, str)):
+            raise TypeError(f"a step of {step.name}: {inner!r:.50}")
+    return found
 
 
 def _first(step: Any) -> Step:
     """Return the step whose number and names of features are those of the whole."""
     while isinstance(step, Step) and "n_features_in_" not in step.state:
-        step = next((inner for _, inner in _steps(step) if inner not in NAMELESS), None)
+        step = next((inner for _, inner in _steps(step) if isinstance(inner, Step)), None)
     if not isinstance(step, Step):
         raise TypeError(f"no step: {step!r:.50}")
     return step
