@@ -167,22 +167,31 @@ def _load_table(data: str, file: Path, estimator: SavedEstimator, model: Any) ->
     frame = read_table(data, texts=texts)
     for note in frame.attrs.get("notes", ()):
         typer.echo(f"edcore: {note}", err=True)
-    there = list(map(str, frame.columns))
-    if missing := [name for name in names if name not in there]:
+    there, unused = list(map(str, frame.columns)), _unused_columns(model, names)
+    if missing := [name for name in names if name not in there and name not in unused]:
         fix = f"{data} has {_listed(there)}."
         raise InputError("DATA", f"{data} without {_listed(missing)}", f"a table with the columns of {file}", fix)
     if more := [name for name in there if name not in names and name != target]:
         typer.echo(
             f"edcore: {data}: {_listed(more)} {'is' if len(more) == 1 else 'are'} no feature: left out", err=True
         )
-    y = frame[target].to_numpy() if target in there and target not in names else None
-    return Samples(frame[names], y, "rows")
+    y = frame[target].to_numpy() if target in there and (target in unused or target not in names) else None
+    return Samples(frame[[name for name in names if name in there]], y, "rows")
+
+
+def _unused_columns(model: Any, names: list[str]) -> set[str]:
+    """Return the columns that a table for `fit` had and that its first step drops."""
+    first, used = model[0] if last_of(model) is not model else None, set(names)
+    with contextlib.suppress(Exception):  # wrong attributes, of which `transform` will complain
+        places = first._transformer_to_input_indices
+        used = {names[place] for name, step, _ in first.transformers_ if step != "drop" for place in places[name]}
+    return set(names) - used
 
 
 def _text_columns(model: Any) -> list[str]:
     """Return the columns that were texts in training: as numbers, which they may look like, they are no category."""
     found: list[str] = []
-    with contextlib.suppress(TypeError, ValueError):  # wrong attributes, of which `transform` will complain
+    with contextlib.suppress(Exception):  # wrong attributes, of which `transform` will complain
         for _, step, columns in getattr(model[0], "transformers_", ()) if last_of(model) is not model else ():
             encoder = next(
                 (one for _, one in getattr(step, "steps", [("", step)]) if hasattr(one, "categories_")), None

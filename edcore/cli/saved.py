@@ -68,6 +68,9 @@ def _describe(saved: Saved, run: RunState | None) -> dict[str, str]:
             rows["target"] = estimator.target
         if estimator.classes is not None:
             rows["classes"] = ", ".join(map(str, estimator.classes))
+        for options in (saved.run or {}).values():
+            if isinstance(options, dict):
+                rows["options"] = ", ".join(f"{name}={value}" for name, value in options.items())
     if saved.classes is not None:
         rows["classes"] = ", ".join(map(str, saved.classes))
     if saved.x_range is not None:

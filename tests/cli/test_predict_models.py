@@ -104,6 +104,18 @@ def test_missing_columns_are_named(run, model):
     assert "new.csv has the column 'town'." in err
 
 
+def test_columns_that_a_pipeline_drops_may_be_missing(run):
+    table = TABLE.assign(income=LABELS, note="x")
+    model = pipeline(EDClassifier(4, **OPTIONS)).fit(table, table["income"])
+    io.save(model, "model", target="income")
+    for name, frame, words in (("a.csv", TABLE, ""), ("b.csv", table, f"of {ROWS} rows are predicted right")):
+        frame.to_csv(name, index=False)
+        code, out, err = run("predict", "model", name)
+        assert (code, out.split()) == (0, model.predict(table).tolist())
+        assert words in err
+        assert bool(words) == bool(err)
+
+
 def test_cells_of_another_kind_are_refused_with_a_sentence(run, model):
     TABLE.assign(size="tall").to_csv("new.csv", index=False)
     code, _, err = run("predict", "model.safetensors", "new.csv")
