@@ -38,9 +38,11 @@ from edcore.arrays import HOST, Place
 from edcore.errors import DataFileError, InputError
 from edcore.files import container
 from edcore.io import networks
+from edcore.io.values import Decoder, Encoder
 from edcore.model.ed import ED
 
 pandas = pytest.importorskip("pandas")
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")  # so few epochs learn little
 
 RANDOM = np.random.default_rng(0)
 X = abs(RANDOM.normal(5, 3, (40, 3)))
@@ -237,9 +239,7 @@ def tables(draw):
     make = regressor if "numbers" in kind else classifier
     estimator = make(hidden_width=draw(st.integers(1, 3)), max_iter=draw(st.integers(1, 2)))
     model = Pipeline([("columns", ColumnTransformer(steps, sparse_threshold=0)), ("ed", estimator)])
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # so few epochs learn little
-        return table, model.fit(table, y)
+    return table, model.fit(table, y)
 
 
 @settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
@@ -251,7 +251,8 @@ def test_a_pipeline_of_any_table_predicts_the_same_bits_or_is_refused_by_name(tm
         with pytest.raises(InputError, match=r"^model: given .*\.func is <ufunc 'isnan'>"):
             io.save(model, path)
         return
-    io.save(model, path, overwrite=True)
+    with mock.patch("os.fsync"):  # the most of the time
+        io.save(model, path, overwrite=True)
     loaded, new = io.load(path), table.sample(frac=1, random_state=0)
     ask = "predict_proba" if hasattr(model, "predict_proba") else "predict"
     assert same(getattr(loaded, ask)(new), getattr(model, ask)(new))
@@ -259,10 +260,45 @@ def test_a_pipeline_of_any_table_predicts_the_same_bits_or_is_refused_by_name(tm
 
 
 def test_a_long_list_of_categories_does_not_burst_the_header(path):
-    many = np.array([f"category {n:06}" for n in range(40_000)], object)[:, None]
-    model = make_pipeline(OrdinalEncoder(), classifier(max_iter=1)).fit(many, np.arange(len(many)) % 2)
+    many = np.array([f"category {n:06} of many" for n in range(24_000)], object)[:, None]
+    model = make_pipeline(OrdinalEncoder(), classifier(max_iter=1, batch_size=99)).fit(many, np.arange(len(many)) % 2)
     assert same(again(model, path).predict_proba(many[::99]), model.predict_proba(many[::99]))
     assert io.inspect(path).estimator.steps == ("ordinalencoder: OrdinalEncoder", "edclassifier: EDClassifier")
+
+
+def test_thousands_of_short_arrays_do_not_burst_the_header():
+    many = [np.arange(n % 4, dtype="f4") for n in range(4000)]
+    encoder = Encoder(lambda value, where: None)
+    tree = encoder.encode(many, "categories_")
+    assert encoder.arrays == {}
+    found = Decoder({}, lambda name, state: None).decode(tree)
+    assert all(same(one, other) for one, other in zip(found, many, strict=True))
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        np.array([np.nan, -0.0, np.inf, 5e-324, 1 / 3]),
+        np.array([0.1, 1e-45, -np.inf], "f4"),
+        np.array([2**63 + 1], "u8"),
+        np.array([[True], [False]]),
+        np.zeros((0, 3)),
+        np.asfortranarray(np.arange(6.0).reshape(2, 3)),
+        np.arange(99, dtype=">i2")[::-2],
+        np.array([], "U3"),
+        np.array([["a", "日本\n"], ["", '"']]),
+        np.array([1, "a", None, np.nan, True, (1, 2), np.str_("b"), np.float32(0.1)], object),
+    ],
+    ids=lambda values: str(values.dtype),
+)
+def test_arrays_come_back_bit_by_bit(values):
+    encoder = Encoder(lambda value, where: None)
+    text = json.dumps(encoder.encode(values, "x"), allow_nan=False)
+    found = Decoder(encoder.arrays, lambda name, state: None).decode(json.loads(text))
+    assert found.dtype.newbyteorder("=") == values.dtype.newbyteorder("=") or values.dtype.kind == "U"
+    assert found.shape == values.shape
+    assert found.flags.f_contiguous or not values.flags.f_contiguous
+    assert repr(found.tolist()) == repr(values.tolist())
 
 
 def test_arrays_of_another_library_become_numpys(path):
@@ -421,11 +457,16 @@ HOSTILE = {
     "two ends": lambda tree: _state(tree)[1].update(ed_=[{"network": None}]),
     "no tree": lambda tree: (tree.clear(), tree.update(a=1)),
     "two kinds": lambda tree: tree.update(tuple=[]),
-    "an array twice": lambda tree: _state(tree)[0].update(var_=_state(tree)[0]["mean_"]),
+    "an array twice": lambda tree: [
+        _state(tree)[0].update({key: {"array": ["estimator.0", "C"]}}) for key in ("mean_", "var_")
+    ],
     "a weight": lambda tree: _state(tree)[0].update(mean_={"array": ["input.weight", "C"]}),
     "an array that is not there": lambda tree: _state(tree)[0].update(mean_={"array": ["estimator.99", "C"]}),
     "a shape that is too large": lambda tree: _state(tree)[1].update(classes_={"objects": ["O", [2**40], ["a"]]}),
     "no values of a large shape": lambda tree: _state(tree)[1].update(classes_={"objects": ["O", [0, 2**62], []]}),
+    "numbers that are texts": lambda tree: _state(tree)[0].update(mean_={"numbers": ["<f8", [1], ["1"]]}),
+    "numbers of another shape": lambda tree: _state(tree)[0].update(mean_={"numbers": ["<f8", [2], [1]]}),
+    "numbers of no dtype": lambda tree: _state(tree)[0].update(mean_={"numbers": ["|O", [1], [1]]}),
     "long texts": lambda tree: _state(tree)[1].update(
         classes_={"objects": ["U", [40_001], ["a" * 50_000] + [""] * 40_000]}
     ),
@@ -447,7 +488,8 @@ HOSTILE = {
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_a_hostile_tree_is_refused(path, name):
-    io.save(make_pipeline(StandardScaler(), classifier()).fit(X, TEXTS), path)
+    wide = np.tile(X, (1, 7))  # so many numbers stand in arrays
+    io.save(make_pipeline(StandardScaler(), classifier()).fit(wide, TEXTS), path)
     _rewritten(path, lambda document, tree: HOSTILE[name](tree))
     with pytest.raises(DataFileError, match="damaged or changed file"):
         io.load(path)

@@ -181,8 +181,9 @@ def _load_table(data: str, file: Path, estimator: SavedEstimator, model: Any) ->
 
 def _unused_columns(model: Any, names: list[str]) -> set[str]:
     """Return the columns that a table for `fit` had and that its first step drops."""
-    first, used = model[0] if last_of(model) is not model else None, set(names)
+    used = set(names)
     with contextlib.suppress(Exception):  # wrong attributes, of which `transform` will complain
+        first = model[0]
         places = first._transformer_to_input_indices
         used = {names[place] for name, step, _ in first.transformers_ if step != "drop" for place in places[name]}
     return set(names) - used

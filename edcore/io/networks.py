@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import warnings
@@ -240,9 +241,14 @@ def _estimator(saved: Saved, tree: Any, arrays: Arrays) -> Any:
         return put_together(tree, own, build(saved, arrays, "numpy", None))
 
 
+@functools.cache
+def _scikit_learn() -> str:
+    return version(SCIKIT_LEARN)
+
+
 def _warn_of_scikit_learn(saved: Saved) -> None:
     """Warn of steps of another version of scikit-learn, whose attributes may have another meaning."""
-    if (written := saved.versions.get(SCIKIT_LEARN)) not in (None, here := version(SCIKIT_LEARN)):
+    if (written := saved.versions.get(SCIKIT_LEARN)) not in (None, here := _scikit_learn()):
         fix = "They may fail or predict something else. Install that version, or train again."
         warnings.warn(
             f"{saved.path}: its steps are of scikit-learn {written}; this is scikit-learn {here}. {fix}", stacklevel=4
@@ -277,7 +283,7 @@ def write(
         if tree is not None:
             document |= {"format": FORMAT, TREE: tree, "target": target}
             if has_foreign_steps(tree):
-                document["versions"][SCIKIT_LEARN] = version(SCIKIT_LEARN)
+                document["versions"][SCIKIT_LEARN] = _scikit_learn()
         for key in (LABELS, TREE):
             if document.get(key) and len(json.dumps(json.dumps(document[key]))) > LARGEST_HEADER // 2:
                 text, document[key] = json.dumps(document[key], ensure_ascii=False), key

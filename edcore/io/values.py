@@ -32,6 +32,9 @@ DEPTH = 100
 NUMBERS, DTYPE = "biuf", r"[<>|][biufUO]\d{0,6}"
 """NumPy's kinds of dtypes of which a file has arrays, and the form of the dtypes of numbers, texts and objects."""
 
+FEW = 16
+"""Numbers of an array that stands in the tree: thousands of such arrays would burst the file's header."""
+
 TYPES: dict[str, type] = {
     **{kind.__name__: kind for kind in (bool, int, float, str, object)},
     **{f"numpy.{kind.__name__}": kind for kind in np.sctypeDict.values()},
@@ -108,6 +111,8 @@ class Encoder:
             return {"objects": [array.dtype.kind, list(array.shape), self._all(array.ravel().tolist(), where)]}
         if not _is_plain(array.dtype):
             return None
+        if array.size <= FEW and array.flags.c_contiguous:
+            return {"numbers": [array.dtype.str, list(array.shape), self._all(array.ravel().tolist(), where)]}
         # The order of a matrix in memory decides how its products are summed, and so their last bits.
         columns_first = array.flags.f_contiguous and not array.flags.c_contiguous
         self.arrays[key := f"{PREFIX}{len(self.arrays)}"] = array.astype(array.dtype.newbyteorder("="))
@@ -135,6 +140,7 @@ class Decoder:
             "dtype": lambda text, depth: _dtype(text),
             "scalar": self._scalar,
             "array": self._array,
+            "numbers": self._numbers,
             "objects": self._objects,
             "step": self._step,
         }
@@ -181,11 +187,18 @@ class Decoder:
             raise ValueError(f"the order {order!r:.50}")
         return np.asfortranarray(array) if order == "F" else array
 
+    def _numbers(self, given: Any, depth: int) -> npt.NDArray[Any]:
+        text, shape, values = given
+        dtype, found = _dtype(text), self._all(values, depth)
+        if not _is_plain(dtype) or not all(type(value) in (bool, int, float) for value in found):
+            raise TypeError(f"no numbers of {dtype}: {values!r:.50}")
+        with np.errstate(over="ignore"):
+            return np.array(found, dtype).reshape(_sizes(shape, len(found)))
+
     def _objects(self, given: Any, depth: int) -> npt.NDArray[Any]:
         kind, shape, values = given
-        found, sizes = self._all(values, depth), self._all(shape, depth)
-        if not all(type(size) is int and 0 <= size <= len(found) for size in sizes) or math.prod(sizes) != len(found):
-            raise ValueError(f"{len(found)} values of shape {shape!r:.50}")
+        found = self._all(values, depth)
+        sizes = _sizes(shape, len(found))
         if kind == "U":
             if not all(isinstance(value, str) for value in found):
                 raise TypeError("a value that is no text")
@@ -210,6 +223,15 @@ class Decoder:
 def _is_plain(dtype: np.dtype[Any]) -> bool:
     """Return whether files have this dtype of numbers, which longdouble is not."""
     return dtype.kind in NUMBERS and dtype.itemsize <= 8
+
+
+def _sizes(shape: Any, values: int) -> list[int]:
+    """Return the shape of an array with this many values."""
+    if not isinstance(shape, list) or not all(type(size) is int and 0 <= size < 2**31 for size in shape):
+        raise ValueError(f"the shape {shape!r:.50}")
+    if math.prod(shape) != values or len(shape) > 8:
+        raise ValueError(f"{values} values of shape {shape!r:.50}")
+    return shape
 
 
 def _dtype(text: Any) -> np.dtype[Any]:

@@ -17,6 +17,7 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from edcore import EDClassifier, EDRegressor, datasets, io
 
 pandas = pytest.importorskip("pandas")
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")  # so few epochs learn little
 
 OPTIONS = {"max_iter": 3, "random_state": 0, "backend": "numpy"}
 RANDOM = np.random.default_rng(0)
