@@ -15,6 +15,7 @@ from typer.core import TyperCommand
 from edcore.cli.backends import CHECK_FAILED, check, info
 from edcore.cli.bench import bench
 from edcore.cli.kaneko import kaneko
+from edcore.cli.options import expands_home
 from edcore.cli.predict import predict
 from edcore.cli.reproduce import reproduce
 from edcore.cli.saved import inspect
@@ -30,7 +31,13 @@ EXIT_CODES = (
     "and sweep still sum up and save)."
 )
 
-NAMES = {"hidden_width": "width", "hidden_depth": "depth", "in_": "features"}
+NAMES = {
+    "hidden_width": "width",
+    "hidden_depth": "depth",
+    "in_": "features",
+    "max_iter": "epochs",
+    "validation_fraction": "validation",
+}
 """Options whose names differ from those of the library's arguments."""
 
 EXAMPLES = {
@@ -39,6 +46,7 @@ EXAMPLES = {
         "edcore train --dataset xor --rule split --width 8 --depth 0",
         "edcore train --dataset mnist --checkpoint run.safetensors",
         "edcore train --resume run.safetensors",
+        "edcore train --data people.csv --target income --checkpoint model.safetensors",
         "edcore train --config run.toml --report run.html",
     ),
     "sweep": (
@@ -79,7 +87,7 @@ COMMANDS: tuple[Callable[..., Any], ...] = (train, sweep, predict, inspect, info
 for command in COMMANDS:
     name = command.__name__
     # Typer keeps only paragraphs apart, so each example is one.
-    app.command(name, cls=EachOptionOnce, epilog="\n\n".join(["Examples:", *EXAMPLES[name]]))(command)
+    app.command(name, cls=EachOptionOnce, epilog="\n\n".join(["Examples:", *EXAMPLES[name]]))(expands_home(command))
 
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:

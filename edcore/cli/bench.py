@@ -91,7 +91,7 @@ def bench(
         raise typer.Exit(NOTHING_RAN)
     if plot:
         with plain_text():
-            write_file("plot", plot, picture(results, plot.suffix[1:]))
+            write_file("plot", plot, picture(results, plot.suffix[1:].lower()))
 
 
 def _calibrate(context: typer.Context, device: str, repeats: int) -> None:

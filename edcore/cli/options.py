@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import inspect
 import os
 import tomllib
@@ -58,6 +59,21 @@ def takes_train_options(command: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
+def expands_home(command: Callable[..., None]) -> Callable[..., None]:
+    """Return a command that takes ~ in its paths for the home folder: shells leave it in --plot=~/run.png as it is."""
+
+    @functools.wraps(command)
+    def expanded(*arguments: Any, **options: Any) -> None:
+        paths = {name: _expanded(value) for name, value in options.items() if isinstance(value, Path)}
+        command(*arguments, **{**options, **paths})
+
+    return expanded
+
+
+def _expanded(path: Path) -> Path:
+    return Path(os.path.expanduser(path))  # leaves the name of an unknown user as it is, where pathlib raises an error
+
+
 def read_toml(path: Path) -> dict[str, Any]:
     """Return the content of a TOML file of options."""
     try:
@@ -80,6 +96,7 @@ def _read_config(context: typer.Context, path: Path | None) -> Path | None:
     """Make this command's table in the file the defaults of its options, so that typed options win."""
     if path is None or context.resilient_parsing:
         return path
+    path = _expanded(path)
     content = read_toml(path)
     command = str(context.info_name)
     table = content.get(command)
@@ -150,7 +167,7 @@ def check_writable(name: str, path: Path | None, endings: tuple[str, ...] = ()) 
     except OSError as error:
         given = f"{str(path)!r} ({error.strerror or error})"
         raise InputError(name, given, f"{accepted}, and no write-protected file") from error
-    if endings and path.suffix not in endings:
+    if endings and path.suffix.lower() not in endings:
         raise InputError(name, repr(str(path)), f"a file whose name ends in {', '.join(endings)}")
 
 
@@ -162,7 +179,7 @@ def check_picture(name: str, path: Path | None, endings: tuple[str, ...] = PICTU
         from edcore.plots.canvas import check_drawing
 
         try:
-            check_drawing(path.suffix[1:])
+            check_drawing(path.suffix[1:].lower())
         except Exception as error:  # what is wrong with an installation or its settings has errors of all kinds
             reason = f"{type(error).__name__}: {' '.join(str(error).split()):.200}"
             fix = f"Mend its installation or its settings (MPLBACKEND, matplotlibrc), or leave --{name} out."

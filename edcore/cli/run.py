@@ -173,7 +173,7 @@ def _draw(files: RunFiles, run: TrainingRun, snapshots: Snapshots) -> Iterator[E
                 if learnt.latest:
                     snapshots.add(learnt.latest)
                 with plain_text():
-                    content = draw(path.suffix[1:])
+                    content = draw(path.suffix[1:].lower())
                 write_file(name, path, content)
             except EDCoreError as error:
                 yield error

@@ -100,12 +100,16 @@ class ProgressDisplay:
 
 def describe(ed: ED, data: Dataset) -> dict[str, str]:
     """Return the data set, the network and the backend in words, by their names."""
+    named = f"{data.name}, {len(data.x_train):,} training samples"
+    return {"data set": named, "classes": ", ".join(map(str, data.classes))} | describe_network(ed)
+
+
+def describe_network(ed: ED) -> dict[str, str]:
+    """Return the network and the backend in words, by their names."""
     network = ed.network
     layers = f"{network.depth:,} hidden layer{'s' * (network.depth != 1)} of 2 x {network.width:,} cells"
     outputs = f"{network.columns} output{'s' * (network.columns != 1)}"
     return {
-        "data set": f"{data.name}, {len(data.x_train):,} training samples",
-        "classes": ", ".join(map(str, data.classes)),
         "network": f"{network.in_:,} inputs, {layers}, {outputs}",
         "parameters": f"{network.parameters:,}",
         "rule": f"{ed.rule.error} error, learning rate {ed.rule.alpha:g}",

@@ -82,7 +82,7 @@ def sweep(
     plan = Sweep.read(config)
     file = out or Path(f"{config.stem}.csv")
     check_writable("out", file, (".csv", ".parquet"))
-    if file.suffix == ".parquet":
+    if file.suffix.lower() == ".parquet":
         check_package("pyarrow", "parquet", "--out of a .parquet")
     try:
         plan.check(local=dask is None and ray is None)

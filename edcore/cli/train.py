@@ -9,9 +9,11 @@ import typer
 
 from edcore.cli.options import FILES, ConfigOption, takes_train_options
 from edcore.cli.run import RunFiles, carry_out
+from edcore.cli.table import learn_table, saves_table
+from edcore.errors import InputError
 from edcore.files.locking import locked
 from edcore.training import setup
-from edcore.training.options import SHOWN, TrainOptions
+from edcore.training.options import OF_TABLES, SHOWN, TrainOptions
 
 
 @takes_train_options
@@ -62,7 +64,10 @@ def train(
 ) -> None:
     """Train a network: with no options, a deep one on the zeros and ones of scikit-learn's digits.
 
-    Ctrl-C stops after the batch that is being learnt; checkpoint, plot and report are still written.
+    With --data and --target it learns to predict a column of your own table, and says how well it does on rows that it
+    has not learnt.
+
+    Ctrl-C stops after the batch that is being learnt, with --data after the epoch; all files are still written.
     """
     files = RunFiles(
         plot=plot,
@@ -74,13 +79,20 @@ def train(
         config=config,
     )
     files.check()
+    sources = {name: source.name for name in context.params if (source := context.get_parameter_source(name))}
+    typed = {name for name, source in sources.items() if source != "DEFAULT"}
+    given = {name: options[name] for name in options if name in typed}
+    # Only a typed --epochs shortens a run: a file of options may be older than the checkpoint.
+    fewer_epochs = sources.get("epochs") == "COMMANDLINE"
     with locked(files.saved):  # before anything is read that another run may be about to replace
         files.check_new()
+        if any(name in typed for name in OF_TABLES) or (files.resume and saves_table(files.resume)):
+            for name in ("diagnose", "report", "tensorboard", "every"):
+                if name in typed:
+                    raise InputError(name, "it for a table", "options of runs on a table", "Leave it out.")
+            raise typer.Exit(learn_table(given, files, json=json, fewer_epochs=fewer_epochs))
         if files.resume:
-            sources = {name: source.name for name in options if (source := context.get_parameter_source(name))}
-            given = {name: options[name] for name, source in sources.items() if source != "DEFAULT"}
-            # Only a typed --epochs shortens a run: a file of options may be older than the checkpoint.
-            run = setup.resume(files.resume, given, fewer_epochs=sources.get("epochs") == "COMMANDLINE")
+            run = setup.resume(files.resume, given, fewer_epochs=fewer_epochs)
         else:
             run = setup.begin(TrainOptions(**options), keep=bool(files.saved))
         code = carry_out(run, files, diagnose=diagnose, json=json)

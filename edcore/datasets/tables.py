@@ -43,7 +43,7 @@ def read_table(path: str | os.PathLike[str], *, texts: Collection[str] = ()) -> 
         fix = 'Install it with: pip install "edcore[table]".'
         raise EDCoreError(f"{path}: tables need the package pandas, which is not installed. {fix}")
     name = "standard input" if (standard := os.fspath(path) == STDIN) else str(path)
-    file = Path(path).expanduser()
+    file = Path(os.path.expanduser(path))  # as it is, if there is no such user
     ending = ".csv" if standard else ending_of(file)
     content = sys.stdin.buffer.read() if standard else _content(name, file, ending)
     if ending in ARRAYS:

@@ -22,11 +22,10 @@ from edcore.errors import InputError, UnknownNameError, shown
 from edcore.estimators.classifier import EDClassifier
 from edcore.estimators.regressor import EDRegressor
 from edcore.files.checksum import checksum
+from edcore.training.options import TASKS
 
 if TYPE_CHECKING:
     import pandas as pd
-
-TASKS = ("classification", "regression")
 
 MOST_CLASSES = 20
 """A target of whole numbers has classes if it has at most so many different ones."""
@@ -152,7 +151,7 @@ class Table:
             if cells and all(DATE.fullmatch(str(cell).strip()) for cell in set(cells)):
                 raise self._refused(name, f"dates or times, such as {shown(cells[0])}", fix)
             return "text"
-        if all(issubclass(one, numbers.Real | Decimal) and one is not bool for one in types_of):
+        if bool not in types_of and all(issubclass(one, numbers.Real | Decimal) for one in types_of):
             return "number"
         kinds = ", ".join(sorted(one.__name__ for one in types_of))
         if "date" in kinds or "time" in kinds:

@@ -6,6 +6,7 @@ import dataclasses
 import functools
 import hashlib
 import time
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from edcore.errors import DataFileError, EDCoreError
 from edcore.model.classes import ROWS_AT_ONCE, accuracy, predict_in_parts, targets
 from edcore.sweep.options import Value
 from edcore.training.checkpoint import fingerprint
-from edcore.training.options import TrainOptions
+from edcore.training.options import OF_TABLES, TrainOptions
 from edcore.training.setup import begin, load_data
 
 LONGEST = 2000
@@ -75,14 +76,19 @@ def check_run(run: SweepRun, local: bool) -> None:
     """Refuse a run that cannot begin. One that is not `local` has its backend and its data on another machine."""
     options = run.options if local else dataclasses.replace(run.options, backend="auto", device=None)
     try:
-        begin(options, keep=False, data=_load(options))
+        if _has_table(run):
+            _begin_table(run)
+        else:
+            begin(options, keep=False, data=_load(options))
     except DataFileError:
         if local:
             raise
 
 
 def _train(run: SweepRun) -> dict[str, Any]:
-    """Carry out a run and return its results, and under "data" what names its data, with their fingerprint."""
+    """Carry out a run and return its results, and under "samples" what names its data, with their fingerprint."""
+    if _has_table(run):
+        return _learn_table(run)
     options = run.options
     key = options.dataset, options.data_dir, options.classes, options.dtype
     data = _load(options)
@@ -107,8 +113,48 @@ def _train(run: SweepRun) -> dict[str, Any]:
         "weights": _checksum(ed.weights),
         "backend": ed.backend,
         "device": ed.device,
-        "data": (*key, _cached(*key)[1]),
+        "samples": (*key, _cached(*key)[1]),
     }
+
+
+def _has_table(run: SweepRun) -> bool:
+    """Return whether a run is on a user's own table."""
+    return any(name in OF_TABLES for name, _ in run.given)
+
+
+def _begin_table(run: SweepRun) -> Any:
+    """Return a run on a table, which is not learnt."""
+    from edcore.estimators import table_run  # here, as scikit-learn is slow to load
+
+    return table_run.begin({**dict(run.given), "seed": run.seed}, _cached_table)
+
+
+def _learn_table(run: SweepRun) -> dict[str, Any]:
+    """Carry out a run on a table, and return what `_train` does; the accuracy of a regression is R²."""
+    started = _begin_table(run)
+    start = time.perf_counter()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the row shows what has become of the run
+        started.learn()
+    seconds = time.perf_counter() - start
+    estimator, scores = started.estimator, started.scores()
+    return {
+        "accuracy": scores["accuracy"] if "accuracy" in scores else scores["r2"],
+        "error": estimator.loss_curve_[-1],
+        "learnt_epochs": estimator.n_iter_,
+        "seconds": seconds,
+        "weights": _checksum(estimator.ed_.weights),
+        "backend": estimator.ed_.backend,
+        "device": estimator.ed_.device,
+        "samples": (started.data, started.target, started.table.checksum()),
+    }
+
+
+@functools.lru_cache(maxsize=2)
+def _cached_table(data: str, target: str, task: str | None) -> Any:
+    from edcore.estimators import table_run
+
+    return table_run.load_table(data, target, task)
 
 
 def _load(options: TrainOptions) -> Dataset:

@@ -226,7 +226,7 @@ class Sweep(ReadOnly):
         tasks = {number: (self.run(number),) for number in range(len(self)) if number not in done}
         samples: dict[tuple[Any, ...], str] = {}  # fingerprints, by what names the data
         for _, row in run_tasks(carry_out, tasks, n_jobs=n_jobs, label=lambda number: f"run {number}"):
-            *key, found = row.pop("data", (None,))
+            *key, found = row.pop("samples", (None,))
             if samples.setdefault(tuple(key), found) != found:
                 other = f"{key[0]} has other samples here than where the runs before it were made"
                 row |= dict.fromkeys(RESULTS) | {"failed": other}

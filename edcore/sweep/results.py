@@ -81,7 +81,7 @@ class Results(ReadOnly):
 
     def __init__(self, path: str | os.PathLike[str], sweep: Sweep) -> None:
         self._path, self._sweep = checked_path("out", path), sweep
-        if self._path.suffix not in FORMATS:
+        if self._path.suffix.lower() not in FORMATS:
             raise InputError("out", repr(str(path)), f"a file whose name ends in {' or '.join(FORMATS)}")
         if not isinstance(sweep, Sweep):
             raise InputError("sweep", shown(sweep), "an edcore.sweep.Sweep(…)")
@@ -103,7 +103,7 @@ class Results(ReadOnly):
             stack.enter_context(locked(self._path, "out"))
             self._done.clear()  # another block may have been there
             self._set(failed=0)
-            table = FORMATS[self._path.suffix]
+            table = FORMATS[self._path.suffix.lower()]
             try:
                 opened = stack.enter_context(table(self._path, self.columns, self._fingerprint))
             except OSError as error:

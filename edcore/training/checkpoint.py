@@ -170,8 +170,8 @@ def _run_in(saved: Saved, arrays: Mapping[str, Any]) -> tuple[RunState, History]
 
 
 def run_of(saved: Saved) -> RunState | None:
-    """Return the state of the run in a file; None if the file holds only a network."""
-    if saved.run is None:
+    """Return the state of the run in a file; None if the file holds only a network, or an estimator."""
+    if saved.run is None or saved.estimator is not None:
         return None
     try:
         return RunState.from_dict(saved.run)

@@ -14,7 +14,12 @@ SCHEDULES = {"digits": (10, 4), "mnist": (1, 64), "fashion_mnist": (1, 64)}
 PATTERN_SCHEDULE = (1000, 64)  # of XOR and parity: few samples, many epochs
 """Epochs and batch size of each data set, used where none are given."""
 
-DATA, NETWORK, LEARNING, PLACE, SHOWN = "Data", "Network", "Learning", "Where it runs", "What is shown"
+TASKS = ("classification", "regression")
+TEST_SIZE = 0.2
+"""What a table is for, and the share of its rows that only test."""
+
+DATA, TABLE, NETWORK, LEARNING = "Data", "Your own table", "Network", "Learning"
+PLACE, SHOWN = "Where it runs", "What is shown"
 """Tables of the command line's help."""
 
 
@@ -46,9 +51,34 @@ class TrainOptions:
         default=Path("data"), metadata=_flag(DATA, "Folder that holds MNIST/raw or FashionMNIST/raw.")
     )
     classes: str = field(default="0,1", metadata=_flag(DATA, "Labels with commas between them, or all."))
-    width: int = field(default=WIDTH, metadata=_flag(NETWORK, "Cells per stream of each layer."))
+    data: str | None = field(
+        default=None,
+        metadata=_flag(
+            TABLE, "A file to learn from: .csv, .tsv, .txt (or these with .gz), .parquet, .npz, .npy; - for stdin."
+        ),
+    )
+    target: str | None = field(
+        default=None, metadata=_flag(TABLE, "The column to predict; beside a .npy a file of its own.")
+    )
+    task: str | None = field(
+        default=None,
+        metadata=_flag(TABLE, "classification or regression.", "by the target", names=lambda: TASKS),
+    )
+    test_size: float | None = field(
+        default=None, metadata=_flag(TABLE, "Share of the rows that only test, as many of each class.", f"{TEST_SIZE}")
+    )
+    early_stopping: bool = field(
+        default=False,
+        metadata=_flag(TABLE, "Hold out rows, stop when they are predicted no better, and keep the best weights."),
+    )
+    validation: float | None = field(
+        default=None, metadata=_flag(TABLE, "Share of the other rows that --early-stopping holds out.", "0.1")
+    )
+    width: int = field(
+        default=WIDTH, metadata=_flag(NETWORK, "Cells per stream of each layer.", f"{WIDTH}; 64 with --data")
+    )
     depth: int | None = field(
-        default=None, metadata=_flag(NETWORK, "Hidden layers.", f"{DEPTH}; 0 with kaneko, edla and modulo")
+        default=None, metadata=_flag(NETWORK, "Hidden layers.", f"{DEPTH}; 0 with kaneko, edla, modulo and --data")
     )
     activation: str | None = field(
         default=None, metadata=_flag(NETWORK, "Of the cells: sigmoid, tanh, relu, relu6 or linear.", "the rule's")
@@ -136,5 +166,12 @@ class Option(NamedTuple):
 OPTIONS = {one.name: Option(one.name, one.type, one.default, **one.metadata) for one in fields(TrainOptions)}
 """The table, by the names of the options."""
 
-KEPT = tuple(name for name in OPTIONS if name not in ("batch_size", "epochs", "eval_every", "backend", "device"))
+OF_TABLES = tuple(name for name, option in OPTIONS.items() if option.panel == TABLE)
+"""Options of runs on a user's own table."""
+
+KEPT = tuple(
+    name
+    for name in OPTIONS
+    if name not in ("batch_size", "epochs", "eval_every", "backend", "device") and name not in OF_TABLES
+)
 """Options that a checkpoint keeps as they were given. The others stand in other fields of it."""

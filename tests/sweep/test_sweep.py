@@ -20,7 +20,7 @@ import pytest
 import edcore
 from edcore.errors import DataFileError, EDCoreError, InputError, LockedError, UnknownNameError
 from edcore.parallel import tasks
-from edcore.sweep import Results, Sweep, results
+from edcore.sweep import Results, Sweep, one_run, results
 
 TRAIN = {"dataset": "xor", "rule": "kaneko", "backend": "numpy", "epochs": 4}
 CONFIG = """
@@ -776,4 +776,71 @@ def test_runs_on_data_that_have_changed_are_marked(tmp_path):
     sentence = "mnist has other samples here than where the runs before it were made"
     assert [row["failed"] for row in rows[3:]] == [sentence] * 3
     assert {row[name] for row in rows[3:] for name in ("accuracy", "error", "weights")} == {None}
-    assert "data" not in rows[0]
+    assert "samples" not in rows[0]
+
+
+# A user's own table
+
+TABLE = {"data": "t.csv", "target": "y", "backend": "numpy", "epochs": 3}
+
+
+@pytest.fixture
+def table():
+    random = np.random.default_rng(0)
+    a, b = random.uniform(0, 1, 60).round(3), random.choice(["p", "q"], 60)
+    lines = [f"{x},{text},{'yes' if (x > 0.5) == (text == 'p') else 'no'}" for x, text in zip(a, b, strict=True)]
+    Path("t.csv").write_text("\n".join(["a,b,y", *lines]) + "\n")
+
+
+def test_runs_on_a_table_have_the_seeded_split_of_train(table, command_line):
+    sweep = Sweep(TABLE, {"width": [2, 3], "alpha": [0.5]}, seeds=2)
+    sweep.check()
+    rows = sorted(sweep.rows(n_jobs=1), key=lambda row: row["run"])
+    assert [(row["run"], row["seed"], row["width"], row["failed"]) for row in rows] == [
+        (0, 0, 2, None),
+        (1, 0, 3, None),
+        (2, 1, 2, None),
+        (3, 1, 3, None),
+    ]
+    assert len({row["weights"] for row in rows}) == 4
+    for row in rows[1:3]:
+        options = {**TABLE, "width": row["width"], "alpha": 0.5, "seed": row["seed"]}
+        _, out, _ = command_line(
+            "train", "--json", *(text for pair in options.items() for text in (f"--{pair[0]}", str(pair[1])))
+        )
+        found = json.loads(out)
+        assert (row["accuracy"], row["learnt_epochs"], row["backend"]) == (found["accuracy"], 3, "numpy")
+
+
+def test_the_rows_of_a_table_are_in_a_file(table, command_line):
+    Path("t.toml").write_text('[train]\ndata = "t.csv"\ntarget = "a"\nbackend = "numpy"\n[grid]\nepochs = [1, 2]\n')
+    code, _, err = command_line("sweep", "t.toml", "--jobs", "1", "--out", "rows.CSV")
+    assert (code, err) == (0, "")
+    rows = rows_of("rows.CSV")
+    assert [row["learnt_epochs"] for row in rows.values()] == ["1", "2"]
+    assert all(-5 < float(row["accuracy"]) < 1 for row in rows.values())  # R²
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"dataset": "xor"}, "dataset: given 'xor' beside --data"),
+        ({"tolerance": 0.1}, "tolerance: given 0.1 beside --data"),
+        ({"target": "c"}, "target: given 'c'; accepted: 'a', 'b', 'y'"),
+        ({"data": "none.csv"}, "none.csv: it cannot be read"),
+    ],
+)
+def test_a_sweep_over_a_table_that_cannot_begin_is_refused(table, options, message):
+    with pytest.raises(EDCoreError, match=message):
+        Sweep({**TABLE, **options}).check()
+    (row,) = Sweep({**TABLE, **options}).rows(n_jobs=1)
+    assert message in row["failed"]
+
+
+def test_a_table_that_is_another_elsewhere_fails_its_runs(table):
+    rows = Sweep(TABLE, seeds=2).rows(n_jobs=1)
+    assert next(rows)["failed"] is None
+    lines = Path("t.csv").read_text().splitlines()
+    Path("t.csv").write_text("\n".join([*lines, lines[-1]]) + "\n")
+    one_run._cached_table.cache_clear()
+    assert "t.csv has other samples here" in next(rows)["failed"]
