@@ -244,7 +244,7 @@ def headwise(**arguments):
 
 def saved(**arguments):
     with tempfile.TemporaryDirectory() as folder:
-        edcore.io.save(small(), Path(folder, "net"), **arguments)
+        edcore.io.save(path=Path(folder, "net"), **{"model": small(), **arguments})
         return edcore.io.inspect(Path(folder, "net")).seed
 
 
