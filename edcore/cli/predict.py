@@ -175,7 +175,9 @@ def _load_table(data: str, file: Path, estimator: SavedEstimator, model: Any) ->
         typer.echo(
             f"edcore: {data}: {_listed(more)} {'is' if len(more) == 1 else 'are'} no feature: left out", err=True
         )
-    y = frame[target].to_numpy() if target in there and (target in unused or target not in names) else None
+    y: Values | None = None
+    if target in there and (target in unused or target not in names):
+        y = frame[target].astype(object).where(frame[target].notna(), None).to_numpy(object)
     return Samples(frame[[name for name in names if name in there]], y, "rows")
 
 
@@ -263,7 +265,7 @@ def _score(samples: Samples, found: Found) -> tuple[float | None, str, str]:
     name = "accuracy" if found.targets is None else "r2"
     if y is None or predicted is None:
         return None, name, ""
-    known = np.array([each is not None and each == each for each in y.tolist()])  # NaN is not itself
+    known = np.array([each is not None for each in y.tolist()], bool)
     y, predicted = y[known], predicted[known]
     if found.targets is None:
         if not len(y):

@@ -165,6 +165,10 @@ def test_a_regressor_prints_numbers_and_r2(run):
     assert err == f"edcore: R² is {model.score(TABLE, PRICES):.4f} on 60 rows\n"
     result = json.loads(run("predict", "model", "new.csv", "--json")[1])
     assert (result["targets"], result["r2"]) == (model.predict(TABLE).tolist(), model.score(TABLE, PRICES))
+    TABLE.assign(price=np.where(np.arange(60) < 5, PRICES, np.nan)).to_csv("new.csv", index=False)
+    assert run("predict", "model", "new.csv")[2].endswith(" on 5 rows\n")
+    TABLE.assign(price="dear").to_csv("new.csv", index=False)
+    assert run("predict", "model", "new.csv")[2] == ""
     assert "--proba: given a file of a regressor" in run("predict", "model", "new.csv", "--proba")[2]
 
 
