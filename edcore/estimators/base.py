@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
 from abc import ABCMeta, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from types import MappingProxyType
 from typing import Any, Self
@@ -13,30 +12,36 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 from array_api_compat import array_namespace
+from scipy.sparse import issparse
 from sklearn import get_config
 from sklearn.model_selection import train_test_split
 from sklearn.utils.validation import check_is_fitted
 
 from edcore.arguments import real, whole_number, yes_or_no
-from edcore.arrays import Array, Place, place, rows, to_numpy
+from edcore.arrays import HOST, Array, Place, place, rows, to_numpy
 from edcore.core.network import Initial
 from edcore.core.rule import Rule
-from edcore.errors import DivergedError, InputError
+from edcore.errors import InputError
 from edcore.estimators.callbacks import Callback, EarlyStopping, EpochRecord, checked_callbacks
-from edcore.estimators.defaults import TUNED, power_of, tuned_rule, warn_of_constant_cells
+from edcore.estimators.defaults import TUNED, tuned_rule, warn_of_constant_cells
 from edcore.estimators.inputs import cast, checked_random_state, dtype_of, readable, validated
 from edcore.estimators.pickles import PickledEstimator
+from edcore.estimators.restored import restored
+from edcore.estimators.samples import (
+    Samples,
+    Weight,
+    checked_sample_weight,
+    dense_pieces,
+    outputs_in_pieces,
+    ranges_of,
+)
 from edcore.estimators.scaling import (
     check_same_range,
     check_source,
     check_varied,
-    moments_of,
     scale,
-    span_of,
     warn_of_clipping,
 )
-from edcore.interrupts import uninterrupted
-from edcore.model.classes import predict_in_parts
 from edcore.model.divergence import outputs_of
 from edcore.model.ed import ED
 
@@ -110,15 +115,18 @@ class BaseED(PickledEstimator, metaclass=ABCMeta):
         self.backend = backend
         self.device = device
 
-    def fit(self, X: Array, y: Array) -> Self:  # noqa: N803  # scikit-learn's name
+    def fit(self, X: Array, y: Array, sample_weight: Any = None) -> Self:  # noqa: N803  # scikit-learn's name
         """Learn from samples, with new weights, or with ``warm_start`` from the weights of the last call.
 
         Parameters
         ----------
-        X : array_like, shape (samples, features)
-            The samples.
-        y : array_like, shape (samples,), for a regressor also (samples, targets)
-            The class or the target of each sample.
+        X : array_like or sparse matrix, shape (samples, features)
+            The samples. A sparse matrix stays sparse: about 32 MB of it are dense at one time.
+        y : array_like, shape (samples,) or (samples, labels or targets)
+            The class of each sample, a 0 or 1 for each of its labels, or its targets.
+        sample_weight : array_like, shape (samples,), optional
+            The weight of each sample, at least 0, of which only the ratios count: twice the weight is the sample twice,
+            as far as batches allow, and a weight of 0 is the sample left out. Under a rule of sums they are factors.
 
         Returns
         -------
@@ -135,15 +143,13 @@ class BaseED(PickledEstimator, metaclass=ABCMeta):
         self._check_parameters()
         resumed = self.warm_start and self.__sklearn_is_fitted__()
         random = checked_random_state(self.random_state)
-        with self._restored(resumed, random):
-            x, target = self._prepare(X, y, resumed, random)
-            validation = None
+        with restored(self, resumed, random):
+            samples, validation = self._prepare(X, y, sample_weight, resumed, random), None
             if self.early_stopping:
-                train, held_out = self._split(target, random)
-                validation = rows(x, held_out), rows(target, held_out)
-                x, target = rows(x, train), rows(target, train)
-            self._learn(x, target, self.max_iter, validation)
-            warn_of_constant_cells(self.ed_, x)
+                train, held_out = self._split(samples.target, random)
+                samples, validation = samples.rows(train), samples.rows(held_out)
+            self._learn(samples, self.max_iter, validation)
+            warn_of_constant_cells(self.ed_, next(samples.pieces())[0])
             self._after_fit()
         return self
 
@@ -151,60 +157,30 @@ class BaseED(PickledEstimator, metaclass=ABCMeta):
         """Return the samples to learn from, and those that are held out for validation."""
         samples, share, strata = np.arange(target.shape[0]), self.validation_fraction, self._strata(target)
         fix = "Raise it, or set early_stopping=False."
+        alone = np.zeros(0, np.intp)
+        if strata is not None:  # the one member of a class is learnt from
+            members = np.bincount(strata)[strata]
+            alone, samples = samples[members == 1], samples[members > 1]
+            strata = strata[samples]
         try:
             train, held_out = train_test_split(samples, test_size=share, random_state=random, stratify=strata)
         except ValueError as error:  # there are too few samples, or too few of a class
             raise InputError("validation_fraction", f"{share!r} ({error})", "one that samples allow", fix) from error
         if len(held_out) < 2:
             raise InputError("validation_fraction", repr(share), "one that keeps 2 samples", fix)
-        return train, held_out
+        return np.concatenate([train, alone]), held_out
 
-    def _partial_fit(self, X: Array, y: Array, classes: Any = None) -> Self:  # noqa: N803
+    def _partial_fit(self, X: Array, y: Array, sample_weight: Any, classes: Any = None) -> Self:  # noqa: N803
         """Learn one epoch of these samples."""
         self._check_parameters()
         if self.early_stopping:
             fix = "partial_fit sees only a part of the data, so it keeps none for validation."
             raise InputError("early_stopping", "True with partial_fit", "False with partial_fit", fix)
         resumed, random = self.__sklearn_is_fitted__(), checked_random_state(self.random_state)
-        with self._restored(resumed, random):
-            x, target = self._prepare(X, y, resumed, random, partial=True, classes=classes)
-            self._learn(x, target, 1, None, partial=True)
+        with restored(self, resumed, random):
+            samples = self._prepare(X, y, sample_weight, resumed, random, partial=True, classes=classes)
+            self._learn(samples, 1, None, partial=True)
         return self
-
-    @contextlib.contextmanager
-    def _restored(self, resumed: bool, random: np.random.RandomState) -> Iterator[None]:
-        """Restore estimator and network if the block raises; after Ctrl-C keep the epochs that it has learnt."""
-        parameters = self.get_params(deep=False)
-        before = {name: value for name, value in vars(self).items() if name not in parameters}
-        ed, draws = self.ed_ if resumed else None, random.get_state()
-        kept = None if ed is None else (ed.weights, ed.rule, ed.epochs, ed.x_range)
-        losses = len(self.loss_curve_) if resumed else 0
-        scores = len(self.validation_scores_ or ()) if resumed else 0
-        try:
-            yield
-        except BaseException as error:
-            with uninterrupted():
-                new = getattr(self, "ed_", None)
-                learnt = 0
-                if new is not None and (resumed or new is not before.get("ed_")):
-                    learnt = int(np.max(new.epochs - (kept[2] if kept else 0)))
-                if learnt and not isinstance(error, Exception):
-                    self.n_iter_ = losses + learnt
-                    self.loss_curve_ += [math.nan] * (self.n_iter_ - len(self.loss_curve_))
-                    if self.early_stopping and self.validation_scores_ is not None:
-                        self.validation_scores_ += [math.nan] * (scores + learnt - len(self.validation_scores_))
-                    raise
-                self.__dict__ = {name: value for name, value in vars(self).items() if name in parameters} | before
-                if ed is not None and kept is not None:
-                    ed.load_weights(kept[0])
-                    ed.rule, ed.epochs, ed.x_range = kept[
-                        1:
-                    ]  # after the weights, which the new rule may have let below its floor
-                    del self.loss_curve_[losses:], (self.validation_scores_ or [])[scores:]
-                random.set_state(draws)  # it may be the user's, or NumPy's
-            if isinstance(error, DivergedError):
-                raise error.at(error.epoch, error.batch, "The estimator is as it was before the call.") from error
-            raise
 
     def _check_parameters(self) -> None:
         """Check the parameters that `ED` does not get."""
@@ -218,44 +194,56 @@ class BaseED(PickledEstimator, metaclass=ABCMeta):
         checked_callbacks(self.callbacks)
 
     def _prepare(
-        self, samples: Array, y: Array, resumed: bool, random: Any, partial: bool = False, classes: Any = None
-    ) -> tuple[Array, Array]:
-        """Return checked and scaled samples with their targets; build the network, unless the last one goes on."""
+        self,
+        samples: Array,
+        y: Array,
+        sample_weight: Any,
+        resumed: bool,
+        random: Any,
+        partial: bool = False,
+        classes: Any = None,
+    ) -> Samples:
+        """Return the samples, checked and scaled; build the network, unless the last one goes on."""
         samples, labels = readable("X", samples), readable("y", y)
-        X, y = validated(self, "X or y", samples, labels, reset=not resumed, **self._CHECKS_OF_Y)
+        X, y = validated(self, "X or y", samples, labels, reset=not resumed, **self._checks_of_y(labels))
         check_source("X", samples, X)
         if self._CHECKS_OF_Y:
             check_source("y", labels, y)
         x = cast(X, self.ed_.network.dtype if resumed else None)
+        weight = checked_sample_weight(sample_weight, y.shape[0])
+        if weight is not None and not weight.all():
+            kept = np.flatnonzero(weight)
+            x, y, weight = x[kept] if issparse(x) else rows(x, kept), rows(y, kept), weight[kept]
+        some, _ = next(dense_pieces(x))  # all, unless x is sparse
         if resumed:
             self._take_new_rule()
-            check_same_range(self.input_range, self._span, x)
+            check_same_range(self.input_range, self._span, some)
         else:
-            span = span_of(self.input_range, x)
+            span, moments = ranges_of(self.input_range, x, weight, standard=self.rule is None)
             if partial and span is not None:
                 check_varied("X", *span, "Give input_range=(low, high), or more samples in the first call.")
             self.data_min_, self.data_max_ = span or (None, None)
-            # A preset's rates are for features in 0…1.
-            found = moments_of(self.input_range, scale(x, span)) if self.rule is None else None
-            self.data_mean_, self.data_std_ = found or (None, None)
+            self.data_mean_, self.data_std_ = moments or (None, None)  # a preset's rates are for features in 0…1
         if self._span is not None and not isinstance(self.input_range, str):
-            warn_of_clipping(x, self._span)
+            warn_of_clipping(some, self._span)
         # A copy even where nothing is scaled: a callback may change the user's array.
-        x = self._scaled(x) if self._span else array_namespace(x).asarray(x, copy=True)
-        target = self._target(y, x, resumed, partial, classes)
+        some = self._scaled(some) if self._span else array_namespace(some).asarray(some, copy=True)
+        target = self._target(y, some, resumed, partial, classes, weight)
+        found = Samples(x if issparse(x) else some, target, self._weighted(y, weight, partial), self._scaled)
         seed = int(random.randint(np.iinfo(np.int32).max))  # also of a resumed fit: its validation samples are the same
         if not resumed:
-            self._power = power_of(x)
+            self._power = found.power
             self._end, self._waiting = 0, None
-            self._place = place(x)
+            self._place = place(some)
             self.n_iter_, self.loss_curve_ = 0, []
             self.validation_scores_ = None
             self.best_validation_score_ = None
-            self.ed_ = self._build(x.shape[1], dtype_of(x), seed, self.backend, self.device)
-        self._keep_range(x)
+            self.ed_ = self._build(some.shape[1], dtype_of(some), seed, self.backend, self.device)
+        for piece, _ in found.pieces():
+            self._keep_range(piece)
         if self.early_stopping and self.validation_scores_ is None:
             self.validation_scores_ = []
-        return x, target
+        return found
 
     def _keep_range(self, x: Array) -> None:
         """Tell the network between which values its samples lie, for files that hold it alone."""
@@ -304,9 +292,7 @@ class BaseED(PickledEstimator, metaclass=ABCMeta):
             )
         ed.rule = new.rule
 
-    def _learn(
-        self, x: Array, target: Array, epochs: int, validation: tuple[Array, Array] | None, partial: bool = False
-    ) -> None:
+    def _learn(self, samples: Samples, epochs: int, validation: Samples | None, partial: bool = False) -> None:
         """Learn at most `epochs` epochs, and after each compute the loss, score, print and call the callbacks."""
         ed, callbacks = self.ed_, checked_callbacks(self.callbacks)
         interrupted = self.n_iter_ < self._end  # the last fit: its rates go on falling, its best weights count
@@ -315,29 +301,29 @@ class BaseED(PickledEstimator, metaclass=ABCMeta):
         if not partial:
             self._end = begun + last
         stopping = EarlyStopping(self.tol, self.n_iter_no_change, self._waiting if interrupted else None)
-        xp = array_namespace(x)
         for epoch in range(first, last):
             if self.rule is None and not partial:
                 share = 1 - epoch / last
                 ed.rule = replace(rule, alpha=share * rule.alpha, alpha_output=share * rule.alpha_output)
             try:
-                ed.fit(x, target, batch_size=self.batch_size, shuffle=self.shuffle)
+                samples.learn(ed, self.batch_size, self.shuffle, relative=not partial)
             finally:
                 ed.rule = rule
             with np.errstate(all="ignore"):  # an overflow is an error below, with advice
-                outputs = predict_in_parts(ed, x)
-                loss = float(xp.mean(xp.abs(target - outputs)))
+                outputs = samples.outputs(ed)
+                loss = samples.mean(abs(samples.target - outputs))
             if not math.isfinite(loss):
                 raise outputs_of(ed.network, ed.rule, to_numpy(outputs)).error()
             self.n_iter_ += 1
             self.loss_curve_.append(loss)
             score, stop = None, False
             if validation is not None and self.validation_scores_ is not None:
-                outputs = predict_in_parts(ed, validation[0])
-                score = self._validation_score(validation[1], outputs)
+                outputs = validation.outputs(ed)
+                score = self._validation_score(validation.target, outputs, validation.weight)
                 self.validation_scores_.append(score)
                 # A score of few samples is coarse: it cannot tell most epochs apart.
-                stop = stopping.stops(float(xp.mean((validation[1] - outputs) ** 2)), score, lambda: ed.weights)
+                off = validation.mean((validation.target - outputs) ** 2)
+                stop = stopping.stops(off, score, lambda: ed.weights)
                 self._waiting = stopping.state
             if self.verbose:
                 shown = "" if score is None else f", validation score {score:.4f}"
@@ -360,12 +346,14 @@ class BaseED(PickledEstimator, metaclass=ABCMeta):
         """Return the network's outputs for X, of X's library; `method` is the caller's name, for an error."""
         check_is_fitted(self)
         X = validated(self, "X", readable("X", X), reset=False)
-        if get_config()["array_api_dispatch"] and place(X) != self._place:
-            given, accepted = (f"an array of {where.library} on {where.device!r}" for where in (place(X), self._place))
+        where = HOST if issparse(X) else place(X)
+        if get_config()["array_api_dispatch"] and where != self._place:
+            given, accepted = (f"an array of {at.library} on {at.device!r}" for at in (where, self._place))
             # scikit-learn's checks ask for the words "must use the same namespace".
             fix = f"{type(self).__name__}.{method}() must use the same namespace and device as fit."
             raise InputError("X", given, accepted, fix)
-        return predict_in_parts(self.ed_, self._scaled(cast(X, self.ed_.network.dtype)))
+        x = cast(X, self.ed_.network.dtype)
+        return outputs_in_pieces(self.ed_, x if issparse(x) else self._scaled(x), self._scaled)
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "ed_") and self.n_iter_ > 0  # a fit that failed before its first epoch has learnt nothing
@@ -373,14 +361,23 @@ class BaseED(PickledEstimator, metaclass=ABCMeta):
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.array_api_support = True
+        tags.input_tags.sparse = True
         return tags
 
     def _after_fit(self) -> None:
         """Warn of a bad result."""
 
     @abstractmethod
-    def _target(self, y: Array, x: Array, resumed: bool, partial: bool, classes: Any) -> Array:
+    def _target(self, y: Array, x: Array, resumed: bool, partial: bool, classes: Any, weight: Weight) -> Array:
         """Return the outputs that y asks for, of x's library and dtype."""
+
+    def _checks_of_y(self, labels: Any) -> Mapping[str, Any]:
+        """Return the options with which scikit-learn checks these labels."""
+        return self._CHECKS_OF_Y
+
+    def _weighted(self, y: Array, weight: Weight, partial: bool) -> Weight:
+        """Return the weights of samples with these labels, which have been found to be right."""
+        return weight
 
     @property
     @abstractmethod
@@ -396,5 +393,5 @@ class BaseED(PickledEstimator, metaclass=ABCMeta):
         return None
 
     @abstractmethod
-    def _validation_score(self, target: Array, outputs: Array) -> float:
+    def _validation_score(self, target: Array, outputs: Array, weight: Weight) -> float:
         """Return the score of the outputs for validation samples."""

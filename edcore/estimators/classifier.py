@@ -11,9 +11,21 @@ from sklearn.base import ClassifierMixin
 from sklearn.utils.multiclass import check_classification_targets
 
 from edcore.arrays import Array, like, to_numpy
+from edcore.core.network import Initial
+from edcore.core.rule import Rule
 from edcore.errors import InputError, shown
 from edcore.estimators.base import BaseED
+from edcore.estimators.callbacks import Callback
 from edcore.estimators.inputs import dtype_of, readable
+from edcore.estimators.labels import (
+    Weight,
+    classes_of,
+    distinct,
+    has_columns,
+    in_library,
+    indicators,
+    weighted_by_class,
+)
 from edcore.estimators.scaling import nonzero
 from edcore.model.classes import heads, predicted_classes, targets
 
@@ -22,7 +34,7 @@ class EDClassifier(ClassifierMixin, BaseED):  # type: ignore[misc]  # scikit-lea
     """A classifier that learns by the ED method, with no back-propagation.
 
     Two classes share one output. Of more classes, each has an output in a network of its own (a head), or under
-    ``rule="modulo"`` all have outputs of one network.
+    ``rule="modulo"`` all have outputs of one network. The same holds for labels of which a sample may have several.
 
     Parameters
     ----------
@@ -65,9 +77,12 @@ class EDClassifier(ClassifierMixin, BaseED):  # type: ignore[misc]  # scikit-lea
         Epochs without a better score after which early stopping stops.
     tol : float
         A better score is better by more than this.
+    class_weight : dict, "balanced" or None
+        The weight of each class, with which its samples are learnt beside their own; 1 where there is none. Balanced
+        classes have the same sum of weights.
     callbacks : callable or list of callable, optional
         Each is called with an `EpochRecord` after each epoch; if one returns True, learning stops.
-    random_state : int, RandomState or None
+    random_state : int, RandomState, Generator or None
         Source of the seed of weights, order and validation samples.
     verbose : bool
         Print a line after each epoch.
@@ -81,13 +96,13 @@ class EDClassifier(ClassifierMixin, BaseED):  # type: ignore[misc]  # scikit-lea
     ed_ : ED
         The trained network.
     classes_ : array, shape (classes,)
-        The classes: an array of X's library, or of NumPy if they are not numbers.
+        The classes: an array of X's library, or of NumPy if they are not numbers. Of a matrix y, its columns.
     data_min_, data_max_ : array, shape (features,), or None
         The range of X that is scaled to 0…1.
     n_iter_ : int
         Epochs learnt, with those of earlier calls under ``warm_start``.
     loss_curve_ : list of float
-        Mean of abs(target − output) over the training samples, after each epoch.
+        Mean of abs(target − output) over the training samples, by their weights, after each epoch.
     validation_scores_ : list of float or None
         Accuracy on the validation samples after each epoch; None without early stopping.
     best_validation_score_ : float or None
@@ -128,17 +143,80 @@ class EDClassifier(ClassifierMixin, BaseED):  # type: ignore[misc]  # scikit-lea
     True
     """
 
-    def partial_fit(self, X: Array, y: Array, classes: Any = None) -> Self:  # noqa: N803  # scikit-learn's name
+    def __init__(
+        self,
+        hidden_width: int = 64,
+        hidden_depth: int | None = None,
+        alpha: float | None = None,
+        alpha_output: float | None = None,
+        *,
+        class_weight: Any = None,
+        rule: str | Rule | None = None,
+        u0: float | None = None,
+        activation: str | None = None,
+        rms: bool | None = None,
+        initial: Initial | None = None,
+        input_range: Any = "data",
+        batch_size: int = 16,
+        max_iter: int = 100,
+        shuffle: bool = True,
+        warm_start: bool = False,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        n_iter_no_change: int = 20,
+        tol: float = 1e-4,
+        callbacks: Callback | list[Callback] | None = None,
+        random_state: Any = None,
+        verbose: bool = False,
+        backend: str = "auto",
+        device: str | None = None,
+    ) -> None:
+        super().__init__(
+            hidden_width,
+            hidden_depth,
+            alpha,
+            alpha_output,
+            rule=rule,
+            u0=u0,
+            activation=activation,
+            rms=rms,
+            initial=initial,
+            input_range=input_range,
+            batch_size=batch_size,
+            max_iter=max_iter,
+            shuffle=shuffle,
+            warm_start=warm_start,
+            early_stopping=early_stopping,
+            validation_fraction=validation_fraction,
+            n_iter_no_change=n_iter_no_change,
+            tol=tol,
+            callbacks=callbacks,
+            random_state=random_state,
+            verbose=verbose,
+            backend=backend,
+            device=device,
+        )
+        self.class_weight = class_weight
+
+    def partial_fit(  # what numpydoc calls X
+        self,
+        X: Array,  # noqa: N803  # scikit-learn's name
+        y: Array,
+        classes: Any = None,
+        sample_weight: Any = None,
+    ) -> Self:
         """Learn one epoch of these samples; the next call goes on from there.
 
         Parameters
         ----------
-        X : array_like, shape (samples, features)
+        X : array_like or sparse matrix, shape (samples, features)
             The samples. Unless ``input_range`` is given, those of the first call set the range of each feature.
-        y : array_like, shape (samples,)
-            Their classes.
+        y : array_like, shape (samples,) or (samples, labels)
+            Their classes, or a 0 or 1 for each label.
         classes : iterable, optional
-            All classes, also those that come later. Needed in the first call.
+            All classes, also those that come later. Needed in the first call, unless y is a matrix.
+        sample_weight : array_like, shape (samples,), optional
+            The weight of each sample, at least 0: a factor of its error, as it is, since later calls are not known.
 
         Returns
         -------
@@ -152,20 +230,21 @@ class EDClassifier(ClassifierMixin, BaseED):  # type: ignore[misc]  # scikit-lea
         DivergedError
             If the weights would be NaN or infinite. Then the estimator is as before the call.
         """
-        return self._partial_fit(X, y, classes)
+        return self._partial_fit(X, y, sample_weight, classes)
 
     def predict_proba(self, X: Array) -> Array:  # noqa: N803
         """Return a share for each class: the outputs, divided by their sum.
 
         Parameters
         ----------
-        X : array_like, shape (samples, features)
+        X : array_like or sparse matrix, shape (samples, features)
             The samples.
 
         Returns
         -------
         array, shape (samples, classes)
-            In the order of `classes_`, of X's library. If all outputs are 0, all shares are equal.
+            In the order of `classes_`, of X's library. If all outputs are 0, all shares are equal. Where a sample may
+            have several labels, each has its output as it is.
         """
         return self._shares(X, "predict_proba")
 
@@ -174,18 +253,21 @@ class EDClassifier(ClassifierMixin, BaseED):  # type: ignore[misc]  # scikit-lea
 
         Parameters
         ----------
-        X : array_like, shape (samples, features)
+        X : array_like or sparse matrix, shape (samples, features)
             The samples.
 
         Returns
         -------
-        array, shape (samples,)
-            Of X's library, or of NumPy if the classes are not numbers.
+        array, shape (samples,) or (samples, labels)
+            Of X's library, or of NumPy if the classes are not numbers. Where a sample may have several labels, a 1 for
+            each whose output is above one half, and 0 for the others.
         """
         shares = self._shares(X, "predict")
         xp = array_namespace(shares)
+        if self._has_labels:
+            return xp.astype(shares > 0.5, xp.int64)
         index = xp.argmax(shares, axis=1)
-        known = _in_library(to_numpy(self.classes_), shares)
+        known = in_library(to_numpy(self.classes_), shares)
         return known[to_numpy(index)] if isinstance(known, np.ndarray) else xp.take(known, index, axis=0)
 
     def score(self, X: Array, y: Array, sample_weight: Any = None) -> float:  # noqa: N803
@@ -193,88 +275,107 @@ class EDClassifier(ClassifierMixin, BaseED):  # type: ignore[misc]  # scikit-lea
 
         Parameters
         ----------
-        X : array_like, shape (samples, features)
+        X : array_like or sparse matrix, shape (samples, features)
             The samples.
-        y : array_like, shape (samples,)
-            Their classes.
+        y : array_like, shape (samples,) or (samples, labels)
+            Their classes, or a 0 or 1 for each label.
         sample_weight : array_like, shape (samples,), optional
             The weight of each sample.
 
         Returns
         -------
         float
-            The share of samples whose class is predicted.
+            The share of samples whose class is predicted; of several labels, all of a sample's.
         """
         return float(super().score(X, readable("y", y), readable("sample_weight", sample_weight)))
 
     def _shares(self, X: Array, method: str) -> Array:  # noqa: N803
         outputs = self._outputs(X, method)
         xp = array_namespace(outputs)
+        if self._has_labels:
+            return outputs
         if len(outputs.shape) == 1:
             return xp.stack([1 - outputs, outputs], axis=1)
         most = xp.max(outputs, axis=1, keepdims=True)
         shares = xp.where(most > 0, outputs / nonzero(most), outputs * 0 + 1)
         return shares / xp.sum(shares, axis=1, keepdims=True)
 
-    def _target(self, y: Array, x: Array, resumed: bool, partial: bool, classes: Any) -> Array:
+    def _checks_of_y(self, labels: Any) -> dict[str, Any]:
+        return {"multi_output": True} if has_columns(labels) else {}
+
+    def _target(self, y: Array, x: Array, resumed: bool, partial: bool, classes: Any, weight: Weight) -> Array:
         labels = to_numpy(y)
-        present = _distinct("y", labels)
+        several = labels.ndim == 2
+        if resumed and several != self._has_labels:
+            accepted = "a matrix of labels" if self._has_labels else "one class a sample"
+            raise InputError("y", f"shape {labels.shape}", f"{accepted}, as in the first call")
+        self._several = several
+        if several:
+            return self._indicators(labels, x, resumed, classes)
+        present = distinct("y", labels)
         check_classification_targets(labels)
         if not resumed:
             if partial and classes is None:
                 raise InputError("classes", "None in the first partial_fit", "all classes, also those that come later")
-            known = present if classes is None else _distinct("classes", classes)
+            known = present if classes is None else distinct("classes", classes)
             if len(known) < 2:
                 name = "y" if classes is None else "classes"
                 raise InputError(name, f"only one class, {shown(known.tolist()[0])}", "at least two classes")
-            self.classes_ = _in_library(known, x)
+            self.classes_ = in_library(known, x)
         known = to_numpy(self.classes_)
-        if resumed and classes is not None and not np.array_equal(known, again := _distinct("classes", classes)):
+        if resumed and classes is not None and not np.array_equal(known, again := distinct("classes", classes)):
             raise InputError("classes", shown(again.tolist()), f"those of the first call, {shown(known.tolist())}")
-        number = {label: n for n, label in enumerate(known.tolist())}
-        if unknown := set(present.tolist()) - number.keys():
+        return like(targets(classes_of(labels, known), self._columns).astype(dtype_of(x)), x)
+
+    def _indicators(self, labels: npt.NDArray[Any], x: Array, resumed: bool, classes: Any) -> Array:
+        """Return the targets of samples that may have several labels."""
+        found, columns = indicators(labels), np.arange(labels.shape[1])
+        if classes is not None and not np.array_equal(distinct("classes", classes), columns):
+            raise InputError("classes", shown(classes), f"None for a matrix y, or its columns, {columns.tolist()}")
+        if not resumed:
+            self.classes_ = in_library(columns, x)
+        if len(columns) != self._columns:
+            raise InputError("y", f"{len(columns)} labels", f"{self._columns}, as in the first call")
+        return like(found.astype(dtype_of(x)), x)
+
+    def _weighted(self, y: Array, weight: Weight, partial: bool) -> Weight:
+        if self.class_weight is None:
+            return weight
+        if self._has_labels:
             raise InputError(
-                "y", f"the unknown label {shown(min(unknown, key=str))}", f"the classes {shown(known.tolist())}"
+                "class_weight", f"{shown(self.class_weight)} with a matrix y", "None", "Weigh the samples."
             )
-        index = np.array([number[label] for label in labels.tolist()])
-        return like(targets(index, self._columns).astype(dtype_of(x)), x)
+        if partial and isinstance(self.class_weight, str):
+            fix = "Compute it of all labels, with sklearn.utils.class_weight.compute_class_weight."
+            raise InputError("class_weight", f"{shown(self.class_weight)} with partial_fit", "a dictionary", fix)
+        known = to_numpy(self.classes_)
+        return weighted_by_class(self.class_weight, classes_of(to_numpy(y), known), known, weight)
+
+    @property
+    def _has_labels(self) -> bool:
+        """Whether a sample may have several labels."""
+        return getattr(self, "_several", False)  # which pickles of old lack
 
     @property
     def _columns(self) -> int:
-        return heads(self.classes_.shape[0])
+        return self.classes_.shape[0] if self._has_labels else heads(self.classes_.shape[0])
 
     def _variant(self) -> dict[str, Any]:
         shape = "outputs" if isinstance(self.rule, str) and self.rule == "modulo" else "heads"
         return {shape: self._columns}
 
     def _strata(self, target: Array) -> npt.NDArray[Any] | None:
-        return predicted_classes(to_numpy(target))
+        return None if self._has_labels else predicted_classes(to_numpy(target))
 
-    def _validation_score(self, target: Array, outputs: Array) -> float:
-        return float(np.mean(predicted_classes(to_numpy(target)) == predicted_classes(to_numpy(outputs))))
+    def _validation_score(self, target: Array, outputs: Array, weight: Weight) -> float:
+        wanted, found = to_numpy(target), to_numpy(outputs)
+        if self._has_labels:
+            right = ((found > 0.5) == (wanted > 0.5)).all(axis=1)
+        else:
+            right = predicted_classes(wanted) == predicted_classes(found)
+        return float(np.average(right, weights=weight))
 
-
-def _distinct(name: str, labels: Any) -> npt.NDArray[Any]:
-    """Return each label once, sorted, or refuse what cannot be sorted."""
-    accepted = "one label a sample" if name == "y" else "a sequence with each class, such as [0, 1, 2]"
-    accepted += ", all numbers or all texts"
-    found = readable(name, labels)
-    try:
-        if isinstance(found, str | bytes):
-            raise TypeError
-        array = np.asarray(found if hasattr(found, "__array__") else list(found))
-        known = np.unique(readable(name, array))
-        fine = array.ndim == 1 and known.dtype.kind != "c" and bool((known == known).all())  # NaN is not
-    except (TypeError, ValueError):
-        fine = False
-    if not fine:
-        raise InputError(name, shown(labels), accepted)
-    return known
-
-
-def _in_library(known: npt.NDArray[Any], x: Array) -> Array:
-    """Return the classes as an array of x's library, or as they are if it has not their dtype."""
-    if known.dtype.kind not in "biuf":
-        return known
-    found = like(known, x)
-    return found if np.array_equal(to_numpy(found), known) else known  # JAX makes 32 bits of 64, unless told otherwise
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_label = True
+        return tags

@@ -12,6 +12,7 @@ from dataclasses import replace
 from types import MappingProxyType
 
 import numpy as np
+import numpy.typing as npt
 from sklearn.exceptions import ConvergenceWarning
 
 from edcore.arrays import Array, to_numpy
@@ -49,10 +50,10 @@ CONSTANT, SEEN = 0.01, 256
 """The most by which a cell's activity differs between samples if it is taken for constant, and the samples seen."""
 
 
-def power_of(x: Array) -> float:
+def power_of(x: Array, weight: npt.NDArray[np.float64] | None = None) -> float:
     """Return the mean over the samples of Σ x²."""
     with np.errstate(over="ignore"):
-        return float(np.mean(np.sum(to_numpy(x).astype(np.float64) ** 2, axis=1)))
+        return float(np.average(np.sum(to_numpy(x).astype(np.float64) ** 2, axis=1), weights=weight))
 
 
 def tuned_rule(ed: ED, power: float, batch: int) -> Rule:

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from array_api_compat import array_namespace, device, is_array_api_obj
+from scipy.sparse import csr_array, issparse
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import validate_data
 
@@ -19,9 +20,11 @@ def checked_random_state(value: Any) -> np.random.RandomState:
     try:
         if isinstance(value, bool | np.bool_):
             raise ValueError
+        if isinstance(value, np.random.Generator):
+            return np.random.RandomState(value.bit_generator)  # of one stream with it
         return check_random_state(value)
     except ValueError:
-        accepted = "None, a whole number from 0 to 2**32 - 1, or a numpy.random.RandomState"
+        accepted = "None, a whole number from 0 to 2**32 - 1, or a RandomState or Generator of numpy.random"
         raise InputError("random_state", shown(value), accepted) from None
 
 
@@ -52,8 +55,9 @@ def readable(name: str, value: Any) -> Any:
 def validated(estimator: Any, name: str, *data: Any, **options: Any) -> Any:
     """Return what scikit-learn makes of the data of an estimator."""
     try:
-        found = validate_data(estimator, *data, **options)
+        found = validate_data(estimator, *data, accept_sparse="csr", **options)
         X, *y = found if len(data) > 1 else (found,)
+        y = [each.toarray() if issparse(each) else each for each in y]
         if X.dtype == object:  # of a list with whole numbers beyond 64 bits
             X = X.astype(np.float64)
         return (X, *y) if y else X
@@ -63,6 +67,9 @@ def validated(estimator: Any, name: str, *data: Any, **options: Any) -> Any:
 
 def cast(X: Array, dtype: str | None) -> Array:  # noqa: N803
     """Return X in `dtype`; by default float32 for up to 32 bits, and float64 for more and for whole numbers."""
+    if issparse(X):
+        values = cast(X.data[:, None], dtype)[:, 0]
+        return csr_array((values, X.indices, X.indptr), shape=X.shape)
     xp = array_namespace(X)
     if not xp.isdtype(X.dtype, ("bool", "integral", "real floating")):
         raise InputError("X", f"dtype {X.dtype}", "real numbers", "Convert it first, as with X.astype('float64').")

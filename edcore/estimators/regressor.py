@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Any, Self
 
 import numpy as np
-from array_api_compat import array_namespace, device
+from array_api_compat import array_namespace, device, is_array_api_obj
 from sklearn.base import RegressorMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import r2_score
@@ -17,6 +17,7 @@ from edcore.core.presets import preset
 from edcore.errors import InputError
 from edcore.estimators.base import BaseED
 from edcore.estimators.inputs import dtype_of, readable
+from edcore.estimators.samples import Weight, checked_sample_weight
 from edcore.estimators.scaling import check_rounding, check_varied, moments, nonzero, precision_of
 
 TOO_FAR = 2.0
@@ -60,7 +61,8 @@ class EDRegressor(RegressorMixin, BaseED):  # type: ignore[misc]  # scikit-learn
     n_iter_ : int
         Epochs learnt, with those of earlier calls under ``warm_start``.
     loss_curve_ : list of float
-        Mean of abs(target − output) over the training samples after each epoch, in standard deviations of y.
+        Mean of abs(target − output) over the training samples, by their weights, after each epoch, in standard
+        deviations of y.
     validation_scores_ : list of float or None
         R² on the validation samples after each epoch; None without early stopping.
     best_validation_score_ : float or None
@@ -91,15 +93,17 @@ class EDRegressor(RegressorMixin, BaseED):  # type: ignore[misc]  # scikit-learn
 
     _CHECKS_OF_Y = MappingProxyType({"multi_output": True, "y_numeric": True})
 
-    def partial_fit(self, X: Array, y: Array) -> Self:  # noqa: N803  # scikit-learn's name
+    def partial_fit(self, X: Array, y: Array, sample_weight: Any = None) -> Self:  # noqa: N803  # scikit-learn's name
         """Learn one epoch of these samples; the next call goes on from there.
 
         Parameters
         ----------
-        X : array_like, shape (samples, features)
+        X : array_like or sparse matrix, shape (samples, features)
             The samples. Unless ``input_range`` is given, those of the first call set the range of each feature.
         y : array_like, shape (samples,) or (samples, targets)
             Their targets. Those of the first call set the mean and the scale of each target.
+        sample_weight : array_like, shape (samples,), optional
+            The weight of each sample, at least 0: a factor of its error, as it is, since later calls are not known.
 
         Returns
         -------
@@ -113,14 +117,14 @@ class EDRegressor(RegressorMixin, BaseED):  # type: ignore[misc]  # scikit-learn
         DivergedError
             If the weights would be NaN or infinite. Then the estimator is as before the call.
         """
-        return self._partial_fit(X, y)
+        return self._partial_fit(X, y, sample_weight)
 
     def predict(self, X: Array) -> Array:  # noqa: N803
         """Return the predicted targets of each sample.
 
         Parameters
         ----------
-        X : array_like, shape (samples, features)
+        X : array_like or sparse matrix, shape (samples, features)
             The samples.
 
         Returns
@@ -141,7 +145,7 @@ class EDRegressor(RegressorMixin, BaseED):  # type: ignore[misc]  # scikit-learn
 
         Parameters
         ----------
-        X : array_like, shape (samples, features)
+        X : array_like or sparse matrix, shape (samples, features)
             The samples.
         y : array_like, shape (samples,) or (samples, targets)
             Their targets.
@@ -153,7 +157,10 @@ class EDRegressor(RegressorMixin, BaseED):  # type: ignore[misc]  # scikit-learn
         float
             1 for a perfect prediction, and 0 for the mean of y.
         """
-        return float(super().score(X, readable("y", y), readable("sample_weight", sample_weight)))
+        predicted, wanted = to_numpy(self.predict(X)), readable("y", y)
+        # By NumPy: scikit-learn's r2_score writes to its arrays, which those of JAX refuse.
+        wanted = to_numpy(wanted) if is_array_api_obj(wanted) else wanted
+        return float(r2_score(wanted, predicted, sample_weight=checked_sample_weight(sample_weight, len(predicted))))
 
     def _after_fit(self) -> None:
         if (loss := self.loss_curve_[-1]) > TOO_FAR and not self.early_stopping:
@@ -164,7 +171,7 @@ class EDRegressor(RegressorMixin, BaseED):  # type: ignore[misc]  # scikit-learn
                 stacklevel=3,
             )
 
-    def _target(self, y: Array, x: Array, resumed: bool, partial: bool, classes: Any) -> Array:
+    def _target(self, y: Array, x: Array, resumed: bool, partial: bool, classes: Any, weight: Weight) -> Array:
         given = to_numpy(y)
         if given.dtype.kind not in "biuf":
             raise InputError(
@@ -177,7 +184,7 @@ class EDRegressor(RegressorMixin, BaseED):  # type: ignore[misc]  # scikit-learn
         if not resumed:
             if partial:
                 check_varied("y", columns.min(axis=0), columns.max(axis=0), "Give more samples in the first call.")
-            mean, deviation = moments(columns)
+            mean, deviation = moments(columns, weight)
             self._flat, self._precision = given.ndim == 1, precision_of(mean, deviation, precision)
             known = "float64" if has_dtype(xp, device(x), "float64") else "float32"
             if self._precision > known:
@@ -207,8 +214,8 @@ class EDRegressor(RegressorMixin, BaseED):  # type: ignore[misc]  # scikit-learn
             raise InputError("rule", f"{self.rule!r}, which is centred", "None, or a rule that is not centred", fix)
         return {"heads": self._columns, "output_activation": "linear"}
 
-    def _validation_score(self, target: Array, outputs: Array) -> float:
-        return float(r2_score(to_numpy(target), to_numpy(outputs)))
+    def _validation_score(self, target: Array, outputs: Array, weight: Weight) -> float:
+        return float(r2_score(to_numpy(target), to_numpy(outputs), sample_weight=weight))
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -190,11 +190,18 @@ def scale(x: Array, span: tuple[Array, Array] | None, moments: tuple[Array, Arra
     return xp.where(varies, scaled, xp.zeros_like(scaled))
 
 
-def moments(y: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Return the mean and the standard deviation of each target (samples, targets)."""
+def moments(
+    y: npt.NDArray[np.float64], weight: npt.NDArray[np.float64] | None = None
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Return the mean and the standard deviation of each target (samples, targets), by the weights of the samples."""
     constant = y.min(axis=0) == y.max(axis=0)  # whose deviation, as computed, need not be 0
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
-        mean, deviation = y.mean(axis=0), y.std(axis=0)
+        if weight is None or not np.ptp(weight):
+            mean, deviation = y.mean(axis=0), y.std(axis=0)
+        else:
+            share = weight / weight.max()
+            mean = np.average(y, axis=0, weights=share)
+            deviation = np.sqrt(np.average((y - mean) ** 2, axis=0, weights=share))
     mean, deviation = np.where(constant, y[0], mean), np.where(constant, 0.0, deviation)
     for wrong, size, other in (
         (~(np.isfinite(mean) & np.isfinite(deviation)), "large", "smaller"),

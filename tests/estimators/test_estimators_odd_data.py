@@ -228,14 +228,43 @@ def test_whole_numbers_that_no_float_holds_are_refused(kind):
         found.predict(huge[:, : X.shape[1]] if huge.shape[1] >= X.shape[1] else np.repeat(huge[:, :1], X.shape[1], 1))
 
 
-@pytest.mark.parametrize("state", ["x", np.random.default_rng(0), -1, 2**40, 1.5, True, np.True_, [1]])
+@pytest.mark.parametrize("state", ["x", np.random.SeedSequence(0), -1, 2**40, 1.5, True, np.True_, [1]])
 def test_other_random_states_are_refused(state):
     with pytest.raises(InputError, match="^random_state: given"):
         EDClassifier(**OPTIONS | {"random_state": state}).fit(X, Y)
 
 
+def test_a_generator_is_a_random_state_that_goes_on():
+    def fitted(generator):
+        return EDClassifier(**OPTIONS | {"random_state": generator}).fit(X, Y).predict_proba(X)
+
+    generator = np.random.default_rng(0)
+    first, again = fitted(generator), fitted(generator)
+    assert (first == fitted(np.random.default_rng(0))).all()
+    assert (first != again).any()
+    for kind in (np.random.PCG64DXSM, np.random.SFC64, np.random.Philox, np.random.MT19937):
+        assert np.isfinite(fitted(np.random.Generator(kind(1)))).all()
+
+
+def test_a_refused_call_draws_nothing_from_a_generator():
+    generator = np.random.default_rng(0)
+    with pytest.raises(InputError):
+        EDClassifier(**OPTIONS | {"random_state": generator, "backend": "no"}).fit(X, Y)
+    assert generator.integers(2**60) == np.random.default_rng(0).integers(2**60)
+
+
+def test_the_only_member_of_a_class_is_learnt_from_and_not_held_out():
+    y = np.r_[5, Y[1:]]
+    classifier = EDClassifier(**OPTIONS, early_stopping=True, validation_fraction=0.3)
+    heard = []
+    classifier.set_params(callbacks=lambda record: heard.append(record.validation_score))
+    classifier.fit(X, y)
+    assert 5 in classifier.classes_
+    assert len(heard) == classifier.n_iter_
+
+
 def test_too_few_samples_of_a_class_to_hold_some_out():
-    y = np.r_[0, np.ones(len(Y) - 1)]
+    y = np.arange(len(Y)) // 2  # two of each class: a tenth cannot have one of each
     with pytest.raises(InputError, match="^validation_fraction: given 0.1"):
         EDClassifier(**OPTIONS, early_stopping=True).fit(X, y)
 

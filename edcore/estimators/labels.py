@@ -1,0 +1,100 @@
+"""Labels: the classes of samples, the weights of classes, and matrices with a column for each label."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from edcore.arguments import real
+from edcore.arrays import Array, like, to_numpy
+from edcore.errors import InputError, shown
+from edcore.estimators.inputs import readable
+
+Weight = npt.NDArray[np.float64] | None
+
+SEVERAL = "one class a sample, or a matrix (samples, labels) of 0 and 1 where a sample may have several labels"
+
+
+def distinct(name: str, labels: Any) -> npt.NDArray[Any]:
+    """Return each label once, sorted, or refuse what cannot be sorted."""
+    accepted = "one label a sample" if name == "y" else "a sequence with each class, such as [0, 1, 2]"
+    accepted += ", all numbers or all texts"
+    found = readable(name, labels)
+    try:
+        if isinstance(found, str | bytes):
+            raise TypeError
+        array = np.asarray(found if hasattr(found, "__array__") else list(found))
+        known = np.unique(readable(name, array))
+        fine = array.ndim == 1 and known.dtype.kind != "c" and bool((known == known).all())  # NaN is not
+    except (TypeError, ValueError):
+        fine = False
+    if not fine:
+        raise InputError(name, shown(labels), accepted)
+    return known
+
+
+def in_library(known: npt.NDArray[Any], x: Array) -> Array:
+    """Return the classes as an array of x's library, or as they are if it has not their dtype."""
+    if known.dtype.kind not in "biuf":
+        return known
+    found = like(known, x)
+    return found if np.array_equal(to_numpy(found), known) else known  # JAX makes 32 bits of 64, unless told otherwise
+
+
+def has_columns(labels: Any) -> bool:
+    """Return whether labels are a matrix with several columns."""
+    try:
+        shape = labels.shape if hasattr(labels, "shape") else np.shape(labels)
+    except (TypeError, ValueError):  # of a ragged list, which scikit-learn refuses
+        return False
+    return len(shape) == 2 and shape[1] > 1
+
+
+def indicators(y: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return a matrix (samples, labels) of 0 and 1, or refuse other values."""
+    try:
+        found = y.astype(np.float64)
+        fine = bool(((found == 0) | (found == 1)).all())
+    except (TypeError, ValueError):
+        fine = False
+    if not fine:
+        raise InputError("y", f"shape {y.shape} with values such as {shown(y[0].tolist())}", SEVERAL)
+    return found
+
+
+def classes_of(labels: npt.NDArray[Any], known: npt.NDArray[Any]) -> npt.NDArray[np.intp]:
+    """Return the number of the class of each label, or refuse one that is not known."""
+    number = {label: n for n, label in enumerate(known.tolist())}
+    if unknown := set(labels.tolist()) - number.keys():
+        raise InputError(
+            "y", f"the unknown label {shown(min(unknown, key=str))}", f"the classes {shown(known.tolist())}"
+        )
+    return np.array([number[label] for label in labels.tolist()], np.intp)
+
+
+def weighted_by_class(
+    class_weight: Any, classes: npt.NDArray[np.intp], known: npt.NDArray[Any], weight: Weight
+) -> npt.NDArray[np.float64]:
+    """Return the weights of samples of these classes, times those of the classes."""
+    own = np.ones(len(classes)) if weight is None else weight
+    sums = np.bincount(classes, own, len(known))
+    if isinstance(class_weight, str) and class_weight == "balanced":
+        factors = sums.sum() / np.count_nonzero(sums) / np.where(sums > 0, sums, 1.0)
+    elif isinstance(class_weight, Mapping):
+        number = {label: n for n, label in enumerate(known.tolist())}
+        factors = np.ones(len(known))
+        for label, value in class_weight.items():
+            if label in number:
+                factors[number[label]] = real(f"class_weight[{label!r}]", value)
+        # Classes that y lacks may have a weight, and those without one have 1: but both at once is a wrong name.
+        unknown = [label for label in class_weight if label not in number]
+        if unknown and any(label not in class_weight for label in number):
+            raise InputError("class_weight", f"the class {shown(unknown[0])}", f"the classes {shown(known.tolist())}")
+    else:
+        raise InputError("class_weight", shown(class_weight), "None, 'balanced', or a dictionary of class to weight")
+    if not (found := own * factors[classes]).any():
+        raise InputError("class_weight", "weights that are all zero for the samples", "some above zero")
+    return found
