@@ -55,6 +55,9 @@ def learn_table(given: Mapping[str, Any], files: RunFiles, *, json: bool, fewer_
         try:
             progress.follow(stop)
         except KeyboardInterrupt:
+            if progress.unprinted:
+                progress.save()
+                raise progress.unprinted from None
             stop.signal = stop.signal or signal.SIGINT
         except DivergedError:
             if progress.written:
@@ -89,6 +92,7 @@ class _Progress:
     def __init__(self, console: Console, run: TableRun, files: RunFiles) -> None:
         self.written = run.learnt if files.replaces else 0  # epochs in the file
         self.seconds = 0.0
+        self.unprinted: OSError | None = None
         self._console, self._run, self._files = console, run, files
         self._new = not files.replaces
         self._clock = 0.0
@@ -106,10 +110,15 @@ class _Progress:
 
             def after_epoch(record: EpochRecord) -> None:
                 nonlocal printed, since
-                if record.epoch in shown or stop.signal:
-                    self._console.print(self._line(record, (time.perf_counter() - since) / (record.epoch - printed)))
-                    printed, since = record.epoch, time.perf_counter()
-                shown_bar.update(task, completed=record.epoch)
+                try:
+                    if record.epoch in shown or stop.signal:
+                        seconds = (time.perf_counter() - since) / (record.epoch - printed)
+                        self._console.print(self._line(record, seconds))
+                        printed, since = record.epoch, time.perf_counter()
+                    shown_bar.update(task, completed=record.epoch)
+                except OSError as error:  # to the estimator it would undo the run
+                    self.unprinted = error
+                    raise KeyboardInterrupt from error
                 if self._files.saved and time.perf_counter() - self._clock > SECONDS:
                     if error := self.save():
                         _warn(f"{error} The run goes on and tries again.")

@@ -34,7 +34,7 @@ MOST_CATEGORIES = 100
 """Features of a column of texts; if it has more texts, the rarest share one."""
 
 NAMED = 20
-"""Columns that an error names."""
+"""Columns that a sentence names."""
 
 KINDS = "numbers, texts, truth values or categories"
 
@@ -57,8 +57,7 @@ class Table:
         self.rows = len(frame)
         present = frame[target].notna()
         if gaps := int((~present).sum()):
-            words = "1 row that has" if gaps == 1 else f"{gaps:,} rows that have"
-            self.notes.append(f"{words} no {target!r} left out")
+            self.notes.append(f"left out: {gaps:,} row{'s' * (gaps != 1)} with no {target!r}")
         frame = frame[present].reset_index(drop=True)
         if len(frame) < 2:
             raise InputError("target", f"{target!r}, which {len(frame)} rows have", "a column that most rows have")
@@ -161,6 +160,7 @@ class Table:
     def _columns(self, frame: pd.DataFrame) -> tuple[list[str], list[str]]:
         """Return the names of the columns of numbers and of texts that become features."""
         found: dict[str, list[str]] = {"number": [], "text": []}
+        left_out: dict[str, list[str]] = {}
         for name in frame.columns:
             column, kind = frame[name], self._kind(frame[name])
             filled = column.dropna()
@@ -169,20 +169,23 @@ class Table:
                 raise self._refused(name, f"an infinite number in row {row + 1:,}", "Correct it, or make it a gap.")
             different = filled.nunique()
             if not len(filled):
-                why = "which has no value"
+                left_out.setdefault("with no value", []).append(name)
             elif different == 1 and (kind == "number" or len(filled) == len(column)):
-                why = f"which has only the value {shown(filled.tolist()[0])}"
+                left_out.setdefault("with a single value", []).append(name)
             elif kind == "text" and _mostly_differ(different, len(column)):
-                why = f"which has {different:,} different texts in {len(column):,} rows"
+                left_out.setdefault("of texts most of which are different", []).append(name)
             elif kind == "number" and len(filled) == len(column) > 2 and (np.diff(values) == 1).all():
-                why = "which counts the rows"
+                left_out.setdefault("of numbers that count the rows", []).append(name)
             else:
                 found[kind].append(name)
                 if kind == "text" and different > MOST_CATEGORIES:
                     most = f"the {MOST_CATEGORIES - 1} most frequent have a feature each, the others share one"
                     self.notes.append(f"column {name!r} has {different:,} different texts: {most}")
-                continue
-            self.notes.append(f"column {name!r}, {why}, is left out")
+        for why, names in left_out.items():
+            shown_names = ", ".join(map(repr, names[:NAMED])) + (
+                f" and {len(names) - NAMED:,} more" * (len(names) > NAMED)
+            )
+            self.notes.append(f"left out: column{'s' * (len(names) > 1)} {why}, {shown_names}")
         return found["number"], found["text"]
 
     def _labels(self, column: pd.Series) -> tuple[npt.NDArray[Any], str]:

@@ -8,6 +8,7 @@ import os
 import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, cast
 
@@ -58,7 +59,7 @@ TABLE = "table"
 """The key of the run in the header of its file."""
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(kw_only=True)
 class TableRun:
     """A table, the rows to learn from and those to test on, and the pipeline that learns."""
 
@@ -80,7 +81,7 @@ class TableRun:
         """Epochs learnt."""
         return self.estimator.n_iter_ if self.estimator.__sklearn_is_fitted__() else 0
 
-    @property
+    @cached_property
     def rows(self) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
         """The rows to learn from and those to test on, as places in `Table.x`."""
         return self.table.split(self.test_size, self.seed)

@@ -173,6 +173,53 @@ def test_a_second_ctrl_c_stops_at_once_and_keeps_what_is_learnt(run, interrupted
     assert edcore.io.load("m.safetensors")[-1].n_iter_ == 5
 
 
+@pytest.mark.parametrize(("raised", "code"), [(SystemExit(1), 1), (OSError(28, "No space left on device"), 2)])
+def test_a_reader_that_is_gone_costs_no_epochs(run, monkeypatch, raised, code):
+    def gone(self, record, seconds):
+        if record.epoch > 4:
+            raise raised
+        return ""
+
+    monkeypatch.setattr(_Progress, "_line", gone)
+    assert run(*FRUIT, "--checkpoint", "m.safetensors")[0] == code
+    assert edcore.io.load("m.safetensors")[-1].n_iter_ == 5
+
+
+def test_the_file_is_written_while_the_run_goes_on(run, monkeypatch):
+    def diverging(self, record, seconds):
+        if record.epoch == 5:
+            raise edcore.errors.DivergedError("weights", "input layer", (0,), 1, "Kept.", "Fix.")
+        return ""
+
+    monkeypatch.setattr(_Progress, "_line", diverging)
+    monkeypatch.setattr("edcore.cli.table.SECONDS", -1)
+    code, _, err = run(*FRUIT, "--checkpoint", "m.safetensors")
+    assert code == 2
+    assert err.startswith("edcore: m.safetensors stands at epoch 4, where it was last written.\n")
+    estimator = edcore.io.load("m.safetensors")[-1]
+    assert (estimator.n_iter_, estimator.max_iter, estimator.callbacks) == (4, 12, None)
+
+
+def test_a_run_goes_on_with_its_backend(results, interrupted, run, monkeypatch):
+    arguments = [one for one in FRUIT if one not in ("--backend", "numpy")]
+    monkeypatch.setenv("EDCORE_BACKEND", "loop")
+    assert results(*arguments[:-1], "2", "--checkpoint", "m.safetensors")["backend"] == "loop"
+    monkeypatch.setenv("EDCORE_BACKEND", "numpy")
+    assert results("train", "--resume", "m.safetensors", "--epochs", "3")["backend"] == "loop"
+    assert edcore.io.load("m.safetensors")[-1].backend == "auto"
+
+
+def test_only_typed_epochs_shorten_a_run(results, run, interrupted):
+    interrupted(5)
+    run(*FRUIT, "--checkpoint", "m.safetensors")
+    interrupted(None)
+    Path("run.toml").write_text("[train]\nepochs = 6\n")
+    resume = ["train", "--resume", "m.safetensors"]
+    Path("copy.safetensors").write_bytes(Path("m.safetensors").read_bytes())
+    assert results("train", "--resume", "copy.safetensors", "--config", "run.toml")["epoch"] == 12
+    assert results(*resume, "--epochs", "6")["epoch"] == 6
+
+
 def test_ctrl_c_before_the_first_epoch_writes_nothing(run, monkeypatch):
     def interrupting(self, x, y):
         raise KeyboardInterrupt
@@ -260,8 +307,8 @@ def test_lines_about_the_table_are_printed(run, results, frame):
     frame.assign(same=1).to_csv("t.csv", encoding="utf-16")
     notes = [
         "t.csv: its first column, which has no name, is left out: it numbers or names the rows",
-        "2 rows that have no 'fruit' left out",
-        "column 'same', which has only the value 1, is left out",
+        "left out: 2 rows with no 'fruit'",
+        "left out: column with a single value, 'same'",
     ]
     assert run(*FRUIT)[1].startswith("\n".join(notes) + "\nt.csv: 100 rows, ")
     assert results(*FRUIT)["notes"] == notes

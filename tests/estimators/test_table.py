@@ -49,12 +49,11 @@ def test_a_table_sums_itself_up(frame):
     assert (table.numbers, table.texts, table.task) == (["size"], ["skin"], "classification")
     assert table.summary(4) == "60 rows, 1 number, 1 text → 4 features; 5 gaps filled"
     assert table.notes == [
-        "2 rows that have no 'fruit' left out",
-        "column 'name', which has 58 different texts in 58 rows, is left out",
-        "column 'id', which counts the rows, is left out",
-        "column 'empty', which has no value, is left out",
-        "column 'same', which has only the value 3, is left out",
-        "column 'word', which has only the value 'a', is left out",
+        "left out: 2 rows with no 'fruit'",
+        "left out: column of texts most of which are different, 'name'",
+        "left out: column of numbers that count the rows, 'id'",
+        "left out: column with no value, 'empty'",
+        "left out: columns with a single value, 'same', 'word'",
     ]
 
 
@@ -175,7 +174,7 @@ def test_targets_that_are_refused(target, task, message):
         (pandas.DataFrame({"y": []}), "accepted: a pandas DataFrame with rows"),
         (pandas.DataFrame({0: [1, 2], "y": [0, 1]}), "frame: given a column named 0; accepted: a text"),
         (pandas.DataFrame([[1, 2, 0]] * 2, columns=["a", "a", "y"]), "frame: given 2 columns named 'a'"),
-        (pandas.DataFrame({"a": [1, 1, 1], "y": [0, 1, 0]}), "no column to learn from; .* 'a', which has only"),
+        (pandas.DataFrame({"a": [1, 1, 1], "y": [0, 1, 0]}), "no column to learn from; .* single value, 'a'"),
         (pandas.DataFrame({"a": [1, 1], "y": [0, None]}), "'y', which 1 rows have"),
         (pandas.DataFrame({"a": [1, 2], "y": [0, np.inf]}), "column 'y': given an infinite number"),
     ],
