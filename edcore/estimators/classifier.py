@@ -16,6 +16,7 @@ from edcore.core.rule import Rule
 from edcore.errors import InputError, shown
 from edcore.estimators.base import BaseED
 from edcore.estimators.callbacks import Callback
+from edcore.estimators.defaults import spread
 from edcore.estimators.inputs import dtype_of, readable
 from edcore.estimators.labels import (
     Weight,
@@ -362,7 +363,8 @@ class EDClassifier(ClassifierMixin, BaseED):  # type: ignore[misc]  # scikit-lea
 
     def _variant(self) -> dict[str, Any]:
         shape = "outputs" if isinstance(self.rule, str) and self.rule == "modulo" else "heads"
-        return {shape: self._columns}
+        tuned = {"activation": "relu", "initial": spread(2.0)} if self.rule is None else {}
+        return {shape: self._columns, **tuned}
 
     def _strata(self, target: Array) -> npt.NDArray[Any] | None:
         return None if self._has_labels else predicted_classes(to_numpy(target))

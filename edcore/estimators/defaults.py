@@ -25,16 +25,8 @@ from edcore.model.ed import ED
 U0 = 2.0
 """Width of the sigmoid: that of the logistic function, 1 / (1 + exp(-z))."""
 
-TUNED = MappingProxyType(
-    {
-        "rule": "signed",
-        "hidden_depth": 0,
-        "u0": U0,
-        "n_bias": 2,
-        "initial": Initial(weight=1.0, bias=4.0, fan_in=0.5),  # sums of spread 1 around biases up to 4 apart
-    }
-)
-"""The arguments of `ED` where an estimator is given no rule."""
+TUNED = MappingProxyType({"rule": "signed", "hidden_depth": 0, "u0": U0, "n_bias": 2})
+"""The arguments of `ED` that both estimators have where they are given no rule."""
 
 HIDDEN, OUTPUT, LINEAR_HIDDEN, LINEAR_OUTPUT = 0.5, 1.5, 0.3, 0.05
 """Shares of the largest rates: of the cells and the outputs of a classifier, and of a regressor's, which are linear."""
@@ -42,8 +34,13 @@ HIDDEN, OUTPUT, LINEAR_HIDDEN, LINEAR_OUTPUT = 0.5, 1.5, 0.3, 0.05
 BATCH = 16
 """An update by the mean over a batch goes this much farther than one by a single sample, as its errors are averaged."""
 
-MEAN_SQUARE = 0.3
-"""Of a cell with a sigmoid, whose activity is around 1/2. Cells of another kind come to 1 at most times."""
+SIGMOID, OTHERS = 0.3, 2.0
+"""The mean square of the activity of a cell: around 1/2 for a sigmoid, and larger for cells that have no bound."""
+
+
+def spread(bias: float) -> Initial:
+    """Return initial weights that give sums of spread 1, however many sources, around biases up to `bias` apart."""
+    return Initial(weight=1.0, bias=bias, fan_in=0.5)
 
 
 CONSTANT, SEEN = 0.01, 256
@@ -59,10 +56,11 @@ def power_of(x: Array, weight: npt.NDArray[np.float64] | None = None) -> float:
 def tuned_rule(ed: ED, power: float, batch: int) -> Rule:
     """Return the rule of a network, which learns by means, for samples of mean Σ x² = `power` in batches of `batch`."""
     network, largest = ed.network, np.finfo(np.float64).max
-    sigmoid, linear = network.activation == "sigmoid", network.output_activation == "linear"
-    cells = 2 * network.width * (MEAN_SQUARE if sigmoid else 1.0)
+    linear = network.output_activation == "linear"
+    cells = 2 * network.width * (SIGMOID if network.activation == "sigmoid" else OTHERS)
     sources = max(2 * power, cells if network.depth else 0.0)  # both streams see x; all hidden layers have one rate
-    steeper = FUNCTIONS[network.activation].steepest / FUNCTIONS["sigmoid"].steepest
+    # The slope counts twice: in what the cells learn, and in what that does to the output.
+    steeper = (FUNCTIONS[network.activation].steepest / FUNCTIONS["sigmoid"].steepest) ** 2
     share, narrow = min(BATCH, batch), min(1.0, network.u0 / U0)
     alpha = share * narrow * (LINEAR_HIDDEN if linear else HIDDEN) / steeper / min(sources + network.n_bias, largest)
     output = share * (LINEAR_OUTPUT if linear else narrow * OUTPUT) / (cells + network.n_bias)

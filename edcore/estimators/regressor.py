@@ -16,6 +16,7 @@ from edcore.arrays import Array, has_dtype, like, to_numpy
 from edcore.core.presets import preset
 from edcore.errors import InputError
 from edcore.estimators.base import BaseED
+from edcore.estimators.defaults import spread
 from edcore.estimators.inputs import dtype_of, readable
 from edcore.estimators.samples import Weight, checked_sample_weight
 from edcore.estimators.scaling import check_rounding, check_varied, moments, nonzero, precision_of
@@ -212,7 +213,8 @@ class EDRegressor(RegressorMixin, BaseED):  # type: ignore[misc]  # scikit-learn
         if self.rule is not None and preset(self.rule).rule.centred:
             fix = "A centred rule leaves out the mean error, so it never learns the mean of y."
             raise InputError("rule", f"{self.rule!r}, which is centred", "None, or a rule that is not centred", fix)
-        return {"heads": self._columns, "output_activation": "linear"}
+        tuned = {"initial": spread(4.0)} if self.rule is None else {}
+        return {"heads": self._columns, "output_activation": "linear", **tuned}
 
     def _validation_score(self, target: Array, outputs: Array, weight: Weight) -> float:
         return float(r2_score(to_numpy(target), to_numpy(outputs), sample_weight=weight))
