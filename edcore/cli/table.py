@@ -120,8 +120,8 @@ class _Progress:
                     self.unprinted = error
                     raise KeyboardInterrupt from error
                 if self._files.saved and time.perf_counter() - self._clock > SECONDS:
-                    if error := self.save():
-                        _warn(f"{error} The run goes on and tries again.")
+                    if failed := self.save():
+                        _warn(f"{failed} The run goes on and tries again.")
                     self._clock = time.perf_counter()
                 if stop.signal:
                     raise KeyboardInterrupt  # to the estimator the run is interrupted, and can go on as if it were not

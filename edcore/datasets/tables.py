@@ -127,8 +127,8 @@ def _from_arrays(name: str, content: bytes, ending: str) -> pd.DataFrame:
         if array.dtype.kind == "f" and np.isinf(array).any():
             raise DataFileError(f"{what}: infinite numbers. Correct them, or make them NaN, which is a gap.")
         rows[key] = len(array)
-        if array.ndim == 1:
-            columns[key or "1"] = array
+        if array.ndim == 1 or array.shape[1] == 1:
+            columns[key or "1"] = array.reshape(-1)
         else:
             columns |= {f"{key}[{n}]" if key else str(n + 1): array[:, n] for n in range(array.shape[1])}
     if len(set(rows.values())) > 1:

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from sklearn.metrics import mean_absolute_error, r2_score
 from sklearn.pipeline import Pipeline
 
-from edcore.arguments import real, whole_number
+from edcore.arguments import real, whole_number, yes_or_no
 from edcore.core.randomness import fresh_seed
 from edcore.datasets.tables import ENDINGS, STDIN, ending_of, read_table
 from edcore.errors import BackendUnavailableError, EDCoreError, InputError
@@ -47,8 +47,8 @@ PARAMETERS = {
 CHANGE = ("alpha", "alpha_output", "backend", "device")
 """Those that may change when a run goes on."""
 
-OPTIONS = ("data", "target", "test_size", "seed", "epochs")
-"""Those that a run has beside its table and its pipeline."""
+KEPT = ("data", "target", "test_size", "seed", "epochs", "finished")
+"""What a run has beside its table and its pipeline."""
 
 OF_TABLES = "options of runs on a table"
 
@@ -70,6 +70,7 @@ class TableRun:
     test_size: float
     seed: int
     epochs: int  # of the whole run
+    finished: bool = False  # early stopping may end it before
 
     @property
     def estimator(self) -> Any:
@@ -109,13 +110,14 @@ class TableRun:
         """Learn the epochs that are left; `callback` is called after each."""
         columns, estimator = self.pipeline[0], self.estimator
         before, (train, _) = self.learnt, self.rows
-        if before >= self.epochs:
+        if before >= self.epochs or self.finished:
             return
         x, y = self.table.x.iloc[train], self.table.y[train]
         features = columns.transform(x)
         estimator.set_params(max_iter=self.epochs - before, warm_start=before > 0, callbacks=callback)
         try:
             estimator.fit(features, y)
+            self.finished = True
         finally:
             estimator.set_params(max_iter=self.epochs, warm_start=False, callbacks=None)
 
@@ -124,7 +126,7 @@ class TableRun:
         pipeline, estimator = copy.copy(self.pipeline), copy.copy(self.estimator)
         estimator.set_params(max_iter=self.epochs, warm_start=False, callbacks=None)
         pipeline.steps = [*self.pipeline.steps[:-1], (self.pipeline.steps[-1][0], estimator)]
-        state = {name: getattr(self, name) for name in OPTIONS}
+        state = {name: getattr(self, name) for name in KEPT}
         state |= {"task": self.table.task, "checksum": self.table.checksum()}
         networks.write(path, pipeline, target=self.table.target, run={TABLE: state}, new=new)
 
@@ -229,9 +231,9 @@ def resume(file: Path, given: Mapping[str, Any], fewer_epochs: bool) -> TableRun
         fix = "Give the same table with --data, or start a new run without --resume."
         raise EDCoreError(f"{file}: the run cannot go on, because {data} has other cells than where it started. {fix}")
     epochs = epochs if fewer_epochs else max(epochs, state["epochs"])
-    run = TableRun(
-        table=table, pipeline=pipeline, **{**{name: state[name] for name in OPTIONS}, "data": data, "epochs": epochs}
-    )
+    kept = {name: state[name] for name in KEPT}
+    kept |= {"data": data, "epochs": epochs, "finished": state["finished"] and "epochs" not in given}
+    run = TableRun(table=table, pipeline=pipeline, **kept)
     if epochs < run.learnt:
         raise InputError("epochs", str(epochs), f"at least the {run.learnt:,} that are learnt already")
     return run
@@ -245,6 +247,7 @@ def _checked_state(file: Path, state: Any) -> dict[str, Any]:
             raise ValueError("a wrong text, task or test_size")
         whole_number("epochs", state["epochs"], 1)
         whole_number("seed", state["seed"], 0)
+        yes_or_no("finished", state["finished"])
     except (KeyError, TypeError, ValueError) as error:
         raise damaged(file, f"its run on a table ({error!s:.100})") from error
     return cast(dict[str, Any], state)

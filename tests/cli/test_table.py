@@ -162,6 +162,9 @@ def test_early_stopping_holds_out_rows_and_keeps_the_best_weights(run):
     assert (
         summary(out)["stopped"] == f"after {estimator.n_iter_} of 400 epochs, as no rows held out were predicted better"
     )
+    assert run("train", "--resume", "m.safetensors", "--json")[1].count(f'"epoch": {estimator.n_iter_},') == 1
+    more = str(estimator.n_iter_ + 3)
+    assert run("train", "--resume", "m.safetensors", "--epochs", more, "--json")[1].count(f'"epoch": {more},') == 1
     assert re.search(r"^epoch +40/400  loss 0\.\d{4}  accuracy of those held out [01]\.\d{4}", out, re.MULTILINE)
 
 

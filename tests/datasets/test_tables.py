@@ -160,6 +160,7 @@ def test_arrays(read):
     x, y = np.array([[1.5, np.nan], [2, 3]]), np.array(["p", "q"])
     assert read(saved(np.save, x), "x.npy")[0] == {"1": [1.5, 2], "2": [GAP, 3]}
     assert read(saved(np.savez, x=x, y=y), "x.npz")[0] == {"x[0]": [1.5, 2], "x[1]": [GAP, 3], "y": ["p", "q"]}
+    assert read(saved(np.savez, x=x, y=y[:, None]), "x.npz")[0]["y"] == ["p", "q"]
     for arrays, message in (
         ({"x": x, "y": y[:1]}, r"x.npz: arrays with different numbers of rows \(x 2, y 1\)"),
         ({"x": np.ones((2, 2, 2))}, r"x.npz, array 'x': float64 of shape \(2, 2, 2\)"),
