@@ -188,7 +188,10 @@ def test_a_reader_that_is_gone_costs_no_epochs(run, monkeypatch, raised, code):
     assert edcore.io.load("m.safetensors")[-1].n_iter_ == 5
 
 
-def test_the_file_is_written_while_the_run_goes_on(run, monkeypatch):
+@pytest.mark.parametrize("stopping", [[], ["--early-stopping", "--validation", "0.25"]])
+def test_the_file_is_written_while_the_run_goes_on(run, monkeypatch, frame, stopping):
+    line = _Progress._line
+
     def diverging(self, record, seconds):
         if record.epoch == 5:
             raise edcore.errors.DivergedError("weights", "input layer", (0,), 1, "Kept.", "Fix.")
@@ -196,11 +199,16 @@ def test_the_file_is_written_while_the_run_goes_on(run, monkeypatch):
 
     monkeypatch.setattr(_Progress, "_line", diverging)
     monkeypatch.setattr("edcore.cli.table.SECONDS", -1)
-    code, _, err = run(*FRUIT, "--checkpoint", "m.safetensors")
+    code, _, err = run(*FRUIT, *stopping, "--checkpoint", "m.safetensors")
     assert code == 2
     assert err.startswith("edcore: m.safetensors stands at epoch 4, where it was last written.\n")
     estimator = edcore.io.load("m.safetensors")[-1]
     assert (estimator.n_iter_, estimator.max_iter, estimator.callbacks) == (4, 12, None)
+    monkeypatch.setattr(_Progress, "_line", line)
+    run("train", "--resume", "m.safetensors")
+    run(*FRUIT, *stopping, "--checkpoint", "whole.safetensors")
+    again, whole = edcore.io.load("m.safetensors"), edcore.io.load("whole.safetensors")
+    assert again.predict_proba(frame).tolist() == whole.predict_proba(frame).tolist()
 
 
 def test_a_run_goes_on_with_its_backend(results, interrupted, run, monkeypatch):
