@@ -207,6 +207,29 @@ def test_the_default_rates_follow_the_samples(features, factor):
     assert bright.ed_.rule.alpha == pytest.approx(0.5 / (2 * ((x / factor + 3) ** 2).sum(axis=1).mean() + 2))
 
 
+def test_a_regressor_of_many_features_learns_a_line():
+    random = np.random.default_rng(0)
+    x = random.random((1000, 500))
+    y = x @ random.normal(size=500)
+    regressor = EDRegressor(8, max_iter=20, random_state=0, backend="numpy").fit(x[:800], y[:800])
+    assert regressor.score(x[800:], y[800:]) > 0.5
+
+
+def test_the_default_rates_fall_to_0_in_each_fit(three, monkeypatch):
+    seen, fit = [], ED.fit
+    monkeypatch.setattr(ED, "fit", lambda ed, *a, **k: (seen.append(ed.rule.alpha), fit(ed, *a, **k))[1])
+    classifier = EDClassifier(warm_start=True, **QUICK).fit(*three)
+    full = classifier.ed_.rule.alpha
+    assert seen == pytest.approx([full, full * 2 / 3, full / 3])
+    assert classifier.fit(*three).ed_.rule.alpha == full
+    assert seen[3:] == seen[:3]  # it had ended, and starts again
+    classifier.partial_fit(*three).partial_fit(*three)
+    assert seen[6:] == [full, full]
+    seen.clear()
+    EDClassifier(rule="split", **QUICK).fit(*three)
+    assert len(set(seen)) == 1
+
+
 def test_a_preset_that_learns_too_fast_for_bright_images_says_so():
     random = np.random.default_rng(0)
     x, y = (random.random((200, 784)) > 0.1).astype("float32"), np.arange(200) % 4
