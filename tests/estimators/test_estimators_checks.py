@@ -67,6 +67,18 @@ def test_a_regressor_on_any_library_is_that_on_numpy(xp, samples):
     assert type(regressor.y_mean_) is type(found)
 
 
+def test_a_score_of_arrays_of_jax_is_that_of_numpys(samples, monkeypatch):
+    jax = pytest.importorskip("jax.numpy")
+    x, y = samples
+    y, weight = np.stack([y, x[:, 0]], axis=1), np.arange(60.0, dtype="float32")
+    regressor = EDRegressor(4, max_iter=1, random_state=0, backend="numpy").fit(x, y)
+    expected, predicted = regressor.score(x, y, weight), jax.asarray(regressor.predict(x))
+    monkeypatch.setattr(regressor, "predict", lambda given: predicted)  # to learn by JAX would take seconds
+    with config_context(array_api_dispatch=True):
+        found = regressor.score(jax.asarray(x), jax.asarray(y), jax.asarray(weight))
+    assert found == pytest.approx(expected, abs=1e-5)
+
+
 @pytest.mark.parametrize("options", [{}, {"early_stopping": True, "validation_fraction": 0.3}])
 def test_a_classifier_on_any_library_is_that_on_numpy(xp, samples, options):
     x, y = samples

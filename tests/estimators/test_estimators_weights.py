@@ -111,7 +111,7 @@ def test_balanced_classes_are_found_better_than_rare_ones_also_in_small_batches(
     x, x_test, y, y_test = imbalanced()
     found = {}
     for name, weight in (("none", None), ("balanced", "balanced"), ("dict", {0: 1, 1: 15})):
-        classifier = EDClassifier(16, max_iter=30, random_state=0, class_weight=weight).fit(x, y)
+        classifier = EDClassifier(16, max_iter=20, random_state=0, backend="numpy", class_weight=weight).fit(x, y)
         found[name] = balanced_accuracy_score(y_test, classifier.predict(x_test))
     assert min(found["balanced"], found["dict"]) > found["none"] + 0.1
 
@@ -220,10 +220,12 @@ def test_adaboost_and_calibration_work_with_weights():
     boosted = AdaBoostClassifier(weak, n_estimators=8, random_state=0).fit(x, y)
     assert len(boosted.estimators_) > 1
     assert boosted.score(x_test, y_test) > weak.fit(x, y).score(x_test, y_test)
-    regressor = AdaBoostRegressor(EDRegressor(8, max_iter=10, random_state=0), n_estimators=4, random_state=0)
+    regressor = AdaBoostRegressor(
+        EDRegressor(8, max_iter=10, random_state=0, backend="numpy"), n_estimators=4, random_state=0
+    )
     assert regressor.fit(x, x[:, 0] - x[:, 1]).score(x_test, x_test[:, 0] - x_test[:, 1]) > 0.8
     for weight in (None, np.where(y, 3.0, 1.0)):
-        calibrated = CalibratedClassifierCV(EDClassifier(8, max_iter=10, random_state=0), cv=3).fit(x, y, weight)
+        calibrated = CalibratedClassifierCV(EDClassifier(**options), cv=3).fit(x, y, weight)
         assert calibrated.score(x_test, y_test, np.where(y_test, 3, 1)) > 0.7
     search = GridSearchCV(weak, {"class_weight": [None, "balanced"]}, cv=2).fit(x, y, sample_weight=np.ones(len(y)))
     assert search.best_score_ > 0.6
