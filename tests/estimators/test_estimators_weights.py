@@ -220,9 +220,8 @@ def test_adaboost_and_calibration_work_with_weights():
     boosted = AdaBoostClassifier(weak, n_estimators=8, random_state=0).fit(x, y)
     assert len(boosted.estimators_) > 1
     assert boosted.score(x_test, y_test) > weak.fit(x, y).score(x_test, y_test)
-    regressor = AdaBoostRegressor(
-        EDRegressor(8, max_iter=10, random_state=0, backend="numpy"), n_estimators=4, random_state=0
-    )
+    options = {"hidden_width": 8, "max_iter": 10, "random_state": 0, "backend": "numpy"}
+    regressor = AdaBoostRegressor(EDRegressor(**options), n_estimators=4, random_state=0)
     assert regressor.fit(x, x[:, 0] - x[:, 1]).score(x_test, x_test[:, 0] - x_test[:, 1]) > 0.8
     for weight in (None, np.where(y, 3.0, 1.0)):
         calibrated = CalibratedClassifierCV(EDClassifier(**options), cv=3).fit(x, y, weight)
