@@ -60,7 +60,8 @@ class Table:
             self.notes.append(f"left out: {gaps:,} row{'s' * (gaps != 1)} with no {target!r}")
         frame = frame[present].reset_index(drop=True)
         if len(frame) < 2:
-            raise InputError("target", f"{target!r}, which {len(frame)} rows have", "a column that most rows have")
+            given = f"column {target!r} with {len(frame)} value{'s' * (len(frame) != 1)}"
+            raise InputError("target", given, "a column that most rows have a value of")
         self.y, usual = self._labels(frame[target])
         self.task = usual if task is None else one_of("task", task, TASKS)
         self._check_target(self.task == task)
@@ -109,7 +110,7 @@ class Table:
         """Return a checksum of the target and of the columns that become features."""
         columns = {**{str(name): self.x[name] for name in self.x}, self.target: self.y}
         arrays = [
-            np.asarray(cells, np.float64)
+            cells.to_numpy(np.float64, na_value=np.nan)
             if name in self.numbers
             else np.frombuffer(repr(cells.tolist()).encode(), np.uint8)
             for name, cells in columns.items()

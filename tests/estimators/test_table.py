@@ -76,6 +76,7 @@ def test_kinds_of_columns(cells, kind):
     frame = pandas.DataFrame({"c": cells, "y": ["p", "q", "p"]})
     frame = pandas.concat([frame, frame], ignore_index=True)
     table = Table(frame, "y")
+    assert len(table.checksum()) == 64
     assert {"number": table.numbers, "text": table.texts}[kind] == ["c"]
     assert table.pipeline(max_iter=1, backend="numpy").fit(table.x, table.y).predict(table.x[:1]).tolist() in (
         ["p"],
@@ -175,7 +176,7 @@ def test_targets_that_are_refused(target, task, message):
         (pandas.DataFrame({0: [1, 2], "y": [0, 1]}), "frame: given a column named 0; accepted: a text"),
         (pandas.DataFrame([[1, 2, 0]] * 2, columns=["a", "a", "y"]), "frame: given 2 columns named 'a'"),
         (pandas.DataFrame({"a": [1, 1, 1], "y": [0, 1, 0]}), "no column to learn from; .* single value, 'a'"),
-        (pandas.DataFrame({"a": [1, 1], "y": [0, None]}), "'y', which 1 rows have"),
+        (pandas.DataFrame({"a": [1, 1], "y": [0, None]}), "column 'y' with 1 value;"),
         (pandas.DataFrame({"a": [1, 2], "y": [0, np.inf]}), "column 'y': given an infinite number"),
     ],
 )
