@@ -64,8 +64,7 @@ def train(
 ) -> None:
     """Train a network: with no options, a deep one on the zeros and ones of scikit-learn's digits.
 
-    With --data and --target it learns to predict a column of your own table, and says how well it does on rows that it
-    has not learnt.
+    With --data and --target it learns to predict a column of your own table.
 
     Ctrl-C stops after the batch that is being learnt, with --data after the epoch; all files are still written.
     """

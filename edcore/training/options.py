@@ -65,7 +65,7 @@ class TrainOptions:
         metadata=_flag(TABLE, "classification or regression.", "by the target", names=lambda: TASKS),
     )
     test_size: float | None = field(
-        default=None, metadata=_flag(TABLE, "Share of the rows that only test, as many of each class.", f"{TEST_SIZE}")
+        default=None, metadata=_flag(TABLE, "Share of the rows that only test, the same of each class.", f"{TEST_SIZE}")
     )
     early_stopping: bool = field(
         default=False,
@@ -119,14 +119,15 @@ class TrainOptions:
         default=None, metadata=_flag(LEARNING, "Learning rate of the output layer.", "the rule's")
     )
     batch_size: int | None = field(
-        default=None, metadata=_flag(LEARNING, "Samples in a batch.", f"64; digits {SCHEDULES['digits'][1]}")
+        default=None,
+        metadata=_flag(LEARNING, "Samples in a batch.", f"64; digits {SCHEDULES['digits'][1]}; 16 with --data"),
     )
     epochs: int | None = field(
         default=None,
         metadata=_flag(
             LEARNING,
             "Passes over the training samples.",
-            f"1; digits {SCHEDULES['digits'][0]}; xor and parity {PATTERN_SCHEDULE[0]}",
+            f"1; digits {SCHEDULES['digits'][0]}; xor and parity {PATTERN_SCHEDULE[0]}; 100 with --data",
         ),
     )
     seed: int | None = field(
