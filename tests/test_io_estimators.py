@@ -294,7 +294,8 @@ def test_thousands_of_short_arrays_do_not_burst_the_header():
 def test_arrays_come_back_bit_by_bit(values):
     encoder = Encoder(lambda value, where: None)
     text = json.dumps(encoder.encode(values, "x"), allow_nan=False)
-    found = Decoder(encoder.arrays, lambda name, state: None).decode(json.loads(text))
+    arrays = {key: np.ascontiguousarray(array) for key, array in encoder.arrays.items()}  # as safetensors does
+    found = Decoder(arrays, lambda name, state: None).decode(json.loads(text))
     assert found.dtype.newbyteorder("=") == values.dtype.newbyteorder("=") or values.dtype.kind == "U"
     assert found.shape == values.shape
     assert found.flags.f_contiguous or not values.flags.f_contiguous
@@ -467,9 +468,6 @@ HOSTILE = {
     "numbers that are texts": lambda tree: _state(tree)[0].update(mean_={"numbers": ["<f8", [1], ["1"]]}),
     "numbers of another shape": lambda tree: _state(tree)[0].update(mean_={"numbers": ["<f8", [2], [1]]}),
     "numbers of no dtype": lambda tree: _state(tree)[0].update(mean_={"numbers": ["|O", [1], [1]]}),
-    "long texts": lambda tree: _state(tree)[1].update(
-        classes_={"objects": ["U", [40_001], ["a" * 50_000] + [""] * 40_000]}
-    ),
     "texts that are none": lambda tree: _state(tree)[1].update(classes_={"objects": ["U", [2], [1, 2]]}),
     "too few classes": lambda tree: _state(tree)[1].update(classes_={"objects": ["U", [1], ["a"]]}),
     "too many classes": lambda tree: _state(tree)[1].update(classes_={"objects": ["U", [3], ["a", "b", "c"]]}),
@@ -493,6 +491,29 @@ def test_a_hostile_tree_is_refused(path, name):
     _rewritten(path, lambda document, tree: HOSTILE[name](tree))
     with pytest.raises(DataFileError, match="damaged or changed file"):
         io.load(path)
+
+
+def test_inspect_refuses_names_without_looking_for_them(path):
+    io.save(make_pipeline(StandardScaler(), classifier()).fit(X, TEXTS), path)
+    whole = path.read_bytes()
+    for name in ("an unknown class", "a class of another place", "a dunder", "no identifier", "memory", "callbacks"):
+        path.write_bytes(whole)
+        _rewritten(path, lambda document, tree, name=name: HOSTILE[name](tree))
+        with pytest.raises(DataFileError, match="its header: the (unknown class|attribute|parameter) "):
+            io.inspect(path)
+
+
+def test_attributes_of_a_regressor_that_cannot_predict_are_refused(path):
+    io.save(regressor().fit(X, X[:, 0]), path)
+    _rewritten(path, lambda document, tree: tree["step"][1].update(y_mean_="much"))
+    with pytest.raises(DataFileError, match="its estimator cannot predict"):
+        io.load(path)
+
+
+def test_short_texts_beside_a_long_one_take_no_more_memory_than_they_should(path):
+    tree = {"objects": ["U", [40_001], ["a" * 50_000] + [""] * 40_000]}
+    with pytest.raises(ValueError, match="texts of which the longest has 50000 characters"):
+        Decoder({}, lambda name, state: None).decode(tree)
 
 
 def test_a_tree_that_is_too_deep_is_refused(path):

@@ -180,8 +180,6 @@ class Decoder:
 
     def _array(self, given: Any, depth: int) -> npt.NDArray[Any]:
         key, order = given
-        if not isinstance(key, str) or not key.startswith(PREFIX):
-            raise ValueError(f"the array {key!r:.50}")
         array = self._arrays.pop(key)  # once, or many references would need much memory
         if order not in ("C", "F"):
             raise ValueError(f"the order {order!r:.50}")
