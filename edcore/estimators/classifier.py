@@ -44,23 +44,25 @@ class EDClassifier(ClassifierMixin, BaseED):  # type: ignore[misc]  # scikit-lea
     hidden_depth : int, optional
         Further hidden layers. Left out: 0, or with a rule that of its preset.
     alpha : float, optional
-        Learning rate of all layers but the output layer. Left out: 0.5, or with a rule that of its preset.
+        Learning rate of all layers but the output layer. Left out: one that suits the samples (see the notes), or with
+        a rule that of its preset.
     alpha_output : float, optional
-        Learning rate of the output layer. Left out: 0.25, or with a rule that of its preset.
+        Learning rate of the output layer. Left out: as for ``alpha``.
     rule : {"signed", "split", "kaneko", "edla", "modulo"} or Rule, optional
-        How weights learn, as for `ED`, with the network of its preset. Left out: the split rule, with cells, initial
-        weights and learning rates that were chosen for scaled features.
+        How weights learn, as for `ED`, with the network of its preset. Left out: the signed rule, with cells, initial
+        weights and learning rates for standardised features.
     u0 : float, optional
-        Width of the sigmoid. Left out: 1, or with a rule that of its preset.
+        Width of the sigmoid. Left out: 2, or with a rule that of its preset.
     activation : {"sigmoid", "tanh", "relu", "relu6", "linear"}, optional
-        Activation function of the cells. Left out: the sigmoid.
+        Activation function of the cells. Left out: relu, or with a rule that of its preset.
     rms : bool, optional
         Divide the sums of each layer by their root mean square, see `Network`. Left out: no.
     initial : Initial, optional
-        The initial weights. Left out: ``Initial(weight=4, bias=4, fan_in=0.5)``, or with a rule those of its preset.
+        The initial weights. Left out: ``Initial(weight=1, bias=2, fan_in=0.5)``, or with a rule those of its preset.
     input_range : {"data"}, tuple (low, high) or None
-        The range of each feature that is scaled to 0…1: by default that of the samples in the first call of `fit` or
-        `partial_fit`; else this one, each end a number or one number a feature. None scales nothing.
+        The range of each feature, to which its values are clipped. "data" is the range of the samples in the first call
+        of `fit` or `partial_fit`, without what is far out: more than three interquartile ranges beyond the quartiles.
+        Else each end is a number, or one number a feature. None neither clips nor scales.
     batch_size : int
         Samples in a batch.
     max_iter : int
@@ -69,15 +71,16 @@ class EDClassifier(ClassifierMixin, BaseED):  # type: ignore[misc]  # scikit-lea
         Visit the samples in a new random order in each epoch.
     warm_start : bool
         `fit` goes on from the present weights. Range and classes stay those of the first call; new learning rates
-        apply.
+        apply. After a `fit` that was interrupted, the rates go on falling from where they were.
     early_stopping : bool
-        Hold out some samples for validation, stop when their score no longer gets better, and keep the best weights.
+        Hold out some samples for validation, keep the weights of the epoch with the least mean of
+        (target − output)² over them, and stop when it no longer falls.
     validation_fraction : float
         Share of the samples that early stopping holds out, the same share of each class.
     n_iter_no_change : int
-        Epochs without a better score after which early stopping stops.
+        Epochs without a fall of that mean after which early stopping stops.
     tol : float
-        A better score is better by more than this.
+        A fall is one by more than this.
     class_weight : dict, "balanced" or None
         The weight of each class, with which its samples are learnt beside their own; 1 where there is none. Balanced
         classes have the same sum of weights.
@@ -99,7 +102,9 @@ class EDClassifier(ClassifierMixin, BaseED):  # type: ignore[misc]  # scikit-lea
     classes_ : array, shape (classes,)
         The classes: an array of X's library, or of NumPy if they are not numbers. Of a matrix y, its columns.
     data_min_, data_max_ : array, shape (features,), or None
-        The range of X that is scaled to 0…1.
+        The range of each feature, which is scaled to 0…1; None without scaling.
+    data_mean_, data_std_ : array, shape (features,), or None
+        Mean and standard deviation of each feature in 0…1, by which it is then standardised; None with a rule.
     n_iter_ : int
         Epochs learnt, with those of earlier calls under ``warm_start``.
     loss_curve_ : list of float
@@ -107,7 +112,7 @@ class EDClassifier(ClassifierMixin, BaseED):  # type: ignore[misc]  # scikit-lea
     validation_scores_ : list of float or None
         Accuracy on the validation samples after each epoch; None without early stopping.
     best_validation_score_ : float or None
-        The best score of the last call, whose weights were kept.
+        The score of the weights that early stopping has kept in the last call.
     n_features_in_ : int
         Number of features.
     feature_names_in_ : ndarray of str
@@ -117,10 +122,15 @@ class EDClassifier(ClassifierMixin, BaseED):  # type: ignore[misc]  # scikit-lea
     -----
     ED minimises no loss function. `loss_curve_` only shows how far outputs are from their targets.
 
-    ED needs inputs between 0 and 1: larger ones saturate its sigmoids, and its split rule keeps the signs of the
-    weights only if no input is negative. So features are scaled. When predicting, and in later calls of
-    `partial_fit`, values outside the range are clipped to it. Training samples outside an ``input_range`` of numbers
-    are an error. A feature with a single value in that first call is 0, also where it has another one later.
+    Features are clipped to their range and scaled to 0…1. Without a rule they are then standardised to mean 0 and
+    standard deviation 1. With an ``input_range`` of numbers, these are taken as if values were spread evenly over it; a
+    warning says if more than 10 % of the values to learn from are clipped. A feature with a single value in the first
+    call is 0, also where it has another one later.
+
+    Without a rule, and where no rate is given, the learning rates are inversely proportional to the mean sum of squares
+    of what a layer gets, as in the normalised LMS rule. Without a rule, rates fall linearly to 0 over the epochs of a
+    `fit`; `partial_fit` has constant rates. If half of a layer's cells answer the same to all samples after a `fit`,
+    the rates were too large, and a warning says so.
 
     `fit` computes in X's precision: float32 for floats of up to 32 bits, also bfloat16, and float64 for longer ones and
     for whole numbers, in any byte order. With scikit-learn's ``array_api_dispatch`` on, X may be of any array library,

@@ -34,28 +34,30 @@ class EDRegressor(RegressorMixin, BaseED):  # type: ignore[misc]  # scikit-learn
     ----------
     hidden_width, hidden_depth
         As for `EDClassifier`.
-    alpha : float, optional
-        Learning rate of all layers but the output layer. Left out: 0.3, or with a rule that of its preset. The rates of
-        presets are for outputs between 0 and 1, and too large here.
-    alpha_output : float, optional
-        Learning rate of the output layer. Left out: 0.2 / hidden_width, or with a rule that of its preset.
+    alpha, alpha_output
+        As for `EDClassifier`. The rates of presets are for outputs between 0 and 1, and too large here.
     rule : {"signed", "split", "kaneko", "edla"} or Rule, optional
-        How weights learn, as for `ED`, with the network of its preset. Left out: the signed rule, with cells, initial
-        weights and learning rates that were chosen for scaled features. Centred rules, such as modulo's, are refused:
-        they leave out the mean error, so they never learn the mean of y.
-    u0, activation, rms, initial, input_range, batch_size, max_iter, shuffle
+        As for `EDClassifier`. Centred rules, such as modulo's, are refused: they leave out the mean error, so they
+        never learn the mean of y.
+    u0, rms
+        As for `EDClassifier`.
+    activation : {"sigmoid", "tanh", "relu", "relu6", "linear"}, optional
+        Activation function of the cells. Left out: the sigmoid, or with a rule that of its preset.
+    initial : Initial, optional
+        The initial weights. Left out: ``Initial(weight=1, bias=4, fan_in=0.5)``, or with a rule those of its preset.
+    input_range, batch_size, max_iter, shuffle
         As for `EDClassifier`.
     warm_start : bool
-        `fit` goes on from the present weights. Ranges stay those of the first call; new learning rates apply.
+        As for `EDClassifier`. The mean and the scale of y stay those of the first call, too.
     early_stopping, validation_fraction, n_iter_no_change, tol, callbacks, random_state, verbose, backend, device
-        As for `EDClassifier`.
+        As for `EDClassifier`, with the target in standard deviations of y.
 
     Attributes
     ----------
     ed_ : ED
         The trained network.
-    data_min_, data_max_ : array, shape (features,), or None
-        The range of X that is scaled to 0…1.
+    data_min_, data_max_, data_mean_, data_std_ : array, shape (features,), or None
+        As for `EDClassifier`.
     y_mean_, y_scale_ : array, shape (targets,)
         Mean and standard deviation of y in the first call, in float64: the network learns (y − mean) / scale. A target
         with a single value has the scale 0, and this value is always predicted.
@@ -67,7 +69,7 @@ class EDRegressor(RegressorMixin, BaseED):  # type: ignore[misc]  # scikit-learn
     validation_scores_ : list of float or None
         R² on the validation samples after each epoch; None without early stopping.
     best_validation_score_ : float or None
-        The best score of the last call, whose weights were kept.
+        The score of the weights that early stopping has kept in the last call.
     n_features_in_ : int
         Number of features.
     feature_names_in_ : ndarray of str
@@ -80,7 +82,7 @@ class EDRegressor(RegressorMixin, BaseED):  # type: ignore[misc]  # scikit-learn
 
     Notes
     -----
-    The notes of `EDClassifier` on the loss, on scaling, precision and array libraries apply here too.
+    The notes of `EDClassifier` on the loss, scaling, learning rates, precision and array libraries apply here too.
 
     Examples
     --------
