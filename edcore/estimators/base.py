@@ -148,7 +148,7 @@ class BaseED(PickledEstimator, metaclass=ABCMeta):
             if self.early_stopping:
                 train, held_out = self._split(samples.target, random)
                 samples, validation = samples.rows(train), samples.rows(held_out)
-            self._learn(samples, self.max_iter, validation)
+            self._learn(samples, whole_number("max_iter", self.max_iter, 1), validation)
             warn_of_constant_cells(self.ed_, next(samples.pieces())[0])
             self._after_fit()
         return self
@@ -271,7 +271,7 @@ class BaseED(PickledEstimator, metaclass=ABCMeta):
         ed = ED(features, width, **options)
         if self.rule is None:
             ed.rule = replace(
-                tuned_rule(ed, self._power, self.batch_size),
+                tuned_rule(ed, self._power, whole_number("batch_size", self.batch_size, 1)),
                 **{name: getattr(ed.rule, name) for name in ("alpha", "alpha_output") if name in given},
             )
         return ed
@@ -300,7 +300,8 @@ class BaseED(PickledEstimator, metaclass=ABCMeta):
         begun, last = self.n_iter_ - first, first + epochs
         if not partial:
             self._end = begun + last
-        stopping = EarlyStopping(self.tol, self.n_iter_no_change, self._waiting if interrupted else None)
+        patience = whole_number("n_iter_no_change", self.n_iter_no_change, 1)
+        stopping = EarlyStopping(real("tol", self.tol), patience, self._waiting if interrupted else None)
         for epoch in range(first, last):
             if self.rule is None and not partial:
                 share = 1 - epoch / last
