@@ -9,9 +9,12 @@ import numpy as np
 
 from edcore import datasets
 from edcore.datasets import idx
+from edcore.datasets.tables import ARRAYS, TEXT, read_table
 from edcore.datasets.user_files import read_samples
-from edcore.errors import DataFileError, InputError
+from edcore.errors import DataFileError, EDCoreError, InputError
 from fuzz.choices import Choices
+
+ENDINGS = (*TEXT, *(f"{ending}.gz" for ending in TEXT), *ARRAYS)
 
 
 def npy(data, folder):
@@ -51,6 +54,22 @@ def csv(data, folder):
     lines = [line.split(",") for line in data.decode("utf-8-sig").splitlines() if line.strip()]
     rows = [[float(cell.strip()) for cell in line] for line in lines[len(lines) - len(found) :]]
     np.testing.assert_array_equal(found, np.array(rows))
+    return True
+
+
+def table(data, folder):
+    """Take the bytes as a user's table, with any ending; its cells as texts have as many rows and the same columns."""
+    ending = ENDINGS[data[0] % len(ENDINGS)] if data else ".csv"
+    (folder / f"t{ending}").write_bytes(data[1:])
+    try:
+        found = read_table(folder / f"t{ending}")
+    except EDCoreError:
+        return False
+    assert 0 not in found.shape
+    if ending in TEXT:
+        texts = read_table(folder / f"t{ending}", texts=list(found))
+        assert (list(texts), len(texts)) == (list(found), len(found))
+        assert all(cell is np.nan or isinstance(cell, str) or cell != cell for name in texts for cell in texts[name])
     return True
 
 

@@ -1,5 +1,6 @@
 """The targets by name, and the inputs that each begins with."""
 
+import gzip
 import io as streams
 
 import numpy as np
@@ -14,6 +15,7 @@ TARGETS = {
     "npy": tables.npy,
     "npy-header": tables.npy_header,
     "csv": tables.csv,
+    "table": tables.table,
     "idx": tables.idx_images,
     "idx-gzip": tables.idx_gzip,
     "idx-folder": tables.idx_folder,
@@ -27,6 +29,7 @@ WORDS = {
     "file": ('{"edcore":"', "data_offsets", "dtype", "shape", "F32", "I64", "__metadata__"),
     "npy": ("descr", "fortran_order", "shape", "<f8", "|O", "True", "(2, 2)", "\x93NUMPY"),
     "csv": ("nan", "inf", "1e9", "0x1", "\r\n", "\x0c", "\x85", "\ufeff", '"', "#", "NA"),
+    "table": ("NA", "1,5", "1.234,5", "1e400", "\r\n", "\x81", "\ufeff", '"', ";", "\t", "|", "Unnamed: 0", "True"),
     "config": (
         *(
             "[train]",
@@ -82,6 +85,19 @@ def seeds(name):
                 b"1\n\n 2 \n",
                 b"1,\n",
                 b'"a","b"\n1,2\n',
+            ]
+        case "table":
+            archive = streams.BytesIO()
+            np.savez(archive, x=np.eye(2), y=np.array(["a", "b"]))
+            texts = (",a,b\n0,1,x\n1,,y\n", "a;b\n1,5;2\n1.234,5;3\n", 'a\t"b\nc"\n1\tx\n', "名前,b\n東京,1\n")
+            return [
+                *(
+                    b"\0" + text.encode(encoding)
+                    for text, encoding in zip(texts, ("utf-8", "utf-16", "utf-8", "cp932"), strict=True)
+                ),
+                b"\3" + gzip.compress(b"a,b\n1,2\n", mtime=0),
+                b"\6" + archive.getvalue(),
+                b"\7" + _npy(np.eye(2)),
             ]
         case "idx":
             return [tables.IMAGES, tables.LABELS, tables.IMAGES[:-1], tables.IMAGES[:16]]
