@@ -194,6 +194,8 @@ def test_an_array_may_stand_for_a_table_of_numbers(run):
     np.save("x.npy", table.to_numpy())
     assert run("predict", "model", "x.npy")[::2] == (0, "")
     assert run("predict", "model", "x.npy")[1].split() == model.predict(table).tolist()
+    table[["b"]].assign(note="x", a=table["a"]).to_csv("x.csv", index=False)
+    assert run("predict", "model", "x.csv")[1].split() == model.predict(table).tolist()
 
 
 def test_a_data_set_is_predicted_by_an_estimator_of_its_classes(run):
