@@ -104,17 +104,18 @@ def put_together(tree: Any, arrays: Arrays, ed: ED) -> Any:
     model = Decoder(arrays, _made).decode(tree)
     estimator = last_of(model)
     estimator.ed_ = ed
-    with warnings.catch_warnings(), np.errstate(all="ignore"):
-        warnings.simplefilter("ignore")  # as of features without names
-        sample = np.zeros((1, ed.network.in_))
-        try:
+    sample, names = np.zeros((1, ed.network.in_)), vars(estimator).pop("feature_names_in_", None)
+    try:
+        with np.errstate(all="ignore"):  # names would be warned of, as the sample has none
             estimator.predict(sample)
             if TASKS[type(estimator).__name__] == "classification":
                 shares, classes = estimator.predict_proba(sample), len(estimator.classes_)
                 if shares.shape[1] != classes:
                     raise ValueError(f"{classes} classes for {shares.shape[1]} shares")
-        except Exception as error:  # of wrong attributes scikit-learn and NumPy raise many kinds
-            raise ValueError(f"its estimator cannot predict ({error!s:.100})") from error
+    except Exception as error:  # of wrong attributes scikit-learn and NumPy raise many kinds
+        raise ValueError(f"its estimator cannot predict ({error!s:.100})") from error
+    if names is not None:
+        estimator.feature_names_in_ = names
     return model
 
 
