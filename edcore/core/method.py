@@ -31,6 +31,10 @@ from edcore.core.rule import MEAN, SPLIT, Rule
 SLAB = 64
 """Hidden layers that learn in one product: enough for it to be worth while, few enough for a CPU's cache."""
 
+HEAVIEST = 2.0
+"""The largest mean weight with which a batch counts, where a rule takes means: its learning rates are those of a mean,
+and a step for one sample with the weight of a hundred would go a hundred times as far, and past its target."""
+
 RMS_EPS = 1e-5
 """Added to the mean square of a layer's sums, where a network divides by its root (Fujita 2025)."""
 
@@ -111,12 +115,16 @@ def weighted_error(rule: Rule, error: Array, weight: Array) -> Array:
 
     ΔW_ij = α · reduce_b [ w_b · x_bi · E_bij · g(y_bj) · s_j ], where a centred rule takes e_b − Σ_b w_b e_b / Σ_b w_b
     in place of e_b − mean_b e_b. So a sample of weight 2 adds what two samples add, one of weight 0 adds nothing, and
-    weights of 1 change nothing. A mean is taken over the samples as before: weights whose own mean is 1 keep its scale.
+    weights of 1 change nothing. A mean is over the number of samples, as before: weights whose own mean is 1 keep its
+    scale. A batch whose mean weight is above `HEAVIEST` counts as one of that mean weight.
     """
     xp, w = array_namespace(error), weight[:, None]
+    mean = xp.mean(w)
     if rule.centred:
-        total = xp.sum(w)
-        error = error - xp.sum(w * error, axis=0, keepdims=True) / xp.where(total > 0, total, total * 0 + 1)
+        centre = xp.mean(w * error, axis=0, keepdims=True) / xp.where(mean > 0, mean, mean * 0 + 1)
+        error = error - centre
+    if MEAN[rule.reduction]:
+        w = w / xp.where(mean > HEAVIEST, mean / HEAVIEST, mean * 0 + 1)
     return w * error  # whose plain mean is 0 if it was centred, so that `update` centres nothing more
 
 

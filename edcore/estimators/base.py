@@ -126,7 +126,7 @@ class BaseED(PickledEstimator, metaclass=ABCMeta):
             The class of each sample, a 0 or 1 for each of its labels, or its targets.
         sample_weight : array_like, shape (samples,), optional
             The weight of each sample, at least 0, of which only the ratios count: twice the weight is the sample twice,
-            as far as batches allow, and a weight of 0 is the sample left out. Under a rule of sums they are factors.
+            as far as batches allow, and a weight of 0 is the sample left out. See `ED.fit`.
 
         Returns
         -------

@@ -227,7 +227,7 @@ class EDClassifier(ClassifierMixin, BaseED):  # type: ignore[misc]  # scikit-lea
         classes : iterable, optional
             All classes, also those that come later. Needed in the first call, unless y is a matrix.
         sample_weight : array_like, shape (samples,), optional
-            The weight of each sample, at least 0: a factor of its error, as it is, since later calls are not known.
+            The weight of each sample, at least 0: a factor of its error, with which each batch counts twice at most.
 
         Returns
         -------

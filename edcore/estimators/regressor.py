@@ -106,7 +106,7 @@ class EDRegressor(RegressorMixin, BaseED):  # type: ignore[misc]  # scikit-learn
         y : array_like, shape (samples,) or (samples, targets)
             Their targets. Those of the first call set the mean and the scale of each target.
         sample_weight : array_like, shape (samples,), optional
-            The weight of each sample, at least 0: a factor of its error, as it is, since later calls are not known.
+            The weight of each sample, at least 0: a factor of its error, with which each batch counts twice at most.
 
         Returns
         -------

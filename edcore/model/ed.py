@@ -329,7 +329,8 @@ class ED(BoundNetwork):
             was visited, is below this (Kaneko 1999: 0.1). With 0 none stops. `ED.epochs` has the epochs of each.
         sample_weight : array, shape (samples,), optional
             The weight of each sample, at least 0: a factor of its error, and of its part of the sum that `tolerance`
-            bounds. One of weight 0 is left out. For a rule of means, weights are divided by their own mean.
+            bounds. One of weight 0 is left out. Under a rule of means, only the ratios of weights count, and a batch at
+            most as one of twice the mean weight.
 
         Returns
         -------

@@ -102,6 +102,15 @@ def test_weights_are_in_the_score_and_in_early_stopping():
     assert regressor.validation_scores_ != EDRegressor(**options).fit(X, TARGET).validation_scores_
 
 
+def test_a_sample_with_half_of_the_weight_spoils_nothing():
+    x = RANDOM.normal(size=(300, 4))
+    y, weight = x @ [1.0, -1.0, 0.5, 0.0], np.ones(300)
+    weight[7] = 300
+    options = {"hidden_width": 16, "max_iter": 30, "random_state": 0, "backend": "numpy"}
+    assert EDRegressor(**options).fit(x, y, weight).score(x, y) > 0.9
+    assert EDClassifier(**options).fit(x, y > 0, weight).score(x, y > 0) > 0.9
+
+
 def imbalanced(share=0.06):
     data = make_classification(900, 8, n_informative=4, weights=[1 - share], class_sep=0.8, flip_y=0, random_state=1)
     return data[0][:500], data[0][500:], data[1][:500], data[1][500:]
@@ -184,7 +193,7 @@ def test_class_weights_hold_in_partial_fit_for_a_call_with_one_class():
         before = outputs(classifier)
         classifier.set_params(class_weight=weights)
         found.append(abs(outputs(classifier.partial_fit(X[some], CLASSES[some])) - before).max())
-    assert found[1] > 2 * found[0]
+    assert found[1] > 1.7 * found[0]
 
 
 def test_class_weights_of_a_part_are_not_balanced():

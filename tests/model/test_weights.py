@@ -73,7 +73,7 @@ def test_a_fit_is_the_weighted_sum_of_what_each_sample_alone_would_add(rule, shu
             for b, e in zip(batch, error, strict=True):
                 _, trace = oracle.trace(ed.network, weights, X[b : b + 1])
                 one = oracle.update(ed.network, alone, weights, trace, e[None])
-                share = own[b] / (len(batch) if rule.reduction == "mean" else 1)
+                share = own[b] / (max(1, own[batch].mean() / 2) * len(batch) if rule.reduction == "mean" else 1)
                 for key, value in one.items():
                     learned[key] += share * (value - weights[key])
             weights = learned
@@ -102,6 +102,13 @@ def test_an_online_rule_learns_by_weights_too():
     assert_differ(fitted("online", weights=W), fitted("online"))
     one_by_one = fitted("split", weights=W, batch_size=1)
     assert_close(fitted("online", weights=W), one_by_one)
+
+
+def test_a_heavy_batch_counts_twice_at_most_under_a_rule_of_means():
+    for heavy in (200.0, 2e6):
+        weights = np.where(np.arange(7) == 3, heavy, 1e-9)
+        rule = Rule(alpha=0.3 * 2, alpha_output=2.0)
+        assert_close(fitted(Rule(alpha=0.3, alpha_output=1.0), weights=weights, batch_size=1), fitted(rule, [3]), 1e-6)
 
 
 @pytest.mark.parametrize("rule", RULES)

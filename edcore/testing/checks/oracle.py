@@ -129,6 +129,7 @@ def oracle_step(
 def _weighted(case: Case, error: Array, off: Array, weight: Array, rounding: float) -> tuple[Array, Array]:
     """Return the errors with their weights, and their bounds. Written apart from `edcore.core.method`."""
     total, error, off = max(sum(weight.tolist()), 1e-300), error.copy(), off.copy()
+    share = max(1.0, total / len(weight) / 2) if case.rule.reduction == "mean" else 1.0
     for column in range(error.shape[1]):
         e, e_off = error[:, column].tolist(), off[:, column].tolist()
         mean = mean_off = 0.0
@@ -139,8 +140,8 @@ def _weighted(case: Case, error: Array, off: Array, weight: Array, rounding: flo
             )
             mean_off /= total
         for b, w in enumerate(weight.tolist()):
-            error[b, column] = w * (e[b] - mean)
-            off[b, column] = w * (e_off[b] + mean_off + rounding * (abs(e[b]) + abs(mean)))
+            error[b, column] = w / share * (e[b] - mean)
+            off[b, column] = w / share * (e_off[b] + mean_off + rounding * (abs(e[b]) + abs(mean)))
     return error, off
 
 
