@@ -164,8 +164,8 @@ def weighed(
 ) -> tuple[Located, Array, npt.NDArray[np.floating] | None, float]:
     """Return the samples whose weight is not 0, their weights as `Schedule.weights`, and by what these were divided.
 
-    That is their mean, if the rule takes means: so the same weights, but for a factor, learn the same. It is that of all
-    samples, not of each batch, as a batch of light samples shall learn less. Weights of 1 are None.
+    That is their mean, if the rule takes means: so the same weights, but for a factor, learn the same. It is the mean
+    over all samples, not over each batch, as a batch of light samples shall learn less. Weights of 1 are None.
     """
     if sample_weight is None:
         return x, target, None, 1.0
