@@ -6,6 +6,7 @@ import contextlib
 import csv
 import io
 import json as json_format
+import os
 import warnings
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
@@ -78,10 +79,9 @@ def predict(
     device: DeviceOption = None,
 ) -> None:
     """Predict the class, or the number, of each sample with what was trained before."""
-    file, out = file.expanduser(), out and out.expanduser()
     check_writable("out", out, (".csv", ".npy"))
     check_different(FILE=file, out=out)
-    check_different(DATA=None if data == STDIN else Path(data).expanduser(), out=out)
+    check_different(DATA=None if data == STDIN else Path(os.path.expanduser(data)), out=out)
     with warnings.catch_warnings(record=True) as raised:
         warnings.simplefilter("default")
         # Left to itself, an estimator computes with its own backend, to the same bits.

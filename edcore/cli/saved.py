@@ -24,7 +24,7 @@ FileArgument = Annotated[
 
 def inspect(file: FileArgument, json: JsonOption = False) -> None:
     """Print the header of a file. No weight is read, nothing is computed."""
-    saved = networks.inspect(file.expanduser())
+    saved = networks.inspect(file)
     run = run_of(saved)
     if json:
         values = {field.name: getattr(saved, field.name) for field in fields(saved)} | {

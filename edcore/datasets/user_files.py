@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import os
 import re
 import stat
 import sys
@@ -42,7 +43,7 @@ def read_samples(path: Path, gaps: bool = False) -> npt.NDArray[Any]:
     if ending not in ENDINGS:
         raise DataFileError(f"{path}: a file with the ending {path.suffix!r}; {accepted}.")
     try:
-        content = sys.stdin.buffer.read() if str(path) == STDIN else _content(path.expanduser(), accepted)
+        content = sys.stdin.buffer.read() if str(path) == STDIN else _content(Path(os.path.expanduser(path)), accepted)
     except DataFileError:
         raise
     except OSError as error:

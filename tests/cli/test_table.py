@@ -419,6 +419,22 @@ def test_the_home_folder_and_endings_in_capitals(run, monkeypatch, tmp_path):
     assert Path("home/q.SVG").read_text().startswith("<?xml")
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["inspect", "~no one/m.safetensors"],
+        ["predict", "~no one/m.safetensors", "t.csv"],
+        ["predict", "m.safetensors", "~no one/t.csv"],
+        ["train", "--data", "~no one/t.csv", "--target", "fruit"],
+        ["train", "--config", "~no one/run.toml"],
+        ["train", "--plot", "~no one/p.png"],
+    ],
+)
+def test_the_home_folder_of_an_unknown_user_is_one_line(refused, arguments):
+    edcore.io.save(edcore.ED(in_=2, seed=1), "m.safetensors")
+    assert "~no one/" in refused(*arguments)
+
+
 def test_inspect_shows_a_run_on_a_table(run):
     run(*FRUIT, "--checkpoint", "m.safetensors")
     code, out, _ = run("inspect", "m.safetensors")
