@@ -120,7 +120,8 @@ def test_the_command_in_the_results_repeats_the_run(results, run):
     assert {**first, "seconds": 0} == {**again, "seconds": 0}
 
 
-def test_file_python_and_predict_give_the_same_labels(run, frame):
+def test_file_python_and_predict_give_the_same_labels(run):
+    frame = pandas.read_csv("t.csv")
     assert run(*FRUIT, "--checkpoint", "m.safetensors")[0] == 0
     train, _ = Table(frame, "fruit").split(0.2, 3)
     rows = frame.iloc[train]
