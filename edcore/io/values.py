@@ -71,8 +71,8 @@ class Encoder:
             return value
         if type(value) is float:
             return value if math.isfinite(value) else {"float": str(value)}
-        if type(value) is list or isinstance(value, UserList):  # a list with warnings of scikit-learn's own
-            return self._all(value, where)
+        if type(value) is list or isinstance(value, UserList):  # a list of scikit-learn 1.6 that warns if it is read
+            return self._all(getattr(value, "data", value), where)
         for kind, form in (
             (tuple, lambda: {"tuple": self._all(value, where)}),
             (dict, lambda: {"dict": [self._all(pair, where) for pair in value.items()]}),
