@@ -8,6 +8,7 @@ import io
 import json as json_format
 import os
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
@@ -82,15 +83,12 @@ def predict(
     check_writable("out", out, (".csv", ".npy"))
     check_different(FILE=file, out=out)
     check_different(DATA=None if data == STDIN else Path(os.path.expanduser(data)), out=out)
-    with warnings.catch_warnings(record=True) as raised:
-        warnings.simplefilter("default")
+    with _warnings_in_lines():
         # Left to itself, an estimator computes with its own backend, to the same bits.
         saved, model = networks.read_model(file, None if backend == "auto" else backend, device)
         _check_options(saved, outputs, proba)
         samples = _load(data, saved, model, data_dir)
         found = _of_network(samples.x, saved, model) if saved.estimator is None else _of_model(samples.x, data, model)
-    for sentence in dict.fromkeys(" ".join(str(one.message).split()) for one in raised):
-        typer.echo(f"edcore: {sentence}", err=True)
     if not np.isfinite(found.outputs).all():
         raise EDCoreError(f"DATA: outputs for {data} are not finite. Scale it like the data that {file} has learnt.")
     score, name, text = _score(samples, found)
@@ -106,6 +104,18 @@ def predict(
         write_file("out", out, _as_csv(wanted, header).encode() if as_text else _as_npy(wanted))
     if score is not None and not json:
         typer.echo(f"edcore: {text}", err=True)
+
+
+@contextlib.contextmanager
+def _warnings_in_lines() -> Iterator[None]:
+    """Print each warning as a line, also before an error, which it may explain."""
+    with warnings.catch_warnings(record=True) as raised:
+        warnings.simplefilter("default")
+        try:
+            yield
+        finally:
+            for sentence in dict.fromkeys(" ".join(str(one.message).split()) for one in raised):
+                typer.echo(f"edcore: {sentence}", err=True)
 
 
 def _check_options(saved: Saved, outputs: bool, proba: bool) -> None:

@@ -15,6 +15,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from edcore import EDClassifier, EDRegressor, datasets, io
+from edcore.io import networks
 
 pandas = pytest.importorskip("pandas")
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")  # so few epochs learn little
@@ -122,6 +123,14 @@ def test_cells_of_another_kind_are_refused_with_a_sentence(run, model):
     code, _, err = run("predict", "model.safetensors", "new.csv")
     assert code == 2
     assert re.match(r"edcore: DATA: given new\.csv \(.*tall.*\); accepted: cells of the kinds that were learnt", err)
+
+
+def test_a_warning_stands_before_the_error_that_it_explains(run, model, monkeypatch):
+    monkeypatch.setattr(networks, "_scikit_learn", lambda: "0.99")
+    TABLE.assign(size="tall").to_csv("new.csv", index=False)
+    code, _, err = run("predict", "model.safetensors", "new.csv")
+    assert code == 2
+    assert re.match(r"edcore: model.safetensors: .* this is scikit-learn 0\.99\..*\nedcore: DATA: ", err)
 
 
 def test_proba_and_outputs(run, model):
