@@ -209,13 +209,7 @@ class EDClassifier(ClassifierMixin, BaseED):  # type: ignore[misc]  # scikit-lea
         )
         self.class_weight = class_weight
 
-    def partial_fit(  # what numpydoc calls X
-        self,
-        X: Array,  # noqa: N803  # scikit-learn's name
-        y: Array,
-        classes: Any = None,
-        sample_weight: Any = None,
-    ) -> Self:
+    def partial_fit(self, X: Array, y: Array, classes: Any = None, sample_weight: Any = None) -> Self:  # noqa: N803
         """Learn one epoch of these samples; the next call goes on from there.
 
         Parameters

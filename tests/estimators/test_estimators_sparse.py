@@ -84,8 +84,8 @@ def test_every_form_and_dtype_is_taken(form, dtype):
 
 def test_memory_holds_a_piece(monkeypatch):
     monkeypatch.setattr(samples, "PIECE_BYTES", 2**17)
-    x = sparse.random_array((2000, 500), density=0.002, rng=0, format="csr")  # 8 MB if it were dense
-    y = np.asarray(x[:, [0]].toarray()[:, 0] > 0).astype(int)
+    x = sparse.random(2000, 500, 0.002, random_state=0, format="csr")  # 8 MB if it were dense
+    y = (x[:, [0]].toarray()[:, 0] > 0).astype(int)
     y[:2] = 0, 1
     classifier = EDClassifier(4, max_iter=1, batch_size=32, random_state=0, backend="numpy")
     for call in (lambda: classifier.fit(x, y), lambda: classifier.partial_fit(x, y), lambda: classifier.predict(x)):
