@@ -89,7 +89,7 @@ def test_the_moments_of_y_are_those_of_the_weights():
     np.testing.assert_allclose([regressor.y_mean_[0], regressor.y_scale_[0]], [rows.mean(), rows.std()])
 
 
-def test_weights_are_in_the_score_and_in_early_stopping():
+def test_weights_are_in_the_score_and_in_early_stopping(monkeypatch):
     weight = np.random.default_rng(0).uniform(0.5, 2, 24)
     options = ONE_BATCH | {"early_stopping": True, "validation_fraction": 0.5, "max_iter": 40}
     classifier = EDClassifier(**options).fit(X, CLASSES, weight)
@@ -99,7 +99,13 @@ def test_weights_are_in_the_score_and_in_early_stopping():
     assert classifier.best_validation_score_ * 12 % 1 > 1e-6  # else the validation samples count alike
     regressor = EDRegressor(**options).fit(X, TARGET, weight)
     assert regressor.score(X, TARGET, weight) != regressor.score(X, TARGET)
-    assert regressor.validation_scores_ != EDRegressor(**options).fit(X, TARGET).validation_scores_
+    seen = []
+    monkeypatch.setattr(
+        "edcore.estimators.regressor.r2_score", lambda *_, sample_weight: seen.append(sample_weight) or 0
+    )
+    EDRegressor(**options).fit(X, TARGET, weight)
+    assert {len(each) for each in seen} == {12}
+    assert {*np.ravel(seen)} <= {*weight}
 
 
 def test_a_sample_with_half_of_the_weight_spoils_nothing():
