@@ -252,3 +252,15 @@ def test_a_range_whose_ends_are_one_number_in_the_precision_of_x_is_refused(give
 def test_a_range_of_no_numbers_is_refused(given):
     with pytest.raises(InputError, match=r"^input_range: given .*; accepted: 'data', None, "):
         EDRegressor(input_range=given, **OPTIONS).fit(X, Y)
+
+
+def test_a_pickle_from_before_features_were_standardised_predicts_and_goes_on():
+    classifier = EDClassifier(rule="split", warm_start=True, **OPTIONS).fit(X, Y > 2.5)
+    state = copy.deepcopy(classifier.__getstate__())
+    for name in ("class_weight", "data_mean_", "data_std_", "_power", "_end", "_waiting"):
+        del state[name]
+    old = EDClassifier.__new__(EDClassifier)
+    old.__setstate__(state)
+    assert np.array_equal(old.predict_proba(X), classifier.predict_proba(X))
+    assert old.get_params() == classifier.get_params()
+    assert np.array_equal(old.fit(X, Y > 2.5).predict_proba(X), classifier.fit(X, Y > 2.5).predict_proba(X))
