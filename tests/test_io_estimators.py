@@ -493,6 +493,64 @@ def test_a_hostile_tree_is_refused(path, name):
         io.load(path)
 
 
+ENCODERS = {
+    "fewer columns": {"_n_features_outs": [1, 2]},
+    "more columns": {"_n_features_outs": [3, 2**40]},
+    "columns below 0": {"_n_features_outs": [3, -1]},
+    "columns of fewer features": {"_n_features_outs": [3]},
+    "another group": {"_default_to_infrequent_mappings": {"numbers": ["<i8", [3], [0, 1, 2**40]]}},
+    "a group below 0": {"_default_to_infrequent_mappings": {"numbers": ["<i8", [3], [-(2**40), 1, 0]]}},
+    "a group that is no number": {"_default_to_infrequent_mappings": {"numbers": ["<f8", [3], [0, 1, 1]]}},
+    "a rare one with no group": {"_default_to_infrequent_mappings": None, "_infrequent_indices": 2**40},
+    "another one dropped": {"_drop_idx_after_grouping": {"objects": ["O", [2], [-5, None]]}},
+    "categories out of order": {"categories_": {"numbers": ["<f8", [3], [3.0, 2.0, 1.0]]}},
+    "texts out of order": {"categories_": {"objects": ["U", [3], ["3.0", "2.0", "1.0"]]}},
+    "objects out of order": {"categories_": {"objects": ["O", [3], [3.0, 1.0, None]]}},
+    "objects of several kinds": {"categories_": {"objects": ["O", [3], [True, "a", False]]}},
+    "no categories": {"categories_": 3},
+}
+
+
+@pytest.mark.parametrize("name", ENCODERS)
+def test_an_encoder_that_would_write_beyond_its_array_is_refused(path, name):
+    x = np.array([[1.0, 5], [2, 6], [3, 5], [3, 6], [2, 5]])
+    encoder = OneHotEncoder(min_frequency=2, handle_unknown="infrequent_if_exist", sparse_output=False)
+    io.save(make_pipeline(encoder, classifier()).fit(x, TEXTS[:5]), path)
+
+    def change(document, tree):
+        state = _state(tree)[0]
+        for key, value in ENCODERS[name].items():
+            lists = key in ("categories_", "_infrequent_indices", "_default_to_infrequent_mappings")
+            first = {"numbers": ["<i8", [1], [value]]} if key == "_infrequent_indices" else value
+            state[key] = [first, state[key][1]] if lists else value
+
+    _rewritten(path, change)
+    with pytest.raises(DataFileError, match="its header: "):
+        io.load(path)
+
+
+@pytest.mark.parametrize("drop", [None, "first", "if_binary", np.array(["b", 1, True], object)])
+@pytest.mark.parametrize("rare", [{}, {"min_frequency": 2}, {"max_categories": 2}, {"min_frequency": 0.4}])
+@pytest.mark.parametrize("unknown", ["ignore", "infrequent_if_exist"])
+def test_encoders_of_all_kinds_come_back(path, drop, rare, unknown):
+    text = np.array(["b", "a", None, "b", "c", "é", np.nan, "a"], object)
+    table = pandas.DataFrame({"a": text.astype(object), "b": [1, 2, 1, 1, 2, 1, 1, 3], "c": [True, False] * 4})
+    table["d"] = np.array([True, None, False, np.nan] * 2, object)
+    table["e"] = [1.5, np.nan, 2.5, -0.0] * 2
+    drop = np.append(drop, [True, 1.5]) if isinstance(drop, np.ndarray) else drop
+    model = make_pipeline(OneHotEncoder(drop=drop, handle_unknown=unknown, sparse_output=False, **rare), classifier())
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            model.fit(table, TEXTS[:8])
+        except (ValueError, AttributeError):  # a category that is rare cannot be dropped
+            assert isinstance(drop, np.ndarray)
+            return
+        loaded, new = again(model, path), table.assign(a="new", e=7.0)
+        for rows in (table, new):
+            assert same(loaded.predict_proba(rows), model.predict_proba(rows))
+
+
 def test_inspect_refuses_names_without_looking_for_them(path):
     io.save(make_pipeline(StandardScaler(), classifier()).fit(X, TEXTS), path)
     whole = path.read_bytes()

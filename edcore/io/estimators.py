@@ -19,6 +19,7 @@ from edcore.contract.backend import Backend
 from edcore.dispatch import registry
 from edcore.errors import InputError, shown
 from edcore.files.container import Arrays
+from edcore.io.encoders import check_one_hot
 from edcore.io.values import NETWORK, Decoder, Encoder, UnknownValueError
 from edcore.model.ed import ED
 
@@ -226,6 +227,8 @@ def _made(name: str, state: dict[str, Any]) -> Any:
     if missing := [one.name for one in parameters if one.name not in defaults and one.name not in state]:
         raise ValueError(f"no {missing[0]} of {name}")
     vars(step).update(defaults | state)
+    if name == "OneHotEncoder":
+        check_one_hot(step)
     return step
 
 
