@@ -39,10 +39,12 @@ class EDRegressor(RegressorMixin, BaseED):  # type: ignore[misc]  # scikit-learn
     rule : {"signed", "split", "kaneko", "edla"} or Rule, optional
         As for `EDClassifier`. Centred rules, such as modulo's, are refused: they leave out the mean error, so they
         never learn the mean of y.
-    u0, rms
+    u0
         As for `EDClassifier`.
     activation : {"sigmoid", "tanh", "relu", "relu6", "linear"}, optional
         Activation function of the cells. Left out: the sigmoid, or with a rule that of its preset.
+    rms
+        As for `EDClassifier`.
     initial : Initial, optional
         The initial weights. Left out: ``Initial(weight=1, bias=4, fan_in=0.5)``, or with a rule those of its preset.
     input_range, batch_size, max_iter, shuffle

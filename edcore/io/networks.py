@@ -141,11 +141,6 @@ def load(path: str | os.PathLike[str], *, backend: str | Backend | None = None, 
         ranges and classes. On the same backend and machine it predicts the same bits, and `fit` goes on (an estimator
         with ``warm_start``) as if it had never been saved.
 
-    Warns
-    -----
-    UserWarning
-        If the steps of a pipeline were saved with another version of scikit-learn.
-
     Raises
     ------
     DataFileError
@@ -154,6 +149,11 @@ def load(path: str | os.PathLike[str], *, backend: str | Backend | None = None, 
         If the backend or the device is not accepted.
     BackendUnavailableError
         If a backend that was named cannot run here.
+
+    Warns
+    -----
+    UserWarning
+        If the steps of a pipeline were saved with another version of scikit-learn.
     """
     return read_model(path, backend, device)[1]
 
