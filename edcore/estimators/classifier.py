@@ -140,7 +140,7 @@ class EDClassifier(ClassifierMixin, BaseED):  # type: ignore[misc]  # scikit-lea
     A call of `fit` or `partial_fit` that raises leaves the estimator as it was. After Ctrl-C it keeps the epochs that
     it has learnt, if any; the loss of the last may then be NaN.
 
-    `predict_proba` divides the outputs by their sum. They are not calibrated probabilities.
+    `predict_proba` divides the outputs by their sum. Nothing calibrates these shares.
 
     Examples
     --------
