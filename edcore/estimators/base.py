@@ -230,6 +230,8 @@ class BaseED(PickledEstimator, metaclass=ABCMeta):
         some = self._scaled(some) if self._span else array_namespace(some).asarray(some, copy=True)
         target = self._target(y, some, resumed, partial, classes, weight)
         found = Samples(x if issparse(x) else some, target, self._weighted(y, weight, partial), self._scaled)
+        if found.weight is not None and not found.weight.all():  # a class has the weight 0
+            found = found.rows(np.flatnonzero(found.weight))
         seed = int(random.randint(np.iinfo(np.int32).max))  # also of a resumed fit: its validation samples are the same
         if not resumed:
             self._power = found.power

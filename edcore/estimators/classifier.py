@@ -83,7 +83,8 @@ class EDClassifier(ClassifierMixin, BaseED):  # type: ignore[misc]  # scikit-lea
         A fall is one by more than this.
     class_weight : dict, "balanced" or None
         The weight of each class, with which its samples are learnt beside their own; 1 where there is none. Balanced
-        classes have the same sum of weights.
+        classes have the same sum of weights. A centred rule, such as modulo's, learns the differences between classes,
+        and nothing of a class that has all the weight.
     callbacks : callable or list of callable, optional
         Each is called with an `EpochRecord` after each epoch; if one returns True, learning stops.
     random_state : int, RandomState, Generator or None

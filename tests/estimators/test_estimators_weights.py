@@ -148,6 +148,9 @@ def test_a_class_of_weight_0_stays_a_class():
     assert classifier.classes_.tolist() == [0, 1, 2]
     without = EDClassifier(**ONE_BATCH, class_weight={0: 1e-12}).fit(X, CLASSES)
     np.testing.assert_allclose(outputs(classifier), outputs(without), atol=1e-6)
+    y = np.where(np.arange(24) == 5, 1, 0)  # the samples that are held out have all the weight 0
+    with pytest.raises(InputError, match="^validation_fraction"):
+        EDClassifier(**ONE_BATCH, class_weight={0: 0}, early_stopping=True).fit(X, y)
 
 
 @pytest.mark.parametrize(
