@@ -79,8 +79,8 @@ def same(one, other):
 
 @pytest.mark.parametrize(
     "labels",
-    [Y, Y.astype(int), Y.astype(np.uint8), Y * 2.0, TEXTS, TEXTS.astype(object), (X[:, 2] * 2).astype(int) % 4],
-    ids=["bool", "int", "uint8", "float", "text", "object", "several"],
+    [Y, Y.astype(int), Y.astype(np.uint8), Y * 2.0, TEXTS, TEXTS.astype(object), (X[:, 2] * 2).astype(int) % 4, X > 5],
+    ids=["bool", "int", "uint8", "float", "text", "object", "several", "multilabel"],
 )
 def test_a_classifier_comes_back_with_labels_of_any_type(path, labels):
     model = classifier().fit(X, labels)

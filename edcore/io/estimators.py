@@ -110,9 +110,9 @@ def put_together(tree: Any, arrays: Arrays, ed: ED) -> Any:
         with np.errstate(all="ignore"):  # names would be warned of, as the sample has none
             estimator.predict(sample)
             if TASKS[type(estimator).__name__] == "classification":
-                shares, classes = estimator.predict_proba(sample), estimator.classes_
-                if isinstance(classes, np.ndarray) and len(classes) != shares.shape[1]:
-                    raise ValueError(f"{len(classes)} classes for {shares.shape[1]} shares")
+                shares, classes = estimator.predict_proba(sample), len(estimator.classes_)
+                if shares.shape[1] != classes:
+                    raise ValueError(f"{classes} classes for {shares.shape[1]} shares")
     except Exception as error:  # of wrong attributes scikit-learn and NumPy raise many kinds
         raise ValueError(f"its estimator cannot predict ({error!s:.100})") from error
     if names is not None:
@@ -145,15 +145,9 @@ def checked_tree(tree: Any, arrays: Arrays, target: Any) -> SavedEstimator:
         task=TASKS[last.name],
         features=features,
         feature_names=None if names is None else tuple(names.tolist()),
-        classes=_labels(last.state["classes_"]) if last.name == "EDClassifier" else None,
+        classes=tuple(last.state["classes_"].tolist()) if last.name == "EDClassifier" else None,
         target=target,
     )
-
-
-def _labels(classes: Any) -> tuple[Any, ...]:
-    """Return the classes, or those of each of several labels."""
-    one = isinstance(classes, np.ndarray)
-    return tuple(classes.tolist()) if one else tuple(tuple(each.tolist()) for each in classes)
 
 
 def has_foreign_steps(tree: Any) -> bool:
