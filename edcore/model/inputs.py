@@ -252,7 +252,7 @@ def _located(name: str, value: Any) -> Located:
     """Return the value with its library and device; as a NumPy array if it is of no library."""
     if type(value) is np.ndarray:
         return locate(value)
-    if is_array_api_obj(value) and not isinstance(value, np.ndarray):
+    if is_array_api_obj(value) and not isinstance(value, np.ndarray | type):
         return locate(detached(value))
     if isinstance(value, np.ma.MaskedArray):
         raise InputError(name, "a masked array", "an array with no mask", f"Fill it: {name}.filled(…).")
