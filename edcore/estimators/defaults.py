@@ -43,8 +43,11 @@ def spread(bias: float) -> Initial:
     return Initial(weight=1.0, bias=bias, fan_in=0.5)
 
 
-CONSTANT, SEEN = 0.01, 256
-"""The most by which a cell's activity differs between samples if it is taken for constant, and the samples seen."""
+CONSTANT = 0.01
+"""The most by which a cell's activity differs between samples if it is taken for constant."""
+
+FEW, SEEN = 10, 256
+"""The least samples that say anything of that, and the most that are seen."""
 
 
 def power_of(x: Array, weight: npt.NDArray[np.float64] | None = None) -> float:
@@ -70,7 +73,7 @@ def tuned_rule(ed: ED, power: float, batch: int) -> Rule:
 def warn_of_constant_cells(ed: ED, x: Array) -> None:
     """Warn if half of a layer's cells answer the same to all samples: such a network has learnt too fast."""
     seen = to_numpy(x[: min(SEEN, x.shape[0]), ...]).astype(np.float64)
-    if len(seen) < 2 or not (seen != seen[0]).any():
+    if len(seen) < FEW or not (seen != seen[0]).any():
         return
     weights = {key: value.astype(np.float64) for key, value in ed.weights.items()}
     with np.errstate(all="ignore"):
