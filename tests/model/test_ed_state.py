@@ -67,7 +67,9 @@ def test_a_range_is_two_finite_numbers(wrong):
         ed.x_range = wrong
 
 
-@pytest.mark.parametrize("make", [trained, lambda: edcore.EDClassifier(4, max_iter=1, random_state=0).fit([[0], [1]], [0, 1])])
+@pytest.mark.parametrize(
+    "make", [trained, lambda: edcore.EDClassifier(4, max_iter=1, random_state=0).fit([[0], [1]], [0, 1])]
+)
 @pytest.mark.parametrize(("version", "words"), [("0.0.1", "edcore 0.0.1;"), (None, "wrote no version;")])
 def test_a_pickle_of_another_version_warns_with_both(make, version, words, monkeypatch):
     kept = make()
