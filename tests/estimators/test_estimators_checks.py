@@ -1,4 +1,4 @@
-"""scikit-learn's own checks on the estimators, none of which is expected to fail; and arrays of other libraries."""
+"""scikit-learn's own checks on the estimators, and arrays of other libraries."""
 
 import numpy as np
 import pytest
