@@ -67,6 +67,18 @@ def mnist_dir():
 
 
 @pytest.fixture
+def in_a_folder_of_its_own(monkeypatch, tmp_path):
+    """Start in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def run(command_line):
+    """Do as `command_line` does, by a shorter name."""
+    return command_line
+
+
+@pytest.fixture
 def command_line(capsys, monkeypatch):
     """Run the command line in this process; return its exit code, stdout and stderr."""
     from edcore.cli import app as cli

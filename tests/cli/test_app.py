@@ -26,11 +26,6 @@ ESCAPE = "\x1b"
 
 
 @pytest.fixture
-def run(command_line):
-    return command_line
-
-
-@pytest.fixture
 def refused(run):
     """Run the command line on something that it must refuse with one line; return that line."""
 

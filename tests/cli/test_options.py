@@ -10,17 +10,9 @@ import pytest
 
 from edcore import ED, io
 
+pytestmark = pytest.mark.usefixtures("in_a_folder_of_its_own")
+
 QUICK = ["train", "--depth", "1", "--epochs", "2", "--seed", "1", "--backend", "numpy"]
-
-
-@pytest.fixture(autouse=True)
-def in_a_folder_of_its_own(monkeypatch, tmp_path):
-    monkeypatch.chdir(tmp_path)
-
-
-@pytest.fixture
-def run(command_line):
-    return command_line
 
 
 # --config

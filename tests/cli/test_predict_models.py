@@ -18,7 +18,10 @@ from edcore import EDClassifier, EDRegressor, datasets, io
 from edcore.io import networks
 
 pandas = pytest.importorskip("pandas")
-pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")  # so few epochs learn little
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),  # so few epochs learn little
+    pytest.mark.usefixtures("in_a_folder_of_its_own"),
+]
 
 OPTIONS = {"max_iter": 3, "random_state": 0, "backend": "numpy"}
 RANDOM = np.random.default_rng(0)
@@ -32,16 +35,6 @@ TABLE = pandas.DataFrame(
 )
 LABELS = np.where(TABLE["town"] == "Bonn", "high", "low")
 PRICES = TABLE["size"].fillna(170).to_numpy() * 10 + 3
-
-
-@pytest.fixture(autouse=True)
-def in_a_folder_of_its_own(monkeypatch, tmp_path):
-    monkeypatch.chdir(tmp_path)
-
-
-@pytest.fixture
-def run(command_line):
-    return command_line
 
 
 def pipeline(estimator):

@@ -13,17 +13,9 @@ from edcore import ED, Initial, datasets, io
 from edcore.datasets.user_files import read_samples
 from edcore.errors import DataFileError
 
+pytestmark = pytest.mark.usefixtures("in_a_folder_of_its_own")
+
 DIGITS = datasets.digits(classes=(3, 7))
-
-
-@pytest.fixture(autouse=True)
-def in_a_folder_of_its_own(monkeypatch, tmp_path):
-    monkeypatch.chdir(tmp_path)
-
-
-@pytest.fixture
-def run(command_line):
-    return command_line
 
 
 @pytest.fixture

@@ -39,11 +39,6 @@ def frame(monkeypatch, tmp_path):
 
 
 @pytest.fixture
-def run(command_line):
-    return command_line
-
-
-@pytest.fixture
 def results(run):
     """Run a command with --json; return its results."""
 

@@ -22,6 +22,8 @@ from edcore.cli import options as cli_options
 from edcore.errors import DataFileError
 from edcore.files.atomic import write_atomically
 
+pytestmark = pytest.mark.usefixtures("in_a_folder_of_its_own")
+
 resource = pytest.importorskip("resource", reason="there are no limits on the size of files there")
 
 RUN = ["train", "--dataset", "parity4", "--width", "4", "--depth", "1", "--rule", "split", "--seed", "3"]
@@ -87,11 +89,6 @@ def faults(monkeypatch, folder, error, before, work):
             assert bad > 4
             return
         yield disk.failed, raised
-
-
-@pytest.fixture(autouse=True)
-def in_a_folder_of_its_own(monkeypatch, tmp_path):
-    monkeypatch.chdir(tmp_path)
 
 
 def names():

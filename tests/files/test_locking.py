@@ -16,12 +16,9 @@ from edcore import io
 from edcore.errors import DataFileError, LockedError
 from edcore.files.locking import locked
 
+pytestmark = pytest.mark.usefixtures("in_a_folder_of_its_own")
+
 RUN = ["train", "--dataset", "parity4", "--width", "4", "--depth", "1", "--rule", "split", "--seed", "3"]
-
-
-@pytest.fixture(autouse=True)
-def in_a_folder_of_its_own(monkeypatch, tmp_path):
-    monkeypatch.chdir(tmp_path)
 
 
 @pytest.fixture

@@ -15,14 +15,11 @@ from edcore import ED, io
 from edcore.errors import DataFileError
 from edcore.files import atomic
 
+pytestmark = pytest.mark.usefixtures("in_a_folder_of_its_own")
+
 ROOT = Path(__file__).parents[2]
 RUN = ["train", "--dataset", "xor", "--rule", "split", "--width", "2", "--depth", "0", "--seed", "3"]
 RUN += ["--epochs", "3", "--backend", "numpy"]
-
-
-@pytest.fixture(autouse=True)
-def in_a_folder_of_its_own(monkeypatch, tmp_path):
-    monkeypatch.chdir(tmp_path)
 
 
 @pytest.fixture

@@ -22,6 +22,8 @@ from edcore.errors import DataFileError, EDCoreError, InputError, LockedError, U
 from edcore.parallel import tasks
 from edcore.sweep import Results, Sweep, one_run, results
 
+pytestmark = pytest.mark.usefixtures("in_a_folder_of_its_own")
+
 TRAIN = {"dataset": "xor", "rule": "kaneko", "backend": "numpy", "epochs": 4}
 CONFIG = """
 seeds = 3
@@ -36,11 +38,6 @@ epochs = 4
 width = [2, 3]
 alpha = [0.5, 1]
 """
-
-
-@pytest.fixture(autouse=True)
-def in_a_folder_of_its_own(monkeypatch, tmp_path):
-    monkeypatch.chdir(tmp_path)
 
 
 @pytest.fixture

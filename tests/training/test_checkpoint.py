@@ -26,19 +26,11 @@ from edcore.training.checkpoint import Checkpoint, RunState, read
 from edcore.training.history import History
 from edcore_loop.loops import LoopBackend
 
+pytestmark = pytest.mark.usefixtures("in_a_folder_of_its_own")
+
 RUN = ["train", "--dataset", "parity4", "--width", "4", "--depth", "1", "--rule", "split", "--seed", "3"]
 SCHEDULE = ["--epochs", "6", "--batch-size", "5", "--eval-every", "7", "--every", "4"]
 BATCHES = 24
-
-
-@pytest.fixture(autouse=True)
-def in_a_folder_of_its_own(monkeypatch, tmp_path):
-    monkeypatch.chdir(tmp_path)
-
-
-@pytest.fixture
-def run(command_line):
-    return command_line
 
 
 def documented(path):
