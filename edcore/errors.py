@@ -6,7 +6,7 @@ Every message names the argument, what was given, what is accepted and what to d
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 MOST_NAMED = 8
@@ -14,6 +14,11 @@ MOST_NAMED = 8
 
 LONGEST = 200
 """Characters that a sentence shows of a value."""
+
+
+def listed(names: Sequence[str], most: int) -> str:
+    """Return names for a sentence, in quotes, and how many there are beyond the `most`."""
+    return ", ".join(map(repr, names[:most])) + (f" and {len(names) - most:,} more" if len(names) > most else "")
 
 
 def shown(value: object) -> str:

@@ -29,7 +29,7 @@ from edcore.cli.options import (
 from edcore.cli.saved import FileArgument
 from edcore.datasets.tables import read_table
 from edcore.datasets.user_files import STDIN, read_samples
-from edcore.errors import EDCoreError, InputError
+from edcore.errors import EDCoreError, InputError, listed
 from edcore.io import Saved, SavedEstimator, networks
 from edcore.io.estimators import last_of
 from edcore.model.classes import predict_in_parts, predicted_classes
@@ -216,8 +216,7 @@ def _text_columns(model: Any) -> list[str]:
 
 def _listed(columns: list[str]) -> str:
     """Return the names of columns for a sentence."""
-    names = ", ".join(map(repr, columns[:NAMED])) + (f" and {len(columns) - NAMED:,} more" * (len(columns) > NAMED))
-    return f"the column{'s' * (len(columns) != 1)} {names}"
+    return f"the column{'s' * (len(columns) != 1)} {listed(columns, NAMED)}"
 
 
 def _of_network(x: Values, saved: Saved, ed: Any) -> Found:

@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edcore.datasets.delimited import DelimitedText, decoded
+from edcore.datasets.user_files import STDIN
 from edcore.errors import DataFileError, EDCoreError
 
 if TYPE_CHECKING:
@@ -25,9 +26,6 @@ if TYPE_CHECKING:
 
 TEXT, ARRAYS = (".csv", ".tsv", ".txt"), (".npz", ".npy")
 ENDINGS = (*TEXT, *(f"{ending}.gz" for ending in TEXT), ".parquet", *ARRAYS)
-
-STDIN = "-"
-"""The name that stands for standard input, which is read as CSV."""
 
 INDEX = ("", "Unnamed: 0")
 """Names of a first column in which pandas and others have written the number or the name of each row."""

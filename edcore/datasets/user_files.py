@@ -24,7 +24,7 @@ FORMS = {
 ENDINGS = tuple(FORMS)
 
 STDIN = "-"
-"""The name of a file that stands for standard input."""
+"""The name of a file that stands for standard input, which is read as CSV."""
 
 OTHER_BASE = re.compile(r"[-+]?0[xXoObB][0-9a-fA-F]")
 """A number that is not decimal, which is no name."""

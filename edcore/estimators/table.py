@@ -18,7 +18,7 @@ from sklearn.preprocessing import OneHotEncoder
 
 from edcore.arguments import one_of
 from edcore.core.randomness import permutation
-from edcore.errors import InputError, UnknownNameError, shown
+from edcore.errors import InputError, UnknownNameError, listed, shown
 from edcore.estimators.classifier import EDClassifier
 from edcore.estimators.regressor import EDRegressor
 from edcore.files.checksum import checksum
@@ -183,10 +183,7 @@ class Table:
                     most = f"the {MOST_CATEGORIES - 1} most frequent have a feature each, the others share one"
                     self.notes.append(f"column {name!r} has {different:,} different texts: {most}")
         for why, names in left_out.items():
-            shown_names = ", ".join(map(repr, names[:NAMED])) + (
-                f" and {len(names) - NAMED:,} more" * (len(names) > NAMED)
-            )
-            self.notes.append(f"left out: column{'s' * (len(names) > 1)} {why}, {shown_names}")
+            self.notes.append(f"left out: column{'s' * (len(names) > 1)} {why}, {listed(names, NAMED)}")
         return found["number"], found["text"]
 
     def _labels(self, column: pd.Series) -> tuple[npt.NDArray[Any], str]:
