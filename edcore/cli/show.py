@@ -107,10 +107,9 @@ def describe(ed: ED, data: Dataset) -> dict[str, str]:
 def describe_network(ed: ED) -> dict[str, str]:
     """Return the network and the backend in words, by their names."""
     network = ed.network
-    layers = f"{network.depth:,} hidden layer{'s' * (network.depth != 1)} of 2 x {network.width:,} cells"
     outputs = f"{network.columns} output{'s' * (network.columns != 1)}"
     return {
-        "network": f"{network.in_:,} inputs, {layers}, {outputs}",
+        "network": f"{network.in_:,} inputs, {network.hidden_layers}, {outputs}",
         "parameters": f"{network.parameters:,}",
         "rule": f"{ed.rule.error} error, learning rate {ed.rule.alpha:g}",
         "backend": ed.backend,

@@ -110,7 +110,8 @@ class Network:
     width : int
         Cells per stream of the input layer and of each hidden layer, at least 1.
     depth : int
-        Hidden layers, at least 0.
+        Hidden layers beyond the input layer, at least 0: the article's depth. The cells of the input layer are hidden
+        too, so a network has depth + 1 layers of hidden cells.
     heads : int
         Independent networks, at least 1.
     u0 : float
@@ -213,6 +214,13 @@ class Network:
     def columns(self) -> int:
         """Columns of outputs, targets and errors: the outputs of the first head, then those of the next."""
         return self.heads * self.outputs
+
+    @property
+    def hidden_layers(self) -> str:
+        """The layers of hidden cells in words, such as "1 hidden layer of 8 + 8 cells"."""
+        count = f"{self.depth + 1:,} hidden layers" if self.depth else "1 hidden layer"
+        depth = f" (depth {self.depth:,})" if self.depth else ""
+        return f"{count} of {self.width:,} + {self.width:,} cells{depth}"
 
     def layer(self, name: LayerName) -> Layer:
         """Return the layer of this name; of the hidden layers, which are all alike, the first."""

@@ -14,6 +14,20 @@ Picture = Any  # matplotlib's Figure, Subfigure or Axes: the library can be used
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442")
 """Okabe and Ito's palette without its black: colour-blind readers can tell these colours apart."""
 
+METHODS = {
+    "ED": COLOURS[0],
+    "back-propagation": COLOURS[1],
+    "back-propagation with Adam": COLOURS[5],
+    "direct feedback alignment": COLOURS[2],
+}
+"""The colour of each method of learning, on all pictures. The colour of class number n is ``COLOURS[n]``."""
+
+EXCITATORY, INHIBITORY = "#B2182B", "#2166AC"
+"""Colours of cells and synapses by sign: the ends of `DIVERGING`."""
+
+ACTIVITY = "Greys"
+"""Colours of activities: white at rest, black at the largest."""
+
 MARKERS = "os^DvPX*<"
 
 DIVERGING = "RdBu_r"
@@ -25,13 +39,13 @@ DPI = 120
 def new_figure(size: tuple[float, float]) -> Picture:
     """Return a figure of this size in inches; pyplot does not know it, so it needs no screen and no closing."""
     try:
-        from matplotlib.figure import Figure
+        from edcore.plots.figure import ShownFigure
     except ModuleNotFoundError as error:
         if str(error.name).partition(".")[0] != "matplotlib":
             raise
         fix = 'Install it with: pip install "edcore[plots]".'
         raise EDCoreError(f"edcore.plots draws with the package matplotlib, which is not installed. {fix}") from error
-    return Figure(figsize=size, dpi=DPI, layout="constrained")
+    return ShownFigure(figsize=size, dpi=DPI, layout="constrained")
 
 
 def axes_or_new(ax: Picture | None, size: tuple[float, float]) -> Picture:

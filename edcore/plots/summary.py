@@ -81,5 +81,5 @@ def training_summary(
 
 def _title(ed: ED, data: Dataset) -> str:
     network = ed.network
-    layers = f"{network.depth:,} hidden layer{'s' * (network.depth != 1)} of 2 × {network.width:,} cells"
-    return f"{data.name}: {network.columns} output{'s' * (network.columns != 1)}, {layers}, {ed.rule.error} error"
+    outputs = f"{network.columns} output{'s' * (network.columns != 1)}"
+    return f"{data.name}: {outputs}, {network.hidden_layers}, {ed.rule.error} error"
