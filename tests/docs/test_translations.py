@@ -10,6 +10,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 import pytest
+from markdown_it import MarkdownIt
 
 ROOT = Path(__file__).parents[2]
 TWINS = {  # English: Japanese
@@ -26,6 +27,7 @@ COMMENT = re.compile(r"(^|\s+)#\s.*$", re.MULTILINE)
 HEADING = re.compile(r"^(#+)\s", re.MULTILINE)
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 ROW = re.compile(r"^\|", re.MULTILINE)
+JAPANESE_PICTURE = re.compile(r"-ja(?=[-.][^/]*$)")  # broadcast-ja-light.svg, synapses-ja.svg
 FIGURE = re.compile(r"\d+(?:[.,]\d+)+|\d{2,}|\.\d+")
 
 
@@ -42,7 +44,7 @@ def code_blocks(text):
 
 
 def links(text, page):
-    """Return where a page leads to: paths from the root, with the English page in place of a Japanese twin."""
+    """Return where a page leads to: paths from the root, with the English page or picture in place of its twin."""
     found = set()
     for target in LINK.findall(prose(text)):
         path, _, anchor = unquote(target).partition("#")
@@ -50,7 +52,7 @@ def links(text, page):
             found.add(path and target)
             continue
         path = os.path.normpath(Path(page).parent / path).replace(os.sep, "/")
-        english = ENGLISH.get(path, path)
+        english = ENGLISH.get(path) or JAPANESE_PICTURE.sub("", path)
         # The headings of a twin are translated, so an anchor can only be there or not.
         found.add(f"{english}#{'…' if english in TWINS else anchor}" if anchor else english)
     return found - {"", ENGLISH.get(page, page)}
@@ -107,17 +109,38 @@ def test_the_other_language_is_linked(english, japanese):
     assert f"[English]({target})" in read(japanese)
 
 
+@pytest.mark.parametrize("page", sorted({*TWINS.values(), *ENGLISH} - {*TWINS}))
+def test_a_paragraph_is_one_line(page):
+    """A line break in a paragraph becomes a blank, which Japanese has not between its sentences."""
+    assert not broken_paragraphs(read(page)), f"{page}: paragraphs of several lines start at these lines"
+
+
+def broken_paragraphs(text):
+    """Return the first lines of the paragraphs that go on over a line break; options of a directive are none."""
+    return [
+        token.map[0] + 1
+        for token in MarkdownIt().parse(text)
+        if token.type == "inline" and "\n" in token.content and not token.content.startswith((":", "|"))
+    ]
+
+
+def test_broken_paragraphs_are_found():
+    text = "# あ\n\nい。\nう。\n\n- え。\n  お。\n- か。\n\n```text\nき\nく\n```\n\n| け |\n|---|\n| こ |\n"
+    assert broken_paragraphs(text) == [3, 6]
+
+
 def test_comments_are_left_out():
     text = "```python\na = '#1'  # one\n# two\n```\n```text\n# three\n```\n"
     assert list(code_blocks(text)) == [(1, "python", "a = '#1'\n"), (5, "text", "# three\n")]
 
 
 def test_a_twin_stands_for_its_page():
-    text = "[a](../../tutorial/2-two-digits.md) [b](../method.md#深さ) [c](https://example.org/#d) [e](../index.md)"
+    text = "[a](../../tutorial/2-two-digits.md) [b](../method.md#深さ) [c](https://example.org/#d) [e](../index.md) ![f](../a-ja-b.svg)"
     expected = {
         "docs/tutorial/2-two-digits.md",
         "docs/explanation/method.md#…",
         "https://example.org/#d",
         "docs/index.md",
+        "docs/a-b.svg",
     }
     assert links(text, "docs/ja/tutorial/3-ten-classes.md") == expected
