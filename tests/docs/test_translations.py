@@ -135,12 +135,13 @@ def test_comments_are_left_out():
 
 
 def test_a_twin_stands_for_its_page():
-    text = "[a](../../tutorial/2-two-digits.md) [b](../method.md#深さ) [c](https://example.org/#d) [e](../index.md) ![f](../a-ja-b.svg)"
+    text = "[a](../../tutorial/2-two-digits.md) [b](../method.md#深さ) [c](https://example.org/#d) [e](../index.md)"
+    text += " ![f](../../_static/a-ja-b.svg)"
     expected = {
         "docs/tutorial/2-two-digits.md",
         "docs/explanation/method.md#…",
         "https://example.org/#d",
         "docs/index.md",
-        "docs/a-b.svg",
+        "docs/_static/a-b.svg",
     }
     assert links(text, "docs/ja/tutorial/3-ten-classes.md") == expected
