@@ -17,8 +17,15 @@ TWINS = {  # English: Japanese
     "README.md": "README.ja.md",
     "docs/explanation/method.md": "docs/ja/method.md",
     **{
-        f"docs/tutorial/{page}.md": f"docs/ja/tutorial/{page}.md"
-        for page in ("first-network", "1-xor-by-hand", "2-two-digits", "3-ten-classes")
+        f"docs/{page}.md": f"docs/ja/{page}.md"
+        for page in (
+            "tutorial/first-network",
+            "tutorial/1-xor-by-hand",
+            "tutorial/2-two-digits",
+            "tutorial/3-ten-classes",
+            "how-to/your-table",
+            "how-to/use-your-data",
+        )
     },
 }
 ENGLISH = {japanese: english for english, japanese in TWINS.items()} | {"docs/ja/index.md": "docs/index.md"}
@@ -127,6 +134,11 @@ def broken_paragraphs(text):
 def test_broken_paragraphs_are_found():
     text = "# あ\n\nい。\nう。\n\n- え。\n  お。\n- か。\n\n```text\nき\nく\n```\n\n| け |\n|---|\n| こ |\n"
     assert broken_paragraphs(text) == [3, 6]
+
+
+def test_every_japanese_page_has_a_twin():
+    found = {path.relative_to(ROOT).as_posix() for path in (ROOT / "docs/ja").rglob("*.md")}
+    assert found | {"README.ja.md"} == {*ENGLISH}
 
 
 def test_comments_are_left_out():
