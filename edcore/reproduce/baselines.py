@@ -2,7 +2,8 @@
 
 Both take plain gradient steps of L = ½ mean_b Σ_k (target − output)², with no momentum, over NumPy alone. Direct
 feedback alignment (Nøkland 2016) differs in one thing: the output error reaches a hidden layer through a random matrix
-that never changes, where back-propagation goes back through the weights.
+that never changes, where back-propagation goes back through the weights. Back-propagation can also take Adam's steps
+(Kingma and Ba 2015), with their usual constants.
 """
 
 from __future__ import annotations
@@ -21,8 +22,12 @@ from edcore.core.randomness import permutation
 from edcore.diagnostics.gradient import descent, forward, layer_part, outputs
 
 Floats: TypeAlias = npt.NDArray[Any]
-Method: TypeAlias = Literal["back-propagation", "direct feedback alignment"]
+Method: TypeAlias = Literal["back-propagation", "back-propagation with Adam", "direct feedback alignment"]
 METHODS: tuple[Method, ...] = ("back-propagation", "direct feedback alignment")
+"""The methods with plain steps, which every reproduction has."""
+
+DECAY, SQUARE_DECAY, EPS = 0.9, 0.999, 1e-8
+"""Adam's constants: of the mean of the gradients, of the mean of their squares, and the number beside the root."""
 
 START, FEEDBACK = 101, 102
 """Purposes of random numbers, beside those of `edcore.core.randomness`."""
@@ -73,7 +78,7 @@ def feedback_matrices(network: Network, seed: int) -> list[Floats]:
 
 
 class Baseline:
-    """A network that learns by one of the two methods, with the calls of `edcore.ED` that the reproductions use."""
+    """A network that learns by one of the methods, with the calls of `edcore.ED` that the reproductions use."""
 
     def __init__(
         self, network: Network, method: Method, rates: tuple[float, float], seed: int, gain: float = 1.0
@@ -83,6 +88,9 @@ class Baseline:
         self.weights = initial_weights(network, seed, gain)
         self.epochs = np.zeros(network.heads, np.intp)  # the number that each head has learnt
         self._feedback = feedback_matrices(network, seed) if method == "direct feedback alignment" else None
+        self._steps, self._moments = 0, {}  # of Adam
+        if method == "back-propagation with Adam":
+            self._moments = {key: (np.zeros_like(value), np.zeros_like(value)) for key, value in self.weights.items()}
 
     def predict(self, x: Floats) -> Floats:
         """Return the outputs for x (batch, in_): (batch,) for one column, else (batch, columns)."""
@@ -112,6 +120,8 @@ class Baseline:
                 states = forward(network, weights, x[rows])
                 error = target[rows] - outputs(network, states)
                 step = descent(network, weights, states, error, feedback)
+                if self._moments:
+                    self._adam(step, heads)
                 for key, value in weights.items():
                     value += self.rates[key.startswith("output")] * step[key]
                 total = total + abs(error).sum(axis=0)
@@ -131,3 +141,15 @@ class Baseline:
     def _keep(self, heads: npt.NDArray[np.intp], weights: HostWeights) -> None:
         for key, value in weights.items():
             self.weights[key][heads] = value
+
+    def _adam(self, step: HostWeights, heads: npt.NDArray[np.intp]) -> None:
+        """Turn gradients into Adam's steps of rate 1, in place."""
+        self._steps += 1
+        among = heads if len(heads) < self.network.heads else slice(None)  # a slice copies nothing
+        unbias, square_unbias = 1 - DECAY**self._steps, 1 - SQUARE_DECAY**self._steps
+        for key, value in step.items():
+            mean, square = self._moments[key]
+            mean[among] += (1 - DECAY) * (value - mean[among])
+            square[among] += (1 - SQUARE_DECAY) * (value * value - square[among])
+            root = np.sqrt(square[among] / square_unbias)
+            np.divide(mean[among] / unbias, root + EPS, out=value)

@@ -21,11 +21,12 @@ from edcore.environment import Environment
 from edcore.errors import DataFileError, InputError, UnknownNameError
 from edcore.plots.reproduction import png
 from edcore.reproduce import catalogue, mnist, page, parity
-from edcore.reproduce.baselines import METHODS, Baseline, feedback_matrices, initial_weights
+from edcore.reproduce.baselines import EPS, METHODS, Baseline, feedback_matrices, initial_weights
 from edcore.reproduce.options import Options
 from edcore.reproduce.outcome import Outcome, Published, Score, standard_errors_apart
 
 BP, DFA = METHODS
+ADAM = "back-propagation with Adam"
 SHAPES = [
     Network(3, 4, depth=2, dtype="float64"),
     Network(3, 4, depth=0, heads=3, u0=2.0, n_bias=2, bias=0.8, inhibitory_output=False, dtype="float64"),
@@ -100,18 +101,36 @@ def test_initial_weights_are_of_either_sign_and_centre_sigmoids():
     assert 0.1 < states[2].y.std() < 0.4  # neither faded nor saturated
 
 
-@pytest.mark.parametrize("method", METHODS)
-def test_heads_that_stop_by_themselves_learn_what_they_would_have_alone(method):
+@pytest.mark.parametrize(("method", "rates"), [(BP, (0.1, 0.2)), (DFA, (0.1, 0.2)), (ADAM, (0.01, 0.01))])
+def test_heads_that_stop_by_themselves_learn_what_they_would_have_alone(method, rates):
     network = Network(2, 8, depth=0, heads=3, n_bias=2, bias=0.8, dtype="float64")
     x = edcore.datasets.xor("float64").x_train
     target = np.repeat(edcore.datasets.xor().y_train[:, None], 3, axis=1)
     schedule = {"batch_size": 1, "shuffle": False}
-    stopping = Baseline(network, method, (0.1, 0.2), seed=4).fit(x, target, epochs=200, tolerance=0.8, **schedule)
+    stopping = Baseline(network, method, rates, seed=4).fit(x, target, epochs=200, tolerance=0.8, **schedule)
     assert len(set(stopping.epochs.tolist())) > 1
     for head, epochs in enumerate(stopping.epochs.tolist()):
-        running = Baseline(network, method, (0.1, 0.2), seed=4).fit(x, target, epochs=epochs, **schedule)
+        running = Baseline(network, method, rates, seed=4).fit(x, target, epochs=epochs, **schedule)
         for key, value in running.weights.items():
             np.testing.assert_allclose(stopping.weights[key][head], value[head], rtol=1e-9, atol=1e-12)
+
+
+def test_adam_by_hand():
+    network, target, rates = SHAPES[1], target_of(SHAPES[1]), (0.01, 0.03)
+    baseline = Baseline(network, ADAM, rates, seed=3)
+    expected = initial_weights(network, 3)
+    mean, square = ({key: 0 * value for key, value in expected.items()} for _ in range(2))
+    for step in range(1, 4):
+        states = forward(network, expected, X)
+        error = target - outputs(network, states)
+        for key, value in descent(network, expected, states, error).items():
+            mean[key] = 0.9 * mean[key] + 0.1 * value
+            square[key] = 0.999 * square[key] + 0.001 * value**2
+            root = np.sqrt(square[key] / (1 - 0.999**step))
+            expected[key] = expected[key] + rates[key.startswith("output")] * mean[key] / (1 - 0.9**step) / (root + EPS)
+        baseline.fit(X, target, batch_size=len(X), shuffle=False)  # a new call goes on with the means
+        for key, value in expected.items():
+            np.testing.assert_allclose(baseline.weights[key], value, rtol=1e-9, atol=1e-12)
 
 
 def test_a_baseline_shuffles_as_ed_does():
