@@ -10,6 +10,7 @@ from edcore.plots.confusion import confusion_matrix
 from edcore.plots.depth import layer_map
 from edcore.plots.fields import receptive_fields
 from edcore.plots.learning import learning_curve
+from edcore.plots.network import network
 from edcore.plots.summary import training_summary
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "decision_boundary",
     "layer_map",
     "learning_curve",
+    "network",
     "receptive_fields",
     "training_summary",
 ]
