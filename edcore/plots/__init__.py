@@ -8,9 +8,9 @@ colours apart, and markers or line styles differ too.
 from edcore.plots.boundary import decision_boundary
 from edcore.plots.confusion import confusion_matrix
 from edcore.plots.depth import layer_map
+from edcore.plots.drawing import network
 from edcore.plots.fields import receptive_fields
 from edcore.plots.learning import learning_curve
-from edcore.plots.network import network
 from edcore.plots.summary import training_summary
 
 __all__ = [
