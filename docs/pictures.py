@@ -7,6 +7,8 @@ from pathlib import Path
 
 FOLDER = Path(__file__).parent / "_static"
 
+FONT = "system-ui, -apple-system, 'Segoe UI', 'Hiragino Sans', 'Noto Sans CJK JP', 'Noto Sans JP', sans-serif"
+
 THEMES = {
     "light": {
         "page": "#fafaf8", "edge": "#d0d7de", "text": "#1c2733", "line": "#5a6b7b", "layer": "#ffffff",
@@ -56,11 +58,10 @@ def broadcast(language: str, theme: str) -> str:
     """Return the picture of the broadcast as an SVG: the error of ED above, that of back-propagation below."""
     words, colours = WORDS[language], THEMES[theme]
     parts = [*error_of_ed(words, colours), *error_of_back_propagation(words, colours)]
-    font = "system-ui, -apple-system, 'Segoe UI', 'Hiragino Sans', 'Noto Sans CJK JP', 'Noto Sans JP', sans-serif"
     return "\n".join(
         [
             '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 640 424" width="640" height="424" role="img"',
-            f'  aria-labelledby="t d" xml:lang="{language}" font-family="{font}" font-size="22" text-anchor="middle">',
+            f'  aria-labelledby="t d" xml:lang="{language}" font-family="{FONT}" font-size="22" text-anchor="middle">',
             f'<title id="t">{words["title"]}</title>',
             f'<desc id="d">{words["description"]}</desc>',
             f'<rect x="1" y="1" width="638" height="422" rx="12" fill="{colours["page"]}" stroke="{colours["edge"]}"/>',
@@ -159,7 +160,10 @@ def arrow(start: tuple[float, float], end: tuple[float, float], colour: str, wid
 
 def main() -> None:
     """Write all pictures."""
+    import depth_picture  # it draws with the functions above
+
     FOLDER.mkdir(exist_ok=True)
+    depth_picture.main()
     for language in WORDS:
         for theme in THEMES:
             name = f"broadcast{'' if language == 'en' else '-' + language}-{theme}.svg"
