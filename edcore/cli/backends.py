@@ -144,7 +144,7 @@ def backends_as_dict(network: Network, rule: Rule) -> dict[str, Any]:
 def show_choice(network: Network, rule: Rule, console: Console) -> None:
     """Print the backend that ``auto`` chooses for a network, the other candidates in order, and their speeds."""
     console.print(
-        f"{network.in_:,} inputs, {network.depth:,} hidden layers of 2 x {network.width:,} cells: "
+        f"{network.in_:,} inputs, {network.hidden_layers}\n"
         f"{network.parameters:,} weights, {needed(network) / 2**20:,.1f} MiB\n"
     )
     table = plain_table("backend", "device", Column("ms", justify="right"), "verdict")

@@ -29,7 +29,7 @@ def bench(
     ] = None,
     features: Annotated[int, typer.Option(help="Input features.")] = 784,
     width: Annotated[int, typer.Option(help="Cells per stream of each layer.")] = 32,
-    depth: Annotated[int, typer.Option(help="Hidden layers.")] = 4096,
+    depth: Annotated[int, typer.Option(help="Layers beyond the input layer.")] = 4096,
     heads: Annotated[int, typer.Option(help="Outputs.")] = 1,
     batch: Annotated[int, typer.Option(help="Samples in the batch.")] = 64,
     dtype: Annotated[str, typer.Option(help="float32 or float64.")] = "float32",

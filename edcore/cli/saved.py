@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from edcore.cli.options import JsonOption
+from edcore.cli.show import shape_in_words
 from edcore.console import pairs_table, plain_console
 from edcore.io import Saved, networks
 from edcore.training.checkpoint import RunState, run_of
@@ -49,8 +50,7 @@ def _describe(saved: Saved, run: RunState | None) -> dict[str, str]:
     network, rule = saved.network, saved.rule
     rows = {
         "file": f"{saved.path}, {saved.bytes:,} bytes",
-        "network": f"{network.in_:,} inputs, {network.depth:,} hidden layers of 2 x {network.width:,} cells, "
-        f"{network.columns:,} output{'s' * (network.columns != 1)}",
+        **shape_in_words(network),
         "heads": f"{network.heads:,}, each with {network.outputs:,} of the outputs",
         "parameters": f"{network.parameters:,}, {network.dtype}",
         "cells": _fields(network, CELLS),

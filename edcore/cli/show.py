@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Column
 
 from edcore.console import bar, pairs_table, plain_table
+from edcore.core.network import Network
 from edcore.datasets.catalogue import Dataset
 from edcore.diagnostics.diagnose import DeadStackWarning, diagnose
 from edcore.diagnostics.diagnosis import Diagnosis
@@ -107,9 +108,8 @@ def describe(ed: ED, data: Dataset) -> dict[str, str]:
 def describe_network(ed: ED) -> dict[str, str]:
     """Return the network and the backend in words, by their names."""
     network = ed.network
-    outputs = f"{network.columns} output{'s' * (network.columns != 1)}"
     return {
-        "network": f"{network.in_:,} inputs, {network.hidden_layers}, {outputs}",
+        **shape_in_words(network),
         "parameters": f"{network.parameters:,}",
         "rule": f"{ed.rule.error} error, learning rate {ed.rule.alpha:g}",
         "backend": ed.backend,
@@ -117,6 +117,11 @@ def describe_network(ed: ED) -> dict[str, str]:
         "dtype": network.dtype,
         "seed": str(ed.seed),
     }
+
+
+def shape_in_words(network: Network) -> dict[str, str]:
+    """Return the shape of a network in words, by their names: in one line they would be too long."""
+    return {"network": network.hidden_layers, "inputs": f"{network.in_:,}", "outputs": f"{network.columns:,}"}
 
 
 def _speed(evaluated: Progress) -> str:

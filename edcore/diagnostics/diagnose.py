@@ -41,7 +41,7 @@ single layer may have more)."""
 
 
 class DeadStackWarning(UserWarning):
-    """At least half of the hidden layers are dead: no error from −1 to 1 changes their weights."""
+    """At least half of the layers beyond the input layer are dead: no error from −1 to 1 changes their weights."""
 
 
 def diagnose(ed: ED, x: Array, target: Array, start: HostWeights | None = None) -> Diagnosis:
@@ -72,7 +72,8 @@ def diagnose(ed: ED, x: Array, target: Array, start: HostWeights | None = None) 
     Warns
     -----
     DeadStackWarning
-        If at least half of the hidden layers, and at least one, are dead although the rule's alpha is not 0.
+        If at least half of the layers beyond the input layer, and at least one, are dead although the rule's alpha is
+        not 0.
 
     Notes
     -----

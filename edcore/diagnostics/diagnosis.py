@@ -96,12 +96,12 @@ class Diagnosis:
 
     @property
     def dead_hidden(self) -> int:
-        """Number of hidden layers that are dead."""
+        """Number of layers beyond the input layer, hidden 1 to hidden `depth`, that are dead."""
         return int(self.dead[1:-1].sum())
 
     @property
     def warning(self) -> str | None:
-        """The problem and what helps, if at least half of the hidden layers are dead although they have a rate."""
+        """The problem and what helps, if at least half of those layers are dead although they have a rate."""
         network, dead = self.network, self.dead_hidden
         if not dead or 2 * dead < network.depth or not self.rule.alpha:
             return None
@@ -113,7 +113,8 @@ class Diagnosis:
         if not network.rms:
             helps.append("rms=True")
         return (
-            f"{dead:,} of {network.depth:,} hidden layers are dead: no error changes their weights in {network.dtype}. "
+            f"{dead:,} of {network.depth:,} layers beyond the input layer are dead: no error changes their weights in "
+            f"{network.dtype}. "
             f"What helps: {', '.join([*helps, 'fewer layers'])}."
         )
 

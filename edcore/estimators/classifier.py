@@ -42,7 +42,7 @@ class EDClassifier(ClassifierMixin, BaseED):  # type: ignore[misc]  # scikit-lea
     hidden_width : int
         Cells per stream in the input layer and in each hidden layer.
     hidden_depth : int, optional
-        Further hidden layers. Left out: 0, or with a rule that of its preset.
+        Layers beyond the input layer, whose cells are hidden too. Left out: 0, or with a rule that of its preset.
     alpha : float, optional
         Learning rate of all layers but the output layer. Left out: one that suits the samples (see the notes), or with
         a rule that of its preset.

@@ -59,7 +59,7 @@ class Divergence(NamedTuple):
         if self.layer == 0:
             return "the input layer"
         depth = self.network.depth
-        return f"hidden layer {self.layer:,} of {depth:,}" if self.layer <= depth else "the output layer"
+        return f"layer hidden {self.layer:,} of depth {depth:,}" if self.layer <= depth else "the output layer"
 
     @property
     def _fix(self) -> str:

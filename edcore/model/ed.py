@@ -30,7 +30,8 @@ class ED(BoundNetwork):
     hidden_width : int
         Cells per stream in the input layer and in each hidden layer; a stream is excitatory (+) or inhibitory (−).
     hidden_depth : int, optional
-        Layers from hidden_width to hidden_width, at least 0. Left out, that of the preset: 1 in the article's.
+        Layers beyond the input layer, at least 0. The cells of the input layer are hidden too, so there are
+        hidden_depth + 1 layers of hidden cells. Left out, that of the preset: 1 in the article's.
     alpha : float, optional
         Learning rate of the input layer and the hidden layers. Left out, that of the preset: 0.8 in the article's.
     heads : int

@@ -107,7 +107,8 @@ def _check(found: list[Diagnosis], at: Sequence[float] | None, axes: Sequence[Pi
     if not all(isinstance(one, Diagnosis) for one in found):
         raise InputError("diagnoses", type(found[0]).__name__, "results of edcore.diagnostics.diagnose")
     if len(depths := {one.network.depth for one in found}) > 1:
-        raise InputError("diagnoses", f"networks of {sorted(depths)} hidden layers", "diagnoses of one network")
+        given = f"networks of depth {', '.join(map(str, sorted(depths)))}"
+        raise InputError("diagnoses", given, "diagnoses of one network")
     if at is not None and len(at) != len(found):
         raise InputError("at", f"{len(at)} numbers", f"{len(found)}, one for each diagnosis")
     if axes is not None and len(axes) != 2:

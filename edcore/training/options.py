@@ -78,7 +78,12 @@ class TrainOptions:
         default=WIDTH, metadata=_flag(NETWORK, "Cells per stream of each layer.", f"{WIDTH}; 64 with --data")
     )
     depth: int | None = field(
-        default=None, metadata=_flag(NETWORK, "Hidden layers.", f"{DEPTH}; 0 with kaneko, edla, modulo and --data")
+        default=None,
+        metadata=_flag(
+            NETWORK,
+            "Layers beyond the input layer, whose cells are hidden too: 0 has one layer of hidden cells.",
+            f"{DEPTH}; 0 with kaneko, edla, modulo and --data",
+        ),
     )
     activation: str | None = field(
         default=None, metadata=_flag(NETWORK, "Of the cells: sigmoid, tanh, relu, relu6 or linear.", "the rule's")

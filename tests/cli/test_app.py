@@ -68,7 +68,9 @@ def test_train_shows_each_evaluation_and_a_summary(run):
     assert result == {
         "data set": "digits, 288 training samples",
         "classes": "0, 1",
-        "network": "64 inputs, 2 hidden layers of 2 x 32 cells, 1 output",
+        "network": "3 hidden layers of 32 + 32 cells (depth 2)",
+        "inputs": "64",
+        "outputs": "1",
         "parameters": f"{ed.network.parameters:,}",
         "rule": "signed error, learning rate 0.8",
         "backend": ed.backend,
@@ -83,7 +85,7 @@ def test_train_with_no_options_ends_above_97_percent(run, seed):
     code, out, _ = run("train", "--seed", seed)
     assert code == 0
     assert accuracies(out)[-1] >= 97
-    assert "32 hidden layers" in summary(out)["network"]
+    assert "33 hidden layers" in summary(out)["network"]
 
 
 @pytest.mark.parametrize("colours", [{}, {"FORCE_COLOR": "1"}])
@@ -111,7 +113,8 @@ def test_train_on_more_than_two_classes(run):
     assert code == 0
     assert accuracies(out)[-1] > 80
     assert summary(out)["classes"] == "3, 0, 7"
-    assert summary(out)["network"] == "64 inputs, 2 hidden layers of 2 x 16 cells, 3 outputs"
+    assert summary(out)["network"] == "3 hidden layers of 16 + 16 cells (depth 2)"
+    assert summary(out)["outputs"] == "3"
 
 
 def test_train_on_xor(run):
@@ -119,7 +122,7 @@ def test_train_on_xor(run):
     assert code == 0
     assert accuracies(out)[-1] == 100
     assert summary(out)["rule"] == "split error, learning rate 0.8"
-    assert summary(out)["network"] == "2 inputs, 1 hidden layer of 2 x 32 cells, 1 output"
+    assert summary(out)["network"] == "2 hidden layers of 32 + 32 cells (depth 1)"
 
 
 def test_every_option_arrives(run):
@@ -148,7 +151,7 @@ def test_diagnose_warns_of_a_dead_stack_in_one_line(run):
     assert (code, err) == (0, "")
     assert re.search(r"^hidden \d+ … 64 .* dead *$", out, re.MULTILINE)
     assert re.fullmatch(
-        r"warning: \d\d of 64 hidden layers are dead: .* float32\. What helps: .*, fewer layers\.",
+        r"warning: \d\d of 64 layers beyond the input layer are dead: .* float32\. What helps: .*, fewer layers\.",
         out.rstrip().rpartition("\n")[2],
     )
 
@@ -450,7 +453,7 @@ def test_info_explains_what_auto_takes_for_a_shape(run, fresh_registry):
     save("cpu", Calibration("measured by a test", (Ranking(64, ("numpy", "best"), (1.25, 2.5)),)))
     code, out, err = run("info", "--explain", "784", "32", "4096")
     assert (code, err) == (0, "")
-    assert "784 inputs, 4,096 hidden layers of 2 x 32 cells: 17,139,906 weights, 65.4 MiB" in out
+    assert "784 inputs, 4,097 hidden layers of 32 + 32 cells (depth 4,096)\n17,139,906 weights, 65.4 MiB\n" in out
     assert re.search(r"^unready +cpu +it was left at home *$", out, re.M)
     assert re.search(r"^numpy +cpu +1.25 +taken *$", out, re.M)
     assert re.search(r"^best +cpu +2.5 +ready *$", out, re.M)

@@ -224,10 +224,10 @@ def test_the_layer_is_the_first_in_the_pass():
             learn(X, Y)
         assert (caught.value.part, caught.value.layer, caught.value.heads) == (
             "activities",
-            "hidden layer 5 of 6",
+            "layer hidden 5 of depth 6",
             (1,),
         )
-    assert "the activities of hidden layer 5 of 6 (head 2 of 2) are NaN or infinite" in str(caught.value)
+    assert "the activities of layer hidden 5 of depth 6 (head 2 of 2) are NaN or infinite" in str(caught.value)
     assert same(ed.weights, weights)
 
 

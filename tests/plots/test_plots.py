@@ -362,7 +362,7 @@ def test_what_is_no_number_or_zero():
     [
         ([], {}, r"^diagnoses: given none; .* edcore\.diagnostics\.diagnose\.$"),
         ([1], {}, r"^diagnoses: given int; "),
-        ([found(1), found(2)], {}, r"^diagnoses: given networks of \[1, 2\] hidden layers; "),
+        ([found(1), found(2)], {}, r"^diagnoses: given networks of depth 1, 2; "),
         ([found(1)], {"at": [1, 2]}, r"^at: given 2 numbers; accepted: 1, one for each diagnosis\.$"),
         ([found(1)], {"axes": [None]}, r"^axes: given 1 axes; accepted: two"),
     ],
@@ -569,8 +569,9 @@ def test_pictures_are_drawn_on_axes_that_are_given():
 
 
 def test_without_matplotlib_it_says_how_to_install_it(monkeypatch):
-    for name in [name for name in sys.modules if name.partition(".")[0] == "matplotlib"]:
-        monkeypatch.delitem(sys.modules, name)
+    loaded = [name for name in sys.modules if name.partition(".")[0] == "matplotlib"]
+    for name in [*loaded, "edcore.plots.figure"]:
+        monkeypatch.delitem(sys.modules, name, raising=False)
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     with pytest.raises(
         EDCoreError, match=r'matplotlib, which is not installed\. Install it with: pip install "edcore\[plots\]"\.$'
