@@ -160,10 +160,12 @@ def arrow(start: tuple[float, float], end: tuple[float, float], colour: str, wid
 
 def main() -> None:
     """Write all pictures."""
-    import depth_picture  # it draws with the functions above
+    import depth_picture  # these draw with the functions above
+    import pictures_of_signs
 
     FOLDER.mkdir(exist_ok=True)
     depth_picture.main()
+    pictures_of_signs.main()
     for language in WORDS:
         for theme in THEMES:
             name = f"broadcast{'' if language == 'en' else '-' + language}-{theme}.svg"

@@ -1,8 +1,8 @@
-"""Draw the signs of synapses and the split rule: `python docs/pictures_of_signs.py` writes the SVGs again."""
+"""Draw the signs of synapses and the split rule: `python docs/pictures.py` writes the SVGs again."""
 
 from __future__ import annotations
 
-from pictures import FOLDER, THEMES, text
+from pictures import FOLDER, FONT, THEMES, text
 
 WORDS = {
     "en": {
@@ -48,7 +48,6 @@ WORDS = {
         "legend": "太い線：強まる　　点線：変わらない",
     },
 }
-FONT = "system-ui, -apple-system, 'Segoe UI', 'Hiragino Sans', 'Noto Sans CJK JP', 'Noto Sans JP', sans-serif"
 LEFT = 'text-anchor="start"'
 
 
@@ -143,6 +142,3 @@ def main() -> None:
             (FOLDER / f"synapses{end}").write_text(synapses(language, theme), encoding="utf-8")
             (FOLDER / f"split{end}").write_text(split(language, theme), encoding="utf-8")
 
-
-if __name__ == "__main__":
-    main()
