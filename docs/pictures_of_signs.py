@@ -141,4 +141,3 @@ def main() -> None:
             end = f"{'' if language == 'en' else '-' + language}-{theme}.svg"
             (FOLDER / f"synapses{end}").write_text(synapses(language, theme), encoding="utf-8")
             (FOLDER / f"split{end}").write_text(split(language, theme), encoding="utf-8")
-
