@@ -52,7 +52,7 @@ WORDS = {
     },
 }
 
-SHAPES = {"ED": "circle", "back-propagation": "square", "direct feedback alignment": "triangle"}
+SHAPES = {"ED": "circle", "back-propagation": "square", "direct feedback alignment": "diamond"}
 
 TOP, BOTTOM, WIDE = 60, 300, 254  # the frame of a panel, and its width
 LEFT = {"accuracy": 50, "seconds": 366}
@@ -155,13 +155,13 @@ def curve(method: str, points: list[tuple[float, float, bool]], colours: dict[st
 
 
 def mark(method: str, place: Place, colour: str, fill: str) -> str:
-    """Return the mark of a method: a circle, a square or a triangle."""
+    """Return the mark of a method: a circle, a square or a diamond, as on the other pictures."""
     (x, y), look = place, f'fill="{fill}" stroke="{colour}" stroke-width="2"'
     if SHAPES[method] == "circle":
         return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="5" {look}/>'
     if SHAPES[method] == "square":
         return f'<rect x="{x - 4.5:.1f}" y="{y - 4.5:.1f}" width="9" height="9" {look}/>'
-    return f'<path d="M{x:.1f} {y - 6:.1f}l5.5 10.5h-11z" {look}/>'
+    return f'<path d="M{x:.1f} {y - 6.5:.1f}l6.5 6.5l-6.5 6.5l-6.5-6.5z" {look}/>'
 
 
 def label(place: Place, method: str, name: str, colours: dict[str, str]) -> Iterator[str]:

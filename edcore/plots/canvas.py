@@ -36,6 +36,16 @@ DIVERGING = "RdBu_r"
 DPI = 120
 
 
+def method_style(name: str, number: int = 0) -> dict[str, str]:
+    """Return colour and marker of a method; for a name that is no method, those of its number among such names."""
+    methods = list(METHODS)
+    name = "ED" if name == "edcore" else name
+    if name in METHODS:
+        return {"color": METHODS[name], "marker": MARKERS[methods.index(name)]}
+    free = [colour for colour in COLOURS if colour not in METHODS.values()]
+    return {"color": free[number % len(free)], "marker": MARKERS[len(methods) + number % (len(MARKERS) - len(methods))]}
+
+
 def new_figure(size: tuple[float, float]) -> Picture:
     """Return a figure of this size in inches; pyplot does not know it, so it needs no screen and no closing."""
     try:

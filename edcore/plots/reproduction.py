@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from edcore.plots.canvas import COLOURS, MARKERS, Picture, new_figure, rendered
+from edcore.plots.canvas import Picture, method_style, new_figure, rendered
 from edcore.reproduce.outcome import Outcome, Score
 
 STEP = 0.12
@@ -14,16 +14,27 @@ HALF = 0.35
 """Half the length of the line of a published figure."""
 
 
+ACROSS = 10
+"""The most settings that stand beside each other; if there are more, the groups stand below each other."""
+
+WIDTH = 6.8
+"""Inches: a page shows the picture about as wide, a telephone half as wide."""
+
+
 def png(outcome: Outcome) -> bytes:
     """Draw an outcome, with a panel for each group, and return the picture as PNG."""
     groups = list(dict.fromkeys(group for group, _ in outcome.settings))
     counts = [sum(group == of for of, _ in outcome.settings) for group in groups]
-    figure = new_figure((max(8.0, 1.5 + 0.55 * sum(counts)), 5))
-    panels = figure.subplots(1, len(groups), sharey=True, squeeze=False, width_ratios=[max(n, 2) for n in counts])[0]
+    below = len(groups) > 1 and sum(counts) > ACROSS
+    figure = new_figure((WIDTH, 1.4 + 2.3 * len(groups) if below else 4.6))
+    ratios = None if below else [max(n, 3) for n in counts]
+    grid = (len(groups), 1) if below else (1, len(groups))
+    panels = figure.subplots(*grid, sharex=below, sharey=True, squeeze=False, width_ratios=ratios).flat
     handles: dict[str, Any] = {}
     for group, axes in zip(groups, panels, strict=True):
         handles |= _panel(axes, outcome, group)
-    panels[0].set_ylabel(outcome.measure)
+        axes.label_outer()
+    figure.supylabel(outcome.measure, fontsize="medium")
     if outcome.logarithmic:
         panels[0].set_yscale("log")
         panels[0].yaxis.set_major_formatter("{x:,g}")
@@ -42,7 +53,7 @@ def _panel(axes: Picture, outcome: Outcome, group: str) -> dict[str, Any]:
         drawn = [(place + shift, score, score.mean) for place, score in scores if score and score.mean is not None]
         if drawn:
             places, found, means = zip(*drawn, strict=True)
-            style = {"color": COLOURS[number % len(COLOURS)], "marker": MARKERS[number % len(MARKERS)]}
+            style = method_style(method, number)
             spread = list(zip(*map(_spread, found), strict=True))
             handles[method] = axes.errorbar(places, means, yerr=spread, linestyle="none", capsize=2, **style)
         for place, score in scores:
@@ -54,10 +65,12 @@ def _panel(axes: Picture, outcome: Outcome, group: str) -> dict[str, Any]:
                 else:
                     (line,) = axes.plot(place + shift, published.value, "x", color="black", linestyle="none", zorder=3)
                 handles.setdefault(f"published: {published.source}", line)
-    axes.set_xticks(range(len(settings)), settings, rotation=30 if max(map(len, settings)) > 6 else 0)
+    names = [setting.replace(", ", ",\n") for setting in settings]
+    axes.set_xticks(range(len(settings)), names, fontsize="medium" if max(map(len, settings)) < 12 else "small")
     axes.set_xlim(-0.6, len(settings) - 0.4)
     axes.set_xlabel(outcome.axis)
     axes.set_title(group, fontsize="medium")
+    axes.grid(axis="y", alpha=0.25)
     axes.spines[["top", "right"]].set_visible(False)
     return handles
 

@@ -40,7 +40,8 @@ def markdown(outcome: Outcome) -> str:
     lines += ["## How, and what to make of it", ""]
     lines += [f"- {line}" for line in [*_verdicts(outcome), *outcome.notes]]
     lines += ["", "  \n".join(_environment(outcome)), ""]
-    lines += [f"Every value is in [{outcome.name}.json]({outcome.name}.json)."]
+    more = "the value of each seed, standard errors, z, time-outs and the seconds of all seeds"
+    lines += [f"[{outcome.name}.json]({outcome.name}.json) has the rest: {more}."]
     return "\n".join(lines) + "\n"
 
 
@@ -73,18 +74,15 @@ def _means(outcome: Outcome) -> NumberTable:
 
 
 def _all_figures(outcome: Outcome) -> NumberTable:
-    figures = ["published", "mean", "standard deviation", "standard error", "lowest … highest"]
-    columns = [*_setting_columns(outcome), "method", *figures, "time-outs", "seeds", "z", "seconds", "a seed"]
-    cells = []
+    """Return what each score is made of; standard errors, z and time-outs are beside the means or in the JSON file."""
+    figures = ["mean", "standard deviation", "lowest … highest", "seeds", "seconds a seed"]
+    columns, cells = [*_setting_columns(outcome), "method", *figures], []
     for score in outcome.rows:
-        bounds = (min(score.values), max(score.values)) if score.values else ()
+        bounds = (min(score.values), max(score.values)) if len(score.values) > 1 else ()
         lowest_highest = " … ".join(_number(outcome, bound) for bound in bounds) or ABSENT
-        numbers = [_number(outcome, value) for value in (score.mean, score.deviation, score.error)]
-        counts = [str(score.timed_out), str(score.seeds), _signed(score.z)]
-        times = [_seconds(score.seconds), _seconds(score.seconds / score.seeds)] if score.seconds else [ABSENT] * 2
-        published = _published(outcome, score.published)
-        line = [*_setting_cells(outcome, score.group, score.setting), score.method, published, *numbers, lowest_highest]
-        cells.append([*line, *counts, *times])
+        numbers = [_number(outcome, score.mean), _number(outcome, score.deviation), lowest_highest, str(score.seeds)]
+        seconds = _seconds(score.seconds / score.seeds) if score.seconds else ABSENT
+        cells.append([*_setting_cells(outcome, score.group, score.setting), score.method, *numbers, seconds])
     return NumberTable(columns, cells, len(_setting_columns(outcome)) + 1, "All figures")
 
 
