@@ -12,6 +12,7 @@ from edcore.plots.drawing import network
 from edcore.plots.fields import receptive_fields
 from edcore.plots.learning import learning_curve
 from edcore.plots.summary import training_summary
+from edcore.plots.update import step
 
 __all__ = [
     "confusion_matrix",
@@ -20,5 +21,6 @@ __all__ = [
     "learning_curve",
     "network",
     "receptive_fields",
+    "step",
     "training_summary",
 ]

@@ -164,7 +164,7 @@ def _draw_cells(
     from matplotlib.patches import Circle
 
     signs = list(network.input_signs if number == 0 else network.layers[number - 1].target_signs)
-    names = _names(network, number)
+    names = cell_names(network, number)
     y = list(columns.y[number])
     active = None if values is None else list(values)
     if number < len(network.layers):
@@ -197,7 +197,7 @@ def _draw_cells(
             ax.text(x, place, value, color=ink, fontsize=columns.font, va="center", **style)
 
 
-def _names(network: Network, number: int) -> list[str]:
+def cell_names(network: Network, number: int) -> list[str]:
     """Return the names of the cells of a column."""
     if number == 0:
         return [f"x{i + 1}{sign}" for sign in "+−" for i in range(network.in_)]
@@ -244,6 +244,12 @@ def _disc(fill: str, edge: str) -> Picture:
     return Line2D([], [], linestyle="", marker="o", markersize=7, markerfacecolor=fill, markeredgecolor=edge)
 
 
+def ink(image: Picture, value: float) -> str:
+    """Return black or white, whichever can be read on a value's colour in an image."""
+    red, green, blue, _ = image.cmap(image.norm(value))
+    return "black" if 0.299 * red + 0.587 * green + 0.114 * blue > 0.55 else "white"
+
+
 def figures(value: float, plus: str = "", places: int | None = None) -> str:
     """Return a number with at most some decimal places, or in two significant figures."""
     if places is None:
@@ -253,6 +259,7 @@ def figures(value: float, plus: str = "", places: int | None = None) -> str:
     else:
         text = f"{value:.{places}f}"
         text = text.rstrip("0").rstrip(".") if places else text
+        text = "0" if text == "-0" else text
     return (plus if value > 0 else "") + text.replace("-", "−")
 
 

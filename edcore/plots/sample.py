@@ -81,6 +81,9 @@ def activities(network: Network, weights: HostWeights, x: Floats, head: int) -> 
 def ed_pass(ed: ED, x: Floats, target: Floats, head: int) -> Pass:
     """Return the step that ED makes, computed by a copy of the network."""
     network, old = ed.network, ed.weights
+    if ed.rule.centred:
+        fix = "Its errors less their mean are 0: take a copy with another rule."
+        raise InputError("ed", "a network with a centred rule", "one that learns from a single sample", fix)
     copy = ED.from_network(network, ed.rule, seed=ed.seed, weights=old, backend="numpy")
     before = copy.step(x, target[:, 0] if network.columns == 1 else target)
     error = _of_head(network, target - np.asarray(before, np.float64).reshape(1, -1), head)
