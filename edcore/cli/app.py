@@ -16,6 +16,7 @@ from edcore.cli.backends import CHECK_FAILED, check, info
 from edcore.cli.bench import bench
 from edcore.cli.kaneko import kaneko
 from edcore.cli.options import expands_home
+from edcore.cli.play import play
 from edcore.cli.predict import predict
 from edcore.cli.reproduce import reproduce
 from edcore.cli.saved import inspect
@@ -61,6 +62,7 @@ EXAMPLES = {
     "bench": ("edcore bench numba article --depth 64", "edcore bench --device cuda --json found.json"),
     "kaneko": ("edcore kaneko --inputs 2 --hidden 8", "edcore kaneko --inputs 2 --teacher 0,0,0,1 --json"),
     "reproduce": ("edcore reproduce kaneko-xor --quick", "edcore reproduce mnist --data-dir data"),
+    "play": ("edcore play", "edcore play --language ja", "edcore play --out play.html"),
 }
 
 
@@ -83,7 +85,7 @@ app = typer.Typer(
     help="Networks that learn without back-propagation, by Kaneko's ED method (error diffusion).",
     epilog=EXIT_CODES,
 )
-COMMANDS: tuple[Callable[..., Any], ...] = (train, sweep, predict, inspect, info, check, bench, kaneko, reproduce)
+COMMANDS: tuple[Callable[..., Any], ...] = (train, sweep, predict, inspect, info, check, bench, kaneko, reproduce, play)
 for command in COMMANDS:
     name = command.__name__
     # Typer keeps only paragraphs apart, so each example is one.
