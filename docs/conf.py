@@ -1,21 +1,39 @@
 """Sphinx: pages in Markdown (MyST), the reference from the docstrings (numpydoc). It builds with no network."""
 
 import re
+import sys
+from pathlib import Path
 
 import edcore
+
+sys.path.insert(0, str(Path(__file__).parent))  # for search.py, pages.py
+from search import SearchEnglishAndJapanese
 
 project = "edcore"
 author = "The edcore developers"
 copyright = "The edcore developers"
 version = release = edcore.__version__
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.autosummary", "numpydoc"]
+extensions = [
+    "myst_nb",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "sphinx.ext.viewcode",
+    "numpydoc",
+    "sphinx_copybutton",
+    "sphinx_design",
+    "sphinx-mathjax-offline",
+    "pages",
+]
 exclude_patterns = ["_build"]
 templates_path = ["_templates"]
 default_role = "py:obj"
 nitpicky = False  # types such as "array, shape (batch, in_)" are prose, not links
 
 myst_heading_anchors = 3
+myst_enable_extensions = ["colon_fence", "dollarmath"]
+nb_execution_mode = "off"
+mathjax_path = "mathjax/tex-chtml.js"  # a copy in the site, so that formulas need no network
 
 autosummary_generate = True
 autodoc_member_order = "bysource"
@@ -48,9 +66,17 @@ numpydoc_validation_overrides = {"PR03": [r"As in `BackendInfo`\."]}  # describe
 html_theme = "furo"
 html_title = f"edcore {release}"
 html_static_path = ["_static"]
-html_css_files = ["tables.css"]
+html_css_files = ["tables.css", "site.css"]
+html_favicon = "_static/favicon.svg"
+html_search_language = SearchEnglishAndJapanese.lang
 html_copy_source = False
 html_show_sourcelink = False
+
+copybutton_prompt_text = r">>> |\.\.\. "
+copybutton_prompt_is_regexp = True
+copybutton_selector = (
+    "div.highlight-python pre, div.highlight-shell pre, div.highlight-sh pre, div.highlight-toml pre, div.doctest pre"
+)
 
 
 def skip_member(app, what, name, member, skip, options):
@@ -64,5 +90,6 @@ def escape_in_(app, what, name, member, options, lines):
 
 
 def setup(app):
+    app.add_search_language(SearchEnglishAndJapanese)
     app.connect("autodoc-process-docstring", escape_in_, priority=600)  # after numpydoc's 500
     app.connect("autodoc-skip-member", skip_member)

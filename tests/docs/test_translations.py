@@ -25,6 +25,7 @@ TWINS = {  # English: Japanese
             "tutorial/3-ten-classes",
             "how-to/your-table",
             "how-to/use-your-data",
+            "notebooks/article",
         )
     },
 }

@@ -1,0 +1,62 @@
+"""What pages get beside their text: their language, a description for search engines, pictures for dark grounds."""
+
+import html
+import re
+from pathlib import Path
+
+import to_notebooks
+from docutils import nodes
+
+
+def add_dark_pictures(app, doctree):
+    """Let NAME-dark.svg follow a picture NAME-light.svg; the theme shows the one that suits the ground."""
+    for light in list(doctree.findall(nodes.image)):
+        dark = light["uri"].replace("-light.", "-dark.")
+        if dark != light["uri"]:
+            twin = light.deepcopy()
+            twin["uri"] = dark
+            light["classes"].append("only-light")
+            twin["classes"].append("only-dark")
+            light.parent.insert(light.parent.index(light) + 1, twin)
+
+
+def run_notebooks(app):
+    """Write the notebooks into the site, and let myst-nb show their pages with what their cells gave."""
+    if app.builder.format == "html":
+        to_notebooks.write_all(app.outdir)
+        readers = {
+            f"{page}.md": ("to_notebooks.read", {"page": page, "folder": str(app.outdir)}, False)
+            for page in to_notebooks.PAGES
+        }
+        app.env.mystnb_config = app.env.mystnb_config.copy(custom_formats=readers)
+
+
+def describe(app, page, template, context, doctree):
+    """State the language of a page, and its first sentences as the description that search engines and links show."""
+    context["language"] = "ja" if page.startswith("ja/") else "en"
+    paragraphs = [node.astext() for node in doctree.findall(nodes.paragraph)] if doctree else []
+    first = next((text for text in paragraphs if re.search("[.:。：]", text)), None)
+    if first:
+        text = html.escape(" ".join(first.split())[:200])
+        title = html.escape(re.sub("<.*?>", "", context["title"]))
+        context["metatags"] += (
+            f'<meta name="description" content="{text}">\n<meta property="og:description" content="{text}">\n'
+            f'<meta property="og:title" content="{title}">\n<meta property="og:type" content="article">\n'
+        )
+
+
+def write_play_pages(app, error):
+    """Write the page to play with, in both languages."""
+    if error is None and app.builder.format == "html":
+        import edcore.play
+
+        for language, folder in (("en", "."), ("ja", "ja")):
+            Path(app.outdir, folder, "play.html").write_text(edcore.play.html(language), encoding="utf-8")
+
+
+def setup(app):
+    app.connect("builder-inited", run_notebooks)
+    app.connect("doctree-read", add_dark_pictures, priority=100)  # before Sphinx looks for the files of pictures
+    app.connect("html-page-context", describe)
+    app.connect("build-finished", write_play_pages)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
