@@ -2,10 +2,8 @@
 // The drawings of the page, each a function of a canvas and of what it shows.
 
 const Draw = (() => {
-  const TOP = 80; // of the cells; above them the error arrives
-  const BOTTOM = 48; // below the cells are the changes of the weights
-  const LEFT = 46;
-  const RIGHT = 104;
+  const TOP = 76; // of the cells; above them the error arrives
+  const BOTTOM = 46; // below the cells are the changes of the weights
   const BUS = 20; // the line that carries the error to all layers
   const FONT = '"Segoe UI", system-ui, "Hiragino Sans", "Noto Sans CJK JP", "Yu Gothic", sans-serif';
 
@@ -15,7 +13,7 @@ const Draw = (() => {
   function readColours() {
     const style = getComputedStyle(document.documentElement);
     const names = ["card", "ink", "quiet", "line", "positive", "negative", "error", "ed", "bp", "class0", "class1",
-      "rest", "active", "warn"];
+      "rest", "active", "warn", "on0", "on1"];
     colours = Object.fromEntries(names.map((name) => [name, style.getPropertyValue(`--${name}`).trim()]));
   }
 
@@ -76,16 +74,20 @@ const Draw = (() => {
     text(ctx, String(number), x, y + 0.5, { size: 12, bold: true, colour: lit ? colours.card : colours.quiet });
   }
 
-  const signed = (value) => `${value < 0 ? "−" : "+"}${Math.abs(value).toFixed(2)}`;
-  const small = (value) => {
-    if (value >= 0.001 || value === 0) return value.toFixed(3);
-    return value.toExponential(0).replace("e-", "e−");
-  };
+  // Return a number that is not negative, in few characters: a small one as 3e−5.
+  function brief(value, digits) {
+    if (value === 0) return "0";
+    if (value >= 0.5 * 10 ** -digits) return value.toFixed(digits);
+    return value < 1e-99 ? "0" : value.toExponential(0).replace("e-", "e−");
+  }
+  const small = (value) => brief(value, 3);
+  const signed = (value) => `${value < 0 ? "−" : "+"}${brief(Math.abs(value), 2)}`;
   const meanSize = (values) => values.reduce((sum, value) => sum + Math.abs(value), 0) / values.length;
 
   // Return where each column of cells is, and each cell in it.
   function places(net, w, h) {
-    const gap = (w - LEFT - RIGHT) / net.layers.length;
+    const [left, right] = w < 420 ? [38, 96] : [46, 104];
+    const gap = (w - left - right) / net.layers.length;
     const columns = [net.layers[0].sourceSigns, ...net.layers.map((layer) => layer.targetSigns)];
     const most = Math.max(...columns.slice(1).map((signs) => signs.length), 4);
     const height = h - TOP - BOTTOM;
@@ -99,7 +101,7 @@ const Draw = (() => {
         const [at, of] = group ? [j - plus, minus] : [j, plus];
         return middle(group) + (at - (of - 1) / 2) * pitch;
       });
-      return { x: LEFT + c * gap, y, signs, radius: Math.min(10, pitch * 0.4), middle };
+      return { x: left + c * gap, y, signs, radius: Math.min(10, pitch * 0.4), middle };
     });
   }
 
@@ -145,9 +147,11 @@ const Draw = (() => {
     };
 
     const values = net.layers.map((layer, n) => (pixels && n === 0 ? bundled(cells[0], layer) : layer.weight));
-    const largest = Math.max(...values.map((layer) => layer.reduce((most, value) => Math.max(most, Math.abs(value)), 0)));
+    const most = (layer) => layer.reduce((found, value) => Math.max(found, Math.abs(value)), 1e-300);
+    const inAll = Math.max(...values.slice(pixels ? 1 : 0).map(most));
+    const largest = values.map((layer, n) => (pixels && n === 0 ? 1.6 * most(layer) : inAll));
     const strokes = (alpha) => values.forEach((layer, n) =>
-      synapses(ctx, at[n], at[n + 1], layer, pixels && n === 0 ? Math.max(1, largest) : largest, (value, size) => {
+      synapses(ctx, at[n], at[n + 1], layer, largest[n], (value, size) => {
         ctx.strokeStyle = value > 0 ? colours.positive : colours.negative;
         ctx.globalAlpha = alpha * (0.25 + 0.65 * size);
         ctx.lineWidth = 0.5 + 3.6 * size;
@@ -164,8 +168,7 @@ const Draw = (() => {
       if (p <= 0 || p >= 1) return;
       const change = step.changes[n].weight;
       const flashed = pixels && n === 0 ? bundled(cells[0].map((x) => (x ? 1 : 0)), { ...net.layers[0], weight: change }) : change;
-      const most = flashed.reduce((found, value) => Math.max(found, Math.abs(value)), 1e-300);
-      synapses(ctx, at[n], at[n + 1], flashed, most, (_, size) => {
+      synapses(ctx, at[n], at[n + 1], flashed, most(flashed), (_, size) => {
         ctx.strokeStyle = colours.error;
         ctx.globalAlpha = Math.sin(Math.PI * p) * (0.15 + 0.85 * size);
         ctx.lineWidth = 1 + 4 * size;
@@ -232,12 +235,13 @@ const Draw = (() => {
   function arrivals(ctx, at, { back, step, net }, progress, w, h) {
     const last = net.layers.length;
     const gap = at[1].x - at[0].x;
-    const size = gap < 46 ? 9.5 : 12;
+    const every = gap < 40 ? 2 : 1; // numbers that would touch are left out
     const box = [at[last].x + 60, at[last].y[0] - 15];
-    const landing = TOP - 32;
+    const landing = TOP - 28;
     const lit = (n) => progress(n) > 0;
     const width = (n) => (lit(n) ? 2.5 : 1.2);
-    const colour = (n) => (lit(n) ? colours.error : colours.line);
+    const waiting = mix(colours.line, colours.quiet, 0.3);
+    const colour = (n) => (lit(n) ? colours.error : waiting);
     if (back === "ed") {
       arrow(ctx, [box, [box[0], BUS], [at[1].x, BUS]], colour(0), lit(0) ? 3 : 1.5, false);
       for (let n = 0; n < last; n++) {
@@ -252,15 +256,15 @@ const Draw = (() => {
         const from = n === last - 1 ? box : [at[n + 2].x, landing];
         hop(ctx, from, [at[n + 1].x, landing], colour(n), width(n), lit(n) ? Math.min(1, progress(n) / 0.5) : 1);
         const apex = n === last - 1 ? (from[0] + at[n + 1].x) / 2 : (at[n + 1].x + at[n + 2].x) / 2;
-        numbered(ctx, apex, BUS - 7, last - n, lit(n));
+        numbered(ctx, apex, BUS - 7, last - n, progress(n) > 0.25);
       }
     }
     if (!step) return;
     for (let n = 0; n < last; n++) {
-      if (!lit(n)) continue;
+      if (!lit(n) || (last - 1 - n) % every) continue;
       const signal = step.signals[n][0];
       const shown = back === "ed" || n === last - 1 ? signed(signal[0]) : small(meanSize(signal));
-      text(ctx, shown, at[n + 1].x, TOP - 18, { size, bold: true, colour: colours.error });
+      text(ctx, shown, at[n + 1].x, TOP - 15, { size: gap < 60 ? 11 : 12, bold: true, colour: colours.error });
     }
   }
 
@@ -279,8 +283,8 @@ const Draw = (() => {
 
   // Draw the mean size of the change of each layer's weights, on a logarithmic scale from 1e-5 to 1.
   function changes(ctx, at, step, progress, h, words) {
-    text(ctx, "|ΔW|", at[0].x - 40, h - 24, { size: 12, align: "left", colour: colours.quiet });
-    const narrow = at[1].x - at[0].x < 46;
+    text(ctx, "|ΔW|", 4, h - 24, { size: 12, align: "left", colour: colours.quiet });
+    const gap = at[1].x - at[0].x;
     at.slice(1).forEach((to, n) => {
       const x = (at[n].x + to.x) / 2;
       ctx.strokeStyle = colours.line;
@@ -296,7 +300,7 @@ const Draw = (() => {
       ctx.globalAlpha = 0.75;
       ctx.fillRect(x - 7, h - 17 - height * Math.min(1, progress(n)), 14, height * Math.min(1, progress(n)));
       ctx.globalAlpha = 1;
-      text(ctx, small(size), x, h - 7, { size: narrow ? 9.5 : 12 });
+      if (gap >= 40 || (at.length - n) % 2 === 0) text(ctx, small(size), x, h - 7, { size: gap < 60 ? 11 : 12 });
     });
   }
 
@@ -319,15 +323,19 @@ const Draw = (() => {
   // Draw the output at each point of the plane, and the samples on it: squares are 1, circles 0.
   function boundary(canvas, output, x, y, current) {
     const { ctx, w, h } = fresh(canvas);
-    const points = 36;
+    const points = 40;
     const low = -0.15;
     const span = 1.3;
+    const coarse = new OffscreenCanvas(points, points);
+    const pixel = coarse.getContext("2d");
     for (let row = 0; row < points; row++) {
       for (let column = 0; column < points; column++) {
-        ctx.fillStyle = shade(output([low + (span * (column + 0.5)) / points, low + (span * (points - row - 0.5)) / points]));
-        ctx.fillRect((column * w) / points, (row * h) / points, w / points + 0.5, h / points + 0.5);
+        pixel.fillStyle = shade(output([low + (span * (column + 0.5)) / points, low + (span * (points - row - 0.5)) / points]));
+        pixel.fillRect(column, row, 1, 1);
       }
     }
+    ctx.imageSmoothingQuality = "high";
+    ctx.drawImage(coarse, 0, 0, w, h);
     x.forEach(([x1, x2], n) => {
       const [px, py] = [((x1 - low) / span) * w, h - ((x2 - low) / span) * h];
       const size = (x.length > 8 ? 3.6 : 9) * (n === current ? 1.35 : 1);
@@ -339,7 +347,7 @@ const Draw = (() => {
       else ctx.arc(px, py, size, 0, 2 * Math.PI);
       ctx.fill();
       ctx.stroke();
-      if (x.length <= 8) text(ctx, String(y[n]), px, py + 1, { size: 12, bold: true, colour: y[n] ? "#000000" : mix(colours.card, colours.card, 0) });
+      if (x.length <= 8) text(ctx, String(y[n]), px, py + 1, { size: 12, bold: true, colour: y[n] ? colours.on1 : colours.on0 });
     });
   }
 
@@ -419,5 +427,5 @@ const Draw = (() => {
     });
   }
 
-  return { readColours, network, boundary, table, images, curve };
+  return { meanSize, signed, readColours, network, boundary, table, images, curve };
 })();

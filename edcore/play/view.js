@@ -16,16 +16,17 @@ const LEARNT = 0.1; // mean error
 const POINTS = 400; // of the curve, at most
 
 const TASKS = {
-  xor: { picture: "boundary", width: 4 },
-  parity: { picture: "table", width: 8 },
-  moons: { picture: "boundary", width: 8 },
-  digits: { picture: "images", width: 4, pixels: 8 },
+  // `every`: steps from one look at all samples to the next, whatever the pace, so that what is found repeats.
+  xor: { picture: "boundary", width: 4, every: 1 },
+  parity: { picture: "table", width: 8, every: 2 },
+  moons: { picture: "boundary", width: 8, every: 8 },
+  digits: { picture: "images", width: 4, every: 24, pixels: 8 },
 };
 const SIDES = ["ed", "bp"];
 const at = (id) => document.getElementById(id);
 
 const state = {
-  language: document.documentElement.lang, task: "xor", rule: "signed", layers: 3, width: 4, seed: 1, pace: 1,
+  language: document.documentElement.lang, task: "xor", rule: "signed", layers: 3, width: 4, seed: 1106, pace: 1,
   rates: { ed: 0.4, bp: 0.1 }, playing: false,
 };
 let run; // the networks and what they have learnt
@@ -41,8 +42,7 @@ function word(key, values = {}) {
   return WORDS[state.language][key].replace(/\{(\w+)\}/g, (_, name) => values[name]);
 }
 
-const signed = (value) => `${value < 0 ? "−" : "+"}${Math.abs(value).toFixed(2)}`;
-const meanSize = (values) => values.reduce((sum, value) => sum + Math.abs(value), 0) / values.length;
+const { meanSize, signed } = Draw;
 
 // Return the samples of a task; images are texts with a letter for each pixel, "a" for 0 to "q" for 1.
 function samplesOf(task) {
@@ -68,7 +68,7 @@ function restart() {
   run.current = run.order[0];
   motion = null;
   due = 0;
-  evaluate();
+  judge();
 }
 
 // Let both networks learn the next sample.
@@ -83,11 +83,12 @@ function takeStep() {
   run.last.bp = Engine.learnByBackpropagation(nets.bp, { rates: [bp, bp] }, x, target);
   run.step++;
   run.epoch = Math.floor(run.step / samples.x.length);
+  if (run.step % TASKS[state.task].every === 0) judge();
 }
 
-// Compute each network's outputs for all samples, its error, and whether it has learnt or is stuck.
-function evaluate() {
-  const { samples, seen, step } = run;
+// Compute each network's outputs for all samples, and its error.
+function measure() {
+  const { samples, seen } = run;
   SIDES.forEach((side) => {
     const net = run.nets[side];
     let [error, g, cells] = [0, 0, 0];
@@ -104,9 +105,19 @@ function evaluate() {
     now.error = error / samples.x.length;
     now.outputs = tested;
     now.right = right(tested, samples.yTest);
+    now.allRight = right(outputs, samples.y) === samples.x.length;
     now.saturated = g / cells < SATURATED;
+  });
+}
+
+// Find out whether each network has learnt or is stuck, and add a point to the curve.
+function judge() {
+  measure();
+  const { seen, step } = run;
+  SIDES.forEach((side) => {
+    const now = seen[side];
     if (now.error < PROGRESS * now.lowest) [now.lowest, now.at] = [now.error, step];
-    const learnt = now.error < LEARNT && right(outputs, samples.y) === samples.x.length;
+    const learnt = now.error < LEARNT && now.allRight;
     if (learnt && now.learnt === null) [now.learnt, now.learntRight] = [step, now.right];
     now.stuck = !learnt && step - now.at >= PATIENCE;
     if (!learnt && now.stuck) now.learnt = null;
@@ -121,9 +132,13 @@ function message(side) {
   const now = run.seen[side];
   if (!Number.isFinite(now.error)) return ["diverged", {}];
   if (now.stuck) return [now.saturated ? "saturated" : "stuck", { n: PATIENCE.toLocaleString(state.language) }];
-  const all = run.samples.yTest.length;
-  if (now.learnt !== null) return ["learnt", { step: now.learnt.toLocaleString(state.language), right: now.learntRight, all }];
-  return null;
+  if (now.learnt === null) return null;
+  return ["learnt", { step: now.learnt.toLocaleString(state.language), right: rightOf(now.learntRight) }];
+}
+
+// Return in words how many are right.
+function rightOf(right) {
+  return word(TASKS[state.task].pixels ? "right_test" : "right", { right, all: run.samples.yTest.length });
 }
 
 function setText(element, text) {
@@ -144,6 +159,7 @@ function draw(now) {
   const words = { target: word("target"), output: word("output"), error: word("error") };
   const target = samples.y[current];
   const { picture, pixels = 0 } = TASKS[state.task];
+  const key = pictureKey();
   SIDES.forEach((side) => {
     const net = run.nets[side];
     const shown = { net, cells: activities(side), step: run.last[side], clock, back: side, target, pixels, words };
@@ -151,17 +167,16 @@ function draw(now) {
     const canvas = at(`${side}-picture`);
     const { outputs, right } = seen[side];
     if (picture === "boundary") {
-      if (canvas.dataset.step !== pictureKey()) Draw.boundary(canvas, (x) => Engine.output(net, x), samples.x, samples.y, current);
+      if (canvas.dataset.shown !== key) Draw.boundary(canvas, (x) => Engine.output(net, x), samples.x, samples.y, current);
     } else if (picture === "table") Draw.table(canvas, outputs, samples.x, samples.y, current);
     else Draw.images(canvas, outputs, samples.xTest, samples.yTest, pixels);
-    const words2 = { right, all: samples.yTest.length };
-    setText(at(`${side}-right`), word(pixels ? "right_test" : "right", words2));
+    setText(at(`${side}-right`), rightOf(right));
+    canvas.dataset.shown = key;
     const found = message(side);
     const element = at(`${side}-message`);
     element.classList.toggle("learnt", found?.[0] === "learnt");
     setText(element, found ? word(...found) : "");
   });
-  SIDES.forEach((side) => (at(`${side}-picture`).dataset.step = pictureKey()));
   Draw.curve(at("curve"), run.curve, { steps: word("steps"), ed: word("ed"), bp: word("bp") });
   const counts = { step: run.step.toLocaleString(state.language), epoch: run.epoch.toLocaleString(state.language) };
   setText(at("count"), word("count", counts));
@@ -192,7 +207,7 @@ function describe(now) {
       changes: last ? last.changes.map(({ weight }) => meanSize(weight).toPrecision(2)).join(", ") : "0",
     }));
     const outputs = samples.yTest.length > 8
-      ? word(TASKS[state.task].pixels ? "right_test" : "right", { right: seen[side].right, all: samples.yTest.length })
+      ? rightOf(seen[side].right)
       : samples.x.map((x, n) => `${x.join(" ")} → ${digits(seen[side].outputs[n])}`).join("; ");
     at(`${side}-picture`).setAttribute("aria-label", word("alt_picture", { name: word(side), outputs }));
   });
@@ -217,8 +232,9 @@ function write() {
   SIDES.forEach((side) => {
     at(`${side}-rate`).value = RATES.indexOf(state.rates[side]);
     range(`${side}-rate`, String(state.rates[side]));
-    setText(at(`${side}-picture-heading`), `${word(side)}: ${word(`picture_${TASKS[state.task].picture}`)}`);
   });
+  document.querySelectorAll(".picture-name").forEach((element) =>
+    setText(element, word(`picture_${TASKS[state.task].picture}`)));
   setText(at("ed-moments"), word("moments1"));
   setText(at("bp-moments"), word("moments", { n: state.layers + 1 }));
   writePython();
@@ -256,7 +272,7 @@ function announce() {
 
 function begin(now, pace) {
   takeStep();
-  evaluate();
+  measure();
   const moments = 2 * (state.layers + 1) + 1;
   motion = still.matches ? null : { start: now, moment: pace.moment ?? pace.total / (moments + 1), moments };
 }
@@ -278,7 +294,7 @@ function frame(now) {
       const until = performance.now() + 25; // a slow machine learns more slowly, and still draws
       for (; due >= 1 && performance.now() < until; due--) takeStep();
       due = Math.min(due, 1);
-      evaluate();
+      measure();
     }
   }
   draw(now);
