@@ -6,21 +6,30 @@ colours apart, and markers or line styles differ too.
 """
 
 from edcore.plots.boundary import decision_boundary
+from edcore.plots.comparison import compare
 from edcore.plots.confusion import confusion_matrix
 from edcore.plots.depth import layer_map
+from edcore.plots.distribution import outputs
 from edcore.plots.drawing import network
 from edcore.plots.fields import receptive_fields
+from edcore.plots.layers import activities, weights
 from edcore.plots.learning import learning_curve
+from edcore.plots.misclassified import mistakes
 from edcore.plots.summary import training_summary
 from edcore.plots.update import step
 
 __all__ = [
+    "activities",
+    "compare",
     "confusion_matrix",
     "decision_boundary",
     "layer_map",
     "learning_curve",
+    "mistakes",
     "network",
+    "outputs",
     "receptive_fields",
     "step",
     "training_summary",
+    "weights",
 ]

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edcore.errors import InputError
-from edcore.plots.canvas import COLOURS, DIVERGING, MARKERS, Picture, axes_or_new, set_title
+from edcore.plots.canvas import MARKERS, Picture, axes_or_new, class_colours, set_title
 
 Floats: TypeAlias = npt.NDArray[Any]
 
@@ -131,24 +131,23 @@ def _predict(predict: Any, grid: Floats, y: Floats) -> tuple[Floats, Floats]:
 
 
 def _draw_output(ax: Picture, sides: list[Floats], output: Floats) -> list[Any]:
-    from matplotlib import colormaps
+    from matplotlib.colors import LinearSegmentedColormap
 
+    below, above = colours = class_colours(2)
     span = max(0.5, float(np.abs(output - 0.5).max()))
     levels = np.linspace(0.5 - span, 0.5 + span, 11)
-    shades = ax.contourf(*sides, output, levels=levels, cmap=DIVERGING, alpha=0.6)
+    shading = LinearSegmentedColormap.from_list("classes", [below, "white", above])
+    shades = ax.contourf(*sides, output, levels=levels, cmap=shading, alpha=0.6)
     if output.min() < 0.5 < output.max():
         ax.contour(*sides, output, levels=[0.5], colors="black", linewidths=1.5)
     ax.figure.colorbar(shades, ax=ax, label="output (line: 0.5)")
-    return [colormaps[DIVERGING](0.1), colormaps[DIVERGING](0.9)]
+    return colours
 
 
 def _draw_regions(ax: Picture, sides: list[Floats], regions: Floats, n: int) -> list[Any]:
-    from matplotlib import colormaps
     from matplotlib.colors import ListedColormap, to_rgb
 
-    colours: list[Any] = list(COLOURS[:n])
-    if n > len(colours):
-        colours = [colormaps["viridis"](place) for place in np.linspace(0, 1, n)]
+    colours = class_colours(n)
     pale = ListedColormap([tuple(0.55 + 0.45 * part for part in to_rgb(colour)) for colour in colours])
     extent = tuple(end for side in sides for end in (side[0], side[-1]))
     ax.imshow(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from edcore.errors import EDCoreError
@@ -28,6 +28,9 @@ EXCITATORY, INHIBITORY = "#B2182B", "#2166AC"
 ACTIVITY = "Greys"
 """Colours of activities: white at rest, black at the largest."""
 
+ERROR = "#7B2D8E"
+"""Colour of the error on its way."""
+
 MARKERS = "os^DvPX*<"
 
 DIVERGING = "RdBu_r"
@@ -36,14 +39,29 @@ DIVERGING = "RdBu_r"
 DPI = 120
 
 
-def method_style(name: str, number: int = 0) -> dict[str, str]:
-    """Return colour and marker of a method; for a name that is no method, those of its number among such names."""
-    methods = list(METHODS)
-    name = "ED" if name == "edcore" else name
-    if name in METHODS:
-        return {"color": METHODS[name], "marker": MARKERS[methods.index(name)]}
-    free = [colour for colour in COLOURS if colour not in METHODS.values()]
-    return {"color": free[number % len(free)], "marker": MARKERS[len(methods) + number % (len(MARKERS) - len(methods))]}
+def class_colours(n: int) -> list[Any]:
+    """Return a colour for each of n classes: those of the palette, and for more classes than it has shades in order."""
+    if n <= len(COLOURS):
+        return list(COLOURS[:n])
+    from matplotlib import colormaps
+
+    return [colormaps["viridis"](share) for share in (place / (n - 1) for place in range(n))]
+
+
+def method_styles(names: Iterable[str]) -> dict[str, dict[str, str]]:
+    """Return colour and marker for each name: those of the method, and for what is no method, others that are free."""
+    names = list(names)
+    of = {name: {"edcore": "ED"}.get(name, name) for name in names}
+    colours, markers = list(COLOURS[:-1]), list(MARKERS)  # without yellow, which is hard to see as a line
+    styles = dict(zip(METHODS, zip(METHODS.values(), MARKERS, strict=False), strict=True))
+    for method in {*of.values()} & {*METHODS}:
+        colours.remove(styles[method][0])
+        markers.remove(styles[method][1])
+    others = [name for name in names if of[name] not in METHODS]
+    styles |= {
+        name: (colours[number % len(colours)], markers[number % len(markers)]) for number, name in enumerate(others)
+    }
+    return {name: dict(zip(("color", "marker"), styles[of[name]], strict=True)) for name in names}
 
 
 def new_figure(size: tuple[float, float]) -> Picture:
@@ -68,7 +86,7 @@ def set_title(ax: Picture, title: str) -> None:
     ax.set_title(title, loc="left", fontsize="medium", parse_math=False)
 
 
-def rendered(figure: Picture, kind: str, dpi: int = DPI) -> bytes:
+def rendered(figure: Picture, kind: str, dpi: float = DPI) -> bytes:
     """Return a figure as the bytes of a file, such as ``"png"`` or ``"svg"``."""
     file = io.BytesIO()
     figure.savefig(file, format=kind, dpi=dpi)

@@ -55,6 +55,20 @@ def confusion_matrix(
     """
     from sklearn.metrics import confusion_matrix as counted
 
+    right, found, labels = checked_classes(true, predicted, classes)
+    counts = counted(right, found, labels=labels)
+    names = [short(name) for name in (labels if classes is None else classes)]
+    side = float(np.clip(2 + 0.4 * len(labels), 4, 12))
+    ax = axes_or_new(ax, (side + 0.5, side))
+    _draw(ax, counts, names)
+    set_title(ax, f"Confusion matrix: {counts.trace() / counts.sum():.2%} of {counts.sum():,} right")
+    return ax.figure
+
+
+def checked_classes(
+    true: npt.ArrayLike, predicted: npt.ArrayLike, classes: Sequence[object] | None
+) -> tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any]]:
+    """Return the true and the predicted class of each sample, and the labels of all classes."""
     given = {name: _checked(name, labels) for name, labels in (("true", true), ("predicted", predicted))}
     if len(given["true"]) != len(given["predicted"]):
         accepted = f"{len(given['true'])}, as many as in true"
@@ -63,14 +77,7 @@ def confusion_matrix(
     for name, values in given.items():
         if not np.isin(values, labels).all():
             raise InputError(name, f"classes up to {values.max()}", f"0 to {len(labels) - 1}, the indices in classes")
-    counts = counted(given["true"], given["predicted"], labels=labels)
-    names = [_short(name) for name in (labels if classes is None else classes)]
-    side = float(np.clip(2 + 0.4 * len(labels), 4, 12))
-    ax = axes_or_new(ax, (side + 0.5, side))
-    _draw(ax, counts, names)
-    right = counts.trace() / counts.sum()
-    set_title(ax, f"Confusion matrix: {right:.2%} of {counts.sum():,} right")
-    return ax.figure
+    return given["true"], given["predicted"], labels
 
 
 def _checked(name: str, labels: npt.ArrayLike) -> npt.NDArray[Any]:
@@ -89,7 +96,8 @@ def _labels(given: dict[str, npt.NDArray[Any]]) -> npt.NDArray[Any]:
     return np.unique(np.concatenate([true, predicted]))
 
 
-def _short(name: object) -> str:
+def short(name: object) -> str:
+    """Return the name of a class, cut if it is long."""
     text = str(name)
     return text if len(text) <= LETTERS else f"{text[: LETTERS - 1]}…"
 

@@ -85,10 +85,7 @@ def learning_curve(run: Iterable[Progress] | History | Any, ax: Picture | None =
     >>> [axes.get_ylabel() for axes in figure.axes]
     ['error (mean |target − output|)', 'accuracy on test samples']
     """
-    if isinstance(run, History):
-        curve = _of_history(run)
-    else:
-        curve = _of_estimator(run) if hasattr(run, "loss_curve_") else _of_progress(run)
+    curve = curve_of(run)
     ax = axes_or_new(ax, (7, 4.2))
     lines = _draw_error(ax, curve)
     ax.set_xlabel(curve.unit)
@@ -104,7 +101,14 @@ def learning_curve(run: Iterable[Progress] | History | Any, ax: Picture | None =
     return ax.figure
 
 
-def _of_progress(run: Any) -> Curve:
+def curve_of(run: Any, name: str = "run") -> Curve:
+    """Return the points of a run, a history or a fitted estimator; `name` stands in errors."""
+    if isinstance(run, History):
+        return _of_history(run, name)
+    return _of_estimator(run, name) if hasattr(run, "loss_curve_") else _of_progress(run, name)
+
+
+def _of_progress(run: Any, name: str) -> Curve:
     try:
         entries = list(run)
         numbers = np.array([entry.batch for entry in entries], float)
@@ -112,8 +116,8 @@ def _of_progress(run: Any) -> Curve:
         reached = [(place, entry.accuracy) for place, entry in enumerate(entries) if entry.accuracy is not None]
     except (TypeError, AttributeError):
         accepted = "a sequence of edcore.training.Progress, or a History, or a fitted estimator with loss_curve_"
-        raise InputError("run", type(run).__name__, accepted, "Collect it: run = list(train(ed, data)).") from None
-    _check_any(entries)
+        raise InputError(name, type(run).__name__, accepted, "Collect it: run = list(train(ed, data)).") from None
+    _check_any(entries, name)
     # A run that counts from 1 again goes on where the one before ended.
     steps = np.diff(numbers, prepend=0.0)
     x = np.cumsum(np.where(steps > 0, steps, numbers))
@@ -123,8 +127,8 @@ def _of_progress(run: Any) -> Curve:
     return Curve(x, error, error, error, ends, x[places], score, *NAMES)
 
 
-def _of_history(run: History) -> Curve:
-    _check_any(run)
+def _of_history(run: History, name: str) -> Curve:
+    _check_any(run, name)
     scored = np.array([entry.batch for entry in run.evaluations], float)
     score = np.array([entry.accuracy for entry in run.evaluations], float)
     mean, least, largest = run.errors.T
@@ -132,20 +136,20 @@ def _of_history(run: History) -> Curve:
     return Curve((run.ends + before).astype(float), mean, least, largest, run.ends, scored, score, *NAMES)
 
 
-def _check_any(run: Sized) -> None:
+def _check_any(run: Sized, name: str) -> None:
     if not len(run):
-        raise InputError("run", "no batch", "at least one edcore.training.Progress", "Train first.")
+        raise InputError(name, "no batch", "at least one edcore.training.Progress", "Train first.")
 
 
-def _of_estimator(estimator: Any) -> Curve:
+def _of_estimator(estimator: Any, name: str) -> Curve:
     error = np.asarray(estimator.loss_curve_, float)
     if error.ndim != 1 or not len(error):
-        raise InputError("run", f"an estimator whose loss_curve_ has shape {error.shape}", "one loss for each epoch")
+        raise InputError(name, f"an estimator whose loss_curve_ has shape {error.shape}", "one loss for each epoch")
     kept = getattr(estimator, "validation_scores_", None)
     score = np.asarray([] if kept is None else kept, float)
     if len(score) not in (0, len(error)):
         given = f"an estimator with {len(error)} losses and {len(score)} validation scores"
-        raise InputError("run", given, "one of each for each epoch")
+        raise InputError(name, given, "one of each for each epoch")
     x = np.arange(1.0, len(error) + 1)
     ends = np.arange(1, len(x) + 1)
     return Curve(x, error, error, error, ends, x[: len(score)], score, "epochs", "loss", "validation score")
@@ -166,10 +170,15 @@ def _draw_error(ax: Picture, curve: Curve) -> list[Any]:
         style = {"color": COLOURS[0], "alpha": 0.25, "linewidth": 0}
         x = _x_of(curve, np.append(0, curve.ends)[points])
         raw = [ax.fill_between(x, low, high, **style, label=f"{name}, least to largest")]
-    picked = np.unique(np.linspace(0, n - 1, POINTS).astype(int))
-    smooth = _smoothed(curve, picked, half)
     label = f"mean over {2 * half + 1:,} batches"
-    return [*raw, *ax.plot(_x_of(curve, picked), smooth, color=COLOURS[0], linewidth=2, label=label)]
+    return [*raw, *ax.plot(*smooth_error(curve), color=COLOURS[0], linewidth=2, label=label)]
+
+
+def smooth_error(curve: Curve) -> tuple[Floats, Floats]:
+    """Return x and the error, as its mean over a fiftieth of the run around each of up to a thousand batches."""
+    n = int(curve.ends[-1])
+    picked = np.unique(np.linspace(0, n - 1, POINTS).astype(int))
+    return _x_of(curve, picked), _smoothed(curve, picked, n // (2 * SMOOTHED))
 
 
 def _draw_score(ax: Picture, curve: Curve) -> Any:
@@ -180,12 +189,17 @@ def _draw_score(ax: Picture, curve: Curve) -> Any:
     ax.set_ylabel(curve.score_name, color=COLOURS[5])
     ax.spines[["top"]].set_visible(False)
     if curve.score_name.startswith("accuracy"):
-        low, high = np.nanmin(curve.score), np.nanmax(curve.score)
-        low, high = min(low, high - LEAST_SPAN), max(high, low + LEAST_SPAN)
-        margin = 0.05 * (high - low)
-        ax.set_ylim(max(low, 0) - margin, min(high, 1) + margin)
-        ax.yaxis.set_major_formatter(lambda share, _: f"{100 * share:.3g} %" if 0 <= share <= 1 else "")
+        accuracy_axis(ax, curve.score)
     return line
+
+
+def accuracy_axis(ax: Picture, shares: Floats) -> None:
+    """Let the axis of accuracies be in percent, and wide enough that small differences do not look large."""
+    low, high = np.nanmin(shares), np.nanmax(shares)
+    low, high = min(low, high - LEAST_SPAN), max(high, low + LEAST_SPAN)
+    margin = 0.05 * (high - low)
+    ax.set_ylim(max(low, 0) - margin, min(high, 1) + margin)
+    ax.yaxis.set_major_formatter(lambda share, _: f"{100 * share:.3g} %" if 0 <= share <= 1 else "")
 
 
 def _x_of(curve: Curve, batches: npt.NDArray[np.intp]) -> Floats:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from edcore.plots.canvas import Picture, method_style, new_figure, rendered
+from edcore.plots.canvas import Picture, method_styles, new_figure, rendered
 from edcore.reproduce.outcome import Outcome, Score
 
 STEP = 0.12
@@ -46,14 +46,14 @@ def png(outcome: Outcome) -> bytes:
 def _panel(axes: Picture, outcome: Outcome, group: str) -> dict[str, Any]:
     """Draw the settings of a group; return the entries of the legend by name."""
     settings = [setting for of, setting in outcome.settings if of == group]
-    handles = {}
+    handles, styles = {}, method_styles(outcome.methods)
     for number, method in enumerate(outcome.methods):
         scores = [(place, outcome.score(group, setting, method)) for place, setting in enumerate(settings)]
         shift = STEP * (number - (len(outcome.methods) - 1) / 2)
         drawn = [(place + shift, score, score.mean) for place, score in scores if score and score.mean is not None]
         if drawn:
             places, found, means = zip(*drawn, strict=True)
-            style = method_style(method, number)
+            style = styles[method]
             spread = list(zip(*map(_spread, found), strict=True))
             handles[method] = axes.errorbar(places, means, yerr=spread, linestyle="none", capsize=2, **style)
         for place, score in scores:
