@@ -5,6 +5,7 @@ screen is needed, no figure has to be closed, and threads do not disturb each ot
 colours apart, and markers or line styles differ too.
 """
 
+from edcore.plots.animation import Animation, animate
 from edcore.plots.boundary import decision_boundary
 from edcore.plots.comparison import compare
 from edcore.plots.confusion import confusion_matrix
@@ -19,7 +20,9 @@ from edcore.plots.summary import training_summary
 from edcore.plots.update import step
 
 __all__ = [
+    "Animation",
     "activities",
+    "animate",
     "compare",
     "confusion_matrix",
     "decision_boundary",

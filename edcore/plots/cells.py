@@ -214,11 +214,10 @@ def _name_columns(ax: Picture, network: Network, columns: Columns) -> None:
         ax.text(x, top, name, fontsize=8, ha="center", va="bottom", color="0.3")
 
 
-def add_legend(ax: Picture, layers: Sequence[LayerWeights], active: bool, change: bool = False) -> None:
+def add_legend(ax: Picture, largest: float, active: bool, change: bool = False) -> None:
     """Say below the drawing what colours, widths and shades mean."""
     from matplotlib.lines import Line2D
 
-    largest = max(np.abs(part).max(initial=0.0) for layer in layers for part in layer)
     words = ("rises", "falls") if change else ("weight above 0", "weight below 0")
     entries = [Line2D([], [], color=colour, linewidth=2) for colour in (EXCITATORY, INHIBITORY)]
     names = list(words)
@@ -234,7 +233,7 @@ def add_legend(ax: Picture, layers: Sequence[LayerWeights], active: bool, change
     if active and not change:
         entries.append(_disc("0.25", "0.25"))
         names.append("active cell")
-    place = {"loc": "upper center", "bbox_to_anchor": (0.5, 0.0), "ncols": 4 if change else 3}
+    place = {"loc": "upper center", "bbox_to_anchor": (0.5, 0.0), "ncols": 2 if change else 3}  # two rows in both
     ax.legend(entries, names, fontsize="small", frameon=False, handletextpad=0.5, columnspacing=1.2, **place)
 
 
@@ -242,6 +241,11 @@ def _disc(fill: str, edge: str) -> Picture:
     from matplotlib.lines import Line2D
 
     return Line2D([], [], linestyle="", marker="o", markersize=7, markerfacecolor=fill, markeredgecolor=edge)
+
+
+def largest_of(layers: Sequence[LayerWeights]) -> float:
+    """Return the largest size of all weights."""
+    return max(float(np.abs(part).max(initial=0.0)) for layer in layers for part in layer)
 
 
 def ink(image: Picture, value: float) -> str:

@@ -12,7 +12,7 @@ from edcore.core.network import Network
 from edcore.errors import InputError, shown
 from edcore.model.ed import ED
 from edcore.plots.canvas import Picture, new_figure, set_title
-from edcore.plots.cells import Columns, add_legend, arrange, draw, figures
+from edcore.plots.cells import Columns, add_legend, arrange, draw, figures, largest_of
 from edcore.plots.sample import activities, checked_head, ed_pass, one_sample, weights_of
 
 MOST_CELLS, MOST_LAYERS = 40, 12
@@ -93,12 +93,12 @@ def network(
     cells = None if sample is None else activities(shape, weights, sample, head)
     draw(axes[0], shape, columns, layers, cells, numbers=numbers)
     set_title(axes[0], shape.hidden_layers + (f", head {head}" if shape.heads > 1 else ""))
-    add_legend(axes[0], layers, cells is not None)
+    add_legend(axes[0], largest_of(layers), cells is not None)
     if wanted is not None and sample is not None:
         step = ed_pass(ed, sample, wanted, head)
         draw(axes[1], shape, columns, step.changes, cells, numbers=numbers, change=True)
         set_title(axes[1], f"Change of one step: error {', '.join(figures(value, '+') for value in step.error)}")
-        add_legend(axes[1], step.changes, True, change=True)
+        add_legend(axes[1], largest_of(step.changes), True, change=True)
     return axes[0].figure
 
 

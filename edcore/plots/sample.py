@@ -78,13 +78,18 @@ def activities(network: Network, weights: HostWeights, x: Floats, head: int) -> 
     return [states[0].y[0, 0].astype(np.float64), *(state.y[head, 0].astype(np.float64) for state in states[1:])]
 
 
+def copy_of(ed: ED) -> ED:
+    """Return a network with the same weights, for a picture to train, on the backend that is always there."""
+    return ED.from_network(ed.network, ed.rule, seed=ed.seed, weights=ed.weights, epochs=ed.epochs, backend="numpy")
+
+
 def ed_pass(ed: ED, x: Floats, target: Floats, head: int) -> Pass:
     """Return the step that ED makes, computed by a copy of the network."""
     network, old = ed.network, ed.weights
     if ed.rule.centred:
         fix = "Its errors less their mean are 0: take a copy with another rule."
         raise InputError("ed", "a network with a centred rule", "one that learns from a single sample", fix)
-    copy = ED.from_network(network, ed.rule, seed=ed.seed, weights=old, backend="numpy")
+    copy = copy_of(ed)
     before = copy.step(x, target[:, 0] if network.columns == 1 else target)
     error = _of_head(network, target - np.asarray(before, np.float64).reshape(1, -1), head)
     new = copy.weights
