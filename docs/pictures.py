@@ -5,6 +5,9 @@ from __future__ import annotations
 import itertools
 from pathlib import Path
 
+import edcore
+from edcore import plots
+
 FOLDER = Path(__file__).parent / "_static"
 
 FONT = "system-ui, -apple-system, 'Segoe UI', 'Hiragino Sans', 'Noto Sans CJK JP', 'Noto Sans JP', sans-serif"
@@ -158,6 +161,13 @@ def arrow(start: tuple[float, float], end: tuple[float, float], colour: str, wid
     return [stroke(f"M{x0:g} {y0:g}V{back:g}", colour, width), f'<path d="{head}" fill="{colour}"/>']
 
 
+def xor_learning() -> plots.Animation:
+    """Return the animation of README and gallery: XOR's weights and boundary over the epochs."""
+    data = edcore.datasets.xor()
+    ed = edcore.ED(in_=2, hidden_width=4, hidden_depth=0, rule="split", seed=1)
+    return plots.animate("learning", ed, data.x_train, data.y_train, epochs=100, frames=34)
+
+
 def main() -> None:
     """Write all pictures."""
     import depth_picture  # these draw with the functions above
@@ -170,6 +180,7 @@ def main() -> None:
         for theme in THEMES:
             name = f"broadcast{'' if language == 'en' else '-' + language}-{theme}.svg"
             (FOLDER / name).write_text(broadcast(language, theme), encoding="utf-8")
+    xor_learning().save(FOLDER / "xor.gif", dpi=66)
 
 
 if __name__ == "__main__":
