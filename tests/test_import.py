@@ -12,7 +12,7 @@ NAMES = {
 }
 MODULES = {
     *("contract", "core", "datasets", "diagnostics", "dispatch", "distributed", "errors", "estimators", "io", "kaneko"),
-    *("parallel", "plots", "streaming", "sweep", "testing", "training"),
+    *("parallel", "play", "plots", "streaming", "sweep", "testing", "training"),
 }
 CODE = """
 import json, sys

@@ -323,7 +323,7 @@ const Draw = (() => {
   // Draw the output at each point of the plane, and the samples on it: squares are 1, circles 0.
   function boundary(canvas, output, x, y, current) {
     const { ctx, w, h } = fresh(canvas);
-    const points = 40;
+    const points = 64;
     const low = -0.15;
     const span = 1.3;
     const coarse = new OffscreenCanvas(points, points);

@@ -11,7 +11,7 @@ const PACES = [
 const STEP_MOMENT = 350; // of the button for one step
 const PATIENCE = 2000; // steps without progress after which a network is stuck
 const PROGRESS = 0.98; // an error counts as lower below this share of the lowest before it
-const SATURATED = 0.01; // mean g = y (1 − y) of hidden cells below which they are at 0 or 1; its most is 0.25
+const SATURATED = 0.01; // mean g = y (1 − y) of a layer below which its cells are at 0 or 1; its most is 0.25
 const LEARNT = 0.1; // mean error
 const POINTS = 400; // of the curve, at most
 
@@ -34,6 +34,7 @@ let motion = null; // the animation of a step: when it began, and how long each 
 let lastFrame = 0;
 let due = 0; // steps that a pace owes
 let labelled = 0; // when the texts for screen readers were last written
+let pictured = {}; // what the pictures of the outputs show, and since when
 let request = 0;
 const still = window.matchMedia("(prefers-reduced-motion: reduce)");
 const dark = window.matchMedia("(prefers-color-scheme: dark)");
@@ -91,12 +92,13 @@ function measure() {
   const { samples, seen } = run;
   SIDES.forEach((side) => {
     const net = run.nets[side];
-    let [error, g, cells] = [0, 0, 0];
+    let error = 0;
+    const g = net.layers.map(() => 0);
     const outputs = samples.x.map((x, n) => {
       const layers = Engine.forward(net, x);
       const output = layers[net.layers.length][0];
       error += Math.abs(samples.y[n] - output);
-      layers.slice(1, -1).forEach((layer) => layer.forEach((y) => { g += y * (1 - y); cells++; }));
+      layers.slice(1).forEach((cells, layer) => cells.forEach((y) => (g[layer] += (y * (1 - y)) / cells.length)));
       return output;
     });
     const tested = samples.xTest === samples.x ? outputs : samples.xTest.map((x) => Engine.output(net, x));
@@ -106,7 +108,7 @@ function measure() {
     now.outputs = tested;
     now.right = right(tested, samples.yTest);
     now.allRight = right(outputs, samples.y) === samples.x.length;
-    now.saturated = g / cells < SATURATED;
+    now.saturated = Math.min(...g) / samples.x.length < SATURATED;
   });
 }
 
@@ -158,29 +160,35 @@ function draw(now) {
   const clock = motion ? (now - motion.start) / motion.moment : null;
   const words = { target: word("target"), output: word("output"), error: word("error") };
   const target = samples.y[current];
-  const { picture, pixels = 0 } = TASKS[state.task];
-  const key = pictureKey();
+  const { pixels = 0 } = TASKS[state.task];
   SIDES.forEach((side) => {
-    const net = run.nets[side];
-    const shown = { net, cells: activities(side), step: run.last[side], clock, back: side, target, pixels, words };
+    const shown = { net: run.nets[side], cells: activities(side), step: run.last[side], clock, back: side, target, pixels, words };
     Draw.network(at(`${side}-network`), shown);
-    const canvas = at(`${side}-picture`);
-    const { outputs, right } = seen[side];
-    if (picture === "boundary") {
-      if (canvas.dataset.shown !== key) Draw.boundary(canvas, (x) => Engine.output(net, x), samples.x, samples.y, current);
-    } else if (picture === "table") Draw.table(canvas, outputs, samples.x, samples.y, current);
-    else Draw.images(canvas, outputs, samples.xTest, samples.yTest, pixels);
-    setText(at(`${side}-right`), rightOf(right));
-    canvas.dataset.shown = key;
+    setText(at(`${side}-right`), rightOf(seen[side].right));
     const found = message(side);
-    const element = at(`${side}-message`);
-    element.classList.toggle("learnt", found?.[0] === "learnt");
-    setText(element, found ? word(...found) : "");
+    at(`${side}-message`).classList.toggle("learnt", found?.[0] === "learnt");
+    setText(at(`${side}-message`), found ? word(...found) : "");
   });
+  drawPictures(now);
   Draw.curve(at("curve"), run.curve, { steps: word("steps"), ed: word("ed"), bp: word("bp") });
   const counts = { step: run.step.toLocaleString(state.language), epoch: run.epoch.toLocaleString(state.language) };
   setText(at("count"), word("count", counts));
   if ((!state.playing && !motion) || now - labelled > 1000) describe(now);
+}
+
+// Draw what each network says of the samples, when that has changed.
+function drawPictures(now) {
+  const { samples, current, seen } = run;
+  const { picture, pixels } = TASKS[state.task];
+  const key = pictureKey();
+  if (pictured.key === key || (state.playing && now - pictured.at < 80)) return; // they take the longest to draw
+  pictured = { key, at: now };
+  SIDES.forEach((side) => {
+    const canvas = at(`${side}-picture`);
+    if (picture === "boundary") Draw.boundary(canvas, (x) => Engine.output(run.nets[side], x), samples.x, samples.y, current);
+    else if (picture === "table") Draw.table(canvas, seen[side].outputs, samples.x, samples.y, current);
+    else Draw.images(canvas, seen[side].outputs, samples.xTest, samples.yTest, pixels);
+  });
 }
 
 const pictureKey = () => [run.step, state.task, state.seed, state.width, state.layers, state.rule, dark.matches,
