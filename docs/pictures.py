@@ -168,8 +168,8 @@ def xor_learning() -> plots.Animation:
     return plots.animate("learning", ed, data.x_train, data.y_train, epochs=100, frames=34)
 
 
-def main() -> None:
-    """Write all pictures."""
+def draw() -> None:
+    """Write all drawings."""
     import depth_picture  # these draw with the functions above
     import pictures_of_signs
 
@@ -180,6 +180,11 @@ def main() -> None:
         for theme in THEMES:
             name = f"broadcast{'' if language == 'en' else '-' + language}-{theme}.svg"
             (FOLDER / name).write_text(broadcast(language, theme), encoding="utf-8")
+
+
+def main() -> None:
+    """Write all drawings, and the animation."""
+    draw()
     xor_learning().save(FOLDER / "xor.gif", dpi=66)
 
 

@@ -18,7 +18,7 @@ def drawn(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(DOCS)
     for name in MODULES:
         monkeypatch.setattr(importlib.import_module(name), "FOLDER", tmp_path)
-    importlib.import_module("pictures").main()
+    importlib.import_module("pictures").draw()
     return tmp_path
 
 
@@ -40,3 +40,12 @@ def test_a_drawing_is_described_in_its_language(drawn):
         assert root.get(LANGUAGE) == ("ja" if japanese else "en"), path
         for part in ("title", "desc"):
             assert (max(root.find(SVG + part).text) > "ぁ") == japanese, path
+
+
+def test_the_picture_of_depth_has_a_mark_for_each_result():
+    root = ElementTree.parse(DOCS / "_static" / "depth-light.svg").getroot()
+    marks = [item for item in root if item.get("stroke-width") == "2"]
+    hollow = [item for item in marks if item.get("fill") != item.get("stroke")]
+    # In each of the two panels 7 depths of ED and 6 of each other method, and beside the names 3 marks.
+    assert len(marks) == 2 * (7 + 6 + 6) + 3 + 3
+    assert len(hollow) == 2 * (1 + 2 + 2)  # a single seed: ED at 4096, the others at 256 and 1024
