@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from edcore.arguments import one_of, real, whole_number
 from edcore.errors import EDCoreError, InputError
-from edcore.model.ed import ED
+from edcore.model.ed import ED, checked_ed
 from edcore.plots import scenes
 from edcore.plots.canvas import Picture, rendered
 from edcore.plots.sample import checked_head
@@ -207,7 +207,7 @@ def animate(
     'Epoch 300: error 0.02'
     """
     one_of("kind", kind, KINDS)
-    head = checked_head(ed.network, head)
+    head = checked_head(checked_ed(ed).network, head)
     batch_size, frames = whole_number("batch_size", batch_size, 1), whole_number("frames", frames, 2)
     fps = (1.0 if kind == "broadcast" else 10.0) if fps is None else real("fps", fps, positive=True)
     if kind == "broadcast":

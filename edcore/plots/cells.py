@@ -68,7 +68,7 @@ def arrange(network: Network, numbers: bool) -> Columns:
         room = 0.4 + (count - 1) * LABEL / (SHARES[1] - SHARES[0]) if numbers else 0.0
         x.append(x[-1] + max(2.0 if named else 1.5, room))
     above = 0.45 if named else 0.3
-    limits = (-radius - 0.35, x[-1] + radius + 0.35), (min(low, *bias) - radius - 0.1, -low + radius + above)
+    limits = (-radius - 0.35, x[-1] + radius + 0.35), (min([low, *bias]) - radius - 0.1, -low + radius + above)
     return Columns(np.array(x), places, bias, radius, named, 7.0 if named else 6.0, limits)
 
 

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from edcore.core.network import Network
 from edcore.errors import InputError, shown
-from edcore.model.ed import ED
+from edcore.model.ed import ED, checked_ed
 from edcore.plots.canvas import Picture, new_figure, set_title
 from edcore.plots.cells import Columns, add_legend, arrange, draw, figures, largest_of
 from edcore.plots.sample import activities, checked_head, ed_pass, one_sample, weights_of
@@ -77,7 +77,7 @@ def network(
     >>> [ax.get_title(loc="left") for ax in figure.axes][0]
     '1 hidden layer of 1 + 1 cells'
     """
-    shape = ed.network
+    shape = checked_ed(ed).network
     check_size(shape)
     head = checked_head(shape, head)
     if x is None and target is not None:

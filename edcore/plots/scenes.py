@@ -153,7 +153,8 @@ def deep_layers(ed: ED, x: Any, target: Any, head: int, epochs: int, batch_size:
         if batch in chosen:
             weights = copy.weights
             hidden = np.stack(activities(network, weights, x[:1].astype(np.float64), head)[1:-1])
-            states.append((batch, error, hidden, _sizes(network, weights, head) / start))
+            with np.errstate(invalid="ignore", divide="ignore"):  # weights that were 0 have no growth
+                states.append((batch, error, hidden, _sizes(network, weights, head) / start))
     growths = np.stack([growth for *_, growth in states])
     known = growths[np.isfinite(growths) & (growths > 0)]
     low, high = min(known.min(initial=1.0), 0.9), max(known.max(initial=1.0), 1.1)

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from edcore.arguments import yes_or_no
 from edcore.core.network import Network
-from edcore.model.ed import ED
+from edcore.model.ed import ED, checked_ed
 from edcore.plots.canvas import ACTIVITY, DIVERGING, METHODS, Picture, new_figure
 from edcore.plots.cells import cell_names, figures, ink, places_for
 from edcore.plots.sample import Pass, checked_head, ed_pass, gradient_pass, one_sample
@@ -73,7 +73,7 @@ def step(ed: ED, x: npt.ArrayLike, target: npt.ArrayLike, *, compare: bool = Tru
     >>> [ax.get_title().splitlines() for ax in figure.axes][2:4]
     [['ΔW to hidden 1', 'step 1'], ['ΔW to hidden 2', 'step 1']]
     """
-    network = ed.network
+    network = checked_ed(ed).network
     head, compare = checked_head(network, head), yes_or_no("compare", compare)
     sample, wanted = one_sample("x", x, network.in_), one_sample("target", target, network.columns)
     rows = {"ED": ed_pass(ed, sample, wanted, head)}

@@ -103,6 +103,12 @@ def test_layers_show_activities_and_growth_batch_by_batch():
     np.testing.assert_allclose(animation.draw(0).axes[1].lines[0].get_xdata(), 1)
 
 
+def test_weights_that_were_0_have_no_growth():
+    ed = ED(in_=2, hidden_width=2, hidden_depth=0, initial=edcore.Initial(weight=0.0), seed=1)
+    animation = plots.animate("layers", ed, XOR.x_train, XOR.y_train, batch_size=2)
+    assert np.isnan(animation.draw(0).axes[1].lines[0].get_xdata()).all()
+
+
 def test_a_gif_has_all_frames_and_no_pyplot(in_a_folder_of_its_own):
     before = "matplotlib.pyplot" in sys.modules
     learning().save("xor.gif", dpi=30)

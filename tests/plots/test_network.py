@@ -189,6 +189,17 @@ def test_what_cannot_be_drawn_is_refused(options, arguments, words):
         plots.network(ed, **arguments)
 
 
+def test_an_estimator_is_no_network():
+    with pytest.raises(InputError, match=r"ed: given dict; accepted: an edcore\.ED"):
+        plots.network({})
+
+
+def test_a_network_without_bias_has_no_bias_cells():
+    (ax,) = plots.network(ED(in_=2, hidden_width=1, hidden_depth=0, bias=0.0, seed=1)).axes
+    assert [len(layer) for layer in synapses(ax)] == [8, 4]
+    assert "b+" not in texts(ax)
+
+
 def test_two_axes_are_needed_for_a_change():
     with pytest.raises(InputError, match="ax: .*two axes"):
         plots.network(by_hand(), [1, 0], target=1, ax=new_figure((5, 4)).add_subplot())
