@@ -32,7 +32,8 @@ nitpicky = False  # types such as "array, shape (batch, in_)" are prose, not lin
 
 myst_heading_anchors = 3
 myst_enable_extensions = ["colon_fence", "dollarmath"]
-nb_execution_mode = "off"
+nb_execution_mode = "off"  # pages.py runs the notebooks
+nb_merge_streams = True
 mathjax_path = "mathjax/tex-chtml.js"  # a copy in the site, so that formulas need no network
 
 autosummary_generate = True

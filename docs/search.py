@@ -12,7 +12,7 @@ class SearchEnglishAndJapanese(SearchEnglish):
     """English words by their stems; Japanese by its letters and pairs of neighbours: 学習率 is 学習 and 習率."""
 
     lang = "en-ja"
-    language_name = "English and Japanese"
+    language_name = "English"  # of the stemmer
     js_splitter_code = f"""
 function splitQuery(query) {{
   const runs = query.match(/[{JAPANESE}]+|(?:(?![{JAPANESE}])[\\p{{L}}\\p{{N}}_])+/gu) || [];

@@ -33,7 +33,7 @@ BLOCK = re.compile(
     re.DOTALL | re.MULTILINE,
 )
 LINK = re.compile(r"(?P<image>!?)\[(?P<words>[^]]*)\]\((?!\w+:)(?P<file>[^)]*)\)")  # to a file, not to the network
-OTHER_LANGUAGE = re.compile(r"^\[(?:日本語|English)\]\(.*\)\n", re.MULTILINE)
+OTHER_LANGUAGE = re.compile(r"^\[(?:日本語|English)\]\(.*\)\n", re.MULTILINE)  # of the page
 DOWNLOAD = {"en": "Download this page as a Jupyter notebook", "ja": "このページをJupyterノートブックとしてダウンロード"}
 
 
@@ -118,10 +118,11 @@ def write_all(folder: Path) -> None:
 def read(text: str, page: str, folder: str) -> NotebookNode:
     """Return a page for the site: with what the cells of its notebook gave, and with a link to it."""
     found = notebook(page, nbformat.read(Path(folder, f"{page}.ipynb"), as_version=4))
-    title, rest = found.cells[0].source.split("\n", 1)
     address = os.path.relpath(f"{page}.ipynb", Path(page).parent)
     words = DOWNLOAD["ja" if page.startswith("ja/") else "en"]
-    found.cells[0].source = f'{title}\n\n<a class="download" href="{address}" download>{words}</a>\n{rest}'
+    link = f'<a href="{address}" download>{words}</a>'
+    title, rest = found.cells[0].source.split("\n\n", 1)
+    found.cells[0].source = f"{title}\n\n{link}" + (" · " if rest.startswith("[") else "\n\n") + rest
     return found
 
 
