@@ -133,6 +133,14 @@ def broken_paragraphs(text):
     ]
 
 
+@pytest.mark.parametrize("page", sorted({*TWINS.values(), *ENGLISH} - {*TWINS}))
+def test_a_formula_stands_after_a_blank(page):
+    """GitHub takes a dollar sign for a formula only there."""
+    for line in prose(read(page)).splitlines():
+        before = line.replace("$$", "").split("$")[:-1:2]
+        assert all(not text or text[-1].isspace() for text in before), f"{page}: {line}"
+
+
 def test_broken_paragraphs_are_found():
     text = "# あ\n\nい。\nう。\n\n- え。\n  お。\n- か。\n\n```text\nき\nく\n```\n\n| け |\n|---|\n| こ |\n"
     assert broken_paragraphs(text) == [3, 6]
