@@ -20,6 +20,30 @@ def add_dark_pictures(app, doctree):
             light.parent.insert(light.parent.index(light) + 1, twin)
 
 
+def make_cards(app, page, source):
+    """Turn the list below a mark, which is a list wherever else one reads the page, into a grid of cards."""
+    item = re.compile(
+        r"^- (?:!\[(?P<alt>[^]]*)\]\((?P<picture>[^)]*)\) )?"
+        r"\[(?P<title>[^]]*)\]\((?P<link>[^)]*)\)[:：] ?(?P<text>.*)\n",
+        re.MULTILINE,
+    )
+
+    def card(found):
+        picture = f":img-top: {found['picture']}\n:img-alt: {found['alt']}\n" if found["picture"] else ""
+        link = found["link"].replace(".md", ".html")
+        return (
+            f":::{{grid-item-card}} {found['title']}\n:link: {link}\n:link-type: url\n:link-alt: {found['title']}\n"
+            f"{picture}\n{found['text']}\n:::\n"
+        )
+
+    def grid(found):
+        return f"::::{{grid}} 1 2 2 {found['columns']}\n:gutter: 3\n\n{item.sub(card, found['items'])}::::\n"
+
+    source[0] = re.sub(
+        r"^<!-- (?P<columns>\d) cards a row -->\n(?P<items>(?:- .*\n)+)", grid, source[0], flags=re.MULTILINE
+    )
+
+
 def run_notebooks(app):
     """Write the notebooks into the site, and let myst-nb show their pages with what their cells gave."""
     if app.builder.format == "html":
@@ -56,6 +80,7 @@ def write_play_pages(app, error):
 
 def setup(app):
     app.connect("builder-inited", run_notebooks)
+    app.connect("source-read", make_cards)
     app.connect("doctree-read", add_dark_pictures, priority=100)  # before Sphinx looks for the files of pictures
     app.connect("html-page-context", describe)
     app.connect("build-finished", write_play_pages)

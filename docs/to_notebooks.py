@@ -1,4 +1,4 @@
-"""Turn the tutorials, the article's job and the gallery into Jupyter notebooks, and run them.
+"""Turn the tutorials and the article's job into Jupyter notebooks, and run them.
 
 `python docs/to_notebooks.py FOLDER` writes the notebooks. The site shows these pages with what their cells gave, and
 offers the notebooks for download. A picture that stands below a block of Python is what the block draws:

@@ -1,4 +1,4 @@
-"""The notebooks of the tutorials, of the article's job and of the gallery, as the site offers them, have run.
+"""The notebooks of the tutorials and of the article's job, as the site offers them, have run.
 
 `EDCORE_TEST_SITE` names the folder of a site that is built; without it the notebooks are made here.
 """
