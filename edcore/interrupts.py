@@ -16,12 +16,14 @@ class Stop:
     """Holds back the first Ctrl-C or SIGTERM, so that a run can end after its batch; a second is a KeyboardInterrupt.
 
     Ignored signals stay ignored, as in a shell's background job. Only the main thread holds signals back, as Python
-    delivers them to no other. Set `ending` when the work is done: then no signal interrupts the little that is left.
+    delivers them to no other. Set `ending` when the work is done: then no signal interrupts the little that is left,
+    but for what is done `at_once`; `late` is the latest one that came since.
     """
 
     def __init__(self) -> None:
         self.signal: int | None = None
-        self.ending = False
+        self.late: int | None = None
+        self.ending = self._waiting = False
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> Stop:
@@ -42,10 +44,30 @@ class Stop:
             if self.signal is not None:
                 return
 
+    @property
+    def pending(self) -> int | None:
+        """The signal that ends what is being done, if one has come."""
+        return self.late if self.ending else self.signal
+
+    @contextlib.contextmanager
+    def at_once(self) -> Iterator[None]:
+        """Raise a KeyboardInterrupt for a signal that comes within the block, or has come before it."""
+        self._waiting = True
+        try:
+            if self.pending is not None:
+                raise KeyboardInterrupt
+            yield
+        finally:
+            self._waiting = False
+
     def _receive(self, number: int, frame: FrameType | None) -> None:
         if self.signal is not None and not self.ending:
             raise KeyboardInterrupt
-        self.signal = number
+        self.signal = self.signal or number
+        if self.ending:
+            self.late = number
+        if self._waiting:
+            raise KeyboardInterrupt
 
 
 @contextlib.contextmanager

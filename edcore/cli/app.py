@@ -17,6 +17,7 @@ from edcore.cli.bench import bench
 from edcore.cli.kaneko import kaneko
 from edcore.cli.options import expands_home
 from edcore.cli.play import play
+from edcore.cli.plot import plot, report
 from edcore.cli.predict import predict
 from edcore.cli.reproduce import reproduce
 from edcore.cli.saved import inspect
@@ -55,6 +56,11 @@ EXAMPLES = {
         "edcore sweep xor.toml --out xor.parquet --jobs 4",
         "edcore sweep xor.toml --dask tcp://10.0.0.1:8786",
     ),
+    "plot": (
+        "edcore plot run.safetensors",
+        "edcore plot run.safetensors --kind mistakes --out mistakes.svg",
+    ),
+    "report": ("edcore report run.safetensors", "edcore report run.safetensors --out report.html --force"),
     "predict": ("edcore predict run.safetensors digits", "edcore predict model.safetensors new.csv --proba"),
     "inspect": ("edcore inspect run.safetensors", "edcore inspect run.safetensors --json"),
     "info": ("edcore info", "edcore info --explain 784 32 4096"),
@@ -85,7 +91,20 @@ app = typer.Typer(
     help="Networks that learn without back-propagation, by Kaneko's ED method (error diffusion).",
     epilog=EXIT_CODES,
 )
-COMMANDS: tuple[Callable[..., Any], ...] = (train, sweep, predict, inspect, info, check, bench, kaneko, reproduce, play)
+COMMANDS: tuple[Callable[..., Any], ...] = (
+    train,
+    sweep,
+    plot,
+    report,
+    predict,
+    inspect,
+    info,
+    check,
+    bench,
+    kaneko,
+    reproduce,
+    play,
+)
 for command in COMMANDS:
     name = command.__name__
     # Typer keeps only paragraphs apart, so each example is one.

@@ -171,6 +171,12 @@ def check_writable(name: str, path: Path | None, endings: tuple[str, ...] = ()) 
         raise InputError(name, repr(str(path)), f"a file whose name ends in {', '.join(endings)}")
 
 
+def check_new(name: str, path: Path | None, force: bool) -> None:
+    """Refuse, before minutes of computing, to overwrite a file without --force."""
+    if path and path.exists() and not force:
+        raise InputError(name, f"{str(path)!r}, which exists", "the name of a new file", "--force overwrites it.")
+
+
 def check_picture(name: str, path: Path | None, endings: tuple[str, ...] = PICTURES) -> None:
     """Refuse, before minutes of computing, a picture that cannot be drawn."""
     check_writable(name, path, endings)
@@ -208,12 +214,12 @@ def nearest_existing(path: Path) -> Path:
     return next(one for one in (path.absolute(), *path.absolute().parents) if one.exists())
 
 
-def write_file(name: str, path: Path, content: bytes) -> None:
-    """Write the output of a command, atomically."""
-    write_files(name, {path: content})
+def write_file(name: str, path: Path, content: bytes, *, new: bool = False) -> None:
+    """Write the output of a command, atomically; with `new`, replace no file."""
+    write_files(name, {path: content}, new=new)
 
 
-def write_files(name: str, files: dict[Path, bytes]) -> None:
+def write_files(name: str, files: dict[Path, bytes], *, new: bool = False) -> None:
     """Write several output files of a command: all of them, or none if one cannot be written."""
     path = Path()
 
@@ -221,7 +227,7 @@ def write_files(name: str, files: dict[Path, bytes]) -> None:
         nonlocal path
         with contextlib.ExitStack() as stack:
             for path, content in files.items():
-                stack.enter_context(replace_after(path, content))
+                stack.enter_context(replace_after(path, content, new=new))
 
     try:
         with_retries(write)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json as json_format
+import shlex
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,13 +16,14 @@ from edcore import training
 from edcore.arguments import whole_number
 from edcore.cli.options import (
     check_different,
+    check_new,
     check_package,
     check_picture,
     check_writable,
     nearest_existing,
-    write_file,
 )
-from edcore.cli.show import ProgressDisplay, Snapshots, describe, show_diagnosis
+from edcore.cli.plot import SUMMARY, Drawing, draw, figure_of, rendered, report_of, say_unwritten
+from edcore.cli.show import ProgressDisplay, Snapshots, show_diagnosis
 from edcore.console import plain_console
 from edcore.errors import DivergedError, EDCoreError, InputError
 from edcore.interrupts import Stop
@@ -41,6 +43,7 @@ class RunFiles:
     every: int  # batches from one write of the checkpoint to the next
     resume: Path | None
     config: Path | None
+    force: bool  # overwrite the plot and the report
 
     @property
     def saved(self) -> Path | None:
@@ -61,6 +64,8 @@ class RunFiles:
             check_different(**{name: path}, **written)
         check_picture("plot", self.plot)
         check_picture("report", self.report, (".html",))
+        for name, path in (("plot", self.plot), ("report", self.report)):
+            check_new(name, path, self.force)
         check_writable("checkpoint", self.checkpoint)
         if self.tensorboard:
             if not nearest_existing(self.tensorboard).is_dir():
@@ -73,6 +78,20 @@ class RunFiles:
             fix = f"If it holds a run, --resume {self.checkpoint} goes on with it."
             raise InputError("checkpoint", repr(str(self.checkpoint)), "the name of a new file", fix)
 
+    @property
+    def to_go_on(self) -> str:
+        """How to go on with a run that was stopped, in words."""
+        if not self.saved:
+            return "the run was not kept; with --checkpoint FILE a run can go on"
+        return f"to go on: {shlex.join(['edcore', 'train', '--resume', str(self.saved)])}"
+
+    def saved_in(self, data: str, *, stopped: bool) -> str:
+        """Where the run is kept, and what can be done with it, in words."""
+        if not self.saved:
+            return self.to_go_on if stopped else ""
+        use = f"to use it: {shlex.join(['edcore', 'predict', str(self.saved)])} {data}"
+        return f"saved in {self.saved}; {self.to_go_on if stopped else use}"
+
 
 def carry_out(run: TrainingRun, files: RunFiles, *, diagnose: bool, json: bool) -> int:
     """Train to the end, or until a signal comes, and return the exit code: 0, or 128 plus the signal's number."""
@@ -82,8 +101,17 @@ def carry_out(run: TrainingRun, files: RunFiles, *, diagnose: bool, json: bool) 
         checkpoint = Checkpoint(files.saved, files.every, ed, data, state, _warn, new=not files.replaces)
     console = plain_console(stderr=json)
     shown, snapshots = ProgressDisplay(console, learnt), Snapshots(ed, data, wanted=bool(files.plot or files.report))
+    drawings = []
+    if files.plot:
+        drawings.append(
+            Drawing(
+                "plot", files.plot, lambda kind: rendered(figure_of(run, SUMMARY, snapshots.add_last(learnt)), kind)
+            )
+        )
+    if files.report:
+        drawings.append(Drawing("report", files.report, lambda _: report_of(run, snapshots.add_last(learnt))))
     stop, failed = Stop(), list[EDCoreError]()  # what fails at the end keeps nothing else from being done
-    with ExitStack() as stack:
+    with ExitStack() as stack, ExitStack() as logs:
         steps: Iterator[Progress] = training.train(
             ed,
             data,
@@ -96,7 +124,7 @@ def carry_out(run: TrainingRun, files: RunFiles, *, diagnose: bool, json: bool) 
         if files.tensorboard:
             from edcore.training.tensorboard import EventLog
 
-            steps = stack.enter_context(EventLog(files.tensorboard, run.command, len(learnt), _warn)).log(steps)
+            steps = logs.enter_context(EventLog(files.tensorboard, run.command, len(learnt), _warn)).log(steps)
         if checkpoint:
             try:
                 checkpoint.write(learnt, retry=True)  # a disk that refuses it costs no training
@@ -111,8 +139,9 @@ def carry_out(run: TrainingRun, files: RunFiles, *, diagnose: bool, json: bool) 
             # The second signal, or one in a thread that cannot hold it back: a batch may be half learnt, so the
             # checkpoint stays as it was last written.
             shown.summarise(ed, data)
-            if checkpoint:
-                console.print(f"\n{files.saved} stands at batch {checkpoint.written:,}", soft_wrap=True)
+            stands = f"{files.saved} stands at batch {checkpoint.written:,}; " if checkpoint else ""
+            console.print(f"\n{stands}{files.to_go_on}", soft_wrap=True)
+            say_unwritten(drawings, console)
             return 128 + (stop.signal or signal.SIGINT)
         except DivergedError:
             if checkpoint:
@@ -125,61 +154,35 @@ def carry_out(run: TrainingRun, files: RunFiles, *, diagnose: bool, json: bool) 
             if checkpoint:
                 checkpoint.write(learnt, retry=True)
             raise
+        logs.close()
+        stop.ending = True
         if checkpoint:
-            stop.ending = True
             try:
                 checkpoint.write(learnt, retry=True)
             except EDCoreError as error:
                 failed.append(error)
-    shown.summarise(ed, data)
-    if files.saved and not failed:
-        console.print(f"\nsaved in {files.saved}; to use it: edcore predict {files.saved} DATA", soft_wrap=True)
-    if json:
-        summary = shown.as_dict(ed, data) | {"command": run.command}
-        typer.echo(json_format.dumps(summary, allow_nan=False))
-    if diagnose and not stop.signal:
+        shown.summarise(ed, data)
+        if not failed and (line := files.saved_in("DATA", stopped=bool(stop.signal))):
+            console.print(f"\n{line}", soft_wrap=True)
+        if json:
+            summary = shown.as_dict(ed, data) | {"command": run.command}
+            typer.echo(json_format.dumps(summary, allow_nan=False))
         try:
-            show_diagnosis(ed, data, console)
+            if diagnose and not stop.signal:
+                with stop.at_once():
+                    show_diagnosis(ed, data, console)
+        except KeyboardInterrupt:
+            say_unwritten(drawings, console, files.saved)
         except EDCoreError as error:
             failed.append(error)
-    failed += _draw(files, run, snapshots)
+        if drawings and not stop.late:
+            console.print()
+            failed += draw(drawings, console, stop, force=files.force, kept=None if failed else files.saved)
     for one in failed[:-1]:
         _warn(str(one))
     if failed:
         raise failed[-1]
     return 128 + stop.signal if stop.signal else 0
-
-
-def _draw(files: RunFiles, run: TrainingRun, snapshots: Snapshots) -> Iterator[EDCoreError]:
-    """Draw the run, and write its report; yield an error for each that fails."""
-    ed, data, learnt = run.ed, run.data, run.learnt
-    from edcore.plots.canvas import plain_text, rendered  # here, so that the other commands start faster
-
-    def plot(kind: str) -> bytes:
-        from edcore.plots import training_summary
-
-        return rendered(training_summary(ed, data, learnt, snapshots.found, at=snapshots.at), kind)
-
-    def report(kind: str) -> bytes:
-        from edcore.plots.report import html
-
-        setting, found, at = describe(ed, data), snapshots.found, snapshots.at
-        return html(ed, data, learnt, diagnoses=found, at=at, setting=setting, command=run.command).encode()
-
-    draw: Callable[[str], bytes]
-    for name, path, draw in (("plot", files.plot, plot), ("report", files.report, report)):
-        if path:
-            try:
-                if learnt.latest:
-                    snapshots.add(learnt.latest)
-                with plain_text():
-                    content = draw(path.suffix[1:].lower())
-                write_file(name, path, content)
-            except EDCoreError as error:
-                yield error
-            except Exception as error:  # matplotlib has errors of all kinds
-                reason = f"{type(error).__name__}: {' '.join(str(error).split()):.200}"
-                yield EDCoreError(f"--{name}: {path} cannot be drawn ({reason}).")
 
 
 def _record(steps: Iterator[Progress], learnt: History) -> Iterator[Progress]:

@@ -131,8 +131,9 @@ def _speed(evaluated: Progress) -> str:
 SAMPLES = 256
 """Training samples that a network is diagnosed on."""
 
-SNAPSHOTS, LARGEST = 8, 10**6
-"""Diagnoses during a run, and the most weights of a network that has them; a larger one is diagnosed at the end."""
+SNAPSHOTS, LARGEST, MOST_LAYERS = 8, 10**6, 256
+"""Diagnoses during a run for pictures, and the most weights of a network that has them; a larger one is diagnosed at
+the end. And the most layers that they measure: all of thousands take as long as the run."""
 
 
 def show_diagnosis(ed: ED, data: Dataset, console: Console) -> None:
@@ -169,12 +170,18 @@ class Snapshots:
     def add(self, progress: Progress) -> None:
         """Diagnose the network after this batch, unless that is done."""
         if progress.batch not in self.at:
-            self.found.append(_diagnose(self._ed, self._data))
+            self.found.append(_diagnose(self._ed, self._data, MOST_LAYERS))
             self.at.append(progress.batch)
 
+    def add_last(self, learnt: History) -> Snapshots:
+        """Diagnose the network at the end of a run, if that has learnt and the pictures are wanted."""
+        if learnt.latest and self._wanted:
+            self.add(learnt.latest)
+        return self
 
-def _diagnose(ed: ED, data: Dataset) -> Diagnosis:
+
+def _diagnose(ed: ED, data: Dataset, most_layers: int | None = None) -> Diagnosis:
     x, y = data.x_train[:SAMPLES], data.y_train[:SAMPLES]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeadStackWarning)  # the table is followed by its text
-        return diagnose(ed, x, targets(y, ed.network.columns))
+        return diagnose(ed, x, targets(y, ed.network.columns), most_layers=most_layers)

@@ -10,7 +10,6 @@ import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from types import FrameType
 from typing import Annotated, Any
 
 import typer
@@ -90,7 +89,7 @@ def sweep(
         raise EDCoreError(f"{config}: {error}") from error
     console = plain_console(stderr=json)
     start = time.perf_counter()
-    stop = _Stop()
+    stop = Stop()  # it comes at once while the program waits for a row, and else after the row is written
     with stop, _workers(jobs, dask, ray), Results(file, plan) as results:
         before = len(results.done)
         if before:
@@ -118,28 +117,6 @@ def sweep(
     if json:
         typer.echo(json_format.dumps(summary))
     raise typer.Exit(128 + stop.signal if stop.signal else FAILED if failed else 0)
-
-
-class _Stop(Stop):
-    """A stop that comes at once while the program waits for a row, and after the row is written otherwise."""
-
-    _waiting = False
-
-    @contextlib.contextmanager
-    def at_once(self) -> Iterator[None]:
-        """Raise a KeyboardInterrupt for a signal that comes within the block."""
-        self._waiting = True
-        try:
-            if self.signal is not None:
-                raise KeyboardInterrupt
-            yield
-        finally:
-            self._waiting = False
-
-    def _receive(self, number: int, frame: FrameType | None) -> None:
-        super()._receive(number, frame)
-        if self._waiting:
-            raise KeyboardInterrupt
 
 
 @contextlib.contextmanager

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any
 import typer
 from rich.console import Console
 
-from edcore.cli.options import write_file
+from edcore.cli.plot import Drawing, draw, learning_curve_of, rendered
 from edcore.cli.run import RunFiles
 from edcore.cli.show import describe_network
 from edcore.console import bar, pairs_table, plain_console
 from edcore.environment import VERSION
-from edcore.errors import DataFileError, DivergedError
+from edcore.errors import DataFileError, DivergedError, EDCoreError
 from edcore.interrupts import Stop
 from edcore.io import networks
 
@@ -67,22 +67,23 @@ def learn_table(given: Mapping[str, Any], files: RunFiles, *, json: bool, fewer_
             progress.save()
             raise
         stop.ending = True
-        failed = progress.save()
-    results = _results(run, progress.seconds, features)
-    console.print()
-    console.print(pairs_table(_in_words(run, results, by_signal=bool(stop.signal))))
-    if files.saved and run.learnt and not failed:
-        console.print(f"\nsaved in {files.saved}; to use it: edcore predict {files.saved} NEW.csv", soft_wrap=True)
-    if json:
-        typer.echo(json_format.dumps(results, allow_nan=False, ensure_ascii=False))
-    if files.plot and run.learnt:
-        from edcore.plots import learning_curve
-        from edcore.plots.canvas import plain_text, rendered
-
-        with plain_text():
-            write_file("plot", files.plot, rendered(learning_curve(run.estimator), files.plot.suffix[1:].lower()))
-    if failed:
-        raise failed
+        unsaved, undrawn = progress.save(), list[EDCoreError]()
+        results, stopped = _results(run, progress.seconds, features), bool(stop.signal)
+        console.print()
+        console.print(pairs_table(_in_words(run, results, by_signal=stopped)))
+        advice = files.saved_in("NEW.csv", stopped=stopped)
+        if advice and not unsaved and (run.learnt or not files.saved):
+            console.print(f"\n{advice}", soft_wrap=True)
+        if json:
+            typer.echo(json_format.dumps(results, allow_nan=False, ensure_ascii=False))
+        if files.plot and run.learnt:
+            drawing = Drawing("plot", files.plot, lambda kind: rendered(learning_curve_of(run.estimator), kind))
+            console.print()
+            undrawn = draw([drawing], console, stop, force=files.force, kept=None if unsaved else files.saved)
+    if unsaved:
+        raise unsaved
+    if undrawn:
+        raise undrawn[0]
     return 128 + stop.signal if stop.signal else 0
 
 

@@ -38,6 +38,12 @@ def train(
         Path | None,
         typer.Option(metavar="FILE", help="Write one page on the run: an .html.", rich_help_panel=FILES),
     ] = None,
+    force: Annotated[
+        bool,
+        typer.Option(
+            "--force", help="Overwrite the files of --plot and --report if they exist.", rich_help_panel=FILES
+        ),
+    ] = False,
     tensorboard: Annotated[
         Path | None,
         typer.Option(metavar="FOLDER", help="Log error and accuracy for TensorBoard.", rich_help_panel=FILES),
@@ -66,7 +72,8 @@ def train(
 
     With --data and --target it learns to predict a column of your own table.
 
-    Ctrl-C stops after the batch that is being learnt, with --data after the epoch; all files are still written.
+    Ctrl-C stops after the batch that is being learnt, with --data after the epoch; all files are still written, until
+    it comes again.
     """
     files = RunFiles(
         plot=plot,
@@ -76,6 +83,7 @@ def train(
         every=every,
         resume=resume,
         config=config,
+        force=force,
     )
     files.check()
     sources = {name: source.name for name in context.params if (source := context.get_parameter_source(name))}

@@ -5,6 +5,7 @@ All figures are computed on the host, in float64, on one batch of samples. The n
 
 from __future__ import annotations
 
+import contextlib
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -12,12 +13,14 @@ from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
+from threadpoolctl import threadpool_limits
 
+from edcore.arguments import whole_number
 from edcore.arrays import Array, HostWeights, to_numpy
 from edcore.core import method as core
 from edcore.core.network import Layer, Network
 from edcore.core.rule import ONLINE, Rule
-from edcore.core.weights import initialise
+from edcore.core.weights import draw_layer
 from edcore.diagnostics.diagnosis import Diagnosis, LayerFigures
 from edcore.diagnostics.gradient import (
     LayerState,
@@ -40,11 +43,20 @@ SLAB_LAYERS, SLAB_BYTES = 64, 2**25
 single layer may have more)."""
 
 
+NARROW = 256
+"""Up to this width one thread computes all products."""
+
+ALL_AT_ENDS, LEAST_LAYERS = 8, 20
+"""Layers at each end that are measured in any case, and the least that ``most_layers`` may be."""
+
+
 class DeadStackWarning(UserWarning):
     """At least half of the layers beyond the input layer are dead: no error from −1 to 1 changes their weights."""
 
 
-def diagnose(ed: ED, x: Array, target: Array, start: HostWeights | None = None) -> Diagnosis:
+def diagnose(
+    ed: ED, x: Array, target: Array, start: HostWeights | None = None, *, most_layers: int | None = None
+) -> Diagnosis:
     """Measure each layer of a network on a batch of samples.
 
     Parameters
@@ -58,6 +70,9 @@ def diagnose(ed: ED, x: Array, target: Array, start: HostWeights | None = None) 
     start : dict of str to ndarray, optional
         The weights from which changes are counted, laid out as `ED.weights` returns them. Default: the initial weights
         of ``ed.seed``. Give them for a network whose weights were loaded.
+    most_layers : int, optional
+        The most layers to measure, at least 20. Of a deeper network they are the first eight, the last eight, and
+        others evenly picked between them. Left out, all.
 
     Returns
     -------
@@ -101,29 +116,44 @@ def diagnose(ed: ED, x: Array, target: Array, start: HostWeights | None = None) 
     0
     """
     network, rule = checked_ed(ed).network, ed.rule
+    picked = _picked(network.depth + 2, most_layers)
     x, target = ed.check(x, target)
     now = ed.weights
-    first = initialise(network, ed.seed, rule.floor) if start is None else checked_weights(network, start, name="start")
+    first = None if start is None else checked_weights(network, start, name="start")
     samples, wanted = (to_numpy(array).astype(np.float64) for array in (x, target))
-    with np.errstate(all="ignore"):  # a figure that overflows is NaN in the table
-        figures = list(_Measurement(network, rule, now, first).layers(samples, wanted.reshape(-1, network.columns)))
-    found = Diagnosis.from_layers(network, rule, figures[::-1])
+    # Threads share no product of so few cells with profit, and lose much time where other programs have the cores.
+    threads = threadpool_limits(1, "blas") if network.width <= NARROW else contextlib.nullcontext()
+    with threads, np.errstate(all="ignore"):  # a figure that overflows is NaN in the table
+        measurement = _Measurement(network, rule, now, first, ed.seed, frozenset(picked))
+        figures = list(measurement.layers(samples, wanted.reshape(-1, network.columns)))
+    found = Diagnosis.from_layers(network, rule, figures[::-1], picked)
     if found.warning:
         warnings.warn(found.warning, DeadStackWarning, stacklevel=2)
     return found
 
 
+def _picked(layers: int, most: int | None) -> list[int]:
+    """Return the numbers of the layers to measure, from 0 for the input layer."""
+    if most is None or layers <= whole_number("most_layers", most, LEAST_LAYERS):
+        return list(range(layers))
+    # The first layers of a deep stack learn and the others hardly do, so the even steps leave out no layer there.
+    between = np.linspace(ALL_AT_ENDS, layers - 1 - ALL_AT_ENDS, most - 2 * ALL_AT_ENDS).round().astype(int).tolist()
+    return [*range(ALL_AT_ENDS), *between, *range(layers - ALL_AT_ENDS, layers)]
+
+
 @dataclass(frozen=True, slots=True)
 class _Measurement:
-    """A network to measure, with its weights now and at the start."""
+    """A network to measure, with its weights now and at the start, and the numbers of the layers to measure."""
 
     network: Network
     rule: Rule
     now: HostWeights
-    start: HostWeights
+    start: HostWeights | None  # None: the initial ones of this seed
+    seed: int
+    picked: frozenset[int]
 
     def layers(self, x: Floats, target: Floats) -> Iterator[LayerFigures]:
-        """Yield the figures of each layer, from the output layer to the input layer, in the order of the gradient."""
+        """Yield the figures of the layers to measure, from the output layer back, as the gradient goes."""
         # The states of thousands of layers would take too much memory. The first forward pass keeps the state in front
         # of each slab only; a slab's states are computed again from it when its turn comes.
         network, layers, depth = self.network, self.network.layers, self.network.depth
@@ -141,17 +171,24 @@ class _Measurement:
             states = [fronts[first]]
             for layer in layers[first + 1 : stop + 1]:
                 states.append(forward_layer(network, layer, self.now, states[-1]))
-            # To the core a slab is a network with no other hidden layers: each layer learns by itself.
-            step, most = self._updates(replace(network, depth=stop - first), [inputs, *states, last], error)
+            # To the core a slab is a network with no other hidden layers: each layer learns by itself. Its layers are
+            # those to measure; where they are no neighbours, there is a layer between them that nobody reads.
+            chain = [first]  # the numbers of the layers whose cells it has
+            for number in sorted(self.picked.intersection(range(first + 1, stop + 1))):
+                chain += [number] if chain[-1] == number - 1 else [number - 1, number]
+            part = [inputs, *(states[number - first] for number in chain), last]
+            step, most = self._updates(replace(network, depth=len(chain) - 1), part, error)
             for number in reversed(range(first + 1 if first else 0, stop + 1 + (stop == depth))):
                 layer = layers[number]
-                in_slab = layer if layer.position is None else layer._replace(position=layer.position - first)
                 sources = states[number - first - 1] if number else inputs
                 targets = last if layer.name == "output" else states[number - first]
                 sums = backward_activation(network, layer, targets, signal)
-                biases = np.repeat(network.bias * sums.sum(axis=1, keepdims=True), network.n_bias, axis=1)
-                descent = np.concatenate([sources.y.swapaxes(-1, -2) @ sums, biases], axis=1)
-                yield self._figures(layer, targets, _joined(step, in_slab), _joined(most, in_slab), descent)
+                if number in self.picked:
+                    in_slab = layer if layer.position is None else layer._replace(position=chain.index(number) - 1)
+                    biases = np.repeat(network.bias * sums.sum(axis=1, keepdims=True), network.n_bias, axis=1)
+                    descent = np.concatenate([sources.y.swapaxes(-1, -2) @ sums, biases], axis=1)
+                    step_most = _joined(step, in_slab), _joined(most, in_slab)
+                    yield self._figures(layer, self._before(layer, number), targets, *step_most, descent)
                 signal = backward_weights(layer, self.now, sums)
                 # Only its direction counts: scaled to 1 it does not vanish on its way through a deep stack.
                 signal /= np.max(abs(signal)) or 1.0
@@ -169,10 +206,20 @@ class _Measurement:
         most = core.update(part, replace(rule, error="signed", centred=False), zeros, trace, np.ones_like(error))
         return step, {key: abs(value) for key, value in most.items()}
 
-    def _figures(self, layer: Layer, state: LayerState, step: Floats, most: Floats, descent: Floats) -> LayerFigures:
+    def _before(self, layer: Layer, number: int) -> Floats:
+        """Return the weights of a layer at the start. To draw those of all layers takes as long as to measure some."""
+        network, floor = self.network, self.rule.floor
+        if self.start is not None:
+            return layer_part(self.start, layer, "weight")
+        drawn = (draw_layer(network, layer, number, head, self.seed, floor)[0] for head in range(network.heads))
+        return np.stack([weight.astype(network.dtype) for weight in drawn])
+
+    def _figures(
+        self, layer: Layer, first: Floats, state: LayerState, step: Floats, most: Floats, descent: Floats
+    ) -> LayerFigures:
         """Return the figures of one layer; step, most and descent have its biases below its weights."""
         network, floor = self.network, self.rule.floor
-        w, first = layer_part(self.now, layer, "weight"), layer_part(self.start, layer, "weight")
+        w = layer_part(self.now, layer, "weight")
         least = 0.0 if floor is None else float(w.dtype.type(floor))
         if floor is not None:
             signs, weights = np.outer(layer.source_signs, layer.target_signs), step[:, : w.shape[1]]

@@ -40,7 +40,7 @@ class LayerFigures(NamedTuple):
 class Diagnosis:
     """Figures of each layer of a network, all heads together: the input layer, the hidden layers, the output layer.
 
-    Each array has one value for each layer. A value that does not exist is NaN, in the table a dash.
+    Each array has one value for each layer that was measured. A value that does not exist is NaN, in the table a dash.
 
     Parameters
     ----------
@@ -66,6 +66,8 @@ class Diagnosis:
         Size of ED's update: its Euclidean norm over that of the weights.
     dead : ndarray of bool
         Whether no error can change the layer; see `diagnose`.
+    numbers : ndarray of int
+        The number of each layer: 0 is the input layer, 1 the first beyond it, depth + 1 the output layer.
     """
 
     network: Network
@@ -78,32 +80,45 @@ class Diagnosis:
     angle: Floats
     update: Floats
     dead: npt.NDArray[np.bool_]
+    numbers: npt.NDArray[np.intp]
 
     @classmethod
-    def from_layers(cls, network: Network, rule: Rule, layers: Sequence[LayerFigures]) -> Diagnosis:
-        """Return the diagnosis of these layers."""
+    def from_layers(
+        cls, network: Network, rule: Rule, layers: Sequence[LayerFigures], numbers: Sequence[int] | None = None
+    ) -> Diagnosis:
+        """Return the diagnosis of these layers, by default all."""
         columns: dict[str, Any] = {
             name: np.array(values) for name, values in zip(LayerFigures._fields, zip(*layers, strict=True), strict=True)
         }
         if rule.floor is None:
             columns["at_floor"] = None
-        return cls(network, rule, **columns)
+        return cls(network, rule, numbers=np.arange(len(layers)) if numbers is None else np.array(numbers), **columns)
 
     @property
     def layers(self) -> tuple[str, ...]:
-        """Name of each layer."""
-        return ("input", *(f"hidden {number}" for number in range(1, self.network.depth + 1)), "output")
+        """Name of each layer that was measured."""
+        return ("input", *(f"hidden {number}" for number in self.numbers[1:-1]), "output")
+
+    @property
+    def sampled(self) -> str:
+        """Which layers were measured, as a sentence; empty if all were."""
+        if len(self.numbers) == self.network.depth + 2:
+            return ""
+        return (
+            f"Of {self.network.depth + 2:,} layers {len(self.numbers):,} were measured: "
+            "some at each end, and others evenly picked between them."
+        )
 
     @property
     def dead_hidden(self) -> int:
-        """Number of layers beyond the input layer, hidden 1 to hidden `depth`, that are dead."""
+        """Number of measured layers beyond the input layer, of hidden 1 to hidden `depth`, that are dead."""
         return int(self.dead[1:-1].sum())
 
     @property
     def warning(self) -> str | None:
         """The problem and what helps, if at least half of those layers are dead although they have a rate."""
-        network, dead = self.network, self.dead_hidden
-        if not dead or 2 * dead < network.depth or not self.rule.alpha:
+        network, dead, measured = self.network, self.dead_hidden, len(self.dead) - 2
+        if not dead or 2 * dead < measured or not self.rule.alpha:
             return None
         helps = []
         if network.initial.fan_in < 0.5:
@@ -113,8 +128,8 @@ class Diagnosis:
         if not network.rms:
             helps.append("rms=True")
         return (
-            f"{dead:,} of {network.depth:,} layers beyond the input layer are dead: no error changes their weights in "
-            f"{network.dtype}. "
+            f"{dead:,} of {measured:,} {'measured ' * bool(self.sampled)}layers beyond the input layer are dead: "
+            f"no error changes their weights in {network.dtype}. "
             f"What helps: {', '.join([*helps, 'fewer layers'])}."
         )
 
@@ -141,9 +156,9 @@ class Diagnosis:
         return "\n".join(line.rstrip() for line in lines)
 
     def _runs(self) -> list[tuple[int, int]]:
-        """Return the hidden layers of each row, counted from 0, as the first and the one after the last."""
+        """Return the layers of each row, counted from 0 at hidden 1, as the first and the one after the last."""
         dead = self.dead[1:-1]
-        turns = [0, *(np.flatnonzero(dead[1:] != dead[:-1]) + 1), self.network.depth]
+        turns = [0, *(np.flatnonzero(dead[1:] != dead[:-1]) + 1), len(dead)]
         runs: list[tuple[int, int]] = []
         for start, stop in pairwise(turns):
             if dead[start:stop].any():

@@ -131,11 +131,16 @@ class TableRun:
         state |= {"task": self.table.task, "checksum": self.table.checksum()}
         networks.write(path, pipeline, target=self.table.target, run={TABLE: state}, new=new)
 
-    def scores(self) -> dict[str, Any]:
-        """Return how well rows are predicted that were not learnt, beside a guess that knows no features."""
+    def tested(self) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+        """Return the targets of the test rows and what is predicted for them; without test rows, of all."""
         train, test = self.rows
         test = test if len(test) else train
-        y, predicted = self.table.y[test], self.pipeline.predict(self.table.x.iloc[test])
+        return self.table.y[test], self.pipeline.predict(self.table.x.iloc[test])
+
+    def scores(self) -> dict[str, Any]:
+        """Return how well rows are predicted that were not learnt, beside a guess that knows no features."""
+        train, _ = self.rows
+        y, predicted = self.tested()
         if self.table.task == "classification":
             labels, counts = np.unique(self.table.y[train], return_counts=True)
             guess = labels[np.argmax(counts)]
@@ -229,8 +234,8 @@ def resume(file: Path, given: Mapping[str, Any], fewer_epochs: bool) -> TableRun
     data = given.get("data", state["data"])
     table = load_table(data, state["target"], state["task"])
     if table.checksum() != state["checksum"]:
-        fix = "Give the same table with --data, or start a new run without --resume."
-        raise EDCoreError(f"{file}: the run cannot go on, because {data} has other cells than where it started. {fix}")
+        fix = "Give the same table with --data, or start a new run."
+        raise EDCoreError(f"{file}: {data} has other cells than where the run started. {fix}")
     epochs = epochs if fewer_epochs else max(epochs, state["epochs"])
     kept = {name: state[name] for name in KEPT}
     kept |= {"data": data, "epochs": epochs, "finished": state["finished"] and "epochs" not in given}

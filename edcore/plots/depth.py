@@ -56,7 +56,8 @@ def layer_map(
     Returns
     -------
     matplotlib.figure.Figure
-        The figure. Dead layers are hatched.
+        The figure. Dead layers are hatched. If only some layers were measured, a heat map and the hatching show the
+        others as the nearest of these.
 
     Raises
     ------
@@ -82,9 +83,15 @@ def layer_map(
     if axes is None:
         axes = side_by_side(new_figure((9, 4.6)))
     figures = [np.stack([getattr(one, name) for one in found], axis=1) for name in ("saturation", "growth")]
-    dead = np.stack([one.dead for one in found], axis=1)
-    draw = _draw_lines if len(found) == 1 else _draw_maps
-    draw(axes, figures, dead, list(range(1, len(found) + 1)) if at is None else list(at))
+    # A layer that was not measured looks as the nearest one that was.
+    numbers = found[0].numbers
+    nearest = np.searchsorted((numbers[1:] + numbers[:-1]) / 2, np.arange(found[0].network.depth + 2))
+    dead = np.stack([one.dead for one in found], axis=1)[nearest]
+    if len(found) == 1:
+        _draw_lines(axes, figures, dead, numbers)
+    else:
+        shown_at = [*range(1, len(found) + 1)] if at is None else [*at]
+        _draw_maps(axes, [values[nearest] for values in figures], dead, shown_at)
     axes[0].set_ylabel("layer")
     for ax, title in zip(axes, ("Saturation", "Growth"), strict=True):
         set_title(ax, f"{title} (hatched: dead)" if dead.any() else title)
@@ -109,19 +116,22 @@ def _check(found: list[Diagnosis], at: Sequence[float] | None, axes: Sequence[Pi
     if len(depths := {one.network.depth for one in found}) > 1:
         given = f"networks of depth {', '.join(map(str, sorted(depths)))}"
         raise InputError("diagnoses", given, "diagnoses of one network")
+    if not all(np.array_equal(one.numbers, found[0].numbers) for one in found):
+        raise InputError("diagnoses", "those of other layers", "diagnoses of the same layers of one network")
     if at is not None and len(at) != len(found):
         raise InputError("at", f"{len(at)} numbers", f"{len(found)}, one for each diagnosis")
     if axes is not None and len(axes) != 2:
         raise InputError("axes", f"{len(axes)} axes", "two, for saturation and for growth")
 
 
-def _draw_lines(axes: Sequence[Picture], figures: list[Floats], dead: npt.NDArray[np.bool_], _: list[float]) -> None:
-    layers = np.arange(len(dead))
+def _draw_lines(
+    axes: Sequence[Picture], figures: list[Floats], dead: npt.NDArray[np.bool_], layers: npt.NDArray[np.intp]
+) -> None:
     for ax, values, label, colour in zip(axes, figures, LABELS, COLOURS[:2], strict=True):
         ax.plot(values[:, 0], layers, color=colour, marker="o" if len(layers) <= FEW else None, markersize=4)
         for _column, start, stop in _runs(dead):
             ax.axhspan(start - 0.5, stop - 0.5, facecolor="none", edgecolor="0.6", hatch="///", linewidth=0)
-        ax.set_ylim(len(layers) - 0.5, -0.5)
+        ax.set_ylim(len(dead) - 0.5, -0.5)
         ax.set_xlabel(label)
         ax.grid(alpha=0.25)
         ax.spines[["top", "right"]].set_visible(False)
@@ -141,7 +151,9 @@ def _draw_lines(axes: Sequence[Picture], figures: list[Floats], dead: npt.NDArra
         axes[1].locator_params(axis="x", nbins=5)
 
 
-def _draw_maps(axes: Sequence[Picture], figures: list[Floats], dead: npt.NDArray[np.bool_], at: list[float]) -> None:
+def _draw_maps(
+    axes: Sequence[Picture], figures: list[Floats], dead: npt.NDArray[np.bool_], at: Sequence[float]
+) -> None:
     from matplotlib.colors import LogNorm, TwoSlopeNorm
     from matplotlib.patches import Rectangle
     from matplotlib.ticker import LogFormatter

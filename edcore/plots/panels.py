@@ -33,6 +33,17 @@ MOST_DOTS = 1000
 
 
 @dataclass(frozen=True, slots=True)
+class Result:
+    """A trained network with its data and its run: what pictures are made of."""
+
+    ed: ED
+    data: Dataset
+    run: Sequence[Progress] | History
+    diagnoses: Sequence[Diagnosis] = ()
+    at: Sequence[float] | None = None  # the number of batches before each diagnosis
+
+
+@dataclass(frozen=True, slots=True)
 class Panel:
     """One picture."""
 
@@ -42,53 +53,69 @@ class Panel:
     shows: str  # its content in words, for readers who cannot see it
 
 
-def panels(
-    ed: ED,
-    data: Dataset,
-    run: Sequence[Progress] | History,
-    diagnoses: Sequence[Diagnosis],
-    at: Sequence[float] | None = None,
-) -> Iterator[Panel]:
+def panels(result: Result) -> Iterator[Panel]:
     """Yield the pictures that fit, in the order in which they are best read."""
-    if run:
-        yield Panel(
-            (6.5, 4.2),
-            lambda figure: learning_curve(run, figure.add_subplot()),
-            "The error (left scale) should fall and the accuracy on the test samples (right scale) should rise; "
-            "where both are flat, more batches of this kind change little.",
-            _in_words(History.of(run)),
-        )
-    yield _confusion(ed, data)
-    if image_shape(data.features):
-        of = f"of head 0, that of class {data.classes[0]}, " if ed.network.heads > 1 else ""
-        yield Panel(
-            (6.5, 4.2),
-            lambda figure: receptive_fields(ed, ax=figure.add_subplot()),
-            f"Each small image is one cell {of}of the first layer: a bright pixel raises the cell where the image is "
-            "red and lowers it where it is blue; fields that look like noise have learnt "
-            "little, and cells that look alike do the same work.",
-            f"Images of the weights from {data.features} pixels to the first layer's excitatory and inhibitory cells.",
-        )
-    if data.features == 2:
-        dots = _evenly_picked(len(data.x_test), MOST_DOTS)
-        yield Panel(
-            (6.0, 4.5),
-            lambda figure: decision_boundary(
-                ed, data.x_test[dots], data.y_test[dots], data.classes, figure.add_subplot()
-            ),
-            "The colour of a point is its predicted class; each sample should lie in the colour of its class.",
-            f"Predictions for the points of the plane of the two features, with {len(dots)} test samples.",
-        )
-    if diagnoses:
-        over = "from left to right during training" if len(diagnoses) > 1 else "as a line"
-        yield Panel(
-            (6.5, 4.2),
-            lambda figure: layer_map(diagnoses, at=at, axes=side_by_side(figure)),
-            f"Layers go from the input at the top to the output below, {over}: a layer with a small mean g is "
-            "saturated and learns little, one with a growth of 1 has kept its weights, and a hatched one is dead.",
-            f"Saturation and growth of {len(diagnoses[-1].dead):,} layers, of which {int(diagnoses[-1].dead.sum()):,} "
-            "are dead at the end.",
-        )
+    if result.run:
+        yield curve(result)
+    yield confusion(result)
+    if image_shape(result.data.features):
+        yield fields(result)
+    if result.data.features == 2:
+        yield boundary(result)
+    if result.diagnoses:
+        yield layers(result)
+
+
+def curve(result: Result) -> Panel:
+    """Return the learning curve."""
+    return Panel(
+        (6.5, 4.2),
+        lambda figure: learning_curve(result.run, figure.add_subplot()),
+        "The error (left scale) should fall and the accuracy on the test samples (right scale) should rise; "
+        "where both are flat, more batches of this kind change little.",
+        _in_words(History.of(result.run)),
+    )
+
+
+def fields(result: Result) -> Panel:
+    """Return the receptive fields of the first layer."""
+    ed, data = result.ed, result.data
+    of = f"of head 0, that of class {data.classes[0]}, " if ed.network.heads > 1 else ""
+    return Panel(
+        (6.5, 4.2),
+        lambda figure: receptive_fields(ed, ax=figure.add_subplot()),
+        f"Each small image is one cell {of}of the first layer: a bright pixel raises the cell where the image is "
+        "red and lowers it where it is blue; fields that look like noise have learnt "
+        "little, and cells that look alike do the same work.",
+        f"Images of the weights from {data.features} pixels to the first layer's excitatory and inhibitory cells.",
+    )
+
+
+def boundary(result: Result) -> Panel:
+    """Return the decision boundary, of data with two features."""
+    ed, data = result.ed, result.data
+    dots = evenly_picked(len(data.x_test), MOST_DOTS)
+    return Panel(
+        (6.0, 4.5),
+        lambda figure: decision_boundary(ed, data.x_test[dots], data.y_test[dots], data.classes, figure.add_subplot()),
+        "The colour of a point is its predicted class; each sample should lie in the colour of its class.",
+        f"Predictions for the points of the plane of the two features, with {len(dots)} test samples.",
+    )
+
+
+def layers(result: Result) -> Panel:
+    """Return the layer map, of a result with diagnoses."""
+    found = result.diagnoses
+    over = "from left to right during training" if len(found) > 1 else "as a line"
+    last = found[-1]
+    return Panel(
+        (6.5, 4.2),
+        lambda figure: layer_map(found, at=result.at, axes=side_by_side(figure)),
+        f"Layers go from the input at the top to the output below, {over}: a layer with a small mean g is saturated "
+        "and learns little, one with a growth of 1 has kept its weights, and a hatched one is dead. "
+        f"{last.sampled}".rstrip(),
+        f"Saturation and growth of {len(last.dead):,} layers, of which {int(last.dead.sum()):,} are dead at the end.",
+    )
 
 
 def _in_words(run: History) -> str:
@@ -97,9 +124,11 @@ def _in_words(run: History) -> str:
     return f"The error goes from {run.first_error:.4f} to {error:.4f} in {len(run):,} batches.{last}"
 
 
-def _confusion(ed: ED, data: Dataset) -> Panel:
+def confusion(result: Result) -> Panel:
+    """Return the confusion matrix of the test samples, or of as many as a large network predicts in seconds."""
+    ed, data = result.ed, result.data
     n = len(data.x_test)
-    rows = _evenly_picked(n, int(np.clip(WORK // ed.network.parameters, LEAST_SAMPLES, MOST_SAMPLES)))
+    rows = evenly_picked(n, test_samples(ed))
     true, predicted = data.y_test[rows], predicted_classes(predict_in_parts(ed, data.x_test[rows]))
     part = "" if len(rows) == n else f", on {len(rows):,} of the {n:,} test samples, evenly picked"
     side = 4.2 if len(data.classes) <= 6 else 5.2
@@ -119,6 +148,11 @@ def _draw_confusion(true: Any, predicted: Any, classes: tuple[int, ...], part: s
         set_title(ax, f"{ax.get_title(loc='left')}\n({part.removeprefix(', ')})")
 
 
-def _evenly_picked(n: int, most: int) -> npt.NDArray[np.intp]:
+def test_samples(ed: ED) -> int:
+    """Return how many test samples the network predicts in seconds."""
+    return int(np.clip(WORK // ed.network.parameters, LEAST_SAMPLES, MOST_SAMPLES))
+
+
+def evenly_picked(n: int, most: int) -> npt.NDArray[np.intp]:
     """Return the numbers of at most `most` rows out of n, evenly picked."""
     return np.linspace(0, n - 1, min(n, most)).round().astype(np.intp)

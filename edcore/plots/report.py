@@ -13,7 +13,7 @@ from edcore.diagnostics.diagnosis import Diagnosis
 from edcore.environment import here, versions
 from edcore.model.ed import ED
 from edcore.plots.canvas import new_figure, rendered
-from edcore.plots.panels import Panel, panels
+from edcore.plots.panels import Panel, Result, panels
 from edcore.training.history import History
 from edcore.training.loop import Progress
 
@@ -76,7 +76,7 @@ def html(
     >>> page.count("<img "), "<script" in page
     (3, False)
     """
-    found = list(panels(ed, data, run, diagnoses, at))
+    found = list(panels(Result(ed, data, run, diagnoses, at)))
     template = Template(resources.files("edcore.plots").joinpath("report.html").read_text(encoding="utf-8"))
     page = template.substitute(
         title=escape(f"Training report: {data.name}"),
@@ -133,10 +133,12 @@ def _layers(found: Diagnosis) -> str:
     rows = (_row(first, others) for first, *others in found.rows)
     warning = f'<p class="warning">Warning: {escape(found.warning)}</p>\n' if found.warning else ""
     note = (
-        "mean g: derivative of the activation, small where cells are saturated. flipped: weights that changed sign. "
-        "growth: mean |W| over that at the start. + / −: sum of positive over sum of negative weights. angle: between "
-        "the update and steepest descent. update: its size over that of the weights. dead: no error changes the layer."
+        "input: the weights from the inputs to the first hidden cells; hidden 1: from these to the next. mean g: "
+        "derivative of the activation, small where cells are saturated. flipped: weights that changed sign. growth: "
+        "mean |W| over that at the start. + / −: sum of positive over sum of negative weights. angle: between the "
+        "update and steepest descent. update: its size over that of the weights. dead: no error changes the layer."
     )
+    note = f"{note} {found.sampled}".rstrip()
     table = _table([f"<tr>{heads}</tr>", *rows], ' class="layers"')
     return f'<h2>Layers</h2>\n{warning}{table}\n<p class="note">{note}</p>'
 

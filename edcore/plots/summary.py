@@ -8,7 +8,7 @@ from edcore.datasets.catalogue import Dataset
 from edcore.diagnostics.diagnosis import Diagnosis
 from edcore.model.ed import ED
 from edcore.plots.canvas import Picture, new_figure
-from edcore.plots.panels import panels
+from edcore.plots.panels import Result, panels
 from edcore.training.history import History
 from edcore.training.loop import Progress
 
@@ -68,7 +68,7 @@ def training_summary(
     >>> len(figure.subfigs)
     3
     """
-    found = list(panels(ed, data, run, diagnoses, at))
+    found = list(panels(Result(ed, data, run, diagnoses, at)))
     across = len(found) if len(found) <= 3 else 2
     down = -(-len(found) // across)
     figure = new_figure((across * PANEL[0], down * PANEL[1] + 0.4))

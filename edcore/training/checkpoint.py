@@ -190,7 +190,7 @@ def check_data(path: Path, state: RunState, data: Dataset) -> None:
     """Refuse data that are not those on which the run in this checkpoint started."""
     if fingerprint(data) != state.data:
         raise EDCoreError(
-            f"{path}: the run cannot go on, because {data.name} has other samples here than where the run started. "
+            f"{path}: {data.name} has other samples here than where the run started. "
             "Give the folder of the same data with --data-dir."
         )
 

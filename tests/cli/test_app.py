@@ -40,7 +40,7 @@ def refused(run):
 
 
 def summary(out):
-    return dict(re.findall(r"^(\w[\w ]*?) {2,}(.*?) *$", out.rpartition("\n\n")[2], re.MULTILINE))
+    return dict(re.findall(r"^(?!batch )(\w[\w ]*?) {2,}(.*?) *$", out, re.MULTILINE))
 
 
 def accuracies(out):

@@ -256,7 +256,7 @@ def test_a_moved_table_is_named_and_another_is_refused(results, refused, frame):
     assert results(*resume, "--data", "moved.csv")["epoch"] == 12
     frame.loc[50, "size"] = 5.5
     frame.to_csv("t.csv", index=False)
-    message = r"m.safetensors: the run cannot go on, because t.csv has other cells than where it started\. .*--data"
+    message = r"m.safetensors: t.csv has other cells than where the run started\. .*--data"
     assert re.match(message, refused(*resume))
 
 

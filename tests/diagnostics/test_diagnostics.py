@@ -227,7 +227,8 @@ def test_every_variant(data, activation, rms, rule):
 @pytest.mark.parametrize("rule", ["signed", "split"])
 def test_the_articles_initial_weights_leave_a_deep_stack_dead(data, rule):
     with pytest.warns(
-        DeadStackWarning, match=r"^\d\d of 64 layers beyond the input layer are dead: .* float32\..*initial=.*u0 above 0\.4.*rms=True"
+        DeadStackWarning,
+        match=r"^\d\d of 64 layers beyond the input layer are dead: .* float32\..*initial=.*u0 above 0\.4.*rms=True",
     ) as said:
         found = diagnose(ED(64, 32, 64, rule=rule, seed=0), data.x_train, data.y_train)
     assert said[0].filename == __file__
@@ -285,7 +286,9 @@ def test_the_ends_alone_are_no_stack():
 
 def test_the_warning_recommends_nothing_that_is_so_already():
     warning = made(2, dead=[1, 2], rms=True, activation="tanh", initial=Initial(fan_in=1.0)).warning
-    assert re.fullmatch(r"2 of 2 layers beyond the input layer are dead: .* float32\. What helps: fewer layers\.", warning)
+    assert re.fullmatch(
+        r"2 of 2 layers beyond the input layer are dead: .* float32\. What helps: fewer layers\.", warning
+    )
 
 
 # The table
@@ -296,7 +299,15 @@ def made(depth, dead=(), alpha=0.8, **options):
     figures = {name: np.arange(layers) / 100 for name in ("saturation", "sign_changes", "growth", "balance", "update")}
     flags = np.isin(np.arange(layers), list(dead))
     shape = edcore.Network(1, 2, depth, **options)
-    return Diagnosis(shape, Rule(alpha=alpha), **figures, at_floor=None, angle=np.full(layers, np.nan), dead=flags)
+    return Diagnosis(
+        shape,
+        Rule(alpha=alpha),
+        **figures,
+        at_floor=None,
+        angle=np.full(layers, np.nan),
+        dead=flags,
+        numbers=np.arange(layers),
+    )
 
 
 def test_a_small_network_has_a_row_for_each_layer():

@@ -22,7 +22,7 @@ from matplotlib.figure import Figure
 
 from edcore import plots
 from edcore.plots import panels as panels_module
-from edcore.plots.panels import panels
+from edcore.plots.panels import Result, panels
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +71,9 @@ def found(depth, dead=(), growth=1.0, saturation=0.1, at=0.0):
     figures |= {"saturation": np.full(layers, saturation) + at, "growth": np.full(layers, growth)}
     flags = np.isin(np.arange(layers), list(dead))
     shape = edcore.Network(1, 2, depth)
-    return Diagnosis(shape, Rule(), **figures, at_floor=None, angle=np.full(layers, np.nan), dead=flags)
+    return Diagnosis(
+        shape, Rule(), **figures, at_floor=None, angle=np.full(layers, np.nan), dead=flags, numbers=np.arange(layers)
+    )
 
 
 # The learning curve
@@ -548,7 +550,7 @@ def test_a_large_network_is_tested_on_fewer_samples_and_says_so(monkeypatch):
     figure = drawn(plots.training_summary, ed, data, run)
     title = figure.subfigs[1].axes[0].get_title(loc="left")
     assert title.endswith("of 200 right\n(on 200 of the 360 test samples, evenly picked)")
-    assert "on 200 of the 360 test samples" in list(panels(ed, data, run, []))[1].reading
+    assert "on 200 of the 360 test samples" in list(panels(Result(ed, data, run)))[1].reading
 
 
 def test_pictures_are_drawn_on_axes_that_are_given():
