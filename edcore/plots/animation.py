@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import io
+import json
 import os
 from collections.abc import Callable
+from html import escape
+from importlib import resources
 from pathlib import Path
+from string import Template
 from typing import Any, Literal
 
 import numpy as np
@@ -18,12 +24,25 @@ from edcore.plots import scenes
 from edcore.plots.canvas import Picture, rendered
 from edcore.plots.sample import checked_head
 
-KINDS = ("learning", "broadcast", "layers")
+HOLD = 1500
+"""Milliseconds for which the last frame stays, beyond its time, before the first comes again."""
 
-HOLD = 1.5
-"""Seconds for which the last frame of a GIF stays, beyond its time, before the first comes again."""
+PALETTE = 256
+"""Colours of all frames together."""
 
-GIF_COLOURS = 128
+PAGE = """<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<style>:root { color-scheme: light dark }</style>
+"""
+
+WORDS = {
+    "learning": "A network and its decision boundary while it learns, epoch by epoch",
+    "broadcast": "One step: forward layer by layer, then the error, at all layers at once and by back-propagation",
+    "layers": "The activities and the growth of all layers while the network learns, batch by batch",
+}
+"""What is to be seen, by kind."""
 
 
 class Animation:
@@ -41,6 +60,8 @@ class Animation:
         The number of frames.
     fps : float
         Frames a second.
+    words : str
+        What is to be seen, for readers who do not see it.
 
     Examples
     --------
@@ -51,8 +72,10 @@ class Animation:
     5
     """
 
-    def __init__(self, figure: Picture, draw: Callable[[int], None], frames: int, fps: float) -> None:
-        self.figure, self.frames, self.fps = figure, frames, fps
+    def __init__(
+        self, figure: Picture, draw: Callable[[int], None], frames: int, fps: float, words: str = "Animation"
+    ) -> None:
+        self.figure, self.frames, self.fps, self.words = figure, frames, fps, words
         self._draw = draw
 
     def draw(self, frame: int) -> Picture:
@@ -77,7 +100,8 @@ class Animation:
         Parameters
         ----------
         name : str or path
-            A name that ends in ``.gif``, in ``.html`` (a page with buttons to play, stop and step), or in ``.mp4``.
+            A name that ends in ``.gif``, in ``.html`` (a page with buttons to play, stop and step, which loads nothing
+            from elsewhere), or in ``.mp4``.
         dpi : float
             Pixels an inch.
 
@@ -88,59 +112,72 @@ class Animation:
         EDCoreError
             If it is an MP4, and the program ffmpeg is not installed.
         """
-        from matplotlib import animation
-
         ending, dpi = Path(name).suffix.lower(), real("dpi", dpi, positive=True)
-        if ending not in (".gif", ".html", ".mp4"):
-            raise InputError("name", repr(str(name)), "a file whose name ends in .gif, .html, .mp4")
         if ending == ".html":
-            Path(name).write_text(self._html(dpi), encoding="utf-8")
-            return
-        if ending == ".gif":
-            self._save_gif(name, dpi)
-            return
-        if not animation.FFMpegWriter.isAvailable():
-            fix = "Install it, or save the animation as .gif or .html."
-            raise EDCoreError(f"name: an MP4 is made by the program ffmpeg, which was not found. {fix}")
-        fps: Any = self.fps  # matplotlib takes a fraction too
-        self._film().save(str(name), writer=animation.FFMpegWriter(fps=fps), dpi=dpi)
+            head = f"{PAGE}<title>{escape(self.words)}</title>\n"
+            Path(name).write_text(head + self._player(dpi), encoding="utf-8")
+        elif ending == ".gif":
+            first, *others = self._images(dpi)
+            pauses = [round(1000 / self.fps)] * self.frames
+            pauses[-1] += HOLD
+            first.save(name, save_all=True, append_images=others, duration=pauses, loop=0, optimize=True)
+        elif ending == ".mp4":
+            self._save_film(name, dpi)
+        else:
+            raise InputError("name", repr(str(name)), "a file whose name ends in .gif, .html, .mp4")
 
-    def _save_gif(self, name: str | os.PathLike[str], dpi: float) -> None:
-        """Write a GIF whose frames share one palette, a third as large as with one for each."""
+    def _repr_html_(self) -> str:
+        return self._player(80)
+
+    def _player(self, dpi: float) -> str:
+        """Return the frames and buttons as a part of a page."""
+        files = []
+        images = self._images(dpi)
+        for image in images:
+            file = io.BytesIO()
+            image.save(file, format="png", optimize=True)
+            files.append(base64.b64encode(file.getvalue()).decode())
+        template = Template(resources.files("edcore.plots").joinpath("player.html").read_text(encoding="utf-8"))
+        width, height = images[0].size
+        return template.substitute(
+            id="animation-" + hashlib.sha256("".join(files).encode()).hexdigest()[:12],
+            alt=escape(self.words),
+            width=width,
+            height=height,
+            last=self.frames - 1,
+            frames=json.dumps(files),
+            pause=round(1000 / self.fps),
+            hold=HOLD,
+        )
+
+    def _images(self, dpi: float) -> list[Any]:
+        """Return all frames as images with one palette, a third as large as with one for each."""
         from PIL import Image
 
-        pages = [
-            Image.open(io.BytesIO(rendered(self.draw(frame), "png", dpi))).convert("RGB")
-            for frame in range(self.frames)
-        ]
+        drawn = (io.BytesIO(rendered(self.draw(frame), "png", dpi)) for frame in range(self.frames))
+        pages = [Image.open(file).convert("RGB") for file in drawn]
         sheet = Image.new("RGB", (pages[0].width, 3 * pages[0].height))
         for place, page in enumerate((pages[0], pages[len(pages) // 2], pages[-1])):
             sheet.paste(page, (0, place * page.height))
-        palette = sheet.quantize(GIF_COLOURS)
+        palette = sheet.quantize(PALETTE, Image.Quantize.MAXCOVERAGE)  # colours of few pixels count too
         images = [page.quantize(palette=palette, dither=Image.Dither.NONE) for page in pages]
         colours = np.asarray(palette.getpalette() or [], np.uint8).reshape(-1, 3).copy()
         colours[np.bincount(np.asarray(images[0]).ravel()).argmax()] = 255  # the paper is white, and not nearly white
         for image in images:
             image.putpalette(colours.tobytes())
-        pauses = [round(1000 / self.fps)] * self.frames
-        pauses[-1] += round(1000 * HOLD)
-        images[0].save(name, save_all=True, append_images=images[1:], duration=pauses, loop=0, optimize=True)
+        return images
 
-    def _repr_html_(self) -> str:
-        return self._html(80)
+    def _save_film(self, name: str | os.PathLike[str], dpi: float) -> None:
+        """Write an MP4."""
+        from matplotlib.animation import FFMpegWriter, FuncAnimation
 
-    def _html(self, dpi: float) -> str:
-        import matplotlib
-
-        with matplotlib.rc_context({"savefig.dpi": dpi, "animation.embed_limit": 200}):
-            return str(self._film().to_jshtml(fps=self.fps))
-
-    def _film(self) -> Any:
-        """Return matplotlib's animation: it warns if it is made and never shown, so there is none before."""
-        from matplotlib.animation import FuncAnimation
-
+        if not FFMpegWriter.isAvailable():
+            fix = "Install it, or save the animation as .gif or .html."
+            raise EDCoreError(f"name: an MP4 is made by the program ffmpeg, which was not found. {fix}")
         # With an init_func of its own it draws no frame before the first.
-        return FuncAnimation(self.figure, self._draw, frames=self.frames, init_func=lambda: None)
+        film = FuncAnimation(self.figure, self._draw, frames=self.frames, init_func=lambda: None)
+        fps: Any = self.fps  # matplotlib takes a fraction too
+        film.save(str(name), writer=FFMpegWriter(fps=fps), dpi=dpi)
 
 
 def animate(
@@ -206,12 +243,12 @@ def animate(
     >>> xor.draw(-1).axes[1].get_title(loc="left")
     'Epoch 300: error 0.02'
     """
-    one_of("kind", kind, KINDS)
+    one_of("kind", kind, WORDS)
     head = checked_head(checked_ed(ed).network, head)
     batch_size, frames = whole_number("batch_size", batch_size, 1), whole_number("frames", frames, 2)
     fps = (1.0 if kind == "broadcast" else 10.0) if fps is None else real("fps", fps, positive=True)
     if kind == "broadcast":
-        return Animation(*scenes.broadcast(ed, x, target, head), fps)
+        return Animation(*scenes.broadcast(ed, x, target, head), fps, WORDS[kind])
     epochs = (100 if kind == "learning" else 1) if epochs is None else whole_number("epochs", epochs, 1)
     scene = scenes.learning if kind == "learning" else scenes.deep_layers
-    return Animation(*scene(ed, x, target, head, epochs, batch_size, frames), fps)
+    return Animation(*scene(ed, x, target, head, epochs, batch_size, frames), fps, WORDS[kind])

@@ -30,6 +30,10 @@ from edcore.plots.sample import (
 Floats: TypeAlias = npt.NDArray[Any]
 
 
+WIDE = 12.0
+"""Two drawings that are narrower together stand beside each other, in inches."""
+
+
 class Scene(NamedTuple):
     """What an animation shows."""
 
@@ -85,7 +89,7 @@ def broadcast(ed: ED, x: Any, target: Any, head: int) -> Scene:
     passes = {"ED": ed_pass(ed, sample, wanted, head), "Back-propagation": gradient_pass(ed, sample, wanted, head)}
     columns, weights = arrange(network, numbers=False), weights_of(network, ed.weights, head)
     width, height = (high - low for low, high in columns.limits)
-    shape = (1, 2) if height > width else (2, 1)
+    shape = (1, 2) if height > width or 2 * width < WIDE else (2, 1)
     figure = new_figure((max(width + 0.2, 4.6) * shape[1], (height + 1.1) * shape[0]))
     layers = len(network.layers)
 
