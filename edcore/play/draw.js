@@ -416,9 +416,11 @@ const Draw = (() => {
       arrow(ctx, points.map((point) => [px(point[0]), py(point[index])]), colours[side], 2.6, false);
       ctx.setLineDash([]);
     });
+    ctx.font = `12px ${FONT}`;
+    const x = w - right - 40 - Math.max(ctx.measureText(words.ed).width, ctx.measureText(words.bp).width);
+    ctx.fillStyle = colours.card;
+    ctx.fillRect(x - 8, top - 4, w - x, 42);
     [["ed", words.ed, []], ["bp", words.bp, [7, 4]]].forEach(([side, name, dashes], n) => {
-      ctx.font = `12px ${FONT}`;
-      const x = w - right - 40 - Math.max(ctx.measureText(words.ed).width, ctx.measureText(words.bp).width);
       const y = top + 8 + 18 * n;
       ctx.setLineDash(dashes);
       arrow(ctx, [[x, y], [x + 28, y]], colours[side], 2.6, false);
