@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from edcore.arguments import whole_number
 from edcore.errors import InputError
-from edcore.plots.canvas import Picture, axes_or_new, set_title
+from edcore.plots.canvas import ACTIVITY, Picture, axes_or_new, set_title
 from edcore.plots.confusion import checked_classes, short
 from edcore.plots.fields import image_shape
 
@@ -92,6 +92,8 @@ def mistakes(
         for label, name in zip(labels.tolist(), labels.tolist() if classes is None else classes, strict=True)
     }
     wrong = np.flatnonzero(right != found)
+    from matplotlib.patches import Rectangle
+
     drawn = wrong[:MOST_IMAGES]
     across = min(max(len(drawn), 4), 8)
     down = max(math.ceil(len(drawn) / across), 1)
@@ -110,7 +112,8 @@ def mistakes(
     for place, (image, pair) in enumerate(zip(images[drawn].reshape(-1, rows, columns), pairs, strict=True)):
         left, top = place % across * (1 + GAP), place // across * step
         extent = (left, left + 1, top + tall, top)
-        ax.imshow(image, cmap="gray", vmin=low, vmax=high, extent=extent, interpolation="nearest")
+        ax.add_patch(Rectangle((left, top), 1, tall, fill=False, edgecolor="0.7", linewidth=0.8))
+        ax.imshow(image, cmap=ACTIVITY, vmin=low, vmax=high, extent=extent, interpolation="nearest")
         ax.text(left + 0.5, top - 0.03, (" →\n" if small else " → ").join(pair), **style)
     ax.set_xlim(-GAP, across * (1 + GAP))
     ax.set_ylim(down * step - CAPTION, -CAPTION)
