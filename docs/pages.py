@@ -58,10 +58,9 @@ def run_notebooks(app):
 def describe(app, page, template, context, doctree):
     """State the language of a page, and its first sentences as the description that search engines and links show."""
     context["language"] = "ja" if page.startswith("ja/") else "en"
-    paragraphs = [node.astext() for node in doctree.findall(nodes.paragraph)] if doctree else []
-    first = next((text for text in paragraphs if re.search("[.:。：]", text)), None)
-    if first:
-        text = html.escape(" ".join(first.split())[:200])
+    paragraphs = doctree.findall(nodes.paragraph) if doctree else []
+    texts = (" ".join(node.astext().split()) for node in paragraphs if not node.next_node(nodes.raw))
+    if text := next((html.escape(text[:200]) for text in texts if len(text) > 20), None):
         title = html.escape(re.sub("<.*?>", "", context["title"]))
         context["metatags"] += (
             f'<meta name="description" content="{text}">\n<meta property="og:description" content="{text}">\n'
