@@ -26,6 +26,7 @@ TWINS = {  # English: Japanese
             "how-to/your-table",
             "how-to/use-your-data",
             "how-to/plots",
+            "how-to/play",
             "notebooks/article",
         )
     },
