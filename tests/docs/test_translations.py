@@ -27,6 +27,7 @@ TWINS = {  # English: Japanese
             "how-to/use-your-data",
             "how-to/plots",
             "how-to/play",
+            "how-to/command-line",
             "notebooks/article",
         )
     },
