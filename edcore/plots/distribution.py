@@ -76,7 +76,7 @@ def outputs(
     found = to_numpy(predict_in_parts(ed, x)).astype(np.float64)
     colours = class_colours(n)
     names = [short(name) for name in (range(n) if classes is None else classes)]
-    ax = axes_or_new(ax, (6.5, 1.2 + 0.5 * n))
+    ax = axes_or_new(ax, (6.5, 1.2 + 0.42 * n))
     if found.ndim == 1:
         draw_histograms(ax, names, [[found[label == k]] for k in range(n)], [[colour] for colour in colours])
         ax.axvline(0.5, color="black", linewidth=0.8, linestyle=":")

@@ -83,7 +83,7 @@ def activities(ed: ED, x: Array, *, head: int = 0, ax: Picture | None = None) ->
     found = _activities(network, ed.weights, samples, head, chosen)
     signs = [network.layers[number].target_signs for number in chosen]
     values = [[cells[:, np.equal(sign, way)] for way in (1, -1)] for cells, sign in zip(found, signs, strict=True)]
-    ax = axes_or_new(ax, (6.5, 1.4 + 0.5 * len(chosen)))
+    ax = axes_or_new(ax, (6.5, 1.4 + 0.4 * len(chosen)))
     names = ["excitatory cells", "inhibitory cells"]
     draw_histograms(ax, [layer_name(network, number) for number in chosen], values, [(EXCITATORY, INHIBITORY)], names)
     ax.set_xlabel("activity")
