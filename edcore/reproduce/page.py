@@ -11,6 +11,12 @@ from edcore.reproduce.outcome import NEAR, Outcome, Published, Score
 
 QUICK = "This is a quick look (`--quick`), with fewer seeds, epochs or settings: its figures are no reproduction."
 
+FIXED = "\N{NO-BREAK SPACE}"
+"""Between words of a cell that shall stay in one line."""
+
+SHORT = 11
+"""The most letters of such a cell."""
+
 
 def tables(outcome: Outcome) -> list[NumberTable]:
     """Return the tables of an outcome: the means side by side, and all figures."""
@@ -79,7 +85,7 @@ def _all_figures(outcome: Outcome) -> NumberTable:
     columns, cells = [*_setting_columns(outcome), "method", *figures], []
     for score in outcome.rows:
         bounds = (min(score.values), max(score.values)) if len(score.values) > 1 else ()
-        lowest_highest = " … ".join(_number(outcome, bound) for bound in bounds) or ABSENT
+        lowest_highest = f"{FIXED}…{FIXED}".join(_number(outcome, bound) for bound in bounds) or ABSENT
         numbers = [_number(outcome, score.mean), _number(outcome, score.deviation), lowest_highest, str(score.seeds)]
         seconds = _seconds(score.seconds / score.seeds) if score.seconds else ABSENT
         cells.append([*_setting_cells(outcome, score.group, score.setting), score.method, *numbers, seconds])
@@ -118,7 +124,8 @@ def _setting_columns(outcome: Outcome) -> list[str]:
 
 
 def _setting_cells(outcome: Outcome, group: str, setting: str) -> list[str]:
-    return [group, setting] if any(group for group, _ in outcome.settings) else [setting]
+    cells = [group, setting] if any(group for group, _ in outcome.settings) else [setting]
+    return [cell.replace(" ", FIXED) if len(cell) <= SHORT else cell for cell in cells]
 
 
 def _mean(outcome: Outcome, score: Score | None) -> str:
