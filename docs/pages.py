@@ -58,14 +58,15 @@ def run_notebooks(app):
 def describe(app, page, template, context, doctree):
     """State the language of a page, and its first sentences as the description that search engines and links show."""
     context["language"] = "ja" if page.startswith("ja/") else "en"
+    title = html.escape(re.sub("<.*?>", "", context["title"]))
     paragraphs = doctree.findall(nodes.paragraph) if doctree else []
     texts = (" ".join(node.astext().split()) for node in paragraphs if not node.next_node(nodes.raw))
-    if text := next((html.escape(text[:200]) for text in texts if len(text) > 20), None):
-        title = html.escape(re.sub("<.*?>", "", context["title"]))
-        context["metatags"] += (
-            f'<meta name="description" content="{text}">\n<meta property="og:description" content="{text}">\n'
-            f'<meta property="og:title" content="{title}">\n<meta property="og:type" content="article">\n'
-        )
+    first = next((text for text in texts if len(text) > 20), f"{app.config.project}, {title}")  # no link, no class
+    text = html.escape(first[:200])
+    context["metatags"] += (
+        f'<meta name="description" content="{text}">\n<meta property="og:description" content="{text}">\n'
+        f'<meta property="og:title" content="{title}">\n<meta property="og:type" content="article">\n'
+    )
 
 
 def write_play_pages(app, error):

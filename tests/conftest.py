@@ -1,4 +1,5 @@
 import os
+import shutil
 import sys
 from pathlib import Path
 
@@ -93,3 +94,18 @@ def command_line(capsys, monkeypatch):
         return end.value.code or 0, *capsys.readouterr()
 
     return run
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """Start the Chromium that is there, without a window."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: extra 'browser'")
+    names = ("chromium", "chromium-browser", "google-chrome")
+    path = os.environ.get("EDCORE_TEST_BROWSER") or next(filter(None, map(shutil.which, names)), None)
+    if path is None:
+        pytest.skip("no Chromium is installed; EDCORE_TEST_BROWSER can name one")
+    sandbox = [] if getattr(os, "geteuid", lambda: 1)() else ["--no-sandbox"]  # root has none
+    with playwright.sync_playwright() as started:
+        chromium = started.chromium.launch(executable_path=path, args=sandbox)
+        yield chromium
+        chromium.close()

@@ -1,8 +1,6 @@
 """The page to play with, in a real Chromium: arithmetic, no network, the keyboard, a phone, languages, contrast."""
 
-import os
 import re
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -18,23 +16,6 @@ CONTROLS = ["language", "play", "step", "again", "fresh", "seed", "task", "pace"
 OWN = ["rule", "ed-rate", "bp-rate"]
 WITHIN = 1e-6
 """The largest difference of a weight, absolute and relative to the layer's largest."""
-
-
-def executable():
-    names = ("chromium", "chromium-browser", "google-chrome")
-    return os.environ.get("EDCORE_TEST_BROWSER") or next(filter(None, map(shutil.which, names)), None)
-
-
-@pytest.fixture(scope="module")
-def browser():
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: extra 'browser'")
-    if executable() is None:
-        pytest.skip("no Chromium is installed; EDCORE_TEST_BROWSER can name one")
-    sandbox = [] if getattr(os, "geteuid", lambda: 1)() else ["--no-sandbox"]  # root has none
-    with playwright.sync_playwright() as started:
-        chromium = started.chromium.launch(executable_path=executable(), args=sandbox)
-        yield chromium
-        chromium.close()
 
 
 @pytest.fixture(scope="module")
