@@ -168,10 +168,12 @@ const Draw = (() => {
       if (p <= 0 || p >= 1) return;
       const change = step.changes[n].weight;
       const flashed = pixels && n === 0 ? bundled(cells[0].map((x) => (x ? 1 : 0)), { ...net.layers[0], weight: change }) : change;
+      // A layer that hardly changes shines less: from changes of 1e-2 down to those of 1e-6.
+      const bright = Math.min(1, Math.max(0.15, (Math.log10(meanSize(change) + 1e-99) + 6) / 4));
       synapses(ctx, at[n], at[n + 1], flashed, most(flashed), (_, size) => {
         ctx.strokeStyle = colours.error;
-        ctx.globalAlpha = Math.sin(Math.PI * p) * (0.15 + 0.85 * size);
-        ctx.lineWidth = 1 + 4 * size;
+        ctx.globalAlpha = bright * Math.sin(Math.PI * p) * (0.15 + 0.85 * size);
+        ctx.lineWidth = 1 + 4 * size * bright;
       });
     });
     ctx.globalAlpha = 1;
@@ -326,7 +328,7 @@ const Draw = (() => {
     const points = 64;
     const low = -0.15;
     const span = 1.3;
-    const coarse = new OffscreenCanvas(points, points);
+    const coarse = Object.assign(document.createElement("canvas"), { width: points, height: points });
     const pixel = coarse.getContext("2d");
     for (let row = 0; row < points; row++) {
       for (let column = 0; column < points; column++) {
