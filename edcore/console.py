@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
@@ -14,6 +15,40 @@ from rich.table import Column, Table
 def plain_table(*columns: Column | str) -> Table:
     """Return a table without lines."""
     return Table(*columns, box=None, pad_edge=False, padding=(0, 2, 0, 0))
+
+
+def number_tables(
+    columns: Sequence[str], rows: Sequence[Sequence[str]], width: int, words: int = 1, title: str = ""
+) -> Iterator[Table]:
+    """Yield a table whose first columns hold words, and whose others hold numbers, on the right.
+
+    Numbers are never folded: 1.2e-38 is not 1.2e-3. Columns that do not fit beside the words are in further tables.
+    """
+    widths = [max(map(cell_len, column)) + 2 for column in zip(columns, *rows, strict=True)]
+    first, start = list(range(words)), words
+    while start < len(columns) or start == words:
+        stop, room = start, width + 2 - sum(widths[:words])
+        while stop < len(columns) and (stop == start or sum(widths[start : stop + 1]) <= room):
+            stop += 1
+        table = plain_table()
+        table.title, table.title_justify = title or None, "left"
+        picked = [*first, *range(start, stop)]
+        for number in picked:
+            table.add_column(columns[number], justify="left" if number < words else "right", no_wrap=True)
+        for row in rows:
+            table.add_row(*(row[number] for number in picked))
+        yield table
+        start, title = max(stop, words + 1), ""
+
+
+def print_numbers(
+    console: Console, columns: Sequence[str], rows: Sequence[Sequence[str]], words: int = 1, title: str = ""
+) -> None:
+    """Print a table of numbers, in parts below each other where it is wider than the console."""
+    for part, table in enumerate(number_tables(columns, rows, console.width, words, title)):
+        if part:
+            console.print()
+        console.print(table)
 
 
 def pairs_table(pairs: Mapping[str, str]) -> Table:
@@ -40,6 +75,7 @@ def bar(console: Console) -> Bar:
         BarColumn(),
         TaskProgressColumn(),
         TimeRemainingColumn(),
+        TextColumn("left"),
         console=console,
         transient=True,
         disable=not (console.file.isatty() and console.is_interactive),

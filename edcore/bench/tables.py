@@ -6,11 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from rich.console import Console
-from rich.table import Table as ScreenTable
 
 from edcore.bench.setting import Work
 from edcore.bench.timings import Benchmark, Timings, milliseconds
-from edcore.console import plain_table
+from edcore.console import print_numbers
 
 ABSENT = "–"
 
@@ -24,16 +23,9 @@ class NumberTable:
     words: int = 1
     title: str = ""
 
-    def on_screen(self) -> ScreenTable:
-        """Return the table as Rich prints it."""
-        table = plain_table()
-        table.title, table.title_justify = self.title or None, "left"
-        for number, column in enumerate(self.columns):
-            words = number < self.words
-            table.add_column(column, justify="left" if words else "right", no_wrap=words)
-        for row in self.rows:
-            table.add_row(*row)
-        return table
+    def show(self, console: Console) -> None:
+        """Print the table, in parts if it is wider than the console."""
+        print_numbers(console, self.columns, self.rows, self.words, self.title)
 
     def in_markdown(self) -> list[str]:
         """Return the lines of the table in Markdown, without the title."""
@@ -46,7 +38,7 @@ def show(benchmark: Benchmark, console: Console) -> None:
     for line in _heading(benchmark):
         console.print(line, soft_wrap=True)
     console.print()
-    console.print(_table(benchmark).on_screen())
+    _table(benchmark).show(console)
     for line in _notes(benchmark):
         console.print(f"\n{line}", soft_wrap=True)  # never folded, so that a command in it can be copied
 
@@ -63,7 +55,7 @@ def _heading(benchmark: Benchmark) -> Iterator[str]:
     yield (
         f"depth {setting.depth}, width {setting.width}, batch {setting.batch}, {setting.features} features, "
         f"{setting.heads} head{'s' * (setting.heads != 1)}, {setting.dtype}, {setting.rule} rule, "
-        f"{setting.repeats} repeats"
+        f"{setting.repeats} repeat{'s' * (setting.repeats != 1)}"
     )
     device = f"{machine.device}, " if machine and machine.device else ""
     yield f"{setting.device}: {device}{where.cpu}, {where.cores} cores, {where.system}, Python {where.python}"

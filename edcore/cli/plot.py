@@ -239,7 +239,11 @@ def _of_table(saved: Saved, kind: str, given: dict[str, Any]) -> Callable[[], An
     run = table_run.resume(saved.path, given, fewer_epochs=False)
     if run.table.task != "classification":
         raise InputError("kind", f"{kind} for a regressor", "classes", "Regressors have --kind curve.")
-    return lambda: confusion_matrix(*run.tested(), run.estimator.classes_.tolist())
+    true, predicted = (part.tolist() for part in run.tested())
+    classes = [*dict.fromkeys([*run.estimator.classes_.tolist(), *true])]
+    places = {label: place for place, label in enumerate(classes)}
+    right, found = ([places[label] for label in part] for part in (true, predicted))
+    return lambda: confusion_matrix(right, found, classes)
 
 
 def _draw_alone(drawing: Drawing, force: bool) -> None:

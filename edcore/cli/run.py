@@ -134,7 +134,7 @@ def carry_out(run: TrainingRun, files: RunFiles, *, diagnose: bool, json: bool) 
             steps = checkpoint.save_during(steps, learnt)
         stack.enter_context(stop)
         try:
-            shown.follow(stop.until(snapshots.follow(steps)))
+            shown.follow(stop.until(snapshots.follow(steps)), state.batches)
         except KeyboardInterrupt:
             # The second signal, or one in a thread that cannot hold it back: a batch may be half learnt, so the
             # checkpoint stays as it was last written.

@@ -9,9 +9,8 @@ from dataclasses import asdict
 from typing import Any
 
 from rich.console import Console
-from rich.table import Column
 
-from edcore.console import bar, pairs_table, plain_table
+from edcore.console import bar, pairs_table, print_numbers
 from edcore.core.network import Network
 from edcore.datasets.catalogue import Dataset
 from edcore.diagnostics.diagnose import DeadStackWarning, diagnose
@@ -33,14 +32,15 @@ class ProgressDisplay:
         """The latest evaluation."""
         return self._learnt.evaluations[-1] if self._learnt.evaluations else None
 
-    def follow(self, run: Iterable[Progress]) -> None:
-        """Go through the run to its end, and show it."""
+    def follow(self, run: Iterable[Progress], batches: int) -> None:
+        """Go through the run, of so many batches, to its end, and show it."""
         with bar(self._console) as shown:
-            task = shown.add_task("batches", total=None)
+            # Batches learnt before are no measure of the speed, and so of the time left.
+            task = shown.add_task("batches", total=batches, completed=len(self._learnt))
             for progress in run:
                 if progress.accuracy is not None:
                     self._print(progress)
-                shown.update(task, completed=progress.batch, total=progress.batches)
+                shown.update(task, completed=progress.batch)
 
     def summarise(self, ed: ED, data: Dataset) -> None:
         """Print the results, the data set and the network."""
@@ -139,12 +139,8 @@ the end. And the most layers that they measure: all of thousands take as long as
 def show_diagnosis(ed: ED, data: Dataset, console: Console) -> None:
     """Print the diagnosis of a network on the first training samples."""
     found = _diagnose(ed, data)
-    first, *others = found.columns
-    table = plain_table(Column(first, no_wrap=True), *(Column(name, justify="right") for name in others))
-    for row in found.rows:
-        table.add_row(*row)
     console.print(f"\nlayers, on {min(SAMPLES, len(data.x_train))} training samples:\n")
-    console.print(table)
+    print_numbers(console, found.columns, found.rows)
     if found.warning:
         console.print(f"\nwarning: {found.warning}", soft_wrap=True)
 

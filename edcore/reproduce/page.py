@@ -14,7 +14,7 @@ QUICK = "This is a quick look (`--quick`), with fewer seeds, epochs or settings:
 FIXED = "\N{NO-BREAK SPACE}"
 """Between words of a cell that shall stay in one line."""
 
-SHORT = 11
+SHORT = 14
 """The most letters of such a cell."""
 
 
@@ -30,7 +30,7 @@ def show(outcome: Outcome, console: Console) -> None:
         console.print(f"\n{line}", soft_wrap=True)
     for table in tables(outcome):
         console.print()
-        console.print(table.on_screen())
+        table.show(console)
     for line in [*_verdicts(outcome), *outcome.notes, *_environment(outcome)]:
         console.print(f"\n{line}", soft_wrap=True)
 

@@ -156,6 +156,19 @@ def test_diagnose_warns_of_a_dead_stack_in_one_line(run):
     )
 
 
+def test_diagnose_keeps_its_figures_whole_in_60_columns(run, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "60")
+    code, out, _ = run("train", "--epochs", "1", "--seed", "1", "--diagnose")
+    assert code == 0
+    table = out.partition("training samples:\n\n")[2].partition("\nwarning")[0]
+    assert all(len(line) <= 60 for line in table.splitlines())
+    upper, lower = (part.splitlines() for part in table.rstrip().split("\n\n"))
+    assert [line.split()[0] for line in upper] == [line.split()[0] for line in lower]
+    assert lower[0].split() == ["layer", "update", "dead"]
+    for rows, place in ((upper, r"[\d.]e-\d\d\b.*°"), (lower, r"\d\.\de-\d+\b( +dead)?")):
+        assert all(re.search(rf" {place} *$", line) for line in rows[1:])
+
+
 def test_diagnose_fits_an_old_terminal_and_takes_any_outputs(run):
     code, out, _ = run("train", "--epochs", "2", "--classes", "3,0,7", "--rule", "split", "--depth", "40", "--diagnose")
     assert code == 0
@@ -279,6 +292,7 @@ def test_ctrl_c_sums_up_the_latest_evaluation(run, monkeypatch):
     assert result["accuracy"] == "75.00% of 72 test samples"
     assert (result["mean error"], result["time in training"], result["speed"]) == ("0.5000", "2.00 s", "32 samples/s")
     assert result["seed"] == "1"
+    assert out.endswith("\n\nthe run was not kept; with --checkpoint FILE a run can go on\n")
 
 
 @pytest.mark.parametrize(
@@ -353,7 +367,7 @@ def test_a_terminal_shows_a_bar_and_its_end_leaves_the_summary():
         os.close(terminal)
         shown = read_all(controller)
     assert process.returncode == 0
-    assert re.search(r"batches.*/144", shown)
+    assert re.search(r"batches +0/144 .* left", shown)
     assert ESCAPE in shown
     after_the_bar = shown.rpartition("batches")[2]
     assert f"{ESCAPE}[2K" in after_the_bar  # its line is erased

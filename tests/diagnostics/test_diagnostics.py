@@ -420,3 +420,38 @@ def test_a_centred_rule_learns_nothing_from_one_sample():
 def test_in_must_be_known():
     with pytest.raises(InputError, match="^in_: given None"):
         diagnose(ED(seed=0), [[1.0, 1.0]], [1.0])
+
+
+# Of a deep stack, some layers
+
+
+def test_the_layers_that_are_measured_have_the_figures_that_they_have_among_all():
+    data = edcore.datasets.digits(classes=(0, 1))
+    ed = ED(64, 4, 150, seed=3, u0=2.0, backend="numpy")  # three slabs of layers
+    every, some = (quietly(ed, data.x_train[:9], data.y_train[:9], most_layers=most) for most in (None, 24))
+    assert some.numbers[:8].tolist() == list(range(8))
+    assert some.numbers[-8:].tolist() == list(range(144, 152))
+    assert len(some.numbers) == 24
+    assert set(np.diff(some.numbers[8:-8])) <= {18, 19, 20}
+    for name in ("saturation", "sign_changes", "growth", "balance", "angle", "update", "dead"):
+        np.testing.assert_array_equal(getattr(some, name), getattr(every, name)[some.numbers], name)
+    assert some.layers[9] == f"hidden {some.numbers[9]}"
+    assert some.layers[-1] == "output"
+    assert (some.sampled, every.sampled) == (
+        "Of 152 layers 24 were measured: some at each end, and others evenly picked between them.",
+        "",
+    )
+
+
+def test_no_layer_is_left_out_of_a_stack_that_is_not_deeper():
+    ed = ED(2, 2, 18, seed=0, backend="numpy")
+    assert quietly(ed, [[0.0, 1.0]], [1.0], most_layers=20).sampled == ""
+    with pytest.raises(InputError, match=r"^most_layers: given 19; accepted: a whole number of at least 20\."):
+        quietly(ed, [[0.0, 1.0]], [1.0], most_layers=19)
+
+
+def test_the_warning_counts_the_layers_that_were_measured():
+    data = edcore.datasets.digits(classes=(0, 1))
+    ed = ED(64, 32, 100, seed=0, backend="numpy")
+    warning = quietly(ed, data.x_train[:50], data.y_train[:50], most_layers=20).warning
+    assert re.match(r"1\d of 18 measured layers beyond the input layer are dead: ", warning)

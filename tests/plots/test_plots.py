@@ -5,6 +5,7 @@ import itertools
 import subprocess
 import sys
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -357,6 +358,23 @@ def test_what_is_no_number_or_zero():
     for one in odd:
         drawn(plots.layer_map, one)
     drawn(plots.layer_map, odd[:2])
+
+
+def test_layers_that_were_not_measured_look_as_the_nearest():
+    numbers = np.array([0, 1, 2, 10, 19, 20, 21])
+    some = replace(found(5, dead=[3]), network=edcore.Network(1, 2, 20), numbers=numbers)
+    line = drawn(plots.layer_map, some)
+    assert line.axes[0].lines[0].get_ydata().tolist() == numbers.tolist()
+    assert line.axes[0].get_ylim() == (21.5, -0.5)
+    (hatched,) = line.axes[0].patches
+    assert (hatched.get_y(), hatched.get_height()) == (6.5, 8)
+    shown = drawn(plots.layer_map, [some, replace(some, saturation=some.saturation + numbers)]).axes[0].images[0]
+    column = shown.get_array()[:, 1]
+    assert len(column) == 22
+    assert column[7:15].tolist() == [column[10]] * 8
+    assert column[6] == column[2] != column[7]
+    with pytest.raises(InputError, match=r"^diagnoses: given those of other layers"):
+        plots.layer_map([some, found(20)])
 
 
 @pytest.mark.parametrize(
