@@ -28,7 +28,7 @@ UNCHANGED = "0.85"
 WIDEST, THINNEST = 4.0, 0.35
 """Widths of lines in points."""
 
-LABEL = 0.4
+LABEL = 0.47
 """Room for a number beside a synapse, in inches."""
 
 SHARES = 0.27, 0.6
@@ -52,7 +52,7 @@ def arrange(network: Network, numbers: bool) -> Columns:
     counts = [len(network.input_signs), *(len(layer.target_signs) for layer in network.layers)]
     biased = network.n_bias if network.bias else 0
     named = max(counts) + biased <= FEW_CELLS
-    pitch, radius = (0.62, 0.2) if named else (0.29, 0.115)
+    pitch, radius = (0.64, 0.21) if named else (0.29, 0.115)
     most = max(counts)
     signs = [network.input_signs, *(layer.target_signs for layer in network.layers)]
     places = []
@@ -67,9 +67,9 @@ def arrange(network: Network, numbers: bool) -> Columns:
     for count in counts[1:]:
         room = 0.4 + (count - 1) * LABEL / (SHARES[1] - SHARES[0]) if numbers else 0.0
         x.append(x[-1] + max(2.0 if named else 1.5, room))
-    above = 0.45 if named else 0.3
+    above = 0.47 if named else 0.3
     limits = (-radius - 0.35, x[-1] + radius + 0.35), (min([low, *bias]) - radius - 0.1, -low + radius + above)
-    return Columns(np.array(x), places, bias, radius, named, 7.0 if named else 6.0, limits)
+    return Columns(np.array(x), places, bias, radius, named, 8.5 if named else 6.5, limits)
 
 
 def draw(
@@ -208,10 +208,10 @@ def cell_names(network: Network, number: int) -> list[str]:
 
 def _name_columns(ax: Picture, network: Network, columns: Columns) -> None:
     """Write the name of each layer of cells above it."""
-    top = max(place.max() for place in columns.y) + columns.radius + (0.24 if columns.named else 0.1)
+    top = max(place.max() for place in columns.y) + columns.radius + (0.25 if columns.named else 0.1)
     hidden = [f"hidden {number + 1}" for number in range(network.depth + 1)] if network.depth else ["hidden"]
     for x, name in zip(columns.x, ["input", *hidden, "output"], strict=True):
-        ax.text(x, top, name, fontsize=8, ha="center", va="bottom", color="0.3")
+        ax.text(x, top, name, fontsize=9, ha="center", va="bottom", color="0.3")
 
 
 def add_legend(ax: Picture, largest: float, active: bool, change: bool = False) -> None:

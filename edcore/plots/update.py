@@ -162,7 +162,7 @@ def draw_columns(
                 for place, cell in enumerate(own):
                     y = top - (place + 0.5) / len(own) * (top - bottom)
                     ink_of = ink(image, values[cell])
-                    ax.text(number + 0.36, y, figures(written[cell], places=2), color=ink_of, fontsize=7, **CENTRED)
+                    ax.text(number + 0.36, y, figures(written[cell], places=2), color=ink_of, fontsize=7.5, **CENTRED)
     ax.set(xlim=(-0.15, len(columns) - 0.13), ylim=(-0.03, 1.03))
     ax.set_xticks([number + 0.36 for number in range(len(columns))], names, rotation=35, ha="right", fontsize="small")
     ax.set_yticks([0.76, 0.24], ["+", "−"])
@@ -195,10 +195,10 @@ def _draw_changes(
                 value = float(matrix[row, column])
                 if abs(value) >= 0.5 * 10**-places:
                     colour = ink(image, value)
-                    ax.text(column, row, figures(value, "+", places), color=colour, fontsize=6, **CENTRED)
+                    ax.text(column, row, figures(value, "+", places), color=colour, fontsize=7.5, **CENTRED)
             biases = ["b+", "b−"][: network.n_bias]
-            ax.set_yticks(range(rows), cell_names(network, number) + biases, fontsize=6)
-            ax.set_xticks(range(columns), cell_names(network, number + 1), fontsize=6)
+            ax.set_yticks(range(rows), cell_names(network, number) + biases, fontsize=7)
+            ax.set_xticks(range(columns), cell_names(network, number + 1), fontsize=7)
         else:
             ax.set(xticks=[], yticks=[])
             ax.set_xlabel(f"{columns:,} cells", fontsize="small")
