@@ -78,7 +78,8 @@ def draw(
 
 def say_unwritten(drawings: Sequence[Drawing], console: Console, kept: Path | None = None) -> None:
     """Print which files were not written, as a signal came before, and the commands that make them of a kept run."""
-    console.print()
+    if drawings:
+        console.print()
     for one in drawings:
         command = "report" if one.path.suffix.lower() == ".html" else "plot"
         later = f"; to make it: {shlex.join(['edcore', command, str(kept), '--out', str(one.path)])}" if kept else ""

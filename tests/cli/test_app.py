@@ -165,7 +165,7 @@ def test_diagnose_keeps_its_figures_whole_in_60_columns(run, monkeypatch):
     upper, lower = (part.splitlines() for part in table.rstrip().split("\n\n"))
     assert [line.split()[0] for line in upper] == [line.split()[0] for line in lower]
     assert lower[0].split() == ["layer", "update", "dead"]
-    for rows, place in ((upper, r"[\d.]e-\d\d\b.*°"), (lower, r"\d\.\de-\d+\b( +dead)?")):
+    for rows, place in ((upper, r"\d\.\de-\d\d .*°"), (lower, r"\d\.\de-\d+\b( +dead)?")):
         assert all(re.search(rf" {place} *$", line) for line in rows[1:])
 
 
@@ -367,7 +367,7 @@ def test_a_terminal_shows_a_bar_and_its_end_leaves_the_summary():
         os.close(terminal)
         shown = read_all(controller)
     assert process.returncode == 0
-    assert re.search(r"batches +0/144 .* left", shown)
+    assert re.search(r"batches +0/144 .* left", re.sub(rf"{ESCAPE}\[[\d;?]*[a-zA-Z]", "", shown))
     assert ESCAPE in shown
     after_the_bar = shown.rpartition("batches")[2]
     assert f"{ESCAPE}[2K" in after_the_bar  # its line is erased
