@@ -23,6 +23,10 @@ LEAST_GROWTH = 1.1
 FEW = 40
 """Up to this number of layers each has a marker."""
 
+DEEP, LINEAR = 200, 8
+"""Above this number of layers a line is drawn over a logarithmic scale of depth, linear up to the second number: it is
+the first layers that learn."""
+
 LOGARITHMIC = 10.0
 """Above this growth the scale is logarithmic."""
 
@@ -95,7 +99,7 @@ def layer_map(
     axes[0].set_ylabel("layer")
     for ax, title in zip(axes, ("Saturation", "Growth"), strict=True):
         set_title(ax, f"{title} (hatched: dead)" if dead.any() else title)
-        _name_layers(ax, len(dead))
+        _name_layers(ax, len(dead), logarithmic=len(found) == 1 and len(dead) > DEEP)
         if len(found) > 1:
             ax.set_xlabel("diagnosis" if at is None else "batches learnt")
     axes[1].tick_params(labelleft=False)
@@ -131,6 +135,8 @@ def _draw_lines(
         ax.plot(values[:, 0], layers, color=colour, marker="o" if len(layers) <= FEW else None, markersize=4)
         for _column, start, stop in _runs(dead):
             ax.axhspan(start - 0.5, stop - 0.5, facecolor="none", edgecolor="0.6", hatch="///", linewidth=0)
+        if len(dead) > DEEP:
+            ax.set_yscale("symlog", linthresh=LINEAR)
         ax.set_ylim(len(dead) - 0.5, -0.5)
         ax.set_xlabel(label)
         ax.grid(alpha=0.25)
@@ -203,11 +209,14 @@ def _runs(dead: npt.NDArray[np.bool_]) -> Iterator[tuple[int, int, int]]:
             yield column, start, stop
 
 
-def _name_layers(ax: Picture, layers: int) -> None:
+def _name_layers(ax: Picture, layers: int, logarithmic: bool) -> None:
     """Write the numbers of hidden layers in round steps, and the names of the two layers at the ends."""
-    from matplotlib.ticker import MaxNLocator
+    from matplotlib.ticker import MaxNLocator, NullLocator
 
     last = layers - 1
     round_ones = [int(place) for place in MaxNLocator(8, integer=True).tick_values(1, max(last, 2))]
     inner = [place for place in round_ones if max(0, 0.06 * last) < place < last - 0.06 * last]
+    if logarithmic:
+        inner = [place for place in (2, 5, *(10**power for power in range(1, 9))) if place < 0.6 * last]
+        ax.yaxis.set_minor_locator(NullLocator())
     ax.set_yticks([0, *inner, last], ["input", *(f"{place:,}" for place in inner), "output"])

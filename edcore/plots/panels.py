@@ -17,7 +17,7 @@ from edcore.model.ed import ED
 from edcore.plots.boundary import decision_boundary
 from edcore.plots.canvas import Picture, set_title
 from edcore.plots.confusion import confusion_matrix
-from edcore.plots.depth import layer_map, side_by_side
+from edcore.plots.depth import DEEP, layer_map, side_by_side
 from edcore.plots.fields import image_shape, receptive_fields
 from edcore.plots.learning import learning_curve
 from edcore.training.history import History
@@ -106,8 +106,10 @@ def boundary(result: Result) -> Panel:
 def layers(result: Result) -> Panel:
     """Return the layer map, of a result with diagnoses."""
     found = result.diagnoses
-    over = "from left to right during training" if len(found) > 1 else "as a line"
     last = found[-1]
+    over = "from left to right during training" if len(found) > 1 else "as a line"
+    if len(found) == 1 and last.network.depth + 2 > DEEP:
+        over += " over a logarithmic scale"
     return Panel(
         (6.5, 4.2),
         lambda figure: layer_map(found, at=result.at, axes=side_by_side(figure)),

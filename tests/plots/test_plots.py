@@ -360,6 +360,16 @@ def test_what_is_no_number_or_zero():
     drawn(plots.layer_map, odd[:2])
 
 
+@pytest.mark.parametrize(("depth", "scale", "written"), [(198, "linear", "25"), (4096, "symlog", "1,000")])
+def test_the_first_layers_of_a_deep_stack_can_be_seen(depth, scale, written):
+    axes = drawn(plots.layer_map, found(depth)).axes[0]
+    names = [label.get_text() for label in axes.get_yticklabels()]
+    assert axes.get_yscale() == scale
+    assert (names[0], names[-1]) == ("input", "output")
+    assert written in names
+    assert ("2" in names) == (scale == "symlog")
+
+
 def test_layers_that_were_not_measured_look_as_the_nearest():
     numbers = np.array([0, 1, 2, 10, 19, 20, 21])
     some = replace(found(5, dead=[3]), network=edcore.Network(1, 2, 20), numbers=numbers)
