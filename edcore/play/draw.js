@@ -131,7 +131,8 @@ const Draw = (() => {
   }
 
   // Draw a network. `shown` has: net, cells (activities, one array a column), step (what the last step gave, or null),
-  // clock (moments since the step began, or null), back ("ed" or "bp"), target, pixels (side of the image, or 0), words.
+  // clock (moments since the step began, or null), back ("ed" or "bp"), target, pixels (side of the image, or 0) and
+  // words.
   function network(canvas, shown) {
     const { ctx, w, h } = fresh(canvas);
     const { net, cells, step, clock, back, pixels, words } = shown;
@@ -167,7 +168,8 @@ const Draw = (() => {
       const p = progress(n);
       if (p <= 0 || p >= 1) return;
       const change = step.changes[n].weight;
-      const flashed = pixels && n === 0 ? bundled(cells[0].map((x) => (x ? 1 : 0)), { ...net.layers[0], weight: change }) : change;
+      const seen = cells[0].map((x) => (x ? 1 : 0));
+      const flashed = pixels && n === 0 ? bundled(seen, { ...net.layers[0], weight: change }) : change;
       // A layer that hardly changes shines less: from changes of 1e-2 down to those of 1e-6.
       const bright = Math.min(1, Math.max(0.15, (Math.log10(meanSize(change) + 1e-99) + 6) / 4));
       synapses(ctx, at[n], at[n + 1], flashed, most(flashed), (_, size) => {
@@ -330,9 +332,10 @@ const Draw = (() => {
     const span = 1.3;
     const coarse = Object.assign(document.createElement("canvas"), { width: points, height: points });
     const pixel = coarse.getContext("2d");
+    const middle = (n) => low + (span * (n + 0.5)) / points;
     for (let row = 0; row < points; row++) {
       for (let column = 0; column < points; column++) {
-        pixel.fillStyle = shade(output([low + (span * (column + 0.5)) / points, low + (span * (points - row - 0.5)) / points]));
+        pixel.fillStyle = shade(output([middle(column), middle(points - 1 - row)]));
         pixel.fillRect(column, row, 1, 1);
       }
     }
@@ -349,7 +352,8 @@ const Draw = (() => {
       else ctx.arc(px, py, size, 0, 2 * Math.PI);
       ctx.fill();
       ctx.stroke();
-      if (x.length <= 8) text(ctx, String(y[n]), px, py + 1, { size: 12, bold: true, colour: y[n] ? colours.on1 : colours.on0 });
+      if (x.length > 8) return;
+      text(ctx, String(y[n]), px, py + 1, { size: 12, bold: true, colour: y[n] ? colours.on1 : colours.on0 });
     });
   }
 

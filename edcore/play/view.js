@@ -75,15 +75,16 @@ function restart() {
 // Let both networks learn the next sample.
 function takeStep() {
   const { samples, nets, order } = run;
-  const place = run.step % samples.x.length;
-  if (place === 0 && run.step) run.order = Engine.permutation(state.seed, run.step / samples.x.length, samples.x.length);
+  const count = samples.x.length;
+  const place = run.step % count;
+  if (place === 0 && run.step) run.order = Engine.permutation(state.seed, run.step / count, count);
   run.current = run.order[place];
   const [x, target] = [[samples.x[run.current]], [samples.y[run.current]]];
   const { ed, bp } = state.rates;
   run.last.ed = Engine.learnByED(nets.ed, { rule: state.rule, rates: [ed, ed] }, x, target);
   run.last.bp = Engine.learnByBackpropagation(nets.bp, { rates: [bp, bp] }, x, target);
   run.step++;
-  run.epoch = Math.floor(run.step / samples.x.length);
+  run.epoch = Math.floor(run.step / count);
   if (run.step % TASKS[state.task].every === 0) judge();
 }
 
@@ -162,8 +163,8 @@ function draw(now) {
   const target = samples.y[current];
   const { pixels = 0 } = TASKS[state.task];
   SIDES.forEach((side) => {
-    const shown = { net: run.nets[side], cells: activities(side), step: run.last[side], clock, back: side, target, pixels, words };
-    Draw.network(at(`${side}-network`), shown);
+    const shown = { clock, back: side, target, pixels, words };
+    Draw.network(at(`${side}-network`), { net: run.nets[side], cells: activities(side), step: run.last[side], ...shown });
     setText(at(`${side}-right`), rightOf(seen[side].right));
     const found = message(side);
     at(`${side}-message`).classList.toggle("learnt", found?.[0] === "learnt");
@@ -185,7 +186,8 @@ function drawPictures(now) {
   pictured = { key, at: now };
   SIDES.forEach((side) => {
     const canvas = at(`${side}-picture`);
-    if (picture === "boundary") Draw.boundary(canvas, (x) => Engine.output(run.nets[side], x), samples.x, samples.y, current);
+    const output = (x) => Engine.output(run.nets[side], x);
+    if (picture === "boundary") Draw.boundary(canvas, output, samples.x, samples.y, current);
     else if (picture === "table") Draw.table(canvas, seen[side].outputs, samples.x, samples.y, current);
     else Draw.images(canvas, seen[side].outputs, samples.xTest, samples.yTest, pixels);
   });
@@ -228,7 +230,8 @@ function write() {
   document.documentElement.lang = state.language;
   document.title = word("title");
   document.querySelectorAll("[data-word]").forEach((element) => setText(element, word(element.dataset.word)));
-  document.querySelectorAll("[data-label]").forEach((element) => element.setAttribute("aria-label", word(element.dataset.label)));
+  document.querySelectorAll("[data-label]").forEach((element) =>
+    element.setAttribute("aria-label", word(element.dataset.label)));
   setText(at("play"), word(state.playing ? "pause" : "play"));
   for (const name of ["language", "task", "pace", "rule", "layers", "width", "seed"]) at(name).value = state[name];
   const range = (id, text) => {
@@ -253,8 +256,8 @@ function writePython() {
   const data = {
     xor: "import edcore\n\ndata = edcore.datasets.xor()\nx, y = data.x_train, data.y_train",
     parity: "import edcore\n\ndata = edcore.datasets.parity(3)\nx, y = data.x_train, data.y_train",
-    moons: "import edcore\nfrom sklearn.datasets import make_moons\n\nx, y = make_moons(80, noise=0.1, random_state=1)\n"
-      + "x = ((x - x.min(0)) / (x.max(0) - x.min(0))).round(3)",
+    moons: "import edcore\nfrom sklearn.datasets import make_moons\n\n"
+      + "x, y = make_moons(80, noise=0.1, random_state=1)\nx = ((x - x.min(0)) / (x.max(0) - x.min(0))).round(3)",
     digits: "import edcore\n\ndata = edcore.datasets.digits(classes=(0, 1))\nx, y = data.x_train, data.y_train",
   }[state.task];
   const rate = state.rates.ed;
@@ -271,7 +274,8 @@ function announce() {
     const [ed, bp] = SIDES.map((side) => run.last[side]);
     const output = (step) => step.traces[0].at(-1)[0].toFixed(2);
     setText(at("status"), word("stepped", {
-      target: run.samples.y[run.current], ed: output(ed), ede: signed(ed.errors[0]), bp: output(bp), bpe: signed(bp.errors[0]),
+      target: run.samples.y[run.current],
+      ed: output(ed), ede: signed(ed.errors[0]), bp: output(bp), bpe: signed(bp.errors[0]),
     }));
   }
 }
@@ -297,7 +301,10 @@ function frame(now) {
   if (state.playing && !motion) {
     due += (passed / 1000) * (pace.perSecond ?? 1000 / pace.every);
     if (!pace.perSecond) {
-      if (!still.matches || due >= 1) begin(now, pace), (due = 0);
+      if (!still.matches || due >= 1) {
+        begin(now, pace);
+        due = 0;
+      }
     } else if (due >= 1) {
       const until = performance.now() + 25; // a slow machine learns more slowly, and still draws
       for (; due >= 1 && performance.now() < until; due--) takeStep();
