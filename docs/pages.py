@@ -58,12 +58,12 @@ def run_notebooks(app):
 def describe(app, page, template, context, doctree):
     """State the language of a page, and its first sentences as the description that search engines and links show."""
     context["language"] = "ja" if page.startswith("ja/") else "en"
-    title = html.escape(re.sub("<.*?>", "", context["title"]))
+    title = html.escape(re.sub("<.*?>", "", context.get("title", app.config.project)))
     paragraphs = doctree.findall(nodes.paragraph) if doctree else []
     texts = (" ".join(node.astext().split()) for node in paragraphs if not node.next_node(nodes.raw))
     first = next((text for text in texts if len(text) > 20), f"{app.config.project}, {title}")  # no link, no class
     text = html.escape(first[:200])
-    context["metatags"] += (
+    context["metatags"] = context.get("metatags", "") + (
         f'<meta name="description" content="{text}">\n<meta property="og:description" content="{text}">\n'
         f'<meta property="og:title" content="{title}">\n<meta property="og:type" content="article">\n'
     )
