@@ -32,6 +32,7 @@ WORDS = {
         "compiled": "ED: Numba",
         "chance": "guessing",
         "hollow": "One pass over MNIST’s zeros and ones. ○ one seed",
+        "programs": "The times compare programs, not methods.",
     },
     "ja": {
         "title": "層の深さに対する正解率と学習時間。ED法、バックプロパゲーション、Direct Feedback Alignment",
@@ -49,6 +50,7 @@ WORDS = {
         "compiled": "ED: Numba",
         "chance": "当て推量",
         "hollow": "MNISTの0と1を1周学習。○はシード1つ",
+        "programs": "時間はプログラムの比較であり、手法の比較ではない",
     },
 }
 
@@ -67,14 +69,15 @@ def depth(language: str, theme: str) -> str:
     words, colours = WORDS[language], THEMES[theme]
     outcome = Outcome.from_dict(json.loads(RESULTS.read_text(encoding="utf-8")))
     parts = [*accuracies(outcome, words, colours), *times(outcome, words, colours)]
-    parts.append(text(320, 386, words["hollow"], colours["line"], 'font-size="19"'))
+    for y, line in ((380, words["hollow"]), (406, words["programs"])):
+        parts.append(text(320, y, line, colours["line"], 'font-size="19"'))
     return "\n".join(
         [
-            '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 640 404" width="640" height="404" role="img"',
+            '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 640 424" width="640" height="424" role="img"',
             f'  aria-labelledby="t d" xml:lang="{language}" font-family="{FONT}" font-size="20" text-anchor="middle">',
             f'<title id="t">{words["title"]}</title>',
             f'<desc id="d">{words["description"]}</desc>',
-            f'<rect x="1" y="1" width="638" height="402" rx="12" fill="{colours["page"]}" stroke="{colours["edge"]}"/>',
+            f'<rect x="1" y="1" width="638" height="422" rx="12" fill="{colours["page"]}" stroke="{colours["edge"]}"/>',
             *parts,
             "</svg>\n",
         ]
