@@ -256,6 +256,24 @@ def test_the_how_to_page_has_the_figures_of_the_page(page):
     assert f"a mean size of {errors[1][0]}, of an error of {errors[1][-1]} at the output" in text
 
 
+@pytest.mark.parametrize(("rule", "kept"), [("split", True), ("signed", False)])
+def test_the_split_rule_keeps_the_colour_of_every_line_and_no_weight_shrinks(page, rule, kept):
+    before, after = page.evaluate(
+        """(rule) => {
+          state.rule = rule;
+          restart();
+          const weights = () => run.nets.ed.layers.flatMap(({ weight }) => [...weight]);
+          const before = weights();
+          for (let n = 0; n < 200; n++) takeStep();
+          return [before, weights()];
+        }""",
+        rule,
+    )
+    before, after = np.array(before), np.array(after)
+    assert (np.sign(before) == np.sign(after)).all() == kept
+    assert (np.abs(after) >= np.abs(before)).all() == kept
+
+
 def focused(page):
     return page.evaluate("document.activeElement.id || document.activeElement.tagName")
 
