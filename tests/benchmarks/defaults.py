@@ -32,6 +32,7 @@ from sklearn.preprocessing import StandardScaler
 
 from edcore import EDClassifier, EDRegressor, datasets
 from edcore.errors import EDCoreError
+from edcore.plots.canvas import COLOURS, METHODS
 
 random = np.random.RandomState
 
@@ -317,10 +318,12 @@ def draw_reliability(path, options):
         "LogisticRegression": lambda: make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000)),
         "MLPClassifier": lambda: make_pipeline(StandardScaler(), MLPClassifier(random_state=0)),
     }
+    ed, mlp = METHODS["ED"], METHODS["back-propagation with Adam"]
+    looks = zip((ed, COLOURS[4], ed, COLOURS[3], mlp), "osv^D", ("-", "-", ":", "-", "-"), strict=True)
     figure, axes = plt.subplots(figsize=(6, 5.4), layout="constrained")
     axes.plot([0, 1], [0, 1], color="0.7", linestyle="--", label="calibrated")
     warnings.simplefilter("ignore")
-    for label, kind in kinds.items():
+    for (label, kind), (colour, marker, line) in zip(kinds.items(), looks, strict=True):
         shares, true = [], []
         for name in names:
             x, y = CLASSES["held out"][name]()
@@ -332,10 +335,11 @@ def draw_reliability(path, options):
         error = np.mean((share - came_true) ** 2)
         frequency, given = calibration_curve(came_true, share, n_bins=10)
         print(f"{label}: Brier score {error:.4f}, largest gap {abs(frequency - given).max():.3f}", flush=True)
-        axes.plot(given, frequency, marker="o", label=f"{label}, Brier score {error:.3f}")
+        style = {"color": colour, "marker": marker, "linestyle": line}
+        axes.plot(given, frequency, **style, label=f"{label}, Brier score {error:.3f}")
     axes.set(xlabel="share that predict_proba gives", ylabel="how often it came true", xlim=(0, 1), ylim=(0, 1))
     axes.legend(fontsize=8)
-    figure.savefig(path, dpi=150)
+    figure.savefig(path, dpi=120)
 
 
 def main():
