@@ -252,6 +252,17 @@ def test_classes_have_a_colour_each():
     assert len({to_rgba(colour) for colour in class_colours(12)}) == 12
 
 
+def test_the_two_classes_of_one_output_have_their_colours_on_the_plane_too():
+    x = np.array([[0.0, 0.0], [1.0, 1.0]])
+    ax = drawn(plots.decision_boundary, lambda points: points[:, 0], x, [0, 1]).axes[0]
+    shades = ax.collections[0]
+    ends = [shades.cmap(shades.norm(output))[:3] for output in (0.0, 1.0)]
+    dots = [one.get_facecolor()[0, :3] for one in ax.collections if one.get_label() in ("0", "1")]
+    assert [to_hex(colour).upper() for colour in dots] == list(COLOURS[:2])
+    for end, dot in zip(ends, dots, strict=True):
+        np.testing.assert_allclose(end, dot, atol=0.25)
+
+
 # What is refused, and axes that are given
 
 
