@@ -29,6 +29,7 @@ const state = {
   language: document.documentElement.lang, task: "xor", rule: "signed", layers: 3, width: 4, seed: 1106, pace: 1,
   rates: { ed: 0.4, bp: 0.1 }, playing: false,
 };
+const opening = structuredClone(state);
 let run; // the networks and what they have learnt
 let motion = null; // the animation of a step: when it began, and how long each moment is
 let lastFrame = 0;
@@ -391,6 +392,13 @@ SIDES.forEach((side) => {
     wake();
   });
 });
+document.querySelectorAll("[data-setup]").forEach((button) => button.addEventListener("click", () => {
+  const { language } = state;
+  Object.assign(state, structuredClone(opening), JSON.parse(button.dataset.setup), { language });
+  reset();
+  at("play").focus();
+  document.querySelector(".controls").scrollIntoView({ block: "nearest" });
+}));
 dark.addEventListener("change", () => {
   Draw.readColours();
   wake();

@@ -14,6 +14,7 @@ from edcore.play import html
 ROOT = Path(__file__).parents[2]
 CONTROLS = ["language", "play", "step", "again", "fresh", "seed", "task", "pace", "layers", "width"]
 OWN = ["rule", "ed-rate", "bp-rate"]
+SETUPS = [f"setup{number}" for number in range(1, 6)]
 WITHIN = 1e-6
 """The largest difference of a weight, absolute and relative to the layer's largest."""
 
@@ -297,7 +298,7 @@ def test_every_control_is_reached_by_the_tab_key_and_none_is_a_trap(page):
                 "(getComputedStyle(document.activeElement))"
             )
             assert style == "solid3px"
-    assert visited == [*CONTROLS, *OWN, "PRE", "BODY"]
+    assert visited == [*CONTROLS, *OWN, *SETUPS, "PRE", "BODY"]
 
 
 def test_the_keyboard_alone_plays_steps_and_changes_what_is_chosen(page):
@@ -337,6 +338,24 @@ def test_the_keyboard_alone_plays_steps_and_changes_what_is_chosen(page):
     tab_to(page, "fresh")
     page.keyboard.press("Enter")
     assert page.input_value("#seed") == str(seed + 1)
+
+
+def test_an_experiment_is_set_up_by_its_button(page):
+    opening = page.evaluate("state")
+    page.select_option("#task", "moons")
+    page.select_option("#language", "ja")
+    for setup in SETUPS:
+        page.click(f"#{setup}")
+        chosen = page.evaluate("(id) => JSON.parse(document.getElementById(id).dataset.setup)", setup)
+        assert page.evaluate("state") == {**opening, **chosen, "language": "ja"}
+        assert (focused(page), page.evaluate("run.step")) == ("play", 0)
+        until(page, "!request")
+        top = page.locator("#play").bounding_box()["y"]
+        assert 0 <= top <= page.viewport_size["height"]
+    page.click("#setup5")
+    page.keyboard.press("Enter")
+    until(page, "document.querySelector('#ed-message').textContent")
+    assert page.text_content("#ed-message") == "28ステップで学習しました（4個中4個が正解）。"
 
 
 def test_a_step_is_animated_unless_less_motion_is_wanted(open_page):
@@ -404,7 +423,7 @@ def test_nothing_is_wider_than_a_phone(open_page, language):
         until(page, "!request")
         assert page.evaluate("document.documentElement.scrollWidth") <= 390
         assert page.evaluate(TOO_WIDE) == []
-    for control in (*CONTROLS, *OWN):
+    for control in (*CONTROLS, *OWN, *SETUPS):
         page.locator(f"#{control}").scroll_into_view_if_needed()
         box = page.locator(f"#{control}").bounding_box()
         assert box["height"] >= 24  # WCAG 2.2, target size
