@@ -125,7 +125,7 @@ class DivergedError(EDCoreError, ArithmeticError):
     part : {"weights", "activities"}
         The values that stopped being finite first.
     layer : str
-        Their layer, such as ``"layer hidden 17 of depth 4,096"``; hidden 1 is the first beyond the input layer.
+        Their layer, such as ``"hidden layer 17 of 4,097"``; hidden layer 1 is the input layer.
     heads : tuple of int
         The heads in which they did so, counted from 0.
     of : int
@@ -145,7 +145,7 @@ class DivergedError(EDCoreError, ArithmeticError):
     ...     ed.fit([[0, 1], [1, 1]], [1, 0], epochs=10, batch_size=2)
     ... except edcore.errors.DivergedError as error:
     ...     print(error.part, "of", error.layer, "in epoch", error.epoch)
-    activities of layer hidden 1 of depth 1 in epoch 3
+    activities of hidden layer 2 of 2 in epoch 3
     """
 
     def __init__(

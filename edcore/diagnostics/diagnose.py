@@ -51,7 +51,7 @@ ALL_AT_ENDS, LEAST_LAYERS = 8, 20
 
 
 class DeadStackWarning(UserWarning):
-    """At least half of the layers beyond the input layer are dead: no error from −1 to 1 changes their weights."""
+    """At least half of the hidden layers beyond the first are dead: no error from −1 to 1 changes their weights."""
 
 
 def diagnose(
@@ -87,7 +87,7 @@ def diagnose(
     Warns
     -----
     DeadStackWarning
-        If at least half of the layers beyond the input layer, and at least one, are dead although the rule's alpha is
+        If at least half of the hidden layers beyond the first, and at least one, are dead although the rule's alpha is
         not 0.
 
     Notes

@@ -67,7 +67,7 @@ class Diagnosis:
     dead : ndarray of bool
         Whether no error can change the layer; see `diagnose`.
     numbers : ndarray of int
-        The number of each layer: 0 is the input layer, 1 the first beyond it, depth + 1 the output layer.
+        The place of each layer: 0 is the input layer, 1 the first beyond it, depth + 1 the output layer.
     """
 
     network: Network
@@ -96,8 +96,8 @@ class Diagnosis:
 
     @property
     def layers(self) -> tuple[str, ...]:
-        """Name of each layer that was measured."""
-        return ("input", *(f"hidden {number}" for number in self.numbers[1:-1]), "output")
+        """Name of each layer that was measured: hidden 1 is the input layer, as its cells are the first hidden ones."""
+        return (*(f"hidden {number + 1}" for number in self.numbers[:-1]), "output")
 
     @property
     def sampled(self) -> str:
@@ -111,16 +111,16 @@ class Diagnosis:
 
     @property
     def dead_hidden(self) -> int:
-        """Number of measured layers beyond the input layer, of hidden 1 to hidden `depth`, that are dead."""
-        return int(self.dead[1:-1].sum())
+        """Number of measured layers of hidden cells, of hidden 1 to hidden `depth` + 1, that are dead."""
+        return int(self.dead[:-1].sum())
 
     @property
     def warning(self) -> str | None:
-        """The problem and what helps, if at least half of those layers are dead although they have a rate."""
-        network, dead, measured = self.network, self.dead_hidden, len(self.dead) - 2
-        if not dead or 2 * dead < measured or not self.rule.alpha:
+        """The problem and what helps, if at least half of the hidden layers beyond the first are dead."""
+        network, stack = self.network, self.dead[1:-1]
+        if not stack.any() or 2 * stack.sum() < len(stack) or not self.rule.alpha:
             return None
-        helps = []
+        helps, of = [], " that were measured" if self.sampled else ""
         if network.initial.fan_in < 0.5:
             helps.append("smaller initial weights, as of initial=Initial(fan_in=0.5)")
         if network.activation == "sigmoid":
@@ -128,7 +128,7 @@ class Diagnosis:
         if not network.rms:
             helps.append("rms=True")
         return (
-            f"{dead:,} of {measured:,} {'measured ' * bool(self.sampled)}layers beyond the input layer are dead: "
+            f"{self.dead_hidden:,} of {len(self.dead) - 1:,} hidden layers{of} are dead: "
             f"no error changes their weights in {network.dtype}. "
             f"What helps: {', '.join([*helps, 'fewer layers'])}."
         )
@@ -156,7 +156,7 @@ class Diagnosis:
         return "\n".join(line.rstrip() for line in lines)
 
     def _runs(self) -> list[tuple[int, int]]:
-        """Return the layers of each row, counted from 0 at hidden 1, as the first and the one after the last."""
+        """Return the layers of each row, counted from 0 at hidden 2, as the first and the one after the last."""
         dead = self.dead[1:-1]
         turns = [0, *(np.flatnonzero(dead[1:] != dead[:-1]) + 1), len(dead)]
         runs: list[tuple[int, int]] = []

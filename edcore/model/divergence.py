@@ -56,10 +56,8 @@ class Divergence(NamedTuple):
 
     @property
     def _name(self) -> str:
-        if self.layer == 0:
-            return "the input layer"
-        depth = self.network.depth
-        return f"layer hidden {self.layer:,} of depth {depth:,}" if self.layer <= depth else "the output layer"
+        hidden = self.network.depth + 1  # the cells of the input layer are the first hidden ones
+        return f"hidden layer {self.layer + 1:,} of {hidden:,}" if self.layer < hidden else "the output layer"
 
     @property
     def _fix(self) -> str:

@@ -45,7 +45,7 @@ def layer_map(
     at: Sequence[float] | None = None,
     axes: Sequence[Picture] | None = None,
 ) -> Picture:
-    """Draw the saturation and the growth of each layer, from the input layer at the top to the output layer below.
+    """Draw the saturation and the growth of each layer, from hidden layer 1 at the top to the output layer.
 
     Parameters
     ----------
@@ -96,7 +96,7 @@ def layer_map(
     else:
         shown_at = [*range(1, len(found) + 1)] if at is None else [*at]
         _draw_maps(axes, [values[nearest] for values in figures], dead, shown_at)
-    axes[0].set_ylabel("layer")
+    axes[0].set_ylabel("hidden layer")
     for ax, title in zip(axes, ("Saturation", "Growth"), strict=True):
         set_title(ax, f"{title} (hatched: dead)" if dead.any() else title)
         _name_layers(ax, len(dead), logarithmic=len(found) == 1 and len(dead) > DEEP)
@@ -210,7 +210,7 @@ def _runs(dead: npt.NDArray[np.bool_]) -> Iterator[tuple[int, int, int]]:
 
 
 def _name_layers(ax: Picture, layers: int, logarithmic: bool) -> None:
-    """Write the numbers of hidden layers in round steps, and the names of the two layers at the ends."""
+    """Write the numbers of the hidden layers, from 1, in round steps, and the name of the output layer."""
     from matplotlib.ticker import MaxNLocator, NullLocator
 
     last = layers - 1
@@ -219,4 +219,4 @@ def _name_layers(ax: Picture, layers: int, logarithmic: bool) -> None:
     if logarithmic:
         inner = [place for place in (2, 5, *(10**power for power in range(1, 9))) if place < 0.6 * last]
         ax.yaxis.set_minor_locator(NullLocator())
-    ax.set_yticks([0, *inner, last], ["input", *(f"{place:,}" for place in inner), "output"])
+    ax.set_yticks([0, *(place - 1 for place in inner), last], ["1", *(f"{place:,}" for place in inner), "output"])

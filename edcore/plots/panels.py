@@ -113,7 +113,7 @@ def layers(result: Result) -> Panel:
     return Panel(
         (6.5, 4.2),
         lambda figure: layer_map(found, at=result.at, axes=side_by_side(figure)),
-        f"Layers go from the input at the top to the output below, {over}: a layer with a small mean g is saturated "
+        f"Layers go from the first at the top to the output below, {over}: a layer with a small mean g is saturated "
         "and learns little, one with a growth of 1 has kept its weights, and a hatched one is dead. "
         f"{last.sampled}".rstrip(),
         f"Saturation and growth of {len(last.dead):,} layers, of which {int(last.dead.sum()):,} are dead at the end.",

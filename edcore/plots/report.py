@@ -133,7 +133,7 @@ def _layers(found: Diagnosis) -> str:
     rows = (_row(first, others) for first, *others in found.rows)
     warning = f'<p class="warning">Warning: {escape(found.warning)}</p>\n' if found.warning else ""
     note = (
-        "input: the weights from the inputs to the first hidden cells; hidden 1: from these to the next. mean g: "
+        "hidden 1: the weights from the inputs to the first hidden cells; output: from the last ones. mean g: "
         "derivative of the activation, small where cells are saturated. flipped: weights that changed sign. growth: "
         "mean |W| over that at the start. + / −: sum of positive over sum of negative weights. angle: between the "
         "update and steepest descent. update: its size over that of the weights. dead: no error changes the layer."

@@ -142,16 +142,16 @@ def test_diagnose_shows_each_layer_below_the_summary(run):
     assert summary(result.rstrip("\n"))["seed"] == "1"
     lines = [line.split() for line in table.splitlines() if line]
     assert lines[0] == ["layer", "mean", "g", "flipped", "growth", "+", "/", "−", "angle", "update", "dead"]
-    assert [line[0] for line in lines[1:]] == ["input", "hidden", "hidden", "output"]
+    assert [line[0] for line in lines[1:]] == ["hidden", "hidden", "hidden", "output"]
     assert all(re.fullmatch(r"\d\.\de-\d+", line[2 if line[0] == "hidden" else 1]) for line in lines[1:])
 
 
 def test_diagnose_warns_of_a_dead_stack_in_one_line(run):
     code, out, err = run("train", "--depth", "64", "--epochs", "1", "--seed", "1", "--diagnose")
     assert (code, err) == (0, "")
-    assert re.search(r"^hidden \d+ … 64 .* dead *$", out, re.MULTILINE)
+    assert re.search(r"^hidden \d+ … 65 .* dead *$", out, re.MULTILINE)
     assert re.fullmatch(
-        r"warning: \d\d of 64 layers beyond the input layer are dead: .* float32\. What helps: .*, fewer layers\.",
+        r"warning: \d\d of 65 hidden layers are dead: .* float32\. What helps: .*, fewer layers\.",
         out.rstrip().rpartition("\n")[2],
     )
 

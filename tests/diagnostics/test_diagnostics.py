@@ -228,12 +228,12 @@ def test_every_variant(data, activation, rms, rule):
 def test_the_articles_initial_weights_leave_a_deep_stack_dead(data, rule):
     with pytest.warns(
         DeadStackWarning,
-        match=r"^\d\d of 64 layers beyond the input layer are dead: .* float32\..*initial=.*u0 above 0\.4.*rms=True",
+        match=r"^\d\d of 65 hidden layers are dead: .* float32\..*initial=.*u0 above 0\.4.*rms=True",
     ) as said:
         found = diagnose(ED(64, 32, 64, rule=rule, seed=0), data.x_train, data.y_train)
     assert said[0].filename == __file__
     assert str(said[0].message) == found.warning
-    assert found.dead_hidden == found.dead[1:-1].sum() >= 55
+    assert found.dead_hidden == found.dead[:-1].sum() >= 55
     assert not found.dead[0]
 
 
@@ -286,9 +286,7 @@ def test_the_ends_alone_are_no_stack():
 
 def test_the_warning_recommends_nothing_that_is_so_already():
     warning = made(2, dead=[1, 2], rms=True, activation="tanh", initial=Initial(fan_in=1.0)).warning
-    assert re.fullmatch(
-        r"2 of 2 layers beyond the input layer are dead: .* float32\. What helps: fewer layers\.", warning
-    )
+    assert re.fullmatch(r"2 of 3 hidden layers are dead: .* float32\. What helps: fewer layers\.", warning)
 
 
 # The table
@@ -313,9 +311,9 @@ def made(depth, dead=(), alpha=0.8, **options):
 def test_a_small_network_has_a_row_for_each_layer():
     assert str(made(2, dead=[2])) == (
         "layer      mean g  flipped  growth  + / −  angle   update  dead\n"
-        "input     0.0e+00    0.00%   0.000  0.000      –  0.0e+00\n"
-        "hidden 1  1.0e-02    1.00%   0.010  0.010      –  1.0e-02\n"
-        "hidden 2  2.0e-02    2.00%   0.020  0.020      –  2.0e-02  dead\n"
+        "hidden 1  0.0e+00    0.00%   0.000  0.000      –  0.0e+00\n"
+        "hidden 2  1.0e-02    1.00%   0.010  0.010      –  1.0e-02\n"
+        "hidden 3  2.0e-02    2.00%   0.020  0.020      –  2.0e-02  dead\n"
         "output    3.0e-02    3.00%   0.030  0.030      –  3.0e-02"
     )
 
@@ -323,11 +321,11 @@ def test_a_small_network_has_a_row_for_each_layer():
 @pytest.mark.parametrize(
     ("depth", "dead", "names"),
     [
-        (0, [], ["input", "output"]),
-        (9, [], ["input", *(f"hidden {n}" for n in range(1, 10)), "output"]),
-        (10, [], ["input", "hidden 1", "hidden 2", "hidden 3", "hidden 4 … 7", "hidden 8", "hidden 9", "hidden 10"]),
-        (4096, range(3, 4098), ["input", "hidden 1", "hidden 2", "hidden 3 … 4096", "output"]),
-        (5, [2, 3, 5], ["input", "hidden 1", "hidden 2 … 3", "hidden 4", "hidden 5", "output"]),
+        (0, [], ["hidden 1", "output"]),
+        (9, [], [*(f"hidden {n}" for n in range(1, 11)), "output"]),
+        (10, [], [*(f"hidden {n}" for n in range(1, 5)), "hidden 5 … 8", "hidden 9", "hidden 10", "hidden 11"]),
+        (4096, range(3, 4098), ["hidden 1", "hidden 2", "hidden 3", "hidden 4 … 4097", "output"]),
+        (5, [2, 3, 5], ["hidden 1", "hidden 2", "hidden 3 … 4", "hidden 5", "hidden 6", "output"]),
     ],
 )
 def test_successive_layers_share_a_row(depth, dead, names):
@@ -336,13 +334,13 @@ def test_successive_layers_share_a_row(depth, dead, names):
 
 def test_a_folded_row_has_the_means():
     row = made(10).rows[4]
-    assert row[:4] == ("hidden 4 … 7", "5.5e-02", "5.50%", "0.055")
+    assert row[:4] == ("hidden 5 … 8", "5.5e-02", "5.50%", "0.055")
 
 
 def test_the_middle_of_a_long_table_is_one_row():
     rows = made(100, dead=range(0, 102, 2)).rows
     assert len(rows) == 19
-    assert [rows[9][0], rows[9][-1]] == ["hidden 9 … 92", "42 of 84"]
+    assert [rows[9][0], rows[9][-1]] == ["hidden 10 … 93", "42 of 84"]
 
 
 # What it leaves alone, and what it refuses
@@ -435,7 +433,7 @@ def test_the_layers_that_are_measured_have_the_figures_that_they_have_among_all(
     assert set(np.diff(some.numbers[8:-8])) <= {18, 19, 20}
     for name in ("saturation", "sign_changes", "growth", "balance", "angle", "update", "dead"):
         np.testing.assert_array_equal(getattr(some, name), getattr(every, name)[some.numbers], name)
-    assert some.layers[9] == f"hidden {some.numbers[9]}"
+    assert some.layers[9] == f"hidden {some.numbers[9] + 1}"
     assert some.layers[-1] == "output"
     assert (some.sampled, every.sampled) == (
         "Of 152 layers 24 were measured: some at each end, and others evenly picked between them.",
@@ -454,4 +452,4 @@ def test_the_warning_counts_the_layers_that_were_measured():
     data = edcore.datasets.digits(classes=(0, 1))
     ed = ED(64, 32, 100, seed=0, backend="numpy")
     warning = quietly(ed, data.x_train[:50], data.y_train[:50], most_layers=20).warning
-    assert re.match(r"1\d of 18 measured layers beyond the input layer are dead: ", warning)
+    assert re.match(r"1\d of 19 hidden layers that were measured are dead: ", warning)

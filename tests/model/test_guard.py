@@ -224,10 +224,10 @@ def test_the_layer_is_the_first_in_the_pass():
             learn(X, Y)
         assert (caught.value.part, caught.value.layer, caught.value.heads) == (
             "activities",
-            "layer hidden 5 of depth 6",
+            "hidden layer 6 of 7",
             (1,),
         )
-    assert "the activities of layer hidden 5 of depth 6 (head 2 of 2) are NaN or infinite" in str(caught.value)
+    assert "the activities of hidden layer 6 of 7 (head 2 of 2) are NaN or infinite" in str(caught.value)
     assert same(ed.weights, weights)
 
 
@@ -308,7 +308,7 @@ def test_an_epoch_that_goes_well_step_by_step_is_named_without_a_step(monkeypatc
     monkeypatch.setattr(backend, "fit", lambda *arguments: (bad, np.zeros(2, np.intp)))
     with pytest.raises(DivergedError) as caught:
         ed.fit(X, Y, epochs=9)
-    assert (caught.value.epoch, caught.value.batch, caught.value.layer) == (1, None, "the input layer")
+    assert (caught.value.epoch, caught.value.batch, caught.value.layer) == (1, None, "hidden layer 1 of 3")
 
 
 def test_the_sentence_says_what_to_do():
@@ -363,6 +363,6 @@ def test_sums_whose_squares_overflow_under_rms_give_no_finite_wrong_answer(backe
     np.testing.assert_allclose(outputs[1], right[1], rtol=1e-6)
     before = ed.weights
     for learn in (lambda: ed(x), lambda: ed.step(x, Y[:2]), lambda: ed.fit(x, Y[:2])):
-        with pytest.raises(DivergedError, match="input layer"):
+        with pytest.raises(DivergedError, match=r"hidden layer 1 of \d"):
             learn()
         assert same(ed.weights, before)

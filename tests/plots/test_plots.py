@@ -314,7 +314,7 @@ def test_any_depth(depth, snapshots):
     figure = drawn(plots.layer_map, [found(depth, at=0.01 * n) for n in range(snapshots)], at=range(snapshots))
     saturation, growth = figure.axes[:2]
     names = [text.get_text() for text in saturation.get_yticklabels()]
-    assert (names[0], names[-1]) == ("input", "output")
+    assert (names[0], names[-1]) == ("1", "output")
     assert names[1:-1] == ([] if depth == 0 else ["1", "2"] if depth == 2 else names[1:-1])
     assert len(names) <= 12
     assert [axes.get_title(loc="left") for axes in (saturation, growth)] == ["Saturation", "Growth"]
@@ -365,7 +365,7 @@ def test_the_first_layers_of_a_deep_stack_can_be_seen(depth, scale, written):
     axes = drawn(plots.layer_map, found(depth)).axes[0]
     names = [label.get_text() for label in axes.get_yticklabels()]
     assert axes.get_yscale() == scale
-    assert (names[0], names[-1]) == ("input", "output")
+    assert (names[0], names[-1]) == ("1", "output")
     assert written in names
     assert ("2" in names) == (scale == "symlog")
 

@@ -278,7 +278,7 @@ def test_a_run_that_diverges_leaves_the_last_good_checkpoint(run):
     stands = io.inspect("net").run["batch"]
     assert 0 < stands < 1000
     assert err.startswith(f"edcore: net stands at batch {stands}, ")
-    assert f"edcore: learning has diverged in batch 1 of epoch {stands + 1}: the activities of layer hidden" in err
+    assert f"edcore: learning has diverged in batch 1 of epoch {stands + 1}: the activities of hidden layer" in err
     assert all(np.isfinite(value).all() for value in io.load("net").weights.values())
 
 
