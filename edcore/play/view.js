@@ -65,6 +65,7 @@ function restart() {
     bp: Engine.startBackpropagation(Engine.network(shape), state.seed),
   };
   run = { samples, nets, step: 0, epoch: 0, order: [], current: 0, last: { ed: null, bp: null }, curve: [], seen: {} };
+  run.stride = TASKS[state.task].every;
   SIDES.forEach((side) => (run.seen[side] = { lowest: Infinity, at: 0, learnt: null }));
   run.order = Engine.permutation(state.seed, 0, samples.x.length);
   run.current = run.order[0];
@@ -126,8 +127,11 @@ function judge() {
     now.stuck = !learnt && step - now.at >= PATIENCE;
     if (!learnt && now.stuck) now.learnt = null;
   });
-  run.curve.push([step, seen.ed.error, seen.bp.error]);
-  if (run.curve.length > POINTS) run.curve = run.curve.filter((_, n) => n % 2 === 0 || n === run.curve.length - 1);
+  if (step % run.stride === 0) run.curve.push([step, seen.ed.error, seen.bp.error]);
+  if (run.curve.length > POINTS) { // half of them, as far apart from each other as before
+    run.stride *= 2;
+    run.curve = run.curve.filter(([at]) => at % run.stride === 0);
+  }
 }
 
 // ---- what is shown
@@ -172,7 +176,8 @@ function draw(now) {
     setText(at(`${side}-message`), found ? word(...found) : "");
   });
   drawPictures(now);
-  Draw.curve(at("curve"), run.curve, { steps: word("steps"), ed: word("ed"), bp: word("bp") });
+  const points = [...run.curve, [run.step, seen.ed.error, seen.bp.error]];
+  Draw.curve(at("curve"), points, { steps: word("steps"), ed: word("ed"), bp: word("bp") });
   const counts = { step: run.step.toLocaleString(state.language), epoch: run.epoch.toLocaleString(state.language) };
   setText(at("count"), word("count", counts));
   if ((!state.playing && !motion) || now - labelled > 1000) describe(now);
