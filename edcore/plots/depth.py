@@ -217,6 +217,6 @@ def _name_layers(ax: Picture, layers: int, logarithmic: bool) -> None:
     round_ones = [int(place) for place in MaxNLocator(8, integer=True).tick_values(1, max(last, 2))]
     inner = [place for place in round_ones if max(0, 0.06 * last) < place < last - 0.06 * last]
     if logarithmic:
-        inner = [place for place in (2, 5, *(10**power for power in range(1, 9))) if place < 0.6 * last]
+        inner = [place for place in (5, *(10**power for power in range(1, 9))) if place < 0.6 * last]
         ax.yaxis.set_minor_locator(NullLocator())
     ax.set_yticks([0, *(place - 1 for place in inner), last], ["1", *(f"{place:,}" for place in inner), "output"])
