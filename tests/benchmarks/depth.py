@@ -28,7 +28,7 @@ from edcore.core.randomness import permutation
 from edcore.diagnostics.diagnose import DeadStackWarning, diagnose
 from edcore.diagnostics.gradient import descent, forward, layer_part, outputs
 from edcore.model.classes import accuracy, targets
-from edcore.plots.canvas import COLOURS
+from edcore.plots.canvas import COLOURS, METHODS
 
 HEADS, EPOCHS, BATCH, SAMPLES = 10, 8, 32, 256
 DEPTHS, WIDTH, RATES, SEEDS = (0, 1, 2, 4, 8, 16, 64), 16, (0.1, 0.8, 3.2, 12.8), (0, 1)
@@ -47,10 +47,10 @@ class Variant:
 
 
 GAINS = edcore.Initial(fan_in=0.5, excitatory=1.5, inhibitory=0.5)
-BLUE, ORANGE, GREEN, PURPLE, LIGHT_BLUE, RED, _ = COLOURS
+BLUE, _, GREEN, PURPLE, LIGHT_BLUE, RED, _ = COLOURS
 KINDS = [
     ("article", "black", {}),
-    ("fan_in ½, gains", ORANGE, {"initial": GAINS}),
+    ("fan_in ½, gains", RED, {"initial": GAINS}),
     ("u0 = 2", LIGHT_BLUE, {"u0": 2.0}),
     ("u0 = 6", BLUE, {"u0": 6.0}),
     ("rms", PURPLE, {"rms": True}),
@@ -58,8 +58,8 @@ KINDS = [
 ]
 ED = [Variant(name, colour, rule, kind) for rule in ("signed", "split") for name, colour, kind in KINDS]
 BACK = [
-    Variant("back-propagation, sigmoid", RED, "gradient", {"u0": 2.0}),
-    Variant("back-propagation, tanh", "#999999", "gradient", {"u0": 2.0, "activation": "tanh"}),
+    Variant("back-propagation, sigmoid", METHODS["back-propagation"], "gradient", {"u0": 2.0}),
+    Variant("back-propagation, tanh", METHODS["back-propagation"], "gradient", {"u0": 2.0, "activation": "tanh"}),
 ]
 OF_WIDTHS = [ED[0], ED[1], ED[2], ED[5]]
 
@@ -178,7 +178,7 @@ def tables(points):
         found = [points[variant.name, variant.rule, DEPTH_OF_WIDTHS, width] for width in WIDTHS]
         cells = [f"{100 * one.accuracy:.1f}; {100 * one.living:.0f}; {one.g:.1e}" for one in found]
         rows.append((variant.name, cells))
-    table(f"Width, {DEPTH_OF_WIDTHS} hidden layers, signed: accuracy; living layers; mean g", WIDTHS, rows)
+    table(f"Width, depth {DEPTH_OF_WIDTHS}, signed: accuracy; living layers; mean g", WIDTHS, rows)
 
 
 def draw(points, file):
@@ -196,7 +196,7 @@ def draw(points, file):
         for variant in [*ED, *BACK] if "accuracy" in title else ED:
             if variant in BACK or variant.rule == rule:
                 values = [value(points[variant.name, variant.rule, depth, WIDTH]) for depth in DEPTHS]
-                style = ".--" if variant in BACK else ".-"
+                style = {BACK[0].name: ".--", BACK[1].name: ".:"}.get(variant.name, ".-")
                 place.plot(DEPTHS, values, style, color=variant.colour, label=variant.name)
         place.set_title(title, loc="left", fontsize="medium")
         place.set_xscale("symlog", linthresh=1, linscale=0.5)
@@ -210,9 +210,9 @@ def draw(points, file):
     axes[1, 0].set_yscale("log")
     axes[1, 1].set_ylim(0, 100)
     for place in axes[1]:
-        place.set_xlabel("hidden layers")
+        place.set_xlabel("depth (layers beyond the first hidden one)")
     figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=4, frameon=False)
-    figure.savefig(file, dpi=110)
+    figure.savefig(file, dpi=100)
 
 
 def main():
