@@ -3,6 +3,7 @@
 `EDCORE_TEST_SITE` names its folder, which `sphinx-build -b html docs FOLDER` makes.
 """
 
+import contextlib
 import functools
 import http.server
 import os
@@ -56,6 +57,10 @@ class Quiet(http.server.SimpleHTTPRequestHandler):
 
     def log_message(self, *args):
         pass
+
+    def handle(self):
+        with contextlib.suppress(ConnectionError):  # of a frame that goes to its next page
+            super().handle()
 
 
 @pytest.fixture(scope="module")
