@@ -44,6 +44,14 @@ def make_cards(app, page, source):
     )
 
 
+def link_play_page(app, page, source):
+    """Let the pages on playing lead to the page to play with, which is on the site alone."""
+    words = {"how-to/play": "Open the page", "ja/how-to/play": "ページを開く"}.get(page)
+    if words:
+        link = f'<a href="../play.html">{words}</a> · '
+        source[0] = re.sub(r"(?m)^(?=\[(?:日本語|English)\])", link, source[0], count=1)
+
+
 def run_notebooks(app):
     """Write the notebooks into the site, and let myst-nb show their pages with what their cells gave."""
     if app.builder.format == "html":
@@ -81,6 +89,7 @@ def write_play_pages(app, error):
 def setup(app):
     app.connect("builder-inited", run_notebooks)
     app.connect("source-read", make_cards)
+    app.connect("source-read", link_play_page)
     app.connect("doctree-read", add_dark_pictures, priority=100)  # before Sphinx looks for the files of pictures
     app.connect("html-page-context", describe)
     app.connect("build-finished", write_play_pages)
