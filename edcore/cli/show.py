@@ -135,6 +135,9 @@ SNAPSHOTS, LARGEST, MOST_LAYERS = 8, 10**6, 256
 """Diagnoses during a run for pictures, and the most weights of a network that has them; a larger one is diagnosed at
 the end. And the most layers that they measure: all of thousands take as long as the run."""
 
+WORK, LEAST_SAMPLES = 5 * 10**9, 32
+"""The most products of weights and activities in a forward pass of these diagnoses, and the least samples they have."""
+
 
 def show_diagnosis(ed: ED, data: Dataset, console: Console) -> None:
     """Print the diagnosis of a network on the first training samples."""
@@ -166,7 +169,8 @@ class Snapshots:
     def add(self, progress: Progress) -> None:
         """Diagnose the network after this batch, unless that is done."""
         if progress.batch not in self.at:
-            self.found.append(_diagnose(self._ed, self._data, MOST_LAYERS))
+            samples = min(SAMPLES, max(LEAST_SAMPLES, WORK // self._ed.network.parameters))
+            self.found.append(_diagnose(self._ed, self._data, samples, MOST_LAYERS))
             self.at.append(progress.batch)
 
     def add_last(self, learnt: History) -> Snapshots:
@@ -176,8 +180,8 @@ class Snapshots:
         return self
 
 
-def _diagnose(ed: ED, data: Dataset, most_layers: int | None = None) -> Diagnosis:
-    x, y = data.x_train[:SAMPLES], data.y_train[:SAMPLES]
+def _diagnose(ed: ED, data: Dataset, samples: int = SAMPLES, most_layers: int | None = None) -> Diagnosis:
+    x, y = data.x_train[:samples], data.y_train[:samples]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeadStackWarning)  # the table is followed by its text
         return diagnose(ed, x, targets(y, ed.network.columns), most_layers=most_layers)

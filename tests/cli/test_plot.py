@@ -258,3 +258,17 @@ def test_the_layers_of_a_deep_stack_are_sampled_and_the_report_says_so(run, kept
     assert run("train", *deep, "--report", "r.html")[0] == 0
     page = (kept / "r.html").read_text()
     assert page.count("Of 42 layers 20 were measured") == 2  # below the layer map, and below the table
+
+
+@pytest.mark.parametrize(("work", "samples"), [(10**9, 256), (1, 32)])
+def test_a_large_network_is_measured_on_fewer_samples(run, kept, monkeypatch, work, samples):
+    measured, diagnose = [], show.diagnose
+
+    def recorded(ed, x, *others, **options):
+        measured.append(len(x))
+        return diagnose(ed, x, *others, **options)
+
+    monkeypatch.setattr(show, "WORK", work)
+    monkeypatch.setattr(show, "diagnose", recorded)
+    assert run("plot", "digits", "--kind", "layers")[0] == 0
+    assert measured == [samples]
