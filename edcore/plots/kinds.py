@@ -20,6 +20,9 @@ MOST_SAMPLES = 1000
 """Test samples whose outputs or mistakes are drawn."""
 
 
+LEARNT = "a run with at least one batch"
+
+
 class Kind(NamedTuple):
     """How a picture of a result is made, and what results it suits."""
 
@@ -86,11 +89,11 @@ def _outputs(result: Result) -> Picture:
 
 KINDS = {
     "summary": Kind(_summary, diagnosed=True),
-    "curve": Kind(_drawn(panels.curve), "a run with at least one batch", lambda result: bool(result.run)),
+    "curve": Kind(_drawn(panels.curve), LEARNT, lambda result: bool(result.run)),
     "confusion": Kind(_drawn(panels.confusion)),
     "fields": Kind(_drawn(panels.fields)),
     "boundary": Kind(_drawn(panels.boundary), "data with two features", lambda result: result.data.features == 2),
-    "layers": Kind(_drawn(panels.layers), diagnosed=True),
+    "layers": Kind(_drawn(panels.layers), LEARNT, lambda result: bool(result.run), diagnosed=True),
     "network": Kind(_network, "a network of at most 40 cells in a layer, and depth 10", _is_small),
     "activities": Kind(_activities),
     "weights": Kind(lambda result: plots.weights(result.ed)),

@@ -116,6 +116,21 @@ def test_what_cannot_be_drawn_is_refused_in_one_line(run, kept, arguments, messa
     assert not list(kept.glob("*.png"))
 
 
+def test_a_run_that_has_not_begun(run, kept, monkeypatch):
+    def stopped(*arguments, **options):
+        raise KeyboardInterrupt
+        yield
+
+    with monkeypatch.context() as patched:
+        patched.setattr(training, "train", stopped)
+        run(*QUICK, "--checkpoint", "new")
+    for kind in ("curve", "layers"):
+        refusal = f"--kind: given {kind} for this run; accepted: a run with at least one batch. "
+        assert refusal in run("plot", "new", "--kind", kind)[2]
+    assert run("report", "new")[0] == 0
+    assert "before the first batch was learnt" in (kept / "new.html").read_text()
+
+
 # Estimators and tables
 
 
