@@ -8,6 +8,8 @@ import importlib.util
 import io
 import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -31,10 +33,9 @@ def folder(tmp_path_factory):
     if "EDCORE_TEST_SITE" in os.environ:
         return Path(os.environ["EDCORE_TEST_SITE"])
     folder = tmp_path_factory.mktemp("notebooks")
-    with pytest.MonkeyPatch.context() as patch:
-        for name in ("EDCORE_DATA", "EDCORE_BACKEND"):
-            patch.delenv(name, raising=False)
-        to_notebooks.write_all(folder)
+    environment = {name: value for name, value in os.environ.items() if name not in ("EDCORE_DATA", "EDCORE_BACKEND")}
+    # In a process of its own: nbclient leaves sockets and event loops to the end of its process, which is a warning.
+    subprocess.run([sys.executable, DOCS / "to_notebooks.py", folder], env=environment, check=True)
     return folder
 
 
