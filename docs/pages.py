@@ -20,6 +20,15 @@ def add_dark_pictures(app, doctree):
             light.parent.insert(light.parent.index(light) + 1, twin)
 
 
+def link_pictures(app, doctree, page):
+    """Let each PNG lead to its file, as a phone shows it too small to read. A card leads elsewhere."""
+    for picture in list(doctree.findall(nodes.image)):
+        file = app.env.images.get(picture["uri"], (None, ""))[1]
+        if app.builder.format == "html" and file.endswith(".png") and "sd-card-img-top" not in picture["classes"]:
+            address = "../" * page.count("/") + f"_images/{file}"
+            picture.replace_self(nodes.reference("", "", picture.deepcopy(), internal=True, refuri=address))
+
+
 def make_cards(app, page, source):
     """Turn the list below a mark, which is a list wherever else one reads the page, into a grid of cards."""
     item = re.compile(
@@ -91,6 +100,7 @@ def setup(app):
     app.connect("source-read", make_cards)
     app.connect("source-read", link_play_page)
     app.connect("doctree-read", add_dark_pictures, priority=100)  # before Sphinx looks for the files of pictures
+    app.connect("doctree-resolved", link_pictures)
     app.connect("html-page-context", describe)
     app.connect("build-finished", write_play_pages)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

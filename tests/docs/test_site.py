@@ -173,6 +173,16 @@ def test_pictures_suit_the_ground(tab, scheme):
     assert all(f"-{scheme}." in source for source in shown)
 
 
+def test_a_picture_in_dots_leads_to_its_file(tab):
+    """On a phone a page shows it too small to read."""
+    tab.goto("results/mnist.html")
+    tab.locator("article img").click()
+    assert tab.url.endswith("/_images/mnist.png")
+    tab.goto("gallery.html")
+    tab.locator(".sd-card:has(img)").first.click()  # a card leads to the code
+    assert "/how-to/plots.html#" in tab.url
+
+
 def test_prompts_are_not_copied(tab):
     tab.context.grant_permissions(["clipboard-read", "clipboard-write"])
     tab.goto("reference/generated/edcore.plots.decision_boundary.html")
