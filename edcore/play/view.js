@@ -385,7 +385,7 @@ at("pace").addEventListener("change", (event) => {
   reset();
 }));
 at("seed").addEventListener("change", (event) => {
-  const seed = Math.trunc(Number(event.target.value));
+  const seed = Math.trunc(event.target.valueAsNumber); // NaN of an empty field
   if (seed >= 0 && seed < 2 ** 32) state.seed = seed;
   reset();
 });

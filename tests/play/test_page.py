@@ -338,6 +338,10 @@ def test_the_keyboard_alone_plays_steps_and_changes_what_is_chosen(page):
     tab_to(page, "fresh")
     page.keyboard.press("Enter")
     assert page.input_value("#seed") == str(seed + 1)
+    for wrong in ("", "-1", "4294967296"):
+        page.fill("#seed", wrong)
+        page.keyboard.press("Tab")
+        assert page.input_value("#seed") == str(seed + 1)
 
 
 def test_an_experiment_is_set_up_by_its_button(page):
@@ -387,7 +391,7 @@ def test_screen_readers_are_told_of_a_step_and_not_of_every_frame(page):
     page.click("#play")
     until(page, "run.step > 60")
     assert page.evaluate("window.changes") == 1
-    assert page.text_content("#status") == "It is learning."
+    assert page.text_content("#status") == "Playing."
 
 
 def test_a_network_that_is_stuck_says_so_and_new_weights_begin_anew(page):
