@@ -119,6 +119,14 @@ def test_the_first_screen_shows_what_the_command_prints(command_line):
     assert shown(figures.sub("0", block[2]), figures.sub("0", printed)), printed
 
 
+def test_the_sources_are_linked_everywhere():
+    addresses = re.findall(r"^ +url: (.+)$", (ROOT / "CITATION.cff").read_text(encoding="utf-8"), re.MULTILINE)
+    assert len(addresses) >= 6
+    for page in ("README.md", "README.ja.md", "docs/explanation/method.md", "docs/ja/method.md"):
+        text = (ROOT / page).read_text(encoding="utf-8")
+        assert not [address for address in addresses if f"({address})" not in text], page
+
+
 class Prompt(InteractiveConsole):
     """Compiles what is pasted, line by line, and runs nothing."""
 
