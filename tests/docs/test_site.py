@@ -23,12 +23,13 @@ LOOK = """(frame) => {
   const [document, window] = [frame.contentDocument, frame.contentWindow];
   const scrolls = (box) => ["auto", "scroll"].includes(window.getComputedStyle(box).overflowX);
   const wide = (box) => scrolls(box) && box.scrollWidth > box.clientWidth + 1 && !box.closest(".scrolls");
+  const beyond = (box) => box.scrollWidth - Math.min(box.clientWidth, window.innerWidth);
   const start = (box) => `${box.tagName} ${box.textContent.trim().slice(0, 60)}`;
   return {
     language: document.documentElement.lang,
     description: document.querySelector("meta[name=description]")?.content,
     wide: [...document.querySelectorAll("article *")].filter(wide).map(start),
-    body: Math.max(0, document.documentElement.scrollWidth - window.innerWidth),
+    body: Math.max(...[...document.querySelectorAll("html, .content")].map(beyond)),
     unnamed: [...document.querySelectorAll("article img")].filter((image) => !image.alt).map((image) => image.src),
     missing: [...document.images].filter((image) => image.complete && !image.naturalWidth).map((image) => image.src),
   };
@@ -161,7 +162,7 @@ def test_formulas_are_set(tab):
     tab.wait_for_selector("div.math mjx-container")
     assert not tab.query_selector_all("mjx-merror")
     tab.set_viewport_size({"width": 390, "height": 844})
-    assert tab.evaluate("document.documentElement.scrollWidth") == 390
+    assert tab.evaluate("document.querySelector('.content').scrollWidth") == 390
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
