@@ -111,9 +111,10 @@ def train(
     if not isinstance(learnt, Sequence) or not all(isinstance(progress, Progress) for progress in learnt[-1:]):
         raise InputError("learnt", shown(learnt), "a sequence of edcore.training.Progress, such as [latest]")
     latest = learnt[-1] if learnt else None
-    if latest and latest.batch > epochs * math.ceil(len(data.y_train) / batch_size):
-        accepted = f"enough for the {latest.batch:,} batches that are learnt already"
-        raise InputError("epochs", str(epochs), accepted, "A run cannot forget batches.")
+    fewest = math.ceil(latest.batch / math.ceil(len(data.y_train) / batch_size)) if latest else 1
+    if latest and epochs < fewest:
+        fix = f"The run has learnt {latest.batch:,} batches already, and cannot forget them."
+        raise InputError("epochs", str(epochs), f"a whole number of at least {fewest:,}", fix)
     return _run(ed, data, epochs, batch_size, eval_every, latest)
 
 

@@ -172,7 +172,7 @@ def half(run):
         (["--rule", "signed"], "'signed' beside --resume", "'split', as in half"),
         (["--batch-size", "7"], "7 beside --resume", "5, as in half"),
         (["--dataset", "xor"], "'xor' beside --resume", "'parity4', as in half"),
-        (["--epochs", "5"], "5", "24 batches"),
+        (["--epochs", "5"], "5", "a whole number of at least 6. The run has learnt 24 batches already"),
         (["--epochs", "0"], "0", "a whole number of at least 1"),
         (["--every", "0"], "0", "a whole number of at least 1"),
         (["--backend", "nump"], "'nump'", "'numpy'"),
