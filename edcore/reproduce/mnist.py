@@ -89,7 +89,8 @@ def mnist(options: Options) -> Outcome:
         notes=[
             *(_describe(experiment) for experiment in EXPERIMENTS),
             "The published figures are of other networks and schedules, so no z is given: the question is whether ED "
-            "reaches them.",
+            "reaches them. For one network the picture has those of back-propagation, 98.2, and of direct feedback "
+            "alignment, 97.6, too.",
             "Seconds are those of training on the machine named below, nothing else; tests are not counted. edcore's "
             "kernels are compiled before. The baselines are plain NumPy: their seconds say nothing about the methods.",
             "The baselines have one network for all classes, as is usual for a gradient.",
