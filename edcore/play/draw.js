@@ -231,8 +231,9 @@ const Draw = (() => {
     ctx.roundRect(x - 28, y - 14, 56, 28, 7);
     ctx.fill();
     ctx.stroke();
-    text(ctx, known ? signed(step.errors[0]) : words.error, x, y + 1,
-      { size: known ? 14 : 12, bold: known, colour: known ? colours.card : colours.quiet });
+    const shown = known ? signed(step.errors[0]) : words.error;
+    text(ctx, shown, x, y + 1, // −2e−20 is as wide as the box
+      { size: known && shown.length < 6 ? 14 : 12, bold: known, colour: known ? colours.card : colours.quiet });
   }
 
   // Draw how the error comes to each layer: to all at once, or from one to the next. The numbers are moments.
