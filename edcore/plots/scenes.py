@@ -161,7 +161,8 @@ def deep_layers(ed: ED, x: Any, target: Any, head: int, epochs: int, batch_size:
                 states.append((batch, error, hidden, _sizes(network, weights, head) / start))
     growths = np.stack([growth for *_, growth in states])
     known = growths[np.isfinite(growths) & (growths > 0)]
-    low, high = min(known.min(initial=1.0), 0.9), max(known.max(initial=1.0), 1.1)
+    low, high = min(known.min(initial=1.0), 0.99), max(known.max(initial=1.0), 1.01)
+    margin = (high / low) ** 0.05
     most = max(1.0, *(float(np.abs(hidden).max()) for _, _, hidden, _ in states))
     figure, rows = new_figure((9.0, 4.8)), len(network.layers)
 
@@ -181,7 +182,7 @@ def deep_layers(ed: ED, x: Any, target: Any, head: int, epochs: int, batch_size:
         layers = np.arange(1, rows + 1)
         right.plot(growth, layers, color=COLOURS[0], marker="o" if rows <= 40 else None, markersize=4)
         right.axvline(1, color="0.4", linewidth=0.8, linestyle=":")
-        right.set(xlim=(0.95 * low, 1.05 * high), ylim=(rows + 0.5, 0.5), xlabel="mean |W|, over that at the start")
+        right.set(xlim=(low / margin, high * margin), ylim=(rows + 0.5, 0.5), xlabel="mean |W|, over that at the start")
         right.yaxis.set_major_locator(MaxNLocator(integer=True))
         if high / low > 10:
             right.set_xscale("log")
