@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from edcore.arguments import one_of, real, whole_number
 from edcore.errors import EDCoreError, InputError
+from edcore.files.atomic import write_atomically
 from edcore.model.ed import ED, checked_ed
 from edcore.plots import scenes
 from edcore.plots.canvas import Picture, rendered
@@ -115,12 +116,15 @@ class Animation:
         ending, dpi = Path(name).suffix.lower(), real("dpi", dpi, positive=True)
         if ending == ".html":
             head = f"{PAGE}<title>{escape(self.words)}</title>\n"
-            Path(name).write_text(head + self._player(dpi), encoding="utf-8")
+            write_atomically(Path(name), (head + self._player(dpi)).encode())
         elif ending == ".gif":
             first, *others = self._images(dpi)
             pauses = [round(1000 / self.fps)] * self.frames
             pauses[-1] += HOLD
-            first.save(name, save_all=True, append_images=others, duration=pauses, loop=0, optimize=True)
+            style = {"save_all": True, "duration": pauses, "loop": 0, "optimize": True}
+            file = io.BytesIO()
+            first.save(file, format="gif", append_images=others, **style)
+            write_atomically(Path(name), file.getvalue())
         elif ending == ".mp4":
             self._save_film(name, dpi)
         else:

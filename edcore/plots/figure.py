@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import io
-
 from matplotlib.figure import Figure
+
+from edcore.plots.canvas import rendered
 
 
 class ShownFigure(Figure):
     """A matplotlib figure with the picture that a notebook asks for."""
 
     def _repr_png_(self) -> bytes:
-        file = io.BytesIO()
-        self.savefig(file, format="png")
-        return file.getvalue()
+        return rendered(self, "png")
