@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from matplotlib.figure import Figure
+import io
 
-from edcore.plots.canvas import rendered
+from matplotlib.figure import Figure
 
 
 class ShownFigure(Figure):
     """A matplotlib figure with the picture that a notebook asks for."""
 
     def _repr_png_(self) -> bytes:
-        return rendered(self, "png")
+        file = io.BytesIO()
+        self.savefig(file, format="png")
+        return file.getvalue()
