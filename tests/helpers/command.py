@@ -4,7 +4,7 @@ import re
 
 from edcore import training
 
-DROPPED = re.compile(r"^Exception ignored in: .*\n(Traceback .*\n)?(  .*\n)*KeyboardInterrupt: ?\n", re.M)
+DROPPED = re.compile(r"^Exception ignored in: .*\n(Traceback .*\n)?(  .*\n|\n)*KeyboardInterrupt: ?\n", re.M)
 """What Python prints of a Ctrl-C inside a callback, as of its garbage collector, from which nothing can be raised."""
 
 

@@ -23,8 +23,11 @@ from killed import RUN, kept
 
 def life(errors, *arguments):
     """Start a run in a child, with stderr in a file, and return its process number."""
+    held = {signal.SIGINT, signal.SIGTERM}
+    signal.pthread_sigmask(signal.SIG_BLOCK, held)  # in the child, until somebody is there to receive them
     child = os.fork()
     if child:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, held)
         return child
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
@@ -32,6 +35,7 @@ def life(errors, *arguments):
     os.dup2(os.open(errors, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), 2)
     code = 99
     try:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, held)
         cli.main(arguments)
     except SystemExit as end:
         code = end.code or 0
