@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from edcore.cli.options import check_writable, complete_from, write_file
+from edcore.cli.options import check_new, check_writable, complete_from, write_file
 from edcore.errors import InputError
 from edcore.play import LANGUAGES, html
 
@@ -40,8 +40,7 @@ def play(
         serve(page, port, browser)
         return
     check_writable("out", out, (".html",))
-    if out.exists() and not force:
-        raise InputError("out", repr(str(out)), "the name of a new file", "--force overwrites it.")
+    check_new("out", out, force)
     write_file("out", out, page.encode())
     typer.echo(f"written to {out}; open it in a browser, which needs no network")
 
