@@ -91,7 +91,8 @@ def test_out_writes_the_page_and_overwrites_nothing_without_force(run, tmp_path)
     assert file.read_text(encoding="utf-8") == html("ja")
     code, out, err = run("play", "--out", "play.html")
     assert (code, out) == (2, "")
-    assert err == "edcore: --out: given 'play.html', which exists; accepted: the name of a new file. --force overwrites it.\n"
+    given = "edcore: --out: given 'play.html', which exists; "
+    assert err == f"{given}accepted: the name of a new file. --force overwrites it.\n"
     assert file.read_text(encoding="utf-8") == html("ja")
     assert run("play", "--out", "play.html", "--force")[0] == 0
     assert file.read_text(encoding="utf-8") == html("en")
