@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -13,7 +14,7 @@ from edcore.cli.options import check_new, check_writable, complete_from, write_f
 from edcore.errors import InputError
 from edcore.play import LANGUAGES, html
 
-INTERRUPTED, LARGEST_PORT = 130, 2**16 - 1
+LARGEST_PORT = 2**16 - 1
 
 
 def play(
@@ -61,7 +62,7 @@ def serve(page: str, port: int | None, browser: bool) -> None:
                 threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
             server.serve_forever()
     except KeyboardInterrupt:
-        raise typer.Exit(INTERRUPTED) from None
+        raise typer.Exit(128 + signal.SIGINT) from None
 
 
 def _has_screen() -> bool:

@@ -7,6 +7,9 @@ import io
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from edcore.errors import EDCoreError
 
 Picture = Any  # matplotlib's Figure, Subfigure or Axes: the library can be used without it
@@ -79,6 +82,11 @@ def new_figure(size: tuple[float, float]) -> Picture:
 def axes_or_new(ax: Picture | None, size: tuple[float, float]) -> Picture:
     """Return the axes that were given, else those of a new figure."""
     return new_figure(size).add_subplot() if ax is None else ax
+
+
+def evenly_picked(n: int, most: int) -> npt.NDArray[np.intp]:
+    """Return the numbers of at most `most` of n things, at even distances, the first and the last among them."""
+    return np.linspace(0, n - 1, min(n, most)).round().astype(np.intp)
 
 
 def set_title(ax: Picture, title: str) -> None:

@@ -206,11 +206,23 @@ def cell_names(network: Network, number: int) -> list[str]:
     return [f"{letter}{i + 1 if count > 1 else ''}{mark}" for mark in marks for i in range(count)]
 
 
+def layer_name(network: Network, number: int) -> str:
+    """Return the name of the cells of a layer."""
+    if number == len(network.layers) - 1:
+        return "output"
+    return f"hidden {number + 1:,}" if network.depth else "hidden"
+
+
+def of_head(network: Network, head: int) -> str:
+    """Return which head is drawn, for the end of a title, where there are several."""
+    return f", head {head}" if network.heads > 1 else ""
+
+
 def _name_columns(ax: Picture, network: Network, columns: Columns) -> None:
     """Write the name of each layer of cells above it."""
     top = max(place.max() for place in columns.y) + columns.radius + (0.25 if columns.named else 0.1)
-    hidden = [f"hidden {number + 1}" for number in range(network.depth + 1)] if network.depth else ["hidden"]
-    for x, name in zip(columns.x, ["input", *hidden, "output"], strict=True):
+    names = ["input", *(layer_name(network, number) for number in range(len(network.layers)))]
+    for x, name in zip(columns.x, names, strict=True):
         ax.text(x, top, name, fontsize=9, ha="center", va="bottom", color="0.3")
 
 

@@ -12,7 +12,7 @@ from edcore.core.network import Network
 from edcore.errors import InputError, shown
 from edcore.model.ed import ED, checked_ed
 from edcore.plots.canvas import Picture, new_figure, set_title
-from edcore.plots.cells import Columns, add_legend, arrange, draw, figures, largest_of
+from edcore.plots.cells import Columns, add_legend, arrange, draw, figures, largest_of, of_head
 from edcore.plots.sample import activities, checked_head, ed_pass, one_sample, weights_of
 
 MOST_CELLS, MOST_LAYERS = 40, 12
@@ -92,7 +92,7 @@ def network(
     axes = _checked_axes(ax, columns, 1 if wanted is None else 2)
     cells = None if sample is None else activities(shape, weights, sample, head)
     draw(axes[0], shape, columns, layers, cells, numbers=numbers)
-    set_title(axes[0], shape.hidden_layers + (f", head {head}" if shape.heads > 1 else ""))
+    set_title(axes[0], shape.hidden_layers + of_head(shape, head))
     add_legend(axes[0], largest_of(layers), cells is not None)
     if wanted is not None and sample is not None:
         step = ed_pass(ed, sample, wanted, head)

@@ -11,10 +11,10 @@ from edcore import plots
 from edcore.errors import InputError
 from edcore.model.classes import predict_in_parts, predicted_classes, targets
 from edcore.plots import panels
-from edcore.plots.canvas import Picture, new_figure
+from edcore.plots.canvas import Picture, evenly_picked, new_figure
 from edcore.plots.drawing import check_size
 from edcore.plots.fields import image_shape
-from edcore.plots.panels import Panel, Result, evenly_picked
+from edcore.plots.panels import Panel, Result
 
 MOST_SAMPLES = 1000
 """Test samples whose outputs or mistakes are drawn."""

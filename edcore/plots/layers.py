@@ -15,9 +15,18 @@ from edcore.diagnostics.gradient import forward_layer, input_state, layer_part
 from edcore.errors import InputError
 from edcore.model.ed import ED, checked_ed
 from edcore.model.inputs import checked_x
-from edcore.plots.canvas import DIVERGING, EXCITATORY, INHIBITORY, Picture, axes_or_new, new_figure, set_title
+from edcore.plots.canvas import (
+    DIVERGING,
+    EXCITATORY,
+    INHIBITORY,
+    Picture,
+    axes_or_new,
+    evenly_picked,
+    new_figure,
+    set_title,
+)
+from edcore.plots.cells import layer_name, of_head
 from edcore.plots.sample import checked_head
-from edcore.plots.update import layer_name
 
 Floats: TypeAlias = npt.NDArray[Any]
 
@@ -78,7 +87,7 @@ def activities(ed: ED, x: Array, *, head: int = 0, ax: Picture | None = None) ->
     samples = to_numpy(checked_x(x, network, True, None).array)
     if not len(samples):
         raise InputError("x", "no sample", "at least one")
-    samples = samples[np.linspace(0, len(samples) - 1, min(len(samples), MOST_SAMPLES)).round().astype(int)]
+    samples = samples[evenly_picked(len(samples), MOST_SAMPLES)]
     chosen = chosen_layers(len(network.layers))
     found = _activities(network, ed.weights, samples, head, chosen)
     signs = [network.layers[number].target_signs for number in chosen]
@@ -224,4 +233,4 @@ def _draw_matrix(ax: Picture, network: Network, number: int, matrix: Floats, lar
 
 def _layers_in_words(network: Network, chosen: list[int], head: int) -> str:
     part = "" if len(chosen) == len(network.layers) else f", {len(chosen)} of {len(network.layers):,} layers drawn"
-    return f"{network.hidden_layers}{part}{f', head {head}' if network.heads > 1 else ''}"
+    return f"{network.hidden_layers}{part}{of_head(network, head)}"

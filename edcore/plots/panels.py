@@ -8,14 +8,13 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from edcore.datasets.catalogue import Dataset
 from edcore.diagnostics.diagnosis import Diagnosis
 from edcore.model.classes import predict_in_parts, predicted_classes
 from edcore.model.ed import ED
 from edcore.plots.boundary import decision_boundary
-from edcore.plots.canvas import Picture, set_title
+from edcore.plots.canvas import Picture, evenly_picked, set_title
 from edcore.plots.confusion import confusion_matrix
 from edcore.plots.depth import DEEP, layer_map, side_by_side
 from edcore.plots.fields import image_shape, receptive_fields
@@ -153,8 +152,3 @@ def _draw_confusion(true: Any, predicted: Any, classes: tuple[int, ...], part: s
 def test_samples(ed: ED) -> int:
     """Return how many test samples the network predicts in seconds."""
     return int(np.clip(WORK // ed.network.parameters, LEAST_SAMPLES, MOST_SAMPLES))
-
-
-def evenly_picked(n: int, most: int) -> npt.NDArray[np.intp]:
-    """Return the numbers of at most `most` rows out of n, evenly picked."""
-    return np.linspace(0, n - 1, min(n, most)).round().astype(np.intp)

@@ -14,8 +14,8 @@ from edcore.core.randomness import permutation
 from edcore.errors import InputError
 from edcore.model.ed import ED
 from edcore.plots.boundary import decision_boundary
-from edcore.plots.canvas import ACTIVITY, COLOURS, ERROR, Picture, new_figure, set_title
-from edcore.plots.cells import Columns, add_legend, arrange, draw, figures, largest_of
+from edcore.plots.canvas import ACTIVITY, COLOURS, ERROR, Picture, evenly_picked, new_figure, set_title
+from edcore.plots.cells import Columns, add_legend, arrange, draw, figures, largest_of, of_head
 from edcore.plots.drawing import check_size
 from edcore.plots.sample import (
     Pass,
@@ -53,7 +53,7 @@ def learning(ed: ED, x: Any, target: Any, head: int, epochs: int, batch_size: in
     x, target = _checked(copy, x, target)
     classes = (target > 0.5).astype(int) if network.columns == 1 else target.argmax(axis=1)
     states: list[tuple[int, HostWeights, float]] = []
-    chosen = set(_picked(epochs + 1, frames))
+    chosen = set(evenly_picked(epochs + 1, frames).tolist())
     for epoch in range(epochs + 1):
         if epoch:
             copy.fit(x, target, epochs=1, batch_size=batch_size)
@@ -71,7 +71,7 @@ def learning(ed: ED, x: Any, target: Any, head: int, epochs: int, batch_size: in
         figure.clear()
         left, right = figure.subplots(1, 2, width_ratios=(max(width, 4.4), 5.0))
         draw(left, network, columns, layers[number], largest=largest)
-        set_title(left, network.hidden_layers + (f", head {head}" if network.heads > 1 else ""))
+        set_title(left, network.hidden_layers + of_head(network, head))
         add_legend(left, largest, active=False)
         predictor.load_weights(weights)
         decision_boundary(predictor, x, classes, ax=right)
@@ -152,7 +152,7 @@ def deep_layers(ed: ED, x: Any, target: Any, head: int, epochs: int, batch_size:
     x, target = _checked(copy, x, target)
     start, states = _sizes(network, copy.weights, head), []
     batches = epochs * -(-len(x) // batch_size)
-    chosen = set(_picked(batches + 1, frames))
+    chosen = set(evenly_picked(batches + 1, frames).tolist())
     for batch, error in enumerate(_batches(copy, x, target, epochs, batch_size)):
         if batch in chosen:
             weights = copy.weights
@@ -199,11 +199,6 @@ def _checked(copy: ED, x: Any, target: Any) -> tuple[Floats, Floats]:
     x, target = (to_numpy(value) if hasattr(value, "shape") else np.asarray(value) for value in (x, target))
     x, target = copy.check(x, target)
     return np.asarray(x), np.asarray(target)
-
-
-def _picked(count: int, most: int) -> list[int]:
-    """Return at most some numbers of `count`, at even distances, the first and the last among them."""
-    return sorted({round(place) for place in np.linspace(0, count - 1, min(count, most)).tolist()})
 
 
 def _error(ed: ED, x: Floats, target: Floats) -> float:

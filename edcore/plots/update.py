@@ -11,8 +11,8 @@ import numpy.typing as npt
 from edcore.arguments import yes_or_no
 from edcore.core.network import Network
 from edcore.model.ed import ED, checked_ed
-from edcore.plots.canvas import ACTIVITY, DIVERGING, METHODS, Picture, new_figure
-from edcore.plots.cells import cell_names, figures, ink, places_for
+from edcore.plots.canvas import ACTIVITY, DIVERGING, METHODS, Picture, evenly_picked, new_figure
+from edcore.plots.cells import cell_names, figures, ink, layer_name, of_head, places_for
 from edcore.plots.sample import Pass, checked_head, ed_pass, gradient_pass, one_sample
 
 Floats: TypeAlias = npt.NDArray[Any]
@@ -79,7 +79,7 @@ def step(ed: ED, x: npt.ArrayLike, target: npt.ArrayLike, *, compare: bool = Tru
     rows = {"ED": ed_pass(ed, sample, wanted, head)}
     if compare:
         rows["back-propagation"] = gradient_pass(ed, sample, wanted, head)
-    shown = chosen_layers(network)
+    shown = evenly_picked(len(network.layers), MOST_LAYERS).tolist()
     widths = [0.5 * (len(shown) + 1), max(0.5 * len(shown), 1.3), *[1.0] * len(shown)]
     figure = new_figure((1.0 + 1.4 * sum(widths), 0.5 + 3.1 * len(rows)))
     grid = figure.add_gridspec(len(rows), len(widths), width_ratios=widths)
@@ -92,22 +92,9 @@ def step(ed: ED, x: npt.ArrayLike, target: npt.ArrayLike, *, compare: bool = Tru
     output, error = rows["ED"].activities[-1][: network.outputs], rows["ED"].error
     words = f"output {_listed(output)}, error {_listed(error, '+')}"
     more = f", {len(shown)} of {len(network.layers):,} layers" if len(shown) < len(network.layers) else ""
-    heading = f"{network.hidden_layers}{f', head {head}' if network.heads > 1 else ''}: {words}{more}"
+    heading = f"{network.hidden_layers}{of_head(network, head)}: {words}{more}"
     figure.suptitle(heading, x=0.01, ha="left", fontsize="medium", parse_math=False)
     return figure
-
-
-def chosen_layers(network: Network) -> list[int]:
-    """Return the numbers of the layers that are drawn, from the first to the last."""
-    last = len(network.layers) - 1
-    return sorted({round(place) for place in np.linspace(0, last, min(MOST_LAYERS, last + 1)).tolist()})
-
-
-def layer_name(network: Network, number: int) -> str:
-    """Return the name of the cells of a layer."""
-    if number == len(network.layers) - 1:
-        return "output"
-    return f"hidden {number + 1:,}" if network.depth else "hidden"
 
 
 def _listed(values: Floats, plus: str = "") -> str:
