@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterator
 from pathlib import Path
 
-from pictures import FOLDER, FONT, THEMES, stroke, text
+from pictures import THEMES, page, stroke, text
 
 from edcore.plots.canvas import METHODS
 from edcore.reproduce.mnist01 import PASS
@@ -71,17 +71,7 @@ def depth(language: str, theme: str) -> str:
     parts = [*accuracies(outcome, words, colours), *times(outcome, words, colours)]
     for y, line in ((380, words["hollow"]), (406, words["programs"])):
         parts.append(text(320, y, line, colours["line"], 'font-size="19"'))
-    return "\n".join(
-        [
-            '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 640 424" width="640" height="424" role="img"',
-            f'  aria-labelledby="t d" xml:lang="{language}" font-family="{FONT}" font-size="20" text-anchor="middle">',
-            f'<title id="t">{words["title"]}</title>',
-            f'<desc id="d">{words["description"]}</desc>',
-            f'<rect x="1" y="1" width="638" height="422" rx="12" fill="{colours["page"]}" stroke="{colours["edge"]}"/>',
-            *parts,
-            "</svg>\n",
-        ]
-    )
+    return page((640, 424), 20, words["title"], words["description"], parts, language, theme)
 
 
 def accuracies(outcome: Outcome, words: dict[str, str], colours: dict[str, str]) -> Iterator[str]:
@@ -173,11 +163,3 @@ def label(place: Place, method: str, name: str, colours: dict[str, str]) -> Iter
     yield mark(method, (x, y - 6.5), METHODS[method], METHODS[method])
     for number, line in enumerate(name.split("\n")):
         yield text(x + 12, y + 22 * number, line, colours["text"], 'font-size="19" text-anchor="start"')
-
-
-def main() -> None:
-    """Write the picture in all languages and themes."""
-    for language in WORDS:
-        for theme in THEMES:
-            name = f"depth{'' if language == 'en' else '-' + language}-{theme}.svg"
-            (FOLDER / name).write_text(depth(language, theme), encoding="utf-8")

@@ -61,13 +61,23 @@ def broadcast(language: str, theme: str) -> str:
     """Return the picture of the broadcast as an SVG: the error of ED above, that of back-propagation below."""
     words, colours = WORDS[language], THEMES[theme]
     parts = [*error_of_ed(words, colours), *error_of_back_propagation(words, colours)]
+    return page((640, 424), 22, words["title"], words["description"], parts, language, theme)
+
+
+def page(
+    size: tuple[int, int], font: int, title: str, description: str, parts: list[str], language: str, theme: str
+) -> str:
+    """Return an SVG of a size, with its title, its description and a frame."""
+    (width, height), colours = size, THEMES[theme]
+    frame = f'x="1" y="1" width="{width - 2}" height="{height - 2}" rx="12"'
     return "\n".join(
         [
-            '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 640 424" width="640" height="424" role="img"',
-            f'  aria-labelledby="t d" xml:lang="{language}" font-family="{FONT}" font-size="22" text-anchor="middle">',
-            f'<title id="t">{words["title"]}</title>',
-            f'<desc id="d">{words["description"]}</desc>',
-            f'<rect x="1" y="1" width="638" height="422" rx="12" fill="{colours["page"]}" stroke="{colours["edge"]}"/>',
+            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}"',
+            '  role="img" aria-labelledby="t d"',
+            f'  xml:lang="{language}" font-family="{FONT}" font-size="{font}" text-anchor="middle">',
+            f'<title id="t">{title}</title>',
+            f'<desc id="d">{description}</desc>',
+            f'<rect {frame} fill="{colours["page"]}" stroke="{colours["edge"]}"/>',
             *parts,
             "</svg>\n",
         ]
@@ -80,8 +90,8 @@ def error_of_ed(words: dict[str, str], colours: dict[str, str]) -> list[str]:
     parts = [text(320, 40, words["ED"], colours["text"], 'font-size="25" font-weight="bold"')]
     for centre in CENTRES:
         parts.append(box(centre - 40, 62, 80, 84, colours))
-        for sign, kind, y in (("+", "plus", 84), ("−", "minus", 124)):
-            parts += [cell(centre + side, y, 15, sign, kind, colours) for side in (-19, 19)]
+        for sign, y in (("+", 84), ("−", 124)):
+            parts += [cell(centre + side, y, 15, sign, colours) for side in (-19, 19)]
     parts += forward(104, 40, 3, words, colours)
     parts.append(stroke(f"M{END} 120V206H{CENTRES[0]}", error, 3.5))
     for centre in CENTRES:
@@ -130,10 +140,12 @@ def box(x: float, y: float, width: float, height: float, colours: dict[str, str]
     return f'<rect x="{x:g}" y="{y:g}" width="{width:g}" height="{height:g}" {look}/>'
 
 
-def cell(x: float, y: float, radius: float, sign: str, kind: str, colours: dict[str, str]) -> str:
+def cell(x: float, y: float, radius: float, sign: str, colours: dict[str, str], font: int = 22) -> str:
     """Return a cell with its sign."""
+    kind = "plus" if sign == "+" else "minus"
     look = f'fill="{colours[f"{kind}_fill"]}" stroke="{colours[kind]}" stroke-width="2"'
-    return f'<circle cx="{x}" cy="{y}" r="{radius}" {look}/>' + text(x, y + 7, sign, colours[kind])
+    written = text(x, y + round(font / 3), sign, colours[kind], f'font-size="{font}"')
+    return f'<circle cx="{x}" cy="{y}" r="{radius}" {look}/>{written}'
 
 
 def badge(x: float, y: float, number: int, colours: dict[str, str]) -> str:
@@ -168,23 +180,21 @@ def xor_learning() -> plots.Animation:
     return plots.animate("learning", ed, data.x_train, data.y_train, epochs=100, frames=34)
 
 
-def draw() -> None:
-    """Write all drawings."""
+def draw(folder: Path) -> None:
+    """Write all drawings, in both languages, light and dark."""
     import depth_picture  # these draw with the functions above
     import pictures_of_signs
 
-    FOLDER.mkdir(exist_ok=True)
-    depth_picture.main()
-    pictures_of_signs.main()
-    for language in WORDS:
-        for theme in THEMES:
-            name = f"broadcast{'' if language == 'en' else '-' + language}-{theme}.svg"
-            (FOLDER / name).write_text(broadcast(language, theme), encoding="utf-8")
+    for picture in (broadcast, depth_picture.depth, pictures_of_signs.synapses, pictures_of_signs.split):
+        for language in WORDS:
+            for theme in THEMES:
+                name = f"{picture.__name__}{'' if language == 'en' else '-' + language}-{theme}.svg"
+                (folder / name).write_text(picture(language, theme), encoding="utf-8")
 
 
 def main() -> None:
     """Write all drawings, and the animation."""
-    draw()
+    draw(FOLDER)
     xor_learning().save(FOLDER / "xor.gif", dpi=66)
 
 

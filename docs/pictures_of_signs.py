@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pictures import FOLDER, FONT, THEMES, text
+from pictures import THEMES, cell, page, text
 
 WORDS = {
     "en": {
@@ -51,26 +51,14 @@ WORDS = {
 LEFT = 'text-anchor="start"'
 
 
-def page(name: str, width: int, height: int, parts: list[str], language: str, theme: str) -> str:
-    """Return a picture with its title, its description, and the heads of its arrows."""
-    words, colours = WORDS[language], THEMES[theme]
-    return "\n".join(
-        [
-            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}"',
-            '  role="img" aria-labelledby="t d"',
-            f'  xml:lang="{language}" font-family="{FONT}" font-size="20" text-anchor="middle">',
-            f'<title id="t">{words[name]}</title>',
-            f'<desc id="d">{words[f"{name} more"]}</desc>',
-            '<defs><marker id="p" viewBox="0 0 10 10" refX="9" refY="5" markerUnits="userSpaceOnUse" markerWidth="18"',
-            f'  markerHeight="18" orient="auto"><path d="M0 0 10 5 0 10z" fill="{colours["plus"]}"/></marker>',
-            '<marker id="n" viewBox="0 0 4 12" refX="2" refY="6" markerUnits="userSpaceOnUse" markerWidth="8"',
-            f'  markerHeight="24" orient="auto"><path d="M0 0H4V12H0z" fill="{colours["minus"]}"/></marker></defs>',
-            f'<rect x="1" y="1" width="{width - 2}" height="{height - 2}" rx="12"',
-            f'  fill="{colours["page"]}" stroke="{colours["edge"]}"/>',
-            *parts,
-            "</svg>\n",
-        ]
-    )
+def heads(colours: dict[str, str]) -> list[str]:
+    """Return the ends of synapses: the head of an arrow, and a bar."""
+    return [
+        '<defs><marker id="p" viewBox="0 0 10 10" refX="9" refY="5" markerUnits="userSpaceOnUse" markerWidth="18"',
+        f'  markerHeight="18" orient="auto"><path d="M0 0 10 5 0 10z" fill="{colours["plus"]}"/></marker>',
+        '<marker id="n" viewBox="0 0 4 12" refX="2" refY="6" markerUnits="userSpaceOnUse" markerWidth="8"',
+        f'  markerHeight="24" orient="auto"><path d="M0 0H4V12H0z" fill="{colours["minus"]}"/></marker></defs>',
+    ]
 
 
 def synapse(path: str, same: bool, width: float, colours: dict[str, str]) -> str:
@@ -80,19 +68,12 @@ def synapse(path: str, same: bool, width: float, colours: dict[str, str]) -> str
     return f'<path d="{path}" fill="none" {look} marker-end="url(#{end})"/>'
 
 
-def cell(x: float, y: float, sign: str, colours: dict[str, str]) -> str:
-    """Return a cell with its sign."""
-    kind = "plus" if sign == "+" else "minus"
-    circle = f'<circle cx="{x}" cy="{y}" r="26" fill="{colours[f"{kind}_fill"]}" stroke="{colours[kind]}"'
-    return f'{circle} stroke-width="2"/>' + text(x, y + 9, sign, colours[kind], 'font-size="28"')
-
-
 def synapses(language: str, theme: str) -> str:
     """Return the picture of the four kinds of synapses."""
     words, colours = WORDS[language], THEMES[theme]
     ink = colours["text"]
-    parts = [text(84, 40, words["from"], ink), text(304, 40, words["to"], ink)]
-    parts += [cell(x, y, sign, colours) for x in (84, 304) for y, sign in ((100, "+"), (230, "−"))]
+    parts = [*heads(colours), text(84, 40, words["from"], ink), text(304, 40, words["to"], ink)]
+    parts += [cell(x, y, 26, sign, colours, 28) for x in (84, 304) for y, sign in ((100, "+"), (230, "−"))]
     parts += [synapse(f"M114 {y}H272", True, 3.5, colours) for y in (100, 230)]
     parts += [synapse(path, False, 3.5, colours) for path in ("M109 116 275 213", "M109 214 275 117")]
     parts += [text(194, y, "W ≥ 0", colours["plus"]) for y in (88, 258)]
@@ -103,14 +84,14 @@ def synapses(language: str, theme: str) -> str:
         parts += [text(346, y + 27 * row, line, ink, f"{LEFT} {bold}") for row, (line, bold) in enumerate(lines)]
     for y, same, key in ((306, True, "same"), (344, False, "other")):
         parts += [synapse(f"M40 {y}H104", same, 3.5, colours), text(124, y + 7, words[key], ink, LEFT)]
-    return page("synapses", 560, 372, parts, language, theme)
+    return page((560, 372), 20, words["synapses"], words["synapses more"], parts, language, theme)
 
 
 def split(language: str, theme: str) -> str:
     """Return the picture of the split rule: a panel for a positive error, a panel for a negative one."""
     words, colours = WORDS[language], THEMES[theme]
     ink, line = colours["text"], colours["line"]
-    parts = [f'<path d="M320 24V330" stroke="{colours["edge"]}" stroke-width="1.5"/>']
+    parts = [*heads(colours), f'<path d="M320 24V330" stroke="{colours["edge"]}" stroke-width="1.5"/>']
     rows = {"+": 130, "−": 240}
     for sign, x in (("+", 0), ("−", 320)):
         title, moved, outcome = words[sign]
@@ -124,20 +105,11 @@ def split(language: str, theme: str) -> str:
             f'<path d="M78 {other}H150"/><path d="M71 {other - 17 * step} 157 {own + 17 * step}"/></g>',
             synapse(f"M79 {own}H152", True, 5, colours),
             synapse(f"M73 {own + 16 * step} 154 {other - 21 * step}", False, 5, colours),
-            *(cell(place, y, kind, colours) for place in (50, 180) for kind, y in rows.items()),
+            *(cell(place, y, 26, kind, colours, 28) for place in (50, 180) for kind, y in rows.items()),
             text(218, own + 7, words["more"], ink, LEFT),
             text(218, other + 7, words["less"], ink, LEFT),
             text(160, 312, outcome, ink, 'font-weight="bold"'),
             "</g>",
         ]
     parts += [text(320, 362, words["legend"], ink, 'font-size="18" xml:space="preserve"')]
-    return page("split", 640, 384, parts, language, theme)
-
-
-def main() -> None:
-    """Write the two pictures in both languages, light and dark."""
-    for language in WORDS:
-        for theme in THEMES:
-            end = f"{'' if language == 'en' else '-' + language}-{theme}.svg"
-            (FOLDER / f"synapses{end}").write_text(synapses(language, theme), encoding="utf-8")
-            (FOLDER / f"split{end}").write_text(split(language, theme), encoding="utf-8")
+    return page((640, 384), 20, words["split"], words["split more"], parts, language, theme)

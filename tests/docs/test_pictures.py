@@ -7,7 +7,6 @@ from xml.etree import ElementTree
 import pytest
 
 DOCS = Path(__file__).parents[2] / "docs"
-MODULES = ("pictures", "pictures_of_signs", "depth_picture")
 LANGUAGE = "{http://www.w3.org/XML/1998/namespace}lang"
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -16,9 +15,7 @@ SVG = "{http://www.w3.org/2000/svg}"
 def drawn(tmp_path, monkeypatch):
     """The folder into which the code of the drawings has written."""
     monkeypatch.syspath_prepend(DOCS)
-    for name in MODULES:
-        monkeypatch.setattr(importlib.import_module(name), "FOLDER", tmp_path)
-    importlib.import_module("pictures").draw()
+    importlib.import_module("pictures").draw(tmp_path)
     return tmp_path
 
 
