@@ -13,17 +13,16 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from llvmlite import binding, ir
+from llvmlite import ir
 from numba import types
-from numba.core import cgutils
+from numba.core import cgutils, codegen, config
 from numba.extending import intrinsic
 
 
 def _has_avx512() -> bool:
-    try:
-        return bool(binding.get_host_cpu_features().get("avx512f"))
-    except RuntimeError:  # LLVM does not know this processor
-        return False
+    """Return whether Numba compiles for AVX-512: its settings may withhold what the processor has."""
+    features = codegen.get_host_cpu_features() if config.CPU_FEATURES is None else config.CPU_FEATURES
+    return "+avx512f" in features.split(",")
 
 
 VECTOR_BYTES = 64
