@@ -13,7 +13,7 @@ from .compiling import compiled, inlined
 from .kernels import run_rows, trace_part, update_head, update_part
 from .one_sample import activate_one, update_one
 from .variants import Variant
-from .vectors import at
+from .vectors import at, flush_subnormals, restore_mode
 
 
 class Plan(NamedTuple):
@@ -76,7 +76,7 @@ def _update(weights, heads, x, hidden, slopes, outputs, errors, variant, plan) -
 @compiled()
 def fit_heads(weights, x, target, orders, heads, plan, variant, stopped, cancelled) -> None:
     """Take head after head through all epochs, on this thread."""
-    fields = Variant(*variant)
+    fields, mode = Variant(*variant), flush_subnormals(True)
     cells, depth, count = weights[0].shape[2], weights[2].shape[1], fields.outputs
     batch_x, delta = np.empty((plan.size, x.shape[1]), x.dtype), np.empty((plan.size, cells), x.dtype)
     hidden = np.empty((depth + 1, plan.size, cells), x.dtype)
@@ -87,6 +87,7 @@ def fit_heads(weights, x, target, orders, heads, plan, variant, stopped, cancell
             total = 0.0
             for start in range(0, plan.samples, plan.size):
                 if cancelled[0]:
+                    restore_mode(mode)
                     return
                 rows = min(plan.size, plan.samples - start)
                 visited = orders[epoch * plan.stride + start : epoch * plan.stride + start + rows]
@@ -98,14 +99,16 @@ def fit_heads(weights, x, target, orders, heads, plan, variant, stopped, cancell
             if total < plan.tolerance:
                 stopped[head] = epoch + 1
                 break
+    restore_mode(mode)
 
 
 @compiled()
 def fit_heads_online(weights, x, target, orders, heads, plan, variant, stopped, cancelled) -> None:
     """Do as `fit_heads` for batches of one and the article's kind of cells, with the same bits."""
-    fields = Variant(*variant)
+    fields, mode = Variant(*variant), flush_subnormals(True)
     for head in heads:
         stopped[head] = _fit_head_online(weights, x, target, orders, head, plan, fields, cancelled)
+    restore_mode(mode)
 
 
 @compiled()

@@ -21,7 +21,7 @@ import numpy as np
 
 from .compiling import compiled, inlined
 from .variants import SIGMOID, Variant, apply_activation, clamp, compute_delta, mean_error
-from .vectors import accumulate, activate, at, compute_sigmoid_delta
+from .vectors import accumulate, activate, at, compute_sigmoid_delta, flush_subnormals, restore_mode
 
 BLOCK = 128
 """Sources of each stream that learn in one piece of work: enough to hide the cost of the targets' factors."""
@@ -33,18 +33,19 @@ def trace_part(weights, heads, x, hidden, slopes, outputs, start, stop, tile, va
 
     Where hidden has room for fewer layers than the network has, the latest ones remain.
     """
-    fields = Variant(*variant)
+    fields, mode = Variant(*variant), flush_subnormals(True)
     tiles = (stop - start + tile - 1) // tile
     for task in range(worker, len(heads) * tiles, workers):
         head, first = heads[task // tiles], start + task % tiles * tile
         rows = min(tile, stop - first)
         run_rows(weights, head, x, first, rows, hidden[head], slopes[head], outputs[head], fields)
+    restore_mode(mode)
 
 
 @compiled()
 def update_part(weights, heads, x, hidden, slopes, outputs, errors, variant, worker, workers) -> None:
     """Let one worker's share of the sources learn, in place."""
-    fields = Variant(*variant)
+    fields, mode = Variant(*variant), flush_subnormals(True)
     each, batch = _count_blocks(weights, x.shape[1]), x.shape[0]
     delta, active = np.empty((batch, weights[0].shape[2]), x.dtype), np.full(1, fields.bias)
     credited, of_head = _empty_credited(weights, batch, fields), -1
@@ -57,6 +58,7 @@ def update_part(weights, heads, x, hidden, slopes, outputs, errors, variant, wor
             of_head = head
         y = outputs[head]
         _update_block(weights, head, block % each, x, hidden[head], slopes[head], y, credited, fields, delta, active)
+    restore_mode(mode)
 
 
 @inlined
