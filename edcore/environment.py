@@ -8,6 +8,7 @@ import sys
 import warnings
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
 
@@ -58,6 +59,15 @@ def here() -> Environment:
         cpu=processor(Path("/proc/cpuinfo")),
         cores=os.cpu_count() or 1,
     )
+
+
+def has_avx512() -> bool:
+    """Return whether NumPy uses AVX-512 here; False where NumPy does not say."""
+    try:
+        features = import_module("numpy._core._multiarray_umath").__cpu_features__
+    except (ImportError, AttributeError):  # it is NumPy's own, and may move
+        return False
+    return bool(features.get("AVX512_SKX") or features.get("X86_V4"))
 
 
 def commit(root: Path) -> str:

@@ -1,6 +1,7 @@
-"""Tables of the fastest backends for each width: the one that edcore brings, and the one that a user has measured.
+"""Tables of the fastest backends for each width and batch: those that edcore brings, and the user's own.
 
-`edcore bench --calibrate` measures such a table. It ranks backends on one type of device.
+`edcore bench --calibrate` measures such a table. It ranks backends on one type of device. edcore brings two for the
+CPU, as AVX-512 makes some libraries twice as fast and others less so.
 """
 
 from __future__ import annotations
@@ -11,27 +12,36 @@ import json
 import math
 import tempfile
 import warnings
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from edcore.environment import has_avx512
 from edcore.errors import EDCoreError
 from edcore.files.atomic import write_atomically
 
-WIDEST = 10**9
+MOST = 10**9
+"""The largest width, and the largest batch, that a row may have."""
+
+USUAL_BATCH = 64
+"""The batch where none is known: that of `ED.fit`, and of tables that older versions wrote, which name none."""
+
+AVX512 = "cpu with AVX-512"
+"""The name of edcore's table for such CPUs; the table "cpu" is for all others."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ranking:
-    """The order of the backends at one width. Other values than these are a ValueError."""
+    """The order of the backends at one width and batch. Other values than these are a ValueError."""
 
     width: int  # cells per stream of each layer
+    batch: int  # samples of an update
     fastest: tuple[str, ...]  # the backends, the fastest first
     ms: tuple[float, ...] = ()  # of a step of the first ones in that order; of none if nothing was measured
 
     def __post_init__(self) -> None:
-        whole = type(self.width) is int and 1 <= self.width <= WIDEST
+        whole = all(type(size) is int and 1 <= size <= MOST for size in (self.width, self.batch))
         names = all(isinstance(name, str) for name in self.fastest) and len(set(self.fastest)) == len(self.fastest)
         times = all(type(ms) in (int, float) and 0 < ms < math.inf for ms in self.ms)
         if not (whole and self.fastest and names and times and len(self.ms) <= len(self.fastest)):
@@ -40,7 +50,7 @@ class Ranking:
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """The table of one type of device: where and when it was measured, and a ranking for each width, at least one."""
+    """The table of one type of device: where and when it was measured, and its rankings, at least one."""
 
     source: str
     rows: tuple[Ranking, ...]
@@ -49,9 +59,10 @@ class Calibration:
         if not (isinstance(self.source, str) and self.rows):
             raise ValueError("a calibration without a source or a row")
 
-    def nearest(self, width: int) -> Ranking:
-        """Return the row of the width that is nearest, in proportion."""
-        return min(self.rows, key=lambda row: abs(math.log(row.width / width)))
+    def nearest(self, width: int, batch: int) -> Ranking:
+        """Return the row that is nearest to a width and a batch, both in proportion."""
+        here = math.log2(width), math.log2(max(batch, 1))  # exact for powers of two, so that the first of equals counts
+        return min(self.rows, key=lambda row: math.dist(here, (math.log2(row.width), math.log2(row.batch))))
 
 
 def user_file(device_type: str) -> Path:
@@ -67,7 +78,7 @@ def calibration(device_type: str) -> Calibration | None:
     In a user's table, backends that were not there when it was measured come last, in edcore's order. A user's file
     that cannot be read is left out, with a warning.
     """
-    file, shipped = user_file(device_type), _shipped().get(device_type)
+    file, shipped = user_file(device_type), brought(device_type)
     try:
         changed = file.stat().st_mtime_ns
     except OSError:  # there is none
@@ -77,9 +88,14 @@ def calibration(device_type: str) -> Calibration | None:
         return users or shipped
     rows = []
     for row in users.rows:
-        others = (name for name in shipped.nearest(row.width).fastest if name not in row.fastest)
-        rows.append(Ranking(row.width, (*row.fastest, *others), row.ms))
+        others = (name for name in shipped.nearest(row.width, row.batch).fastest if name not in row.fastest)
+        rows.append(replace(row, fastest=(*row.fastest, *others)))
     return Calibration(users.source, tuple(rows))
+
+
+def brought(device_type: str) -> Calibration | None:
+    """Return the table that edcore brings for a type of device of this machine, or None."""
+    return _shipped().get(AVX512 if device_type == "cpu" and has_avx512() else device_type)
 
 
 def check_folder(device_type: str) -> None:
@@ -133,9 +149,12 @@ def _users(file: Path, changed: int) -> Calibration | None:
 def _table(value: Any) -> Calibration:
     """Return the table from the values of its JSON, or raise a ValueError."""
     try:
-        rows = tuple(Ranking(row["width"], _tuple(row["fastest"]), _tuple(row["ms"])) for row in _tuple(value["rows"]))
-        return Calibration(value["source"], rows)
-    except (KeyError, TypeError) as error:
+        rows = [
+            Ranking(row["width"], row.get("batch", USUAL_BATCH), _tuple(row["fastest"]), _tuple(row["ms"]))
+            for row in _tuple(value["rows"])
+        ]
+        return Calibration(value["source"], tuple(rows))
+    except (AttributeError, KeyError, TypeError) as error:
         raise ValueError(f"it is no calibration: {error!r:.200}") from error
 
 

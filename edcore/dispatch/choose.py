@@ -23,6 +23,7 @@ from edcore.contract.backend import Backend, BackendInfo
 from edcore.core.network import Network
 from edcore.core.rule import Rule
 from edcore.dispatch import registry
+from edcore.dispatch.calibration import USUAL_BATCH
 from edcore.dispatch.preferences import SIMULATOR, Candidate, preferences
 from edcore.errors import BackendUnavailableError, InputError, UnknownNameError, shown
 
@@ -87,8 +88,13 @@ def make_request(backend: str | Backend, device: str | None) -> Request:
     return Request("auto", "auto", device)
 
 
-def choose_backend(request: Request, network: Network, rule: Rule, x: Located | None = None) -> Backend:
-    """Return the backend that will compute the network, for a first x like this one; None counts as NumPy's."""
+def choose_backend(
+    request: Request, network: Network, rule: Rule, x: Located | None = None, batch: int | None = None
+) -> Backend:
+    """Return the backend that will compute the network, for a first x like this one; None counts as NumPy's.
+
+    `batch` has the samples of a training step, if they are known; else x is one.
+    """
     if not isinstance(request.backend, str):
         return check_support(request.backend, request.asked_by, network, rule)
     if request.backend != "auto":
@@ -97,14 +103,17 @@ def choose_backend(request: Request, network: Network, rule: Rule, x: Located | 
         _check_ready(registry.installed()[request.backend], request.asked_by, request.device)
         reason, backend = _placed(registry.installed()[request.backend], request, network, rule)
         return _refused(reason, request.asked_by) if reason else backend
+    if batch is None:
+        batch = USUAL_BATCH if x is None else x.array.shape[0]
+    batch = rule.samples_per_update(batch)
     if x is None or x.place.library == "numpy":
-        return _auto(request.device, network, rule)
-    return _follow(x, request, network, rule)
+        return _auto(request.device, network, rule, batch)
+    return _follow(x, request, network, rule, batch)
 
 
-def _auto(device: str | None, network: Network, rule: Rule) -> Backend:
+def _auto(device: str | None, network: Network, rule: Rule, batch: int) -> Backend:
     """Return the first ready backend in the order of preference; log why each before it was passed over."""
-    preferred = preferences(network.width, device)
+    preferred = preferences(network.width, device, batch=batch)
     passed_over = []
     for candidate in preferred.candidates:
         reason, backend = why_not(candidate, network, rule)
@@ -151,7 +160,7 @@ def _placed(info: BackendInfo, request: Request, network: Network, rule: Rule) -
     return reason, backend
 
 
-def _follow(x: Located, request: Request, network: Network, rule: Rule) -> Backend:
+def _follow(x: Located, request: Request, network: Network, rule: Rule, batch: int) -> Backend:
     """Return a backend for arrays of x's library, on its device unless another one was asked for."""
     library, where = x.place
     device = request.device or where
@@ -161,7 +170,7 @@ def _follow(x: Located, request: Request, network: Network, rule: Rule) -> Backe
         if request.device:
             raise InputError("device", repr(device), f"{where!r}, where x is")
         return _followed(ArrayAPIBackend(x.xp, array_device(x.array)), library, who, network, rule)
-    for candidate in preferences(network.width, device, library).candidates:
+    for candidate in preferences(network.width, device, library, batch=batch).candidates:
         if candidate.info is own:
             break
         reason, backend = why_not(candidate, network, rule)

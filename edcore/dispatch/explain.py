@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from edcore.core.network import Network
 from edcore.core.rule import Rule
 from edcore.dispatch import registry
+from edcore.dispatch.calibration import USUAL_BATCH
 from edcore.dispatch.choose import why_not
 from edcore.dispatch.preferences import preferences
 
@@ -24,10 +25,12 @@ class Verdict:
     reason: str  # why it cannot be taken; empty if it could
 
 
-def explain(network: Network, rule: Rule, device: str | None = None, library: str = "numpy") -> list[Verdict]:
+def explain(
+    network: Network, rule: Rule, device: str | None = None, library: str = "numpy", *, batch: int = USUAL_BATCH
+) -> list[Verdict]:
     """Return a verdict on each backend, in the order in which ``auto`` tries them; at the end the excluded ones.
 
-    ``auto`` takes the first without a reason, for arrays of this library on this device.
+    ``auto`` takes the first without a reason, for batches of this size, of arrays of this library on this device.
 
     Examples
     --------
@@ -36,20 +39,20 @@ def explain(network: Network, rule: Rule, device: str | None = None, library: st
     >>> [verdict.reason for verdict in explain(Network(in_=2), Rule()) if verdict.name == "loop"]
     ["it is used only when asked for, as backend='loop'"]
     """
-    preferred = preferences(network.width, device, library)
+    preferred = preferences(network.width, device, library, batch=rule.samples_per_update(batch))
     considered = [
         Verdict(one.info.name, one.kind, one.ms, why_not(one, network, rule)[0]) for one in preferred.candidates
     ]
     return considered + [Verdict(name, "", None, reason) for name, reason in preferred.excluded]
 
 
-def choices_by_library(network: Network, rule: Rule) -> list[tuple[str, str, str]]:
+def choices_by_library(network: Network, rule: Rule, batch: int = USUAL_BATCH) -> list[tuple[str, str, str]]:
     """Return (library, device type, backend): the backend that ``auto`` takes for the arrays of each ready library."""
     found: list[tuple[str, str, str]] = []
     for name, info in sorted(registry.installed().items()):
         kinds = [kind for kind in USUAL if kind in info.device_types]
         for kind in kinds if name in info.namespaces and name != "numpy" else ():
             if registry.probe(info, kind).ok:
-                ready = [one.name for one in explain(network, rule, kind, name) if not one.reason]
+                ready = [one.name for one in explain(network, rule, kind, name, batch=batch) if not one.reason]
                 found.extend((name, kind, backend) for backend in ready[:1])
     return found

@@ -1,7 +1,7 @@
 """The order in which ``auto`` tries the backends.
 
 They are ordered by priority. The backends that a table ranks on a type of device are ordered among themselves by that
-table, for the network's width (see `edcore.dispatch.calibration`).
+table, for the network's width and the batch (see `edcore.dispatch.calibration`).
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from edcore.arrays import device_type
 from edcore.contract.backend import BackendInfo
 from edcore.dispatch import registry
-from edcore.dispatch.calibration import Ranking, calibration
+from edcore.dispatch.calibration import USUAL_BATCH, Ranking, calibration
 
 SIMULATOR = "cudasim"
 
@@ -51,8 +51,10 @@ class Preferences:
     excluded: list[tuple[str, str]]
 
 
-def preferences(width: int, device: str | None, library: str = "numpy") -> Preferences:
-    """Return the backends that ``auto`` tries for a network of this width, and for an array of a library on a device.
+def preferences(
+    width: int, device: str | None, library: str = "numpy", *, batch: int = USUAL_BATCH
+) -> Preferences:
+    """Return the backends that ``auto`` tries for this width and batch, and for an array of a library on a device.
 
     For another library than NumPy, only its own backend and those that take its arrays are candidates.
     """
@@ -73,16 +75,16 @@ def preferences(width: int, device: str | None, library: str = "numpy") -> Prefe
             candidates.append(Candidate(info, device))
         else:
             candidates.extend(Candidate(info, kind) for kind in info.device_types if kind != SIMULATOR)
-    return Preferences(_by_table(candidates, width), excluded)
+    return Preferences(_by_table(candidates, width, batch), excluded)
 
 
-def _by_table(candidates: list[Candidate], width: int) -> list[Candidate]:
+def _by_table(candidates: list[Candidate], width: int, batch: int) -> list[Candidate]:
     """Return the candidates, with those that a table ranks in its order, in the places that they have together."""
     ordered = list(candidates)
     for kind in {candidate.kind for candidate in candidates}:
         if (table := calibration(kind)) is None:
             continue
-        ranking = table.nearest(width)
+        ranking = table.nearest(width, batch)
         places = [i for i, one in enumerate(candidates) if one.kind == kind and one.info.name in ranking.fastest]
         known = [Candidate(candidates[i].info, candidates[i].device, ranking) for i in places]
         known.sort(key=lambda one: ranking.fastest.index(one.info.name))

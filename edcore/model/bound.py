@@ -226,19 +226,19 @@ class BoundNetwork:
     def _see(self, x: Any, target: Any) -> Samples:
         return see_samples(x, target, self._network, self._rule, self._in_known, self._follows)
 
-    def _bind(self, x: Located | None) -> Backend:
-        """Return the backend; at the first time choose it, and give it the initial weights."""
+    def _bind(self, x: Located | None, batch: int | None = None) -> Backend:
+        """Return the backend; at the first time choose it, for this batch or else x's, and give it the weights."""
         if self._backend is None:
             with self._binding:  # several threads of a server may be the first
                 if self._backend is None:
-                    return self._choose(x)
+                    return self._choose(x, batch)
         if x is not None and x.array.shape[1] != self._network.in_:  # another thread's x has been the first meanwhile
             self._checked_x(x.array)
         return self._backend
 
-    def _choose(self, x: Located | None) -> Backend:
+    def _choose(self, x: Located | None, batch: int | None) -> Backend:
         network = self.network if x is None else replace(self._network, in_=x.array.shape[1])
-        backend = choose_backend(self._request, network, self._rule, x)
+        backend = choose_backend(self._request, network, self._rule, x, batch)
         try:
             weights = backend.from_host(self._start or self._draw(network))
         except Exception as error:
@@ -337,8 +337,9 @@ class BoundNetwork:
         weights: npt.NDArray[np.floating] | None,
     ) -> None:
         """Learn checked samples for some epochs, many small ones in one call to the backend."""
-        backend, samples = self._bind(x), x.array.shape[0]
+        samples = x.array.shape[0]
         batch = self._rule.samples_per_update(min(batch_size, samples))
+        backend = self._bind(x, batch)
         self._check_memory(batch)
         handed, target = self._handed(x.array, x.place), self._handed(target, x.place)
         target = target if len(target.shape) == 2 else target[:, None]

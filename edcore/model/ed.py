@@ -173,13 +173,16 @@ class ED(BoundNetwork):
             ed.load_weights(weights)
         return ed
 
-    def bind(self, x: Array | None = None) -> Backend:
+    def bind(self, x: Array | None = None, batch_size: int | None = None) -> Backend:
         """Choose the backend, and hand it the weights: what the first call does, without computing anything.
 
         Parameters
         ----------
         x : array, shape (batch, in_), optional
             As for a call: ``backend="auto"`` follows its library and device. Left out, it counts as a NumPy array.
+        batch_size : int, optional
+            Samples of a training step, for which ``backend="auto"`` takes the fastest backend. Left out, those of x,
+            else 64.
 
         Raises
         ------
@@ -188,7 +191,8 @@ class ED(BoundNetwork):
         BackendUnavailableError
             If a backend that was asked for by name cannot run here.
         """
-        return self._bind(None if x is None else self._checked_x(x))
+        batch = None if batch_size is None else whole_number("batch_size", batch_size, 1)
+        return self._bind(None if x is None else self._checked_x(x), batch)
 
     def check(self, x: Array, target: Array) -> tuple[Array, Array]:
         """Return samples as `fit` would learn them: finite, of x's library, in the network's dtype.

@@ -92,7 +92,7 @@ def fit_heads(
     x, target = checked_ed(ed).check(x, target)
     check_centred(ed.rule, batch_size)
     bound = ed if ed.is_bound else copy.copy(ed)  # the given network stays free to choose
-    chosen = bound.bind(x)
+    chosen = bound.bind(x, min(batch_size, x.shape[0]))
     # Other processes find a backend by its name; one that is not registered is sent to them.
     backend = chosen.info.name if chosen.info.name in registry.installed() else chosen
     network, weights, before = bound.network, bound.weights, ed.epochs

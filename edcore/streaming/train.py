@@ -146,7 +146,7 @@ def train(
     done = int(ed.epochs.max())
     learnt = _batches_learnt(after, done, batches) * batch_size
     pieces = piece_bounds(x, buffer_rows)
-    ed.bind(first)  # only now, as a call that is refused leaves the network free
+    ed.bind(first, min(batch_size, n))  # only now, as a call that is refused leaves the network free
 
     def read(epoch: int) -> Iterator[Block]:
         order = (ed.seed, epoch) if shuffle else None
@@ -260,7 +260,7 @@ def predict(
     n, network, first = _check_x(ed, source)
     check_out(x, out, (n,) if network.columns == 1 else (n, network.columns), network.dtype)
     buffer_rows = _buffer_rows(network, buffer_size)
-    ed.bind(first)
+    ed.bind(first, min(buffer_rows, n))
     blocks = read_blocks(source, network, piece_bounds(x, buffer_rows), buffer_rows)
     with contextlib.closing(prefetched(blocks, prefetch)) as ready:
         for block in ready:

@@ -95,6 +95,7 @@ def _train(run: SweepRun) -> dict[str, Any]:
     started = begin(run.options, keep=False, data=data)
     ed, state = started.ed, started.state
     # The first prediction chooses the backend and gives it the initial weights, which is not training time.
+    ed.bind(data.x_train[:1], min(state.batch_size, len(data.x_train)))
     ed.predict(data.x_train[:1])
     target = targets(data.y_train, ed.network.columns)
     tolerance: Any = dict(run.given).get("tolerance", 0.0)

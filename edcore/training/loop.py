@@ -126,6 +126,7 @@ def _run(
     batches = epochs * batches_of_epoch
     learnt, samples, seconds = (latest.batch, latest.samples, latest.seconds) if latest else (0, 0, 0.0)
     # The first prediction chooses the backend and gives it the initial weights, which is not training time.
+    ed.bind(data.x_train[:1], min(batch_size, len(target)))
     ed.predict(data.x_train[:1])
     start = time.perf_counter()
     remaining = _remaining(ed.seed, len(target), epochs, batch_size, learnt)
