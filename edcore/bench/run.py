@@ -6,6 +6,7 @@ import functools
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from statistics import median
 from typing import Any
 
 from edcore.bench import machine
@@ -21,6 +22,9 @@ SETTLE = 0.25
 
 READY = 0.75
 """Share of a limited time for getting ready; the rest is for the rounds."""
+
+SHORT, MOST_STEPS = 2e-3, 50
+"""In a turn a step is timed again until this many seconds are over, this many times at most; the medians count."""
 
 NO_TIME = "no time left"
 
@@ -135,12 +139,25 @@ def _prepare(name: str, setting: Setting) -> tuple[Task, tuple[str, dict[str, st
 
 
 def time_step(contender: Contender) -> dict[str, float]:
-    """Return the seconds of one forward pass, and of the two halves of one training step."""
+    """Return the seconds of a forward pass, and of the two halves of a training step: medians, if they are short."""
     network, x, target = contender.network, contender.x, contender.target
     # A step that is not timed: in training a step follows a step, but here other contenders have used the caches.
-    network.update(target - network(x))
-    forward = seconds_of(lambda: network.predict(x), network.synchronize)
-    outputs = []
-    trace = seconds_of(lambda: outputs.append(network(x)), network.synchronize)
-    update = seconds_of(lambda: network.update(target - outputs[0]), network.synchronize)
-    return {"forward": forward, "trace": trace, "update": update, "step": trace + update}
+    outputs = network(x)
+    network.update(target - outputs)
+
+    def run_trace() -> None:
+        nonlocal outputs
+        outputs = network(x)
+
+    parts = {
+        "forward": lambda: network.predict(x),
+        "trace": run_trace,
+        "update": lambda: network.update(target - outputs),
+    }
+    seconds: dict[str, list[float]] = {part: [] for part in parts}
+    start = time.perf_counter()
+    while not seconds["update"] or (len(seconds["update"]) < MOST_STEPS and time.perf_counter() - start < SHORT):
+        for part, call in parts.items():
+            seconds[part].append(seconds_of(call, network.synchronize))
+    medians = {part: median(values) for part, values in seconds.items()}
+    return medians | {"step": medians["trace"] + medians["update"]}

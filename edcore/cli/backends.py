@@ -13,6 +13,7 @@ import typer
 from rich.console import Console
 from rich.table import Column
 
+from edcore.arguments import whole_number
 from edcore.cli.options import DeviceOption, JsonOption, complete_from
 from edcore.console import plain_console, plain_table
 from edcore.contract.backend import Backend
@@ -20,12 +21,12 @@ from edcore.contract.memory import needed
 from edcore.core.network import Network
 from edcore.core.rule import Rule
 from edcore.dispatch import registry
-from edcore.dispatch.calibration import calibration
+from edcore.dispatch.calibration import USUAL_BATCH, Ranking, calibration
 from edcore.dispatch.choose import choose_backend, make_request
-from edcore.dispatch.explain import choices_by_library, explain
+from edcore.dispatch.explain import Verdict, choices_by_library, explain
 from edcore.environment import VERSION
 from edcore.errors import EDCoreError, InputError, UnknownNameError
-from edcore.training.options import DEPTH, WIDTH, backend_names
+from edcore.training.options import DEPTH, SCHEDULES, WIDTH, backend_names
 
 CHECK_FAILED = 1
 
@@ -37,20 +38,26 @@ def info(
         tuple[int, int, int] | None,
         typer.Option(metavar="IN WIDTH DEPTH", help="Say what auto takes for a network of this shape, and why."),
     ] = None,
+    batch: Annotated[
+        int | None,
+        typer.Option(help="Samples of its training step.", show_default=f"{USUAL_BATCH}; else that of edcore train"),
+    ] = None,
     json: JsonOption = False,
 ) -> None:
     """List the backends: which can run here, why the others cannot, and how to install them."""
     network = _shape(explain) if explain else Network(DIGIT_FEATURES, WIDTH, DEPTH)
+    usual = USUAL_BATCH if explain else SCHEDULES["digits"][1]
+    batch = usual if batch is None else whole_number("batch", batch, 1)
     if json:
-        typer.echo(json_format.dumps(backends_as_dict(network, Rule())))
+        typer.echo(json_format.dumps(backends_as_dict(network, Rule(), batch)))
         return
     console = plain_console()
     console.print(f"edcore {VERSION}, Python {platform.python_version()}, NumPy {np.__version__}\n")
     if explain:
-        show_choice(network, Rule(), console)
+        show_choice(network, Rule(), batch, console)
         return
     show_backends(console)
-    chosen = choose_backend(make_request("auto", None), network, Rule())
+    chosen = choose_backend(make_request("auto", None), network, Rule(), batch=batch)
     console.print(f"\nauto takes {chosen.info.name} on {chosen.device} for the default network of edcore train.")
 
 
@@ -126,9 +133,9 @@ def show_backends(console: Console) -> None:
             console.print(f"\n{state.name} needs: {state.install}", soft_wrap=True)  # one line, so it can be copied
 
 
-def backends_as_dict(network: Network, rule: Rule) -> dict[str, Any]:
+def backends_as_dict(network: Network, rule: Rule, batch: int) -> dict[str, Any]:
     """Return the backends, and the choice of ``auto`` with all candidates in its order, as values for JSON."""
-    verdicts = explain(network, rule)
+    verdicts = explain(network, rule, batch=batch)
     chosen = next((one for one in verdicts if not one.reason), None)
     return {
         "edcore": VERSION,
@@ -136,19 +143,31 @@ def backends_as_dict(network: Network, rule: Rule) -> dict[str, Any]:
         "numpy": np.__version__,
         "backends": [asdict(state) for state in registry.list_backends()],
         "network": asdict(network),
+        "batch": batch,
         "auto": chosen and {"backend": chosen.name, "device": chosen.device},
         "candidates": [asdict(one) for one in verdicts],
+        "decided_by": {
+            kind: {"width": row.width, "batch": row.batch, "source": source}
+            for kind, row, source in _rows(verdicts, network, batch)
+        },
     }
 
 
-def show_choice(network: Network, rule: Rule, console: Console) -> None:
+def _rows(verdicts: list[Verdict], network: Network, batch: int) -> Iterator[tuple[str, Ranking, str]]:
+    """Yield each type of device that is ready and has a table, the row that decided there, and the table's source."""
+    for kind in dict.fromkeys(one.device for one in verdicts if one.device and not one.reason):
+        if table := calibration(kind):
+            yield kind, table.nearest(network.width, batch), table.source
+
+
+def show_choice(network: Network, rule: Rule, batch: int, console: Console) -> None:
     """Print the backend that ``auto`` chooses for a network, the other candidates in order, and their speeds."""
     console.print(
         f"{network.in_:,} inputs, {network.hidden_layers}\n"
-        f"{network.parameters:,} weights, {needed(network) / 2**20:,.1f} MiB\n"
+        f"{network.parameters:,} weights, {needed(network) / 2**20:,.1f} MiB; batches of {batch:,}\n"
     )
     table = plain_table("backend", "device", Column("ms", justify="right"), "verdict")
-    verdicts = explain(network, rule)
+    verdicts = explain(network, rule, batch=batch)
     chosen = next((one for one in verdicts if not one.reason), None)
     for one in verdicts:
         ms = "" if one.ms is None else f"{one.ms:,.3g}"
@@ -159,10 +178,9 @@ def show_choice(network: Network, rule: Rule, console: Console) -> None:
         console.print(f"\n{asked.asked_by} decides before auto does.")
     choice = f"{chosen.name} on {chosen.device}" if chosen else "nothing"
     console.print(f"\nauto takes {choice} for NumPy arrays.")
-    for library, kind, name in choices_by_library(network, rule):
+    for library, kind, name in choices_by_library(network, rule, batch):
         console.print(f"For arrays of {library} on {kind} it takes {name}.")
-    for kind in dict.fromkeys(one.device for one in verdicts if one.device and not one.reason):
-        if table_of_kind := calibration(kind):
-            width = table_of_kind.nearest(network.width).width
-            console.print(f"\nThe order on {kind} is that of width {width}: {table_of_kind.source}.", soft_wrap=True)
-    console.print("\nms: a step of a smaller network of that width. To measure this machine: edcore bench --calibrate")
+    for kind, row, source in _rows(verdicts, network, batch):
+        decided = f"width {row.width:,}, batch {row.batch:,}"
+        console.print(f"\nThe order on {kind} is that of {decided}: {source}.", soft_wrap=True)
+    console.print("\nms: a step of a smaller network of that size. To measure this machine: edcore bench --calibrate")

@@ -43,7 +43,7 @@ def bench(
     markdown: Annotated[bool, typer.Option("--markdown", help="Print the table in Markdown.")] = False,
     calibrate: Annotated[
         bool,
-        typer.Option("--calibrate", help="Measure at which width which backend is the fastest; auto goes by that."),
+        typer.Option("--calibrate", help="Measure which backend is the fastest at which width and batch, for auto."),
     ] = False,
     config: ConfigOption = None,
 ) -> None:
@@ -109,10 +109,10 @@ def _calibrate(context: typer.Context, device: str, repeats: int) -> None:
     check_folder(kind)
     table = calibrate(device, repeats, _announce)
     console = plain_console()
-    shown = plain_table("width", "fastest first, ms a step")
+    shown = plain_table("width", "batch", "fastest first, ms a step")
     for row in table.rows:
         ranked = zip(row.fastest, row.ms, strict=True)
-        shown.add_row(str(row.width), ", ".join(f"{name} {ms:,.3g}" for name, ms in ranked))
+        shown.add_row(str(row.width), str(row.batch), ", ".join(f"{name} {ms:,.3g}" for name, ms in ranked))
     console.print(table.source, soft_wrap=True)
     console.print(shown)
     console.print(f"\nauto uses it from now on: {save(kind, table)}", soft_wrap=True)

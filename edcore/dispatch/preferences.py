@@ -51,9 +51,7 @@ class Preferences:
     excluded: list[tuple[str, str]]
 
 
-def preferences(
-    width: int, device: str | None, library: str = "numpy", *, batch: int = USUAL_BATCH
-) -> Preferences:
+def preferences(width: int, device: str | None, library: str = "numpy", *, batch: int = USUAL_BATCH) -> Preferences:
     """Return the backends that ``auto`` tries for this width and batch, and for an array of a library on a device.
 
     For another library than NumPy, only its own backend and those that take its arrays are candidates.

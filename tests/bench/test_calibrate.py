@@ -13,6 +13,7 @@ from edcore.dispatch import calibration, registry
 from edcore.dispatch.calibration import Calibration
 from edcore.environment import here
 
+BOARD = machine.Machine("a board", 1e9, "NumPy", 1e8, "NumPy")
 MS = {"numba": (1, 2, 9), "numpy": (3, 4, 5), "torch": (9, 9, 9)}
 
 
@@ -21,33 +22,39 @@ def measured(monkeypatch):
     """What was asked to be measured; a made-up machine answers."""
     asked = []
 
-    def bench(names, setting, announce):
-        asked.append((tuple(names), setting))
+    def bench(names, setting, announce, bounds):
+        asked.append((tuple(names), setting, bounds))
         rows = [Timings(name, "cpu", {}, {"step": [ms / 1e3 for ms in MS[name]]}) for name in names if name in MS]
         rows += [Timings(name, reason="it broke") for name in names if name not in MS]
-        return Benchmark(here(), setting, machine.Machine("a board", 1e9, "NumPy", 1e8, "NumPy"), "", rows)
+        return Benchmark(here(), setting, BOARD, "", rows)
 
     monkeypatch.setattr(calibrate, "bench", bench)
     monkeypatch.setattr(calibrate, "WIDTHS", (8, 512))
+    monkeypatch.setattr(calibrate, "BATCHES", (1, 64))
     ready = ("numpy", "numba", "jax")
     monkeypatch.setattr(registry, "probe", lambda info, device: Availability(info.name in ready, "it has no driver"))
     return asked
 
 
-def test_the_table_has_a_row_for_each_width_with_the_fastest_first(measured):
+def test_the_table_has_a_row_for_each_width_and_batch_with_the_fastest_first(measured):
     table = calibrate.calibrate("cpu", 3)
-    assert [names for names, _ in measured] == [("numba", "numpy", "jax")] * 2
-    assert [(row.width, row.fastest, row.ms) for row in table.rows] == [
-        (8, ("numba", "numpy"), (2.0, 4.0)),
-        (512, ("numba", "numpy"), (2.0, 4.0)),
-    ]
+    assert [names for names, _, _ in measured] == [("numba", "numpy", "jax")] * 4
+    assert [bounds for _, _, bounds in measured] == [None, BOARD, BOARD, BOARD]  # the machine is measured once
+    sizes = [(8, 1), (8, 64), (512, 1), (512, 64)]
+    assert [(setting.width, setting.batch) for _, setting, _ in measured] == sizes
+    assert [(row.width, row.batch) for row in table.rows] == sizes
+    assert {(row.fastest, row.ms) for row in table.rows} == {(("numba", "numpy"), (2.0, 4.0))}
     assert "a board" in table.source
-    assert all(setting.repeats == 3 for _, setting in measured)
+    assert all(setting.repeats == 3 for _, setting, _ in measured)
 
 
-@pytest.mark.parametrize(("width", "depth"), [(4, 1024), (32, 1024), (64, 256), (512, 4), (1024, 1), (4096, 1)])
-def test_wide_layers_are_fewer(width, depth):
-    assert calibrate.setting_of(width, 3, "cpu").depth == depth
+@pytest.mark.parametrize(
+    ("width", "batch", "depth"),
+    [(4, 1, 16), (128, 64, 16), (256, 64, 16), (256, 512, 4), (512, 1, 4), (512, 512, 1), (1024, 1, 1), (4096, 64, 1)],
+)
+def test_layers_are_fewer_where_they_take_long(width, batch, depth):
+    setting = calibrate.setting_of(width, batch, 3, "cpu")
+    assert (setting.depth, setting.batch) == (depth, batch)
 
 
 def test_what_is_nearly_as_fast_is_ordered_by_priority(measured, monkeypatch):
@@ -92,9 +99,10 @@ def test_what_is_measured_cannot_be_changed(measured, capsys, beside):
 
 def test_a_real_measurement(monkeypatch, tmp_path):
     monkeypatch.setattr(calibrate, "WIDTHS", (2,))
+    monkeypatch.setattr(calibrate, "BATCHES", (3,))
     monkeypatch.setattr(calibrate, "BACKENDS", ("numpy",))
     monkeypatch.setattr(calibrate, "DEEPEST", 2)
     monkeypatch.setattr(machine, "CPU", machine.Sizes(4, 64, 1))
     row = calibrate.calibrate("cpu", 1).rows[0]
-    assert (row.width, row.fastest) == (2, ("numpy",))
+    assert (row.width, row.batch, row.fastest) == (2, 3, ("numpy",))
     assert row.ms[0] > 0

@@ -464,16 +464,34 @@ def test_info_tells_what_auto_takes(run, fresh_registry, monkeypatch):
 def test_info_explains_what_auto_takes_for_a_shape(run, fresh_registry):
     fresh_registry.register(backend_info("best", priority=1000))
     fresh_registry.register(backend_info("unready", "it was left at home", priority=2000))
-    save("cpu", Calibration("measured by a test", (Ranking(64, ("numpy", "best"), (1.25, 2.5)),)))
+    save("cpu", Calibration("measured by a test", (Ranking(64, 64, ("numpy", "best"), (1.25, 2.5)),)))
     code, out, err = run("info", "--explain", "784", "32", "4096")
     assert (code, err) == (0, "")
-    assert "784 inputs, 4,097 hidden layers of 32 + 32 cells (depth 4,096)\n17,139,906 weights, 65.4 MiB\n" in out
+    assert (
+        "784 inputs, 4,097 hidden layers of 32 + 32 cells (depth 4,096)\n17,139,906 weights, 65.4 MiB; batches of 64\n"
+        in out
+    )
     assert re.search(r"^unready +cpu +it was left at home *$", out, re.M)
     assert re.search(r"^numpy +cpu +1.25 +taken *$", out, re.M)
     assert re.search(r"^best +cpu +2.5 +ready *$", out, re.M)
     assert re.search(r"^loop +it is used only when asked for", out, re.M)
     assert "\nauto takes numpy on cpu for NumPy arrays.\n" in out
-    assert "The order on cpu is that of width 64: measured by a test." in out
+    assert "The order on cpu is that of width 64, batch 64: measured by a test." in out
+
+
+def test_info_explains_for_a_batch(run, fresh_registry):
+    fresh_registry.register(backend_info("best", priority=1000))
+    rows = Ranking(64, 1, ("best", "numpy"), (1.25, 2.5)), Ranking(64, 512, ("numpy", "best"), (10, 20))
+    save("cpu", Calibration("measured by a test", rows))
+    asked = "info", "--explain", "784", "32", "4096", "--batch"
+    assert "The order on cpu is that of width 64, batch 1: measured by a test." in run(*asked, "22")[1]
+    assert "\nauto takes numpy on cpu for NumPy arrays.\n" in run(*asked, "23")[1]
+    found = json.loads(run(*asked, "1", "--json")[1])
+    assert (found["batch"], found["auto"]["backend"]) == (1, "best")
+    assert found["decided_by"] == {"cpu": {"width": 64, "batch": 1, "source": "measured by a test"}}
+    # Without a shape, the network and the batch are those of edcore train.
+    assert json.loads(run("info", "--json")[1])["batch"] == 4
+    assert "--batch: given 0; accepted: " in run(*asked, "0")[2]
 
 
 def test_info_explains_that_the_environment_decides_before_auto(run, monkeypatch):

@@ -5,21 +5,27 @@ import json
 import logging
 import os
 import re
+import sys
+import types
 
 import numpy as np
 import pytest
 
 import edcore
-from edcore import ED, EDCoreError
+from edcore import ED, EDCoreError, streaming, training
 from edcore.adapters.array_api import NUMPY
 from edcore.contract.backend import Availability
 from edcore.core.network import Network
 from edcore.core.rule import Rule
-from edcore.dispatch import calibration, registry
+from edcore.dispatch import calibration, choose, registry
 from edcore.dispatch.calibration import Calibration, Ranking, save
 from edcore.dispatch.explain import choices_by_library, explain
 from edcore.dispatch.preferences import preferences
 from edcore.errors import InputError
+from edcore.estimators import EDClassifier
+from edcore.parallel import fit_heads
+
+DIGITS = edcore.datasets.digits(classes=(0, 1))
 
 
 @pytest.fixture(autouse=True)
@@ -45,12 +51,12 @@ def backend(name, priority, *kinds, namespaces=("numpy",), ok=True):
 
 
 def table(kind, **rows):
-    order = [Ranking(int(width.removeprefix("w")), tuple(names.split())) for width, names in rows.items()]
+    order = [Ranking(int(width.removeprefix("w")), 64, tuple(names.split())) for width, names in rows.items()]
     save(kind, Calibration("a test", tuple(order)))
 
 
-def order(width, device=None, library="numpy"):
-    return [(one.info.name, one.device) for one in preferences(width, device, library).candidates]
+def order(width, device=None, library="numpy", batch=64):
+    return [(one.info.name, one.device) for one in preferences(width, device, library, batch=batch).candidates]
 
 
 def test_without_a_table_it_is_by_priority():
@@ -63,6 +69,51 @@ def test_the_nearest_width_decides():
     table("abacus", w8="fused vendor", w512="vendor fused")
     for width, first in ((1, "fused"), (8, "fused"), (63, "fused"), (65, "vendor"), (4096, "vendor")):
         assert order(width)[0] == (first, "abacus")
+
+
+def test_the_nearest_batch_decides_too():
+    backend("fused", 50, "abacus"), backend("vendor", 100, "abacus")
+    corners = ((8, 1, "fused vendor"), (8, 64, "vendor fused"), (512, 1, "vendor fused"), (512, 64, "fused vendor"))
+    save("abacus", Calibration("a test", tuple(Ranking(w, b, tuple(names.split())) for w, b, names in corners)))
+    for width, batch, first in ((8, 7, "fused"), (8, 9, "vendor"), (512, 1, "vendor"), (999, 10**6, "fused")):
+        assert order(width, batch=batch)[0] == (first, "abacus")
+    assert order(8, batch=0) == order(8, batch=1)
+    # 16 × 2 is nearer to 8 × 1 than to 512 × 1, and 60 × 9 to 8 × 64 than to 8 × 1: both count in proportion.
+    assert (order(16, batch=2)[0][0], order(60, batch=9)[0][0]) == ("fused", "vendor")
+
+
+@pytest.mark.parametrize(
+    ("rule", "use", "batch"),
+    [
+        ("signed", lambda ed, x, t: ed(x), 20),
+        ("signed", lambda ed, x, t: ed.predict(x[:3]), 3),
+        ("signed", lambda ed, x, t: ed.step(x, t), 20),
+        ("signed", lambda ed, x, t: ed.fit(x, t, batch_size=7), 7),
+        ("signed", lambda ed, x, t: ed.fit(x, t, batch_size=70), 20),
+        ("signed", lambda ed, x, t: ed.bind(), 64),
+        ("signed", lambda ed, x, t: ed.bind(x), 20),
+        ("signed", lambda ed, x, t: ed.bind(x[:1], 9), 9),
+        ("signed", lambda ed, x, t: ed.bind(batch_size=9), 9),
+        ("signed", lambda ed, x, t: list(streaming.train(ed, x, t, batch_size=9)), 9),
+        ("signed", lambda ed, x, t: list(training.train(ed, DIGITS, batch_size=9)), 9),
+        ("signed", lambda ed, x, t: fit_heads(ed, x, t, batch_size=9, n_jobs=1), 9),
+        ("signed", lambda ed, x, t: EDClassifier(batch_size=9, max_iter=1).fit(x, t), 9),
+        ("kaneko", lambda ed, x, t: ed.step(x, t), 1),
+        ("kaneko", lambda ed, x, t: ed.fit(x, t), 1),
+        ("kaneko", lambda ed, x, t: ed.bind(), 1),
+    ],
+)
+def test_auto_chooses_for_the_batch_that_will_be_learnt(monkeypatch, rule, use, batch):
+    registry.refresh()
+    asked = []
+
+    def spied(*arguments, batch, **others):
+        asked.append(batch)
+        return preferences(*arguments, batch=batch, **others)
+
+    monkeypatch.setattr(choose, "preferences", spied)
+    use(ED(64, 4, 1, rule=rule, seed=0), DIGITS.x_train[:20], DIGITS.y_train[:20])
+    assert asked == [batch]
 
 
 def test_a_table_orders_what_it_knows_and_leaves_the_others_where_they_are():
@@ -103,7 +154,7 @@ def test_a_network_of_another_librarys_arrays_goes_where_it_is_faster(caplog):
     ed = ED(3, 4, 1)
     ed(x)
     assert ed.backend == own.name
-    save("cpu", Calibration("a test", (Ranking(4, ("fast", own.name)), Ranking(400, (own.name, "fast")))))
+    save("cpu", Calibration("a test", (Ranking(4, 64, ("fast", own.name)), Ranking(400, 64, (own.name, "fast")))))
     with caplog.at_level(logging.INFO, "edcore"):
         ed = ED(3, 4, 1)
         outputs = ed(x)
@@ -121,7 +172,7 @@ def test_a_network_of_another_librarys_arrays_goes_where_it_is_faster(caplog):
 def test_explanation_of_the_whole_list():
     backend("dead", 90, "abacus", ok=False), backend("taken", 80, "slate"), backend("slower", 70, "slate")
     backend("asked", 0, "slate")
-    save("slate", Calibration("a test", (Ranking(32, ("taken", "slower"), (1.5, 2.5)),)))
+    save("slate", Calibration("a test", (Ranking(32, 64, ("taken", "slower"), (1.5, 2.5)),)))
     verdicts = explain(Network(in_=2), Rule())
     assert [(one.name, one.device, one.ms, one.reason) for one in verdicts] == [
         ("dead", "abacus", None, "it has no driver"),
@@ -151,7 +202,7 @@ def test_tables_that_edcore_brings_name_our_backends_and_say_where_they_are_from
 def test_a_users_table_goes_before_edcores_and_leaves_other_devices_alone():
     brought = {kind: calibration.calibration(kind) for kind in ("cpu", "cuda")}
     names = brought["cpu"].rows[0].fastest
-    mine = Calibration("mine", (Ranking(32, names[::-1], (1.0, 2.0)),))
+    mine = Calibration("mine", (Ranking(32, 64, names[::-1], (1.0, 2.0)),))
     file = save("cpu", mine)
     assert file == calibration.user_file("cpu")
     assert calibration.calibration("cpu") == mine
@@ -162,16 +213,46 @@ def test_a_users_table_goes_before_edcores_and_leaves_other_devices_alone():
 
 
 def test_what_was_not_there_when_a_user_measured_comes_last_in_edcores_order():
-    brought = calibration.calibration("cpu").nearest(32).fastest
-    save("cpu", Calibration("mine", (Ranking(32, (brought[2],), (1.0,)),)))
-    merged = calibration.calibration("cpu").nearest(32)
+    brought = calibration.calibration("cpu").nearest(32, 64).fastest
+    save("cpu", Calibration("mine", (Ranking(32, 64, (brought[2],), (1.0,)),)))
+    merged = calibration.calibration("cpu").nearest(32, 64)
     assert merged.fastest == (brought[2], *(name for name in brought if name != brought[2]))
     assert merged.ms == (1.0,)
 
 
-GOOD = {"width": 32, "fastest": ["numpy"], "ms": []}
+def test_a_users_table_without_batches_is_of_batch_64():
+    file = calibration.user_file("cpu")
+    file.parent.mkdir(parents=True)
+    names = calibration.calibration("cpu").rows[0].fastest
+    file.write_text(json.dumps({"source": "mine", "rows": [{"width": 32, "fastest": names, "ms": [1.0]}]}))
+    assert calibration.calibration("cpu") == Calibration("mine", (Ranking(32, 64, names, (1.0,)),))
+
+
+@pytest.mark.parametrize(
+    ("features", "kind"),
+    [
+        ({"AVX512_SKX": True}, "cpu with AVX-512"),
+        ({"X86_V4": True}, "cpu with AVX-512"),
+        ({"AVX512_SKX": False}, "cpu"),
+    ],
+)
+def test_edcore_brings_a_table_for_cpus_with_avx512_and_one_for_others(monkeypatch, features, kind):
+    module = types.SimpleNamespace(__cpu_features__=features)
+    monkeypatch.setitem(sys.modules, "numpy._core._multiarray_umath", module)
+    assert calibration.brought("cpu") is calibration._shipped()[kind]
+
+
+@pytest.mark.parametrize("module", [None, types.SimpleNamespace()])
+def test_where_numpy_does_not_tell_its_features_the_table_is_that_without_avx512(monkeypatch, module):
+    monkeypatch.setitem(sys.modules, "numpy._core._multiarray_umath", module)
+    assert calibration.brought("cpu") is calibration._shipped()["cpu"]
+
+
+GOOD = {"width": 32, "batch": 64, "fastest": ["numpy"], "ms": []}
 BAD_ROWS = [
     {"width": 32},
+    3,
+    *(GOOD | {"batch": batch} for batch in (0, "64", None, 10**400)),
     *(GOOD | {"width": width} for width in (0, "32", True, 10**400)),
     *(GOOD | {"fastest": fastest} for fastest in ([3], ["numpy", "numpy"], "numpy", [], None)),
     *(GOOD | {"ms": ms} for ms in ([1, 2], ["a"], [None], [0], [float("nan")], [True], "1")),
@@ -202,7 +283,7 @@ def test_a_users_table_that_cannot_be_read_is_left_out_with_one_warning(text):
     with pytest.warns(RuntimeWarning, match=f"{sentence}.*`edcore bench --calibrate` writes a new one"):
         assert calibration.calibration("cpu") == brought
     assert calibration.calibration("cpu") == brought  # a second warning would be an error
-    mine = Calibration("mine", (Ranking(32, brought.rows[0].fastest),))
+    mine = Calibration("mine", (Ranking(32, 64, brought.rows[0].fastest),))
     save("cpu", mine)
     assert calibration.calibration("cpu") == mine
 
