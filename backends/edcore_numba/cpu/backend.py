@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from numba import get_num_threads, set_num_threads
+from numba import get_num_threads
 
 from edcore.arrays import Array, HostWeights, to_numpy
 from edcore.contract.backend import Backend, known, takes_weights
@@ -20,10 +20,15 @@ from edcore.core.rule import Rule
 from edcore_numba import BACKEND
 
 from . import epochs, kernels
+from .processor import CANCELLED, new_meeting
 from .stage import NumbaStage
-from .threads import Limits, NumbaThreadLock, run_kernel, run_on_threads
+from .threads import Limits, run_kernel, run_on_threads
 from .variants import NUMBERS, variant_of
-from .weights import NumbaWeights, join_heads
+from .vectors import PANEL_BYTES
+from .weights import NumbaWeights, copied, empty, in_columns, in_panels, join_heads
+
+FEW = 64
+"""Rows below which the weights take longer to read than to multiply."""
 
 TILE = 128
 """Most rows that a thread takes through all layers at once: two layers' activities of them stay in its cache."""
@@ -52,17 +57,17 @@ class NumbaCPU(Backend):
         return fits(network, self.memory()) if has is True else has
 
     def from_host(self, weights: HostWeights) -> NumbaWeights:
-        """Return a contiguous copy."""
-        return NumbaWeights({key: np.array(value, order="C") for key, value in weights.items()})
+        """Return a copy in panels."""
+        return NumbaWeights({key: in_panels(key, value) for key, value in weights.items()})
 
     def to_host(self, weights: NumbaWeights) -> HostWeights:
         """Return a copy, without the cells that were added."""
         cells = {key: value.shape[-1] - weights.added * key.startswith("output") for key, value in weights.items()}
-        return {key: np.array(value[..., : cells[key]], order="C") for key, value in weights.items()}
+        return {key: np.array(in_columns(key, value)[..., : cells[key]], order="C") for key, value in weights.items()}
 
     def copy(self, weights: NumbaWeights) -> NumbaWeights:
         """Return a copy."""
-        return NumbaWeights({key: value.copy() for key, value in weights.items()}, weights.added)
+        return NumbaWeights({key: copied(value) for key, value in weights.items()}, weights.added)
 
     def forward(self, network: Network, weights: NumbaWeights, x: Array) -> Array:
         """Return the outputs, with room for the activities of two layers."""
@@ -71,7 +76,7 @@ class NumbaCPU(Backend):
         x = to_numpy(x)
         if not x.flags.carray:  # contiguous and writeable: kernels are compiled for each kind of array
             x = np.array(x, order="C")
-        layers = np.empty((network.heads, 2, len(x), 2 * network.width), x.dtype)  # used in turn
+        layers = empty((network.heads, 2, len(x), 2 * network.width), x.dtype)  # used in turn
         outputs = np.empty((network.heads, len(x), 2 * network.outputs), x.dtype)
         self.run(network, weights, [x, layers, layers[:, :0], outputs], 0, len(x))
         return join_heads(network, outputs)
@@ -92,7 +97,8 @@ class NumbaCPU(Backend):
         errors = np.array(to_numpy(error).T, order="C").reshape(network.heads, network.outputs, len(x))
         arrays, variant = weights.arguments(network), variant_of(network, rule)
         arguments = arrays, weights.heads, x, hidden, slopes, outputs, errors, variant
-        run_kernel(kernels.update_part, arguments, self._workers(weights, len(x)), to_the_end=True)
+        brief = weights.count * len(x) <= self.limits.brief
+        run_kernel(kernels.update_part, arguments, self._workers(weights, len(x)), to_the_end=True, brief=brief)
         trace.clear()
         self._spare = [((network, len(x)), [hidden, slopes])]
         return weights
@@ -122,35 +128,38 @@ class NumbaCPU(Backend):
         heads, threads, limits = np.flatnonzero(schedule.learning), get_num_threads(), self.limits
         small = network.parameters // network.heads * size <= limits.one_batch
         even = len(heads) % threads == 0 or len(heads) >= limits.heads_per_thread * threads
-        stride, tile = 0 if repeated else samples, _tile(network.heads, size, threads)
-        plan = epochs.Plan(count, samples, stride, size, schedule.tolerance, tile, threads)
+        stride = 0 if repeated else samples
+        tile, parts = _shares(network, size, threads)
+        plan = epochs.Plan(count, samples, stride, size, schedule.tolerance, tile, parts, threads)
         # All read-only, as some may be: kernels are compiled for each kind of array.
         x, target = (np.ascontiguousarray(to_numpy(array)).view() for array in (x, target))
         x.flags.writeable = target.flags.writeable = False
-        cancelled, variant, arrays = np.zeros(1, np.bool_), variant_of(network, rule), learned.arguments(network)
-
-        def run(kernel: Any, heads: npt.NDArray[np.intp]) -> None:
-            kernel(arrays, x, target, orders, heads, plan, variant, stopped, cancelled)
-
-        def run_batches() -> None:
-            set_num_threads(threads)  # it holds for one thread of Python, and this is another
-            run(epochs.fit_batches, heads)
-
-        if small or even or not NumbaThreadLock.usable():
+        meeting, variant, arrays = new_meeting(), variant_of(network, rule), learned.arguments(network)
+        cancelled = meeting[CANCELLED : CANCELLED + 1]
+        kernel: Any
+        if small or even:
             kernel = epochs.fit_heads_online if size == 1 and _is_classic(network, rule) else epochs.fit_heads
-            calls = [functools.partial(run, kernel, heads[i::threads].copy()) for i in range(threads)]
-            run_on_threads(calls[: len(heads)], cancelled)
+            shares = [heads[i::threads].copy() for i in range(min(threads, len(heads)))]
+            rest: list[tuple[Any, ...]] = [(meeting,)] * len(shares)
         else:
-            with NumbaThreadLock():
-                run_on_threads([run_batches], cancelled)
+            kernel, shares, room = epochs.fit_batches, [heads] * threads, self._batch(network, size)
+            rest = [(room, meeting, worker) for worker in range(threads)]
+        same = plan, variant, stopped
+        calls = [
+            functools.partial(kernel, arrays, x, target, orders, share, *same, *others)
+            for share, others in zip(shares, rest, strict=True)
+        ]
+        run_on_threads(calls, cancelled)
         return learned, stopped
 
     def run(self, network: Network, weights: NumbaWeights, trace: Activities, start: int, stop: int) -> None:
         """Fill in the activities of the rows of x from start to stop."""
         workers = self._workers(weights, stop - start)
-        tile = _tile(network.heads, stop - start, workers)
-        arguments = weights.arguments(network), weights.heads, *trace, start, stop, tile, variant_of(network)
-        run_kernel(kernels.trace_part, arguments, workers)
+        tile, parts = _shares(network, stop - start, workers)
+        shape, meeting = (start, stop, tile, variant_of(network), parts), new_meeting()
+        arguments = weights.arguments(network), weights.heads, *trace, *shape, meeting
+        brief = weights.count * (stop - start) <= self.limits.brief
+        run_kernel(kernels.trace_part, arguments, workers, cancelled=meeting[CANCELLED:], brief=brief)
 
     def room(self, network: Network, batch: int) -> Activities:
         """Return memory for the activities and the slopes of a trace's inner layers."""
@@ -161,8 +170,15 @@ class NumbaCPU(Backend):
         if key == (network, batch):
             return room
         shape = network.heads, network.depth + 1, batch, 2 * network.width
-        hidden = np.empty(shape, network.dtype)
-        return [hidden, np.empty(shape, network.dtype) if network.rms else hidden[:, :0]]
+        hidden = empty(shape, network.dtype)
+        return [hidden, empty(shape, network.dtype) if network.rms else hidden[:, :0]]
+
+    def _batch(self, network: Network, batch: int) -> tuple[npt.NDArray[Any], ...]:
+        """Return the room that `epochs.fit_batches` needs."""
+        heads, count, dtype = network.heads, network.outputs, network.dtype
+        shapes = (heads, batch, 2 * count), (heads, count, batch)
+        outputs, errors = (np.empty(shape, dtype) for shape in shapes)
+        return np.empty((batch, network.in_), dtype), *self.room(network, batch), outputs, errors, np.zeros(heads)
 
     def _workers(self, weights: NumbaWeights, rows: int) -> int:
         """Return the number of threads for one pass."""
@@ -175,8 +191,20 @@ def _is_classic(network: Network, rule: Rule) -> bool:
     return sigmoid and not network.rms and rule.floor is None and not rule.centred
 
 
-def _tile(heads: int, rows: int, workers: int) -> int:
-    """Return how many rows a thread takes at once: as few tiles as give all threads the same work."""
-    tiles = workers // math.gcd(heads, workers)
-    each = -(-rows // tiles)
-    return min(TILE, -(-each // 4) * 4)
+def _shares(network: Network, rows: int, workers: int) -> tuple[int, int]:
+    """Return how many rows of a head are taken through all layers at once, and by how many workers.
+
+    One worker takes as many rows as give all workers the same work. If these are few and layers wide, all share the
+    cells instead, so that each has to read a part of the weights only; they wait for one another after each layer.
+    """
+    tiles = workers // math.gcd(network.heads, workers)
+    tile = min(TILE, _fours(-(-rows // tiles)))
+    panels = 2 * network.width * np.dtype(network.dtype).itemsize // PANEL_BYTES
+    fused = network.activation == "sigmoid" and not network.rms
+    if fused and tile < min(rows, FEW) and panels >= 8 * workers:
+        return min(TILE, _fours(rows)), workers
+    return tile, 1
+
+
+def _fours(rows: int) -> int:
+    return -(-rows // 4) * 4

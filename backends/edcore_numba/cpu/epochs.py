@@ -1,4 +1,4 @@
-"""Whole epochs in one compiled call, for `fit`: each batch spread over the threads, or each head on one of them."""
+"""Whole epochs in one compiled call, for `fit`: each batch shared by the threads, or each head on one of them."""
 
 # mypy: disable-error-code="no-untyped-def"
 
@@ -7,13 +7,13 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import prange
 
 from .compiling import compiled, inlined
 from .kernels import run_rows, trace_part, update_head, update_part
 from .one_sample import activate_one, update_one
+from .processor import CANCELLED, flush_subnormals, meet, restore_mode
 from .variants import Variant
-from .vectors import at, flush_subnormals, restore_mode
+from .vectors import at
 
 
 class Plan(NamedTuple):
@@ -24,61 +24,53 @@ class Plan(NamedTuple):
     stride: int
     size: int  # of a batch
     tolerance: float
-    tile: int  # rows that a thread takes through all layers
+    tile: int  # rows that a group of workers takes through all layers
+    parts: int  # workers in a group
     workers: int
 
 
 @compiled()
-def fit_batches(weights, x, target, orders, heads, plan, variant, stopped, cancelled) -> None:
-    """Go through all batches, each of which is spread over the threads. `heads` are those that learn."""
-    fields = Variant(*variant)
-    all_heads, cells, depth, count = weights[0].shape[0], weights[0].shape[2], weights[2].shape[1], fields.outputs
-    batch_x = np.empty((plan.size, x.shape[1]), x.dtype)
-    hidden = np.empty((all_heads, depth + 1, plan.size, cells), x.dtype)
-    slopes = np.empty((all_heads, depth + 1 if fields.rms else 0, plan.size, cells), x.dtype)
-    outputs = np.empty((all_heads, plan.size, 2 * count), x.dtype)
-    errors = np.empty((all_heads, count, plan.size), x.dtype)
+def fit_batches(weights, x, target, orders, heads, plan, variant, stopped, room, meeting, worker) -> None:
+    """Go through all batches, of each of which every worker has its share. `heads` are those that learn.
+
+    The workers share room for a batch, for the arguments of `kernels`, and for each head's sum of errors.
+    """
+    tile, workers, parts = plan.tile, plan.workers, plan.parts
+    batch_x, hidden, slopes, outputs, errors, totals = room
     for epoch in range(plan.epochs):
-        totals = np.zeros(all_heads)
+        if worker == 0:
+            totals[:] = 0
         for start in range(0, plan.samples, plan.size):
-            if cancelled[0] or len(heads) == 0:
+            if meeting[CANCELLED] or len(heads) == 0:
                 return
             rows = min(plan.size, plan.samples - start)
             visited = orders[epoch * plan.stride + start : epoch * plan.stride + start + rows]
-            gathered = batch_x[:rows]
-            _gather(x, visited, gathered)
-            _trace(weights, heads, gathered, hidden, slopes, outputs, variant, plan)
+            gathered, inner = batch_x[:rows], (hidden, slopes, outputs)
+            low, high = rows * worker // workers, rows * (worker + 1) // workers
+            _gather(x, visited[low:high], gathered[low:high])
+            meet(meeting, workers)
+            trace_part(weights, heads, gathered, *inner, 0, rows, tile, variant, parts, meeting, worker, workers)
+            meet(meeting, workers)
+            if worker == 0:
+                for head in heads:
+                    totals[head] += _errors(target, visited, head, outputs[head], errors[head])
+            meet(meeting, workers)
+            update_part(weights, heads, gathered, *inner, errors, variant, worker, workers)
+            meet(meeting, workers)
+        if worker == 0:
             for head in heads:
-                totals[head] += _errors(target, visited, head, outputs[head], errors[head])
-            _update(weights, heads, gathered, hidden, slopes, outputs, errors, variant, plan)
-        for head in heads:
-            if totals[head] < plan.tolerance:
-                stopped[head] = epoch + 1
+                if totals[head] < plan.tolerance:
+                    stopped[head] = epoch + 1
+        meet(meeting, workers)
         heads = heads[stopped[heads] == 0]
 
 
-@compiled(parallel=True)
-def _trace(weights, heads, x, hidden, slopes, outputs, variant, plan) -> None:
-    for index in prange(plan.workers):
-        # The index is unsigned, and mixed with signed numbers it would become a float.
-        worker: Any = np.intp(index)
-        rows = x.shape[0]
-        trace_part(weights, heads, x, hidden, slopes, outputs, 0, rows, plan.tile, variant, worker, plan.workers)
-
-
-@compiled(parallel=True)
-def _update(weights, heads, x, hidden, slopes, outputs, errors, variant, plan) -> None:
-    for index in prange(plan.workers):
-        worker: Any = np.intp(index)
-        update_part(weights, heads, x, hidden, slopes, outputs, errors, variant, worker, plan.workers)
-
-
 @compiled()
-def fit_heads(weights, x, target, orders, heads, plan, variant, stopped, cancelled) -> None:
+def fit_heads(weights, x, target, orders, heads, plan, variant, stopped, meeting) -> None:
     """Take head after head through all epochs, on this thread."""
     fields, mode = Variant(*variant), flush_subnormals(True)
     cells, depth, count = weights[0].shape[2], weights[2].shape[1], fields.outputs
-    batch_x, delta = np.empty((plan.size, x.shape[1]), x.dtype), np.empty((plan.size, cells), x.dtype)
+    batch_x = np.empty((plan.size, x.shape[1]), x.dtype)
     hidden = np.empty((depth + 1, plan.size, cells), x.dtype)
     slopes = np.empty((depth + 1 if fields.rms else 0, plan.size, cells), x.dtype)
     outputs, errors = np.empty((plan.size, 2 * count), x.dtype), np.empty((count, plan.size), x.dtype)
@@ -86,16 +78,16 @@ def fit_heads(weights, x, target, orders, heads, plan, variant, stopped, cancell
         for epoch in range(plan.epochs):
             total = 0.0
             for start in range(0, plan.samples, plan.size):
-                if cancelled[0]:
+                if meeting[CANCELLED]:
                     restore_mode(mode)
                     return
                 rows = min(plan.size, plan.samples - start)
                 visited = orders[epoch * plan.stride + start : epoch * plan.stride + start + rows]
                 gathered = batch_x[:rows]
                 _gather(x, visited, gathered)
-                run_rows(weights, head, gathered, 0, rows, hidden, slopes, outputs, fields)
+                run_rows(weights, head, gathered, 0, rows, hidden, slopes, outputs, fields, (0, 1, meeting))
                 total += _errors(target, visited, head, outputs, errors)
-                update_head(weights, head, gathered, hidden, slopes, outputs, errors, fields, delta)
+                update_head(weights, head, gathered, hidden, slopes, outputs, errors, fields)
             if total < plan.tolerance:
                 stopped[head] = epoch + 1
                 break
@@ -103,16 +95,16 @@ def fit_heads(weights, x, target, orders, heads, plan, variant, stopped, cancell
 
 
 @compiled()
-def fit_heads_online(weights, x, target, orders, heads, plan, variant, stopped, cancelled) -> None:
+def fit_heads_online(weights, x, target, orders, heads, plan, variant, stopped, meeting) -> None:
     """Do as `fit_heads` for batches of one and the article's kind of cells, with the same bits."""
     fields, mode = Variant(*variant), flush_subnormals(True)
     for head in heads:
-        stopped[head] = _fit_head_online(weights, x, target, orders, head, plan, fields, cancelled)
+        stopped[head] = _fit_head_online(weights, x, target, orders, head, plan, fields, meeting)
     restore_mode(mode)
 
 
 @compiled()
-def _fit_head_online(weights, x, target, orders, head, plan, variant, cancelled) -> int:
+def _fit_head_online(weights, x, target, orders, head, plan, variant, meeting) -> int:
     """Return the epoch after which the head stopped, 0 if it did not."""
     input_weight, input_bias, hidden_weight, hidden_bias, output_weight, output_bias = weights
     features, cells, depth, biases = x.shape[1], input_weight.shape[2], hidden_weight.shape[1], input_bias.shape[1]
@@ -124,7 +116,7 @@ def _fit_head_online(weights, x, target, orders, head, plan, variant, cancelled)
     for epoch in range(plan.epochs):
         total = 0.0
         for visit in range(plan.samples):
-            if cancelled[0]:
+            if meeting[CANCELLED]:
                 return 0
             row = orders[epoch * plan.stride + visit]
             sample = at(x, row * features)

@@ -4,11 +4,11 @@ Forward, a few rows of the batch go through all layers; in an update, blocks of 
 order: the error is the same for all layers, and nothing comes back through the network. Both divide into pieces of work
 of which each `worker` of `workers` has its share.
 
-Weights are the tuple of the arrays in `WEIGHTS`; everything is contiguous, and the output layer has − cells, whether
-the network has them or not. Activities are x (batch, in_), hidden (heads, depth + 1, batch, cells) of the input layer
-and of each hidden layer, and outputs (heads, batch, 2 · outputs); slopes are like hidden, or empty where none are
-needed. Errors are (heads, outputs, batch). All but x may have room for more rows than x has. `heads` are the heads at
-work. `variant` is a `Variant`, or a tuple of its fields.
+Weights are the tuple of the arrays in `WEIGHTS`, matrices in panels (see `weights`). Everything is contiguous, and the
+output layer has − cells, whether the network has them or not. Activities are x (batch, in_), hidden (heads, depth + 1,
+batch, cells) of the input layer and of each hidden layer, and outputs (heads, batch, 2 · outputs); slopes are like
+hidden, or empty where none are needed. Errors are (heads, outputs, batch). All but x may have room for more rows than x
+has. `heads` are the heads at work. `variant` is a `Variant`, or a tuple of its fields.
 """
 
 # mypy: disable-error-code="no-untyped-def"
@@ -20,25 +20,44 @@ from typing import Any
 import numpy as np
 
 from .compiling import compiled, inlined
+from .processor import flush_subnormals, meet, restore_mode
 from .variants import SIGMOID, Variant, apply_activation, clamp, compute_delta, mean_error
-from .vectors import accumulate, activate, at, compute_sigmoid_delta, flush_subnormals, restore_mode
+from .vectors import PANEL_BYTES, ROWS, VECTOR_BYTES, accumulate, activate, at, compute_sigmoid_delta, shifted
 
-BLOCK = 128
-"""Sources of each stream that learn in one piece of work: enough to hide the cost of the targets' factors."""
+BLOCKS = 64, 512
+"""The least and the most sources of each stream that learn in one piece of work. The more they are, the less it matters
+that each piece computes its targets' factors for itself."""
+
+TOGETHER = 8
+"""Rows that are packed at a time: their cache lines stay in the fastest cache."""
+
+PIECES, RUN = 4, 16
+"""Pieces of work that each worker should have, and the most that it does one after another."""
+
+CHUNK = 128
+"""Samples of a batch whose changes are added up before the weights get them: their factors stay in the cache."""
+
+SPREAD = 1024
+"""Bytes of a layer's activities above which those of a block's sources are copied together: far apart they share few
+places in a cache."""
 
 
 @compiled()
-def trace_part(weights, heads, x, hidden, slopes, outputs, start, stop, tile, variant, worker, workers) -> None:
+def trace_part(
+    weights, heads, x, hidden, slopes, outputs, start, stop, tile, variant, parts, meeting, worker, workers
+) -> None:
     """Fill in one worker's share of the activities of the rows from start to stop.
 
+    A group of `parts` workers takes `tile` rows of a head through all layers, each of them some panels of each layer.
     Where hidden has room for fewer layers than the network has, the latest ones remain.
     """
     fields, mode = Variant(*variant), flush_subnormals(True)
     tiles = (stop - start + tile - 1) // tile
-    for task in range(worker, len(heads) * tiles, workers):
+    for task in range(worker // parts, len(heads) * tiles, workers // parts):
         head, first = heads[task // tiles], start + task % tiles * tile
         rows = min(tile, stop - first)
-        run_rows(weights, head, x, first, rows, hidden[head], slopes[head], outputs[head], fields)
+        group = worker % parts, parts, meeting
+        run_rows(weights, head, x, first, rows, hidden[head], slopes[head], outputs[head], fields, group)
     restore_mode(mode)
 
 
@@ -46,37 +65,48 @@ def trace_part(weights, heads, x, hidden, slopes, outputs, start, stop, tile, va
 def update_part(weights, heads, x, hidden, slopes, outputs, errors, variant, worker, workers) -> None:
     """Let one worker's share of the sources learn, in place."""
     fields, mode = Variant(*variant), flush_subnormals(True)
-    each, batch = _count_blocks(weights, x.shape[1]), x.shape[0]
-    delta, active = np.empty((batch, weights[0].shape[2]), x.dtype), np.full(1, fields.bias)
+    features, width, depth, batch = x.shape[1], weights[0].shape[2] // 2, weights[2].shape[1], x.shape[0]
+    size = BLOCKS[1]
+    while size > BLOCKS[0] and len(heads) * _count_blocks(features, width, depth, size) < PIECES * workers:
+        size //= 2
+    each = _count_blocks(features, width, depth, size)
+    buffers = _empty_copies(x, size), _empty_delta(x), np.full(1, fields.bias)
     credited, of_head = _empty_credited(weights, batch, fields), -1
-    blocks = len(heads) * each
-    for block in range(blocks * worker // workers, blocks * (worker + 1) // workers):
-        head = heads[block // each]
-        if head != of_head:
-            # Each worker does this for itself: it is little, and a share of it would be one more start of all threads.
-            _write_credited(errors[head], fields, credited)
-            of_head = head
-        y = outputs[head]
-        _update_block(weights, head, block % each, x, hidden[head], slopes[head], y, credited, fields, delta, active)
+    pieces = len(heads) * each
+    run = max(1, min(RUN, pieces // (PIECES * workers)))
+    # From the last layer to the first: what the forward pass has written last is still in the cache, and what is
+    # written here last is what the next one needs first. Neighbouring layers share activities, so each worker does a
+    # run of them.
+    for start in range(pieces - 1 - worker * run, -1, -workers * run):
+        for piece in range(start, max(start - run, -1), -1):
+            head = heads[piece // each]
+            if head != of_head:
+                # Each worker does this for itself: it is little, and to share it would be one more meeting.
+                _write_credited(errors[head], fields, credited)
+                of_head = head
+            y = outputs[head]
+            block = size, piece % each
+            _update_block(weights, head, block, x, hidden[head], slopes[head], y, credited, fields, buffers)
     restore_mode(mode)
 
 
 @inlined
-def update_head(weights, head, x, hidden, slopes, outputs, errors, variant, delta) -> None:
-    """Let all layers of one head learn, on this thread; delta is room for (batch, cells)."""
-    credited, active = _empty_credited(weights, x.shape[0], variant), np.full(1, variant.bias)
+def update_head(weights, head, x, hidden, slopes, outputs, errors, variant) -> None:
+    """Let all layers of one head learn, on this thread."""
+    credited, size = _empty_credited(weights, x.shape[0], variant), BLOCKS[1]
+    buffers = _empty_copies(x, size), _empty_delta(x), np.full(1, variant.bias)
     _write_credited(errors, variant, credited)
-    for block in range(_count_blocks(weights, x.shape[1])):
-        _update_block(weights, head, block, x, hidden, slopes, outputs, credited, variant, delta, active)
+    for number in range(_count_blocks(x.shape[1], weights[0].shape[2] // 2, weights[2].shape[1], size) - 1, -1, -1):
+        _update_block(weights, head, (size, number), x, hidden, slopes, outputs, credited, variant, buffers)
 
 
 @compiled()
-def run_rows(weights, head, x, first, rows, hidden, slopes, outputs, variant) -> None:
+def run_rows(weights, head, x, first, rows, hidden, slopes, outputs, variant, group) -> None:
     """Take `rows` rows of x, from `first`, through all layers of a head, into the same rows of hidden and of outputs.
 
     hidden is (slots, rows, cells); where it has fewer slots than layers, they are used in turn. A stage without the
     input layer has no sources there, and finds its first activities in hidden; one without the output layer has no
-    outputs.
+    outputs. `group` is this worker's number in a group that shares the rows, their number, and their meeting.
     """
     input_weight, input_bias, hidden_weight, hidden_bias, output_weight, output_bias = weights
     features, cells, depth, biases = x.shape[1], input_weight.shape[2], hidden_weight.shape[1], input_bias.shape[1]
@@ -85,37 +115,58 @@ def run_rows(weights, head, x, first, rows, hidden, slopes, outputs, variant) ->
     source, y = at(x, first * features), at(hidden, first * cells)
     if features:
         # Both streams see the same x: first the excitatory sources, then the inhibitory ones on top.
-        plus = at(input_weight, head * 2 * features * cells)
-        minus = at(input_weight, (head * 2 + 1) * features * cells)
-        bias = _sum_biases(input_bias, head, biases, cells, variant.bias, sums)
-        accumulate(source, features, 1, plus, cells, features, bias, 0, y, cells, rows, cells, scale)
-        if fused:
-            activate(source, features, 1, minus, cells, features, y, cells, y, cells, rows, cells, scale)
-        else:
-            accumulate(source, features, 1, minus, cells, features, y, cells, y, cells, rows, cells, scale)
+        bias, place, both = _sum_biases(input_bias, head, biases, cells, variant.bias, sums), head, 2 * features
+        _multiply(source, features, input_weight, place, 0, both, bias, 0, y, cells, rows, scale, False, group)
+        _multiply(source, features, input_weight, place, features, both, y, cells, y, cells, rows, scale, fused, group)
+        if not fused:
             apply_activation(hidden, 0, first, rows, variant.activation, variant.rms, slopes, 0, scale)
     slot = 0
+    _meet(group)
     for layer in range(depth):
         slot = slot + 1 if slot + 1 < slots else 0
         source, y = y, at(hidden, (slot * hidden.shape[1] + first) * cells)
         place = head * depth + layer
-        weight = at(hidden_weight, place * cells * cells)
         bias = _sum_biases(hidden_bias, place, biases, cells, variant.bias, sums)
-        if fused:
-            activate(source, cells, 1, weight, cells, cells, bias, 0, y, cells, rows, cells, scale)
-        else:
-            accumulate(source, cells, 1, weight, cells, cells, bias, 0, y, cells, rows, cells, scale)
+        _multiply(source, cells, hidden_weight, place, 0, cells, bias, 0, y, cells, rows, scale, fused, group)
+        if not fused:
             apply_activation(hidden, slot, first, rows, variant.activation, variant.rms, slopes, layer + 1, scale)
+        _meet(group)
     if last == 0:
         return
-    weight, result = at(output_weight, head * cells * last), at(outputs, first * last)
-    bias = _sum_biases(output_bias, head, biases, last, variant.bias, sums)
-    if variant.output_activation == SIGMOID:
-        activate(y, cells, 1, weight, last, cells, bias, 0, result, last, rows, last, scale)
-    else:
-        accumulate(y, cells, 1, weight, last, cells, bias, 0, result, last, rows, last, scale)
+    bias, result = _sum_biases(output_bias, head, biases, last, variant.bias, sums), at(outputs, first * last)
+    fused = variant.output_activation == SIGMOID
+    _multiply(y, cells, output_weight, head, 0, cells, bias, 0, result, last, rows, scale, fused, group)
+    if not fused:
         one_layer = outputs.reshape(1, outputs.shape[0], last)
         apply_activation(one_layer, 0, first, rows, variant.output_activation, False, slopes, 0, scale)
+
+
+@compiled()
+def _multiply(
+    x, sources, weights, place, start, all_sources, c, c_row, y, targets, rows, scale, activated, group
+) -> None:
+    """Write y = c + x W, or the sigmoid of it, for `sources` rows, from `start`, of the matrix at a place of weights.
+
+    x, c and y are pointers to rows of `sources` and of `targets` numbers; c_row is 0 where all rows share one.
+    """
+    matrix, panel, (part, parts, _) = place * all_sources * targets, PANEL_BYTES // weights.itemsize, group
+    panels = (targets + panel - 1) // panel
+    for number in range(panels * part // parts, panels * (part + 1) // parts):
+        low = number * panel
+        width = min(panel, targets - low)
+        w = at(weights, matrix + low * all_sources + start * width)
+        above, to, soon = shifted(c, low), shifted(y, low), shifted(w, all_sources * width)
+        if activated:
+            activate(x, sources, sources, 1, w, width, sources, above, c_row, to, targets, rows, width, soon, scale)
+        else:
+            accumulate(x, sources, sources, 1, w, width, sources, above, c_row, to, targets, rows, width, soon, scale)
+
+
+@inlined
+def _meet(group) -> None:
+    """Wait for the others of a group."""
+    if group[1] > 1:
+        meet(group[2], group[1])
 
 
 @inlined
@@ -137,10 +188,40 @@ def _sum_biases(bias, place, biases, targets, activity, sums) -> Any:
 
 
 @inlined
-def _count_blocks(weights, features) -> int:
-    """Return the number of blocks of sources of one head."""
-    inner = (weights[2].shape[2] // 2 + BLOCK - 1) // BLOCK
-    return (features + BLOCK - 1) // BLOCK + inner * (weights[2].shape[1] + 1)
+def _count_blocks(features, width, depth, size) -> int:
+    """Return the number of blocks of `size` sources of one head."""
+    return (features + size - 1) // size + (width + size - 1) // size * (depth + 1)
+
+
+@compiled()
+def _pack(source, start, rows, low, count, packed) -> None:
+    """Copy `rows` rows from `start` and `count` columns from `low` of an array in the order in which tiles read them.
+
+    The columns of a tile lie together, row after row.
+    """
+    for some in range(0, rows, TOGETHER):
+        stop, column = min(some + TOGETHER, rows), 0
+        for size in ROWS:
+            while column + size <= count:
+                for row in range(some, stop):
+                    for i in range(size):
+                        packed[column * rows + row * size + i] = source[start + row, low + column + i]
+                column += size
+
+
+@inlined
+def _empty_copies(x, size) -> Any:
+    """Return room for the activities of a block's sources."""
+    return np.empty(min(x.shape[0], CHUNK) * 2 * size, x.dtype)
+
+
+@inlined
+def _empty_delta(x) -> Any:
+    """Return room for the factors of a panel's targets, which starts at a cache line."""
+    count, line = min(x.shape[0], CHUNK) * (PANEL_BYTES // x.itemsize), VECTOR_BYTES // x.itemsize
+    room = np.empty(count + line, x.dtype)
+    start = -room.ctypes.data % VECTOR_BYTES // x.itemsize
+    return room[start : start + count]
 
 
 @inlined
@@ -177,39 +258,64 @@ def _write_credited(errors, variant, credited) -> None:
 
 
 @compiled()
-def _update_block(weights, head, block, x, hidden, slopes, outputs, credited, variant, delta, active) -> None:
-    """Let one block of the sources of one layer learn from its errors.
+def _update_block(weights, head, block, x, hidden, slopes, outputs, credited, variant, buffers) -> None:
+    """Let one block of the sources of one layer learn from its errors: `block` is a size and a number.
 
-    delta is room for (batch, cells), and active holds the activity of a bias cell.
+    The buffers are those of `_empty_copies` and of `_empty_delta`, and one with the activity of a bias cell.
     """
     input_weight, input_bias, hidden_weight, hidden_bias, output_weight, output_bias = weights
     features, width, depth = x.shape[1], input_weight.shape[2] // 2, hidden_weight.shape[1]
-    first, inner = (features + BLOCK - 1) // BLOCK, (width + BLOCK - 1) // BLOCK
-    layer, low, errors = (block - first) // inner, (block - first) % inner * BLOCK, credited[0]
+    size, place = block
+    first, inner = (features + size - 1) // size, (width + size - 1) // size
+    layer, low, errors = (place - first) // inner, (place - first) % inner * size, credited[0]
     activation, number = variant.activation, 0
-    if block < first:
+    if place < first:
         # Both streams' sources are x; in all other layers the second stream's lie beside the first one's.
         weight, bias, source, y = input_weight[head], input_bias[head], x, hidden[0]
-        low, sources, shift = block * BLOCK, features, 0
+        low, sources, shift = place * size, features, 0
     elif layer < depth:
         weight, bias, source, y = hidden_weight[head, layer], hidden_bias[head, layer], hidden[layer], hidden[layer + 1]
         sources, shift, number = width, width, layer + 1
     else:
         weight, bias, source, y = output_weight[head], output_bias[head], hidden[depth], outputs
         sources, shift, errors, activation = width, width, credited[1], variant.output_activation
-    rms = variant.rms and (block < first or layer < depth)
-    high, batch, cells = min(low + BLOCK, sources), credited.shape[2], y.shape[1]
-    d, step, none = at(delta, 0), delta.shape[1], active[0] - active[0]
-    for stream in range(2):
-        if stream < credited.shape[1] and (variant.split or stream == 0):
-            if activation == SIGMOID and not rms and variant.outputs == 1:
-                compute_sigmoid_delta(at(errors, stream * batch), at(y, 0), cells, d, step, batch, cells, none)
-            else:
-                compute_delta(errors[stream], y, slopes[number] if rms else y, activation, rms, delta)
-        start, w = at(source, stream * shift + low), at(weight, (stream * sources + low) * cells)
-        accumulate(start, 1, source.shape[1], d, step, batch, w, cells, w, cells, high - low, cells, none)
-        if variant.floor >= 0:
-            clamp(weight, stream * sources + low, high - low, stream == 0, variant.floor)
-        if low == 0 and stream < bias.shape[0]:
-            b = at(bias, stream * cells)
-            accumulate(at(active, 0), 0, 0, d, step, batch, b, cells, b, cells, 1, cells, none)
+    copies, delta, active = buffers
+    rms = variant.rms and (place < first or layer < depth)
+    high, batch, cells = min(low + size, sources), credited.shape[2], y.shape[1]
+    d, a, none, panel = at(delta, 0), at(active, 0), active[0] - active[0], PANEL_BYTES // x.itemsize
+    for start in range(0, batch, CHUNK):
+        stop = min(start + CHUNK, batch)
+        rows, row, each = stop - start, source.shape[1], 1
+        begin, beside = at(source, start * row + low), shift
+        if row * x.itemsize > SPREAD:
+            _pack(source, start, rows, low, high - low, copies)
+            begin, row, each, beside = at(copies, 0), -1, rows, 0
+            if shift:
+                beside = (high - low) * rows
+                _pack(source, start, rows, shift + low, high - low, copies[beside:])
+        for column in range(0, cells, panel):
+            targets = min(panel, cells - column)
+            for stream in range(2):
+                if stream < credited.shape[1] and (variant.split or stream == 0):
+                    if activation == SIGMOID and not rms and variant.outputs == 1:
+                        e, activity = at(errors, stream * batch + start), at(y, start * cells + column)
+                        compute_sigmoid_delta(e, activity, cells, d, rows, targets, column, cells, none)
+                    else:
+                        factors = slopes[number] if rms else y
+                        compute_delta(
+                            errors[stream, start:stop], y, factors, activation, rms, start, column, targets, delta
+                        )
+                w = at(weight, column * weight.shape[0] + (stream * sources + low) * targets)
+                part = shifted(begin, stream * beside)
+                soon = w
+                if cells <= panel:
+                    soon = shifted(w, -weight.size) if stream else shifted(begin, -batch * cells)
+                accumulate(
+                    part, each, 1, row, d, targets, rows, w, targets, w, targets, high - low, targets, soon, none
+                )
+                if low == 0 and stream < bias.shape[0]:
+                    b = at(bias, stream * cells + column)
+                    accumulate(a, 0, 0, 0, d, targets, rows, b, targets, b, targets, 1, targets, b, none)
+    if variant.floor >= 0:
+        for stream in range(2):
+            clamp(weight, stream * sources + low, high - low, stream == 0, variant.floor, panel)

@@ -14,12 +14,12 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from .vectors import INDEX, Vector, function_of, in_vectors
+from .vectors import INDEX, PANEL_BYTES, Vector, function_of, in_vectors
 
 
 @intrinsic
 def activate_one(context, x, weight, sources, repeated, bias, biases, activity, y, targets, scale):
-    """Emit y = 1 / (1 + 2**(scale · (bias cells + x weight))), for an even number of targets.
+    """Emit y = 1 / (1 + 2**(scale · (bias cells + x weight))), for an even number of targets and a weight in panels.
 
     Bias cells have the activity `activity`. x has `sources` activities; where they are those of a second stream too,
     `repeated` is their number again, else 0.
@@ -36,11 +36,11 @@ def activate_one(context, x, weight, sources, repeated, bias, biases, activity, 
             with_second = b.fadd(total, vector.load(bias, b.add(b.mul(second, targets), column)))
             total = b.select(b.icmp_signed(">", biases, INDEX(1)), with_second, total)
             z = b.fmul(vector.splat(activity), total)
-            row: ir.Value = INDEX(0)
+            first, width = _in_panel(vector, weight, b.add(sources, repeated), column, targets)
             for count in (sources, repeated):
-                part = _sum(vector, x, b.gep(weight, [b.add(b.mul(row, targets), column)]), targets, count)
+                part = _sum(vector, x, first, width, count)
                 z = b.select(b.icmp_signed(">", count, INDEX(0)), b.fadd(z, part), z)
-                row = b.add(row, count)
+                first = b.gep(first, [b.mul(count, width)])
             vector.store(vector.sigmoid(z, vector.splat(scale)), y, column)
 
         in_vectors(builder, scale.type, targets, columns)
@@ -65,13 +65,13 @@ def update_one(context, x, shift, weight, sources, bias, biases, activity, y, ta
             b = vector.builder
             activity, one = vector.load(y, column), vector.constant(1.0)
             signs = vector.signs(column, targets)
+            first, width = _in_panel(vector, weight, b.mul(sources, INDEX(2)), column, targets)
             for stream, error in enumerate((plus, minus)):
                 signed = b.fmul(vector.splat(error), signs)
                 delta = b.fmul(b.fmul(signed, activity), b.fsub(one, activity))
                 start = b.gep(x, [b.mul(shift, INDEX(stream))])
-                first = b.gep(weight, [b.add(b.mul(b.mul(sources, INDEX(stream)), targets), column)])
                 with cgutils.for_range(b, sources) as source:
-                    at = b.mul(source.index, targets)
+                    at = b.mul(b.add(source.index, b.mul(sources, INDEX(stream))), width)
                     value = vector.splat(b.load(b.gep(start, [source.index])))
                     vector.store(b.fadd(vector.load(first, at), b.fmul(value, delta)), first, at)
                 with b.if_then(b.icmp_signed(">", biases, INDEX(stream))):
@@ -85,8 +85,19 @@ def update_one(context, x, shift, weight, sources, bias, biases, activity, y, ta
     return signature, function_of("update_one", plus, body)
 
 
-def _sum(vector: Vector, x: ir.Value, weight: ir.Value, targets: ir.Value, count: ir.Value) -> ir.Value:
-    """Emit Σ_i x_i weight_i over `count` rows of the weights; 0 for none."""
+def _in_panel(
+    vector: Vector, weight: ir.Value, sources: ir.Value, column: ir.Value, targets: ir.Value
+) -> tuple[ir.Value, ir.Value]:
+    """Emit where a column of a matrix in panels starts, and how wide its panel is."""
+    b, full = vector.builder, INDEX(PANEL_BYTES * 8 // vector.bits)
+    low = b.mul(b.sdiv(column, full), full)
+    left = b.sub(targets, low)
+    width = b.select(b.icmp_signed("<", left, full), left, full)
+    return b.gep(weight, [b.add(b.mul(low, sources), b.sub(column, low))]), width
+
+
+def _sum(vector: Vector, x: ir.Value, weight: ir.Value, width: ir.Value, count: ir.Value) -> ir.Value:
+    """Emit Σ_i x_i weight_i over `count` rows of a panel; 0 for none."""
     b = vector.builder
     before, loop, done = b.block, b.append_basic_block("sum"), b.append_basic_block("sum.done")
     zero = ir.Constant(vector.type, None)
@@ -94,7 +105,7 @@ def _sum(vector: Vector, x: ir.Value, weight: ir.Value, targets: ir.Value, count
     b.position_at_end(loop)
     i, total = b.phi(INDEX), b.phi(vector.type)
     active = vector.splat(b.load(b.gep(x, [i])))
-    new = vector.multiply_add(active, vector.load(weight, b.mul(i, targets)), total)
+    new = vector.multiply_add(active, vector.load(weight, b.mul(i, width)), total)
     following = b.add(i, INDEX(1))
     for phi, first, later in ((i, INDEX(0), following), (total, zero, new)):
         phi.add_incoming(first, before)

@@ -12,7 +12,7 @@ from edcore.arrays import Array, HostWeights, to_numpy
 from edcore.contract.stages import Stage
 from edcore.core.rule import Rule
 
-from .weights import NumbaWeights, join_heads
+from .weights import NumbaWeights, empty, join_heads
 
 
 class NumbaStage:
@@ -43,7 +43,7 @@ class NumbaStage:
     def predict(self, arriving: Array) -> Array:
         """Take the rows through the layers; the activities of two layers take turns."""
         rows, network = arriving.shape[0 if self._stage.first else 1], self._network
-        hidden = np.empty((network.heads, min(network.depth + 1, 2), rows, 2 * network.width), network.dtype)
+        hidden = empty((network.heads, min(network.depth + 1, 2), rows, 2 * network.width), network.dtype)
         return self._run(self._around(rows, hidden, hidden[:, :0]), 0, rows, arriving, network.depth % 2)
 
     def update(self, rule: Rule, error: Array) -> None:

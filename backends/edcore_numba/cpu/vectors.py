@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from llvmlite import binding, ir
+from llvmlite import ir
 from numba import types
 from numba.core import cgutils, codegen, config
 from numba.extending import intrinsic
@@ -25,15 +25,21 @@ def _has_avx512() -> bool:
     return "+avx512f" in features.split(",")
 
 
-IS_X86 = binding.get_process_triple().startswith(("x86_64", "i686", "i386"))
-
 VECTOR_BYTES = 64
-ROWS = 4
-"""Rows of a tile."""
+AVX512 = _has_avx512()
 
-# The sums of a tile stay in registers: 16 vectors of 64 bytes, where a processor has 32 that long; else 4.
-VECTORS = 4 if _has_avx512() else 1
+# The sums of a tile stay in registers, with a row of b beside them: 32 of 64 bytes with AVX-512, else 16 of 32.
+VECTORS = 4 if AVX512 else 1
 """Vectors side by side in a tile."""
+
+ROWS = (6, 2, 1)
+"""Rows of a tile, and of those for the rest of the rows."""
+
+PANEL_BYTES = VECTORS * VECTOR_BYTES
+"""Bytes of a row of a panel. Matrices lie in panels as wide as a tile, so that a product reads memory in order."""
+
+AHEAD = 8
+"""Rows of b that are fetched into the fastest cache before they are used."""
 
 LOG2_TERMS = {32: 6, 64: 12}
 """Terms of the polynomial for 2**f: its error is below a tenth of the unit of rounding."""
@@ -73,13 +79,13 @@ class Vector:
         """Emit a write to an address with the alignment of one element."""
         self.builder.store(value, self.pointer(start, offset)).align = self.bits // 8
 
-    def prefetch(self, start: ir.Value, offset: ir.Value) -> None:
-        """Emit the hint that a vector will be written soon."""
+    def prefetch(self, start: ir.Value, offset: ir.Value, write: bool = False, near: int = 3) -> None:
+        """Emit the hint that a vector will soon be read or written."""
         pointer, flag = ir.IntType(8).as_pointer(), ir.IntType(32)
         kind = ir.FunctionType(ir.VoidType(), [pointer, flag, flag, flag])
         function = cgutils.get_or_insert_function(self.builder.module, kind, "llvm.prefetch.p0")
         address = self.builder.bitcast(self.pointer(start, offset), pointer)
-        self.builder.call(function, [address, flag(1), flag(3), flag(1)])  # to write, to keep, data
+        self.builder.call(function, [address, flag(int(write)), flag(near), flag(1)])  # data
 
     def splat(self, scalar: ir.Value) -> ir.Value:
         """Emit a number in all lanes."""
@@ -130,7 +136,18 @@ class Vector:
             power = self.multiply_add(power, f, term)
         exponent = b.add(b.shl(b.bitcast(rounded, self.integers), self.integer(mantissa)), self.integer(one_bits))
         one = self.constant(1.0)
-        return b.fdiv(one, self.multiply_add(power, b.bitcast(exponent, self.type), one))
+        return self.reciprocal(self.multiply_add(power, b.bitcast(exponent, self.type), one))
+
+    def reciprocal(self, value: ir.Value) -> ir.Value:
+        """Return 1 / value, for a value that is normal and at least 1."""
+        b, one = self.builder, self.constant(1.0)
+        if not (AVX512 and self.bits == 32 and self.lanes == 16):
+            return b.fdiv(one, value)
+        # A division of 16 numbers takes as long as 32 multiply-adds. Newton's step doubles the 14 bits of an estimate.
+        kind = ir.FunctionType(self.type, [self.type, self.type, ir.IntType(16)])
+        function = cgutils.get_or_insert_function(b.module, kind, "llvm.x86.avx512.rcp14.ps.512")
+        estimate = b.call(function, [value, ir.Constant(self.type, ir.Undefined), ir.IntType(16)(0xFFFF)])
+        return self.multiply_add(estimate, self.multiply_add(b.fneg(value), estimate, one), estimate)
 
 
 def _terms(count: int) -> list[float]:
@@ -150,7 +167,7 @@ def _tile(vector: Vector, rows: int, vectors: int, of: dict[str, ir.Value], scal
 
     # The sums reach y only at the end: its cache lines are fetched while they are added up.
     for place in places:
-        vector.prefetch(of["y"], offset("y", place))
+        vector.prefetch(of["y"], offset("y", place), write=True)
     sources = [b.gep(of["a"], [b.mul(of["a_row"], INDEX(row))]) for row in range(rows)]
     before, loop, done = b.block, b.append_basic_block("tile"), b.append_basic_block("tile.done")
     b.branch(loop)
@@ -158,6 +175,11 @@ def _tile(vector: Vector, rows: int, vectors: int, of: dict[str, ir.Value], scal
     k = b.phi(INDEX)
     sums = {place: b.phi(vector.type) for place in places}
     a_at, b_at = b.mul(k, of["a_k"]), b.mul(k, of["b_k"])
+    ahead = b.add(b_at, b.mul(of["b_k"], INDEX(AHEAD)))
+    for i in range(vectors if rows > 1 else 0):
+        vector.prefetch(of["b"], b.add(ahead, INDEX(i * vector.lanes)))
+    if rows == ROWS[0] and vectors == VECTORS:
+        vector.prefetch(of["soon"], b.mul(k, INDEX(vector.lanes)), near=2)
     columns = [vector.load(of["b"], b.add(b_at, INDEX(i * vector.lanes))) for i in range(vectors)]
     activities = [vector.splat(b.load(b.gep(source, [a_at]))) for source in sources]
     new = {(row, i): vector.multiply_add(activities[row], columns[i], sums[row, i]) for row, i in places}
@@ -171,7 +193,13 @@ def _tile(vector: Vector, rows: int, vectors: int, of: dict[str, ir.Value], scal
     b.position_at_end(done)
     for place in places:
         z = b.fadd(vector.load(of["c"], offset("c", place)), new[place])
-        vector.store(z if scale is None else vector.sigmoid(z, vector.splat(scale)), of["y"], offset("y", place))
+        vector.store(z, of["y"], offset("y", place))
+    if scale is not None:
+        with cgutils.for_range(b, INDEX(rows)) as row:  # a loop, as the code for all places takes long to compile
+            start = b.mul(of["y_row"], row.index)
+            for i in range(vectors):
+                at = b.add(start, INDEX(i * vector.lanes))
+                vector.store(vector.sigmoid(vector.load(of["y"], at), vector.splat(scale)), of["y"], at)
 
 
 def in_vectors(
@@ -217,19 +245,27 @@ def function_of(name: str, real: Any, body: Callable[[ir.IRBuilder, Any], None])
 
 
 def _product(builder: ir.IRBuilder, of: dict[str, ir.Value], activated: bool) -> None:
-    """Emit the product in tiles: columns in vectors, rows in fours and then ones."""
+    """Emit the product in tiles."""
     scale = of["scale"] if activated else None
 
     def columns(vectors: int) -> Callable[[Vector, ir.Value], None]:
         def emit(vector: Vector, column: ir.Value) -> None:
             first: ir.Value = INDEX(0)
-            for rows in (ROWS, 1):
+            for rows in ROWS:
                 many = builder.sdiv(builder.sub(of["rows"], first), INDEX(rows))
                 with cgutils.for_range(builder, many) as tile:
                     row = builder.add(first, builder.mul(tile.index, INDEX(rows)))
                     corner = {**of, "b": builder.gep(of["b"], [column])}
-                    for name, offset in (("a", INDEX(0)), ("c", column), ("y", column)):
+                    if rows == ROWS[0] and vectors == VECTORS:
+                        three = INDEX(3)
+                        number = builder.select(builder.icmp_signed("<", tile.index, three), tile.index, three)
+                        lines = builder.mul(builder.mul(number, of["k"]), INDEX(vector.lanes))
+                        corner["soon"] = builder.gep(of["soon"], [lines])
+                    for name, offset in (("c", column), ("y", column)):
                         corner[name] = builder.gep(of[name], [builder.add(builder.mul(row, of[f"{name}_row"]), offset)])
+                    corner["a"] = builder.gep(of["a"], [builder.mul(row, of["a_tile"])])
+                    is_packed = builder.icmp_signed("<", of["a_k"], INDEX(0))
+                    corner["a_k"] = builder.select(is_packed, INDEX(rows), of["a_k"])
                     _tile(vector, rows, vectors, corner, scale)
                 first = builder.add(first, builder.mul(many, INDEX(rows)))
 
@@ -238,13 +274,29 @@ def _product(builder: ir.IRBuilder, of: dict[str, ir.Value], activated: bool) ->
     in_vectors(builder, of["scale"].type, of["columns"], columns(1), columns(VECTORS))
 
 
-ARGUMENTS = ("a", "a_row", "a_k", "b", "b_k", "k", "c", "c_row", "y", "y_row", "rows", "columns", "scale")
+ARGUMENTS = (
+    "a",
+    "a_tile",
+    "a_row",
+    "a_k",
+    "b",
+    "b_k",
+    "k",
+    "c",
+    "c_row",
+    "y",
+    "y_row",
+    "rows",
+    "columns",
+    "soon",
+    "scale",
+)
 
 
 def _product_intrinsic(name: str, real: Any, activated: bool) -> tuple[Any, Any]:
     """Return the signature and the code of a product, with the sigmoid of it or without."""
     pointer = types.CPointer(real)
-    kinds = {"a": pointer, "b": pointer, "c": pointer, "y": pointer, "scale": real}
+    kinds = {"a": pointer, "b": pointer, "c": pointer, "y": pointer, "soon": pointer, "scale": real}
 
     def body(builder: ir.IRBuilder, arguments: Any) -> None:
         _product(builder, dict(zip(ARGUMENTS, arguments, strict=True)), activated)
@@ -253,7 +305,7 @@ def _product_intrinsic(name: str, real: Any, activated: bool) -> tuple[Any, Any]
 
 
 @intrinsic
-def accumulate(context, a, a_row, a_k, b, b_k, k, c, c_row, y, y_row, rows, columns, scale):
+def accumulate(context, a, a_tile, a_row, a_k, b, b_k, k, c, c_row, y, y_row, rows, columns, soon, scale):
     """Emit y = c + a b, for a (rows, k), b (k, columns), k ≥ 1, columns even; c and y (rows, columns) may be one.
 
     Pointers come with the distance between their rows, in elements; a also with that between its columns. A distance
@@ -263,73 +315,43 @@ def accumulate(context, a, a_row, a_k, b, b_k, k, c, c_row, y, y_row, rows, colu
 
 
 @intrinsic
-def activate(context, a, a_row, a_k, b, b_k, k, c, c_row, y, y_row, rows, columns, scale):
+def activate(context, a, a_tile, a_row, a_k, b, b_k, k, c, c_row, y, y_row, rows, columns, soon, scale):
     """Emit y = 1 / (1 + 2**(scale · (c + a b))), with the arguments of `accumulate`."""
     return _product_intrinsic("activate", scale, activated=True)
 
 
 @intrinsic
-def compute_sigmoid_delta(context, errors, y, y_row, delta, delta_row, rows, columns, zero):
-    """Emit delta_bj = errors_b s_j g(y_bj), for columns of which the first half is excitatory; zero gives the type."""
+def compute_sigmoid_delta(context, errors, y, y_row, delta, rows, columns, first, cells, zero):
+    """Emit delta_bj = errors_b s_j g(y_bj) for a panel, the `columns` cells from `first` on; zero gives the type.
+
+    Of all cells of the layer the first half is excitatory. delta is (rows, columns).
+    """
     pointer, n = types.CPointer(zero), types.intp
 
     def body(builder: ir.IRBuilder, arguments: Any) -> None:
-        errors, y, y_row, delta, delta_row, rows, columns, _ = arguments
+        errors, y, y_row, delta, rows, columns, first, cells, _ = arguments
 
         def emit(vector: Vector, column: ir.Value) -> None:
-            one, signs = vector.constant(1.0), vector.signs(column, columns)
+            one, signs = vector.constant(1.0), vector.signs(builder.add(first, column), cells)
             with cgutils.for_range(builder, rows) as row:
                 error = vector.splat(builder.load(builder.gep(errors, [row.index])))
                 activity = vector.load(y, builder.add(builder.mul(row.index, y_row), column))
                 value = builder.fmul(builder.fmul(builder.fmul(error, signs), activity), builder.fsub(one, activity))
-                vector.store(value, delta, builder.add(builder.mul(row.index, delta_row), column))
+                vector.store(value, delta, builder.add(builder.mul(row.index, columns), column))
 
         in_vectors(builder, arguments[-1].type, columns, emit)
 
-    return types.void(pointer, pointer, n, pointer, n, n, n, zero), function_of("delta", zero, body)
+    return types.void(pointer, pointer, n, pointer, n, n, n, n, zero), function_of("delta", zero, body)
 
 
 @intrinsic
-def flush_subnormals(context, on):
-    """Let this thread's processor take numbers next to 0 for 0, and return its mode from before, for `restore_mode`.
-
-    Saturated cells are as near to 0 as a sigmoid can be, and so are products with them. Many processors take a hundred
-    times as long for subnormal numbers; ARM's do not.
-    """
+def shifted(context, pointer, offset):
+    """Return a pointer to the element `offset` behind a pointer."""
 
     def code(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Any:
-        if not IS_X86:
-            return ir.IntType(32)(0)
-        mode = cgutils.alloca_once(builder, ir.IntType(32))
-        builder.call(_control(builder, "stmxcsr"), [builder.bitcast(mode, ir.IntType(8).as_pointer())])
-        before = builder.load(mode)
-        _set_mode(builder, builder.or_(before, ir.IntType(32)(0x8040)))  # results, and operands
-        return before
+        return builder.gep(arguments[0], [arguments[1]])
 
-    return types.uint32(on), code
-
-
-@intrinsic
-def restore_mode(context, mode):
-    """Give this thread's processor back the mode that `flush_subnormals` returned."""
-
-    def code(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Any:
-        if IS_X86:
-            _set_mode(builder, arguments[0])
-        return context.get_dummy_value()
-
-    return types.void(types.uint32), code
-
-
-def _set_mode(builder: ir.IRBuilder, mode: ir.Value) -> None:
-    place = cgutils.alloca_once_value(builder, mode)
-    builder.call(_control(builder, "ldmxcsr"), [builder.bitcast(place, ir.IntType(8).as_pointer())])
-
-
-def _control(builder: ir.IRBuilder, name: str) -> ir.Function:
-    """Return the instruction that stores or loads the control register of floating-point arithmetic."""
-    kind = ir.FunctionType(ir.VoidType(), [ir.IntType(8).as_pointer()])
-    return cgutils.get_or_insert_function(builder.module, kind, f"llvm.x86.sse.{name}")
+    return pointer(pointer, types.intp), code
 
 
 @intrinsic

@@ -1,14 +1,22 @@
-"""Weights and outputs in the form of the CPU kernels, which expect output cells of both signs."""
+"""Weights and outputs in the form of the CPU kernels, which expect output cells of both signs.
+
+A weight matrix lies in memory panel after panel: all sources' weights to the first few targets, then those to the next
+ones (`vectors.PANEL_BYTES`), so that a product reads memory in order however wide the layer is.
+"""
 
 from __future__ import annotations
 
+import math
 import threading
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from edcore.core.network import WEIGHTS, Network
+
+from .vectors import PANEL_BYTES, VECTOR_BYTES
 
 
 class NumbaWeights(dict[str, npt.NDArray[Any]]):
@@ -38,8 +46,51 @@ class NumbaWeights(dict[str, npt.NDArray[Any]]):
     def _add_cells(self, outputs: int) -> None:
         for key in ("output.weight", "output.bias"):
             if self[key].shape[-1] == outputs:
-                self[key] = np.concatenate([self[key], np.zeros_like(self[key])], axis=-1)
+                columns = in_columns(key, self[key])
+                self[key] = in_panels(key, np.concatenate([columns, np.zeros_like(columns)], axis=-1))
                 self.added = outputs
+
+
+def empty(shape: tuple[int, ...], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
+    """Return a new array that starts at a cache line: a vector that lies in two takes twice as long to read."""
+    size = math.prod(shape) * np.dtype(dtype).itemsize
+    memory = np.empty(size + VECTOR_BYTES, np.uint8)
+    start = -memory.ctypes.data % VECTOR_BYTES
+    return memory[start : start + size].view(dtype).reshape(shape)
+
+
+def copied(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return a copy that starts at a cache line."""
+    copy = empty(values.shape, values.dtype)
+    copy[...] = values
+    return copy
+
+
+def in_panels(key: str, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return a contiguous copy of the values of a key: matrices (…, sources, targets), each in panels; or biases."""
+    if key.endswith("bias"):
+        return np.array(values, order="C")
+    result = empty(values.shape, values.dtype)
+    for panel, columns in _panels(result):
+        panel[...] = values[..., columns]
+    return result
+
+
+def in_columns(key: str, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return a copy of what `in_panels` returns, in the order of before."""
+    result = values.copy()
+    for panel, columns in _panels(values) if key.endswith("weight") else ():
+        result[..., columns] = panel
+    return result
+
+
+def _panels(values: npt.NDArray[Any]) -> Iterator[tuple[npt.NDArray[Any], slice]]:
+    """Yield the panels of contiguous matrices as views (…, sources, width), and the columns that each has."""
+    *before, sources, targets = values.shape
+    flat, width = values.reshape(*before, sources * targets), PANEL_BYTES // values.itemsize
+    for low in range(0, targets, width):
+        high = min(low + width, targets)
+        yield flat[..., low * sources : high * sources].reshape(*before, sources, high - low), slice(low, high)
 
 
 def join_heads(network: Network, outputs: npt.NDArray[Any]) -> npt.NDArray[Any]:
