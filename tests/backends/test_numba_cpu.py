@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import os
+import platform
 import signal
 import subprocess
 import sys
@@ -125,7 +126,7 @@ def test_bits_do_not_depend_on_the_number_of_threads():
 import numba
 from test_numba_cpu import BY_BATCHES, BY_HEADS, all_bits
 seen = set()
-for threads in (1, 3):
+for threads in (1, 2, 3):
     numba.set_num_threads(threads)
     for limits in (BY_BATCHES, BY_HEADS):
         seen.add(tuple(all_bits(limits)))
@@ -133,6 +134,28 @@ assert len(seen) == 1, seen
 """,
         NUMBA_NUM_THREADS="3",
     )
+
+
+OLDER = {
+    "haswell": "+sse,+sse2,+sse3,+ssse3,+sse4.1,+sse4.2,+avx,+avx2,+fma,+f16c,+bmi,+bmi2,+popcnt,+cx16,+64bit,+cmov",
+    "x86-64": "+sse,+sse2,+cx16,+64bit,+cmov",
+}
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(platform.machine().lower() not in ("x86_64", "amd64"), reason="the features are those of x86")
+@pytest.mark.parametrize("processor", OLDER)
+def test_an_older_processors_results_agree(processor):
+    out = in_a_process(
+        "from edcore_numba.cpu.vectors import PANEL_BYTES, ROWS\n"
+        "from edcore_numba.cpu.backend import NumbaCPU\n"
+        "from edcore.testing import iter_checks\n"
+        "dict(iter_checks(quick=True))['check_sizes_beyond_one_tile'](NumbaCPU())\n"
+        "print(PANEL_BYTES, ROWS[0])\n",
+        NUMBA_CPU_NAME=processor,
+        NUMBA_CPU_FEATURES=OLDER[processor],
+    )
+    assert out == ("64 6\n" if processor == "haswell" else "64 2\n")
 
 
 @pytest.mark.parametrize("batches", [True, False])

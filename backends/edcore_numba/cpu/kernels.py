@@ -28,6 +28,9 @@ BLOCKS = 64, 512
 """The least and the most sources of each stream that learn in one piece of work. The more they are, the less it matters
 that each piece computes its targets' factors for itself."""
 
+NARROW = 2**15
+"""Bytes of a layer's weights up to which the layer that learns next is fetched while this one learns."""
+
 TOGETHER = 8
 """Rows that are packed at a time: their cache lines stay in the fastest cache."""
 
@@ -308,7 +311,7 @@ def _update_block(weights, head, block, x, hidden, slopes, outputs, credited, va
                 w = at(weight, column * weight.shape[0] + (stream * sources + low) * targets)
                 part = shifted(begin, stream * beside)
                 soon = w
-                if cells <= panel:
+                if weight.size * x.itemsize <= NARROW:  # the next block is the layer before
                     soon = shifted(w, -weight.size) if stream else shifted(begin, -batch * cells)
                 accumulate(
                     part, each, 1, row, d, targets, rows, w, targets, w, targets, high - low, targets, soon, none

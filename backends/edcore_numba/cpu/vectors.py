@@ -18,21 +18,23 @@ from numba import types
 from numba.core import cgutils, codegen, config
 from numba.extending import intrinsic
 
+from .processor import IS_X86
 
-def _has_avx512() -> bool:
-    """Return whether Numba compiles for AVX-512: its settings may withhold what the processor has."""
+
+def _has(feature: str) -> bool:
+    """Return whether Numba compiles for a feature of x86: its settings may withhold what the processor has."""
     features = codegen.get_host_cpu_features() if config.CPU_FEATURES is None else config.CPU_FEATURES
-    return "+avx512f" in features.split(",")
+    return f"+{feature}" in features.split(",")
 
 
 VECTOR_BYTES = 64
-AVX512 = _has_avx512()
+AVX512 = _has("avx512f")
 
 # The sums of a tile stay in registers, with a row of b beside them: 32 of 64 bytes with AVX-512, else 16 of 32.
 VECTORS = 4 if AVX512 else 1
 """Vectors side by side in a tile."""
 
-ROWS = (6, 2, 1)
+ROWS = (6, 2, 1) if not IS_X86 or _has("avx2") else (2, 1)
 """Rows of a tile, and of those for the rest of the rows."""
 
 PANEL_BYTES = VECTORS * VECTOR_BYTES
