@@ -126,8 +126,7 @@ class Vector:
         """
         b = self.builder
         mantissa, most, one_bits = (23, 64.0, 127 << 23) if self.bits == 32 else (52, 512.0, 1023 << 52)
-        # Clipped, y stays so far above 0 that its products in the next layer are normal numbers: a processor takes many
-        # times as long for denormal ones, and the deep layers of the article's network are saturated.
+        # Clipped, the exponent stays one of normal numbers.
         t = self.clip(b.fmul(z, scale), most)
         magic = self.constant(1.5 * 2.0**mantissa)
         rounded = b.fadd(t, magic)
