@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .compiling import compiled, inlined
-from .kernels import run_rows, trace_part, update_head, update_part
+from .kernels import BLOCKS, new_buffers, run_rows, trace_part, update_head, update_part
 from .one_sample import activate_one, update_one
 from .processor import CANCELLED, flush_subnormals, meet, restore_mode
 from .variants import Variant
@@ -74,6 +74,7 @@ def fit_heads(weights, x, target, orders, heads, plan, variant, stopped, meeting
     hidden = np.empty((depth + 1, plan.size, cells), x.dtype)
     slopes = np.empty((depth + 1 if fields.rms else 0, plan.size, cells), x.dtype)
     outputs, errors = np.empty((plan.size, 2 * count), x.dtype), np.empty((count, plan.size), x.dtype)
+    buffers = new_buffers(weights, x, plan.size, BLOCKS[1], fields)
     for head in heads:
         for epoch in range(plan.epochs):
             total = 0.0
@@ -87,7 +88,7 @@ def fit_heads(weights, x, target, orders, heads, plan, variant, stopped, meeting
                 _gather(x, visited, gathered)
                 run_rows(weights, head, gathered, 0, rows, hidden, slopes, outputs, fields, (0, 1, meeting))
                 total += _errors(target, visited, head, outputs, errors)
-                update_head(weights, head, gathered, hidden, slopes, outputs, errors, fields)
+                update_head(weights, head, gathered, hidden, slopes, outputs, errors, fields, buffers)
             if total < plan.tolerance:
                 stopped[head] = epoch + 1
                 break

@@ -73,7 +73,7 @@ def update_part(weights, heads, x, hidden, slopes, outputs, errors, variant, wor
     while size > BLOCKS[0] and len(heads) * _count_blocks(features, width, depth, size) < PIECES * workers:
         size //= 2
     each = _count_blocks(features, width, depth, size)
-    buffers = _empty_copies(x, size), _empty_delta(x), np.full(1, fields.bias)
+    buffers = new_buffers(weights, x, batch, size, fields)
     credited, of_head = _empty_credited(weights, batch, fields), -1
     pieces = len(heads) * each
     run = max(1, min(RUN, pieces // (PIECES * workers)))
@@ -94,10 +94,9 @@ def update_part(weights, heads, x, hidden, slopes, outputs, errors, variant, wor
 
 
 @inlined
-def update_head(weights, head, x, hidden, slopes, outputs, errors, variant) -> None:
-    """Let all layers of one head learn, on this thread."""
+def update_head(weights, head, x, hidden, slopes, outputs, errors, variant, buffers) -> None:
+    """Let all layers of one head learn, on this thread; the buffers are those of `new_buffers`."""
     credited, size = _empty_credited(weights, x.shape[0], variant), BLOCKS[1]
-    buffers = _empty_copies(x, size), _empty_delta(x), np.full(1, variant.bias)
     _write_credited(errors, variant, credited)
     for number in range(_count_blocks(x.shape[1], weights[0].shape[2] // 2, weights[2].shape[1], size) - 1, -1, -1):
         _update_block(weights, head, (size, number), x, hidden, slopes, outputs, credited, variant, buffers)
@@ -213,18 +212,14 @@ def _pack(source, start, rows, low, count, packed) -> None:
 
 
 @inlined
-def _empty_copies(x, size) -> Any:
-    """Return room for the activities of a block's sources."""
-    return np.empty(min(x.shape[0], CHUNK) * 2 * size, x.dtype)
-
-
-@inlined
-def _empty_delta(x) -> Any:
-    """Return room for the factors of a panel's targets, which starts at a cache line."""
-    count, line = min(x.shape[0], CHUNK) * (PANEL_BYTES // x.itemsize), VECTOR_BYTES // x.itemsize
-    room = np.empty(count + line, x.dtype)
-    start = -room.ctypes.data % VECTOR_BYTES // x.itemsize
-    return room[start : start + count]
+def new_buffers(weights, x, batch, size, variant) -> Any:
+    """Return room for the activities of a block's sources and for the factors of a panel's targets, and a bias cell."""
+    rows, sources = min(batch, CHUNK), max(x.shape[1], weights[0].shape[2])
+    copies = np.empty(rows * 2 * size if sources * x.itemsize > SPREAD else 0, x.dtype)
+    count, line = rows * (PANEL_BYTES // x.itemsize), VECTOR_BYTES // x.itemsize
+    delta = np.empty(count + line, x.dtype)
+    start = -delta.ctypes.data % VECTOR_BYTES // x.itemsize  # at a cache line
+    return copies, delta[start : start + count], np.full(1, variant.bias)
 
 
 @inlined
@@ -264,7 +259,7 @@ def _write_credited(errors, variant, credited) -> None:
 def _update_block(weights, head, block, x, hidden, slopes, outputs, credited, variant, buffers) -> None:
     """Let one block of the sources of one layer learn from its errors: `block` is a size and a number.
 
-    The buffers are those of `_empty_copies` and of `_empty_delta`, and one with the activity of a bias cell.
+    The buffers are those of `new_buffers`.
     """
     input_weight, input_bias, hidden_weight, hidden_bias, output_weight, output_bias = weights
     features, width, depth = x.shape[1], input_weight.shape[2] // 2, hidden_weight.shape[1]

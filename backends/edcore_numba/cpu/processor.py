@@ -19,7 +19,7 @@ IS_X86 = binding.get_process_triple().startswith(("x86_64", "i686", "i386"))
 YIELD = "SwitchToThread" if sys.platform == "win32" else "sched_yield"
 """The system's function that lets other threads run."""
 
-SPINS = 2**12
+SPINS = 2**8
 """Looks at a counter before a thread lets others run: some tens of microseconds."""
 
 ARRIVED, CANCELLED, PLACES = 0, 8, 16  # in cache lines of their own
