@@ -1,6 +1,7 @@
 """The compiled kernels on the CPU: their sigmoid, their threads, their cache, and how they are interrupted."""
 
 import contextlib
+import functools
 import hashlib
 import os
 import platform
@@ -27,7 +28,8 @@ from edcore.dispatch.choose import choose_backend, make_request
 from edcore_numba import probe
 from edcore_numba.cpu import backend as cpu
 from edcore_numba.cpu.compiling import compiled
-from edcore_numba.cpu.threads import Limits
+from edcore_numba.cpu.processor import CANCELLED, meet, new_meeting
+from edcore_numba.cpu.threads import Limits, run_on_threads
 from edcore_numba.cpu.vectors import activate, at
 from edcore_numba.cpu.weights import NumbaWeights
 
@@ -44,6 +46,13 @@ def sigmoids(z, y, zero, scale):
     n = z.size
     none = at(zero, 0)
     activate(none, 0, 0, 0, none, 0, 1, at(z, 0), 0, at(y, 0), n, 1, n, none, scale)
+
+
+@compiled()
+def waits(meeting, workers):
+    """Meet a hundred times."""
+    for _ in range(100):
+        meet(meeting, workers)
 
 
 def sigmoid(z):
@@ -200,6 +209,21 @@ def test_calls_from_several_threads(limits):
     expected = learned_bits(SIZES[0], Rule(), 13, limits)
     with ThreadPoolExecutor(4) as pool:
         assert set(pool.map(lambda _: learned_bits(SIZES[0], Rule(), 13, limits), range(8))) == {expected}
+
+
+@pytest.mark.parametrize("brief", [False, True])
+@pytest.mark.parametrize("failing", [0, 1])
+def test_a_thread_that_fails_is_not_waited_for(brief, failing):
+    meeting = new_meeting()
+
+    def fail():
+        raise MemoryError("for the test")
+
+    calls = [lambda: waits(meeting, 2)] * 2
+    calls[failing] = fail
+    with pytest.raises(MemoryError, match="for the test"):
+        run_on_threads(calls, meeting[CANCELLED:], brief)
+    run_on_threads([functools.partial(waits, new_meeting(), 3)] * 3)  # those that do not fail meet
 
 
 def test_two_first_passes_at_once_add_the_same_cells():

@@ -64,13 +64,12 @@ def run_on_threads(
     running: list[Future[None]] = []
     try:
         for call in calls[:-1] if brief else calls:
-            running.append(_pool(os.getpid()).submit(call))  # noqa: PERF401 -- an interrupt must find those that run
+            # One by one, as an interrupt must find those that run.
+            running.append(_pool(os.getpid()).submit(_call, call, cancelled))  # noqa: PERF401
         if brief:
             calls[-1]()
-        # On some platforms, and in some threads, a wait without a timeout sees a signal only afterwards.
-        while (state := wait(running, timeout=0.1)).not_done:
-            if cancelled is not None and any(future.exception() for future in state.done):
-                cancelled[0] = 1  # or the others would wait for the one that failed
+        while wait(running, timeout=0.1).not_done:
+            pass  # on some platforms, and in some threads, a wait without a timeout sees a signal only afterwards
     except BaseException:
         if cancelled is not None:
             cancelled[0] = 1
@@ -79,6 +78,16 @@ def run_on_threads(
         raise
     for future in running:
         future.result()
+
+
+def _call(call: Callable[[], None], cancelled: npt.NDArray[Any] | None) -> None:
+    """Make the call; if it fails the others must not wait for it."""
+    try:
+        call()
+    except BaseException:
+        if cancelled is not None:
+            cancelled[0] = 1
+        raise
 
 
 @functools.cache
