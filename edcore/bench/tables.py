@@ -67,28 +67,38 @@ def _heading(benchmark: Benchmark) -> Iterator[str]:
         f"{_scaled(work.bytes_step, 'B')}"
     )
     if machine:
+        peak, blas = machine.peak_per_s, machine.blas and f", {machine.blas}"
+        registers = f"{_scaled(peak, 'FLOP/s')} (multiply-adds in registers, {machine.peak_by}), " if peak else ""
         yield (
-            f"this machine: {_scaled(machine.flop_per_s, 'FLOP/s')} ({machine.product_by}'s product), "
+            f"this machine: {registers}{_scaled(machine.flop_per_s, 'FLOP/s')} ({machine.product_by}'s product{blas}), "
             f"{_scaled(machine.bytes_per_s, 'B/s')} (copy by {machine.copy_by})"
         )
-    yield "medians in milliseconds; product and copy: the share of this machine's speed that a step reaches"
+    *others, copy = _share_columns(benchmark)
+    columns = f"{', '.join(others)} and {copy}"
+    yield f"medians in milliseconds; {columns}: the share of this machine's speed that a step reaches"
+
+
+def _share_columns(benchmark: Benchmark) -> list[str]:
+    machine = benchmark.machine
+    return ["peak", "product", "copy"] if machine and machine.peak_per_s else ["product", "copy"]
 
 
 def _table(benchmark: Benchmark) -> NumberTable:
     reference = benchmark.measured[0] if benchmark.measured else None
     times = ["forward", "trace", "update", "step", "fastest … slowest"]
-    columns = ["contender", *times, f"× {reference.name if reference else 'first'}", "product", "copy"]
-    return NumberTable(columns, [_cells(benchmark, timings, reference) for timings in benchmark.timings])
+    first = f"× {reference.name if reference else 'first'}"
+    columns = ["contender", *times, first, *_share_columns(benchmark)]
+    return NumberTable(columns, [_cells(benchmark, timings, reference, columns) for timings in benchmark.timings])
 
 
-def _cells(benchmark: Benchmark, timings: Timings, reference: Timings | None) -> list[str]:
+def _cells(benchmark: Benchmark, timings: Timings, reference: Timings | None, columns: list[str]) -> list[str]:
     if timings.reason or reference is None:
-        return [timings.name, *[ABSENT] * 8]
+        return [timings.name, *[ABSENT] * (len(columns) - 1)]
     medians = [milliseconds(timings.median(part)) for part in ("forward", "trace", "update", "step")]
     steps, shares = timings.seconds["step"], benchmark.shares(timings)
     spread = f"{milliseconds(min(steps))} … {milliseconds(max(steps))}"
     ratio = f"{timings.median('step') / reference.median('step'):.2f}"
-    reached = [f"{share:.0%}" for share in shares] if shares else [ABSENT] * 2
+    reached = [f"{share:.0%}" for share in shares.values()] if shares else [ABSENT] * 2
     return [timings.name, *medians, spread, ratio, *reached]
 
 
@@ -98,6 +108,11 @@ def _notes(benchmark: Benchmark) -> Iterator[str]:
             yield f"{timings.name} was not measured: {timings.reason}."
     if benchmark.machine_reason:
         yield f"The machine's own speed was not measured: {benchmark.machine_reason}."
+    machine = benchmark.machine
+    if machine and not machine.peak_per_s and benchmark.setting.device_type == "cpu":
+        yield "The peak of multiply-adds in registers was not measured: the package numba is not installed."
+    if machine and machine.warning:
+        yield machine.warning
 
 
 def _scaled(value: float, unit: str) -> str:

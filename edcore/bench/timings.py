@@ -47,28 +47,28 @@ class Benchmark:
         loaded = {name: version for timings in self.timings for name, version in timings.versions.items()}
         return {"edcore": self.environment.edcore, "numpy": self.environment.numpy} | dict(sorted(loaded.items()))
 
-    def shares(self, timings: Timings) -> tuple[float, float] | None:
-        """Return the shares of the product's peak and of the copy's bandwidth that a training step reached."""
-        if self.machine is None or timings.reason:
+    def shares(self, timings: Timings) -> dict[str, float] | None:
+        """Return the shares of the machine's speeds that a training step reached, by the names of their columns."""
+        machine = self.machine
+        if machine is None or timings.reason:
             return None
         work, seconds = Work.of(self.setting), timings.median("step")
         flop_per_s, bytes_per_s = work.flop_step / seconds, work.bytes_step / seconds
-        return flop_per_s / self.machine.flop_per_s, bytes_per_s / self.machine.bytes_per_s
+        peak = {"peak": flop_per_s / machine.peak_per_s} if machine.peak_per_s else {}
+        return peak | {"product": flop_per_s / machine.flop_per_s, "copy": bytes_per_s / machine.bytes_per_s}
 
     def as_dict(self) -> dict[str, Any]:
         """Return the benchmark as values that JSON has."""
         contenders = []
         for timings in self.timings:
-            shares = self.shares(timings)
             medians = {part: timings.median(part) for part in timings.seconds}
-            named = shares and dict(zip(("product", "copy"), shares, strict=True))
-            contenders.append(asdict(timings) | {"median": medians, "shares": named})
+            contenders.append(asdict(timings) | {"median": medians, "shares": self.shares(timings)})
         return {
             "environment": asdict(self.environment),
             "versions": self.versions,
             "setting": asdict(self.setting) | {"parameters": self.setting.network.parameters},
             "work": asdict(Work.of(self.setting)),
-            "machine": self.machine and asdict(self.machine),
+            "machine": self.machine and asdict(self.machine) | {"warning": self.machine.warning},
             "machine_reason": self.machine_reason,
             "contenders": contenders,
         }

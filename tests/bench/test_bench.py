@@ -496,7 +496,8 @@ def test_the_results_as_json(measured):
         "parameters": TINY.network.parameters,
     }
     assert found["work"].keys() == {"flop_forward", "flop_update", "bytes_trace", "bytes_update"}
-    assert found["machine"].keys() == {"device", "flop_per_s", "product_by", "bytes_per_s", "copy_by"}
+    speeds = {"flop_per_s", "product_by", "bytes_per_s", "copy_by", "peak_per_s", "peak_by"}
+    assert found["machine"].keys() == speeds | {"device", "blas", "held_by", "warning"}
     environment = found["environment"]
     assert environment.keys() == {"date", "edcore", "python", "numpy", "commit", "system", "cpu", "cores"}
     assert environment["edcore"] == edcore.__version__
@@ -505,14 +506,18 @@ def test_the_results_as_json(measured):
     assert (failed["seconds"], failed["median"], failed["shares"]) == ({}, {}, None)
     assert failed["reason"]
     assert first["median"]["step"] == pytest.approx(np.mean(first["seconds"]["step"]))
-    assert first["shares"].keys() == {"product", "copy"}
+    peak = {"peak"} if found["machine"]["peak_per_s"] else set()
+    assert first["shares"].keys() == {"product", "copy"} | peak
 
 
 def test_shares_are_of_what_a_step_must_do():
     work = Work.of(TINY)
-    product, copy = made_up(found := row("numpy", 0.25, 0.25)).shares(found)
-    assert product == pytest.approx(work.flop_step / 0.5 / 1e9)
-    assert copy == pytest.approx(work.bytes_step / 0.5 / 1e8)
+    shares = made_up(found := row("numpy", 0.25, 0.25)).shares(found)
+    expected = {"product": work.flop_step / 0.5 / 1e9, "copy": work.bytes_step / 0.5 / 1e8}
+    assert shares == pytest.approx(expected)
+    with_peak = replace(MACHINE, peak_per_s=2e9, peak_by="Numba on 2 threads")
+    shares = made_up(found, bounds=with_peak).shares(found)
+    assert shares == pytest.approx(expected | {"peak": work.flop_step / 0.5 / 2e9})
     assert made_up(found, bounds=None).shares(found) is None
 
 
@@ -524,11 +529,49 @@ def test_markdown():
     assert table[2] == "| cupy | – | – | – | – | – | – | – | – |"
     assert table[3].startswith("| numpy | 100 | 100 | 200 | 300 | 150 … 600 | 1.00 | ")
     assert table[4].startswith("| article | 1,000 | 1,000 | 200 | 1,200 | 600 … 2,400 | 4.00 | ")
-    assert found.endswith("\n\ncupy was not measured: the package cupy is not installed.")
+    assert "\n\ncupy was not measured: the package cupy is not installed.\n" in found
+    assert "peak" in found.splitlines()[-1]  # was not measured
+    assert "Warning" not in found
     assert "depth 2, width 3, batch 4, 5 features, 1 head, float32, signed rule, 2 repeats" in found
     assert "cpu: A CPU, 2 cores, Linux x86_64, Python 3.11.0" in found
     assert "2026-01-02, edcore 0.1.0, numpy 2.0.0 (commit abc1234)" in found
     assert "1 GFLOP/s (NumPy's product), 100 MB/s (copy by NumPy on one thread)" in found
+
+
+def test_the_peak_is_beside_numpys_product_and_what_holds_libraries_back_is_said():
+    peak = {"peak_per_s": 4e9, "peak_by": "Numba on 2 threads"}
+    bounds = replace(MACHINE, **peak, blas="OpenBLAS Haswell", held_by="OPENBLAS_CORETYPE=Haswell")
+    found = markdown(made_up(row("numpy", 0.1, 0.2), bounds=bounds))
+    assert (
+        "4 GFLOP/s (multiply-adds in registers, Numba on 2 threads), 1 GFLOP/s (NumPy's product, OpenBLAS Hasw" in found
+    )
+    assert "| × numpy | peak | product | copy |" in found
+    assert found.splitlines()[-1].startswith("Warning: OPENBLAS_CORETYPE=Haswell ")
+
+
+def test_what_holds_libraries_back_is_found(monkeypatch):
+    for name in machine.HOLDING:
+        monkeypatch.delenv(name, raising=False)
+    assert machine._held_by() == ""
+    monkeypatch.setenv("XLA_FLAGS", "--xla_force_host_platform_device_count=2")
+    assert machine._held_by() == ""
+    monkeypatch.setenv("OPENBLAS_CORETYPE", "Haswell")
+    monkeypatch.setenv("XLA_FLAGS", "--xla_cpu_max_isa=AVX2")
+    assert machine._held_by() == "OPENBLAS_CORETYPE=Haswell, XLA_FLAGS=--xla_cpu_max_isa=AVX2"
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_the_peak_is_that_of_as_many_operations_as_were_counted(dtype):
+    pytest.importorskip("numba")
+    from edcore.bench import peak
+
+    assert [peak._compiled(sums)(10, 1.0, 1.0) for sums in peak.SUMS] == [
+        sum(start + 10.0 for start in range(sums)) for sums in peak.SUMS
+    ]  # each lane of each sum, which starts at its number, has got 1 ten times
+    speed, by = peak.measure_peak(dtype, lambda work: work() or 0.5)
+    lanes = 64 // np.dtype(dtype).itemsize
+    threads = int(by.split()[2])
+    assert speed == pytest.approx(2 * threads * peak.MULTIPLY_ADDS * lanes / 0.5, rel=1e-6)
 
 
 def test_markdown_without_the_machine_and_without_a_contender():

@@ -96,7 +96,7 @@ def share_of_product(results: Benchmark) -> float | str:
     if best is None:
         return "no backend was measured"
     shares = results.shares(best)
-    return 100 * shares[0] if shares else f"the device's own speed was not measured ({results.machine_reason})"
+    return 100 * shares["product"] if shares else f"the device's own speed was not measured ({results.machine_reason})"
 
 
 def times(name: str) -> Callable[[Benchmark], float | str]:
