@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from rich.cells import cell_len
 from rich.console import Console
@@ -67,8 +67,8 @@ def plain_console(*, stderr: bool = False, piped_width: int | None = None) -> Co
     return Console(markup=False, emoji=False, highlight=False, stderr=stderr, width=width)
 
 
-def bar(console: Console) -> Bar:
-    """Return a progress bar with the time left. It shows nothing unless the console is a terminal."""
+def bar(console: Console, clock: Callable[[], float] | None = None) -> Bar:
+    """Return a progress bar with the time left by this clock. It shows nothing unless the console is a terminal."""
     return Bar(
         TextColumn("{task.description}"),
         MofNCompleteColumn(),
@@ -78,5 +78,6 @@ def bar(console: Console) -> Bar:
         TextColumn("left"),
         console=console,
         transient=True,
+        get_time=clock,
         disable=not (console.file.isatty() and console.is_interactive),
     )

@@ -9,6 +9,7 @@ import pytest
 os.environ.setdefault("JAX_ENABLE_X64", "1")
 os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # or it takes most of a GPU's memory from the others
 
+from edcore.contract import compilation
 from edcore.dispatch import calibration, registry
 
 HERE = Path(__file__).parent
@@ -28,6 +29,12 @@ def no_calibration_of_the_user(monkeypatch, tmp_path):
     for name in ("XDG_CONFIG_HOME", "WIN_PD_OVERRIDE_LOCAL_APPDATA"):  # platformdirs reads them
         monkeypatch.setenv(name, str(tmp_path / "config"))
     assert calibration.user_file("cpu").is_relative_to(tmp_path)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def nothing_is_said_of_compilation():
+    """Let no command print that a backend compiles: which test does so first depends on the caches."""
+    compilation._said.update(("jax", "numba", "numba for CUDA"))
 
 
 @pytest.fixture

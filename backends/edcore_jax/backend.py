@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any, TypeAlias
 
 import jax
@@ -14,6 +13,7 @@ from edcore import arrays as libraries
 from edcore.adapters.array_api import ArrayAPIBackend
 from edcore.arrays import Array, HostWeights, to_numpy
 from edcore.contract.backend import BackendInfo, takes_weights
+from edcore.contract.compilation import clock
 from edcore.contract.steps import Schedule
 from edcore.core.network import Network
 from edcore.core.rule import MEAN, SPLIT, Rule
@@ -105,12 +105,12 @@ class JaxBackend(ArrayAPIBackend):
                 batches = min(most, (len(order) - first) // rows)
                 state = learned, total, self._room(network, rows)
                 samples = x, target, visits, np.int32(first), np.int32(batches)
-                start = time.perf_counter()
+                start = clock()
                 with self.exact():
                     learned, total, room = compiled.run(*state, *samples, mask, *_arguments(network, rule, rows))
                     jax.block_until_ready(total)
                 self._spare = [room]
-                if time.perf_counter() - start < SHORT_RUN:
+                if clock() - start < SHORT_RUN:
                     most = max(most, 2 * batches)
                 first += rows * batches
             if schedule.tolerance:

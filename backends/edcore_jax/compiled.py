@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TypeAlias
+import functools
+from collections.abc import Callable
+from typing import Any, TypeAlias
 
 import jax
 import jax.numpy as jnp
 from jax import lax
 
 from edcore.arrays import Array
+from edcore.contract.compilation import add_compiling, say_compiling
 
 from . import method
 from .method import Arrays, LayerState, Scalars, Variant
@@ -52,9 +55,28 @@ def _run(
     return state
 
 
+def _compiled(function: Callable[..., Any], **options: Any) -> Any:
+    """Return the function compiled, which says so; JAX calls what it is given only to compile it."""
+
+    @functools.wraps(function)
+    def say_and_call(*arguments: Any) -> Any:
+        say_compiling("jax", kept=False)
+        return function(*arguments)
+
+    return jax.jit(say_and_call, **options)
+
+
+def _stop_clock(event: str, seconds: float, **_: Any) -> None:
+    # The durations of tracing contain each other, and are short.
+    if event in ("/jax/core/compile/jaxpr_to_mlir_module_duration", "/jax/core/compile/backend_compile_duration"):
+        add_compiling(seconds)
+
+
+jax.monitoring.register_event_duration_secs_listener(_stop_clock)
+
 # Arguments in `donate_argnums` are given away: the results take their memory. `Variant` is static.
-copy = jax.jit(_copy)
-forward = jax.jit(method.forward, static_argnums=3)
-trace = jax.jit(method.trace, donate_argnums=0, static_argnums=4)
-update = jax.jit(method.update, donate_argnums=0, static_argnums=4)
-run = jax.jit(_run, donate_argnums=(0, 1, 2), static_argnums=10)
+copy = _compiled(_copy)
+forward = _compiled(method.forward, static_argnums=3)
+trace = _compiled(method.trace, donate_argnums=0, static_argnums=4)
+update = _compiled(method.update, donate_argnums=0, static_argnums=4)
+run = _compiled(_run, donate_argnums=(0, 1, 2), static_argnums=10)

@@ -23,6 +23,7 @@ from edcore.cli.reproduce import reproduce
 from edcore.cli.saved import inspect
 from edcore.cli.sweep import sweep
 from edcore.cli.train import train
+from edcore.contract.compilation import compiling_on_stderr
 from edcore.environment import VERSION
 from edcore.errors import EDCoreError, InputError
 
@@ -117,7 +118,8 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
         if isinstance(stream, io.TextIOWrapper):  # the name of a file may have characters that cannot be printed
             stream.reconfigure(errors="backslashreplace")
     try:
-        app(argv, prog_name="edcore")
+        with compiling_on_stderr():
+            app(argv, prog_name="edcore")
     except EDCoreError as error:
         sentence = _name_option(error)
     except MemoryError:

@@ -11,6 +11,7 @@ from typing import Any
 from rich.console import Console
 
 from edcore.console import bar, pairs_table, print_numbers
+from edcore.contract.compilation import clock
 from edcore.core.network import Network
 from edcore.datasets.catalogue import Dataset
 from edcore.diagnostics.diagnose import DeadStackWarning, diagnose
@@ -34,7 +35,7 @@ class ProgressDisplay:
 
     def follow(self, run: Iterable[Progress], batches: int) -> None:
         """Go through the run, of so many batches, to its end, and show it."""
-        with bar(self._console) as shown:
+        with bar(self._console, clock) as shown:
             # Batches learnt before are no measure of the speed, and so of the time left.
             task = shown.add_task("batches", total=batches, completed=len(self._learnt))
             for progress in run:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import json as json_format
 import logging
+import os
 import signal
 import socket
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -124,6 +126,8 @@ def _workers(jobs: int | None, dask: str | None, ray: str | None) -> Iterator[No
     """Make joblib use processes of this machine, or a cluster."""
     import joblib
 
+    from edcore.sweep.one_run import ONCE
+
     if dask is not None:
         check_package("distributed", "dask", "--dask")
         from distributed import Client
@@ -142,8 +146,12 @@ def _workers(jobs: int | None, dask: str | None, ray: str | None) -> Iterator[No
         return
     if jobs is not None:
         whole_number("jobs", jobs, 1)
-    with joblib.parallel_config("loky", n_jobs=-1 if jobs is None else jobs):
-        yield
+    with tempfile.TemporaryDirectory() as folder, joblib.parallel_config("loky", n_jobs=-1 if jobs is None else jobs):
+        os.environ[ONCE] = str(Path(folder) / "once")  # for the workers, which start later
+        try:
+            yield
+        finally:
+            del os.environ[ONCE]
 
 
 @contextlib.contextmanager

@@ -18,6 +18,7 @@ from edcore.cli.plot import Drawing, draw, learning_curve_of, rendered
 from edcore.cli.run import RunFiles
 from edcore.cli.show import describe_network
 from edcore.console import bar, pairs_table, plain_console
+from edcore.contract.compilation import clock
 from edcore.environment import VERSION
 from edcore.errors import DataFileError, DivergedError, EDCoreError
 from edcore.interrupts import Stop
@@ -100,12 +101,12 @@ class _Progress:
 
     def follow(self, stop: Stop) -> None:
         """Learn, and show it; after the epoch during which a signal comes, raise a KeyboardInterrupt."""
-        before, start = self._run.learnt, time.perf_counter()
-        self._clock = start
+        before, start = self._run.learnt, clock()
+        self._clock = time.perf_counter()
         printed, since = before, start
         shares = range(1, LINES + 1)
         shown = {before + -(-(self._run.epochs - before) * share // LINES) for share in shares}
-        with bar(self._console) as shown_bar, warnings.catch_warnings(record=True) as warned:
+        with bar(self._console, clock) as shown_bar, warnings.catch_warnings(record=True) as warned:
             warnings.simplefilter("always")
             task = shown_bar.add_task("epochs", total=self._run.epochs, completed=before)
 
@@ -113,9 +114,9 @@ class _Progress:
                 nonlocal printed, since
                 try:
                     if record.epoch in shown or stop.signal:
-                        seconds = (time.perf_counter() - since) / (record.epoch - printed)
+                        seconds = (clock() - since) / (record.epoch - printed)
                         self._console.print(self._line(record, seconds))
-                        printed, since = record.epoch, time.perf_counter()
+                        printed, since = record.epoch, clock()
                     shown_bar.update(task, completed=record.epoch)
                 except OSError as error:  # to the estimator it would undo the run
                     self.unprinted = error
@@ -130,7 +131,7 @@ class _Progress:
             try:
                 self._run.learn(after_epoch)
             finally:
-                self.seconds = time.perf_counter() - start
+                self.seconds = clock() - start
         for sentence in dict.fromkeys(str(one.message) for one in warned):
             _warn(sentence)
 

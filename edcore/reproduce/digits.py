@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import replace
 from typing import cast
 
 import numpy as np
 
+from edcore.contract.compilation import clock
 from edcore.core.network import Network
 from edcore.core.presets import PRESETS
 from edcore.core.randomness import permutation
@@ -86,8 +86,8 @@ def _curve(learner: Learner, data: Dataset, epochs: int) -> tuple[list[float], f
     learner.predict(data.x_train[:1])  # chooses a backend and draws the weights
     accuracies, seconds = [], 0.0
     for _ in range(epochs):
-        start = time.perf_counter()
+        start = clock()
         learner.fit(data.x_train, target, batch_size=BATCH)
-        seconds += time.perf_counter() - start
+        seconds += clock() - start
         accuracies.append(100 * accuracy(cast(ED, learner), data.x_test, data.y_test))  # it calls predict only
     return accuracies, seconds

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
 from itertools import groupby
 from typing import cast
 
+from edcore.contract.compilation import clock
 from edcore.core.network import Initial, Network
 from edcore.core.presets import PRESETS
 from edcore.core.rule import Rule
@@ -119,9 +119,9 @@ def _scores(experiment: Experiment, data: Dataset, options: Options) -> Iterator
             for epoch, factor in enumerate(options.pick(experiment.epochs, experiment.epochs[:1]), 1):
                 options.announce(f"{experiment.name}, {method}, seed {seed}: epoch {epoch}")
                 run.slow_down(factor)
-                start = time.perf_counter()
+                start = clock()
                 run.learner.fit(data.x_train, target, batch_size=BATCH)
-                seconds += time.perf_counter() - start
+                seconds += clock() - start
             found.append(100 * accuracy(cast(ED, run.learner), data.x_test, data.y_test))  # it calls predict only
         published = experiment.published if method == EDCORE else REPORTED.get(cast(Method, method))
         by = backend_of(run.learner)

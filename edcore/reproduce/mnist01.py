@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Iterator
 from typing import cast
 
+from edcore.contract.compilation import clock
 from edcore.core.network import Network
 from edcore.core.randomness import permutation
 from edcore.datasets.catalogue import Dataset
@@ -104,9 +104,9 @@ def _curve(learner: Learner, data: Dataset, seed: int, marks: list[int]) -> list
     found, seconds = [], 0.0
     for first, last in zip([0, *marks], marks, strict=False):
         rows = order[first * BATCH : last * BATCH]
-        start = time.perf_counter()
+        start = clock()
         learner.fit(data.x_train[rows], target[rows], batch_size=BATCH, shuffle=False)
-        seconds += time.perf_counter() - start
+        seconds += clock() - start
         found.append((accuracy(cast(ED, learner), data.x_test, data.y_test), seconds))  # it calls predict only
     return found
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
@@ -11,6 +10,7 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from edcore.contract.compilation import clock
 from edcore.core.network import Network
 from edcore.core.presets import PRESETS
 from edcore.datasets import catalogue as datasets
@@ -158,7 +158,7 @@ def _learnt(learner: Learner, bits: int, runs: int, limit: int) -> tuple[Epochs,
     """Train all runs, which are heads; return the epochs of each, and the seconds of all."""
     data = datasets.parity(bits, "float64")
     target = np.repeat(data.y_train[:, None], runs, axis=1).astype("float64")
-    start = time.perf_counter()
+    start = clock()
     # One head has no axis of heads.
     learner.fit(
         data.x_train,
@@ -168,15 +168,15 @@ def _learnt(learner: Learner, bits: int, runs: int, limit: int) -> tuple[Epochs,
         shuffle=False,
         tolerance=TOLERANCE,
     )
-    return learner.epochs, time.perf_counter() - start
+    return learner.epochs, clock() - start
 
 
 def _program(bits: int, hidden: int, runs: int, limit: int) -> tuple[Epochs, float]:
     """Run Kaneko's program with seeds from 1; return the epochs of each run, and the seconds of all."""
-    start = time.perf_counter()
+    start = clock()
     seeds = range(1, runs + 1)
     epochs = [run(Parameters(seed=seed, inputs=bits, hidden=hidden, epochs=limit)).epochs for seed in seeds]
-    return np.array(epochs), time.perf_counter() - start
+    return np.array(epochs), clock() - start
 
 
 def _published(source: str, figure: KanekoFigure, same: bool = True) -> Published:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 import warnings
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, TypeAlias
@@ -11,6 +10,7 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from edcore.contract.compilation import clock
 from edcore.core.activations import Activation
 from edcore.core.network import Initial, Network
 from edcore.core.presets import PRESETS
@@ -114,12 +114,12 @@ def _score(paper: PaperNetwork, method: str, options: Options) -> Score:
 def _learn(learner: Learner, points: Points, epochs: int) -> float:
     """Train, and return the seconds that it took."""
     learner.predict(points.x)  # chooses a backend and draws the weights
-    start = time.perf_counter()
+    start = clock()
     with warnings.catch_warnings():
         # The paper has negative inputs too, and reports the result with them.
         warnings.filterwarnings("ignore", re.escape(NEGATIVE))
         learner.fit(points.x, points.y, epochs=epochs, batch_size=BATCH)
-    return time.perf_counter() - start
+    return clock() - start
 
 
 def _learner(paper: PaperNetwork, method: str, seed: int, options: Options) -> Learner:

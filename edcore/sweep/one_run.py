@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import hashlib
-import time
+import os
 import warnings
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from edcore.arrays import HostWeights
+from edcore.contract.compilation import clock, compiling_on_stderr
 from edcore.datasets import Dataset
 from edcore.environment import VERSION
 from edcore.errors import DataFileError, EDCoreError
@@ -25,6 +27,9 @@ from edcore.training.setup import begin, load_data
 LONGEST = 2000
 """Characters of the column ``failed``: a compiler's error can be a whole program; readers of tables have a limit."""
 
+
+ONCE = "EDCORE_SWEEP_COMPILES"
+"""The environment variable that tells workers on this machine the file `once` of `compiling_on_stderr`."""
 
 RESULTS = ("accuracy", "error", "learnt_epochs", "seconds", "weights")
 """Columns of what a run has found."""
@@ -56,13 +61,20 @@ def carry_out(run: SweepRun) -> dict[str, Any]:
     row |= dict.fromkeys(RESULTS)
     row |= {"backend": run.options.backend, "device": run.options.device, "failed": None}
     try:
-        return row | _train(run)
+        with _compiling_on_stderr():
+            return row | _train(run)
     except EDCoreError as error:
         return row | {"failed": _on_one_line(str(error))}
     except MemoryError:
         return row | {"failed": "there is not enough memory"}
     except Exception as error:  # a backend can raise anything, and the other runs do not depend on this one
         return row | {"failed": _on_one_line(f"{type(error).__name__}: {error}")}
+
+
+def _compiling_on_stderr() -> contextlib.AbstractContextManager[None]:
+    """Let a worker of ``edcore sweep`` say that it compiles, in place of the program that started it."""
+    once = os.environ.get(ONCE)
+    return compiling_on_stderr(Path(once)) if once else contextlib.nullcontext()
 
 
 def _on_one_line(text: str) -> str:
@@ -99,10 +111,10 @@ def _train(run: SweepRun) -> dict[str, Any]:
     ed.predict(data.x_train[:1])
     target = targets(data.y_train, ed.network.columns)
     tolerance: Any = dict(run.given).get("tolerance", 0.0)
-    start = time.perf_counter()
+    start = clock()
     ed.fit(data.x_train, target, epochs=state.epochs, batch_size=state.batch_size, tolerance=tolerance)
     ed.synchronize()
-    seconds = time.perf_counter() - start
+    seconds = clock() - start
     errors = abs(target - predict_in_parts(ed, data.x_train))
     # Summed in parts, as in version 0.1, so that a sweep goes on in an old file with the same bits.
     parts = [errors[row : row + ROWS_AT_ONCE] for row in range(0, len(errors), ROWS_AT_ONCE)]
@@ -133,11 +145,11 @@ def _begin_table(run: SweepRun) -> Any:
 def _learn_table(run: SweepRun) -> dict[str, Any]:
     """Carry out a run on a table, and return what `_train` does; the accuracy of a regression is R²."""
     started = _begin_table(run)
-    start = time.perf_counter()
+    start = clock()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the row shows what has become of the run
         started.learn()
-    seconds = time.perf_counter() - start
+    seconds = clock() - start
     estimator, scores = started.estimator, started.scores()
     return {
         "accuracy": scores["accuracy"] if "accuracy" in scores else scores["r2"],

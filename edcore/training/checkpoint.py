@@ -10,13 +10,13 @@ from __future__ import annotations
 import contextlib
 import math
 import os
-import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 from edcore.arguments import whole_number
+from edcore.contract.compilation import clock
 from edcore.datasets.catalogue import Dataset
 from edcore.errors import DataFileError, EDCoreError, InputError
 from edcore.files.atomic import with_retries
@@ -85,7 +85,7 @@ class Checkpoint:
         self._stamp = None if new else _stamp(path)
         self._header = b"" if new else header_bytes(path)
         self._new = new
-        self._clock = time.perf_counter()  # at the start, or after the latest evaluation
+        self._clock = clock()  # at the start, or after the latest evaluation
         self.written = -1  # batches learnt when it was last written
 
     def write(self, learnt: History, *, retry: bool = False) -> None:
@@ -100,7 +100,7 @@ class Checkpoint:
         self._check_unchanged()
         # A progress has the seconds at its latest evaluation. A resumed run adds to these, so add the rest.
         evaluated = not learnt.latest or learnt.latest.accuracy is not None
-        more_seconds = 0.0 if evaluated else time.perf_counter() - self._clock
+        more_seconds = 0.0 if evaluated else clock() - self._clock
         arrays = learnt.to_arrays(more_seconds)
 
         def write() -> None:
@@ -141,7 +141,7 @@ class Checkpoint:
                     self._warn(f"{error} The run goes on and tries again.")
             yield progress
             if progress.accuracy is not None:
-                self._clock = time.perf_counter()
+                self._clock = clock()
 
 
 def read(path: str | os.PathLike[str], backend: str, device: str | None) -> tuple[ED, RunState, History]:

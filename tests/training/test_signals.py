@@ -148,23 +148,27 @@ def test_an_interrupted_fit_in_compiled_code_keeps_the_epochs_before():
 
 
 @needs_signals
-def test_an_interrupt_in_an_update_on_several_threads_waits_for_all_of_them(monkeypatch):
+@pytest.mark.parametrize("brief", [False, True])
+def test_an_interrupt_in_an_update_on_several_threads_waits_for_all_of_them(monkeypatch, brief):
     numba = pytest.importorskip("numba")
+    from edcore_numba.cpu.backend import Limits, NumbaCPU
+
     if numba.config.NUMBA_NUM_THREADS < 2:
         pytest.skip("there is one core here")
     data = datasets.digits(classes=(0, 1))
     x, y = data.x_train[:64], data.y_train[:64]
-    make = lambda: ED(64, hidden_width=32, hidden_depth=32, u0=6.0, seed=1, backend="numba")  # noqa: E731
+    backend = NumbaCPU(Limits(one_pass=0, brief=2**40 if brief else 0))
+    make = lambda: ED(64, hidden_width=32, hidden_depth=32, u0=6.0, seed=1, backend=backend)  # noqa: E731
     expected = make()
     expected.step(x, y)
-    ed, submit, calls = make(), ThreadPoolExecutor.submit, []
+    ed, submit, calls, threads = make(), ThreadPoolExecutor.submit, [], 1 if brief else 2
     error = y - ed(x)
 
-    def signalled(pool, call):
+    def signalled(pool, *call):
         calls.append(call)
-        if len(calls) == 2:  # one thread has its share of the layers already
+        if len(calls) == threads:  # of two, one has its share of the layers already; of one, the other is this one's
             signal.raise_signal(signal.SIGINT)
-        return submit(pool, call)
+        return submit(pool, *call)
 
     monkeypatch.setattr(ThreadPoolExecutor, "submit", signalled)
     allowed = numba.get_num_threads()
@@ -176,6 +180,6 @@ def test_an_interrupt_in_an_update_on_several_threads_waits_for_all_of_them(monk
     finally:
         signal.signal(signal.SIGINT, before)
         numba.set_num_threads(allowed)
-    assert len(calls) == 2
+    assert len(calls) == threads
     for key, value in ed.weights.items():
         np.testing.assert_array_equal(value, expected.weights[key])

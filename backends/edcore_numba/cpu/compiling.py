@@ -11,6 +11,10 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from numba import config, njit
+from numba.core import event
+
+from edcore.contract.compilation import say_compiling
+from edcore_numba import compile_time as compile_time  # it stops edcore's clock
 
 HERE = Path(__file__).parent
 
@@ -74,3 +78,14 @@ def _parents() -> Iterator[Path]:
 
 FOLDER = _folder()
 """The cache folder."""
+
+
+class _SaysSo(event.Listener):  # type: ignore[misc]  # Numba has no types
+    def on_start(self, event: event.Event) -> None:
+        if event.data["dispatcher"].py_func.__module__.startswith(f"{__package__}."):  # not a function of the user's
+            say_compiling("numba", kept=FOLDER is not None)
+
+    def on_end(self, event: event.Event) -> None: ...
+
+
+event.register("numba:compile", _SaysSo())  # it comes when nothing is found in the cache

@@ -12,6 +12,8 @@ from typing import Any
 import numba
 import numpy as np
 
+from edcore_numba import compile_time as compile_time  # it stops edcore's clock
+
 _filtering = threading.Lock()
 
 

@@ -26,6 +26,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from edcore.contract.compilation import say_compiling
 from edcore.core.method import RMS_EPS
 from edcore_numba.gpu.compiler import cuda
 from edcore_numba.gpu.device_functions import activity, sample_access, weight_loads
@@ -51,6 +52,7 @@ class ForwardKernels(NamedTuple):
 @cache
 def forward_kernels(tile: ForwardTile, variant: Variant) -> ForwardKernels:
     """Return the forward pass for networks of this variant with layers of this width."""
+    say_compiling("numba for CUDA", kept=False)  # at its first launch, which the update's follows
     plain = _forward_pass(tile, variant, records=False, gathers=False)
     recorded = _forward_pass(tile, variant, records=True, gathers=False)
     gathered = _forward_pass(tile, variant, records=True, gathers=True)
