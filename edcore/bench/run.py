@@ -23,8 +23,9 @@ SETTLE = 0.25
 READY = 0.75
 """Share of a limited time for getting ready; the rest is for the rounds."""
 
-SHORT, MOST_STEPS = 2e-3, 50
-"""In a turn a step is timed again until this many seconds are over, this many times at most; the medians count."""
+SHORT, MOST_STEPS = 0.1, 50
+"""In a turn a step is timed again until this many seconds are over, this many times at most; the medians count: in
+training a step follows a step."""
 
 NO_TIME = "no time left"
 

@@ -279,7 +279,7 @@ def test_an_interrupted_fit_returns_at_once_and_leaves_the_weights_whole(monkeyp
 
     fit(1)  # compiled now
     flags, run, original = [], cpu.run_on_threads, getattr(cpu.epochs, kernel)
-    monkeypatch.setattr(cpu, "run_on_threads", lambda calls, flag: flags.append(flag) or run(calls, flag))
+    monkeypatch.setattr(cpu, "run_on_threads", lambda calls, flag, brief: flags.append(flag) or run(calls, flag, brief))
     done = threading.Event()
 
     def watched(*arguments):

@@ -70,15 +70,17 @@ class NumbaCPU(Backend):
         return NumbaWeights({key: copied(value) for key, value in weights.items()}, weights.added)
 
     def forward(self, network: Network, weights: NumbaWeights, x: Array) -> Array:
-        """Return the outputs, with room for the activities of two layers."""
+        """Return the outputs, with room for the activities of two layers of a few rows."""
         if len(x) == 0:
             return np.empty((0, network.columns), network.dtype)
         x = to_numpy(x)
         if not x.flags.carray:  # contiguous and writeable: kernels are compiled for each kind of array
             x = np.array(x, order="C")
-        layers = empty((network.heads, 2, len(x), 2 * network.width), x.dtype)  # used in turn
+        workers = self._workers(weights, len(x))
+        tile, parts = _shares(network, len(x), workers)
+        layers = empty((1, 2, workers // parts * tile, 2 * network.width), x.dtype)  # used in turn
         outputs = np.empty((network.heads, len(x), 2 * network.outputs), x.dtype)
-        self.run(network, weights, [x, layers, layers[:, :0], outputs], 0, len(x))
+        self.run(network, weights, [x, layers, layers[:, :0], outputs], 0, len(x), kept=False)
         return join_heads(network, outputs)
 
     def trace(self, network: Network, weights: NumbaWeights, x: Array) -> tuple[Array, Activities]:
@@ -149,14 +151,16 @@ class NumbaCPU(Backend):
             functools.partial(kernel, arrays, x, target, orders, share, *same, *others)
             for share, others in zip(shares, rest, strict=True)
         ]
-        run_on_threads(calls, cancelled)
+        run_on_threads(calls, cancelled, network.parameters * samples * count <= limits.brief)
         return learned, stopped
 
-    def run(self, network: Network, weights: NumbaWeights, trace: Activities, start: int, stop: int) -> None:
-        """Fill in the activities of the rows of x from start to stop."""
+    def run(
+        self, network: Network, weights: NumbaWeights, trace: Activities, start: int, stop: int, kept: bool = True
+    ) -> None:
+        """Fill in the activities of the rows of x from start to stop, or only the outputs."""
         workers = self._workers(weights, stop - start)
         tile, parts = _shares(network, stop - start, workers)
-        shape, meeting = (start, stop, tile, variant_of(network), parts), new_meeting()
+        shape, meeting = (start, stop, tile, variant_of(network), parts, kept), new_meeting()
         arguments = weights.arguments(network), weights.heads, *trace, *shape, meeting
         brief = weights.count * (stop - start) <= self.limits.brief
         run_kernel(kernels.trace_part, arguments, workers, cancelled=meeting[CANCELLED:], brief=brief)

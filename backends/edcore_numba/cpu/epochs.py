@@ -49,7 +49,7 @@ def fit_batches(weights, x, target, orders, heads, plan, variant, stopped, room,
             low, high = rows * worker // workers, rows * (worker + 1) // workers
             _gather(x, visited[low:high], gathered[low:high])
             meet(meeting, workers)
-            trace_part(weights, heads, gathered, *inner, 0, rows, tile, variant, parts, meeting, worker, workers)
+            trace_part(weights, heads, gathered, *inner, 0, rows, tile, variant, parts, True, meeting, worker, workers)
             meet(meeting, workers)
             if worker == 0:
                 for head in heads:
@@ -86,7 +86,7 @@ def fit_heads(weights, x, target, orders, heads, plan, variant, stopped, meeting
                 visited = orders[epoch * plan.stride + start : epoch * plan.stride + start + rows]
                 gathered = batch_x[:rows]
                 _gather(x, visited, gathered)
-                run_rows(weights, head, gathered, 0, rows, hidden, slopes, outputs, fields, (0, 1, meeting))
+                run_rows(weights, head, gathered, 0, rows, hidden, 0, slopes, outputs, fields, (0, 1, meeting))
                 total += _errors(target, visited, head, outputs, errors)
                 update_head(weights, head, gathered, hidden, slopes, outputs, errors, fields, buffers)
             if total < plan.tolerance:

@@ -47,20 +47,24 @@ places in a cache."""
 
 @compiled()
 def trace_part(
-    weights, heads, x, hidden, slopes, outputs, start, stop, tile, variant, parts, meeting, worker, workers
+    weights, heads, x, hidden, slopes, outputs, start, stop, tile, variant, parts, kept, meeting, worker, workers
 ) -> None:
     """Fill in one worker's share of the activities of the rows from start to stop.
 
     A group of `parts` workers takes `tile` rows of a head through all layers, each of them some panels of each layer.
-    Where hidden has room for fewer layers than the network has, the latest ones remain.
+    Where hidden has room for fewer layers than the network has, the latest ones remain. If activities are not kept,
+    hidden is (1, slots, rows, cells), with rows for a tile of each group.
     """
     fields, mode = Variant(*variant), flush_subnormals(True)
     tiles = (stop - start + tile - 1) // tile
     for task in range(worker // parts, len(heads) * tiles, workers // parts):
         head, first = heads[task // tiles], start + task % tiles * tile
         rows = min(tile, stop - first)
-        group = worker % parts, parts, meeting
-        run_rows(weights, head, x, first, rows, hidden[head], slopes[head], outputs[head], fields, group)
+        group, place = (worker % parts, parts, meeting), (head, first) if kept else (0, worker // parts * tile)
+        room = hidden[place[0]], place[1], slopes[place[0]]
+        run_rows(weights, head, x, first, rows, *room, outputs[head], fields, group)
+        if not kept:
+            _meet(group)  # or the next rows would come into room that is still read
     restore_mode(mode)
 
 
@@ -103,35 +107,36 @@ def update_head(weights, head, x, hidden, slopes, outputs, errors, variant, buff
 
 
 @compiled()
-def run_rows(weights, head, x, first, rows, hidden, slopes, outputs, variant, group) -> None:
-    """Take `rows` rows of x, from `first`, through all layers of a head, into the same rows of hidden and of outputs.
+def run_rows(weights, head, x, first, rows, hidden, row, slopes, outputs, variant, group) -> None:
+    """Take `rows` rows of x, from `first`, through all layers of a head, into the same rows of outputs.
 
-    hidden is (slots, rows, cells); where it has fewer slots than layers, they are used in turn. A stage without the
-    input layer has no sources there, and finds its first activities in hidden; one without the output layer has no
-    outputs. `group` is this worker's number in a group that shares the rows, their number, and their meeting.
+    Their activities come into hidden, from `row`. It is (slots, rows, cells); where it has fewer slots than layers, they
+    are used in turn. A stage without the input layer has no sources there, and finds its first activities in hidden;
+    one without the output layer has no outputs. `group` is this worker's number in a group that shares the rows, their
+    number, and their meeting.
     """
     input_weight, input_bias, hidden_weight, hidden_bias, output_weight, output_bias = weights
     features, cells, depth, biases = x.shape[1], input_weight.shape[2], hidden_weight.shape[1], input_bias.shape[1]
     last, scale = output_weight.shape[2], variant.scale
     sums, slots, fused = np.empty(max(cells, last), x.dtype), hidden.shape[0], _is_fused(variant)
-    source, y = at(x, first * features), at(hidden, first * cells)
+    source, y = at(x, first * features), at(hidden, row * cells)
     if features:
         # Both streams see the same x: first the excitatory sources, then the inhibitory ones on top.
         bias, place, both = _sum_biases(input_bias, head, biases, cells, variant.bias, sums), head, 2 * features
         _multiply(source, features, input_weight, place, 0, both, bias, 0, y, cells, rows, scale, False, group)
         _multiply(source, features, input_weight, place, features, both, y, cells, y, cells, rows, scale, fused, group)
         if not fused:
-            apply_activation(hidden, 0, first, rows, variant.activation, variant.rms, slopes, 0, scale)
+            apply_activation(hidden, 0, row, rows, variant.activation, variant.rms, slopes, 0, scale)
     slot = 0
     _meet(group)
     for layer in range(depth):
         slot = slot + 1 if slot + 1 < slots else 0
-        source, y = y, at(hidden, (slot * hidden.shape[1] + first) * cells)
+        source, y = y, at(hidden, (slot * hidden.shape[1] + row) * cells)
         place = head * depth + layer
         bias = _sum_biases(hidden_bias, place, biases, cells, variant.bias, sums)
         _multiply(source, cells, hidden_weight, place, 0, cells, bias, 0, y, cells, rows, scale, fused, group)
         if not fused:
-            apply_activation(hidden, slot, first, rows, variant.activation, variant.rms, slopes, layer + 1, scale)
+            apply_activation(hidden, slot, row, rows, variant.activation, variant.rms, slopes, layer + 1, scale)
         _meet(group)
     if last == 0:
         return
