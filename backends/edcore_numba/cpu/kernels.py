@@ -110,10 +110,10 @@ def update_head(weights, head, x, hidden, slopes, outputs, errors, variant, buff
 def run_rows(weights, head, x, first, rows, hidden, row, slopes, outputs, variant, group) -> None:
     """Take `rows` rows of x, from `first`, through all layers of a head, into the same rows of outputs.
 
-    Their activities come into hidden, from `row`. It is (slots, rows, cells); where it has fewer slots than layers, they
-    are used in turn. A stage without the input layer has no sources there, and finds its first activities in hidden;
-    one without the output layer has no outputs. `group` is this worker's number in a group that shares the rows, their
-    number, and their meeting.
+    Their activities come into hidden, from `row`. It is (slots, rows, cells), and the slots are used in turn where they
+    are fewer than the layers. A stage without the input layer has no sources there, and finds its first activities in
+    hidden. One without the output layer has no outputs. `group` is this worker's number in a group that shares the
+    rows, their number, and their meeting.
     """
     input_weight, input_bias, hidden_weight, hidden_bias, output_weight, output_bias = weights
     features, cells, depth, biases = x.shape[1], input_weight.shape[2], hidden_weight.shape[1], input_bias.shape[1]
