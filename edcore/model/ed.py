@@ -181,8 +181,7 @@ class ED(BoundNetwork):
         x : array, shape (batch, in_), optional
             As for a call: ``backend="auto"`` follows its library and device. Left out, it counts as a NumPy array.
         batch_size : int, optional
-            Samples of a training step, for which ``backend="auto"`` takes the fastest backend. Left out, those of x,
-            else 64.
+            Samples of a training step, by which ``backend="auto"`` chooses too. Left out, those of x, else 64.
 
         Raises
         ------
@@ -234,8 +233,7 @@ class ED(BoundNetwork):
         """
         self._pending = None  # a call that is refused leaves no older trace behind
         with on_its_device(x):
-            found = self._checked_x(x)
-            outputs, trace, reach = self._trace(found)
+            outputs, trace, reach = self._trace(found := self._checked_x(x))
         self._pending = found, reach, trace, tuple(outputs.shape)
         return outputs
 
@@ -385,8 +383,7 @@ class ED(BoundNetwork):
             As for a call, as are the errors.
         """
         with on_its_device(x):
-            found = self._checked_x(x)
-            backend = self._bind(found)
+            backend = self._bind(found := self._checked_x(x))
             try:
                 outputs = backend.forward(self._network, self._weights, self._handed(found.array, found.place))
             except Exception as error:
