@@ -45,7 +45,7 @@ def sigmoids(z, y, zero, scale):
     """Write the sigmoid of z, an even number of them, as a product by 0 on top of z."""
     n = z.size
     none = at(zero, 0)
-    activate(none, 0, 0, 0, none, 0, 1, at(z, 0), 0, at(y, 0), n, 1, n, none, scale)
+    activate(none, 0, 0, 0, none, 0, 1, at(z, 0), 0, at(y, 0), n, 1, n, none, 1, 0, scale)
 
 
 @compiled()

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .compiling import compiled, inlined
-from .kernels import BLOCKS, new_buffers, run_rows, trace_part, update_head, update_part
+from .kernels import BLOCKS, new_both, new_buffers, run_rows, trace_part, update_head, update_part
 from .one_sample import activate_one, update_one
 from .processor import CANCELLED, flush_subnormals, meet, restore_mode
 from .variants import Variant
@@ -74,7 +74,7 @@ def fit_heads(weights, x, target, orders, heads, plan, variant, stopped, meeting
     hidden = np.empty((depth + 1, plan.size, cells), x.dtype)
     slopes = np.empty((depth + 1 if fields.rms else 0, plan.size, cells), x.dtype)
     outputs, errors = np.empty((plan.size, 2 * count), x.dtype), np.empty((count, plan.size), x.dtype)
-    buffers = new_buffers(weights, x, plan.size, BLOCKS[1], fields)
+    buffers, both = new_buffers(weights, x, plan.size, BLOCKS[1], fields), new_both(weights, x)
     for head in heads:
         for epoch in range(plan.epochs):
             total = 0.0
@@ -86,7 +86,7 @@ def fit_heads(weights, x, target, orders, heads, plan, variant, stopped, meeting
                 visited = orders[epoch * plan.stride + start : epoch * plan.stride + start + rows]
                 gathered = batch_x[:rows]
                 _gather(x, visited, gathered)
-                run_rows(weights, head, gathered, 0, rows, hidden, 0, slopes, outputs, fields, (0, 1, meeting))
+                run_rows(weights, head, gathered, 0, rows, hidden, 0, slopes, outputs, both, fields, (0, 1, meeting))
                 total += _errors(target, visited, head, outputs, errors)
                 update_head(weights, head, gathered, hidden, slopes, outputs, errors, fields, buffers)
             if total < plan.tolerance:
@@ -121,13 +121,13 @@ def _fit_head_online(weights, x, target, orders, head, plan, variant, meeting) -
                 return 0
             row = orders[epoch * plan.stride + visit]
             sample = at(x, row * features)
-            activate_one(sample, first, features, features, first_bias, biases, activity, at(y, 0), cells, scale)
+            activate_one(sample, first, features, 2, first_bias, biases, activity, at(y, 0), cells, scale)
             for layer in range(depth):
                 place = head * depth + layer
                 weight, bias = at(hidden_weight, place * cells * cells), at(hidden_bias, place * biases * cells)
                 source, to = at(y, layer * cells), at(y, (layer + 1) * cells)
-                activate_one(source, weight, cells, 0, bias, biases, activity, to, cells, scale)
-            activate_one(last, final, cells, 0, final_bias, biases, activity, result, 2, scale)
+                activate_one(source, weight, cells, 1, bias, biases, activity, to, cells, scale)
+            activate_one(last, final, cells, 1, final_bias, biases, activity, result, 2, scale)
             error = target[row, head] - outputs[0]
             total += abs(error)
             plus, minus = _part(error, variant.split), -_part(-error, variant.split)

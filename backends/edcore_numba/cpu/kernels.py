@@ -56,13 +56,13 @@ def trace_part(
     hidden is (1, slots, rows, cells), with rows for a tile of each group.
     """
     fields, mode = Variant(*variant), flush_subnormals(True)
-    tiles = (stop - start + tile - 1) // tile
+    tiles, both = (stop - start + tile - 1) // tile, new_both(weights, x)
     for task in range(worker // parts, len(heads) * tiles, workers // parts):
         head, first = heads[task // tiles], start + task % tiles * tile
         rows = min(tile, stop - first)
         group, place = (worker % parts, parts, meeting), (head, first) if kept else (0, worker // parts * tile)
         room = hidden[place[0]], place[1], slopes[place[0]]
-        run_rows(weights, head, x, first, rows, *room, outputs[head], fields, group)
+        run_rows(weights, head, x, first, rows, *room, outputs[head], both, fields, group)
         if not kept:
             _meet(group)  # or the next rows would come into room that is still read
     restore_mode(mode)
@@ -107,13 +107,13 @@ def update_head(weights, head, x, hidden, slopes, outputs, errors, variant, buff
 
 
 @compiled()
-def run_rows(weights, head, x, first, rows, hidden, row, slopes, outputs, variant, group) -> None:
+def run_rows(weights, head, x, first, rows, hidden, row, slopes, outputs, both, variant, group) -> None:
     """Take `rows` rows of x, from `first`, through all layers of a head, into the same rows of outputs.
 
     Their activities come into hidden, from `row`. It is (slots, rows, cells), and the slots are used in turn where they
     are fewer than the layers. A stage without the input layer has no sources there, and finds its first activities in
-    hidden. One without the output layer has no outputs. `group` is this worker's number in a group that shares the
-    rows, their number, and their meeting.
+    hidden. One without the output layer has no outputs. `both` is from `new_both`. `group` is this worker's number in a
+    group that shares the rows, their number, and their meeting.
     """
     input_weight, input_bias, hidden_weight, hidden_bias, output_weight, output_bias = weights
     features, cells, depth, biases = x.shape[1], input_weight.shape[2], hidden_weight.shape[1], input_bias.shape[1]
@@ -121,10 +121,9 @@ def run_rows(weights, head, x, first, rows, hidden, row, slopes, outputs, varian
     sums, slots, fused = np.empty(max(cells, last), x.dtype), hidden.shape[0], _is_fused(variant)
     source, y = at(x, first * features), at(hidden, row * cells)
     if features:
-        # Both streams see the same x: first the excitatory sources, then the inhibitory ones on top.
-        bias, place, both = _sum_biases(input_bias, head, biases, cells, variant.bias, sums), head, 2 * features
-        _multiply(source, features, input_weight, place, 0, both, bias, 0, y, cells, rows, scale, False, group)
-        _multiply(source, features, input_weight, place, features, both, y, cells, y, cells, rows, scale, fused, group)
+        # Both streams see the same x, so it is multiplied by the sum of their weights.
+        bias = _sum_biases(input_bias, head, biases, cells, variant.bias, sums)
+        _multiply(source, features, 2, input_weight, head, bias, y, cells, rows, both, scale, fused, group)
         if not fused:
             apply_activation(hidden, 0, row, rows, variant.activation, variant.rms, slopes, 0, scale)
     slot = 0
@@ -134,7 +133,7 @@ def run_rows(weights, head, x, first, rows, hidden, row, slopes, outputs, varian
         source, y = y, at(hidden, (slot * hidden.shape[1] + row) * cells)
         place = head * depth + layer
         bias = _sum_biases(hidden_bias, place, biases, cells, variant.bias, sums)
-        _multiply(source, cells, hidden_weight, place, 0, cells, bias, 0, y, cells, rows, scale, fused, group)
+        _multiply(source, cells, 1, hidden_weight, place, bias, y, cells, rows, both, scale, fused, group)
         if not fused:
             apply_activation(hidden, slot, row, rows, variant.activation, variant.rms, slopes, layer + 1, scale)
         _meet(group)
@@ -142,31 +141,36 @@ def run_rows(weights, head, x, first, rows, hidden, row, slopes, outputs, varian
         return
     bias, result = _sum_biases(output_bias, head, biases, last, variant.bias, sums), at(outputs, first * last)
     fused = variant.output_activation == SIGMOID
-    _multiply(y, cells, output_weight, head, 0, cells, bias, 0, result, last, rows, scale, fused, group)
+    _multiply(y, cells, 1, output_weight, head, bias, result, last, rows, both, scale, fused, group)
     if not fused:
         one_layer = outputs.reshape(1, outputs.shape[0], last)
         apply_activation(one_layer, 0, first, rows, variant.output_activation, False, slopes, 0, scale)
 
 
 @compiled()
-def _multiply(
-    x, sources, weights, place, start, all_sources, c, c_row, y, targets, rows, scale, activated, group
-) -> None:
-    """Write y = c + x W, or the sigmoid of it, for `sources` rows, from `start`, of the matrix at a place of weights.
+def _multiply(x, sources, streams, weights, place, bias, y, targets, rows, both, scale, activated, group) -> None:
+    """Write y = bias + x W, or the sigmoid of it, for the matrix W at a place of weights.
 
-    x, c and y are pointers to rows of `sources` and of `targets` numbers; c_row is 0 where all rows share one.
+    Where the weights are those of two `streams` of the same sources, W is their sum. x and y are pointers to rows of
+    `sources` and of `targets` numbers.
     """
-    matrix, panel, (part, parts, _) = place * all_sources * targets, PANEL_BYTES // weights.itemsize, group
-    panels = (targets + panel - 1) // panel
+    panel, (part, parts, _), size = PANEL_BYTES // weights.itemsize, group, streams * sources
+    panels, matrix, flat = (targets + panel - 1) // panel, place * size * targets, weights.reshape(-1)
     for number in range(panels * part // parts, panels * (part + 1) // parts):
         low = number * panel
         width = min(panel, targets - low)
-        w = at(weights, matrix + low * all_sources + start * width)
-        above, to, soon = shifted(c, low), shifted(y, low), shifted(w, all_sources * width)
+        start, count = matrix + low * size, sources * width
+        w, soon = at(weights, start), at(weights, start + size * width)
+        if streams == 2:
+            plus, minus = flat[start : start + count], flat[start + count : start + 2 * count]
+            for i in range(count):
+                both[i] = plus[i] + minus[i]
+            w = at(both, 0)
+        c, to, k = shifted(bias, low), shifted(y, low), sources
         if activated:
-            activate(x, sources, sources, 1, w, width, sources, above, c_row, to, targets, rows, width, soon, scale)
+            activate(x, k, k, 1, w, width, k, c, 0, to, targets, rows, width, soon, 1, 0, scale)
         else:
-            accumulate(x, sources, sources, 1, w, width, sources, above, c_row, to, targets, rows, width, soon, scale)
+            accumulate(x, k, k, 1, w, width, k, c, 0, to, targets, rows, width, soon, 1, 0, scale)
 
 
 @inlined
@@ -217,14 +221,26 @@ def _pack(source, start, rows, low, count, packed) -> None:
 
 
 @inlined
+def new_both(weights, x) -> Any:
+    """Return room for a panel of the sums of both streams' weights from the input."""
+    return aligned(x.shape[1] * min(PANEL_BYTES // x.itemsize, weights[0].shape[2]), x)
+
+
+@inlined
+def aligned(count, like) -> Any:
+    """Return a new array of a dtype like another's that starts at a cache line."""
+    line = VECTOR_BYTES // like.itemsize
+    values = np.empty(count + line, like.dtype)
+    start = -values.ctypes.data % VECTOR_BYTES // like.itemsize
+    return values[start : start + count]
+
+
+@inlined
 def new_buffers(weights, x, batch, size, variant) -> Any:
     """Return room for the activities of a block's sources and for the factors of a panel's targets, and a bias cell."""
     rows, sources = min(batch, CHUNK), max(x.shape[1], weights[0].shape[2])
     copies = np.empty(rows * 2 * size if sources * x.itemsize > SPREAD else 0, x.dtype)
-    count, line = rows * (PANEL_BYTES // x.itemsize), VECTOR_BYTES // x.itemsize
-    delta = np.empty(count + line, x.dtype)
-    start = -delta.ctypes.data % VECTOR_BYTES // x.itemsize  # at a cache line
-    return copies, delta[start : start + count], np.full(1, variant.bias)
+    return copies, aligned(rows * (PANEL_BYTES // x.itemsize), x), np.full(1, variant.bias)
 
 
 @inlined
@@ -284,6 +300,7 @@ def _update_block(weights, head, block, x, hidden, slopes, outputs, credited, va
         sources, shift, errors, activation = width, width, credited[1], variant.output_activation
     copies, delta, active = buffers
     rms = variant.rms and (place < first or layer < depth)
+    same = shift == 0 and not variant.split  # the weights of both streams change alike
     high, batch, cells = min(low + size, sources), credited.shape[2], y.shape[1]
     d, a, none, panel = at(delta, 0), at(active, 0), active[0] - active[0], PANEL_BYTES // x.itemsize
     for start in range(0, batch, CHUNK):
@@ -313,12 +330,30 @@ def _update_block(weights, head, block, x, hidden, slopes, outputs, credited, va
                 soon = w
                 if weight.size * x.itemsize <= NARROW:  # the next block is the layer before
                     soon = shifted(w, -weight.size) if stream else shifted(begin, -batch * cells)
-                accumulate(
-                    part, each, 1, row, d, targets, rows, w, targets, w, targets, high - low, targets, soon, none
-                )
+                if stream == 0 or not same:
+                    n, times, apart = high - low, 2 if same else 1, sources * targets
+                    accumulate(
+                        part,
+                        each,
+                        1,
+                        row,
+                        d,
+                        targets,
+                        rows,
+                        w,
+                        targets,
+                        w,
+                        targets,
+                        n,
+                        targets,
+                        soon,
+                        times,
+                        apart,
+                        none,
+                    )
                 if low == 0 and stream < bias.shape[0]:
                     b = at(bias, stream * cells + column)
-                    accumulate(a, 0, 0, 0, d, targets, rows, b, targets, b, targets, 1, targets, b, none)
+                    accumulate(a, 0, 0, 0, d, targets, rows, b, targets, b, targets, 1, targets, b, 1, 0, none)
     if variant.floor >= 0:
         for stream in range(2):
             clamp(weight, stream * sources + low, high - low, stream == 0, variant.floor, panel)

@@ -7,6 +7,7 @@ The arithmetic is that of `vectors` for a batch of one, to the bit, without the 
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 from llvmlite import ir
@@ -18,16 +19,16 @@ from .vectors import INDEX, PANEL_BYTES, Vector, function_of, in_vectors
 
 
 @intrinsic
-def activate_one(context, x, weight, sources, repeated, bias, biases, activity, y, targets, scale):
+def activate_one(context, x, weight, sources, streams, bias, biases, activity, y, targets, scale):
     """Emit y = 1 / (1 + 2**(scale · (bias cells + x weight))), for an even number of targets and a weight in panels.
 
-    Bias cells have the activity `activity`. x has `sources` activities; where they are those of a second stream too,
-    `repeated` is their number again, else 0.
+    Bias cells have the activity `activity`. x has `sources` activities; where the weights are those of two `streams` of
+    them, the sum of both counts.
     """
     pointer, n = types.CPointer(scale), types.intp
 
     def body(builder: ir.IRBuilder, arguments: Any) -> None:
-        x, weight, sources, repeated, bias, biases, activity, y, targets, scale = arguments
+        x, weight, sources, streams, bias, biases, activity, y, targets, scale = arguments
 
         def columns(vector: Vector, column: ir.Value) -> None:
             b = vector.builder
@@ -36,11 +37,15 @@ def activate_one(context, x, weight, sources, repeated, bias, biases, activity, 
             with_second = b.fadd(total, vector.load(bias, b.add(b.mul(second, targets), column)))
             total = b.select(b.icmp_signed(">", biases, INDEX(1)), with_second, total)
             z = b.fmul(vector.splat(activity), total)
-            first, width = _in_panel(vector, weight, b.add(sources, repeated), column, targets)
-            for count in (sources, repeated):
-                part = _sum(vector, x, first, width, count)
-                z = b.select(b.icmp_signed(">", count, INDEX(0)), b.fadd(z, part), z)
-                first = b.gep(first, [b.mul(count, width)])
+            first, width = _in_panel(vector, weight, b.mul(sources, streams), column, targets)
+            result = cgutils.alloca_once(b, vector.type)
+            with b.if_else(b.icmp_signed(">", streams, INDEX(1))) as (two, one):
+                with two:
+                    second = b.gep(first, [b.mul(sources, width)])
+                    b.store(_sum(vector, x, (first, second), width, sources), result)
+                with one:
+                    b.store(_sum(vector, x, (first,), width, sources), result)
+            z = b.fadd(z, b.load(result))
             vector.store(vector.sigmoid(z, vector.splat(scale)), y, column)
 
         in_vectors(builder, scale.type, targets, columns)
@@ -96,16 +101,17 @@ def _in_panel(
     return b.gep(weight, [b.add(b.mul(low, sources), b.sub(column, low))]), width
 
 
-def _sum(vector: Vector, x: ir.Value, weight: ir.Value, width: ir.Value, count: ir.Value) -> ir.Value:
-    """Emit Σ_i x_i weight_i over `count` rows of a panel; 0 for none."""
+def _sum(vector: Vector, x: ir.Value, weights: tuple[ir.Value, ...], width: ir.Value, count: ir.Value) -> ir.Value:
+    """Emit Σ_i x_i weight_i over `count` rows of a panel, or of the sum of two; 0 for none."""
     b = vector.builder
     before, loop, done = b.block, b.append_basic_block("sum"), b.append_basic_block("sum.done")
     zero = ir.Constant(vector.type, None)
     b.cbranch(b.icmp_signed(">", count, INDEX(0)), loop, done)
     b.position_at_end(loop)
     i, total = b.phi(INDEX), b.phi(vector.type)
-    active = vector.splat(b.load(b.gep(x, [i])))
-    new = vector.multiply_add(active, vector.load(weight, b.mul(i, width)), total)
+    active, row = vector.splat(b.load(b.gep(x, [i]))), b.mul(i, width)
+    weight = functools.reduce(b.fadd, [vector.load(part, row) for part in weights])
+    new = vector.multiply_add(active, weight, total)
     following = b.add(i, INDEX(1))
     for phi, first, later in ((i, INDEX(0), following), (total, zero, new)):
         phi.add_incoming(first, before)

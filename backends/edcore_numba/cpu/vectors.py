@@ -192,9 +192,11 @@ def _tile(vector: Vector, rows: int, vectors: int, of: dict[str, ir.Value], scal
         sums[place].add_incoming(ir.Constant(vector.type, None), before)
         sums[place].add_incoming(new[place], loop)
     b.position_at_end(done)
-    for place in places:
-        z = b.fadd(vector.load(of["c"], offset("c", place)), new[place])
-        vector.store(z, of["y"], offset("y", place))
+    with cgutils.for_range(b, of["times"]) as time:
+        apart = b.mul(time.index, of["apart"])
+        for place in places:
+            z = b.fadd(vector.load(of["c"], b.add(apart, offset("c", place))), new[place])
+            vector.store(z, of["y"], b.add(apart, offset("y", place)))
     if scale is not None:
         with cgutils.for_range(b, INDEX(rows)) as row:  # a loop, as the code for all places takes long to compile
             start = b.mul(of["y_row"], row.index)
@@ -290,6 +292,8 @@ ARGUMENTS = (
     "rows",
     "columns",
     "soon",
+    "times",
+    "apart",
     "scale",
 )
 
@@ -306,17 +310,18 @@ def _product_intrinsic(name: str, real: Any, activated: bool) -> tuple[Any, Any]
 
 
 @intrinsic
-def accumulate(context, a, a_tile, a_row, a_k, b, b_k, k, c, c_row, y, y_row, rows, columns, soon, scale):
+def accumulate(context, a, a_tile, a_row, a_k, b, b_k, k, c, c_row, y, y_row, rows, columns, soon, times, apart, scale):
     """Emit y = c + a b, for a (rows, k), b (k, columns), k ≥ 1, columns even; c and y (rows, columns) may be one.
 
     Pointers come with the distance between their rows, in elements; a also with that between its columns. A distance
-    of 0 repeats a row of c. scale gives the type.
+    of 0 repeats a row of c. The product is added `times` times, to a c and y each, which lie `apart`. scale gives the
+    type.
     """
     return _product_intrinsic("accumulate", scale, activated=False)
 
 
 @intrinsic
-def activate(context, a, a_tile, a_row, a_k, b, b_k, k, c, c_row, y, y_row, rows, columns, soon, scale):
+def activate(context, a, a_tile, a_row, a_k, b, b_k, k, c, c_row, y, y_row, rows, columns, soon, times, apart, scale):
     """Emit y = 1 / (1 + 2**(scale · (c + a b))), with the arguments of `accumulate`."""
     return _product_intrinsic("activate", scale, activated=True)
 
