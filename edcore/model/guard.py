@@ -33,6 +33,7 @@ from edcore.core.method import RMS_EPS
 from edcore.core.network import Network
 from edcore.core.rule import MEAN, Rule
 from edcore.model.divergence import Divergence, Found, finite, first_in_activities, first_in_weights, outputs_of
+from edcore.model.inputs import squares_of
 
 MARGIN = 2.0**-24
 """Share of a dtype's largest number that bounds may come to: room for rounding, and for the order of a product."""
@@ -275,5 +276,5 @@ class Guard:
 
 def _norm(weights: HostWeights) -> float:
     """Return the Frobenius norm; infinity where it is too large, or a weight is not finite."""
-    squares = sum(float(np.vdot(value, value)) for value in weights.values())
+    squares = sum(squares_of(value) for value in weights.values())
     return math.sqrt(squares) if squares < math.inf else math.inf

@@ -52,6 +52,9 @@ DTYPES = {name: np.dtype(name) for name in ("float32", "float64")}
 VANISHED = 2.0**-126
 """The largest square that float32 may round to 0."""
 
+ON_ONE_THREAD = 8192
+"""Elements that a BLAS adds up on one thread. Several are hardly faster, and then spin in the way of the kernels'."""
+
 
 class Samples(NamedTuple):
     """x and the targets of at least one sample, of one library on one device, before their values are looked at."""
@@ -211,7 +214,16 @@ def sum_of_squares(array: Array, device: str) -> float:
     if device != "cpu":
         return _at_least(read((libraries.squares, array))[0], array)
     host = to_numpy(array)
-    return float(np.vdot(host, host)) + host.size * VANISHED  # by BLAS, with no temporary array, at each step
+    return squares_of(host) + host.size * VANISHED
+
+
+def squares_of(host: npt.NDArray[Any]) -> float:
+    """Return the sum of the squares of an array: by BLAS, with no temporary array, as each step asks for one."""
+    if host.size <= ON_ONE_THREAD:
+        return float(np.vdot(host, host))
+    flat = host.reshape(-1)
+    parts = (flat[start : start + ON_ONE_THREAD] for start in range(0, flat.size, ON_ONE_THREAD))
+    return sum(float(np.vdot(part, part)) for part in parts)
 
 
 def _at_least(total: float, array: Array) -> float:
