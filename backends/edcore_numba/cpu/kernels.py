@@ -20,9 +20,10 @@ from typing import Any
 import numpy as np
 
 from .compiling import compiled, inlined
+from .deltas import compute_delta, compute_sigmoid_delta
 from .processor import flush_subnormals, meet, restore_mode
-from .variants import SIGMOID, Variant, apply_activation, clamp, compute_delta, mean_error
-from .vectors import PANEL_BYTES, ROWS, VECTOR_BYTES, accumulate, activate, at, compute_sigmoid_delta, shifted
+from .variants import SIGMOID, Variant, apply_activation, clamp, mean_error
+from .vectors import PANEL_BYTES, ROWS, VECTOR_BYTES, accumulate, activate, at, shifted
 
 BLOCKS = 64, 512
 """The least and the most sources of each stream that learn in one piece of work. The more they are, the less it matters
@@ -89,7 +90,7 @@ def update_part(weights, heads, x, hidden, slopes, outputs, errors, variant, wor
             head = heads[piece // each]
             if head != of_head:
                 # Each worker does this for itself: it is little, and to share it would be one more meeting.
-                _write_credited(errors[head], fields, credited)
+                _write_credited(errors[head], width, fields, credited)
                 of_head = head
             y = outputs[head]
             block = size, piece % each
@@ -101,8 +102,9 @@ def update_part(weights, heads, x, hidden, slopes, outputs, errors, variant, wor
 def update_head(weights, head, x, hidden, slopes, outputs, errors, variant, buffers) -> None:
     """Let all layers of one head learn, on this thread; the buffers are those of `new_buffers`."""
     credited, size = _empty_credited(weights, x.shape[0], variant), BLOCKS[1]
-    _write_credited(errors, variant, credited)
-    for number in range(_count_blocks(x.shape[1], weights[0].shape[2] // 2, weights[2].shape[1], size) - 1, -1, -1):
+    width = weights[0].shape[2] // 2
+    _write_credited(errors, width, variant, credited)
+    for number in range(_count_blocks(x.shape[1], width, weights[2].shape[1], size) - 1, -1, -1):
         _update_block(weights, head, (size, number), x, hidden, slopes, outputs, credited, variant, buffers)
 
 
@@ -248,32 +250,33 @@ def _empty_credited(weights, batch, variant) -> Any:
     """Return room for rate · E of one head: (inner and output layers, parts, batch, cells).
 
     With one output the parts are the errors that synapses of + and of − sources learn from, the same for all target
-    cells. With several, one part has the error of its output for each target cell of a stream.
+    cells. With several, one part has the error of its output for each target cell.
     """
-    one = variant.outputs == 1
-    return np.empty((2, 2 if one else 1, batch, 1 if one else weights[0].shape[2] // 2), weights[0].dtype)
+    one, cells = variant.outputs == 1, max(weights[0].shape[2], 2 * variant.outputs)
+    return np.empty((2, 2 if one else 1, batch, 1 if one else cells), weights[0].dtype)
 
 
 @inlined
-def _write_credited(errors, variant, credited) -> None:
+def _write_credited(errors, width, variant, credited) -> None:
     """Write rate · E for the errors (outputs, rows) of one head, in the shape that `_empty_credited` describes."""
-    batch, cells, count, real = credited.shape[2], credited.shape[3], errors.shape[0], type(variant.scale)
+    batch, count, real = credited.shape[2], errors.shape[0], type(variant.scale)
     parts = batch if variant.mean else 1
     rates = real(variant.alpha / parts), real(variant.alpha_output / parts)
     for output in range(count):
         mean = mean_error(errors, output, batch) if variant.centred else real(0)
         for layer in range(2):
+            half = count if layer else width
             for b in range(batch):
                 error = errors[output, b] - mean
-                if count == 1:
-                    for stream in range(2):
+                for stream in range(2):
+                    if count == 1:
                         part = error
                         if variant.split and (part < 0) == (stream == 0):
                             part -= part  # 0, and a NaN stays one
                         credited[layer, stream, b, 0] = part * rates[layer]
-                else:
-                    for cell in range(output, cells, count):
-                        credited[layer, 0, b, cell] = error * rates[layer]
+                    else:
+                        for cell in range(stream * half + output, (stream + 1) * half, count):
+                            credited[layer, 0, b, cell] = error * rates[layer]
 
 
 @compiled()
@@ -317,13 +320,26 @@ def _update_block(weights, head, block, x, hidden, slopes, outputs, credited, va
             targets = min(panel, cells - column)
             for stream in range(2):
                 if stream < credited.shape[1] and (variant.split or stream == 0):
-                    if activation == SIGMOID and not rms and variant.outputs == 1:
-                        e, activity = at(errors, stream * batch + start), at(y, start * cells + column)
+                    e_row, place_y = errors.shape[2], start * cells + column
+                    e, activity = at(errors, (stream * batch + start) * e_row), at(y, place_y)
+                    if activation == SIGMOID and not rms and e_row == 1:
                         compute_sigmoid_delta(e, activity, cells, d, rows, targets, column, cells, none)
                     else:
-                        factors = slopes[number] if rms else y
+                        factors, with_rms = at(slopes[number], place_y) if rms else activity, 1 if rms else 0
                         compute_delta(
-                            errors[stream, start:stop], y, factors, activation, rms, start, column, targets, delta
+                            e,
+                            e_row,
+                            activity,
+                            factors,
+                            cells,
+                            d,
+                            rows,
+                            targets,
+                            column,
+                            cells,
+                            activation,
+                            with_rms,
+                            none,
                         )
                 w = at(weight, column * weight.shape[0] + (stream * sources + low) * targets)
                 part = shifted(begin, stream * beside)

@@ -103,49 +103,6 @@ def apply_activation(y, place, first, rows, activation, rms, slopes, layer, scal
 
 
 @compiled()
-def compute_delta(errors, y, slopes, activation, rms, start, column, targets, delta) -> None:
-    """Write delta_bj = errors_b s_j g(y_bj) for rows of y from `start` and for `targets` columns from `column`.
-
-    errors is (rows, 1), or (rows, half of y's cells or more) where each cell of a stream learns from its own output.
-    delta is flat room, written as a panel (rows, targets).
-    """
-    half, real = y.shape[1] // 2, type(errors[0, 0])
-    for row in range(errors.shape[0]):
-        for side in range(2):  # the first half is excitatory
-            low, high = max(column, side * half), min(column + targets, (side + 1) * half)
-            if low >= high:
-                continue
-            sign, count = real(1) if side == 0 else real(-1), high - low
-            result = delta[row * targets + low - column : row * targets + high - column]
-            cell, shift = y[start + row, low:high], low - side * half
-            if errors.shape[1] == 1:
-                error = errors[row, 0] * sign
-                for j in range(count):
-                    result[j] = error
-            else:
-                for j in range(count):
-                    result[j] = errors[row, shift + j] * sign
-            if activation == SIGMOID:
-                for j in range(count):
-                    result[j] = result[j] * cell[j] * (real(1) - cell[j])
-            elif activation == TANH:
-                for j in range(count):
-                    result[j] *= real(1) - cell[j] * cell[j]
-            elif activation == RELU:
-                for j in range(count):
-                    result[j] = result[j] if cell[j] > real(0) else real(0)
-            elif activation == RELU6:
-                for j in range(count):
-                    result[j] = result[j] if real(0) < cell[j] < real(6) else real(0)
-            elif activation != LINEAR:
-                raise ValueError("the kernels have no such activation")
-            if rms:
-                slope = slopes[start + row, low:high]
-                for j in range(count):
-                    result[j] *= slope[j]
-
-
-@compiled()
 def clamp(weight, first, rows, excitatory, floor, panel) -> None:
     """Give the weights of some sources of one sign the sign s_i s_j, and at least the floor's magnitude.
 

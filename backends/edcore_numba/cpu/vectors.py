@@ -327,30 +327,6 @@ def activate(context, a, a_tile, a_row, a_k, b, b_k, k, c, c_row, y, y_row, rows
 
 
 @intrinsic
-def compute_sigmoid_delta(context, errors, y, y_row, delta, rows, columns, first, cells, zero):
-    """Emit delta_bj = errors_b s_j g(y_bj) for a panel, the `columns` cells from `first` on; zero gives the type.
-
-    Of all cells of the layer the first half is excitatory. delta is (rows, columns).
-    """
-    pointer, n = types.CPointer(zero), types.intp
-
-    def body(builder: ir.IRBuilder, arguments: Any) -> None:
-        errors, y, y_row, delta, rows, columns, first, cells, _ = arguments
-
-        def emit(vector: Vector, column: ir.Value) -> None:
-            one, signs = vector.constant(1.0), vector.signs(builder.add(first, column), cells)
-            with cgutils.for_range(builder, rows) as row:
-                error = vector.splat(builder.load(builder.gep(errors, [row.index])))
-                activity = vector.load(y, builder.add(builder.mul(row.index, y_row), column))
-                value = builder.fmul(builder.fmul(builder.fmul(error, signs), activity), builder.fsub(one, activity))
-                vector.store(value, delta, builder.add(builder.mul(row.index, columns), column))
-
-        in_vectors(builder, arguments[-1].type, columns, emit)
-
-    return types.void(pointer, pointer, n, pointer, n, n, n, n, zero), function_of("delta", zero, body)
-
-
-@intrinsic
 def shifted(context, pointer, offset):
     """Return a pointer to the element `offset` behind a pointer."""
 
