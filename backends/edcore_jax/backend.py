@@ -12,7 +12,7 @@ import numpy.typing as npt
 from edcore import arrays as libraries
 from edcore.adapters.array_api import ArrayAPIBackend
 from edcore.arrays import Array, HostWeights, to_numpy
-from edcore.contract.backend import BackendInfo, takes_weights
+from edcore.contract.backend import BackendInfo, fills_errors, takes_weights
 from edcore.contract.compilation import clock
 from edcore.contract.steps import Schedule
 from edcore.core.network import Network
@@ -82,6 +82,7 @@ class JaxBackend(ArrayAPIBackend):
         return [compiled.copy(weights[0])]
 
     @takes_weights
+    @fills_errors
     def fit(
         self, network: Network, rule: Rule, weights: JaxWeights, x: Array, target: Array, schedule: Schedule
     ) -> tuple[JaxWeights, npt.NDArray[np.intp]]:
@@ -113,8 +114,10 @@ class JaxBackend(ArrayAPIBackend):
                 if clock() - start < SHORT_RUN:
                     most = max(most, 2 * batches)
                 first += rows * batches
-            if schedule.tolerance:
+            if schedule.tolerance or schedule.errors is not None:
                 sums = to_numpy(total).reshape(network.heads, network.outputs).sum(axis=1)
+                if schedule.errors is not None:
+                    schedule.errors[epoch - 1, learning] = sums[learning]
                 done = learning & (sums < schedule.tolerance)
                 stopped[done] = epoch
                 learning &= ~done

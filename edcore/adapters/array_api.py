@@ -29,7 +29,7 @@ from edcore.arrays import (
     to_numpy,
     unavailable,
 )
-from edcore.contract.backend import API_VERSION, Availability, Backend, BackendInfo, known, takes_weights
+from edcore.contract.backend import API_VERSION, Availability, Backend, BackendInfo, fills_errors, known, takes_weights
 from edcore.contract.memory import Memory, Supported, fits, memory
 from edcore.contract.stages import Stage
 from edcore.contract.steps import Schedule
@@ -120,6 +120,7 @@ class ArrayAPIBackend(Backend):
         return weights
 
     @takes_weights
+    @fills_errors
     def fit(
         self, network: Network, rule: Rule, weights: Weights, x: Array, target: Array, schedule: Schedule
     ) -> tuple[Weights, npt.NDArray[np.intp]]:

@@ -108,6 +108,7 @@ class Backend(Protocol):
         size = rule.samples_per_update(schedule.batch_size)
         learning, stopped = schedule.learning.copy(), np.zeros(network.heads, np.intp)
         weights = self.copy(weights)  # an update may be in place, and the run interrupted
+        counted = schedule.tolerance or schedule.errors is not None
         for epoch, order in enumerate(schedule.orders, 1):
             if not learning.any():
                 break
@@ -115,11 +116,13 @@ class Backend(Protocol):
             for batch in batches(order, size):
                 given = schedule.weights
                 forward = run_forward(self, network, rule, weights, (x, target), batch, learning, given)
-                if schedule.tolerance:
+                if counted:
                     total = total + array_namespace(forward.error).sum(abs(forward.error), axis=0)
                 weights = self.update(network, rule, weights, forward.trace, forward.learnt)
-            if schedule.tolerance:
+            if counted:
                 sums = to_numpy(total).reshape(network.heads, network.outputs).sum(axis=1)
+                if schedule.errors is not None:
+                    schedule.errors[epoch - 1, learning] = sums[learning]
                 done = learning & (sums < schedule.tolerance)
                 stopped[done] = epoch
                 learning &= ~done
@@ -154,15 +157,33 @@ def takes_weights(fit: Fit) -> Fit:
     return fit
 
 
+def fills_errors(fit: Fit) -> Fit:
+    """Mark a backend's own `fit` as one that fills in `Schedule.errors`.
+
+    Parameters
+    ----------
+    fit : callable
+        The method. It may hand a schedule with room for errors to the inherited `fit`.
+
+    Returns
+    -------
+    callable
+        The same method. An override of it needs a mark of its own.
+    """
+    fit.fills_errors = True  # type: ignore[attr-defined]
+    return fit
+
+
 def run_schedule(
     backend: Backend, network: Network, rule: Rule, weights: Weights, x: Array, target: Array, schedule: Schedule
 ) -> tuple[Weights, npt.NDArray[np.intp]]:
-    """Return what `Backend.fit` returns; samples with weights never reach a `fit` that would pass over them.
+    """Return what `Backend.fit` returns; no `fit` gets weights of samples or room for errors and passes over them.
 
-    A backend of a time before there were weights, or one that has no mark of `takes_weights`, learns them batch by
-    batch, by its own `trace` and `update`.
+    Where a backend has no mark of `takes_weights` or `fills_errors`, such a schedule is learnt batch by batch, by its
+    own `trace` and `update`.
     """
-    if schedule.weights is None or getattr(backend.fit, "takes_weights", False):
+    weighs = schedule.weights is None or getattr(backend.fit, "takes_weights", False)
+    if weighs and (schedule.errors is None or getattr(backend.fit, "fills_errors", False)):
         return backend.fit(network, rule, weights, x, target, schedule)
     return Backend.fit(backend, network, rule, weights, x, target, schedule)
 

@@ -39,6 +39,9 @@ class Schedule:
     weights : ndarray of the network's dtype, shape (samples,), or None
         For each row of x the weight with which it is learnt, at least 0, see `edcore.core.weighted_error`; None for 1.
         Only a `fit` that is marked with `takes_weights` is given some, see there.
+    errors : ndarray of float64, shape (epochs, heads), or None
+        Room for that sum of each epoch and head, 0 now; None if nobody asks for them. An epoch in which a head does not
+        learn keeps its 0. Only a `fit` that is marked with `fills_errors` is given some.
     """
 
     orders: npt.NDArray[np.intp]
@@ -46,6 +49,7 @@ class Schedule:
     tolerance: float
     learning: npt.NDArray[np.bool_]
     weights: npt.NDArray[np.floating] | None = None
+    errors: npt.NDArray[np.float64] | None = None
 
 
 class Forward(NamedTuple):

@@ -309,14 +309,9 @@ class BaseED(PickledEstimator, metaclass=ABCMeta):
                 share = 1 - epoch / last
                 ed.rule = replace(rule, alpha=share * rule.alpha, alpha_output=share * rule.alpha_output)
             try:
-                samples.learn(ed, self.batch_size, self.shuffle, relative=not partial)
+                loss = samples.learn(ed, self.batch_size, self.shuffle, relative=not partial)
             finally:
                 ed.rule = rule
-            with np.errstate(all="ignore"):  # an overflow is an error below, with advice
-                outputs = samples.outputs(ed)
-                loss = samples.mean(abs(samples.target - outputs))
-            if not math.isfinite(loss):
-                raise outputs_of(ed.network, ed.rule, to_numpy(outputs)).error()
             self.n_iter_ += 1
             self.loss_curve_.append(loss)
             score, stop = None, False
@@ -338,6 +333,10 @@ class BaseED(PickledEstimator, metaclass=ABCMeta):
                 )
             if stop or any(isinstance(answer, bool | np.bool_) and answer for answer in answers):
                 break
+        with np.errstate(all="ignore"):  # an overflow is an error below, with advice
+            outputs = to_numpy(samples.outputs(ed))
+        if not np.isfinite(outputs).all():
+            raise outputs_of(ed.network, ed.rule, outputs).error()
         if stopping.weights is not None:
             self.best_validation_score_ = stopping.score
             ed.load_weights(stopping.weights)

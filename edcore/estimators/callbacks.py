@@ -20,7 +20,7 @@ class EpochRecord:
     epoch : int
         Epochs learnt so far, from 1, with those of earlier calls.
     loss : float
-        Mean of abs(target − output) over the training samples, after the epoch.
+        Mean of abs(target − output) over the training samples, each as the epoch came to it.
     validation_score : float or None
         Score on the validation samples; None without early stopping.
     estimator : EDClassifier or EDRegressor

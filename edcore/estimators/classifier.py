@@ -109,7 +109,8 @@ class EDClassifier(ClassifierMixin, BaseED):  # type: ignore[misc]  # scikit-lea
     n_iter_ : int
         Epochs learnt, with those of earlier calls under ``warm_start``.
     loss_curve_ : list of float
-        Mean of abs(target − output) over the training samples, by their weights, after each epoch.
+        For each epoch the mean of abs(target − output) over the training samples, by their weights, each as the epoch
+        came to it, before it was learnt.
     validation_scores_ : list of float or None
         Accuracy on the validation samples after each epoch; None without early stopping.
     best_validation_score_ : float or None

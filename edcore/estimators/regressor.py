@@ -66,8 +66,8 @@ class EDRegressor(RegressorMixin, BaseED):  # type: ignore[misc]  # scikit-learn
     n_iter_ : int
         Epochs learnt, with those of earlier calls under ``warm_start``.
     loss_curve_ : list of float
-        Mean of abs(target − output) over the training samples, by their weights, after each epoch, in standard
-        deviations of y.
+        For each epoch the mean of abs(target − output) over the training samples, by their weights, each as the epoch
+        came to it, before it was learnt; in standard deviations of y.
     validation_scores_ : list of float or None
         R² on the validation samples after each epoch; None without early stopping.
     best_validation_score_ : float or None

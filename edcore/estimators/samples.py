@@ -20,7 +20,7 @@ from edcore.estimators.scaling import moments_of, scale, span_of
 from edcore.model.classes import predict_in_parts
 from edcore.model.ed import ED
 from edcore.model.inputs import checked_weights_of
-from edcore.model.pieces import fit_in_pieces
+from edcore.model.pieces import fit_epoch, fit_in_pieces
 
 PIECE_BYTES = 2**25
 """Bytes of a sparse matrix's piece that is dense at one time; it has at least one batch, or one feature."""
@@ -63,14 +63,16 @@ class Samples:
             total, weights = total + share * power_of(piece, weight), weights + share
         return total / weights
 
-    def learn(self, ed: ED, batch_size: int, shuffle: bool, relative: bool) -> None:
-        """Learn one epoch; weights that are not relative are factors as they are."""
+    def learn(self, ed: ED, batch_size: int, shuffle: bool, relative: bool) -> float:
+        """Learn one epoch; weights that are not relative are factors as they are.
+
+        Returns the mean of abs(target − output), by the weights of the samples, each as it was visited.
+        """
+        options: dict[str, Any] = {"batch_size": batch_size, "shuffle": shuffle, "sample_weight": self.weight}
         if issparse(self.x) or (self.weight is not None and not relative):
             piece = _rows_of(self.x) if issparse(self.x) else self.x.shape[0]
-            options: dict[str, Any] = {"sample_weight": self.weight, "relative": relative}
-            fit_in_pieces(ed, self.dense, self.target, piece=piece, batch_size=batch_size, shuffle=shuffle, **options)
-        else:
-            ed.fit(self.x, self.target, batch_size=batch_size, shuffle=shuffle, sample_weight=self.weight)
+            return fit_in_pieces(ed, self.dense, self.target, piece=piece, relative=relative, **options)
+        return fit_epoch(ed, self.x, self.target, **options)
 
     def outputs(self, ed: ED) -> Array:
         """Return the network's outputs."""

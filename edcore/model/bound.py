@@ -335,8 +335,12 @@ class BoundNetwork:
         shuffle: bool,
         tolerance: float,
         weights: npt.NDArray[np.floating] | None,
+        errors: npt.NDArray[np.float64] | None = None,
     ) -> None:
-        """Learn checked samples for some epochs, many small ones in one call to the backend."""
+        """Learn checked samples for some epochs, many small ones in one call to the backend; fill in `errors`.
+
+        These are (epochs, heads), and become the sums that `Schedule.errors` describes.
+        """
         samples = x.array.shape[0]
         batch = self._rule.samples_per_update(min(batch_size, samples))
         backend = self._bind(x, batch)
@@ -345,8 +349,8 @@ class BoundNetwork:
         target = target if len(target.shape) == 2 else target[:, None]
         self._pending = None
         learning = np.ones(self._network.heads, np.bool_)
-        first, visits = int(self._epochs.max()), VISITS[0]
-        last = first + epochs
+        begun, visits = int(self._epochs.max()), VISITS[0]
+        first, last = begun, begun + epochs
         while first < last and learning.any():
             until = min(last, first + max(1, visits // samples))
             schedule = Schedule(
@@ -355,6 +359,7 @@ class BoundNetwork:
                 tolerance=tolerance,
                 learning=learning.copy(),
                 weights=weights,
+                errors=None if errors is None else errors[first - begun : until - begun],
             )
             try:
                 learned, stopped = self._guarded().fit(self._weights, handed, target, schedule, first, x.square)

@@ -251,7 +251,7 @@ class Guard:
         after = None
         while bad - good > 1 or after is None:
             middle = max((good + bad) // 2, good + 1)
-            part = replace(schedule, orders=orders[good:middle], learning=learning.copy())
+            part = replace(schedule, orders=orders[good:middle], learning=learning.copy(), errors=None)
             new, stopped = run_schedule(backend, self._network, self.rule, weights, x, target, part)
             if middle < bad and self._measure(new):
                 weights, good = new, middle

@@ -1,4 +1,4 @@
-"""One epoch of samples whose features are made a piece at a time, so that memory holds no more than a piece."""
+"""One epoch of samples and its mean error; of all at once, or of features that are made a piece at a time."""
 
 from __future__ import annotations
 
@@ -12,9 +12,31 @@ from edcore.contract.steps import batches
 from edcore.core.rule import MEAN, check_centred
 from edcore.interrupts import uninterrupted
 from edcore.model.ed import ED
-from edcore.model.inputs import factors_of
+from edcore.model.inputs import factors_of, weighed
 
 Numbers = npt.NDArray[np.intp]
+
+
+def fit_epoch(
+    ed: ED,
+    x: Array,
+    target: Array,
+    *,
+    batch_size: int,
+    shuffle: bool,
+    sample_weight: npt.NDArray[np.float64] | None = None,
+) -> float:
+    """Learn one epoch as `ED.fit` does.
+
+    Returns the mean of abs(target − output) over the samples, by their weights, each as it was visited.
+    """
+    with on_its_device(x):
+        found, wanted, _ = ed._see(x, target).checked()
+        found, wanted, weights, _ = weighed(found, wanted, sample_weight, ed.rule, ed.network.dtype)
+    check_centred(ed.rule, batch_size)
+    errors = np.zeros((1, ed.network.heads))
+    ed._fit(found, wanted, 1, batch_size, shuffle, 0.0, weights, errors)
+    return _mean(ed, errors, found.array.shape[0] if weights is None else float(weights.sum(dtype=np.float64)))
 
 
 def fit_in_pieces(
@@ -27,8 +49,8 @@ def fit_in_pieces(
     shuffle: bool,
     sample_weight: npt.NDArray[np.float64] | None = None,
     relative: bool = True,
-) -> None:
-    """Learn one epoch as `ED.fit` does; `features(numbers)` returns x for these rows of the target, about `piece`.
+) -> float:
+    """Do the same for x of which `features(numbers)` returns these rows, about `piece` of them.
 
     Weights that are not relative are factors as they are, also under a rule of means. An epoch that raises is undone.
     """
@@ -39,6 +61,10 @@ def fit_in_pieces(
         relative = relative and bool(MEAN[ed.rule.reduction])
         factors, _ = factors_of("sample_weight", sample_weight, ed.network.dtype, relative)
         kept = np.flatnonzero(factors)
+    total, errors = (
+        float(len(kept) if factors is None else factors.sum(dtype=np.float64)),
+        np.zeros((1, ed.network.heads)),
+    )
     order = kept[ed._orders(len(kept), first, first + 1, shuffle)[0]]
     try:
         for numbers in batches(order, max(1, piece // batch_size) * batch_size):  # whole batches
@@ -46,7 +72,9 @@ def fit_in_pieces(
             with on_its_device(x):
                 found, wanted, _ = ed._see(x, rows(target, numbers)).checked()
             own = None if factors is None or (factors == 1).all() else factors[numbers]
-            ed._fit(found, wanted, 1, batch_size, False, 0.0, own)
+            part = np.zeros_like(errors)
+            ed._fit(found, wanted, 1, batch_size, False, 0.0, own, part)
+            errors += part
         with uninterrupted():
             ed.epochs = before + 1  # each piece has counted as one
     except BaseException:
@@ -54,3 +82,8 @@ def fit_in_pieces(
             ed.load_weights(start)
             ed.epochs = before
         raise
+    return _mean(ed, errors, total)
+
+
+def _mean(ed: ED, errors: npt.NDArray[np.float64], samples: float) -> float:
+    return float(errors.sum()) / (samples * ed.network.columns)

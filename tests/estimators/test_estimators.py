@@ -321,7 +321,10 @@ def test_loss_is_the_distance_to_the_targets(moons):
     x, y = moons
     classifier = EDClassifier(**QUICK).fit(x, y)
     assert len(classifier.loss_curve_) == classifier.n_iter_ == 3
-    assert classifier.loss_curve_[-1] == pytest.approx(abs(y - classifier.predict_proba(x)[:, 1]).mean())
+    # In a batch of all samples they are visited with the weights of the epoch before.
+    whole = EDClassifier(**QUICK | {"batch_size": len(x), "warm_start": True}).set_params(max_iter=1).fit(x, y)
+    before = whole.predict_proba(x)[:, 1]
+    assert whole.fit(x, y).loss_curve_[-1] == pytest.approx(abs(y - before).mean())
     assert (classifier.validation_scores_, classifier.best_validation_score_) == (None, None)
 
 

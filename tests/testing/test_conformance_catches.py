@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from edcore.adapters.array_api import NUMPY, ArrayAPIBackend
-from edcore.contract.backend import Availability, takes_weights
+from edcore.contract.backend import Availability, fills_errors, takes_weights
 from edcore.contract.memory import Memory, fits
 from edcore.core import method as core
 from edcore.testing import iter_checks, parametrize_with_backend_checks
@@ -148,6 +148,12 @@ class WeightsByTheirPlaceInTheOrder(Sound):
 class FitNeverStops(Sound):
     def fit(self, network, rule, weights, x, target, schedule):
         return super().fit(network, rule, weights, x, target, dataclasses.replace(schedule, tolerance=0.0))
+
+
+class FitForgetsTheErrors(Sound):
+    @fills_errors
+    def fit(self, network, rule, weights, x, target, schedule):
+        return super().fit(network, rule, weights, x, target, dataclasses.replace(schedule, errors=None))
 
 
 class StoppedHeadsLearnOn(Sound):
@@ -355,6 +361,7 @@ CAUGHT = [
     (FitIgnoresWeights, "check_fit_weights"),
     (WeightsByTheirPlaceInTheOrder, "check_fit_weights"),
     (FitNeverStops, "check_fit_stops"),
+    (FitForgetsTheErrors, "check_fit_stops"),
     (StoppedHeadsLearnOn, "check_fit_stops"),
     (FitIgnoresWhoLearns, "check_fit_stops"),
     (CopyIsTheWeights, "check_copy"),

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from numba import get_num_threads
 
 from edcore.arrays import Array, HostWeights, to_numpy
-from edcore.contract.backend import Backend, known, takes_weights
+from edcore.contract.backend import Backend, fills_errors, known, takes_weights
 from edcore.contract.memory import Supported, fits
 from edcore.contract.stages import Stage
 from edcore.contract.steps import Schedule
@@ -110,6 +110,7 @@ class NumbaCPU(Backend):
         return NumbaStage(stage, weights, self)
 
     @takes_weights
+    @fills_errors
     def fit(
         self, network: Network, rule: Rule, weights: NumbaWeights, x: Array, target: Array, schedule: Schedule
     ) -> tuple[NumbaWeights, npt.NDArray[np.intp]]:
@@ -146,7 +147,9 @@ class NumbaCPU(Backend):
         else:
             kernel, shares, room = epochs.fit_batches, [heads] * threads, self._batch(network, size)
             rest = [(room, meeting, worker) for worker in range(threads)]
-        same = plan, variant, stopped
+        # Without room from the caller all epochs share a row: a small network may learn a million of them in a call.
+        sums = np.zeros((1, network.heads)) if schedule.errors is None else schedule.errors
+        same = plan, variant, stopped, sums
         calls = [
             functools.partial(kernel, arrays, x, target, orders, share, *same, *others)
             for share, others in zip(shares, rest, strict=True)
@@ -182,7 +185,7 @@ class NumbaCPU(Backend):
         heads, count, dtype = network.heads, network.outputs, network.dtype
         shapes = (heads, batch, 2 * count), (heads, count, batch)
         outputs, errors = (np.empty(shape, dtype) for shape in shapes)
-        return np.empty((batch, network.in_), dtype), *self.room(network, batch), outputs, errors, np.zeros(heads)
+        return np.empty((batch, network.in_), dtype), *self.room(network, batch), outputs, errors
 
     def _workers(self, weights: NumbaWeights, rows: int) -> int:
         """Return the number of threads for one pass."""

@@ -30,16 +30,19 @@ class Plan(NamedTuple):
 
 
 @compiled()
-def fit_batches(weights, x, target, orders, heads, plan, variant, stopped, room, meeting, worker) -> None:
+def fit_batches(weights, x, target, orders, heads, plan, variant, stopped, sums, room, meeting, worker) -> None:
     """Go through all batches, of each of which every worker has its share. `heads` are those that learn.
 
-    The workers share room for a batch, for the arguments of `kernels`, and for each head's sum of errors.
+    sums (epochs or 1, heads) gets the sums of errors of each epoch, or of the last one. The workers share room for a
+    batch, for the arguments of `kernels`.
     """
     tile, workers, parts = plan.tile, plan.workers, plan.parts
-    batch_x, hidden, slopes, outputs, errors, totals = room
+    batch_x, hidden, slopes, outputs, errors = room
     for epoch in range(plan.epochs):
+        totals = sums[min(epoch, len(sums) - 1)]
         if worker == 0:
-            totals[:] = 0
+            for head in heads:
+                totals[head] = 0
         for start in range(0, plan.samples, plan.size):
             if meeting[CANCELLED] or len(heads) == 0:
                 return
@@ -66,7 +69,7 @@ def fit_batches(weights, x, target, orders, heads, plan, variant, stopped, room,
 
 
 @compiled()
-def fit_heads(weights, x, target, orders, heads, plan, variant, stopped, meeting) -> None:
+def fit_heads(weights, x, target, orders, heads, plan, variant, stopped, sums, meeting) -> None:
     """Take head after head through all epochs, on this thread."""
     fields, mode = Variant(*variant), flush_subnormals(True)
     cells, depth, count = weights[0].shape[2], weights[2].shape[1], fields.outputs
@@ -89,6 +92,7 @@ def fit_heads(weights, x, target, orders, heads, plan, variant, stopped, meeting
                 run_rows(weights, head, gathered, 0, rows, hidden, 0, slopes, outputs, both, fields, (0, 1, meeting))
                 total += _errors(target, visited, head, outputs, errors)
                 update_head(weights, head, gathered, hidden, slopes, outputs, errors, fields, buffers)
+            sums[min(epoch, len(sums) - 1), head] = total
             if total < plan.tolerance:
                 stopped[head] = epoch + 1
                 break
@@ -96,16 +100,16 @@ def fit_heads(weights, x, target, orders, heads, plan, variant, stopped, meeting
 
 
 @compiled()
-def fit_heads_online(weights, x, target, orders, heads, plan, variant, stopped, meeting) -> None:
+def fit_heads_online(weights, x, target, orders, heads, plan, variant, stopped, sums, meeting) -> None:
     """Do as `fit_heads` for batches of one and the article's kind of cells, with the same bits."""
     fields, mode = Variant(*variant), flush_subnormals(True)
     for head in heads:
-        stopped[head] = _fit_head_online(weights, x, target, orders, head, plan, fields, meeting)
+        stopped[head] = _fit_head_online(weights, x, target, orders, head, plan, fields, sums, meeting)
     restore_mode(mode)
 
 
 @compiled()
-def _fit_head_online(weights, x, target, orders, head, plan, variant, meeting) -> int:
+def _fit_head_online(weights, x, target, orders, head, plan, variant, sums, meeting) -> int:
     """Return the epoch after which the head stopped, 0 if it did not."""
     input_weight, input_bias, hidden_weight, hidden_bias, output_weight, output_bias = weights
     features, cells, depth, biases = x.shape[1], input_weight.shape[2], hidden_weight.shape[1], input_bias.shape[1]
@@ -141,6 +145,7 @@ def _fit_head_online(weights, x, target, orders, head, plan, variant, meeting) -
                 update_one(source, width, weight, width, bias, biases, activity, to, cells, e[0], e[1])
             e = plus * rate_output, minus * rate_output
             update_one(last, width, final, width, final_bias, biases, activity, result, 2, e[0], e[1])
+        sums[min(epoch, len(sums) - 1), head] = total
         if total < plan.tolerance:
             return epoch + 1
     return 0

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edcore.arrays import Array, HostWeights
-from edcore.contract.backend import Backend, known, takes_weights
+from edcore.contract.backend import Backend, fills_errors, known, takes_weights
 from edcore.contract.memory import Memory, Supported, fits, host_memory, traced
 from edcore.contract.steps import Schedule
 from edcore.core.network import WEIGHTS, Network
@@ -119,6 +119,7 @@ class NumbaCUDA(Backend):
         return weights
 
     @takes_weights
+    @fills_errors
     def fit(
         self, network: Network, rule: Rule, weights: _Weights, x: Array, target: Array, schedule: Schedule
     ) -> tuple[_Weights, npt.NDArray[np.intp]]:
@@ -150,10 +151,13 @@ class NumbaCUDA(Backend):
                         call, network, "step", (flat, xs, targets, order, learns, errors, record), batch, start
                     )
                     self._run_update(call, network, rule, (flat, record, errors, learns, centred), batch, start)
-                if schedule.tolerance:
+                if schedule.tolerance or schedule.errors is not None:
                     kernel = self._errors.error_sums(network.outputs)
                     call.launch(kernel, heads, self._errors.SUM_THREADS, errors, sums)
-                    done = learning & (call.to_numpy(sums) < schedule.tolerance)
+                    found = call.to_numpy(sums)
+                    if schedule.errors is not None:
+                        schedule.errors[epoch - 1, learning] = found[learning]
+                    done = learning & (found < schedule.tolerance)
                     if done.any():
                         stopped[done] = epoch
                         learning &= ~done

@@ -8,7 +8,7 @@ import itertools
 import numpy as np
 from hypothesis import strategies as st
 
-from edcore.contract.backend import Backend
+from edcore.contract.backend import Backend, run_schedule
 from edcore.core.network import Network
 from edcore.core.rule import Rule
 from edcore.testing.checks.examples import FULL, Extent, dtypes, fewer, for_all, gentle, supported
@@ -72,7 +72,7 @@ def check_fit_weights(backend: Backend, extent: Extent = FULL) -> None:
 
 
 def check_fit_stops(backend: Backend, extent: Extent = FULL) -> None:
-    """A head stops after the first epoch with errors below the tolerance, and then keeps every bit."""
+    """A head stops after the first epoch with errors below the tolerance, and then keeps every bit; errors are told."""
 
     def run(case: Case) -> None:
         x, target = case.x, (case.error > 0).astype(case.x.dtype)
@@ -84,6 +84,10 @@ def check_fit_stops(backend: Backend, extent: Extent = FULL) -> None:
         schedule = dataclasses.replace(make_schedule(case, epochs=3), tolerance=tolerance)
         learned, stopped = backend.fit(case.network, case.rule, backend.from_host(case.weights), x, target, schedule)
         require(isinstance(stopped, np.ndarray), f"fit returned {stopped!r} for when each head stopped")
+        told = np.zeros(sums.shape)
+        asked = dataclasses.replace(make_schedule(case, epochs=3), errors=told)
+        run_schedule(backend, case.network, case.rule, backend.from_host(case.weights), x, target, asked)
+        require(np.allclose(told, sums, rtol=1e-3, atol=1e-6), f"the errors of the epochs are {told}, not {sums}")
         below = sums < tolerance
         expected = np.where(below.any(axis=0), np.argmax(below, axis=0) + 1, 0)
         require(np.array_equal(stopped, expected), f"heads stopped after epochs {stopped}, not {expected}")
