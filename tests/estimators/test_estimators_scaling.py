@@ -6,8 +6,9 @@ import warnings
 import numpy as np
 import pytest
 
-from edcore import ED, EDClassifier, EDRegressor
+from edcore import EDClassifier, EDRegressor
 from edcore.errors import InputError
+from edcore.estimators import samples
 
 OPTIONS = {"max_iter": 30, "backend": "numpy", "random_state": 0}
 X = np.random.default_rng(0).random((80, 4))
@@ -54,8 +55,8 @@ def test_the_check_finds_targets_that_are_rounded_first(size):
 
 
 def test_what_the_network_learns_is_standardised_in_float64(monkeypatch):
-    seen, fit = [], ED.fit
-    monkeypatch.setattr(ED, "fit", lambda ed, x, target, **k: (seen.append(target), fit(ed, x, target, **k))[1])
+    seen, fit = [], samples.fit_epoch
+    monkeypatch.setattr(samples, "fit_epoch", lambda ed, x, y, **k: (seen.append(y), fit(ed, x, y, **k))[1])
     y = 1.7e9 + 100 * np.stack([Y, Y**2], axis=1)
     regressor = EDRegressor(**OPTIONS).fit(X.astype("float32"), y)
     exact = y.astype(np.longdouble)

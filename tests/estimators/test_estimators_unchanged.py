@@ -9,6 +9,7 @@ import pytest
 
 from edcore import ED, EDClassifier, EDRegressor, Rule
 from edcore.errors import DivergedError, InputError
+from edcore.estimators import samples
 
 X = np.random.default_rng(0).random((60, 4), "float32")
 Y = np.arange(60) % 2
@@ -226,17 +227,17 @@ def test_an_interrupt_between_learning_and_counting_keeps_all_in_step(kind, earl
     options = {"warm_start": True, "random_state": 0, "early_stopping": early_stopping}
     whole = kind(**options, **DEEP | {"max_iter": 4}).fit(X, Y)
     found = kind(**options, **DEEP | {"max_iter": 4})
-    predict, calls = ED.predict, []
+    fit = samples.fit_epoch
 
-    def interrupted(ed, x):
+    def interrupted(ed, *arguments, **options):
         """Stand for Ctrl-C before the loss of the second epoch is known."""
-        calls.append(x)
+        loss = fit(ed, *arguments, **options)
         if int(ed.epochs.max()) == 2:
             raise KeyboardInterrupt
-        return predict(ed, x)
+        return loss
 
     with monkeypatch.context() as patched:
-        patched.setattr(ED, "predict", interrupted)
+        patched.setattr(samples, "fit_epoch", interrupted)
         with pytest.raises(KeyboardInterrupt):
             found.fit(X, Y)
     assert found.n_iter_ == found.ed_.epochs.max() == len(found.loss_curve_) == 2
@@ -268,7 +269,7 @@ def test_an_interrupt_of_the_first_epoch_leaves_no_trace(estimator, kind, monkey
 
     found = estimator(kind).set_params(alpha=0.123)
     with monkeypatch.context() as patched:
-        patched.setattr(ED, "fit", interrupted)
+        patched.setattr(samples, "fit_epoch", interrupted)
         check_unchanged(lambda found: found.fit(X, Y), found, KeyboardInterrupt)
         check_unchanged(lambda found: partial(found, X, Y), found, KeyboardInterrupt)
 
