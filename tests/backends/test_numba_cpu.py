@@ -30,7 +30,7 @@ from edcore_numba.cpu import backend as cpu
 from edcore_numba.cpu.compiling import compiled
 from edcore_numba.cpu.processor import CANCELLED, meet, new_meeting
 from edcore_numba.cpu.threads import Limits, run_on_threads
-from edcore_numba.cpu.vectors import activate, at
+from edcore_numba.cpu.vectors import at, multiply
 from edcore_numba.cpu.weights import NumbaWeights
 
 HERE = os.path.dirname(__file__)
@@ -40,15 +40,15 @@ def backend():
     return choose_backend(make_request("numba", "cpu"), Network(in_=1), Rule())
 
 
-@compiled()
+@compiled
 def sigmoids(z, y, zero, scale):
     """Write the sigmoid of z, an even number of them, as a product by 0 on top of z."""
     n = z.size
     none = at(zero, 0)
-    activate(none, 0, 0, 0, none, 0, 1, at(z, 0), 0, at(y, 0), n, 1, n, none, 1, 0, scale)
+    multiply(none, 0, 0, 0, none, 0, 1, at(z, 0), 0, at(y, 0), n, 1, n, none, 1, 0, 1, scale)
 
 
-@compiled()
+@compiled
 def waits(meeting, workers):
     """Meet a hundred times."""
     for _ in range(100):

@@ -137,11 +137,13 @@ class NumbaCPU(Backend):
         # All read-only, as some may be: kernels are compiled for each kind of array.
         x, target = (np.ascontiguousarray(to_numpy(array)).view() for array in (x, target))
         x.flags.writeable = target.flags.writeable = False
-        meeting, variant, arrays = new_meeting(), variant_of(network, rule), learned.arguments(network)
+        meeting, arrays = new_meeting(), learned.arguments(network)
         cancelled = meeting[CANCELLED : CANCELLED + 1]
+        online = (small or even) and size == 1 and _is_classic(network, rule)
+        variant = variant_of(network, rule, calls=not online)
         kernel: Any
         if small or even:
-            kernel = epochs.fit_heads_online if size == 1 and _is_classic(network, rule) else epochs.fit_heads
+            kernel = epochs.fit_heads_online if online else epochs.fit_heads
             shares = [heads[i::threads].copy() for i in range(min(threads, len(heads)))]
             rest: list[tuple[Any, ...]] = [(meeting,)] * len(shares)
         else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import shutil
@@ -10,7 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-from numba import config, njit
+from numba import cfunc, config, njit
 from numba.core import event
 
 from edcore.contract.compilation import say_compiling
@@ -21,21 +22,37 @@ HERE = Path(__file__).parent
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
-def compiled(parallel: bool = False) -> Callable[[Function], Function]:
-    """Return a decorator that compiles a function at its first call, and caches the machine code if a folder allows."""
+def compiled(function: Function) -> Function:
+    """Compile a function at its first call, and cache the machine code if a folder allows."""
+    with _cached() as cache:
+        # fastmath stays off: it would reorder sums and drop tests for NaN. A division by 0 gives inf, as in NumPy.
+        options = {"nogil": True, "error_model": "numpy", "no_cfunc_wrapper": True, "cache": cache}
+        return cast(Function, njit(**options)(function))
 
-    def decorate(function: Function) -> Function:
-        # Numba reads the cache folder when it decorates. It is set for these functions alone, and not for the user's.
-        before = config.CACHE_DIR
-        config.CACHE_DIR = FOLDER or before
-        try:
-            # fastmath stays off: it would reorder sums and drop tests for NaN. A division by 0 gives inf, as in NumPy.
-            options = {"parallel": parallel, "cache": FOLDER is not None}
-            return cast(Function, njit(nogil=True, error_model="numpy", **options)(function))
-        finally:
-            config.CACHE_DIR = before
 
-    return decorate
+def compiled_inside(function: Function) -> Function:
+    """Do so for a function that only compiled ones call: it gets no code that unpacks Python's objects."""
+    with _cached() as cache:
+        options = {"error_model": "numpy", "no_cfunc_wrapper": True, "no_cpython_wrapper": True, "cache": cache}
+        return cast(Function, njit(**options)(function))
+
+
+def compiled_for_c(function: Callable[..., None], signature: Any) -> Any:
+    """Compile a function of the C language now, or take it from the cache."""
+    with _cached() as cache:
+        return cfunc(signature, error_model="numpy", cache=cache)(function)
+
+
+@contextlib.contextmanager
+def _cached() -> Iterator[bool]:
+    """Have Numba cache what is decorated here, and tell whether it can."""
+    # It reads the folder when it decorates. This is set for these functions alone, and not for the user's.
+    before = config.CACHE_DIR
+    config.CACHE_DIR = FOLDER or before
+    try:
+        yield FOLDER is not None
+    finally:
+        config.CACHE_DIR = before
 
 
 def inlined(function: Function) -> Function:
@@ -82,10 +99,10 @@ FOLDER = _folder()
 
 class _SaysSo(event.Listener):  # type: ignore[misc]  # Numba has no types
     def on_start(self, event: event.Event) -> None:
-        if event.data["dispatcher"].py_func.__module__.startswith(f"{__package__}."):  # not a function of the user's
+        if event.data["module"].startswith(f"{__package__}."):  # not a function of the user's
             say_compiling("numba", kept=FOLDER is not None)
 
     def on_end(self, event: event.Event) -> None: ...
 
 
-event.register("numba:compile", _SaysSo())  # it comes when nothing is found in the cache
+event.register("numba:run_pass", _SaysSo())  # it comes when nothing is found in the cache

@@ -11,8 +11,10 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from .variants import RELU, RELU6, SIGMOID, TANH
 from .vectors import INDEX, Vector, function_of, in_vectors
+
+SIGMOID, TANH, RELU, RELU6, LINEAR = range(5)
+"""The numbers of the activations."""
 
 
 @intrinsic
@@ -21,7 +23,6 @@ def compute_sigmoid_delta(context, errors, y, y_row, delta, rows, columns, first
 
     Of all cells of the layer the first half is excitatory. delta is (rows, columns).
     """
-    pointer, n = types.CPointer(zero), types.intp
 
     def body(builder: ir.IRBuilder, arguments: Any) -> None:
         errors, y, y_row, delta, rows, columns, first, cells, _ = arguments
@@ -36,7 +37,7 @@ def compute_sigmoid_delta(context, errors, y, y_row, delta, rows, columns, first
 
         in_vectors(builder, arguments[-1].type, columns, emit)
 
-    return types.void(pointer, pointer, n, pointer, n, n, n, n, zero), function_of("sigmoid_delta", zero, body)
+    return sigmoid_delta_signature(zero), function_of("sigmoid_delta", zero, body)
 
 
 @intrinsic
@@ -45,7 +46,6 @@ def compute_delta(context, errors, e_row, y, slopes, y_row, delta, rows, columns
 
     Rows of errors are `e_row` apart. If that is 1 all cells of a row learn from one error, else each from its own.
     """
-    pointer, n = types.CPointer(zero), types.intp
 
     def body(builder: ir.IRBuilder, arguments: Any) -> None:
         errors, e_row, y, slopes, y_row, delta, rows, columns, first, cells, kind, rms, _ = arguments
@@ -71,8 +71,19 @@ def compute_delta(context, errors, e_row, y, slopes, y_row, delta, rows, columns
 
         in_vectors(builder, arguments[-1].type, columns, emit)
 
-    kinds = pointer, n, pointer, pointer, n, pointer, n, n, n, n, n, n, zero
-    return types.void(*kinds), function_of("delta", zero, body)
+    return delta_signature(zero), function_of("delta", zero, body)
+
+
+def sigmoid_delta_signature(real: Any) -> Any:
+    """Return the signature of `compute_sigmoid_delta`."""
+    pointer, n = types.CPointer(real), types.intp
+    return types.void(pointer, pointer, n, pointer, n, n, n, n, real)
+
+
+def delta_signature(real: Any) -> Any:
+    """Return the signature of `compute_delta`."""
+    pointer, n = types.CPointer(real), types.intp
+    return types.void(pointer, n, pointer, pointer, n, pointer, n, n, n, n, n, n, real)
 
 
 def _times_slope(vector: Vector, value: ir.Value, y: ir.Value, activation: int) -> ir.Value:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .compiling import compiled, inlined
+from .compiling import compiled, compiled_inside, inlined
 from .kernels import BLOCKS, new_both, new_buffers, run_rows, trace_part, update_head, update_part
 from .one_sample import activate_one, update_one
 from .processor import CANCELLED, flush_subnormals, meet, restore_mode
@@ -29,7 +29,7 @@ class Plan(NamedTuple):
     workers: int
 
 
-@compiled()
+@compiled
 def fit_batches(weights, x, target, orders, heads, plan, variant, stopped, sums, room, meeting, worker) -> None:
     """Go through all batches, of each of which every worker has its share. `heads` are those that learn.
 
@@ -68,10 +68,15 @@ def fit_batches(weights, x, target, orders, heads, plan, variant, stopped, sums,
         heads = heads[stopped[heads] == 0]
 
 
-@compiled()
+@compiled
 def fit_heads(weights, x, target, orders, heads, plan, variant, stopped, sums, meeting) -> None:
     """Take head after head through all epochs, on this thread."""
-    fields, mode = Variant(*variant), flush_subnormals(True)
+    fields, mode, zero = (
+        Variant(*variant),
+        flush_subnormals(True),
+        np.int64(0),
+    )  # no literal: kernels are compiled for each
+    alone = zero, zero + 1, meeting
     cells, depth, count = weights[0].shape[2], weights[2].shape[1], fields.outputs
     batch_x = np.empty((plan.size, x.shape[1]), x.dtype)
     hidden = np.empty((depth + 1, plan.size, cells), x.dtype)
@@ -89,7 +94,7 @@ def fit_heads(weights, x, target, orders, heads, plan, variant, stopped, sums, m
                 visited = orders[epoch * plan.stride + start : epoch * plan.stride + start + rows]
                 gathered = batch_x[:rows]
                 _gather(x, visited, gathered)
-                run_rows(weights, head, gathered, 0, rows, hidden, 0, slopes, outputs, both, fields, (0, 1, meeting))
+                run_rows(weights, head, gathered, zero, rows, hidden, zero, slopes, outputs, both, fields, alone)
                 total += _errors(target, visited, head, outputs, errors)
                 update_head(weights, head, gathered, hidden, slopes, outputs, errors, fields, buffers)
             sums[min(epoch, len(sums) - 1), head] = total
@@ -99,7 +104,7 @@ def fit_heads(weights, x, target, orders, heads, plan, variant, stopped, sums, m
     restore_mode(mode)
 
 
-@compiled()
+@compiled
 def fit_heads_online(weights, x, target, orders, heads, plan, variant, stopped, sums, meeting) -> None:
     """Do as `fit_heads` for batches of one and the article's kind of cells, with the same bits."""
     fields, mode = Variant(*variant), flush_subnormals(True)
@@ -108,7 +113,7 @@ def fit_heads_online(weights, x, target, orders, heads, plan, variant, stopped, 
     restore_mode(mode)
 
 
-@compiled()
+@compiled_inside
 def _fit_head_online(weights, x, target, orders, head, plan, variant, sums, meeting) -> int:
     """Return the epoch after which the head stopped, 0 if it did not."""
     input_weight, input_bias, hidden_weight, hidden_bias, output_weight, output_bias = weights

@@ -19,11 +19,12 @@ from typing import Any
 
 import numpy as np
 
-from .compiling import compiled, inlined
-from .deltas import compute_delta, compute_sigmoid_delta
+from .compiling import compiled, compiled_inside, inlined
+from .deltas import SIGMOID
+from .functions import call
 from .processor import flush_subnormals, meet, restore_mode
-from .variants import SIGMOID, Variant, apply_activation, clamp, mean_error
-from .vectors import PANEL_BYTES, ROWS, VECTOR_BYTES, accumulate, activate, at, shifted
+from .variants import Variant, apply_activation, clamp, mean_error
+from .vectors import PANEL_BYTES, ROWS, VECTOR_BYTES, at, shifted
 
 BLOCKS = 64, 512
 """The least and the most sources of each stream that learn in one piece of work. The more they are, the less it matters
@@ -46,7 +47,7 @@ SPREAD = 1024
 places in a cache."""
 
 
-@compiled()
+@compiled
 def trace_part(
     weights, heads, x, hidden, slopes, outputs, start, stop, tile, variant, parts, kept, meeting, worker, workers
 ) -> None:
@@ -61,15 +62,17 @@ def trace_part(
     for task in range(worker // parts, len(heads) * tiles, workers // parts):
         head, first = heads[task // tiles], start + task % tiles * tile
         rows = min(tile, stop - first)
-        group, place = (worker % parts, parts, meeting), (head, first) if kept else (0, worker // parts * tile)
-        room = hidden[place[0]], place[1], slopes[place[0]]
-        run_rows(weights, head, x, first, rows, *room, outputs[head], both, fields, group)
+        group, slot, row = (worker % parts, parts, meeting), head if kept else 0, first
+        if not kept:
+            row = worker // parts * tile
+        y, s = hidden[slot], slopes[slot]
+        run_rows(weights, head, x, first, rows, y, row, s, outputs[head], both, fields, group)
         if not kept:
             _meet(group)  # or the next rows would come into room that is still read
     restore_mode(mode)
 
 
-@compiled()
+@compiled
 def update_part(weights, heads, x, hidden, slopes, outputs, errors, variant, worker, workers) -> None:
     """Let one worker's share of the sources learn, in place."""
     fields, mode = Variant(*variant), flush_subnormals(True)
@@ -108,7 +111,7 @@ def update_head(weights, head, x, hidden, slopes, outputs, errors, variant, buff
         _update_block(weights, head, (size, number), x, hidden, slopes, outputs, credited, variant, buffers)
 
 
-@compiled()
+@compiled_inside
 def run_rows(weights, head, x, first, rows, hidden, row, slopes, outputs, both, variant, group) -> None:
     """Take `rows` rows of x, from `first`, through all layers of a head, into the same rows of outputs.
 
@@ -119,23 +122,23 @@ def run_rows(weights, head, x, first, rows, hidden, row, slopes, outputs, both, 
     """
     input_weight, input_bias, hidden_weight, hidden_bias, output_weight, output_bias = weights
     features, cells, depth, biases = x.shape[1], input_weight.shape[2], hidden_weight.shape[1], input_bias.shape[1]
-    last, scale = output_weight.shape[2], variant.scale
+    last, scale, none = output_weight.shape[2], variant.scale, both[:0]
+    slot: Any = np.int64(0)  # no literal, of which Numba would make a kernel of its own
     sums, slots, fused = np.empty(max(cells, last), x.dtype), hidden.shape[0], _is_fused(variant)
     source, y = at(x, first * features), at(hidden, row * cells)
     if features:
         # Both streams see the same x, so it is multiplied by the sum of their weights.
         bias = _sum_biases(input_bias, head, biases, cells, variant.bias, sums)
-        _multiply(source, features, 2, input_weight, head, bias, y, cells, rows, both, scale, fused, group)
+        _multiply(source, features, input_weight.ravel(), head, bias, y, cells, rows, both, fused, variant, group)
         if not fused:
-            apply_activation(hidden, 0, row, rows, variant.activation, variant.rms, slopes, 0, scale)
-    slot = 0
+            apply_activation(hidden, slot, row, rows, variant.activation, variant.rms, slopes, slot, scale)
     _meet(group)
     for layer in range(depth):
         slot = slot + 1 if slot + 1 < slots else 0
         source, y = y, at(hidden, (slot * hidden.shape[1] + row) * cells)
         place = head * depth + layer
         bias = _sum_biases(hidden_bias, place, biases, cells, variant.bias, sums)
-        _multiply(source, cells, 1, hidden_weight, place, bias, y, cells, rows, both, scale, fused, group)
+        _multiply(source, cells, hidden_weight.ravel(), place, bias, y, cells, rows, none, fused, variant, group)
         if not fused:
             apply_activation(hidden, slot, row, rows, variant.activation, variant.rms, slopes, layer + 1, scale)
         _meet(group)
@@ -143,36 +146,34 @@ def run_rows(weights, head, x, first, rows, hidden, row, slopes, outputs, both, 
         return
     bias, result = _sum_biases(output_bias, head, biases, last, variant.bias, sums), at(outputs, first * last)
     fused = variant.output_activation == SIGMOID
-    _multiply(y, cells, 1, output_weight, head, bias, result, last, rows, both, scale, fused, group)
+    _multiply(y, cells, output_weight.ravel(), head, bias, result, last, rows, none, fused, variant, group)
     if not fused:
-        one_layer = outputs.reshape(1, outputs.shape[0], last)
-        apply_activation(one_layer, 0, first, rows, variant.output_activation, False, slopes, 0, scale)
+        one_layer, rms = outputs.reshape(1, outputs.shape[0], last), np.bool_(False)
+        apply_activation(one_layer, np.int64(0), first, rows, variant.output_activation, rms, slopes, slot, scale)
 
 
-@compiled()
-def _multiply(x, sources, streams, weights, place, bias, y, targets, rows, both, scale, activated, group) -> None:
+@compiled_inside
+def _multiply(x, sources, weights, place, bias, y, targets, rows, both, activated, variant, group) -> None:
     """Write y = bias + x W, or the sigmoid of it, for the matrix W at a place of weights.
 
-    Where the weights are those of two `streams` of the same sources, W is their sum. x and y are pointers to rows of
-    `sources` and of `targets` numbers.
+    If there is room in `both`, the weights are those of two streams of the same sources, and W is their sum. x and y
+    are pointers to rows of `sources` and of `targets` numbers.
     """
-    panel, (part, parts, _), size = PANEL_BYTES // weights.itemsize, group, streams * sources
-    panels, matrix, flat = (targets + panel - 1) // panel, place * size * targets, weights.reshape(-1)
+    panel, (part, parts, _), size = PANEL_BYTES // weights.itemsize, group, 2 * sources if len(both) else sources
+    panels, matrix = (targets + panel - 1) // panel, place * size * targets
     for number in range(panels * part // parts, panels * (part + 1) // parts):
         low = number * panel
         width = min(panel, targets - low)
         start, count = matrix + low * size, sources * width
         w, soon = at(weights, start), at(weights, start + size * width)
-        if streams == 2:
-            plus, minus = flat[start : start + count], flat[start + count : start + 2 * count]
+        if len(both):
+            plus, minus = weights[start : start + count], weights[start + count : start + 2 * count]
             for i in range(count):
                 both[i] = plus[i] + minus[i]
             w = at(both, 0)
         c, to, k = shifted(bias, low), shifted(y, low), sources
-        if activated:
-            activate(x, k, k, 1, w, width, k, c, 0, to, targets, rows, width, soon, 1, 0, scale)
-        else:
-            accumulate(x, k, k, 1, w, width, k, c, 0, to, targets, rows, width, soon, 1, 0, scale)
+        given = x, k, k, 1, w, width, k, c, 0, to, targets, rows, width, soon, 1, 0, activated, variant.scale
+        call(variant.multiply, given)
 
 
 @inlined
@@ -194,7 +195,7 @@ def _sum_biases(bias, place, biases, targets, activity, sums) -> Any:
     start = at(bias, place * biases * targets)
     if biases == 1 and activity == 1:
         return start
-    layer = bias.reshape(-1)[place * biases * targets : (place + 1) * biases * targets]
+    layer = bias.ravel()[place * biases * targets : (place + 1) * biases * targets]
     for j in range(targets):
         sums[j] = activity * (layer[j] if biases == 1 else layer[j] + layer[targets + j])
     return at(sums, 0)
@@ -206,7 +207,7 @@ def _count_blocks(features, width, depth, size) -> int:
     return (features + size - 1) // size + (width + size - 1) // size * (depth + 1)
 
 
-@compiled()
+@compiled_inside
 def _pack(source, start, rows, low, count, packed) -> None:
     """Copy `rows` rows from `start` and `count` columns from `low` of an array in the order in which tiles read them.
 
@@ -279,7 +280,7 @@ def _write_credited(errors, width, variant, credited) -> None:
                             credited[layer, 0, b, cell] = error * rates[layer]
 
 
-@compiled()
+@compiled_inside
 def _update_block(weights, head, block, x, hidden, slopes, outputs, credited, variant, buffers) -> None:
     """Let one block of the sources of one layer learn from its errors: `block` is a size and a number.
 
@@ -318,58 +319,30 @@ def _update_block(weights, head, block, x, hidden, slopes, outputs, credited, va
                 _pack(source, start, rows, shift + low, high - low, copies[beside:])
         for column in range(0, cells, panel):
             targets = min(panel, cells - column)
+            times, apart = 2 if same else 1, sources * targets
             for stream in range(2):
                 if stream < credited.shape[1] and (variant.split or stream == 0):
                     e_row, place_y = errors.shape[2], start * cells + column
                     e, activity = at(errors, (stream * batch + start) * e_row), at(y, place_y)
+                    panel_of = cells, d, rows, targets, column, cells
                     if activation == SIGMOID and not rms and e_row == 1:
-                        compute_sigmoid_delta(e, activity, cells, d, rows, targets, column, cells, none)
+                        call(variant.compute_sigmoid_delta, (e, activity, *panel_of, none))
                     else:
-                        factors, with_rms = at(slopes[number], place_y) if rms else activity, 1 if rms else 0
-                        compute_delta(
-                            e,
-                            e_row,
-                            activity,
-                            factors,
-                            cells,
-                            d,
-                            rows,
-                            targets,
-                            column,
-                            cells,
-                            activation,
-                            with_rms,
-                            none,
-                        )
+                        factors = at(slopes[number], place_y) if rms else activity
+                        call(variant.compute_delta, (e, e_row, activity, factors, *panel_of, activation, rms, none))
                 w = at(weight, column * weight.shape[0] + (stream * sources + low) * targets)
                 part = shifted(begin, stream * beside)
                 soon = w
                 if weight.size * x.itemsize <= NARROW:  # the next block is the layer before
                     soon = shifted(w, -weight.size) if stream else shifted(begin, -batch * cells)
                 if stream == 0 or not same:
-                    n, times, apart = high - low, 2 if same else 1, sources * targets
-                    accumulate(
-                        part,
-                        each,
-                        1,
-                        row,
-                        d,
-                        targets,
-                        rows,
-                        w,
-                        targets,
-                        w,
-                        targets,
-                        n,
-                        targets,
-                        soon,
-                        times,
-                        apart,
-                        none,
-                    )
+                    a_b = part, each, 1, row, d, targets, rows
+                    c_y = w, targets, w, targets, high - low, targets
+                    call(variant.multiply, a_b + c_y + (soon, times, apart, 0, none))
                 if low == 0 and stream < bias.shape[0]:
                     b = at(bias, stream * cells + column)
-                    accumulate(a, 0, 0, 0, d, targets, rows, b, targets, b, targets, 1, targets, b, 1, 0, none)
+                    c_y = b, targets, b, targets, 1, targets
+                    call(variant.multiply, (a, 0, 0, 0, d, targets, rows, *c_y, b, 1, 0, 0, none))
     if variant.floor >= 0:
         for stream in range(2):
             clamp(weight, stream * sources + low, high - low, stream == 0, variant.floor, panel)

@@ -18,11 +18,12 @@ from edcore.core.method import RMS_EPS
 from edcore.core.network import Network
 from edcore.core.rule import MEAN, SPLIT, Rule
 
-from .compiling import compiled, inlined
+from .compiling import compiled, compiled_inside, inlined
+from .deltas import LINEAR, RELU, RELU6, SIGMOID, TANH
+from .functions import NONE, functions_of
 
-SIGMOID, TANH, RELU, RELU6, LINEAR = range(5)
 NUMBERS = ByName("activation", {"sigmoid": SIGMOID, "tanh": TANH, "relu": RELU, "relu6": RELU6, "linear": LINEAR})
-"""The activations that the kernels have, and their numbers there."""
+"""The activations that the kernels have."""
 
 
 class Variant(NamedTuple):
@@ -40,11 +41,14 @@ class Variant(NamedTuple):
     mean: bool
     alpha: float
     alpha_output: float
+    multiply: int  # addresses of `Functions`
+    compute_sigmoid_delta: int
+    compute_delta: int
 
 
 @functools.lru_cache(maxsize=64)  # to make one takes as long as a small network's forward pass
-def variant_of(network: Network, rule: Rule | None = None) -> tuple[Any, ...]:
-    """Return the fields of the `Variant`; a forward pass depends on no rule.
+def variant_of(network: Network, rule: Rule | None = None, calls: bool = True) -> tuple[Any, ...]:
+    """Return the fields of the `Variant`; a forward pass depends on no rule, and some kernels call no functions.
 
     They are a plain tuple, of which a kernel makes the `Variant` again: Numba looks up the type of a NamedTuple in
     Python at each call, which takes half as long as a tiny network's pass.
@@ -63,11 +67,12 @@ def variant_of(network: Network, rule: Rule | None = None) -> tuple[Any, ...]:
         mean=MEAN[rule.reduction],
         alpha=float(rule.alpha),
         alpha_output=float(rule.alpha_output),
+        **(functions_of(network.dtype) if calls else NONE)._asdict(),
     )
     return tuple(variant)
 
 
-@compiled()
+@compiled
 def apply_activation(y, place, first, rows, activation, rms, slopes, layer, scale) -> None:
     """Turn sums in y[place] (rows, cells) into activities, and with rms write slopes[layer], unless it has no room."""
     cells, real = y.shape[2], type(scale)
@@ -102,14 +107,14 @@ def apply_activation(y, place, first, rows, activation, rms, slopes, layer, scal
             raise ValueError("the kernels have no such activation")
 
 
-@compiled()
+@compiled_inside
 def clamp(weight, first, rows, excitatory, floor, panel) -> None:
     """Give the weights of some sources of one sign the sign s_i s_j, and at least the floor's magnitude.
 
     weight is a matrix (sources, targets) in panels of `panel` targets.
     """
     sources, cells = weight.shape
-    flat = weight.reshape(-1)
+    flat = weight.ravel()
     for low in range(0, cells, panel):
         targets = min(panel, cells - low)
         for row in range(first, first + rows):

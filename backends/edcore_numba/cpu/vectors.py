@@ -158,8 +158,8 @@ def _terms(count: int) -> list[float]:
     return [float(term) for term in series.convert(kind=np.polynomial.Polynomial).coef]
 
 
-def _tile(vector: Vector, rows: int, vectors: int, of: dict[str, ir.Value], scale: ir.Value | None) -> None:
-    """Emit y = c + a b for `rows` rows and `vectors` vectors of columns; with a scale, the sigmoid of that."""
+def _tile(vector: Vector, rows: int, vectors: int, of: dict[str, ir.Value]) -> None:
+    """Emit y = c + a b for `rows` rows and `vectors` vectors of columns, and the sigmoid of that if it is asked for."""
     b = vector.builder
     places = [(row, i) for row in range(rows) for i in range(vectors)]
 
@@ -197,12 +197,12 @@ def _tile(vector: Vector, rows: int, vectors: int, of: dict[str, ir.Value], scal
         for place in places:
             z = b.fadd(vector.load(of["c"], b.add(apart, offset("c", place))), new[place])
             vector.store(z, of["y"], b.add(apart, offset("y", place)))
-    if scale is not None:
-        with cgutils.for_range(b, INDEX(rows)) as row:  # a loop, as the code for all places takes long to compile
-            start = b.mul(of["y_row"], row.index)
-            for i in range(vectors):
-                at = b.add(start, INDEX(i * vector.lanes))
-                vector.store(vector.sigmoid(vector.load(of["y"], at), vector.splat(scale)), of["y"], at)
+    # A loop, as the code for all places takes long to compile; over no rows if nothing is asked for.
+    with cgutils.for_range(b, b.mul(INDEX(rows), of["activated"])) as row:
+        start = b.mul(of["y_row"], row.index)
+        for i in range(vectors):
+            at = b.add(start, INDEX(i * vector.lanes))
+            vector.store(vector.sigmoid(vector.load(of["y"], at), vector.splat(of["scale"])), of["y"], at)
 
 
 def in_vectors(
@@ -247,9 +247,8 @@ def function_of(name: str, real: Any, body: Callable[[ir.IRBuilder, Any], None])
     return code
 
 
-def _product(builder: ir.IRBuilder, of: dict[str, ir.Value], activated: bool) -> None:
+def _product(builder: ir.IRBuilder, of: dict[str, ir.Value]) -> None:
     """Emit the product in tiles."""
-    scale = of["scale"] if activated else None
 
     def columns(vectors: int) -> Callable[[Vector, ir.Value], None]:
         def emit(vector: Vector, column: ir.Value) -> None:
@@ -269,7 +268,7 @@ def _product(builder: ir.IRBuilder, of: dict[str, ir.Value], activated: bool) ->
                     corner["a"] = builder.gep(of["a"], [builder.mul(row, of["a_tile"])])
                     is_packed = builder.icmp_signed("<", of["a_k"], INDEX(0))
                     corner["a_k"] = builder.select(is_packed, INDEX(rows), of["a_k"])
-                    _tile(vector, rows, vectors, corner, scale)
+                    _tile(vector, rows, vectors, corner)
                 first = builder.add(first, builder.mul(many, INDEX(rows)))
 
         return emit
@@ -294,36 +293,32 @@ ARGUMENTS = (
     "soon",
     "times",
     "apart",
+    "activated",
     "scale",
 )
 
 
-def _product_intrinsic(name: str, real: Any, activated: bool) -> tuple[Any, Any]:
-    """Return the signature and the code of a product, with the sigmoid of it or without."""
-    pointer = types.CPointer(real)
-    kinds = {"a": pointer, "b": pointer, "c": pointer, "y": pointer, "soon": pointer, "scale": real}
-
-    def body(builder: ir.IRBuilder, arguments: Any) -> None:
-        _product(builder, dict(zip(ARGUMENTS, arguments, strict=True)), activated)
-
-    return types.void(*(kinds.get(argument, types.intp) for argument in ARGUMENTS)), function_of(name, real, body)
+def product_signature(real: Any) -> Any:
+    """Return the signature of `multiply`."""
+    kinds = {**dict.fromkeys(("a", "b", "c", "y", "soon"), types.CPointer(real)), "scale": real}
+    return types.void(*(kinds.get(argument, types.intp) for argument in ARGUMENTS))
 
 
 @intrinsic
-def accumulate(context, a, a_tile, a_row, a_k, b, b_k, k, c, c_row, y, y_row, rows, columns, soon, times, apart, scale):
+def multiply(
+    context, a, a_tile, a_row, a_k, b, b_k, k, c, c_row, y, y_row, rows, columns, soon, times, apart, activated, scale
+):
     """Emit y = c + a b, for a (rows, k), b (k, columns), k ≥ 1, columns even; c and y (rows, columns) may be one.
 
     Pointers come with the distance between their rows, in elements; a also with that between its columns. A distance
     of 0 repeats a row of c. The product is added `times` times, to a c and y each, which lie `apart`. scale gives the
-    type.
+    type. If `activated` is 1 the first y is 1 / (1 + 2**(scale · y)) instead.
     """
-    return _product_intrinsic("accumulate", scale, activated=False)
 
+    def body(builder: ir.IRBuilder, arguments: Any) -> None:
+        _product(builder, dict(zip(ARGUMENTS, arguments, strict=True)))
 
-@intrinsic
-def activate(context, a, a_tile, a_row, a_k, b, b_k, k, c, c_row, y, y_row, rows, columns, soon, times, apart, scale):
-    """Emit y = 1 / (1 + 2**(scale · (c + a b))), with the arguments of `accumulate`."""
-    return _product_intrinsic("activate", scale, activated=True)
+    return product_signature(scale), function_of("multiply", scale, body)
 
 
 @intrinsic
