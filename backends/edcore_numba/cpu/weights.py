@@ -19,6 +19,10 @@ from edcore.core.network import WEIGHTS, Network
 from .vectors import PANEL_BYTES, VECTOR_BYTES
 
 
+TINY = 2**12
+"""Bytes of an array below which it does not matter where it starts."""
+
+
 class NumbaWeights(dict[str, npt.NDArray[Any]]):
     """Weights under the keys of `Network.weight_shapes`, and the arguments that kernels take of them.
 
@@ -52,8 +56,13 @@ class NumbaWeights(dict[str, npt.NDArray[Any]]):
 
 
 def empty(shape: tuple[int, ...], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
-    """Return a new array that starts at a cache line: a vector that lies in two takes twice as long to read."""
+    """Return a new array that starts at a cache line: a vector that lies in two takes twice as long to read.
+
+    A tiny one starts anywhere, as to find such a place takes longer than to read it.
+    """
     size = math.prod(shape) * np.dtype(dtype).itemsize
+    if size < TINY:
+        return np.empty(shape, dtype)
     memory = np.empty(size + VECTOR_BYTES, np.uint8)
     start = -memory.ctypes.data % VECTOR_BYTES
     return memory[start : start + size].view(dtype).reshape(shape)
