@@ -89,6 +89,7 @@ SIZES = [
     Network(in_=70, width=17, depth=1, heads=1, dtype="float64"),
     Network(in_=3, width=131, depth=2, heads=2, n_bias=2),
     Network(in_=3, width=800, depth=1),  # so wide that the threads share the cells of each layer
+    Network(in_=300, width=5, depth=0),  # more features than are added up at a time
 ]
 
 
@@ -165,6 +166,50 @@ def test_an_older_processors_results_agree(processor):
         NUMBA_CPU_FEATURES=OLDER[processor],
     )
     assert out == ("64 6\n" if processor == "haswell" else "64 2\n")
+
+
+@pytest.mark.skipif(numba.config.NUMBA_NUM_THREADS < 2, reason="Numba has one thread")
+def test_threads_that_share_the_output_cells_apply_their_activation_once():
+    network = Network(in_=64, width=800, depth=1, outputs=100, output_activation="tanh", u0=2.0)
+    start = initialise(network, 0)
+    weights = {key: value / (3000 if key.startswith("output") else 30) for key, value in start.items()}
+    x, one, before = np.random.default_rng(0).random((40, 64), np.float32), cpu.NumbaCPU(), numba.get_num_threads()
+    numpys = choose_backend(make_request("numpy", "cpu"), network, Rule())
+    expected, own = numpys.forward(network, weights, x), one.from_host(weights)
+    try:
+        numba.set_num_threads(2)
+        for _ in range(20):  # each time the threads come in another order
+            np.testing.assert_allclose(one.forward(network, own, x), expected, atol=1e-5)
+    finally:
+        numba.set_num_threads(before)
+
+
+MEMORY_ERROR = """
+import resource
+import numpy as np
+from edcore import Network, Rule
+from edcore.core.weights import initialise
+from edcore_numba.cpu.backend import NumbaCPU
+from edcore_numba.cpu.threads import Limits
+one, network = NumbaCPU(Limits(one_pass=2**60)), Network(2, 32, 0, outputs=2)
+own = one.from_host(initialise(network, 0))
+for batch in (3, 300_000):  # the first time compiles
+    x = np.ones((batch, 2), np.float32)
+    outputs, trace = one.trace(network, own, x)
+    if batch > 3:
+        used = int(next(line for line in open("/proc/self/status") if line.startswith("VmSize")).split()[1])
+        resource.setrlimit(resource.RLIMIT_AS, (1024 * used + 20 * 2**20, -1))
+    try:
+        one.update(network, Rule(), own, trace, outputs)
+    except MemoryError:
+        print("no memory", np.float32(1e-40) * np.float32(1) > 0)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the limit of memory and its use are read as on Linux")
+def test_a_kernel_without_memory_leaves_the_processors_mode():
+    run = subprocess.run([sys.executable, "-c", MEMORY_ERROR], capture_output=True, text=True, check=False)
+    assert run.stdout.split() == ["no", "memory", "True"], run.stderr
 
 
 @pytest.mark.parametrize("batches", [True, False])
@@ -334,6 +379,18 @@ def test_hundred_runs_of_xor_stop_where_numpys_do():
     assert (stopped["numpy"] == stopped["numba"]).all()
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("features", [3, 128, 300])
+def test_sample_by_sample_fit_has_the_bits_of_steps(features, dtype):
+    x = np.random.default_rng(0).random((5, features)).astype(dtype)
+    target, runs, steps = np.arange(5) % 2, *(ED(features, 9, 1, seed=1, dtype=dtype, backend="numba") for _ in "12")
+    runs.fit(x, target, batch_size=1, shuffle=False)
+    for row in range(5):
+        steps.step(x[row : row + 1], target[row : row + 1])
+    for key, value in steps.weights.items():
+        np.testing.assert_array_equal(runs.weights[key], value)
+
+
 def test_read_only_samples_that_are_not_contiguous():
     x = np.random.default_rng(0).random((3, 8)).T
     x.flags.writeable = False
@@ -371,6 +428,34 @@ def test_kernels_are_compiled_once_and_kept(tmp_path):
     assert folder.startswith(str(tmp_path))
     assert hits == "0"
     assert run_with_cache(tmp_path) == [folder, "1"]
+
+
+TOGETHER = """
+import sys, time
+from pathlib import Path
+from numba.core.caching import IndexDataCacheFile
+from edcore_numba.cpu.functions import functions_of
+dtype, folder, load = sys.argv[1], Path(sys.argv[2]), IndexDataCacheFile._load_index
+def slow(self):
+    found = load(self)
+    time.sleep(0.3)  # the other process reads before this one writes
+    return found
+(folder / dtype).touch()
+while len(list(folder.glob("float*"))) < 2:
+    time.sleep(0.01)
+IndexDataCacheFile._load_index = slow
+functions_of(dtype)
+"""
+
+
+@pytest.mark.slow
+def test_processes_that_compile_at_once_do_not_mix_up_their_code(tmp_path):
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path / "cache")}
+    commands = [[sys.executable, "-c", TOGETHER, dtype, str(tmp_path)] for dtype in ("float32", "float64")]
+    processes = [subprocess.Popen(command, env=environment) for command in commands]
+    assert [process.wait(120) for process in processes] == [0, 0]
+    for name in ("multiply", "compute_delta", "compute_sigmoid_delta"):
+        assert len(list(tmp_path.glob(f"cache/**/functions._{name}-*.nbc"))) == 2
 
 
 @pytest.mark.slow

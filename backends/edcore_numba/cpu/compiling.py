@@ -11,8 +11,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-from numba import cfunc, config, njit
+from filelock import FileLock
+from numba import config, njit
 from numba.core import event
+from numba.core.caching import FunctionCache
+from numba.core.ccallback import CFunc
 
 from edcore.contract.compilation import say_compiling
 from edcore_numba import compile_time as compile_time  # it stops edcore's clock
@@ -24,35 +27,43 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 def compiled(function: Function) -> Function:
     """Compile a function at its first call, and cache the machine code if a folder allows."""
-    with _cached() as cache:
-        # fastmath stays off: it would reorder sums and drop tests for NaN. A division by 0 gives inf, as in NumPy.
-        options = {"nogil": True, "error_model": "numpy", "no_cfunc_wrapper": True, "cache": cache}
-        return cast(Function, njit(**options)(function))
+    # fastmath stays off: it would reorder sums and drop tests for NaN. A division by 0 gives inf, as in NumPy.
+    return cast(Function, _cached(njit(nogil=True, error_model="numpy", no_cfunc_wrapper=True)(function), function))
 
 
 def compiled_inside(function: Function) -> Function:
     """Do so for a function that only compiled ones call: it gets no code that unpacks Python's objects."""
-    with _cached() as cache:
-        options = {"error_model": "numpy", "no_cfunc_wrapper": True, "no_cpython_wrapper": True, "cache": cache}
-        return cast(Function, njit(**options)(function))
+    options = {"error_model": "numpy", "no_cfunc_wrapper": True, "no_cpython_wrapper": True}
+    return cast(Function, _cached(njit(**options)(function), function))
 
 
 def compiled_for_c(function: Callable[..., None], signature: Any) -> Any:
     """Compile a function of the C language now, or take it from the cache."""
-    with _cached() as cache:
-        return cfunc(signature, error_model="numpy", cache=cache)(function)
+    made = CFunc(function, (signature.args, signature.return_type), {}, {"error_model": "numpy"})
+    _cached(made, function).compile()
+    return made
 
 
-@contextlib.contextmanager
-def _cached() -> Iterator[bool]:
-    """Have Numba cache what is decorated here, and tell whether it can."""
-    # It reads the folder when it decorates. This is set for these functions alone, and not for the user's.
-    before = config.CACHE_DIR
-    config.CACHE_DIR = FOLDER or before
-    try:
-        yield FOLDER is not None
-    finally:
-        config.CACHE_DIR = before
+class _Cache(FunctionCache):  # type: ignore[misc]  # Numba has no types
+    """The cache of a function, to which one process at a time writes: Numba could give one's code to another."""
+
+    def save_overload(self, sig: Any, data: Any) -> None:
+        with contextlib.ExitStack() as stack:
+            with contextlib.suppress(OSError, NotImplementedError):  # a file system without locks, or no end of a wait
+                stack.enter_context(FileLock(f"{FOLDER}/lock", timeout=60, fallback_to_soft=False))
+            super().save_overload(sig, data)
+
+
+def _cached(compiled: Any, function: Callable[..., Any]) -> Any:
+    """Give a function of Numba its cache, if a folder allows."""
+    if FOLDER is not None:
+        # Numba reads the folder when the cache is made. It is set for these functions alone, and not for the user's.
+        before, config.CACHE_DIR = config.CACHE_DIR, FOLDER
+        try:
+            compiled._cache = _Cache(function)
+        finally:
+            config.CACHE_DIR = before
+    return compiled
 
 
 def inlined(function: Function) -> Function:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .compiling import compiled, compiled_inside, inlined
-from .kernels import BLOCKS, new_both, new_buffers, run_rows, trace_part, update_head, update_part
+from .kernels import BLOCKS, new_buffers, new_room, run_rows, trace_part, update_head, update_part
 from .one_sample import activate_one, update_one
 from .processor import CANCELLED, flush_subnormals, meet, restore_mode
 from .variants import Variant
@@ -71,18 +71,15 @@ def fit_batches(weights, x, target, orders, heads, plan, variant, stopped, sums,
 @compiled
 def fit_heads(weights, x, target, orders, heads, plan, variant, stopped, sums, meeting) -> None:
     """Take head after head through all epochs, on this thread."""
-    fields, mode, zero = (
-        Variant(*variant),
-        flush_subnormals(True),
-        np.int64(0),
-    )  # no literal: kernels are compiled for each
+    fields, zero = Variant(*variant), np.int64(0)  # no literal, of which Numba would make kernels of their own
     alone = zero, zero + 1, meeting
     cells, depth, count = weights[0].shape[2], weights[2].shape[1], fields.outputs
     batch_x = np.empty((plan.size, x.shape[1]), x.dtype)
     hidden = np.empty((depth + 1, plan.size, cells), x.dtype)
     slopes = np.empty((depth + 1 if fields.rms else 0, plan.size, cells), x.dtype)
     outputs, errors = np.empty((plan.size, 2 * count), x.dtype), np.empty((count, plan.size), x.dtype)
-    buffers, both = new_buffers(weights, x, plan.size, BLOCKS[1], fields), new_both(weights, x)
+    buffers, room = new_buffers(weights, x, plan.size, BLOCKS[1], fields), new_room(weights, x)
+    mode = flush_subnormals(True)
     for head in heads:
         for epoch in range(plan.epochs):
             total = 0.0
@@ -94,7 +91,7 @@ def fit_heads(weights, x, target, orders, heads, plan, variant, stopped, sums, m
                 visited = orders[epoch * plan.stride + start : epoch * plan.stride + start + rows]
                 gathered = batch_x[:rows]
                 _gather(x, visited, gathered)
-                run_rows(weights, head, gathered, zero, rows, hidden, zero, slopes, outputs, both, fields, alone)
+                run_rows(weights, head, gathered, zero, rows, hidden, zero, slopes, outputs, fields, room, alone)
                 total += _errors(target, visited, head, outputs, errors)
                 update_head(weights, head, gathered, hidden, slopes, outputs, errors, fields, buffers)
             sums[min(epoch, len(sums) - 1), head] = total
@@ -107,18 +104,19 @@ def fit_heads(weights, x, target, orders, heads, plan, variant, stopped, sums, m
 @compiled
 def fit_heads_online(weights, x, target, orders, heads, plan, variant, stopped, sums, meeting) -> None:
     """Do as `fit_heads` for batches of one and the article's kind of cells, with the same bits."""
-    fields, mode = Variant(*variant), flush_subnormals(True)
+    fields, cells, depth = Variant(*variant), weights[0].shape[2], weights[2].shape[1]
+    y, outputs = np.empty((depth + 1) * cells, x.dtype), np.empty(2, x.dtype)
+    mode = flush_subnormals(True)
     for head in heads:
-        stopped[head] = _fit_head_online(weights, x, target, orders, head, plan, fields, sums, meeting)
+        stopped[head] = _fit_head_online(weights, x, target, orders, head, plan, fields, sums, y, outputs, meeting)
     restore_mode(mode)
 
 
 @compiled_inside
-def _fit_head_online(weights, x, target, orders, head, plan, variant, sums, meeting) -> int:
+def _fit_head_online(weights, x, target, orders, head, plan, variant, sums, y, outputs, meeting) -> int:
     """Return the epoch after which the head stopped, 0 if it did not."""
     input_weight, input_bias, hidden_weight, hidden_bias, output_weight, output_bias = weights
     features, cells, depth, biases = x.shape[1], input_weight.shape[2], hidden_weight.shape[1], input_bias.shape[1]
-    y, outputs = np.empty((depth + 1) * cells, x.dtype), np.empty(2, x.dtype)
     result, last, activity, scale = at(outputs, 0), at(y, depth * cells), variant.bias, variant.scale
     first, first_bias = at(input_weight, head * 2 * features * cells), at(input_bias, head * biases * cells)
     final, final_bias = at(output_weight, head * cells * 2), at(output_bias, head * biases * 2)

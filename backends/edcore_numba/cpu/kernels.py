@@ -24,7 +24,7 @@ from .deltas import SIGMOID
 from .functions import call
 from .processor import flush_subnormals, meet, restore_mode
 from .variants import Variant, apply_activation, clamp, mean_error
-from .vectors import PANEL_BYTES, ROWS, VECTOR_BYTES, at, shifted
+from .vectors import PANEL_BYTES, ROWS, SLICE, VECTOR_BYTES, at, shifted
 
 BLOCKS = 64, 512
 """The least and the most sources of each stream that learn in one piece of work. The more they are, the less it matters
@@ -57,8 +57,8 @@ def trace_part(
     Where hidden has room for fewer layers than the network has, the latest ones remain. If activities are not kept,
     hidden is (1, slots, rows, cells), with rows for a tile of each group.
     """
-    fields, mode = Variant(*variant), flush_subnormals(True)
-    tiles, both = (stop - start + tile - 1) // tile, new_both(weights, x)
+    fields, room, tiles = Variant(*variant), new_room(weights, x), (stop - start + tile - 1) // tile
+    mode = flush_subnormals(True)  # after the last thing that can fail, or it would stay
     for task in range(worker // parts, len(heads) * tiles, workers // parts):
         head, first = heads[task // tiles], start + task % tiles * tile
         rows = min(tile, stop - first)
@@ -66,7 +66,7 @@ def trace_part(
         if not kept:
             row = worker // parts * tile
         y, s = hidden[slot], slopes[slot]
-        run_rows(weights, head, x, first, rows, y, row, s, outputs[head], both, fields, group)
+        run_rows(weights, head, x, first, rows, y, row, s, outputs[head], fields, room, group)
         if not kept:
             _meet(group)  # or the next rows would come into room that is still read
     restore_mode(mode)
@@ -75,16 +75,15 @@ def trace_part(
 @compiled
 def update_part(weights, heads, x, hidden, slopes, outputs, errors, variant, worker, workers) -> None:
     """Let one worker's share of the sources learn, in place."""
-    fields, mode = Variant(*variant), flush_subnormals(True)
+    fields = Variant(*variant)
     features, width, depth, batch = x.shape[1], weights[0].shape[2] // 2, weights[2].shape[1], x.shape[0]
     size = BLOCKS[1]
     while size > BLOCKS[0] and len(heads) * _count_blocks(features, width, depth, size) < PIECES * workers:
         size //= 2
     each = _count_blocks(features, width, depth, size)
-    buffers = new_buffers(weights, x, batch, size, fields)
-    credited, of_head = _empty_credited(weights, batch, fields), -1
-    pieces = len(heads) * each
+    buffers, of_head, pieces = new_buffers(weights, x, batch, size, fields), -1, len(heads) * each
     run = max(1, min(RUN, pieces // (PIECES * workers)))
+    mode = flush_subnormals(True)
     # From the last layer to the first: what the forward pass has written last is still in the cache, and what is
     # written here last is what the next one needs first. Neighbouring layers share activities, so each worker does a
     # run of them.
@@ -93,38 +92,37 @@ def update_part(weights, heads, x, hidden, slopes, outputs, errors, variant, wor
             head = heads[piece // each]
             if head != of_head:
                 # Each worker does this for itself: it is little, and to share it would be one more meeting.
-                _write_credited(errors[head], width, fields, credited)
+                _write_credited(errors[head], batch, width, fields, buffers)
                 of_head = head
             y = outputs[head]
             block = size, piece % each
-            _update_block(weights, head, block, x, hidden[head], slopes[head], y, credited, fields, buffers)
+            _update_block(weights, head, block, x, hidden[head], slopes[head], y, fields, buffers)
     restore_mode(mode)
 
 
 @inlined
 def update_head(weights, head, x, hidden, slopes, outputs, errors, variant, buffers) -> None:
     """Let all layers of one head learn, on this thread; the buffers are those of `new_buffers`."""
-    credited, size = _empty_credited(weights, x.shape[0], variant), BLOCKS[1]
-    width = weights[0].shape[2] // 2
-    _write_credited(errors, width, variant, credited)
+    width, size = weights[0].shape[2] // 2, BLOCKS[1]
+    _write_credited(errors, x.shape[0], width, variant, buffers)
     for number in range(_count_blocks(x.shape[1], width, weights[2].shape[1], size) - 1, -1, -1):
-        _update_block(weights, head, (size, number), x, hidden, slopes, outputs, credited, variant, buffers)
+        _update_block(weights, head, (size, number), x, hidden, slopes, outputs, variant, buffers)
 
 
 @compiled_inside
-def run_rows(weights, head, x, first, rows, hidden, row, slopes, outputs, both, variant, group) -> None:
+def run_rows(weights, head, x, first, rows, hidden, row, slopes, outputs, variant, room, group) -> None:
     """Take `rows` rows of x, from `first`, through all layers of a head, into the same rows of outputs.
 
     Their activities come into hidden, from `row`. It is (slots, rows, cells), and the slots are used in turn where they
     are fewer than the layers. A stage without the input layer has no sources there, and finds its first activities in
-    hidden. One without the output layer has no outputs. `both` is from `new_both`. `group` is this worker's number in a
+    hidden. One without the output layer has no outputs. `room` is from `new_room`. `group` is this worker's number in a
     group that shares the rows, their number, and their meeting.
     """
     input_weight, input_bias, hidden_weight, hidden_bias, output_weight, output_bias = weights
     features, cells, depth, biases = x.shape[1], input_weight.shape[2], hidden_weight.shape[1], input_bias.shape[1]
-    last, scale, none = output_weight.shape[2], variant.scale, both[:0]
+    last, scale, (both, sums) = output_weight.shape[2], variant.scale, room
     slot: Any = np.int64(0)  # no literal, of which Numba would make a kernel of its own
-    sums, slots, fused = np.empty(max(cells, last), x.dtype), hidden.shape[0], _is_fused(variant)
+    slots, fused, none = hidden.shape[0], _is_fused(variant), both[:0]
     source, y = at(x, first * features), at(hidden, row * cells)
     if features:
         # Both streams see the same x, so it is multiplied by the sum of their weights.
@@ -148,6 +146,8 @@ def run_rows(weights, head, x, first, rows, hidden, row, slopes, outputs, both, 
     fused = variant.output_activation == SIGMOID
     _multiply(y, cells, output_weight.ravel(), head, bias, result, last, rows, none, fused, variant, group)
     if not fused:
+        _meet(group)  # only one applies the activation, to what all have added up
+    if not fused and group[0] == 0:
         one_layer, rms = outputs.reshape(1, outputs.shape[0], last), np.bool_(False)
         apply_activation(one_layer, np.int64(0), first, rows, variant.output_activation, rms, slopes, slot, scale)
 
@@ -159,21 +159,25 @@ def _multiply(x, sources, weights, place, bias, y, targets, rows, both, activate
     If there is room in `both`, the weights are those of two streams of the same sources, and W is their sum. x and y
     are pointers to rows of `sources` and of `targets` numbers.
     """
-    panel, (part, parts, _), size = PANEL_BYTES // weights.itemsize, group, 2 * sources if len(both) else sources
+    panel, (part, parts, _) = PANEL_BYTES // weights.itemsize, group
+    size, some = (2 * sources, SLICE) if len(both) else (sources, sources)
     panels, matrix = (targets + panel - 1) // panel, place * size * targets
     for number in range(panels * part // parts, panels * (part + 1) // parts):
         low = number * panel
         width = min(panel, targets - low)
-        start, count = matrix + low * size, sources * width
-        w, soon = at(weights, start), at(weights, start + size * width)
-        if len(both):
-            plus, minus = weights[start : start + count], weights[start + count : start + 2 * count]
-            for i in range(count):
-                both[i] = plus[i] + minus[i]
-            w = at(both, 0)
-        c, to, k = shifted(bias, low), shifted(y, low), sources
-        given = x, k, k, 1, w, width, k, c, 0, to, targets, rows, width, soon, 1, 0, activated, variant.scale
-        call(variant.multiply, given)
+        start, c, c_row, to = matrix + low * size, shifted(bias, low), 0, shifted(y, low)
+        for first in range(0, sources, some):
+            k, here = min(some, sources - first), start + first * width
+            if len(both):
+                there = here + sources * width
+                plus, minus = weights[here : here + k * width], weights[there : there + k * width]
+                for i in range(k * width):
+                    both[i] = plus[i] + minus[i]
+            w, soon = at(both if len(both) else weights, 0 if len(both) else here), at(weights, here + k * width)
+            of_x, then = (shifted(x, first), sources, sources, 1), activated and first + k == sources
+            given = *of_x, w, width, k, c, c_row, to, targets, rows, width, soon, 1, 0, then, variant.scale
+            call(variant.multiply, given)
+            c, c_row = to, targets
 
 
 @inlined
@@ -224,9 +228,11 @@ def _pack(source, start, rows, low, count, packed) -> None:
 
 
 @inlined
-def new_both(weights, x) -> Any:
-    """Return room for a panel of the sums of both streams' weights from the input."""
-    return aligned(x.shape[1] * min(PANEL_BYTES // x.itemsize, weights[0].shape[2]), x)
+def new_room(weights, x) -> Any:
+    """Return room for a slice of the sums of both streams' weights from the input, and for the input of bias cells."""
+    cells, panel = weights[0].shape[2], PANEL_BYTES // x.itemsize
+    both = aligned(min(x.shape[1], SLICE) * min(panel, cells), x)
+    return both, np.empty(max(cells, weights[4].shape[2]), x.dtype)
 
 
 @inlined
@@ -240,27 +246,23 @@ def aligned(count, like) -> Any:
 
 @inlined
 def new_buffers(weights, x, batch, size, variant) -> Any:
-    """Return room for the activities of a block's sources and for the factors of a panel's targets, and a bias cell."""
+    """Return room for the activities of a block's sources and for the factors of a panel's targets; and a bias cell.
+
+    And room for rate · E of one head, (inner and output layers, parts, batch, cells). With one output the parts are the
+    errors that synapses of + and of − sources learn from, the same for all target cells. With several, one part has the
+    error of its output for each target cell.
+    """
     rows, sources = min(batch, CHUNK), max(x.shape[1], weights[0].shape[2])
     copies = np.empty(rows * 2 * size if sources * x.itemsize > SPREAD else 0, x.dtype)
-    return copies, aligned(rows * (PANEL_BYTES // x.itemsize), x), np.full(1, variant.bias)
-
-
-@inlined
-def _empty_credited(weights, batch, variant) -> Any:
-    """Return room for rate · E of one head: (inner and output layers, parts, batch, cells).
-
-    With one output the parts are the errors that synapses of + and of − sources learn from, the same for all target
-    cells. With several, one part has the error of its output for each target cell.
-    """
     one, cells = variant.outputs == 1, max(weights[0].shape[2], 2 * variant.outputs)
-    return np.empty((2, 2 if one else 1, batch, 1 if one else cells), weights[0].dtype)
+    credited = np.empty((2, 2 if one else 1, batch, 1 if one else cells), x.dtype)
+    return copies, aligned(rows * (PANEL_BYTES // x.itemsize), x), np.full(1, variant.bias), credited
 
 
 @inlined
-def _write_credited(errors, width, variant, credited) -> None:
-    """Write rate · E for the errors (outputs, rows) of one head, in the shape that `_empty_credited` describes."""
-    batch, count, real = credited.shape[2], errors.shape[0], type(variant.scale)
+def _write_credited(errors, batch, width, variant, buffers) -> None:
+    """Write rate · E for the errors (outputs, rows) of one head into its room in the buffers."""
+    credited, count, real = buffers[3], errors.shape[0], type(variant.scale)
     parts = batch if variant.mean else 1
     rates = real(variant.alpha / parts), real(variant.alpha_output / parts)
     for output in range(count):
@@ -281,13 +283,14 @@ def _write_credited(errors, width, variant, credited) -> None:
 
 
 @compiled_inside
-def _update_block(weights, head, block, x, hidden, slopes, outputs, credited, variant, buffers) -> None:
+def _update_block(weights, head, block, x, hidden, slopes, outputs, variant, buffers) -> None:
     """Let one block of the sources of one layer learn from its errors: `block` is a size and a number.
 
     The buffers are those of `new_buffers`.
     """
     input_weight, input_bias, hidden_weight, hidden_bias, output_weight, output_bias = weights
     features, width, depth = x.shape[1], input_weight.shape[2] // 2, hidden_weight.shape[1]
+    copies, delta, active, credited = buffers
     size, place = block
     first, inner = (features + size - 1) // size, (width + size - 1) // size
     layer, low, errors = (place - first) // inner, (place - first) % inner * size, credited[0]
@@ -302,10 +305,9 @@ def _update_block(weights, head, block, x, hidden, slopes, outputs, credited, va
     else:
         weight, bias, source, y = output_weight[head], output_bias[head], hidden[depth], outputs
         sources, shift, errors, activation = width, width, credited[1], variant.output_activation
-    copies, delta, active = buffers
     rms = variant.rms and (place < first or layer < depth)
     same = shift == 0 and not variant.split  # the weights of both streams change alike
-    high, batch, cells = min(low + size, sources), credited.shape[2], y.shape[1]
+    high, batch, cells = min(low + size, sources), x.shape[0], y.shape[1]
     d, a, none, panel = at(delta, 0), at(active, 0), active[0] - active[0], PANEL_BYTES // x.itemsize
     for start in range(0, batch, CHUNK):
         stop = min(start + CHUNK, batch)
@@ -323,7 +325,7 @@ def _update_block(weights, head, block, x, hidden, slopes, outputs, credited, va
             for stream in range(2):
                 if stream < credited.shape[1] and (variant.split or stream == 0):
                     e_row, place_y = errors.shape[2], start * cells + column
-                    e, activity = at(errors, (stream * batch + start) * e_row), at(y, place_y)
+                    e, activity = at(errors, (stream * errors.shape[1] + start) * e_row), at(y, place_y)
                     panel_of = cells, d, rows, targets, column, cells
                     if activation == SIGMOID and not rms and e_row == 1:
                         call(variant.compute_sigmoid_delta, (e, activity, *panel_of, none))

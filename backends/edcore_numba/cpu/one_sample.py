@@ -15,7 +15,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from .vectors import INDEX, PANEL_BYTES, Vector, function_of, in_vectors
+from .vectors import INDEX, PANEL_BYTES, SLICE, Vector, function_of, in_vectors
 
 
 @intrinsic
@@ -38,14 +38,20 @@ def activate_one(context, x, weight, sources, streams, bias, biases, activity, y
             total = b.select(b.icmp_signed(">", biases, INDEX(1)), with_second, total)
             z = b.fmul(vector.splat(activity), total)
             first, width = _in_panel(vector, weight, b.mul(sources, streams), column, targets)
-            result = cgutils.alloca_once(b, vector.type)
+            result = cgutils.alloca_once_value(b, z)
             with b.if_else(b.icmp_signed(">", streams, INDEX(1))) as (two, one):
-                with two:
-                    second = b.gep(first, [b.mul(sources, width)])
-                    b.store(_sum(vector, x, (first, second), width, sources), result)
+                with two:  # slice by slice, as the kernels do
+                    slices = b.sdiv(b.add(sources, INDEX(SLICE - 1)), INDEX(SLICE))
+                    with cgutils.for_range(b, slices) as part:
+                        start = b.mul(part.index, INDEX(SLICE))
+                        left = b.sub(sources, start)
+                        count = b.select(b.icmp_signed("<", left, INDEX(SLICE)), left, INDEX(SLICE))
+                        plus, minus = (b.gep(first, [b.mul(b.add(start, of), width)]) for of in (INDEX(0), sources))
+                        total = _sum(vector, b.gep(x, [start]), (plus, minus), width, count)
+                        b.store(b.fadd(b.load(result), total), result)
                 with one:
-                    b.store(_sum(vector, x, (first,), width, sources), result)
-            z = b.fadd(z, b.load(result))
+                    b.store(b.fadd(z, _sum(vector, x, (first,), width, sources)), result)
+            z = b.load(result)
             vector.store(vector.sigmoid(z, vector.splat(scale)), y, column)
 
         in_vectors(builder, scale.type, targets, columns)

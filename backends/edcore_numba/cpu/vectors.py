@@ -40,6 +40,9 @@ ROWS = (6, 2, 1) if not IS_X86 or _has("avx2") else (2, 1)
 PANEL_BYTES = VECTORS * VECTOR_BYTES
 """Bytes of a row of a panel. Matrices lie in panels as wide as a tile, so that a product reads memory in order."""
 
+SLICE = 128
+"""Sources of the input layer whose two streams' weights are added up at a time: a panel of them stays in the cache."""
+
 AHEAD = 8
 """Rows of b that are fetched into the fastest cache before they are used."""
 

@@ -18,7 +18,6 @@ from edcore.core.network import WEIGHTS, Network
 
 from .vectors import PANEL_BYTES, VECTOR_BYTES
 
-
 TINY = 2**12
 """Bytes of an array below which it does not matter where it starts."""
 
