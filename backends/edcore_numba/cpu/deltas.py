@@ -11,7 +11,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from .vectors import INDEX, Vector, function_of, in_vectors
+from .vectors import INDEX, Vector, code_of, in_vectors
 
 SIGMOID, TANH, RELU, RELU6, LINEAR = range(5)
 """The numbers of the activations."""
@@ -37,7 +37,7 @@ def compute_sigmoid_delta(context, errors, y, y_row, delta, rows, columns, first
 
         in_vectors(builder, arguments[-1].type, columns, emit)
 
-    return sigmoid_delta_signature(zero), function_of("sigmoid_delta", zero, body)
+    return sigmoid_delta_signature(zero), code_of(body)
 
 
 @intrinsic
@@ -71,7 +71,7 @@ def compute_delta(context, errors, e_row, y, slopes, y_row, delta, rows, columns
 
         in_vectors(builder, arguments[-1].type, columns, emit)
 
-    return delta_signature(zero), function_of("delta", zero, body)
+    return delta_signature(zero), code_of(body)
 
 
 def sigmoid_delta_signature(real: Any) -> Any:

@@ -122,7 +122,7 @@ def run_rows(weights, head, x, first, rows, hidden, row, slopes, outputs, varian
     features, cells, depth, biases = x.shape[1], input_weight.shape[2], hidden_weight.shape[1], input_bias.shape[1]
     last, scale, (both, sums) = output_weight.shape[2], variant.scale, room
     slot: Any = np.int64(0)  # no literal, of which Numba would make a kernel of its own
-    slots, fused, none = hidden.shape[0], _is_fused(variant), both[:0]
+    slots, fused, none, flat = hidden.shape[0], _is_fused(variant), both[:0], hidden_weight.ravel()
     source, y = at(x, first * features), at(hidden, row * cells)
     if features:
         # Both streams see the same x, so it is multiplied by the sum of their weights.
@@ -136,7 +136,7 @@ def run_rows(weights, head, x, first, rows, hidden, row, slopes, outputs, varian
         source, y = y, at(hidden, (slot * hidden.shape[1] + row) * cells)
         place = head * depth + layer
         bias = _sum_biases(hidden_bias, place, biases, cells, variant.bias, sums)
-        _multiply(source, cells, hidden_weight.ravel(), place, bias, y, cells, rows, none, fused, variant, group)
+        _multiply(source, cells, flat, place, bias, y, cells, rows, none, fused, variant, group)
         if not fused:
             apply_activation(hidden, slot, row, rows, variant.activation, variant.rms, slopes, layer + 1, scale)
         _meet(group)
