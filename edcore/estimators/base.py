@@ -302,6 +302,7 @@ class BaseED(PickledEstimator, metaclass=ABCMeta):
         begun, last = self.n_iter_ - first, first + epochs
         if not partial:
             self._end = begun + last
+        batch, shuffle = whole_number("batch_size", self.batch_size, 1), yes_or_no("shuffle", self.shuffle)
         patience = whole_number("n_iter_no_change", self.n_iter_no_change, 1)
         stopping = EarlyStopping(real("tol", self.tol), patience, self._waiting if interrupted else None)
         for epoch in range(first, last):
@@ -309,7 +310,7 @@ class BaseED(PickledEstimator, metaclass=ABCMeta):
                 share = 1 - epoch / last
                 ed.rule = replace(rule, alpha=share * rule.alpha, alpha_output=share * rule.alpha_output)
             try:
-                loss = samples.learn(ed, self.batch_size, self.shuffle, relative=not partial)
+                loss = samples.learn(ed, batch, shuffle, relative=not partial)
             finally:
                 ed.rule = rule
             self.n_iter_ += 1
