@@ -114,13 +114,9 @@ class JaxBackend(ArrayAPIBackend):
                 if clock() - start < SHORT_RUN:
                     most = max(most, 2 * batches)
                 first += rows * batches
-            if schedule.tolerance or schedule.errors is not None:
+            if schedule.counts_errors:
                 sums = to_numpy(total).reshape(network.heads, network.outputs).sum(axis=1)
-                if schedule.errors is not None:
-                    schedule.errors[epoch - 1, learning] = sums[learning]
-                done = learning & (sums < schedule.tolerance)
-                stopped[done] = epoch
-                learning &= ~done
+                schedule.end_epoch(epoch, sums, learning, stopped)
         self._latest = learned
         return [learned], stopped
 

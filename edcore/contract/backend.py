@@ -108,7 +108,6 @@ class Backend(Protocol):
         size = rule.samples_per_update(schedule.batch_size)
         learning, stopped = schedule.learning.copy(), np.zeros(network.heads, np.intp)
         weights = self.copy(weights)  # an update may be in place, and the run interrupted
-        counted = schedule.tolerance or schedule.errors is not None
         for epoch, order in enumerate(schedule.orders, 1):
             if not learning.any():
                 break
@@ -116,16 +115,12 @@ class Backend(Protocol):
             for batch in batches(order, size):
                 given = schedule.weights
                 forward = run_forward(self, network, rule, weights, (x, target), batch, learning, given)
-                if counted:
+                if schedule.counts_errors:
                     total = total + array_namespace(forward.error).sum(abs(forward.error), axis=0)
                 weights = self.update(network, rule, weights, forward.trace, forward.learnt)
-            if counted:
+            if schedule.counts_errors:
                 sums = to_numpy(total).reshape(network.heads, network.outputs).sum(axis=1)
-                if schedule.errors is not None:
-                    schedule.errors[epoch - 1, learning] = sums[learning]
-                done = learning & (sums < schedule.tolerance)
-                stopped[done] = epoch
-                learning &= ~done
+                schedule.end_epoch(epoch, sums, learning, stopped)
         return weights, stopped
 
     def memory(self) -> Memory:

@@ -51,6 +51,43 @@ class Schedule:
     weights: npt.NDArray[np.floating] | None = None
     errors: npt.NDArray[np.float64] | None = None
 
+    @property
+    def counts_errors(self) -> bool:
+        """Whether a `fit` needs the sums of the errors of each epoch."""
+        return self.tolerance > 0 or self.errors is not None
+
+    def end_epoch(
+        self,
+        epoch: int,
+        sums: npt.NDArray[np.floating],
+        learning: npt.NDArray[np.bool_],
+        stopped: npt.NDArray[np.intp],
+    ) -> bool:
+        """Keep the errors of an epoch, and stop the heads whose errors are small enough.
+
+        Parameters
+        ----------
+        epoch : int
+            Its number, from 1.
+        sums : ndarray, shape (heads,)
+            The sums of abs(target − output).
+        learning : ndarray of bool, shape (heads,)
+            The heads that have learnt in it; becomes those that go on.
+        stopped : ndarray of intp, shape (heads,)
+            What `Backend.fit` will return; gets the epoch for the heads that stop.
+
+        Returns
+        -------
+        bool
+            Whether a head stops.
+        """
+        if self.errors is not None:
+            self.errors[epoch - 1, learning] = sums[learning]
+        done = learning & (sums < self.tolerance)
+        stopped[done] = epoch
+        learning &= ~done
+        return bool(done.any())
+
 
 class Forward(NamedTuple):
     """A forward pass of one batch: the samples, their outputs, what `Backend.update` needs, and the errors."""

@@ -42,7 +42,7 @@ from edcore.estimators.scaling import (
     scale,
     warn_of_clipping,
 )
-from edcore.model.divergence import outputs_of
+from edcore.model.divergence import finite, outputs_of
 from edcore.model.ed import ED
 
 
@@ -336,7 +336,7 @@ class BaseED(PickledEstimator, metaclass=ABCMeta):
                 break
         with np.errstate(all="ignore"):  # an overflow is an error below, with advice
             outputs = to_numpy(samples.outputs(ed))
-        if not np.isfinite(outputs).all():
+        if not finite(outputs):
             raise outputs_of(ed.network, ed.rule, outputs).error()
         if stopping.weights is not None:
             self.best_validation_score_ = stopping.score

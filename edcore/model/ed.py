@@ -12,12 +12,13 @@ from edcore.contract.backend import Backend
 from edcore.core.network import Initial, Network
 from edcore.core.presets import variant
 from edcore.core.randomness import checked_seed
-from edcore.core.rule import Rule, check_centred, check_together
+from edcore.core.rule import Rule, check_together
 from edcore.dispatch.choose import make_request
 from edcore.errors import InputError, NoTraceError, shown
 from edcore.model.bound import BoundNetwork
-from edcore.model.inputs import checked, weighed
+from edcore.model.inputs import checked
 from edcore.model.out_of_memory import explain_memory
+from edcore.model.pieces import fit_samples
 
 
 class ED(BoundNetwork):
@@ -362,11 +363,8 @@ class ED(BoundNetwork):
         """
         epochs, batch_size = whole_number("epochs", epochs, 0), whole_number("batch_size", batch_size, 1)
         shuffle, tolerance = yes_or_no("shuffle", shuffle), real("tolerance", tolerance)
-        with on_its_device(x):
-            found, target, _ = self._see(x, target).checked()
-            found, target, weights, scale = weighed(found, target, sample_weight, self._rule, self._network.dtype)
-        check_centred(self._rule, batch_size)
-        self._fit(found, target, epochs, batch_size, shuffle, tolerance / scale, weights)
+        options: dict[str, Any] = {"shuffle": shuffle, "tolerance": tolerance, "sample_weight": sample_weight}
+        fit_samples(self, x, target, epochs=epochs, batch_size=batch_size, **options)
         return self
 
     def predict(self, x: Array) -> Array:

@@ -1,4 +1,4 @@
-"""One epoch of samples and its mean error; of all at once, or of features that are made a piece at a time."""
+"""Learn samples that are not checked yet; an epoch and its mean error; features that are made a piece at a time."""
 
 from __future__ import annotations
 
@@ -11,14 +11,38 @@ from edcore.arrays import Array, on_its_device, rows
 from edcore.contract.steps import batches
 from edcore.core.rule import MEAN, check_centred
 from edcore.interrupts import uninterrupted
-from edcore.model.ed import ED
+from edcore.model.bound import BoundNetwork
 from edcore.model.inputs import factors_of, weighed
 
 Numbers = npt.NDArray[np.intp]
 
 
+def fit_samples(
+    ed: BoundNetwork,
+    x: Array,
+    target: Array,
+    *,
+    epochs: int,
+    batch_size: int,
+    shuffle: bool,
+    tolerance: float = 0.0,
+    sample_weight: Array | None = None,
+    errors: npt.NDArray[np.float64] | None = None,
+) -> float:
+    """Check samples and learn them, with the arguments of `ED.fit`; return the sum of the weights that are in `errors`.
+
+    These are (epochs, heads), and become the sums that `Schedule.errors` describes.
+    """
+    with on_its_device(x):
+        found, target, _ = ed._see(x, target).checked()
+        found, target, weights, scale = weighed(found, target, sample_weight, ed.rule, ed._network.dtype)
+    check_centred(ed.rule, batch_size)
+    ed._fit(found, target, epochs, batch_size, shuffle, tolerance / scale, weights, errors)
+    return float(found.array.shape[0] if weights is None else weights.sum(dtype=np.float64))
+
+
 def fit_epoch(
-    ed: ED,
+    ed: BoundNetwork,
     x: Array,
     target: Array,
     *,
@@ -30,17 +54,15 @@ def fit_epoch(
 
     Returns the mean of abs(target − output) over the samples, by their weights, each as it was visited.
     """
-    with on_its_device(x):
-        found, wanted, _ = ed._see(x, target).checked()
-        found, wanted, weights, _ = weighed(found, wanted, sample_weight, ed.rule, ed.network.dtype)
-    check_centred(ed.rule, batch_size)
     errors = np.zeros((1, ed.network.heads))
-    ed._fit(found, wanted, 1, batch_size, shuffle, 0.0, weights, errors)
-    return _mean(ed, errors, found.array.shape[0] if weights is None else float(weights.sum(dtype=np.float64)))
+    total = fit_samples(
+        ed, x, target, epochs=1, batch_size=batch_size, shuffle=shuffle, sample_weight=sample_weight, errors=errors
+    )
+    return _mean(ed, errors, total)
 
 
 def fit_in_pieces(
-    ed: ED,
+    ed: BoundNetwork,
     features: Callable[[Numbers], Array],
     target: Array,
     *,
@@ -61,10 +83,8 @@ def fit_in_pieces(
         relative = relative and bool(MEAN[ed.rule.reduction])
         factors, _ = factors_of("sample_weight", sample_weight, ed.network.dtype, relative)
         kept = np.flatnonzero(factors)
-    total, errors = (
-        float(len(kept) if factors is None else factors.sum(dtype=np.float64)),
-        np.zeros((1, ed.network.heads)),
-    )
+    total = float(len(kept) if factors is None else factors.sum(dtype=np.float64))
+    errors = np.zeros((1, ed.network.heads))
     order = kept[ed._orders(len(kept), first, first + 1, shuffle)[0]]
     try:
         for numbers in batches(order, max(1, piece // batch_size) * batch_size):  # whole batches
@@ -85,5 +105,5 @@ def fit_in_pieces(
     return _mean(ed, errors, total)
 
 
-def _mean(ed: ED, errors: npt.NDArray[np.float64], samples: float) -> float:
+def _mean(ed: BoundNetwork, errors: npt.NDArray[np.float64], samples: float) -> float:
     return float(errors.sum()) / (samples * ed.network.columns)

@@ -34,21 +34,18 @@ NONE = Functions(0, 0, 0)
 """What a kernel is given that calls none."""
 
 _LOCK = threading.Lock()
-_FUNCTIONS: dict[str, Functions] = {}
-_KEPT: list[Any] = []  # their code goes with them
+_COMPILED: dict[str, list[Any]] = {}
 
 
 def functions_of(dtype: str) -> Functions:
     """Return the functions for a dtype, compiled at the first time."""
     with _LOCK:
-        if dtype not in _FUNCTIONS:
+        if dtype not in _COMPILED:
             real = numba.from_dtype(np.dtype(dtype))
             signatures = product_signature(real), sigmoid_delta_signature(real), delta_signature(real)
             bodies: tuple[Any, ...] = _multiply, _compute_sigmoid_delta, _compute_delta
-            made = [compiled_for_c(body, signature) for body, signature in zip(bodies, signatures, strict=True)]
-            _KEPT.extend(made)
-            _FUNCTIONS[dtype] = Functions(*(function.address for function in made))
-        return _FUNCTIONS[dtype]
+            _COMPILED[dtype] = [compiled_for_c(*each) for each in zip(bodies, signatures, strict=True)]
+        return Functions(*(function.address for function in _COMPILED[dtype]))
 
 
 @intrinsic

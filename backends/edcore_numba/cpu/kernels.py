@@ -62,9 +62,7 @@ def trace_part(
     for task in range(worker // parts, len(heads) * tiles, workers // parts):
         head, first = heads[task // tiles], start + task % tiles * tile
         rows = min(tile, stop - first)
-        group, slot, row = (worker % parts, parts, meeting), head if kept else 0, first
-        if not kept:
-            row = worker // parts * tile
+        group, (slot, row) = (worker % parts, parts, meeting), (head, first) if kept else (0, worker // parts * tile)
         y, s = hidden[slot], slopes[slot]
         run_rows(weights, head, x, first, rows, y, row, s, outputs[head], fields, room, group)
         if not kept:

@@ -151,16 +151,10 @@ class NumbaCUDA(Backend):
                         call, network, "step", (flat, xs, targets, order, learns, errors, record), batch, start
                     )
                     self._run_update(call, network, rule, (flat, record, errors, learns, centred), batch, start)
-                if schedule.tolerance or schedule.errors is not None:
+                if schedule.counts_errors:
                     kernel = self._errors.error_sums(network.outputs)
                     call.launch(kernel, heads, self._errors.SUM_THREADS, errors, sums)
-                    found = call.to_numpy(sums)
-                    if schedule.errors is not None:
-                        schedule.errors[epoch - 1, learning] = found[learning]
-                    done = learning & (found < schedule.tolerance)
-                    if done.any():
-                        stopped[done] = epoch
-                        learning &= ~done
+                    if schedule.end_epoch(epoch, call.to_numpy(sums), learning, stopped):
                         call.upload(learns, learning.astype(np.uint8))
         return _Weights(flat, weights.shapes), stopped
 
