@@ -1,0 +1,203 @@
+"""What a row of the table is, and how it is run."""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import importlib.util
+import io
+import os
+import re
+import shlex
+import subprocess
+import sys
+import tempfile
+import traceback
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+REFUSED = "refused"
+"""How a row in Python ends that raises one of edcore's errors."""
+
+UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\u2028\u2029]")
+"""What no sentence may hand to a terminal: controls, and marks that turn the direction of text."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """An input of the world, and what must come of it.
+
+    Of each row holds: no traceback, nothing unprintable in what is printed or raised, and no error but edcore's.
+    """
+
+    name: str
+    python: str = ""  # a program; its last line, if it is an expression, is the value of the row
+    shell: str = ""  # or a command line for bash, in a process of its own if it has more than words
+    ends: int | str = 0  # the exit code; in Python 0, or REFUSED
+    value: object = None  # in Python, what the last line must equal
+    says: tuple[str, ...] = ()  # what stdout, stderr and the error must contain
+    never: tuple[str, ...] = ()  # and what they must not
+    files: Mapping[str, str | bytes | Callable[[Path], None]] = field(default_factory=dict)  # in the row's folder
+    environment: Mapping[str, str] = field(default_factory=dict)
+    needs: tuple[str, ...] = ()  # packages, or "linux": the row is skipped without them
+    alone: bool = False  # in a process of its own
+    slow: bool = False  # not in each run of the suite
+    most: float = 60.0  # seconds after which the row hangs
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def missing(self) -> list[str]:
+        """What the row needs and is not here."""
+        return [
+            need
+            for need in self.needs
+            if (sys.platform != need if need in ("linux", "darwin") else importlib.util.find_spec(need) is None)
+        ]
+
+    def check(self) -> None:
+        """Run the row in a folder of its own, and raise an AssertionError that says what was otherwise."""
+        here = Path.cwd()
+        with tempfile.TemporaryDirectory() as folder:
+            for name, content in self.files.items():
+                path = Path(folder, name)
+                path.parent.mkdir(parents=True, exist_ok=True)
+                if callable(content):
+                    content(path)
+                else:
+                    path.write_bytes(content.encode() if isinstance(content, str) else content)
+            os.chdir(folder)
+            try:
+                ended, printed = self._run()
+            finally:
+                os.chdir(here)
+        report = f"{self.python or self.shell}\nended with {ended!r}, and said:\n{printed}"
+        assert "Traceback (most recent" not in printed, report
+        assert not UNPRINTABLE.search(printed.replace("\x1b[", "")), f"unprintable: {report!r}"
+        assert ended == self.ends, report
+        flat = " ".join(printed.split())
+        for text in self.says:
+            assert text in flat, f"it does not say {text!r}: {report}"
+        for text in self.never:
+            assert text not in flat, f"it says {text!r}: {report}"
+
+    def _run(self) -> tuple[int | str, str]:
+        if self.python and not (self.alone or self.environment):
+            return in_process(self.python, self.value)
+        if self.shell and not (self.alone or self.environment) and not set("|&;<>$`(){}\n*") & set(self.shell):
+            return command(self.shell)
+        environment = {
+            **{name: value for name, value in os.environ.items() if name not in ("EDCORE_BACKEND", "FORCE_COLOR")},
+            "COLUMNS": "200",
+            "PYTHONWARNINGS": "default",
+            **self.environment,
+        }
+        if self.python:
+            start = f"import sys; sys.path.insert(0, {str(Path(__file__).parents[1])!r}); from world.row import program"
+            line = [sys.executable, "-c", f"{start}\nprogram({self.python!r}, {self.value!r})"]
+        else:
+            # The command that is tested, whatever the PATH says.
+            shown = f'edcore() {{ {shlex.quote(sys.executable)} -m edcore "$@"; }}\n'
+            line = ["bash", "-c", shown + self.shell]
+        with subprocess.Popen(
+            line,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        ) as process:
+            try:
+                printed, _ = process.communicate(timeout=self.most)
+            except subprocess.TimeoutExpired:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(process.pid, 9)
+                printed, _ = process.communicate()
+                return "hangs", printed.decode(errors="backslashreplace")
+        code: int | str = process.returncode
+        if self.python and code == 3:
+            code = REFUSED
+        return code, printed.decode(errors="surrogateescape")
+
+
+def names() -> dict[str, object]:
+    """Return what programs of rows have without an import."""
+    import edcore
+
+    x = np.random.default_rng(0).random((60, 4))
+    return {
+        "np": np,
+        "edcore": edcore,
+        "ED": edcore.ED,
+        "EDClassifier": edcore.EDClassifier,
+        "EDRegressor": edcore.EDRegressor,
+        "Rule": edcore.Rule,
+        "Path": Path,
+        "X": x,
+        "Y": np.arange(60) % 2,
+        "__name__": "__main__",
+    }
+
+
+def in_process(source: str, value: object = None) -> tuple[int | str, str]:
+    """Run a program and return 0 or REFUSED, or the name of another error, and what was printed and raised."""
+    from edcore.errors import EDCoreError
+
+    tree = ast.parse(source)
+    last = tree.body.pop() if isinstance(tree.body[-1], ast.Expr) else None
+    space, printed = names(), io.StringIO()
+    with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed), warnings.catch_warnings():
+        warnings.simplefilter("default")
+        try:
+            exec(compile(tree, "<row>", "exec"), space)
+            if last is not None:
+                found = eval(compile(ast.Expression(last.value), "<row>", "eval"), space)
+                if value is not None and found != value:
+                    return f"value {found!r}", printed.getvalue()
+        except EDCoreError as error:
+            return REFUSED, f"{printed.getvalue()}{type(error).__name__}: {error}"
+        except Exception as error:
+            traceback.print_exc(file=printed)
+            return type(error).__name__, printed.getvalue()
+    return 0, printed.getvalue()
+
+
+def program(source: str, value: object) -> None:
+    """Do as `in_process` does, for a process of its own: its exit code is 3 for REFUSED, and 4 for other ends."""
+    ended, printed = in_process(source, value)
+    if ended not in (0, REFUSED):
+        printed += f"\n{ended}"
+    sys.stdout.write(printed)
+    sys.exit({0: 0, REFUSED: 3}.get(ended, 4))
+
+
+def command(line: str) -> tuple[int | str, str]:
+    """Run a command in this process, and return its exit code and what it printed."""
+    from edcore.cli import app as cli
+    from fuzz.shell import quiet, tree
+
+    before = {name: os.environ.get(name) for name in ("EDCORE_BACKEND", "FORCE_COLOR", "COLUMNS")}
+    for name in before:
+        os.environ.pop(name, None)
+    os.environ["COLUMNS"] = "200"
+    real, cli.app = cli.app, tree()
+    code: int | str = 0
+    try:
+        with quiet() as (out, err):
+            try:
+                cli.main(shlex.split(line)[1:])
+            except SystemExit as end:
+                code = end.code or 0
+            except BaseException as error:
+                code = type(error).__name__
+                traceback.print_exc()
+    finally:
+        cli.app = real
+        for name, old in before.items():
+            os.environ.pop(name, None) if old is None else os.environ.update({name: old})
+    return code, (out.buffer.getvalue() + err.buffer.getvalue()).decode()
