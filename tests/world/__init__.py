@@ -9,8 +9,6 @@ A report of a bug begins as a row in one of the modules here; `row.py` says what
 
 from world import deployment, earlier, libraries, memory, shell, strangers
 
-ROWS = {
-    f"{module.__name__.split('.')[-1]}: {row.name}": row
-    for module in (memory, deployment, libraries, strangers, shell, earlier)
-    for row in module.ROWS
-}
+ROOMS = (memory, deployment, libraries, strangers, shell, earlier)
+ROWS = {f"{room.__name__.split('.')[-1]}: {row.name}": row for room in ROOMS for row in room.ROWS}
+assert len(ROWS) == sum(len(room.ROWS) for room in ROOMS), "two rows of a room have one name"
