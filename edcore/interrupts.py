@@ -1,4 +1,4 @@
-"""Handle Ctrl-C and SIGTERM between two batches, and hold back Ctrl-C while memory changes."""
+"""Handle Ctrl-C and the signals that end a run between two batches, and hold back Ctrl-C while memory changes."""
 
 from __future__ import annotations
 
@@ -12,10 +12,15 @@ from typing import Any, TypeVar
 Item = TypeVar("Item")
 
 
-class Stop:
-    """Holds back the first Ctrl-C or SIGTERM, so that a run can end after its batch; a second is a KeyboardInterrupt.
+NOTICES = tuple(getattr(signal, name) for name in ("SIGHUP", "SIGUSR1") if hasattr(signal, name))
+"""Signals that end a run and come from a machine: the terminal is lost, a cluster's time is over."""
 
-    Ignored signals stay ignored, as in a shell's background job. Only the main thread holds signals back, as Python
+
+class Stop:
+    """Holds back the first Ctrl-C, SIGTERM, SIGHUP or SIGUSR1, so that a run can end after its batch.
+
+    A second Ctrl-C or SIGTERM is a KeyboardInterrupt. Ignored signals stay ignored, as in a shell's background job or
+    under nohup, and so do those that a host program handles. Only the main thread holds signals back, as Python
     delivers them to no other. Set `ending` when the work is done: then no signal interrupts the little that is left,
     but for what is done `at_once`; `late` is the latest one that came since.
     """
@@ -28,8 +33,9 @@ class Stop:
 
     def __enter__(self) -> Stop:
         if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
-                if signal.getsignal(number) is not signal.SIG_IGN:
+            for number in (signal.SIGINT, signal.SIGTERM, *NOTICES):
+                # None: a program in which Python is embedded handles it, and Python could not give it back.
+                if signal.getsignal(number) not in (signal.SIG_IGN, None):
                     self._before[number] = signal.signal(number, self._receive)
         return self
 
@@ -62,6 +68,8 @@ class Stop:
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
         if self.signal is not None and not self.ending:
+            if number in NOTICES:  # a lost terminal sends it more than once
+                return
             raise KeyboardInterrupt
         self.signal = self.signal or number
         if self.ending:

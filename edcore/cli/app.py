@@ -30,8 +30,8 @@ from edcore.errors import EDCoreError, InputError
 BAD_INPUT, INTERRUPTED, TERMINATED = 2, 130, 143
 EXIT_CODES = (
     f"Exit codes: 0 all is well; {CHECK_FAILED} a check failed, or runs of a sweep; {BAD_INPUT} a bad option, bad "
-    f"input, or a backend that cannot run here; {INTERRUPTED} stopped with Ctrl-C, {TERMINATED} with SIGTERM (train "
-    "and sweep still sum up and save)."
+    f"input, or a backend that cannot run here; {INTERRUPTED} stopped with Ctrl-C, {TERMINATED} with SIGTERM, 128 + n "
+    "with another signal n, as SIGHUP or SIGUSR1 (train and sweep still sum up and save)."
 )
 
 NAMES = {

@@ -1,5 +1,135 @@
 """Where edcore runs: forks, caches, threading layers, embedded interpreters, signals, installations (K11)."""
 
+import signal
+import sysconfig
+
 from world.row import Row
 
-ROWS: list[Row] = []
+
+def signalled(line: str, name: str, marker: str, ignored: bool = False) -> str:
+    """Return a program that runs a command, sends it a signal after a line with the marker, and prints its output."""
+    before = f"lambda: signal.signal(signal.{name}, signal.SIG_IGN)" if ignored else "None"
+    return f"""
+import signal, subprocess, sys
+line = [sys.executable, "-m", "edcore", *{line.split()!r}]
+out = subprocess.PIPE
+child = subprocess.Popen(line, stdout=out, stderr=subprocess.STDOUT, text=True, preexec_fn={before})
+for text in child.stdout:
+    print(text, end="")
+    if {marker!r} in text:
+        break
+child.send_signal(signal.{name})
+print(child.communicate(timeout=50)[0])
+child.returncode
+"""
+
+
+TABLE = "a,b,y\n" + "".join(f"{i % 7},{i * i % 11},{i % 2}\n" for i in range(200))
+SWEEP = "seeds = 500\n[train]\ndataset = 'xor'\nepochs = 3\nbackend = 'numpy'\n[grid]\nwidth = [2, 3]\n"
+NETWORK = "train --backend numpy --epochs 3000 --checkpoint run"
+ON_TABLE = "train --backend numpy --data t.csv --target y --epochs 1000 --checkpoint run"
+OF_NOTICES = ("SIGHUP", "SIGUSR1")
+
+SIGNALS = [
+    *(
+        Row(
+            name=f"a run that is sent {name}",
+            python=signalled(NETWORK, name, "batch"),
+            value=128 + getattr(signal, name, 0),
+            says=("saved in run", "edcore train --resume run"),
+            needs=("linux",),
+            slow=name != "SIGHUP",
+        )
+        for name in (*OF_NOTICES, "SIGTERM")
+    ),
+    *(
+        Row(
+            name=f"a run on a table that is sent {name}",
+            python=signalled(ON_TABLE, name, "epoch"),
+            files={"t.csv": TABLE},
+            value=128 + getattr(signal, name, 0),
+            needs=("linux",),
+            slow=True,
+        )
+        for name in OF_NOTICES
+    ),
+    *(
+        Row(
+            name=f"a sweep that is sent {name}",
+            python=signalled("sweep s.toml --jobs 1", name, "failed"),
+            files={"s.toml": SWEEP},
+            value=128 + getattr(signal, name, 0),
+            says=("the same command goes on",),
+            needs=("linux",),
+            slow=True,
+        )
+        for name in OF_NOTICES
+    ),
+    Row(
+        name="a run under nohup whose terminal is lost",
+        python=signalled("train --backend numpy --epochs 2", "SIGHUP", "batch", ignored=True),
+        value=0,
+        needs=("linux",),
+        slow=True,
+    ),
+]
+
+EMBEDDING = """
+#include <Python.h>
+#include <signal.h>
+static void stop(int number) {}
+int main(void) {
+    signal(SIGTERM, stop);
+    signal(SIGINT, stop);
+    Py_Initialize();
+    int failed = PyRun_SimpleString(
+        "import sys\\nsys.path[:0] = sys.argv = PATH\\n"
+        "import edcore\\nfrom edcore.cli import main\\n"
+        "edcore.ED(2, backend='numpy', seed=0).fit([[0, 1.0]], [1.0])\\n"
+        "try:\\n    main(['train', '--backend', 'numpy', '--epochs', '1', '--depth', '2'])\\n"
+        "except SystemExit as end:\\n    print('ended with', end.code)");
+    void (*after)(int) = signal(SIGTERM, SIG_DFL);
+    printf(after == stop ? "and the handler is the program's\\n" : "and the handler is another one\\n");
+    return failed != 0;
+}
+"""
+FLAGS = " ".join(
+    [
+        f"-I{sysconfig.get_path('include')}",
+        f"-L{sysconfig.get_config_var('LIBDIR')}",
+        f"-Wl,-rpath,{sysconfig.get_config_var('LIBDIR')}",
+        f"-lpython{sysconfig.get_config_var('LDVERSION')}",
+    ]
+)
+
+HOSTS = [
+    Row(
+        name="a program in C that handles signals and embeds Python",
+        shell=f"""
+sed "s|PATH|$(python -c 'import sys; print(sys.path[1:])')|" host.c > h.c
+gcc h.c -o host {FLAGS} && ./host""",
+        files={"host.c": EMBEDDING},
+        says=("ended with 0", "and the handler is the program's"),
+        needs=("linux", "program gcc"),
+        slow=True,
+    ),
+    Row(
+        name="signals that a host program handles",
+        python="""
+import ctypes, signal
+from edcore.interrupts import Stop, uninterrupted
+libc = ctypes.CDLL(None)
+libc.signal.restype, libc.signal.argtypes = ctypes.c_void_p, [ctypes.c_int, ctypes.c_void_p]
+known, signal.getsignal = signal.getsignal, lambda number: None  # as Python says of a handler that C has set
+try:
+    with Stop(), uninterrupted():
+        pass
+finally:
+    signal.getsignal = known
+signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+""",
+        value=True,
+    ),
+]
+
+ROWS: list[Row] = [*SIGNALS, *HOSTS]

@@ -9,6 +9,7 @@ import io
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -45,7 +46,7 @@ class Row:
     files: Mapping[str, str | bytes | Callable[[Path], None]] = field(default_factory=dict)  # in the row's folder
     leaves: Mapping[str, str | bytes | None] = field(default_factory=dict)  # files at the end; None where there is none
     environment: Mapping[str, str] = field(default_factory=dict)
-    needs: tuple[str, ...] = ()  # packages, or "linux": the row is skipped without them
+    needs: tuple[str, ...] = ()  # packages, "linux", or "program gcc": the row is skipped without them
     alone: bool = False  # in a process of its own
     slow: bool = False  # not in each run of the suite
     most: float = 60.0  # seconds after which the row hangs
@@ -64,11 +65,7 @@ class Row:
     @property
     def missing(self) -> list[str]:
         """What the row needs and is not here."""
-        return [
-            need
-            for need in self.needs
-            if (sys.platform != need if need in ("linux", "darwin") else importlib.util.find_spec(need) is None)
-        ]
+        return [need for need in self.needs if not _is_here(need)]
 
     def check(self) -> None:
         """Run the row in a folder of its own, and raise an AssertionError that says what was otherwise."""
@@ -133,6 +130,15 @@ class Row:
         if self.python and code == 3:
             code = REFUSED
         return code, printed.decode(errors="surrogateescape")
+
+
+def _is_here(need: str) -> bool:
+    """Return whether a package, a platform or a program is here."""
+    if need in ("linux", "darwin"):
+        return sys.platform == need
+    if need.startswith("program "):
+        return shutil.which(need.removeprefix("program ")) is not None
+    return importlib.util.find_spec(need) is not None
 
 
 @contextlib.contextmanager
