@@ -26,6 +26,7 @@ from edcore.cli.train import train
 from edcore.contract.compilation import compiling_on_stderr
 from edcore.environment import VERSION
 from edcore.errors import EDCoreError, InputError
+from edcore.training.options import OF_ARGUMENTS, as_options, typed
 
 BAD_INPUT, INTERRUPTED, TERMINATED = 2, 130, 143
 EXIT_CODES = (
@@ -33,15 +34,6 @@ EXIT_CODES = (
     f"input, or a backend that cannot run here; {INTERRUPTED} stopped with Ctrl-C, {TERMINATED} with SIGTERM, 128 + n "
     "with another signal n, as SIGHUP or SIGUSR1 (train and sweep still sum up and save)."
 )
-
-NAMES = {
-    "hidden_width": "width",
-    "hidden_depth": "depth",
-    "in_": "features",
-    "max_iter": "epochs",
-    "validation_fraction": "validation",
-}
-"""Options whose names differ from those of the library's arguments."""
 
 EXAMPLES = {
     "train": (
@@ -121,7 +113,7 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
         with compiling_on_stderr():
             app(argv, prog_name="edcore")
     except EDCoreError as error:
-        sentence = _name_option(error)
+        sentence = _in_options(error, argv)
     except MemoryError:
         sentence = "there is not enough memory. Give a smaller --depth, --width or --batch-size."
     except OSError as error:
@@ -131,15 +123,14 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
     sys.exit(BAD_INPUT)
 
 
-def _name_option(error: EDCoreError) -> str:
-    """Return the error's message on one line, with the option in place of the Python argument that it names."""
-    sentence = " ".join(str(error).split())
-    if not isinstance(error, InputError):
-        return sentence
-    option = NAMES.get(error.argument, error.argument)
-    if not any(option in signature(command).parameters for command in COMMANDS):
-        return sentence
-    return f"--{option.replace('_', '-')}{sentence.removeprefix(error.argument)}"
+def _in_options(error: EDCoreError, argv: Sequence[str] | None) -> str:
+    """Return the error's message on one line, with options of the command in place of Python's arguments."""
+    word = next(iter(sys.argv[1:] if argv is None else argv), "")
+    known = {option for command in COMMANDS if command.__name__ == word for option in signature(command).parameters}
+    sentence, option = " ".join(str(error).split()), ""
+    if isinstance(error, InputError) and (name := OF_ARGUMENTS.get(error.argument, error.argument)) in known:
+        sentence, option = sentence.removeprefix(error.argument), typed(name)
+    return option + as_options(sentence, known)
 
 
 def _print_version(wanted: bool) -> None:

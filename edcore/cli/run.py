@@ -29,6 +29,7 @@ from edcore.errors import DivergedError, EDCoreError, InputError
 from edcore.interrupts import Stop
 from edcore.training import History, Progress
 from edcore.training.checkpoint import Checkpoint
+from edcore.training.options import as_options
 from edcore.training.setup import TrainingRun
 
 
@@ -98,7 +99,7 @@ def carry_out(run: TrainingRun, files: RunFiles, *, diagnose: bool, json: bool) 
     ed, data, state, learnt = run.ed, run.data, run.state, run.learnt
     checkpoint = None
     if files.saved:
-        checkpoint = Checkpoint(files.saved, files.every, ed, data, state, _warn, new=not files.replaces)
+        checkpoint = Checkpoint(files.saved, files.every, ed, data, state, warn, new=not files.replaces)
     console = plain_console(stderr=json)
     shown, snapshots = ProgressDisplay(console, learnt), Snapshots(ed, data, wanted=bool(files.plot or files.report))
     drawings = []
@@ -124,7 +125,7 @@ def carry_out(run: TrainingRun, files: RunFiles, *, diagnose: bool, json: bool) 
         if files.tensorboard:
             from edcore.training.tensorboard import EventLog
 
-            steps = logs.enter_context(EventLog(files.tensorboard, run.command, len(learnt), _warn)).log(steps)
+            steps = logs.enter_context(EventLog(files.tensorboard, run.command, len(learnt), warn)).log(steps)
         if checkpoint:
             try:
                 checkpoint.write(learnt, retry=True)  # a disk that refuses it costs no training
@@ -145,7 +146,7 @@ def carry_out(run: TrainingRun, files: RunFiles, *, diagnose: bool, json: bool) 
             return 128 + (stop.signal or signal.SIGINT)
         except DivergedError:
             if checkpoint:
-                _warn(f"{files.saved} stands at batch {checkpoint.written:,}, where it was last written.")
+                warn(f"{files.saved} stands at batch {checkpoint.written:,}, where it was last written.")
             raise
         except InputError:  # another program has written the checkpoint
             shown.summarise(ed, data)
@@ -179,7 +180,7 @@ def carry_out(run: TrainingRun, files: RunFiles, *, diagnose: bool, json: bool) 
             console.print()
             failed += draw(drawings, console, stop, force=files.force, kept=None if failed else files.saved)
     for one in failed[:-1]:
-        _warn(str(one))
+        warn(str(one))
     if failed:
         raise failed[-1]
     return 128 + stop.signal if stop.signal else 0
@@ -192,5 +193,6 @@ def _record(steps: Iterator[Progress], learnt: History) -> Iterator[Progress]:
         yield progress
 
 
-def _warn(line: str) -> None:
-    typer.echo(f"edcore: {line}", err=True)
+def warn(line: str) -> None:
+    """Print a line on stderr, in the words of the command line."""
+    typer.echo(f"edcore: {as_options(line)}", err=True)

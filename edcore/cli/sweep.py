@@ -22,7 +22,7 @@ from edcore.cli.options import JsonOption, check_package, check_writable
 from edcore.console import bar, plain_console
 from edcore.errors import EDCoreError, InputError
 from edcore.interrupts import Stop
-from edcore.training.options import PLACE
+from edcore.training.options import PLACE, as_options
 
 FAILED = 1
 """The exit code if runs have failed."""
@@ -88,7 +88,7 @@ def sweep(
     try:
         plan.check(local=dask is None and ray is None)
     except EDCoreError as error:
-        raise EDCoreError(f"{config}: {error}") from error
+        raise EDCoreError(f"{config}: {as_options(str(error), toml=True)}") from error
     console = plain_console(stderr=json)
     start = time.perf_counter()
     stop = Stop()  # it comes at once while the program waits for a row, and else after the row is written

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json as json_format
+import math
 import signal
 import time
 import warnings
@@ -15,7 +16,7 @@ import typer
 from rich.console import Console
 
 from edcore.cli.plot import Drawing, draw, learning_curve_of, rendered
-from edcore.cli.run import RunFiles
+from edcore.cli.run import RunFiles, warn
 from edcore.cli.show import describe_network
 from edcore.console import bar, pairs_table, plain_console
 from edcore.contract.compilation import clock
@@ -62,7 +63,7 @@ def learn_table(given: Mapping[str, Any], files: RunFiles, *, json: bool, fewer_
             stop.signal = stop.signal or signal.SIGINT
         except DivergedError:
             if progress.written:
-                _warn(f"{files.saved} stands at epoch {progress.written:,}, where it was last written.")
+                warn(f"{files.saved} stands at epoch {progress.written:,}, where it was last written.")
             raise
         except SystemExit:  # the reader of stdout has gone
             progress.save()
@@ -123,7 +124,7 @@ class _Progress:
                     raise KeyboardInterrupt from error
                 if self._files.saved and time.perf_counter() - self._clock > SECONDS:
                     if failed := self.save():
-                        _warn(f"{failed} The run goes on and tries again.")
+                        warn(f"{failed} The run goes on and tries again.")
                     self._clock = time.perf_counter()
                 if stop.signal:
                     raise KeyboardInterrupt  # to the estimator the run is interrupted, and can go on as if it were not
@@ -133,7 +134,7 @@ class _Progress:
             finally:
                 self.seconds = clock() - start
         for sentence in dict.fromkeys(str(one.message) for one in warned):
-            _warn(sentence)
+            warn(sentence)
 
     def save(self) -> DataFileError | None:
         """Write the file unless it has the epochs that are learnt; return the error if it cannot be written."""
@@ -154,14 +155,15 @@ class _Progress:
         width = len(str(self._run.epochs))
         score = record.validation_score
         name = "accuracy" if self._run.table.task == "classification" else "R²"
-        held_out = "" if score is None else f"  {name} of those held out {score:.4f}"
+        held_out = "" if score is None else f"  {name} of those held out {_short(score)}"
         speed = f"{len(self._run.rows[0]) / seconds:,.0f} rows/s" if seconds else ""
-        return f"epoch {record.epoch:{width}}/{self._run.epochs}  loss {record.loss:.4f}{held_out}  {speed}"
+        return f"epoch {record.epoch:{width}}/{self._run.epochs}  loss {_short(record.loss)}{held_out}  {speed}"
 
 
 def _results(run: TableRun, seconds: float, features: int) -> dict[str, Any]:
     """Return the results, the table and the network, as values for JSON."""
     estimator, (train, test) = run.estimator, run.rows
+    best = getattr(estimator, "best_validation_score_", None)
     results: dict[str, Any] = {
         **(run.scores() if run.learnt else {}),
         "task": run.table.task,
@@ -179,7 +181,7 @@ def _results(run: TableRun, seconds: float, features: int) -> dict[str, Any]:
         "features": features,
         "gaps": run.table.gaps,
         "notes": run.table.notes,
-        "best_validation_score": getattr(estimator, "best_validation_score_", None),
+        "best_validation_score": best if best is not None and math.isfinite(best) else None,
         "seed": run.seed,
         "edcore": VERSION,
         "command": run.command,
@@ -208,15 +210,15 @@ def _in_words(run: TableRun, results: Mapping[str, Any], by_signal: bool) -> dic
         lines["classes"] = ", ".join(map(str, results["classes"]))
     else:
         score, error = results["r2"], results["mean_absolute_error"]
-        lines["R²"] = f"{'not defined' if score is None else f'{score:.4f}'} on {rows}"
-        lines["mean error"] = f"{error:.4g}, of |target − prediction|"
+        lines["R²"] = f"{'not defined' if score is None else _short(score)} on {rows}"
+        lines["mean error"] = f"{'too large' if error is None else f'{error:.4g}'}, of |target − prediction|"
         guess, error = results["baseline_r2"], results["baseline_mean_absolute_error"]
-        of_guess = "not defined" if guess is None else f"{guess:.4f}"
+        of_guess = "not defined" if guess is None else _short(guess)
         lines["to compare"] = f"the mean of the training rows has R² {of_guess} and mean error {error:.4g}"
     lines["target"] = f"{run.table.target}, {run.table.task}"
     lines["learnt from"] = f"{results['train_rows']:,} rows in {run.learnt:,} epochs, {results['seconds']:,.2f} s"
     return lines | describe_network(run.estimator.ed_) | {"seed": str(run.seed)}
 
 
-def _warn(line: str) -> None:
-    typer.echo(f"edcore: {line}", err=True)
+def _short(number: float) -> str:
+    return f"{number:.4f}" if abs(number) < 1e6 else f"{number:.4g}"

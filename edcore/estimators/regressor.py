@@ -221,7 +221,8 @@ class EDRegressor(RegressorMixin, BaseED):  # type: ignore[misc]  # scikit-learn
         return {"heads": self._columns, "output_activation": "linear", **tuned}
 
     def _validation_score(self, target: Array, outputs: Array, weight: Weight) -> float:
-        return float(r2_score(to_numpy(target), to_numpy(outputs), sample_weight=weight))
+        with np.errstate(over="ignore"):  # such a fit ends with a warning about its loss
+            return float(r2_score(to_numpy(target), to_numpy(outputs), sample_weight=weight))
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -150,12 +150,13 @@ class TableRun:
                 "most_frequent": guess.item() if hasattr(guess, "item") else guess,
             }
         guess = np.full(len(y), self.table.y[train].mean())
-        return {
-            "r2": _finite(r2_score(y, predicted) if len(y) > 1 else math.nan),
-            "mean_absolute_error": float(mean_absolute_error(y, predicted)),
-            "baseline_r2": _finite(r2_score(y, guess) if len(y) > 1 else math.nan),
-            "baseline_mean_absolute_error": float(mean_absolute_error(y, guess)),
-        }
+        with np.errstate(over="ignore"):
+            return {
+                "r2": _finite(r2_score(y, predicted) if len(y) > 1 else math.nan),
+                "mean_absolute_error": _finite(mean_absolute_error(y, predicted)),
+                "baseline_r2": _finite(r2_score(y, guess) if len(y) > 1 else math.nan),
+                "baseline_mean_absolute_error": _finite(mean_absolute_error(y, guess)),
+            }
 
 
 def begin(given: Mapping[str, Any], read: Callable[..., Table] | None = None) -> TableRun:
@@ -208,7 +209,7 @@ def resume(file: Path, given: Mapping[str, Any], fewer_epochs: bool) -> TableRun
     given = {name: value for name, value in given.items() if value is not None}
     saved, arrays = networks.read(file)
     if TABLE not in (found := saved.run or {}):
-        fix = "To learn more from other data, load it with edcore.io.load, and call fit with warm_start."
+        fix = "To learn more from other data, load it in Python with edcore.io.load, and call fit with warm_start."
         raise InputError("resume", repr(str(file)), "a file of edcore train --data --checkpoint", fix)
     state = _checked_state(file, found[TABLE])
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -10,9 +11,13 @@ import numpy.typing as npt
 
 from edcore.arrays import HostWeights
 from edcore.core import method as core
+from edcore.core.activations import FUNCTIONS
 from edcore.core.network import LAYERS, Network
-from edcore.core.rule import Rule
+from edcore.core.rule import MEAN, Rule
 from edcore.errors import DivergedError
+
+HIGH, SAMPLES = 10.0, 100
+"""A learning rate as large as the largest of the presets; and a number of samples whose errors are added up."""
 
 
 class Found(NamedTuple):
@@ -62,10 +67,18 @@ class Divergence(NamedTuple):
     @property
     def _fix(self) -> str:
         rule, network = self.rule, self.network
-        others = ["rms=True"] if not network.rms and network.activation in ("relu", "linear") else []
-        others += ["dtype='float64'"] if network.dtype == "float32" else []
-        rates = f"alpha={rule.alpha / 10:g}, alpha_output={rule.alpha_output / 10:g}"
-        return f"Try {rates}{''.join(f', or {other}' for other in others)}; inputs from 0 to 1 help too."
+        inner, outer = FUNCTIONS[network.activation], FUNCTIONS[network.output_activation]
+        unbounded = max(-inner.lowest, inner.highest) == math.inf
+        parts = ["rms=True"] if unbounded and not network.rms else []
+        # Divided by their root mean square, cells have no more than bounded ones. What can grow from there on are
+        # outputs without bounds, whose error comes back larger if an update moves them by more than it.
+        highest = 1.0 if unbounded else max(-inner.lowest, inner.highest)
+        sources = 2 * network.width * highest**2 + network.n_bias * network.bias**2
+        if not parts or max(-outer.lowest, outer.highest) == math.inf or max(rule.alpha, rule.alpha_output) > HIGH:
+            samples = 1 if MEAN[rule.reduction] else SAMPLES
+            alpha, output = min(rule.alpha / 10, 1 / samples), min(rule.alpha_output / 10, 1 / sources / samples)
+            parts.append(f"alpha={alpha:.2g}, alpha_output={output:.2g}")
+        return f"Try {' with '.join(parts)}; inputs from 0 to 1 help too."
 
 
 def finite(array: npt.NDArray[Any]) -> bool:

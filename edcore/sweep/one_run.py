@@ -21,7 +21,7 @@ from edcore.errors import DataFileError, EDCoreError
 from edcore.model.classes import ROWS_AT_ONCE, accuracy, predict_in_parts, targets
 from edcore.sweep.options import Value
 from edcore.training.checkpoint import fingerprint
-from edcore.training.options import OF_TABLES, TrainOptions
+from edcore.training.options import OF_TABLES, TrainOptions, as_options
 from edcore.training.setup import begin, load_data
 
 LONGEST = 2000
@@ -64,7 +64,7 @@ def carry_out(run: SweepRun) -> dict[str, Any]:
         with _compiling_on_stderr():
             return row | _train(run)
     except EDCoreError as error:
-        return row | {"failed": _on_one_line(str(error))}
+        return row | {"failed": _on_one_line(as_options(str(error), toml=True))}
     except MemoryError:
         return row | {"failed": "there is not enough memory"}
     except Exception as error:  # a backend can raise anything, and the other runs do not depend on this one

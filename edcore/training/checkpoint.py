@@ -157,7 +157,7 @@ def _run_in(saved: Saved, arrays: Mapping[str, Any]) -> tuple[RunState, History]
     """Return the state and the history of the run in a file, or raise an error for a wrong value in them."""
     state = run_of(saved)
     if state is None:
-        fix = "It holds a network without a run: edcore predict uses it, edcore.io.load loads it."
+        fix = "It holds a network without a run: edcore predict uses it, in Python edcore.io.load."
         raise InputError("resume", repr(str(saved.path)), "a file of edcore train --checkpoint", fix)
     try:
         learnt = History.from_arrays(arrays, state.batch, state.progress)

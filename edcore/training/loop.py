@@ -127,7 +127,8 @@ def _run(
     learnt, samples, seconds = (latest.batch, latest.samples, latest.seconds) if latest else (0, 0, 0.0)
     # The first prediction chooses the backend and gives it the initial weights, which is not training time.
     ed.bind(data.x_train[:1], min(batch_size, len(target)))
-    ed.predict(data.x_train[:1])
+    with np.errstate(all="ignore"):  # the first step finds an overflow, and says what helps
+        ed.predict(data.x_train[:1])
     start = clock()
     remaining = _remaining(ed.seed, len(target), epochs, batch_size, learnt)
     for batch, (epoch, rows) in enumerate(remaining, learnt + 1):

@@ -1,6 +1,7 @@
 """The options of a training run, in one table: `edcore train` makes its flags from it, `edcore sweep` its columns."""
 
-from collections.abc import Callable, Iterable
+import re
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, NamedTuple, get_args
@@ -181,3 +182,56 @@ KEPT = tuple(
     if name not in ("batch_size", "epochs", "eval_every", "backend", "device") and name not in OF_TABLES
 )
 """Options that a checkpoint keeps as they were given. The others stand in other fields of it."""
+
+OF_ARGUMENTS = {
+    "hidden_width": "width",
+    "hidden_depth": "depth",
+    "in_": "features",
+    "max_iter": "epochs",
+    "validation_fraction": "validation",
+}
+"""Options whose names differ from those of the library's arguments."""
+
+INITIAL = re.compile(r"\binitial=Initial\((weight|fan_in)=([^)]*)\)")
+PYTHON = r"""(True|False|None|'[^']*'|"[^"]*"|[-+]?[0-9][-+.0-9e]*[0-9]|[0-9])"""
+ARGUMENT = re.compile(rf"(?<![\w'\"/.-])([a-z_][a-z0-9_]*)={PYTHON}(?![\w/]|\.\w)")
+LISTED = re.compile(r"\(\w+(?:, \w+)*\)")
+BARE = re.compile(r"(?<![\w'\"/.-])([a-z]+_[a-z_]*)(?![\w'\"/.=-]*[\w'\"/=:-])")
+"""Arguments of Python in a sentence, such as ``rms=True``; their names in brackets; and those with a _, but not in
+paths or quotes."""
+
+
+def typed(name: str) -> str:
+    """Return an option as it is typed: --batch-size for batch_size."""
+    return f"--{name.replace('_', '-')}"
+
+
+def as_options(sentence: str, known: Collection[str] = tuple(OPTIONS), *, toml: bool = False) -> str:
+    """Return a sentence with options in place of the Python arguments in it that are `known`: --rms for rms=True.
+
+    With `toml` they are those of a file of options: rms = true.
+    """
+
+    def instead(match: re.Match[str]) -> str:
+        name, value = OF_ARGUMENTS.get(match[1], match[1]), match[2]
+        if name not in known:
+            return match[0]
+        option = typed(name)
+        if value == "None":
+            return f"no {name}" if toml else f"no {option}"
+        if toml:
+            return f"{name} = {value.lower() if value in ('True', 'False') else value.replace(chr(39), chr(34))}"
+        if value in ("True", "False"):
+            return option if value == "True" else option.replace("--", "--no-")
+        return f"{option} {value.strip(chr(39))}"
+
+    def named(match: re.Match[str]) -> str:
+        name = OF_ARGUMENTS.get(match[1], match[1])
+        return typed(name) if name in known and not toml else match[0]
+
+    def each(match: re.Match[str]) -> str:
+        names = [OF_ARGUMENTS.get(name, name) for name in match[0][1:-1].split(", ")]
+        return match[0] if toml or set(names) - set(known) else f"({', '.join(map(typed, names))})"
+
+    sentence = LISTED.sub(each, sentence)
+    return BARE.sub(named, ARGUMENT.sub(instead, INITIAL.sub(r"initial_\1=\2", sentence)))

@@ -259,7 +259,7 @@ def test_usage_errors(run, arguments):
 
 def test_a_backend_that_cannot_run_says_why(refused, unready):
     message = refused(*QUICK, "--backend", "unready")
-    assert message.startswith("backend='unready' cannot run here: it was left at home. ")
+    assert message.startswith("--backend unready cannot run here: it was left at home. ")
     assert ' pip install "edcore[unready]" --extra-index-url https://wheels.example.org/simple' in message
 
 
