@@ -174,19 +174,6 @@ def test_what_does_not_fit_into_memory_is_refused(run, option, value):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "epoch"),
-    [
-        ("--seed 2 --inputs 3 --teacher random", 52),
-        ("--seed 2 --inputs 2 --hidden 16 --teacher real", 13),
-        ("--inputs 3 --teacher one", 37),
-        ("--inputs 3 --hidden 16 --teacher random --random-inputs", 555),
-    ],
-)
-def test_random_teachers_and_inputs(run, arguments, epoch):
-    assert run(*arguments.split()).out.startswith(f"stopped at epoch {epoch}: ")
-
-
-@pytest.mark.parametrize(
     ("text", "outputs", "teacher"),
     [
         ("one", 3, "one"),

@@ -173,17 +173,6 @@ def test_a_feature_that_was_constant_is_ignored_for_good(kind, dtype, value):
     assert np.array_equal(ask(x), (other.predict_proba if kind is EDClassifier else other.predict)(x))
 
 
-def test_the_reported_feature_that_changed_its_year():
-    random = np.random.default_rng(0)
-    x = random.random((300, 4))
-    x[:, 3] = 2025
-    y = x[:, 0] + x[:, 1] > 1
-    classifier = EDClassifier(random_state=0, max_iter=50, backend="numpy").fit(x, y)
-    assert classifier.score(x, y) > 0.98
-    for year in (2024, 2026):
-        assert np.array_equal(classifier.predict_proba(np.where(x == 2025, year, x)), classifier.predict_proba(x))
-
-
 def test_far_beyond_the_range_is_its_edge():
     x = X.astype("float32")
     regressor = EDRegressor(**OPTIONS).fit(x, Y)

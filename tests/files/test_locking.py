@@ -133,15 +133,6 @@ def test_a_killed_run_blocks_no_resume_where_there_are_no_locks(command_line, wi
     assert Path("net.lock").read_text() == text
 
 
-def test_a_sweep_without_locks_has_none(command_line, without_locks):
-    Path("xor.toml").write_text('seeds = 2\n[train]\ndataset = "xor"\nwidth = 2\ndepth = 0\nepochs = 2\n')
-    without_locks(errno.ENOSYS)
-    for out, new in (("xor.csv", 2), ("xor.csv", 0)):
-        code, printed, _ = command_line("sweep", "xor.toml", "--out", out, "--jobs", "1")
-        assert (code, f"{new} of them were made now" in printed) == (0, True)
-    assert sorted(path.name for path in Path().iterdir()) == ["xor.csv", "xor.toml"]
-
-
 @pytest.mark.parametrize("number", [errno.EIO, errno.EINTR, errno.EPERM])
 def test_another_fault_of_a_lock_is_an_error_and_leaves_no_file(without_locks, number):
     without_locks(number)

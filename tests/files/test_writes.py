@@ -273,15 +273,6 @@ def test_a_matplotlib_that_cannot_draw_is_told_before_anything_is_learnt(command
     assert err.startswith(f"edcore: {option}: matplotlib cannot draw here (ValueError: Key backend: 'nonsense' is not")
 
 
-def test_users_settings_for_tex_do_not_reach_the_pictures(command_line):
-    matplotlib = pytest.importorskip("matplotlib")
-    with matplotlib.rc_context({"text.usetex": True, "text.latex.preamble": r"\nonsense"}):
-        code, _, err = command_line(*RUN, "--plot", "run.svg", "--report", "run.html")
-    assert (code, err) == (0, "")
-    assert "Learning curve" in Path("run.svg").read_text("utf-8")
-    assert Path("run.html").stat().st_size > 10_000
-
-
 @pytest.mark.parametrize("kind", ["plot", "report"])
 def test_a_picture_that_fails_at_the_end_keeps_nothing_else_back(command_line, monkeypatch, kind):
     pytest.importorskip("matplotlib")
@@ -296,19 +287,6 @@ def test_a_picture_that_fails_at_the_end_keeps_nothing_else_back(command_line, m
     assert '"batch": 3' in out
     assert err.endswith(f"edcore: --{kind}: {names[kind]} cannot be drawn (RuntimeError: the font is gone).\n")
     assert {path.name for path in Path().iterdir()} == {"net", *names.values()} - {names[kind]}
-
-
-def test_a_folder_whose_name_is_no_utf_8(command_line):
-    pytest.importorskip("matplotlib")
-    folder = os.fsdecode(b"data\xff")
-    if "\udcff" not in folder:
-        pytest.skip("names of files are UTF-16 here")
-    files = ["--report", "run.html", "--plot", "run.png", "--checkpoint", "net"]
-    code, _, err = command_line(*RUN, *files, "--data-dir", folder)
-    assert (code, err) == (0, "")
-    assert r"data\udcff" in Path("run.html").read_text("utf-8")
-    assert io.inspect("net").run["options"]["data_dir"] == folder
-    assert command_line("train", "--resume", "net", "--epochs", "4")[0] == 0
 
 
 def test_tensorboard_takes_a_folder_whose_name_is_no_utf_8(command_line):

@@ -56,25 +56,6 @@ def test_the_epoch_of_the_stop(setting, seed, epoch):
     assert result.errors[-1] < 0.1 <= result.errors[:-1].min()
 
 
-@pytest.mark.parametrize(
-    ("teacher", "seed", "inputs", "patterns", "hidden", "random_inputs", "epoch"),
-    [
-        ("random", 1, 3, 8, 8, False, 160),
-        ("random", 2, 3, 8, 8, False, 52),
-        ("random", 3, 4, 16, 32, False, 8),
-        ("real", 1, 3, 8, 8, False, 20),
-        ("real", 2, 2, 4, 16, False, 13),
-        ("one", 1, 3, 8, 8, False, 37),
-        ("one", 2, 4, 16, 16, False, 6),
-        ("random", 1, 3, 8, 16, True, 555),
-    ],
-)
-def test_the_epoch_of_the_stop_with_what_is_drawn(teacher, seed, inputs, patterns, hidden, random_inputs, epoch):
-    given = {"seed": seed, "inputs": inputs, "patterns": patterns, "hidden": hidden, "random_inputs": random_inputs}
-    result = run(Parameters(teacher=teacher, **given))
-    assert (result.epochs, result.timed_out) == (epoch, False)
-
-
 def test_a_time_out_on_real_targets_of_random_inputs():
     p = Parameters(seed=3, inputs=4, patterns=10, hidden=32, teacher="real", random_inputs=True)
     program = Program(p)

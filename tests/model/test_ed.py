@@ -367,13 +367,6 @@ def test_memory_of_predict_does_not_grow_with_depth():
     assert peak(256) < peak(64) + 192 * 2 * 32 * 4 + 4096  # with the same number of threads
 
 
-def test_other_kinds_of_numbers():
-    expected = ED(3, seed=1)((X > 0.5).astype(np.float32))
-    for kind in (bool, np.uint8, np.int64, np.float16, np.float64):
-        assert np.array_equal(ED(3, seed=1)((X > 0.5).astype(kind)), expected)
-    assert np.array_equal(ED(3, seed=1)((X > 0.5).tolist()), expected)
-
-
 def test_float64():
     ed = ED(3, dtype=np.float64, seed=1)
     assert ed(X).dtype == np.float64

@@ -100,6 +100,8 @@ class Row:
             return in_process(self.python, self.value) if self.python else command(self.shell)
         environment = {name: value for name, value in os.environ.items() if name != "JAX_ENABLE_X64"}  # the suite's own
         environment |= {"PYTHONWARNINGS": "default", **self.environment}
+        if "PYTHONPATH" in self.environment and "PYTHONPATH" in os.environ:  # where the edcore that is tested may be
+            environment["PYTHONPATH"] += f"{os.pathsep}{os.environ['PYTHONPATH']}"
         if self.python:
             start = f"import sys; sys.path.insert(0, {str(Path(__file__).parents[1])!r}); from world.row import program"
             line = [sys.executable, "-c", f"{start}\nprogram({self.python!r}, {self.value!r})"]
