@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import operator
+import re
 from collections.abc import Iterable
 from typing import Any, Literal, TypeAlias
 
@@ -55,6 +57,28 @@ def real(name: str, value: Any, positive: bool = False) -> float:
     if number > LARGEST:
         raise InputError(name, shown(value), f"a number of at most {LARGEST:g}")
     return number
+
+
+def check_text(name: str, text: str, kind: type[int] | type[float]) -> None:
+    """Refuse a text that is no number of this kind, and say how to write the number that it seems to be."""
+    number = None
+    with contextlib.suppress(ValueError):
+        number = float(text) if text.isascii() else None
+    if number is not None and (kind is float or number.is_integer()) and (kind is float or "e" not in text.lower()):
+        return
+    fix, plain = "", text.strip()
+    if re.fullmatch(r"[-+]?\d{0,3}(,\d{3})+", plain) and kind is int:
+        fix = f"Write it without commas: {plain.replace(',', '')}."
+    elif re.fullmatch(r"[-+]?\d*,\d+", plain) and kind is float:
+        fix = f"Write it with a decimal point: {plain.replace(',', '.')}."
+    elif re.fullmatch(r"\d+(\.\d*)?\s?%", plain) and kind is float:
+        fix = f"Write {float(plain[:-1]) / 100:g}."
+    elif re.fullmatch(r"0[xob][0-9a-f]{1,30}", plain, re.IGNORECASE):
+        with contextlib.suppress(ValueError):
+            fix = f"Write {int(plain, 0)}."
+    elif number is not None and abs(number) < 2**53 and number.is_integer():
+        fix = f"Write {int(number)}."
+    raise InputError(name, shown(text), "a whole number" if kind is int else "a number, such as 0.5", fix)
 
 
 def _is_other(value: Any) -> bool:

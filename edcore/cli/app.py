@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import io
+import re
 import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
 from inspect import signature
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any, NoReturn, cast, get_args
 
 import typer
 from typer.core import TyperCommand
 
+from edcore.arguments import check_text
 from edcore.cli.backends import CHECK_FAILED, check, info
 from edcore.cli.bench import bench
 from edcore.cli.kaneko import kaneko
@@ -65,16 +67,23 @@ EXAMPLES = {
 }
 
 
-class EachOptionOnce(TyperCommand):
-    """A command that refuses an option which is typed twice; click takes the last one in silence."""
+class CheckedCommand(TyperCommand):
+    """A command that refuses an option which is typed twice (Typer takes the last), and shows a wrong number."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Return the arguments that are left over, as click does."""
         if not ctx.resilient_parsing:  # as it is while a shell completes a line
-            *_, order = self.make_parser(ctx).parse_args(list(args))
+            values, _, order = self.make_parser(ctx).parse_args(list(args))
             for parameter, count in Counter(order).items():
                 if count > 1 and parameter.param_type_name == "option":
                     raise InputError(str(parameter.name), f"{count} times", "each option once", "Give it once.")
+            declared = signature(cast(Any, self.callback), eval_str=True).parameters
+            for option in [str(parameter.name) for parameter in order if parameter.name in declared]:
+                declared_as = str(get_args(declared[option].annotation)[0])
+                kinds = [kind for kind in (int, float) if re.search(rf"\b{kind.__name__}\b", declared_as)]
+                for text in values[option] if isinstance(values[option], tuple) else (values[option],):
+                    for kind in kinds:
+                        check_text(option, text, kind)
         return list(super().parse_args(ctx, args))
 
 
@@ -101,7 +110,7 @@ COMMANDS: tuple[Callable[..., Any], ...] = (
 for command in COMMANDS:
     name = command.__name__
     # Typer keeps only paragraphs apart, so each example is one.
-    app.command(name, cls=EachOptionOnce, epilog="\n\n".join(["Examples:", *EXAMPLES[name]]))(expands_home(command))
+    app.command(name, cls=CheckedCommand, epilog="\n\n".join(["Examples:", *EXAMPLES[name]]))(expands_home(command))
 
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:

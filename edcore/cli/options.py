@@ -14,6 +14,7 @@ from typing import Annotated, Any, TypeAlias, cast, get_args
 
 import typer
 
+from edcore.arguments import check_text
 from edcore.errors import DataFileError, EDCoreError, InputError, UnknownNameError
 from edcore.files.atomic import check_can_write, replace_after, with_retries
 from edcore.training.options import OPTIONS
@@ -127,13 +128,22 @@ def _read_config(context: typer.Context, path: Path | None) -> Path | None:
 def _as_typed(name: str, value: Any, declared: Any) -> Any:
     """Return a TOML value in the form in which it is typed: a list becomes a text with commas."""
     types = get_args(declared) or (declared,)
-    is_flag, is_text = bool in types, str in types
-    if isinstance(value, bool) if is_flag else type(value) in (int, float, str):
-        return value
-    if is_text and isinstance(value, list) and value and all(type(item) in (int, float, str) for item in value):
+    kind = next((one for one in (bool, int, float, str) if one in types), Path)
+    if kind is bool:
+        if not isinstance(value, bool):
+            quoted = value in ("true", "false")
+            raise InputError(name, repr(value), "true or false", "Write it without quotes." if quoted else "")
+    elif kind in (int, float):
+        if type(value) not in (int, float, str):
+            given = str(value).lower() if isinstance(value, bool) else repr(value)
+            raise InputError(name, given, "a whole number" if kind is int else "a number")
+        check_text(name, str(value), kind)
+    elif kind is str and isinstance(value, list) and value and all(type(item) in (int, float, str) for item in value):
         return ",".join(map(str, value))
-    accepted = "a text, a number, or a list of them" if is_text else "a number or a text"
-    raise InputError(name, repr(value), "true or false" if is_flag else accepted)
+    elif type(value) is not str and (kind is Path or type(value) not in (int, float)):
+        accepted = "a text in quotes" if kind is Path else "a text, a number, or a list of them"
+        raise InputError(name, repr(value), accepted)
+    return value
 
 
 ConfigOption: TypeAlias = Annotated[

@@ -27,10 +27,12 @@ from edcore.cli.show import ProgressDisplay, Snapshots, show_diagnosis
 from edcore.console import plain_console
 from edcore.errors import DivergedError, EDCoreError, InputError
 from edcore.interrupts import Stop
+from edcore.io.networks import check_ending
 from edcore.training import History, Progress
 from edcore.training.checkpoint import Checkpoint
 from edcore.training.options import as_options
 from edcore.training.setup import TrainingRun
+from edcore.training.tensorboard import EVENTS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,10 +70,16 @@ class RunFiles:
         for name, path in (("plot", self.plot), ("report", self.report)):
             check_new(name, path, self.force)
         check_writable("checkpoint", self.checkpoint)
+        if self.checkpoint and not self.replaces:
+            check_ending("checkpoint", self.checkpoint)
         if self.tensorboard:
             if not nearest_existing(self.tensorboard).is_dir():
                 raise InputError("tensorboard", repr(str(self.tensorboard)), "a folder, which may be new")
             check_package("tensorboardX", "tensorboard", "--tensorboard")
+            if not self.resume and any(self.tensorboard.glob(f"{EVENTS}*")):
+                fix = f"Give each run a folder: --tensorboard {self.tensorboard}/NAME. TensorBoard shows all of them."
+                given = f"{str(self.tensorboard)!r}, which has the events of another run"
+                raise InputError("tensorboard", given, "a folder without events", fix)
 
     def check_new(self) -> None:
         """Refuse to overwrite a checkpoint, except the one that the run goes on from."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import os
+import re
 import warnings
 from collections.abc import Callable, Iterable, Mapping
 from importlib.metadata import version
@@ -44,6 +45,14 @@ EPOCHS = "epochs"
 LABELS, TREE = "classes", "estimator"
 """Entries of the document that may be too long for the header, which then has these names: arrays of the same names
 have the entries as JSON in UTF-8."""
+
+
+OTHER_FORMATS = re.compile(
+    r"\.(ptc?|pth|onnx|pb|h5|hdf5|keras|gguf|pkl|pickle|joblib|skops|np[yz]|mat|parquet|feather|zarr|jsonl?|toml|ya?ml|ini"
+    r"|[ct]sv|txt|log|md|py|ipynb|html?|png|svg|pdf|jpe?g|gif|xlsx?|ods|zip|gz|bz2|xz|zst|tar|tgz)",
+    re.IGNORECASE,
+)
+"""Endings of files in other formats, for which programs would take a network's."""
 
 
 def save(
@@ -117,7 +126,9 @@ def save(
         if not isinstance(target, str | None):
             raise InputError("target", shown(target), "the name of a column, or None")
     try:
-        write(checked_path("path", path), model, classes=labels, target=target, new=not overwrite)
+        file = checked_path("path", path)
+        check_ending("path", file)
+        write(file, model, classes=labels, target=target, new=not overwrite)
     except FileExistsError as error:
         fix = "Write overwrite=True to replace this one."
         raise InputError("path", repr(str(path)), "the name of a new file", fix) from error
@@ -342,3 +353,12 @@ def checked_path(name: str, path: Any) -> Path:
     if file is None or "\0" in str(file):
         raise InputError(name, repr(path), "the path of a file")
     return file
+
+
+def check_ending(name: str, path: Path) -> None:
+    """Refuse the name of a new file whose ending stands for another format."""
+    if OTHER_FORMATS.fullmatch(path.suffix):
+        fix = (
+            f"Files are in the format of safetensors, whatever their names. {str(path.with_suffix(''))!r} will do too."
+        )
+        raise InputError(name, repr(str(path)), f"a name such as {str(path.with_suffix('.safetensors'))!r}", fix)

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from edcore.arguments import real
+from edcore.arguments import check_text, real
 from edcore.errors import InputError, UnknownNameError, shown
 from edcore.training.options import OPTIONS
 
@@ -72,6 +72,9 @@ def cell(argument: str, value: Any, kind: type) -> Any:
     check_size(argument, value)
     if kind is float and (type(value) is int or isinstance(value, np.floating)):  # a longdouble is in no Python type
         value = float(value)
+    if isinstance(value, str) and kind in (int, float):
+        check_text(argument, value, kind)
+        raise InputError(argument, shown(value), ACCEPTED[kind], "Write it without quotes.")
     if type(value) is not kind or (isinstance(value, str) and not (value.isprintable() and len(value) <= LONGEST)):
         raise InputError(argument, shown(value), ACCEPTED[kind])
     return value

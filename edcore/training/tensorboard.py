@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import platform
+import re
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -12,11 +13,17 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from edcore.errors import DataFileError
+from edcore.errors import DataFileError, InputError
 from edcore.training.loop import Progress
+
+EVENTS = "events.out.tfevents."
+"""What the names of files of events begin with."""
 
 FLUSH_SECONDS = 60.0
 """Seconds from one flush of the events to the next."""
+
+MOST_READ = 2**14
+"""Bytes of a file of events in which its command is looked for."""
 
 
 class EventLog:
@@ -32,9 +39,12 @@ class EventLog:
         # Not tensorboardX's own SummaryWriter: it writes on a thread that ends at the first fault of the disk, and the
         # next event would then wait for ever.
         self._writer: Any = None
+        if others := _of_other_runs(folder, command):
+            fix = "Give it the folder that it began with, or a new one."
+            raise InputError("tensorboard", f"{folder}, where {others} is of another run", "the run's own events", fix)
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            name = f"events.out.tfevents.{time.time():.6f}.{platform.node()}.{os.getpid()}"
+            name = f"{EVENTS}{time.time():.6f}.{platform.node()}.{os.getpid()}"
             self._writer = RecordWriter(str(folder / name))
             self._write(file_version="brain.Event:2")
             if learnt:
@@ -96,3 +106,15 @@ class EventLog:
         if writer is not None:
             with contextlib.suppress(Exception):
                 writer.close()
+
+
+def _of_other_runs(folder: Path, command: str) -> str:
+    """Return the name of a file of events that another run has begun, which its seed shows, or an empty text."""
+    (seed,) = re.findall(r"--seed \d+", command)
+    for file in sorted(folder.glob(f"{EVENTS}*")):
+        with contextlib.suppress(OSError):
+            with file.open("rb") as opened:
+                begin = opened.read(MOST_READ)
+            if b"edcore train " in begin and not re.search(rf"{seed}\b".encode(), begin):
+                return file.name
+    return ""

@@ -49,12 +49,12 @@ def test_a_file_for_kaneko(run):
         ("[train]\nwidht = 3\n", "run.toml, [train]: given 'widht'; accepted: 'activation', "),
         ("[train]\nwidht = 3\n", "'width'?"),
         ('[train]\nconfig = "other.toml"\n', "given 'config'"),
-        ("[train]\nwidth = {a = 1}\n", "width: given {'a': 1}; accepted: a number or a text."),
+        ("[train]\nwidth = {a = 1}\n", "width: given {'a': 1}; accepted: a whole number."),
         ("[train]\nwidth = 2024-01-01\n", "width: given datetime.date(2024, 1, 1)"),
         ("[train]\nwidth = 0\n", "--width: given 0; accepted: a whole number of at least 1."),
         ("[train]\nclasses = [[1]]\n", "classes: given [[1]]; accepted: a text, a number, or a list of them."),
-        ("[train]\nwidth = true\n", "width: given True; accepted: a number or a text."),
-        ("[train]\nwidth = [3]\n", "width: given [3]; accepted: a number or a text."),
+        ("[train]\nwidth = true\n", "width: given true; accepted: a whole number."),
+        ("[train]\nwidth = [3]\n", "width: given [3]; accepted: a whole number."),
         ("[train]\njson = 1\n", "json: given 1; accepted: true or false."),
         ('[train]\nrms = "yes"\n', "rms: given 'yes'; accepted: true or false."),
         (f"[train]\nseed = 0x{'f' * 5000}\n", "--config: run.toml is not TOML (Exceeds the limit"),
@@ -113,13 +113,10 @@ def test_names_that_cannot_be_printed_are_escaped(run):
     assert "\x1b" not in out
 
 
-def test_a_value_of_a_wrong_type_is_a_usage_error(run):
+def test_a_value_of_a_wrong_type_is_shown(run):
     Path("run.toml").write_text('[train]\nwidth = "wide"\n')
     code, _, err = run("train", "--config", "run.toml")
-    assert code == 2
-    said = " ".join(err.split())
-    assert "Invalid value for '--width': " in said
-    assert "valid integer" in said  # as the version of Typer puts it
+    assert (code, err) == (2, "edcore: config, run.toml, width: given 'wide'; accepted: a whole number.\n")
 
 
 def test_a_missing_or_foreign_file_is_refused(run):

@@ -3,7 +3,7 @@
 import re
 import shlex
 
-from world.row import Row, command
+from world.row import REFUSED, Row, command
 
 
 def followed(line):
@@ -133,4 +133,125 @@ ADVICE = [
     ),
 ]
 
-ROWS: list[Row] = [*ADVICE]
+XOR = "edcore train --dataset xor --epochs 1 --backend numpy"
+
+TYPES = [
+    *(
+        Row(
+            name=f"an option of {line.split()[1]} of a wrong type: {typed}",
+            shell=f"{line} {typed}",
+            ends=2,
+            says=(f"edcore: {typed.split()[0].split('=')[0]}: given ", accepted),
+            never=("Input should",),
+        )
+        for line, typed, accepted in (
+            (XOR, "--width 1e3", "'1e3'; accepted: a whole number. Write 1000."),
+            (XOR, "--width ''", "''; accepted: a whole number."),
+            (XOR, "--width 8,5", "'8,5'; accepted: a whole number."),
+            (XOR, "--width 1,000", "Write it without commas: 1000."),
+            (XOR, "--width ８", "'８'; accepted: a whole number."),
+            (XOR, "--alpha 0,8", "'0,8'; accepted: a number, such as 0.5. Write it with a decimal point: 0.8."),
+            (XOR, "--alpha ,8", "Write it with a decimal point: .8."),
+            (XOR, "--alpha 80%", "Write 0.8."),
+            (XOR, "--alpha 0.8.1", "'0.8.1'; accepted: a number"),
+            (XOR, "--seed 0x10", "'0x10'; accepted: a whole number. Write 16."),
+            (XOR, "--seed=1.5", "'1.5'; accepted: a whole number."),
+            (XOR, "--classes 0;1", "'0;1'; accepted: whole numbers with commas"),
+            ("edcore bench numpy", "--depth 3.5", "'3.5'; accepted: a whole number."),
+            ("edcore kaneko", "--alpha 0,8", "Write it with a decimal point: 0.8."),
+            ("edcore info", "--explain 784 32 64.5", "'64.5'; accepted: a whole number."),
+            ("edcore sweep x.toml", "--jobs 0,5", "'0,5'; accepted: a whole number."),
+        )
+    ),
+    Row(name="a whole number with a point", shell=f"{XOR} --width 3.0 --depth 0", says=("of 3 + 3 cells",)),
+    Row(name="a value after a flag", shell=f"{XOR} --rms=yes", ends=2, says=("'--rms' does not take a value",)),
+    *(
+        Row(
+            name=f"a file of options with {line}",
+            files={"x.toml": f"[train]\n{line}\n"},
+            shell="edcore train --config x.toml --dataset xor --epochs 1",
+            ends=2,
+            says=(f"config, x.toml, {line.split()[0]}: given ", accepted),
+            never=("Input should",),
+        )
+        for line, accepted in (
+            ('rms = "true"', "'true'; accepted: true or false. Write it without quotes."),
+            ("rms = 1", "1; accepted: true or false."),
+            ('width = "8x"', "'8x'; accepted: a whole number."),
+            ("width = 8.5", "'8.5'; accepted: a whole number."),
+            ("width = [8]", "[8]; accepted: a whole number."),
+            ("width = true", "true; accepted: a whole number."),
+            ('alpha = "0,8"', "Write it with a decimal point: 0.8."),
+            ("alpha = 2024-01-01", "accepted: a number."),
+            ("plot = 3", "3; accepted: a text in quotes."),
+        )
+    ),
+    Row(
+        name="a file of options with numbers as texts",
+        files={"x.toml": '[train]\nwidth = "8"\nalpha = 1\ndepth = 0\n'},
+        shell=f"{XOR} --config x.toml",
+        says=("of 8 + 8 cells", "learning rate 1"),
+    ),
+    *(
+        Row(
+            name=f"a sweep with {line}",
+            files={"x.toml": f"[train]\ndataset = 'xor'\n{line}\n"},
+            shell="edcore sweep x.toml",
+            ends=2,
+            says=(says,),
+        )
+        for line, says in (
+            ('alpha = "0,8"', "'0,8'; accepted: a number, such as 0.5. Write it with a decimal point: 0.8."),
+            ('width = "8"', "'8'; accepted: a whole number. Write it without quotes."),
+        )
+    ),
+]
+
+EVENTS = f"{XOR} --tensorboard"
+
+FILES = [
+    *(
+        Row(
+            name=f"a checkpoint named {name}",
+            shell=f"{XOR} --checkpoint {name}",
+            ends=2,
+            says=(f"--checkpoint: given '{name}'; accepted: a name such as '{name.rpartition('.')[0]}.safetensors'",),
+        )
+        for name in ("x.pt", "x.PTH", "x.npz", "x.pkl", "x.json", "x.csv", "x.png", "x.h5")
+    ),
+    *(
+        Row(name=f"a checkpoint named {name}", shell=f"{XOR} --checkpoint {name}", says=(f"saved in {name};",))
+        for name in ("x.safetensors", "x", "x.ckpt", "v1.2")
+    ),
+    Row(
+        name="a network saved in a .pt",
+        python="edcore.io.save(ED(2, seed=0), 'x.pt')",
+        ends=REFUSED,
+        says=("path: given 'x.pt'; accepted: a name such as 'x.safetensors'",),
+    ),
+    Row(
+        name="two runs into one folder of events",
+        python="from world.row import command\n"
+        f"first = command('{EVENTS} tb --seed 1')[0]\n"
+        f"first, *command('{EVENTS} tb --seed 2'), len([*Path('tb').iterdir()])",
+        value=(
+            0,
+            2,
+            "edcore: --tensorboard: given 'tb', which has the events of another run; accepted: a folder without events."
+            " Give each run a folder: --tensorboard tb/NAME. TensorBoard shows all of them.\n",
+            1,
+        ),
+        needs=("tensorboardX",),
+    ),
+    Row(
+        name="a resumed run adds to its own events, and to no others",
+        python="from world.row import command\n"
+        f"for seed in (1, 12): command(f'{EVENTS} tb{{seed}} --seed {{seed}} --checkpoint {{seed}}.ckpt')\n"
+        "ends = [command(f'edcore train --resume 1.ckpt --epochs {n} --tensorboard tb{n}')[0] for n in (12, 1, 3)]\n"
+        "ends, [len([*Path(f'tb{n}').iterdir()]) for n in (1, 12, 3)]",
+        value=([2, 0, 0], [2, 1, 1]),
+        needs=("tensorboardX",),
+    ),
+]
+
+ROWS: list[Row] = [*ADVICE, *TYPES, *FILES]
