@@ -156,7 +156,7 @@ TYPES = [
             (XOR, "--alpha 0.8.1", "'0.8.1'; accepted: a number"),
             (XOR, "--seed 0x10", "'0x10'; accepted: a whole number. Write 16."),
             (XOR, "--seed=1.5", "'1.5'; accepted: a whole number."),
-            (XOR, "--classes 0;1", "'0;1'; accepted: whole numbers with commas"),
+            (XOR, "--classes 0:1", "'0:1'; accepted: whole numbers with commas"),
             ("edcore bench numpy", "--depth 3.5", "'3.5'; accepted: a whole number."),
             ("edcore kaneko", "--alpha 0,8", "Write it with a decimal point: 0.8."),
             ("edcore info", "--explain 784 32 64.5", "'64.5'; accepted: a whole number."),
