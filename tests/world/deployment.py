@@ -132,4 +132,92 @@ signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
     ),
 ]
 
-ROWS: list[Row] = [*SIGNALS, *HOSTS]
+TINY = "from edcore_numba.cpu.compiling import compiled\n@compiled\ndef twice(x):\n    return 2 * x\n"
+
+
+def cached(name: str, between: str, hits: int = 1) -> Row:
+    """Return a row that compiles a function twice, does something to its cache in between, and then loads it."""
+    return Row(
+        name=f"numba's cache, {name}",
+        python=f"""
+import contextlib, os, shutil
+from importlib.util import module_from_spec, spec_from_file_location
+from unittest.mock import patch
+from edcore_numba.cpu import compiling
+
+def fresh():
+    spec = spec_from_file_location("tiny", "tiny.py")
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.twice, module.twice(2), sum(module.twice.stats.cache_hits.values())
+
+with patch.object(compiling, "FOLDER", str(Path("cache").resolve())), contextlib.ExitStack() as stack:
+    fresh()
+    index, code = (next(Path("cache").rglob(f"*{{kind}}")) for kind in (".nbi", ".nbc"))
+    {between}
+    second, third = fresh(), fresh()
+second[1:], third[1:]
+""",
+        files={"tiny.py": TINY},
+        value=((4, 0), (4, hits)),
+        needs=("numba", "linux"),
+    )
+
+
+LIMIT = """import resource
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    stack.callback(resource.setrlimit, resource.RLIMIT_FSIZE, limits)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, limits[1]))
+    """
+CACHES = [
+    cached("an index of 0 bytes", "index.write_bytes(b'')"),
+    cached("an index that is cut off", "index.write_bytes(index.read_bytes()[:40])"),
+    cached("an index of something else", "index.write_bytes(b'cos\\nsystem\\n' + os.urandom(99))"),
+    cached("an index that is a folder", "index.unlink(); index.mkdir()", hits=0),
+    cached("code of 0 bytes", "code.write_bytes(b'')"),
+    cached("code that is cut off", "code.write_bytes(code.read_bytes()[:900])"),
+    cached(
+        "code of which a block is lost",
+        "raw = code.read_bytes(); code.write_bytes(raw[:1000] + bytes(512) + raw[1512:])",
+    ),
+    cached("code that is not there", "code.unlink()"),
+    cached("a folder that is deleted", "shutil.rmtree('cache')"),
+    cached("a folder that is a file", "shutil.rmtree('cache'); Path('cache').touch()"),
+    cached("no room", f"{LIMIT}shutil.rmtree('cache')", hits=0),
+    Row(
+        name="numba's cache, no home and a relative one",
+        python="""
+import os
+from edcore_numba.cpu import compiling
+os.environ["XDG_CACHE_HOME"] = "here"
+first = list(compiling._parents())
+del os.environ["XDG_CACHE_HOME"]
+os.environ["HOME"] = ""
+[parent for parent in [*first, *compiling._parents()] if not parent.is_absolute()]
+""",
+        value=[],
+        needs=("numba",),
+    ),
+    Row(
+        name="numba's cache, the kernels' own is damaged",
+        shell="export NUMBA_CACHE_DIR=$PWD/cache; train='edcore train --backend numba --epochs 1 --depth 2 --seed 1'\n"
+        "$train > first; for file in $(find cache -name '*.nbi'); do : > $file; done; $train > second\n"
+        "grep accuracy first second; $train",
+        says=("compiled anew",),
+        never=("Aborted",),
+        needs=("numba", "linux"),
+        slow=True,
+        most=200,
+    ),
+    Row(
+        name="numba's cache, no room for the kernels' own",
+        shell="export NUMBA_CACHE_DIR=$PWD/cache; ulimit -f 20\n"
+        "edcore train --backend numba --epochs 1 --depth 2 --seed 1",
+        says=("cannot be kept",),
+        needs=("numba", "linux"),
+        slow=True,
+        most=200,
+    ),
+]
+
+ROWS: list[Row] = [*SIGNALS, *HOSTS, *CACHES]

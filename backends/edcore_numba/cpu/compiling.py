@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import os
 import shutil
@@ -14,10 +15,10 @@ from typing import Any, TypeVar, cast
 from filelock import FileLock
 from numba import config, njit
 from numba.core import event
-from numba.core.caching import FunctionCache
+from numba.core.caching import FunctionCache, IndexDataCacheFile
 from numba.core.ccallback import CFunc
 
-from edcore.contract.compilation import say_compiling
+from edcore.contract.compilation import logger, say_compiling
 from edcore_numba import compile_time as compile_time  # it stops edcore's clock
 
 HERE = Path(__file__).parent
@@ -44,14 +45,54 @@ def compiled_for_c(function: Callable[..., None], signature: Any) -> Any:
     return made
 
 
+class _File(IndexDataCacheFile):  # type: ignore[misc]  # Numba has no types
+    """A cache file that ends with its checksum: machine code of which a part was lost could do anything."""
+
+    def _dump(self, obj: Any) -> bytes:
+        data: bytes = super()._dump(obj)
+        return data + hashlib.sha256(data).digest()  # pickle reads no further than its own end
+
+    def _load_data(self, name: str) -> Any:
+        data = Path(self._data_path(name)).read_bytes()
+        size = hashlib.sha256().digest_size
+        if hashlib.sha256(data[:-size]).digest() != data[-size:]:
+            raise EOFError(f"{name} is damaged")
+        return super()._load_data(name)
+
+
 class _Cache(FunctionCache):  # type: ignore[misc]  # Numba has no types
-    """The cache of a function, to which one process at a time writes: Numba could give one's code to another."""
+    """The cache of a function, to which one process at a time writes: Numba could give one's code to another.
+
+    Nothing about it is an error of the user's: what cannot be read is compiled, what cannot be written is not kept.
+    """
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        super().__init__(function)
+        self._cache_file.__class__ = _File  # Numba makes it, and takes no other
+
+    def load_overload(self, sig: Any, target_context: Any) -> Any:
+        try:
+            return super().load_overload(sig, target_context)
+        except Exception as error:  # damaged files are unpickled to anything
+            logger.info("compiled kernels in %s cannot be read, and are compiled anew (%r)", FOLDER, error)
+            with contextlib.suppress(Exception):
+                self.flush()
+            return None
 
     def save_overload(self, sig: Any, data: Any) -> None:
         with contextlib.ExitStack() as stack:
             with contextlib.suppress(OSError, NotImplementedError):  # a file system without locks, or no end of a wait
                 stack.enter_context(FileLock(f"{FOLDER}/lock", timeout=60, fallback_to_soft=False))
-            super().save_overload(sig, data)
+            try:
+                super().save_overload(sig, data)
+            except Exception as error:  # there is no room, or an index that can be neither read nor replaced
+                _say_unkept(str(error))
+
+
+@functools.cache
+def _say_unkept(reason: str) -> None:
+    """Log, once for each reason, why kernels are compiled again in the next process."""
+    logger.info("compiled kernels cannot be kept in %s: %s", FOLDER, reason)
 
 
 def _cached(compiled: Any, function: Callable[..., Any]) -> Any:
@@ -61,6 +102,8 @@ def _cached(compiled: Any, function: Callable[..., Any]) -> Any:
         before, config.CACHE_DIR = config.CACHE_DIR, FOLDER
         try:
             compiled._cache = _Cache(function)
+        except (OSError, RuntimeError) as error:  # the folder is gone or full since, or Numba is told to look elsewhere
+            _say_unkept(str(error))
         finally:
             config.CACHE_DIR = before
     return compiled
@@ -78,6 +121,8 @@ def _folder() -> str | None:
     edcore may change a function that it calls, in another file.
     """
     sources = b"".join(path.read_bytes() for path in sorted(HERE.glob("*.py")))
+    if not sources:  # they are within an archive or a program, whose updates could not be told apart
+        return None
     name = f"edcore-{hashlib.sha256(sources).hexdigest()[:16]}"
     for parent in _parents():
         folder = parent / name
@@ -98,10 +143,10 @@ def _parents() -> Iterator[Path]:
         yield Path(config.CACHE_DIR)
         return
     yield HERE / "__pycache__"
-    try:
-        yield Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "edcore"
-    except RuntimeError:  # no home folder
-        return
+    with contextlib.suppress(RuntimeError):  # no home folder
+        parent = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+        if parent.is_absolute():  # else it would be in the folder where the program is run
+            yield parent / "edcore"
 
 
 FOLDER = _folder()
