@@ -93,7 +93,9 @@ def _measure_cpu(matrix: npt.NDArray[Any], source: npt.NDArray[Any], repeats: in
         import numba
 
         from edcore.bench.peak import measure_peak
-    except ImportError:
+
+        threads = numba.get_num_threads()
+    except (ImportError, ValueError):  # it cannot start threads of the kind that NUMBA_THREADING_LAYER asks for
         copy = median_seconds(lambda: np.copyto(target, source), _no_wait, repeats)
         return found(2 * source.nbytes / copy, "NumPy on one thread")
 
@@ -108,7 +110,7 @@ def _measure_cpu(matrix: npt.NDArray[Any], source: npt.NDArray[Any], repeats: in
     copy = median_seconds(lambda: in_parallel(target, source), _no_wait, repeats)
     # The shortest time counts, as a bound that is exceeded in a quiet moment is none.
     peak, by = measure_peak(matrix.dtype.name, lambda work: min(seconds_of(work, _no_wait) for _ in range(2 + repeats)))
-    return found(2 * source.nbytes / copy, f"Numba on {numba.get_num_threads()} threads", peak, by)
+    return found(2 * source.nbytes / copy, f"Numba on {threads} threads", peak, by)
 
 
 def _product_speed(matrix: npt.NDArray[Any], repeats: int) -> float:

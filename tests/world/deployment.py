@@ -3,7 +3,7 @@
 import signal
 import sysconfig
 
-from world.row import Row
+from world.row import REFUSED, Row
 
 
 def signalled(line: str, name: str, marker: str, ignored: bool = False) -> str:
@@ -220,4 +220,87 @@ os.environ["HOME"] = ""
     ),
 ]
 
-ROWS: list[Row] = [*SIGNALS, *HOSTS, *CACHES]
+WIDE = """
+x = np.random.default_rng(0).random((256, 64), np.float32)
+ed = ED(64, hidden_width=128, hidden_depth=2, backend="numba", seed=0).fit(x, x[:, 0] > 0.5, batch_size=128)
+ed.predict(x).shape
+"""
+THREADS = [
+    *(
+        Row(
+            name=f"numba with {name}={value}",
+            python=WIDE,
+            value=(256,),
+            # Numba warns of a value that is no number, with a traceback.
+            environment={name: value, "PYTHONWARNINGS": "ignore" if value == "two" else "default"},
+            needs=("numba", "linux"),
+            slow=value != "tbb",
+            most=120,
+        )
+        for name, value in (
+            ("NUMBA_THREADING_LAYER", "tbb"),
+            ("NUMBA_THREADING_LAYER", "safe"),
+            ("NUMBA_THREADING_LAYER", "nonsense"),
+            ("NUMBA_THREADING_LAYER_PRIORITY", "a b"),
+            ("NUMBA_NUM_THREADS", "1000000"),
+            ("NUMBA_NUM_THREADS", "two"),
+            ("NUMBA_NUM_THREADS", "3"),
+            ("NUMBA_CPU_NAME", "nonsense"),
+            ("OMP_NUM_THREADS", ""),
+        )
+    ),
+    *(
+        Row(
+            name=f"numba with {name}={value}, which lets it do nothing",
+            python="ED(4, backend='numba')",
+            ends=REFUSED,
+            says=(says, "backend='numba' cannot run here"),
+            environment={name: value},
+            needs=("numba",),
+            slow=True,
+        )
+        for name, value, says in (("NUMBA_DISABLE_JIT", "1", "NUMBA_DISABLE_JIT"), ("NUMBA_NUM_THREADS", "0", "> 0"))
+    ),
+    Row(
+        name="numba beside the user's own parallel function, on a layer for one thread",
+        python="""
+import threading, numba
+@numba.njit(parallel=True, nogil=True)
+def total(a):
+    s = 0.0
+    for i in numba.prange(len(a)):
+        s += np.sin(a[i])
+    return s
+a, done = np.ones(100_000), threading.Event()
+total(a)
+def go_on():
+    while not done.is_set():
+        total(a)
+thread = threading.Thread(target=go_on)
+thread.start()
+x = np.random.default_rng(0).random((256, 64), np.float32)
+ed = ED(64, hidden_width=256, hidden_depth=2, backend="numba", seed=0)
+for _ in range(9):
+    ed.fit(x, x[:, 0] > 0.5, batch_size=128).predict(x)
+done.set()
+thread.join()
+numba.threading_layer()
+""",
+        value="workqueue",
+        environment={"NUMBA_THREADING_LAYER": "workqueue"},
+        needs=("numba", "linux"),
+        slow=True,
+        most=120,
+    ),
+    Row(
+        name="bench without the threads that Numba is asked for",
+        shell="edcore bench numpy --depth 1 --repeats 1 --json x.json | cat",
+        says=("numpy",),
+        environment={"NUMBA_THREADING_LAYER": "tbb"},
+        needs=("numba", "linux"),
+        slow=True,
+        most=120,
+    ),
+]
+
+ROWS: list[Row] = [*SIGNALS, *HOSTS, *CACHES, *THREADS]

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from numba import get_num_threads
 
 from edcore.arrays import Array, HostWeights, to_numpy
 from edcore.contract.backend import Backend, fills_errors, known, takes_weights
@@ -22,7 +21,7 @@ from edcore_numba import BACKEND
 from . import epochs, kernels
 from .processor import CANCELLED, new_meeting
 from .stage import NumbaStage
-from .threads import Limits, run_kernel, run_on_threads
+from .threads import Limits, number_of_threads, run_kernel, run_on_threads
 from .variants import NUMBERS, variant_of
 from .vectors import PANEL_BYTES
 from .weights import NumbaWeights, copied, empty, in_columns, in_panels, join_heads
@@ -128,7 +127,7 @@ class NumbaCPU(Backend):
         repeated = schedule.orders.strides[0] == 0
         orders = np.array(schedule.orders[:1] if repeated else schedule.orders, order="C").reshape(-1)
         size = min(rule.samples_per_update(schedule.batch_size), max(samples, 1))
-        heads, threads, limits = np.flatnonzero(schedule.learning), get_num_threads(), self.limits
+        heads, threads, limits = np.flatnonzero(schedule.learning), number_of_threads(), self.limits
         small = network.parameters // network.heads * size <= limits.one_batch
         even = len(heads) % threads == 0 or len(heads) >= limits.heads_per_thread * threads
         stride = 0 if repeated else samples
@@ -191,7 +190,7 @@ class NumbaCPU(Backend):
 
     def _workers(self, weights: NumbaWeights, rows: int) -> int:
         """Return the number of threads for one pass."""
-        return 1 if weights.count * rows <= self.limits.one_pass else int(get_num_threads())
+        return 1 if weights.count * rows <= self.limits.one_pass else number_of_threads()
 
 
 def _is_classic(network: Network, rule: Rule) -> bool:

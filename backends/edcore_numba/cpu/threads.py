@@ -9,12 +9,26 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Any, NamedTuple
 
+import numba
 import numpy.typing as npt
 
 from edcore.interrupts import uninterrupted
 
 MOST_THREADS = 1024
 """Threads of the pool at most: enough for all calls that are made at the same time."""
+
+MOST_WORKERS = 256
+"""Threads of a call at most. Those of a batch wait for one another, so that each must get one of the pool's."""
+
+
+def number_of_threads() -> int:
+    """Return how many threads the user lets Numba have, without starting Numba's own: there may be none to start."""
+    try:
+        numba.threading_layer()  # raises until they are started, as they are by whoever sets their number
+        number = numba.get_num_threads()
+    except ValueError:
+        number = numba.config.NUMBA_NUM_THREADS
+    return min(int(number), MOST_WORKERS)
 
 
 class Limits(NamedTuple):
