@@ -61,7 +61,7 @@ def carry_out(run: SweepRun) -> dict[str, Any]:
     row |= dict.fromkeys(RESULTS)
     row |= {"backend": run.options.backend, "device": run.options.device, "failed": None}
     try:
-        with _compiling_on_stderr():
+        with _compiling_on_stderr(), np.errstate(all="ignore"):  # what overflows is an error, which says what helps
             return row | _train(run)
     except EDCoreError as error:
         return row | {"failed": _on_one_line(as_options(str(error), toml=True))}

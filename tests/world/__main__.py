@@ -19,6 +19,7 @@ def main(words):
     if not rows:
         sys.exit(f"no row has one of {words} in its name")
     failed = 0
+    sys.stdout.reconfigure(errors="backslashreplace")  # a row may print anything
     for name, row in rows.items():
         start, found = time.monotonic(), "passed"
         if row.missing:

@@ -157,6 +157,14 @@ ROWS = [
         value=(0, 0, True, True),
         needs=("linux", "matplotlib"),
     ),
+    Row(
+        name="a run of a sweep that diverges: no line of NumPy before the row that says so",
+        shell="edcore sweep x.toml --jobs 1",
+        files={"x.toml": "[train]\ndataset = 'xor'\nactivation = 'relu'\nepochs = 1\nbackend = 'numpy'\n"},
+        ends=1,
+        says=("1 of them failed: the column failed says why",),
+        never=("RuntimeWarning",),
+    ),
     # 5: checkpoints rewrite the whole history
     Row(
         name="the history of 100,000 batches",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import contextlib
+import faulthandler
 import importlib.util
 import io
 import os
@@ -25,8 +26,10 @@ REFUSED = "refused"
 """How a row in Python ends that raises one of edcore's errors."""
 
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
-UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\u2028\u2029]")
-"""What no sentence may hand to a terminal: controls, and marks that turn the direction of text."""
+UNPRINTABLE = re.compile(
+    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\u2028\u2029\ufeff\ud800-\udfff]"
+)
+"""What no sentence may hand to a terminal: controls, marks that turn the direction of text, and bytes that are none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,7 +100,12 @@ class Row:
     def _run(self, own: str) -> tuple[int | str, str]:
         words = self.shell.partition(" ")[0] == "edcore" and not set("|&;<>$`(){}\n*") & set(self.shell)
         if not (self.alone or self.environment) and (self.python or words):
-            return in_process(self.python, self.value) if self.python else command(self.shell)
+            # One that hangs cannot be ended alone, but is shown by its stack; the machine may be busy.
+            faulthandler.dump_traceback_later(5 * self.most, exit=True, file=sys.__stderr__)
+            try:
+                return in_process(self.python, self.value) if self.python else command(self.shell)
+            finally:
+                faulthandler.cancel_dump_traceback_later()
         environment = {name: value for name, value in os.environ.items() if name != "JAX_ENABLE_X64"}  # the suite's own
         environment |= {"PYTHONWARNINGS": "default", **self.environment}
         if "PYTHONPATH" in self.environment and "PYTHONPATH" in os.environ:  # where the edcore that is tested may be
@@ -143,6 +151,13 @@ def _is_here(need: str) -> bool:
     return importlib.util.find_spec(need) is not None
 
 
+def show(
+    message: Warning | str, kind: type[Warning], file: str, number: int, out: object = None, line: str | None = None
+) -> None:
+    """Print a warning as Python does."""
+    sys.stderr.write(warnings.formatwarning(message, kind, file, number, line))
+
+
 @contextlib.contextmanager
 def as_for_a_user(folder: str, own: str) -> Iterator[None]:
     """Go to a folder, without the settings of whoever runs the rows; put back at the end what a row may change."""
@@ -156,6 +171,7 @@ def as_for_a_user(folder: str, own: str) -> Iterator[None]:
     try:
         with warnings.catch_warnings(), np.errstate():
             warnings.simplefilter("default")
+            warnings.showwarning = show  # pytest keeps them to itself otherwise
             yield
     finally:
         os.chdir(here)
