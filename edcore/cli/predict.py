@@ -131,18 +131,24 @@ def _check_options(saved: Saved, outputs: bool, proba: bool) -> None:
 def _load(data: str, saved: Saved, model: Any, data_dir: Path) -> Samples:
     """Return the samples, and what is to be predicted where the data have it."""
     estimator, path = saved.estimator, Path(data)
-    if data != STDIN and not path.suffix:
+    there = data == STDIN or (data not in dataset_names() and os.path.exists(os.path.expanduser(data)))
+    if not path.suffix and not there:
         return _load_data_set(data, saved, data_dir)
     if estimator is not None and estimator.feature_names is not None and path.suffix.lower() != ".npy":
         return _load_table(data, saved.path, estimator, model)
-    x = read_samples(path, gaps=estimator is not None and last_of(model) is not model)
+    x = read_samples(data, gaps=estimator is not None and last_of(model) is not model)
     features = saved.network.in_ if estimator is None else estimator.features
     if data != STDIN and path.suffix.lower() == ".csv" and x.shape[1] > 2 and (x[0] == np.arange(x.shape[1])).all():
         # The names of columns may be numbers, which look like a sample.
         warning = "counts from 0. It is taken for a sample; if it names the columns, remove it."
         typer.echo(f"edcore: the first line of {data} {warning}", err=True)
     if x.shape[1] != features:
-        raise InputError("DATA", f"{data} with {x.shape[1]:,} features", f"{features:,}, as {saved.path} has learnt")
+        rows, fix = np.arange(len(x)), ""
+        if x.shape[1] == features + 1 and any((x[:, 0] == rows + first).all() for first in (0, 1)):
+            fix = "Its first column numbers the samples: leave it out."
+        raise InputError(
+            "DATA", f"{data} with {x.shape[1]:,} features", f"{features:,}, as {saved.path} has learnt", fix
+        )
     if estimator is not None and estimator.feature_names is not None:
         check_package("pandas", "table", f"{saved.path}, which has names of columns,")
         import pandas
@@ -246,6 +252,9 @@ def _of_model(x: Any, data: str, model: Any) -> Found:
     except Exception as error:  # steps of scikit-learn raise errors of all kinds
         reason = " ".join(str(error).split())[:300].rstrip(".")
         fix = "Correct these cells, or remove their rows."
+        if "contains NaN" in reason and hasattr(x, "columns") and (gaps := np.argwhere(x.isna().to_numpy())).size:
+            row, column = gaps[0].tolist()
+            reason = f"a gap in row {row + 1:,}, column {x.columns[column]!r}; the model fills none"
         raise InputError("DATA", f"{data} ({reason})", "cells of the kinds that were learnt", fix) from error
 
 

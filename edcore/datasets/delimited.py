@@ -26,6 +26,19 @@ GAPS = frozenset(
 ) | {"NaN", "Null", "None", "?"}
 """The cells with which other programs mark a gap."""
 
+MARKS = {
+    b"\x1f\x8b": "packed with gzip",
+    b"BZh": "packed with bzip2",
+    b"\xfd7zXZ": "packed with xz",
+    b"PK\x03\x04": "a zip file or a spreadsheet",
+    b"\xd0\xcf\x11\xe0": "an old spreadsheet",
+    b"PAR1": "a Parquet file",
+    b"\x93NUMPY": "an array of NumPy",
+    b"\x89PNG": "a picture",
+    b"%PDF": "a PDF",
+}
+"""What files of other formats begin with."""
+
 NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
 DECIMAL_COMMA = re.compile(r"[-+]?(\d+|[1-9]\d{0,2}(\.\d{3})+)?,\d+([eE][-+]?\d+)?")
 WHOLE_BESIDE_COMMAS = re.compile(r"[-+]?(\d+|[1-9]\d{0,2}(\.\d{3})+)")
@@ -38,6 +51,9 @@ MANY_NUMBERS, FEW_TEXTS = 20, 0.1
 
 def decoded(name: str, content: bytes) -> tuple[str, list[str]]:
     """Return the text of a file, and a line about its encoding unless it is UTF-8."""
+    for mark, what in MARKS.items():
+        if content.startswith(mark):
+            raise DataFileError(f"{name}: no text but {what}. Give it the ending of what it is, or save it as CSV.")
     if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         tried: tuple[str, ...] = ("utf-16",)
     else:
@@ -67,6 +83,26 @@ def _is_japanese(text: str) -> bool:
     return 2 * sum(common.values()) > sum(codes.values()) and 5 * beyond_ascii > sum(common.values())
 
 
+def separator_of(text: str) -> str:
+    """Return the separator between the cells of a text."""
+    whole, text = len(text), text[:SNIFFED]
+    if cut := whole > SNIFFED:
+        text = text[: max(text.rfind("\n"), text.rfind("\r")) + 1] or text
+    widths: dict[str, list[int]] = {}
+    for separator in SEPARATORS:
+        reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, skipinitialspace=True)
+        try:
+            widths[separator] = [len(row) for row in islice(reader, ROWS) if row]
+        except csv.Error:
+            widths[separator] = [1]
+        if cut and len(widths[separator]) > 1:  # the last may end within quotes
+            widths[separator].pop()
+    for separator, found in widths.items():
+        if min(found, default=1) == max(found, default=1) > 1:
+            return separator
+    return max(reversed(SEPARATORS), key=lambda one: widths[one][0] if widths[one] else 0)
+
+
 class DelimitedText:
     """A text with a line for each row. `name` is that of its file, for errors."""
 
@@ -75,7 +111,7 @@ class DelimitedText:
         self.text = text.rstrip("\r\n")
         if not self.text.strip():
             raise DataFileError(f"{name}: an empty file. Write the names of the columns, and a line for each row.")
-        self.separator = self._separator()
+        self.separator = separator_of(self.text)
         self.notes: list[str] = []
         (_, first), *_ = islice(self.rows(), 1)
         self.header = self._has_header(first)
@@ -113,24 +149,6 @@ class DelimitedText:
         """Return the error for a cell."""
         return DataFileError(f"{self.name}, line {self.line_of(sample):,}, column {column!r}: {given}. {fix}")
 
-    def _separator(self) -> str:
-        text = self.text[:SNIFFED]
-        if cut := len(self.text) > SNIFFED:
-            text = text[: max(text.rfind("\n"), text.rfind("\r")) + 1] or text
-        widths: dict[str, list[int]] = {}
-        for separator in SEPARATORS:
-            reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, skipinitialspace=True)
-            try:
-                widths[separator] = [len(row) for row in islice(reader, ROWS) if row]
-            except csv.Error:
-                widths[separator] = [1]
-            if cut and len(widths[separator]) > 1:  # the last may end within quotes
-                widths[separator].pop()
-        for separator, found in widths.items():
-            if min(found, default=1) == max(found, default=1) > 1:
-                return separator
-        return max(reversed(SEPARATORS), key=lambda one: widths[one][0] if widths[one] else 0)
-
     def _has_header(self, first: Sequence[str]) -> bool:
         cells = [cell.strip() for cell in first]
         if cells[0] == "" and len(cells) > 1 and cells[1:] == [str(n) for n in range(len(cells) - 1)]:
@@ -161,6 +179,8 @@ class DelimitedText:
                 fix = "Put a text that has a separator in it between quotes"
                 if line > 1 and count == self.header and len(row) == width + 1:
                     fix = "If the first column has no name, give it one"
+                if self.names[0].startswith("#"):
+                    fix = "If the first line is a comment, remove it"
                 separator = {"\t": "a tab"}.get(self.separator, repr(self.separator))
                 cells = f"{len(row):,} cell{'s' * (len(row) != 1)}, with {separator} between them"
                 raise DataFileError(f"{self.name}, line {line:,}: {cells}; accepted: {width:,}, as above. {fix}.")
@@ -173,7 +193,9 @@ class DelimitedText:
         """Return the table as a pandas DataFrame; the columns `texts` keep their cells as they are written."""
         numbers = {name: column for name, column in self._read(None).items() if column.dtype.kind in "iuf"}
         others = self._read([name for name in self.names if name not in numbers or name in texts])
-        kinds = {name: _kind(column) for name, column in others.items() if name not in texts}
+        kinds = {
+            name: kind_of(column.dropna().unique().tolist()) for name, column in others.items() if name not in texts
+        }
         commas = [name for name, kind in kinds.items() if kind == "comma"]
         if commas:
             self._check_points([name for name, column in numbers.items() if column.dtype.kind == "f"], commas[0])
@@ -186,7 +208,7 @@ class DelimitedText:
                     raise self.refuse(first, name, reads, "Write it with a decimal point, or with no comma.")
                 kind = "thousands"
             if kind:
-                column = column.map(lambda cell, comma=kind != "thousands": _number(cell, comma))
+                column = column.map(lambda cell, comma=kind != "thousands": number(cell, comma), na_action="ignore")
                 numbers[name] = column.astype(np.float64)
             else:
                 self._check_slips(name, column)
@@ -246,9 +268,8 @@ class DelimitedText:
             raise self.refuse(first, name, given, "Correct the cell, or empty it, which makes it a gap.")
 
 
-def _kind(column: Any) -> Literal["comma", "thousands", "either"] | None:
-    """Return how the numbers of a column of texts are written; None if they are no numbers with commas."""
-    cells = column.dropna().unique().tolist()
+def kind_of(cells: list[str]) -> Literal["comma", "thousands", "either"] | None:
+    """Return how the numbers in the cells of a column are written; None if they are no numbers with commas."""
     with_comma = [cell for cell in cells if "," in cell]
     others = [cell for cell in cells if "," not in cell]
     if not with_comma:
@@ -262,9 +283,8 @@ def _all(pattern: re.Pattern[str], cells: list[str]) -> bool:
     return all(map(pattern.fullmatch, cells))
 
 
-def _number(cell: Any, comma: bool) -> float:
-    if not isinstance(cell, str):
-        return float("nan")
+def number(cell: str, comma: bool) -> float:
+    """Return the number in a cell with a decimal comma, or with commas between thousands."""
     return float(cell.replace(".", "").replace(",", ".") if comma else cell.replace(",", ""))
 
 

@@ -2,33 +2,26 @@
 
 from __future__ import annotations
 
-import gzip
 import io
 import os
-import stat
-import sys
 import zipfile
-import zlib
 from collections.abc import Collection, Iterator
 from importlib.util import find_spec
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
+from edcore.datasets import user_files
 from edcore.datasets.delimited import DelimitedText, decoded
-from edcore.datasets.user_files import STDIN
+from edcore.datasets.user_files import INDEX, read_content
 from edcore.errors import DataFileError, EDCoreError
 
 if TYPE_CHECKING:
     import pandas as pd
 
-TEXT, ARRAYS = (".csv", ".tsv", ".txt"), (".npz", ".npy")
-ENDINGS = (*TEXT, *(f"{ending}.gz" for ending in TEXT), ".parquet", *ARRAYS)
-
-INDEX = ("", "Unnamed: 0")
-"""Names of a first column in which pandas and others have written the number or the name of each row."""
+ARRAYS = (".npz", ".npy")
+ENDINGS = (*(one for one in user_files.ENDINGS if one != ".npy"), ".parquet", *ARRAYS)
 
 
 def read_table(path: str | os.PathLike[str], *, texts: Collection[str] = ()) -> pd.DataFrame:
@@ -40,37 +33,10 @@ def read_table(path: str | os.PathLike[str], *, texts: Collection[str] = ()) -> 
     if find_spec("pandas") is None:
         fix = 'Install it with: pip install "edcore[table]".'
         raise EDCoreError(f"{path}: tables need the package pandas, which is not installed. {fix}")
-    name = "standard input" if (standard := os.fspath(path) == STDIN) else str(path)
-    file = Path(os.path.expanduser(path))  # as it is, if there is no such user
-    ending = ".csv" if standard else ending_of(file)
-    content = sys.stdin.buffer.read() if standard else _content(name, file, ending)
+    name, content, ending = read_content(path, ENDINGS)
     if ending in ARRAYS:
         return _from_arrays(name, content, ending)
     return _from_parquet(name, content) if ending == ".parquet" else _from_text(name, content, texts)
-
-
-def ending_of(path: Path) -> str:
-    """Return the ending of a table's file, in lower case and with a .gz."""
-    return "".join(path.suffixes[-2:] if path.suffix.lower() == ".gz" else path.suffixes[-1:]).lower()
-
-
-def _content(name: str, file: Path, ending: str) -> bytes:
-    """Return the bytes of a file, unpacked."""
-    accepted = f"accepted: a file that ends in {', '.join(ENDINGS)}"
-    if ending not in ENDINGS:
-        fix = " Save it as CSV (UTF-8) in the spreadsheet." if ending in (".xlsx", ".xls", ".ods") else ""
-        raise DataFileError(f"{name}: a file with the ending {ending!r}; {accepted}, or - for standard input.{fix}")
-    try:
-        if not stat.S_ISREG(file.stat().st_mode):  # reading a pipe would wait for a writer, and some devices never end
-            raise DataFileError(f"{name}: not a file; {accepted}, or - for standard input.")
-        content = file.read_bytes()
-        return gzip.decompress(content) if ending.endswith(".gz") else content
-    except DataFileError:
-        raise
-    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise DataFileError(f"{name}: not a .gz file, or damaged ({error}). Make it again.") from error
-    except OSError as error:
-        raise DataFileError(f"{name}: it cannot be read ({error.strerror or error}). Check its name.") from error
 
 
 def _from_text(name: str, content: bytes, texts: Collection[str]) -> pd.DataFrame:

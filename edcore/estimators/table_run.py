@@ -19,8 +19,8 @@ from sklearn.pipeline import Pipeline
 
 from edcore.arguments import real, whole_number, yes_or_no
 from edcore.core.randomness import fresh_seed
-from edcore.datasets.tables import ENDINGS, ending_of, read_table
-from edcore.datasets.user_files import STDIN
+from edcore.datasets.tables import ENDINGS, read_table
+from edcore.datasets.user_files import STDIN, ending_of
 from edcore.errors import BackendUnavailableError, EDCoreError, InputError
 from edcore.estimators.callbacks import EpochRecord
 from edcore.estimators.table import Table

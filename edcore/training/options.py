@@ -55,7 +55,9 @@ class TrainOptions:
     data: str | None = field(
         default=None,
         metadata=_flag(
-            TABLE, "A file to learn from: .csv, .tsv, .txt (or these with .gz), .parquet, .npz, .npy; - for stdin."
+            TABLE,
+            "A file to learn from: .csv, .tsv, .txt (or these with .gz, .bz2, .xz, .zip), .parquet, .npz, .npy; "
+            "- for stdin.",
         ),
     )
     target: str | None = field(

@@ -143,7 +143,7 @@ def test_samples_of_another_scale_are_refused_and_a_few_are_warned_of(run, net):
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["net", "x.txt"], "x.txt: a file with the ending '.txt'; accepted: a .npy or .csv "),
+        (["net", "x.dat"], "x.dat: it cannot be read (No such file or directory)."),
         (["net", "x.npy"], "x.npy: it cannot be read (No such file or directory)."),
         (["net", "digit"], "DATA: given 'digit'; accepted: a .csv, a .npy, or a data set with the classes of net."),
         (["net", "digit"], "Did you mean 'digits'?"),
@@ -168,7 +168,7 @@ FILES = {
     "header.csv": (b"a,b\n", "accepted: numbers of shape (samples, features)"),
     "text.csv": (b"a,b\n1,x\n", "it cannot be read as .csv"),
     "ragged.csv": (b"1,2\n1\n", "it cannot be read as .csv"),
-    "binary.csv": (b"\xff\xfe\x00", "it cannot be read as .csv"),
+    "binary.csv": (b"\xff\xfe\x00", "not a text but a binary file"),
     "pickle.npy": (b"\x80\x04\x95\x0b.", "it cannot be read as .npy"),
 }
 

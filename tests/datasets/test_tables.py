@@ -176,7 +176,7 @@ def test_arrays(read):
     ("name", "content", "message"),
     [
         ("t.xlsx", b"PK", r"t.xlsx: a file with the ending '.xlsx'; accepted: .*\.csv.* Save it as CSV"),
-        ("t", b"a", "t: a file with the ending ''; accepted: .*or - for standard input"),
+        ("t", b"a", "t: a file with no ending; accepted: .*or - for standard input"),
         ("t.csv.gz", b"a,b", "t.csv.gz: not a .gz file"),
         ("t.csv.gz", gzip.compress(b"a,b\n1,2\n", mtime=0)[:-9], "t.csv.gz: not a .gz file, or damaged"),
         ("t.npy", b"a", "t.npy: it cannot be read as .npy"),
@@ -191,7 +191,7 @@ def test_other_files_are_refused(read, name, content, message):
 def test_folders_and_missing_files_are_refused(tmp_path):
     (tmp_path / "folder.csv").mkdir()
     for name, message in (
-        ("folder.csv", "folder.csv: not a file"),
+        ("folder.csv", "folder.csv: a folder"),
         ("none.csv", "none.csv: it cannot be read .*No such"),
     ):
         with pytest.raises(DataFileError, match=message):

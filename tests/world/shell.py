@@ -1,7 +1,15 @@
 """What is typed and read: paths, tables, terminals, options of a wrong type, advice that helps."""
 
+import bz2
+import functools
+import gzip
+import io
+import lzma
+import os
 import re
 import shlex
+import zipfile
+from pathlib import Path
 
 from world.row import REFUSED, Row, command
 
@@ -254,4 +262,183 @@ FILES = [
     ),
 ]
 
-ROWS: list[Row] = [*ADVICE, *TYPES, *FILES]
+PLAIN = "0.1,0.2,0.3\n0.4,0.5,0.6\n"
+NAMED = f"a,b,c\n{PLAIN}"
+
+
+def plain_network(path):
+    """Write a network that knows no names of columns."""
+    import edcore
+
+    ed = edcore.ED(3, hidden_width=2, hidden_depth=0, seed=0, backend="numpy")
+    edcore.io.save(ed, path, classes=("no", "yes"))
+
+
+def named_classifier(path):
+    """Write a classifier that has learnt from a table with names."""
+    import numpy as np
+    import pandas as pd
+
+    import edcore
+
+    x = np.random.default_rng(0).random((40, 3))
+    table = pd.DataFrame(x, columns=list("abc"))
+    labels = np.where(x[:, 0] > 0.5, "yes", "no")
+    edcore.io.save(edcore.EDClassifier(max_iter=2, random_state=0, backend="numpy").fit(table, labels), path)
+
+
+def written_by(packed, content):
+    """Return the bytes of a text, packed."""
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as file:
+        file.writestr("t.csv", content)
+    zipped, data = archive.getvalue(), content.encode()
+    return {".gz": gzip.compress, ".bz2": bz2.compress, ".xz": lzma.compress}.get(packed, lambda _: zipped)(data)
+
+
+FORMS = {  # what a text becomes, by the name of the file
+    "a comma.CSV": str,
+    "semicolons.csv": lambda text: text.replace(",", ";"),
+    "decimal commas.csv": lambda text: text.replace(",", ";").replace(".", ","),
+    "tabs.tsv": lambda text: text.replace(",", "\t"),
+    "tabs.TSV": lambda text: text.replace(",", "\t"),
+    "tabs.csv": lambda text: text.replace(",", "\t"),
+    "bars.txt": lambda text: text.replace(",", "|"),
+    "UTF-16.csv": lambda text: text.encode("utf-16"),
+    "a mark of the byte order.csv": lambda text: text.encode("utf-8-sig"),
+    "CRLF.csv": lambda text: text.replace("\n", "\r\n"),
+    "CR alone.csv": lambda text: text.replace("\n", "\r"),
+    "empty lines.csv": lambda text: "\n" + text.replace("\n", "\n\n"),
+    "quotes.csv": lambda text: re.sub(r"[^,\n]+", r'"\g<0>"', text),
+    "spaces.csv": lambda text: text.replace(",", " , "),
+    "separators at the ends.csv": lambda text: text.replace("\n", ",\n"),
+    **{f"packed.csv{end}": functools.partial(written_by, end.lower()) for end in (".gz", ".GZ", ".bz2", ".xz", ".zip")},
+}
+
+CAUSES = {  # what is in a file that is no table for it, and the cause that is named
+    "a column too many.csv": (PLAIN.replace("\n", ",7.5\n"), "with 4 features; accepted: 3"),
+    "numbers of rows.csv": ("0,0.1,0.2,0.3\n1,0.4,0.5,0.6\n", "Its first column numbers the samples: leave it out."),
+    "a column too few.csv": ("1,2\n3,4\n", "with 2 features; accepted: 3"),
+    "NA.csv": (PLAIN.replace("0.5", "NA"), "sample 2 (line 2), feature 2: 'NA' is no number"),
+    "a text.csv": (PLAIN.replace("0.5", "five"), "sample 2 (line 2), feature 2: 'five' is no number"),
+    "a short line.csv": (f"{PLAIN}1,2\n", "sample 3 (line 3) has 2 columns, the first sample has 3"),
+    "names alone.csv": ("a,b,c\n", "a file with no samples"),
+    "nothing.csv": ("", "a file with no samples"),
+    "gzip.csv": (gzip.compress(PLAIN.encode()), "no text but packed with gzip"),
+    "no gzip.csv.gz": (PLAIN, "not a .gz file, or damaged"),
+    "a spreadsheet.csv": (b"PK\x03\x04\0\0", "no text but a zip file or a spreadsheet"),
+    "UTF-16 with no mark.csv": (PLAIN.encode("utf-16-le"), "a binary file, or in an unknown encoding"),
+    "t.xlsx": (b"PK\x03\x04", "a file with the ending '.xlsx'; accepted: a file that ends in .csv"),
+    "t.json": ("[[1, 2, 3]]", "a file with the ending '.json'; accepted: a file that ends in .csv"),
+    "t.parquet": (b"PAR1", "a file with the ending '.parquet'; accepted: a file that ends in .csv"),
+    "data": (PLAIN, "data: a file with no ending; accepted: a file that ends in .csv"),
+    "folder.csv": (Path.mkdir, "folder.csv: a folder; accepted"),
+    "folder": (Path.mkdir, "folder: a folder; accepted"),
+    "pipe.csv": (lambda path: os.mkfifo(path), "pipe.csv: a pipe; accepted"),
+}
+
+NAMED_CAUSES = {
+    "a column too few.csv": ("a,b\n1,2\n", "without the column 'c'"),
+    "other names.csv": ("A,b,c\n1,2,3\n", "without the column 'a'"),
+    "a name twice.csv": ("a,a,b,c\n1,2,3,4\n", "2 columns are named 'a'"),
+    "names alone.csv": ("a,b,c\n", "the names of columns and no rows"),
+    "no names.csv": (PLAIN, "the first line has no names but numbers"),
+    "a comment.csv": (f"# of today\n{NAMED}", "If the first line is a comment, remove it."),
+    "a gap.csv": (NAMED.replace("0.5", "NA"), "a gap in row 2, column 'b'; the model fills none"),
+    "a text.csv": (NAMED.replace("0.5", "five"), "could not convert string to float: 'five'"),
+    "NaN of another table.npz": (b"PK", "it cannot be read as .npz"),
+    "gzip.csv": (gzip.compress(NAMED.encode()), "no text but packed with gzip"),
+    "t.xlsx": (b"PK\x03\x04", "Save it as CSV (UTF-8) in the spreadsheet."),
+}
+
+SAMPLES = [
+    *(
+        Row(
+            name=f"{kind}, for a {model.removesuffix('.safetensors')}",
+            files={model: write, kind: form(text)},
+            shell=f"edcore predict {model} '{kind}'",
+            says=("yes",) if model == "network.safetensors" else (),
+            never=("edcore: warning",),
+            needs=() if model == "network.safetensors" else ("pandas",),
+        )
+        for kind, form in FORMS.items()
+        for model, write, text in (
+            ("network.safetensors", plain_network, PLAIN),
+            ("table.safetensors", named_classifier, NAMED),
+        )
+    ),
+    *(
+        Row(
+            name=f"{kind} is refused for a network, by its cause",
+            files={"n.safetensors": plain_network, kind: content},
+            shell=f"edcore predict n.safetensors '{kind}'",
+            ends=2,
+            says=(cause,),
+            needs=("linux",) if kind == "pipe.csv" else (),
+        )
+        for kind, (content, cause) in CAUSES.items()
+    ),
+    *(
+        Row(
+            name=f"{kind} is refused for a table, by its cause",
+            files={"n.safetensors": named_classifier, kind: content},
+            shell=f"edcore predict n.safetensors '{kind}'",
+            ends=2,
+            says=(cause,),
+            never=("HistGradientBoosting",),
+            needs=("pandas",),
+        )
+        for kind, (content, cause) in NAMED_CAUSES.items()
+    ),
+    *(
+        Row(
+            name=f"an index from pandas, {header!r}",
+            files={"n.safetensors": plain_network, "t.csv": f"{header}\n0,0.1,0.2,0.3\n1,0.4,0.5,0.6\n"},
+            shell="edcore predict n.safetensors t.csv",
+            says=("t.csv: its first column, '", "is left out: it numbers or names the rows"),
+        )
+        for header in (",a,b,c", "Unnamed: 0,a,b,c")
+    ),
+    Row(
+        name="columns in another order, and one more",
+        files={"n.safetensors": named_classifier, "t.csv": "d,c,a,b\n7,0.3,0.1,0.2\n", "u.csv": "a,b,c\n0.1,0.2,0.3\n"},
+        python="from world.row import command\n"
+        "found = [command(f'edcore predict n.safetensors {name}.csv --outputs')[1].split() for name in 'tu']\n"
+        "found[0][0] == found[1][0]",
+        needs=("pandas",),
+    ),
+    Row(
+        name="a path as an address of a file",
+        files={"n.safetensors": plain_network, "with space.csv": PLAIN},
+        python="from world.row import command\n"
+        "command(f'edcore predict n.safetensors {Path(\"with space.csv\").absolute().as_uri()}')[0]",
+        value=0,
+    ),
+    Row(
+        name="an address in the network is not loaded",
+        files={"n.safetensors": plain_network},
+        shell="edcore predict n.safetensors https://example.org/t.csv",
+        ends=2,
+        says=("an address, of which nothing is loaded",),
+    ),
+    Row(
+        name="standard input and a pipe of the shell",
+        files={"n.safetensors": plain_network, "t.csv": PLAIN},
+        shell="edcore predict n.safetensors - < t.csv && edcore predict n.safetensors <(tail -n 1 t.csv) | wc -l",
+        says=("yes 1",),
+        needs=("linux",),
+    ),
+    *(
+        Row(
+            name=f"a table to learn from with {kind}",
+            files={kind: form(TABLE)},
+            shell=f"edcore train --data '{kind}' --target y --epochs 1 --backend numpy",
+            says=("60 rows, 2 numbers",),
+            needs=("pandas",),
+        )
+        for kind, form in FORMS.items()
+        if kind in ("semicolons.csv", "UTF-16.csv", "packed.csv.xz", "packed.csv.zip", "tabs.TSV")
+    ),
+]
+
+ROWS: list[Row] = [*ADVICE, *TYPES, *FILES, *SAMPLES]
