@@ -6,6 +6,7 @@ own stream, so that any shard of the heads starts from the same weights.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,11 @@ from edcore.arguments import BITS, whole_number
 
 WEIGHTS, BIASES, SHUFFLING, PIECES = range(4)
 """The purposes of random numbers. Each has its own stream, so that none shifts another."""
+
+Floats = npt.NDArray[np.float64]
+
+BLOCK = 2**15
+"""Numbers that are drawn at a time: to draw all weights of a wide layer at once takes many times their memory."""
 
 
 def fresh_seed() -> int:
@@ -29,17 +35,30 @@ def checked_seed(seed: Any) -> int:
     return whole_number("seed", seed, 0, f"None (a fresh seed each time) or a whole number from 0 to 2**{BITS} - 1")
 
 
-def uniform(seed: int, purpose: int, head: int, layer: int, n: int) -> npt.NDArray[np.float64]:
-    """Return n numbers, uniform on [0, 1), with 53 random bits each."""
-    return np.asarray((_raw_bits(seed, purpose, head, layer, n) >> np.uint64(11)) * 2.0**-53, np.float64)
+def uniform(
+    seed: int, purpose: int, head: int, layer: int, shape: tuple[int, int, int]
+) -> Iterator[tuple[slice, slice, Floats]]:
+    """Yield an array of numbers, uniform on [0, 1), with 53 random bits each, in blocks.
+
+    Of a shape (parts, rows, columns), a block has all parts of some rows and columns, which are given with it.
+    """
+    parts, rows, columns = shape
+    size = rows * columns
+    streams = [_stream(seed, purpose, head, layer)]
+    if size > BLOCK:  # else one block is all, part after part
+        streams = [_stream(seed, purpose, head, layer).advance(part * size) for part in range(parts)]
+    high, wide = max(1, BLOCK // columns), min(BLOCK, columns)
+    for row in range(0, rows, high):
+        for column in range(0, columns, wide):
+            block = (parts // len(streams), min(high, rows - row), min(wide, columns - column))
+            bits = [stream.random_raw(block) for stream in streams]
+            yield slice(row, row + high), slice(column, column + wide), _uniform(np.concatenate(bits))
 
 
-def half_normal(seed: int, purpose: int, head: int, layer: int, n: int) -> npt.NDArray[np.float64]:
-    """Return n absolute values of standard normal numbers (Box and Muller 1958)."""
-    radius, angle = uniform(seed, purpose, head, layer, n + n % 2).reshape(2, -1)
-    radius = np.sqrt(-2.0 * np.log1p(-radius))
-    angle = 2.0 * np.pi * angle
-    return np.abs(np.concatenate([radius * np.cos(angle), radius * np.sin(angle)]))[:n]
+def half_normal(numbers: Floats) -> Floats:
+    """Return absolute values of standard normal numbers, made of uniform ones in two parts (Box and Muller 1958)."""
+    radius, angle = np.sqrt(-2.0 * np.log1p(-numbers[0])), 2.0 * np.pi * numbers[1]
+    return np.abs(radius * np.array((np.cos(angle), np.sin(angle))))
 
 
 def permutation(seed: int, epoch: int, n: int, buffer: int = 0) -> npt.NDArray[np.intp]:
@@ -53,4 +72,12 @@ def piece_order(seed: int, epoch: int, n: int) -> npt.NDArray[np.intp]:
 
 
 def _raw_bits(seed: int, purpose: int, head: int, layer: int, n: int) -> npt.NDArray[np.uint64]:
-    return np.random.PCG64(np.random.SeedSequence(seed, spawn_key=(purpose, head, layer))).random_raw(n)
+    return _stream(seed, purpose, head, layer).random_raw(n)
+
+
+def _stream(seed: int, purpose: int, head: int, layer: int) -> np.random.PCG64:
+    return np.random.PCG64(np.random.SeedSequence(seed, spawn_key=(purpose, head, layer)))
+
+
+def _uniform(bits: npt.NDArray[np.uint64]) -> Floats:
+    return np.asarray((bits >> np.uint64(11)) * 2.0**-53, np.float64)

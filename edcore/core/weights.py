@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
@@ -9,11 +12,13 @@ from edcore.arguments import real, whole_number
 from edcore.arrays import HostWeights
 from edcore.core.activations import ByName
 from edcore.core.network import Layer, Network
-from edcore.core.randomness import BIASES, WEIGHTS, half_normal, uniform
+from edcore.core.randomness import BIASES, WEIGHTS, Floats, half_normal, uniform
 from edcore.errors import InputError, shown
 
-DISTRIBUTIONS = ByName("distribution", {"half_normal": half_normal, "uniform": uniform})
-"""What draws the magnitudes of weights, by `Initial.distribution`."""
+DISTRIBUTIONS: ByName[Callable[[Floats], Floats]] = ByName(
+    "distribution", {"half_normal": half_normal, "uniform": lambda numbers: numbers}
+)
+"""What makes the magnitudes of weights of uniform numbers, by `Initial.distribution`."""
 
 
 def initialise(network: Network, seed: int, floor: float | None = None) -> HostWeights:
@@ -55,14 +60,20 @@ def initialise(network: Network, seed: int, floor: float | None = None) -> HostW
 
 def draw_layer(
     network: Network, layer: Layer, number: int, head: int, seed: int, floor: float | None
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
     """Return the initial weights (sources, targets) and biases of one head's layer, the `number`-th from the input."""
-    how = network.initial
-    draw = DISTRIBUTIONS[how.distribution]
-    sign = np.outer(layer.source_signs, layer.target_signs)
-    scale = how.weight / len(layer.source_signs) ** how.fan_in
-    factor = 1.0 if layer.name == "output" else np.where(sign > 0, how.excitatory, how.inhibitory)
-    size = scale * factor * draw(seed, WEIGHTS, head, number, sign.size).reshape(sign.shape)
-    weight = sign * np.maximum(size, 0.0 if floor is None else floor)
-    sign = np.outer(network.bias_signs, layer.target_signs)
-    return weight, sign * how.bias * uniform(seed, BIASES, head, number, sign.size).reshape(sign.shape)
+    how, draw = network.initial, DISTRIBUTIONS[network.initial.distribution]
+    cells = (layer.source_signs, layer.target_signs, network.bias_signs)
+    sources, targets, biases = (np.array(signs, np.float64) for signs in cells)
+    scale, least = how.weight / len(sources) ** how.fan_in, 0.0 if floor is None else floor
+    # Excitatory sources and inhibitory ones are two parts, as two uniform numbers make a normal one of each. They are
+    # drawn block by block: all at once, the weights of a wide layer would take many times their memory.
+    sources, weight = sources.reshape(2, -1), np.empty((2, len(sources) // 2, len(targets)), network.dtype)
+    for rows, columns, numbers in uniform(seed, WEIGHTS, head, number, weight.shape):
+        sign = sources[:, rows, None] * targets[columns]
+        factor = 1.0 if layer.name == "output" else np.where(sign > 0, how.excitatory, how.inhibitory)
+        weight[:, rows, columns] = sign * np.maximum(scale * factor * draw(numbers), least)
+    bias = np.empty((len(biases), 1, len(targets)), network.dtype)
+    for rows, columns, numbers in uniform(seed, BIASES, head, number, bias.shape):
+        bias[:, rows, columns] = biases[:, None, None] * targets[columns] * how.bias * numbers
+    return weight.reshape(-1, len(targets)), bias.reshape(-1, len(targets))

@@ -211,8 +211,8 @@ class _Measurement:
         network, floor = self.network, self.rule.floor
         if self.start is not None:
             return layer_part(self.start, layer, "weight")
-        drawn = (draw_layer(network, layer, number, head, self.seed, floor)[0] for head in range(network.heads))
-        return np.stack([weight.astype(network.dtype) for weight in drawn])
+        heads = range(network.heads)
+        return np.stack([draw_layer(network, layer, number, head, self.seed, floor)[0] for head in heads])
 
     def _figures(
         self, layer: Layer, first: Floats, state: LayerState, step: Floats, most: Floats, descent: Floats

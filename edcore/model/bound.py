@@ -12,7 +12,7 @@ import numpy.typing as npt
 from edcore.arguments import value_range
 from edcore.arrays import HOST, Array, HostWeights, Located, Place, like, to_numpy
 from edcore.contract.backend import Backend
-from edcore.contract.memory import fits, host_memory
+from edcore.contract.memory import host_room
 from edcore.contract.steps import Schedule
 from edcore.core.activations import FUNCTIONS
 from edcore.core.network import Network
@@ -23,12 +23,12 @@ from edcore.core.weights import initialise
 from edcore.dispatch import registry
 from edcore.dispatch.choose import Request, check_support, choose_backend
 from edcore.environment import VERSION, warn_of_version
-from edcore.errors import EDCoreError, InputError, shown
+from edcore.errors import InputError, shown
 from edcore.interrupts import uninterrupted
 from edcore.model.attributes import described, refused
 from edcore.model.guard import Guard, Reach
 from edcore.model.inputs import Samples, checked_weights, checked_x, see_samples, sum_of_squares
-from edcore.model.out_of_memory import explain_memory, largest_batch, too_much
+from edcore.model.out_of_memory import check_room, explain_memory, largest_batch, too_much
 
 VISITS = 2**12, 2**20
 """Visits to samples in `fit`'s first call to a backend, and the most in one call: a larger epoch is a call alone."""
@@ -64,10 +64,9 @@ class BoundNetwork:
         self._weights: Any = None  # the backend's own
         self._pending: tuple[Located, Reach, Any, tuple[int, ...]] | None = None  # of the last call, for `update`
         self._guard: Guard | None = None
-        try:
-            self._epochs = np.zeros(network.heads, np.intp)
-        except (ValueError, MemoryError):  # NumPy's own sentences do not say of what
-            raise InputError("heads", str(network.heads), "as many as fit into memory") from None
+        if network.heads > 2**20 and 8 * network.heads > host_room():  # to count the epochs of fewer takes little
+            raise InputError("heads", str(network.heads), "as many as fit into memory")
+        self._epochs = np.zeros(network.heads, np.intp)
         self._own = {"_own", *vars(self)}  # all other attributes are a subclass's
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -252,9 +251,8 @@ class BoundNetwork:
         return backend
 
     def _draw(self, network: Network) -> HostWeights:
-        """Return the initial weights, or refuse more than this machine can hold: some systems just end the program."""
-        if (reason := fits(network, host_memory())) is not True:
-            raise EDCoreError(f"the initial weights are drawn on this machine, which is too small: {reason}.")
+        """Return the initial weights, if there is room for them."""
+        check_room(network)
         return initialise(network, self._seed, self._rule.floor)
 
     def _guarded(self) -> Guard:

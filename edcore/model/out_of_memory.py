@@ -8,17 +8,29 @@ from dataclasses import replace
 import numpy as np
 
 from edcore.contract.backend import Backend
-from edcore.contract.memory import needed
+from edcore.contract.memory import fits, host_memory, host_room, needed
 from edcore.core.network import Network
 from edcore.errors import OutOfMemoryError
 
 SIGNS = re.compile("out of memory|out_of_memory|resource_exhausted|can't allocate memory|not enough memory", re.I)
 """How array libraries say it: their errors have no class in common."""
 
+FREE = "Other arrays or programs have the rest: free it, or hand in less."
+
 
 def largest_batch(network: Network, backend: Backend) -> int:
     """Return the largest batch whose activities, with the weights, the whole device could hold."""
     return (backend.memory().total - needed(network)) // _sample(network)
+
+
+def check_room(network: Network) -> None:
+    """Refuse a network whose initial weights this machine cannot hold: some systems just end the program."""
+    if (reason := fits(network, host_memory())) is not True:
+        raise OutOfMemoryError(f"the initial weights are drawn on this machine, which is too small: {reason}.")
+    need, left = 2 * needed(network), host_memory().free  # as they are drawn, and as the backend has them
+    if need > left and need > (left := host_room()):
+        making = f"to draw the weights and hand them to the backend needs {_size(need)}"
+        raise OutOfMemoryError(f"this machine is out of memory: {making}, and {_size(left)} are left. {FREE}")
 
 
 def too_much(network: Network, backend: Backend, batch: int) -> OutOfMemoryError:
@@ -49,7 +61,7 @@ def explain_memory(
     if samples:
         need += f", {samples:,} samples {_size(_data(network, samples))}"
     fitting = free // (2 * _sample(held))  # an update makes up to as many δ beside the activities
-    fix = _fix(fitting) if fitting < batch else "Other arrays or programs have the rest: free it, or hand in less."
+    fix = _fix(fitting) if fitting < batch else FREE
     sentence = f"{backend.device} is out of memory: {need}, and {_size(free)} are left. {fix}"
     raise OutOfMemoryError(sentence) from error
 

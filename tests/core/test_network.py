@@ -120,8 +120,8 @@ def test_initial_weights_have_the_articles_signs_and_ranges(seed, dtype):
 
 
 def test_initial_weights_are_half_normal():
-    drawn = half_normal(0, 0, 0, 0, 100_001)
-    assert drawn.shape == (100_001,)
+    drawn = half_normal(np.random.default_rng(0).random((2, 50, 1000)))
+    assert drawn.shape == (2, 50, 1000)
     assert drawn.mean() == pytest.approx(np.sqrt(2 / np.pi), abs=0.01)
     assert (drawn**2).mean() == pytest.approx(1, abs=0.02)
     assert (drawn < 0.6745).mean() == pytest.approx(0.5, abs=0.01)
@@ -139,8 +139,21 @@ def test_a_shard_of_the_heads_starts_from_the_same_weights():
 
 
 def test_raw_bits_stay_the_same_for_ever():
-    assert uniform(0, 0, 0, 0, 3).tolist() == [0.6027619159910471, 0.5767135228794323, 0.4645751002246622]
+    ((rows, columns, drawn),) = uniform(0, 0, 0, 0, (1, 1, 3))
+    assert drawn[0, rows, columns].tolist() == [[0.6027619159910471, 0.5767135228794323, 0.4645751002246622]]
     assert permutation(0, 0, 8).tolist() == [1, 3, 7, 0, 2, 5, 6, 4]
+
+
+@given(st.integers(1, 3), st.integers(1, 9), st.integers(1, 9), st.integers(1, 90))
+def test_numbers_are_the_same_in_blocks_of_any_size(parts, rows, columns, block):
+    ((_, _, whole),) = uniform(1, 0, 0, 0, (parts, rows, columns))
+    found = np.full_like(whole, np.nan)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("edcore.core.randomness.BLOCK", block)
+        for row, column, numbers in uniform(1, 0, 0, 0, (parts, rows, columns)):
+            assert numbers[0].size <= block
+            found[:, row, column] = numbers
+    assert np.array_equal(found, whole)
 
 
 @given(st.integers(0, 99), st.integers(0, 9), st.integers(0, 50))

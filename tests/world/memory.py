@@ -1,5 +1,190 @@
 """Memory: what is asked for is counted before it is claimed, within the limits of containers (K10)."""
 
-from world.row import Row
+from world.row import REFUSED, Row
 
-ROWS: list[Row] = []
+MEASURE = """
+import numpy as np
+def made(network, backend):
+    "Return the peak of memory while a network is made, in multiples of its weights."
+    new = lambda network: ED.from_network(network, Rule(), seed=0, backend=backend).bind()
+    new(edcore.Network(4, 3, 1, dtype=network.dtype))  # loads the libraries
+    Path("/proc/self/clear_refs").write_text("5")
+    status = lambda name: int(Path("/proc/self/status").read_text().split(name + ":")[1].split()[0]) * 1024
+    before = status("VmRSS")
+    kept = new(network)
+    return (status("VmHWM") - before) / (network.parameters * np.dtype(network.dtype).itemsize)
+"""
+
+MOST = """
+found = {str(shape): made(edcore.Network(*shape, dtype=dtype), backend) for shape, dtype in shapes}
+print(backend, found)
+max(found.values()) <= 3
+"""
+
+SHAPES = """shapes = [((4, 500, 1), "float64"), ((4, 1000, 1), "float32"), ((4, 2000, 1), "float32"),
+    ((4, 1500, 1), "float64"), ((4, 700, 1, 4), "float32"), ((4, 700, 1, 3), "float64"), ((4, 10**6, 0), "float32"),
+    ((784, 32, 2048), "float32"), ((10**6, 8, 0), "float64")]
+"""
+
+GROUPS = """
+from unittest import mock
+from edcore.contract import memory
+patch = mock.patch.multiple(memory, PROC=Path("proc").absolute(), CGROUPS=Path("groups").absolute())
+"""
+
+JOB = {
+    "proc/self/cgroup": "0::/job/step\n",
+    "groups/job/memory.max": "900000000\n",
+    "groups/job/memory.current": "500000000\n",
+    "groups/job/memory.stat": "anon 1\nfile 9\n",
+}
+
+ROWS = [
+    Row(
+        name="making a network takes at most 3 times its weights",
+        python=f"{MEASURE}backend, shapes = 'numpy', [((4, 1000, 1), 'float32')]{MOST}",
+        value=True,
+        needs=("linux",),
+        alone=True,
+    ),
+    Row(
+        name="a container's limit is the memory that a CPU has",
+        python=f"""{GROUPS}with patch:
+    here = memory.host_memory()
+    try:
+        ED(784, hidden_width=64, hidden_depth=20000, backend='numpy')
+    except edcore.errors.BackendUnavailableError as error:
+        print(error)
+here""",
+        value=(400000000, 900000000),
+        says=("need 3.7 GiB, and the device has 0.8 GiB",),
+        files=JOB,
+        needs=("linux",),
+    ),
+    *(
+        Row(
+            name=f"control groups {which}",
+            python=f"{GROUPS}with patch:\n    here = memory.host_memory()\nhere == {expected}",
+            value=True,
+            files=files,
+            needs=("linux",),
+        )
+        for which, expected, files in (
+            (
+                "of the older kind, with the host's path, and files that were read",
+                "(600, 800)",
+                {
+                    "proc/self/cgroup": "5:cpu:/x\n4:memory:/docker/a70f\n0::/\n",
+                    "groups/memory/memory.limit_in_bytes": "800\n",
+                    "groups/memory/memory.usage_in_bytes": "300\n",
+                    "groups/memory/memory.stat": "cache 5\ntotal_inactive_file 60\ntotal_active_file 40\n",
+                },
+            ),
+            (
+                "of which an upper one has a limit",
+                "(400000000, 900000000)",
+                JOB | {"groups/job/step/memory.max": "max"},
+            ),
+            (
+                "without a limit",
+                "(mock.ANY, memory._machine().total)",
+                {
+                    "proc/self/cgroup": "0::/job\n",
+                    "groups/memory.max": "max\n",
+                    "groups/memory/memory.limit_in_bytes": "9223372036854771712\n",
+                },
+            ),
+            (
+                "that say nothing",
+                "(mock.ANY, memory._machine().total)",
+                {"proc/self/cgroup": "0::/\n", "groups/memory.max": "", "groups/memory.current": "7"},
+            ),
+            ("that cannot be read", "(mock.ANY, memory._machine().total)", {}),
+        )
+    ),
+    Row(
+        name="ulimit -v is a limit too",
+        python="""import resource
+from edcore.contract.memory import host_memory
+resource.setrlimit(resource.RLIMIT_AS, (2**30, 2**30))
+try:
+    ED(4, hidden_width=6000, hidden_depth=1, backend='numpy')
+except edcore.errors.BackendUnavailableError as error:
+    print(error)
+0 < host_memory().free < host_memory().total == 2**30""",
+        value=True,
+        says=("need 1.6 GiB, and the device has 1.0 GiB",),
+        needs=("linux",),
+        alone=True,
+    ),
+    *(
+        Row(
+            name=f"/proc/meminfo {how}",
+            python=f"import psutil\npsutil.PROCFS_PATH = {folder!r}\n"
+            "ed = ED(4, hidden_width=3, hidden_depth=1, seed=0, backend='numpy').fit(X, Y)\n"
+            "psutil.PROCFS_PATH = '/proc'\ned.predict(X).shape",
+            value=(60,),
+            files=files,
+            needs=("linux",),
+        )
+        for how, folder, files in (
+            ("that cannot be read", "nowhere", {}),
+            ("that is empty", "empty", {"empty/meminfo": "", "empty/vmstat": ""}),
+        )
+    ),
+    Row(
+        name="a network that fits into the machine, and not into what is left of it",
+        python=f"""{GROUPS}with patch, mock.patch('psutil.swap_memory', lambda: mock.Mock(free=2**10)):
+    ED(4, hidden_width=1000, hidden_depth=1).weights""",
+        ends=REFUSED,
+        says=("OutOfMemoryError", "30.7 MiB, and", "KiB are left"),
+        files=JOB | {"groups/job/memory.current": "899000000\n"},
+        needs=("linux",),
+    ),
+    *(
+        Row(name=f"far too many cells: {call}", python=call, ends=REFUSED, says=says)
+        for call, says in {
+            "ED(heads=10**10)": ("heads: given 10000000000",),
+            "ED(heads=10**30)": ("heads: given 1000000000000",),
+            "ED(4, hidden_width=10**12, outputs=10**12, backend='numpy')": ("GiB, and the device has",),
+            "ED(4, hidden_width=10**12, outputs=10**12, backend='loop')": ("GiB, and the device has",),
+            "ED(4, hidden_width=10**12, outputs=10**12).weights": ("OutOfMemoryError", "GiB, and the device has"),
+            "ED(10**12, backend='numpy')": ("GiB, and the device has",),
+            "ED(4, hidden_depth=10**12, backend='numpy')": ("GiB, and the device has",),
+            "ED(4, hidden_width=10**9).predict(X)": ("GiB, and the device has",),
+            "EDClassifier(hidden_width=10**9, backend='numpy').fit(X, Y)": ("GiB, and the device has",),
+            "EDRegressor(hidden_depth=10**12, backend='numpy').fit(X, Y)": ("GiB, and the device has",),
+            "edcore.parallel.fit_heads(ED(4, heads=10**12), X, Y)": ("heads: given",),
+            "edcore.datasets.parity(60)": ("bits: given 60",),
+        }.items()
+    ),
+    Row(
+        name="a batch and epochs of more than there can be",
+        python="ed = ED(4, hidden_width=3, backend='numpy')\n"
+        "ed.fit(X, Y, batch_size=10**30, epochs=10**30, tolerance=1e9).epochs.tolist()",
+        value=[1],
+    ),
+    Row(
+        name="the shapes of a network that nobody can hold",
+        python="edcore.Network(10**30, 10**30, 10**30, 10**30).weight_shapes['output.bias']",
+        value=(10**30, 1, 2),
+    ),
+    *(
+        Row(
+            name=f"making a network takes at most 3 times its weights, {backend}",
+            python=f"{MEASURE}{SHAPES}backend = {backend!r}{MOST}",
+            value=True,
+            needs=("linux", *packages),
+            alone=True,
+            slow=True,
+            environment={"JAX_ENABLE_X64": "1"},
+        )
+        for backend, packages in {
+            "numpy": (),
+            "numba": ("numba",),
+            "loop": (),
+            "torch": ("torch",),
+            "jax": ("jax",),
+        }.items()
+    ),
+]
