@@ -1,15 +1,77 @@
-"""Text on a terminal: plain lines, tables, and a progress bar."""
+"""Text on a terminal: plain lines, tables, JSON, and a progress bar.
+
+What is printed has texts of files in it, which may be anybody's: all of it goes through `printable`.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import json
+import re
 import sys
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, TextIO
 
 from rich.cells import cell_len
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 from rich.table import Column, Table
+from rich.text import Text
+
+from edcore.errors import printable
+
+_stdout: TextIO | None = None  # in a block of `only_own_output`
+
+
+@contextlib.contextmanager
+def only_own_output() -> Iterator[None]:
+    """Keep stdout for what this module prints, in a block: what others print, as a module on its import, is on stderr.
+
+    So what is on stdout is one JSON object, or one CSV. Warnings are printable in the block.
+    """
+    global _stdout
+    before, _stdout = _stdout, sys.stdout if _stdout is None else _stdout
+    usual = warnings.formatwarning
+    warnings.formatwarning = lambda *about: printable(usual(*about), "\n")
+    try:
+        with contextlib.redirect_stdout(sys.stderr):
+            yield
+    finally:
+        _stdout, warnings.formatwarning = before, usual
+
+
+def write(text: str) -> None:
+    """Write a text to stdout as it is."""
+    file = _stdout or sys.stdout
+    file.write(text)
+    file.flush()
+
+
+def say(line: str, *, stderr: bool = False) -> None:
+    """Print a line, on stderr with the name of the program."""
+    if stderr:
+        print(f"edcore: {printable(line)}", file=sys.stderr, flush=True)
+    else:
+        write(f"{printable(line)}\n")
+
+
+def print_json(value: Any) -> None:
+    """Print a value as one line of JSON, which is valid and gives each text back unchanged."""
+    try:
+        text = json.dumps(value, allow_nan=False, ensure_ascii=False)
+    except ValueError:  # NaN and infinity are no JSON
+        text = json.dumps(json.loads(json.dumps(value), parse_constant=lambda _: None), ensure_ascii=False)
+    unicode = "utf" in (getattr(_stdout or sys.stdout, "encoding", None) or "").lower()
+
+    def escaped(found: re.Match[str]) -> str:
+        sign = found[0]
+        units = sign.encode("utf-16-be", "surrogatepass").hex()
+        plain = unicode and printable(sign) == sign
+        return sign if plain else "".join(f"\\u{units[n : n + 4]}" for n in range(0, len(units), 4))
+
+    write(re.sub("[^ -~]", escaped, text) + "\n")
 
 
 def plain_table(*columns: Column | str) -> Table:
@@ -56,15 +118,24 @@ def pairs_table(pairs: Mapping[str, str]) -> Table:
     table = Table.grid(padding=(0, 3, 0, 0))
     table.add_column(style="bold", no_wrap=True)
     for name, value in pairs.items():
-        table.add_row(name, value)
+        table.add_row(printable(name), printable(value))
     return table
 
 
 def plain_console(*, stderr: bool = False, piped_width: int | None = None) -> Console:
-    """Return a console that prints text unchanged, in `piped_width` columns if stdout is a pipe or a file."""
-    width = piped_width if piped_width and not sys.stdout.isatty() else None
+    """Return a console that prints text without markup, in `piped_width` columns if stdout is a pipe or a file."""
+    file = sys.stderr if stderr else _stdout or sys.stdout
+    width = piped_width if piped_width and not file.isatty() else None
     # No markup and no emoji: Rich would take edcore[cupy] and cuda:1 for such.
-    return Console(markup=False, emoji=False, highlight=False, stderr=stderr, width=width)
+    return _Printable(markup=False, emoji=False, highlight=False, file=file, width=width)
+
+
+class _Printable(Console):
+    """A console each text of which, also in a cell of a table, is printable; our own lines have line breaks."""
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        """Return a text as Rich prints it."""
+        return super().render_str(printable(text, "\n"), **options)
 
 
 def bar(console: Console, clock: Callable[[], float] | None = None) -> Bar:

@@ -6,6 +6,7 @@ Every message names the argument, what was given, what is accepted and what to d
 from __future__ import annotations
 
 import difflib
+import unicodedata
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -16,6 +17,23 @@ LONGEST = 200
 """Characters that a sentence shows of a value."""
 
 
+def printable(text: str, kept: str = "") -> str:
+    """Return a text with escapes, as `repr` writes them, for what commands a terminal, breaks a line or is not seen.
+
+    Characters of `kept` stay, as do those that join letters of some scripts and parts of an emoji.
+    """
+    if text.isprintable():
+        return text
+    shown = list(text)
+    for place, sign in enumerate(text):
+        if sign.isprintable() or sign in kept or unicodedata.category(sign) not in ("Cc", "Cf", "Cs", "Zl", "Zp"):
+            continue  # a wide space, and what is newer than this Python's table of characters, are printed
+        beside = text[place - 1 : place], text[place + 1 : place + 2]
+        if sign not in "\u200c\u200d" or any(map(str.isascii, beside)):
+            shown[place] = ascii(sign)[1:-1]
+    return "".join(shown)
+
+
 def listed(names: Sequence[str], most: int) -> str:
     """Return names for a sentence, in quotes, and how many there are beyond the `most`."""
     return ", ".join(map(repr, names[:most])) + (f" and {len(names) - most:,} more" if len(names) > most else "")
@@ -24,7 +42,7 @@ def listed(names: Sequence[str], most: int) -> str:
 def shown(value: object) -> str:
     """Return the repr of any value as a sentence shows it: in one line, and not too long."""
     try:
-        text = " ".join(repr(value).splitlines())
+        text = printable(" ".join(repr(value).splitlines()))
     except Exception:  # Python refuses to print very large whole numbers, and a repr of others may do anything
         return f"a value of type {type(value).__name__}"
     return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
@@ -32,6 +50,10 @@ def shown(value: object) -> str:
 
 class EDCoreError(Exception):
     """Base class of all errors that edcore raises on purpose. They can be pickled, and so reach other processes."""
+
+    def __str__(self) -> str:
+        # A sentence has names of files and texts in them, which may be anybody's.
+        return printable(super().__str__(), "\n")
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Exception's own would call __init__ with the sentence alone.

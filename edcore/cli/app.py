@@ -17,7 +17,7 @@ from edcore.arguments import check_text
 from edcore.cli.backends import CHECK_FAILED, check, info
 from edcore.cli.bench import bench
 from edcore.cli.kaneko import kaneko
-from edcore.cli.options import expands_home
+from edcore.cli.options import prepared
 from edcore.cli.play import play
 from edcore.cli.plot import plot, report
 from edcore.cli.predict import predict
@@ -25,6 +25,7 @@ from edcore.cli.reproduce import reproduce
 from edcore.cli.saved import inspect
 from edcore.cli.sweep import sweep
 from edcore.cli.train import train
+from edcore.console import say
 from edcore.contract.compilation import compiling_on_stderr
 from edcore.environment import VERSION
 from edcore.errors import EDCoreError, InputError
@@ -110,7 +111,7 @@ COMMANDS: tuple[Callable[..., Any], ...] = (
 for command in COMMANDS:
     name = command.__name__
     # Typer keeps only paragraphs apart, so each example is one.
-    app.command(name, cls=CheckedCommand, epilog="\n\n".join(["Examples:", *EXAMPLES[name]]))(expands_home(command))
+    app.command(name, cls=CheckedCommand, epilog="\n\n".join(["Examples:", *EXAMPLES[name]]))(prepared(command))
 
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:
@@ -128,7 +129,7 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
     except OSError as error:
         file = f"{error.filename}: " if error.filename else ""
         sentence = f"{file}{error.strerror or error}. Check the names of files and folders."
-    print(f"edcore: {sentence}", file=sys.stderr)
+    say(sentence, stderr=True)
     sys.exit(BAD_INPUT)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json as json_format
 import platform
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -15,7 +14,7 @@ from rich.table import Column
 
 from edcore.arguments import whole_number
 from edcore.cli.options import DeviceOption, JsonOption, complete_from
-from edcore.console import plain_console, plain_table
+from edcore.console import plain_console, plain_table, print_json
 from edcore.contract.backend import Backend
 from edcore.contract.memory import needed
 from edcore.core.network import Network
@@ -49,7 +48,7 @@ def info(
     usual = USUAL_BATCH if explain else SCHEDULES["digits"][1]
     batch = usual if batch is None else whole_number("batch", batch, 1)
     if json:
-        typer.echo(json_format.dumps(backends_as_dict(network, Rule(), batch)))
+        print_json(backends_as_dict(network, Rule(), batch))
         return
     console = plain_console()
     console.print(f"edcore {VERSION}, Python {platform.python_version()}, NumPy {np.__version__}\n")
@@ -89,8 +88,7 @@ def check(
             console.print(f"FAILED  {check_name}: {error}", soft_wrap=True)
     console.print(f"{len(passed)} passed, {len(failed)} failed: {backend.info.name} on {backend.device}")
     if json:
-        result = {"backend": backend.info.name, "device": backend.device, "passed": passed, "failed": failed}
-        typer.echo(json_format.dumps(result))
+        print_json({"backend": backend.info.name, "device": backend.device, "passed": passed, "failed": failed})
     raise typer.Exit(CHECK_FAILED if failed else 0)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json as json_format
+import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -10,7 +11,7 @@ from typing import Annotated
 import typer
 
 from edcore.cli.options import ConfigOption, check_different, check_picture, check_writable, write_file
-from edcore.console import plain_console, plain_table
+from edcore.console import plain_console, plain_table, write
 from edcore.errors import InputError
 
 NOTHING_RAN = 2
@@ -59,7 +60,7 @@ def bench(
     from edcore.plots.canvas import plain_text
 
     # Before minutes of measuring:
-    file = Path(json) if json and json != "-" else None
+    file = Path(os.path.expanduser(json)) if json and json != "-" else None
     check_different(config=config, json=file, plot=plot)
     check_writable("json", file)
     check_picture("plot", plot)
@@ -84,7 +85,7 @@ def bench(
     if json:
         text = json_format.dumps(results.as_dict(), indent=1) + "\n"
         if json == "-":
-            sys.stdout.write(text)
+            write(text)
         if file:
             write_file("json", file, text.encode())
     if not results.measured:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import itertools
-import json as json_format
 from dataclasses import asdict
 from typing import Annotated, Any
 
 import typer
 
 from edcore.cli.options import ConfigOption, complete_from
+from edcore.console import print_json, say
 from edcore.errors import InputError, shown
 from edcore.kaneko import Parameters, Program
 from edcore.kaneko.teacher import KINDS
@@ -86,12 +86,11 @@ def kaneko(
             typer.echo(f"epoch {epoch.number}: error {epoch.error:.6g}", err=True)
     epochs, error, timed_out = len(program.errors), program.errors[-1], not program.learnt
     if json:
-        result = {"epochs": epochs, "timed_out": timed_out, "error": error, "parameters": asdict(parameters)}
-        typer.echo(json_format.dumps(result))
+        print_json({"epochs": epochs, "timed_out": timed_out, "error": error, "parameters": asdict(parameters)})
     elif timed_out:
-        typer.echo(f"timed out after epoch {epochs}: error {error:.6g}, not below {tolerance:g}")
+        say(f"timed out after epoch {epochs}: error {error:.6g}, not below {tolerance:g}")
     else:
-        typer.echo(f"stopped at epoch {epochs}: error {error:.6g}, below {tolerance:g}")
+        say(f"stopped at epoch {epochs}: error {error:.6g}, below {tolerance:g}")
 
 
 def parse_targets(teacher: str, outputs: int) -> Any:

@@ -15,6 +15,7 @@ from typing import Annotated, Any, TypeAlias, cast, get_args
 import typer
 
 from edcore.arguments import check_text
+from edcore.console import only_own_output
 from edcore.errors import DataFileError, EDCoreError, InputError, UnknownNameError
 from edcore.files.atomic import check_can_write, replace_after, with_retries
 from edcore.training.options import OPTIONS
@@ -60,15 +61,19 @@ def takes_train_options(command: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
-def expands_home(command: Callable[..., None]) -> Callable[..., None]:
-    """Return a command that takes ~ in its paths for the home folder: shells leave it in --plot=~/run.png as it is."""
+def prepared(command: Callable[..., None]) -> Callable[..., None]:
+    """Return a command that takes ~ in its paths for the home folder, and whose stdout is its own.
+
+    Shells leave the ~ in --plot=~/run.png as it is.
+    """
 
     @functools.wraps(command)
-    def expanded(*arguments: Any, **options: Any) -> None:
+    def called(*arguments: Any, **options: Any) -> None:
         paths = {name: _expanded(value) for name, value in options.items() if isinstance(value, Path)}
-        command(*arguments, **{**options, **paths})
+        with only_own_output():
+            command(*arguments, **{**options, **paths})
 
-    return expanded
+    return called
 
 
 def _expanded(path: Path) -> Path:

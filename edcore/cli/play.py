@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from edcore.cli.options import check_new, check_writable, complete_from, write_file
+from edcore.console import say
 from edcore.errors import InputError
 from edcore.play import LANGUAGES, html
 
@@ -43,7 +44,7 @@ def play(
     check_writable("out", out, (".html",))
     check_new("out", out, force)
     write_file("out", out, page.encode())
-    typer.echo(f"written to {out}; open it in a browser, which needs no network")
+    say(f"written to {out}; open it in a browser, which needs no network")
 
 
 def serve(page: str, port: int | None, browser: bool) -> None:
@@ -56,7 +57,7 @@ def serve(page: str, port: int | None, browser: bool) -> None:
     try:
         with listen(page, port) as server:
             address = f"http://{HOST}:{server.server_address[1]}/"
-            typer.echo(f"the page is at {address}; Ctrl-C ends it")
+            say(f"the page is at {address}; Ctrl-C ends it")
             if browser and _has_screen():
                 # In a thread, as some browsers return only when they are closed.
                 threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()

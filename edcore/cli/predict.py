@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import csv
 import io
-import json as json_format
 import os
 import warnings
 from collections.abc import Iterator
@@ -27,9 +26,10 @@ from edcore.cli.options import (
     write_file,
 )
 from edcore.cli.saved import FileArgument
+from edcore.console import print_json, say, write
 from edcore.datasets.tables import read_table
 from edcore.datasets.user_files import STDIN, read_samples
-from edcore.errors import EDCoreError, InputError, listed
+from edcore.errors import EDCoreError, InputError, listed, printable
 from edcore.io import Saved, SavedEstimator, networks
 from edcore.io.estimators import last_of
 from edcore.model.classes import predict_in_parts, predicted_classes
@@ -93,17 +93,17 @@ def predict(
         raise EDCoreError(f"DATA: outputs for {data} are not finite. Scale it like the data that {file} has learnt.")
     score, name, text = _score(samples, found)
     if json:
-        typer.echo(json_format.dumps(_as_json(found, saved) | ({name: score} if name else {})))
+        print_json(_as_json(found, saved) | ({name: score} if name else {}))
     header = found.names if proba else ()
     first = found.shares if proba else found.outputs if outputs else found.classes
     wanted = next(one for one in (first, found.targets, found.outputs) if one is not None)
     if not out and not json:
-        typer.echo(_as_csv(wanted, header), nl=False)
+        write(_as_csv(*_in_lines(wanted, header)))
     if out:
         as_text = out.suffix.lower() == ".csv"
         write_file("out", out, _as_csv(wanted, header).encode() if as_text else _as_npy(wanted))
     if score is not None and not json:
-        typer.echo(f"edcore: {text}", err=True)
+        say(text, stderr=True)
 
 
 @contextlib.contextmanager
@@ -115,7 +115,7 @@ def _warnings_in_lines() -> Iterator[None]:
             yield
         finally:
             for sentence in dict.fromkeys(" ".join(str(one.message).split()) for one in raised):
-                typer.echo(f"edcore: {sentence}", err=True)
+                say(sentence, stderr=True)
 
 
 def _check_options(saved: Saved, outputs: bool, proba: bool) -> None:
@@ -141,7 +141,7 @@ def _load(data: str, saved: Saved, model: Any, data_dir: Path) -> Samples:
     if data != STDIN and path.suffix.lower() == ".csv" and x.shape[1] > 2 and (x[0] == np.arange(x.shape[1])).all():
         # The names of columns may be numbers, which look like a sample.
         warning = "counts from 0. It is taken for a sample; if it names the columns, remove it."
-        typer.echo(f"edcore: the first line of {data} {warning}", err=True)
+        say(f"the first line of {data} {warning}", stderr=True)
     if x.shape[1] != features:
         rows, fix = np.arange(len(x)), ""
         if x.shape[1] == features + 1 and any((x[:, 0] == rows + first).all() for first in (0, 1)):
@@ -182,15 +182,13 @@ def _load_table(data: str, file: Path, estimator: SavedEstimator, model: Any) ->
         texts.append(target)
     frame = read_table(data, texts=texts)
     for note in frame.attrs.get("notes", ()):
-        typer.echo(f"edcore: {note}", err=True)
+        say(note, stderr=True)
     there, unused = list(map(str, frame.columns)), _unused_columns(model, names)
     if missing := [name for name in names if name not in there and name not in unused]:
         fix = f"{data} has {_listed(there)}."
         raise InputError("DATA", f"{data} without {_listed(missing)}", f"a table with the columns of {file}", fix)
     if more := [name for name in there if name not in names and name != target]:
-        typer.echo(
-            f"edcore: {data}: {_listed(more)} {'is' if len(more) == 1 else 'are'} no feature: left out", err=True
-        )
+        say(f"{data}: {_listed(more)} {'is' if len(more) == 1 else 'are'} no feature: left out", stderr=True)
     y: Values | None = None
     if target in there and (target in unused or target not in names):
         y = frame[target].astype(object).where(frame[target].notna(), None).to_numpy(object)
@@ -274,7 +272,7 @@ def _check_scale(x: Values, saved: Saved) -> None:
         given = f"{given}: the predictions would mean nothing"
         raise InputError("DATA", given, "samples in the scale of the training data", fix)
     warning = f"{outside:,} of {len(x):,} samples have {given}. Their predictions may mean nothing. {fix}"
-    typer.echo(f"edcore: warning: {warning}", err=True)
+    say(f"warning: {warning}", stderr=True)
 
 
 def _score(samples: Samples, found: Found) -> tuple[float | None, str, str]:
@@ -312,6 +310,12 @@ def _as_json(found: Found, saved: Saved) -> dict[str, Any]:
     labels = None if found.classes is None else found.classes.tolist()
     shares = {} if found.shares is None else {"names": list(found.names), "proba": found.shares.tolist()}
     return {"classes": labels, "outputs": found.outputs.tolist(), **shares}
+
+
+def _in_lines(values: Values, header: tuple[Any, ...]) -> tuple[Values, tuple[Any, ...]]:
+    """Return what is printed, with printable labels: none commands a terminal, and a line is a sample."""
+    in_line = np.frompyfunc(lambda label: printable(label) if isinstance(label, str) else label, 1, 1)
+    return in_line(values) if values.dtype == object else values, tuple(in_line(np.array(header, object)))
 
 
 def _as_csv(values: Values, header: tuple[Any, ...] = ()) -> str:

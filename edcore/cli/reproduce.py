@@ -61,7 +61,8 @@ def reproduce(
     _check(out, name, config)
     options = Options(seeds=seeds, quick=quick, data_dir=data_dir, backend=backend, announce=_announce)
     outcome = catalogue.reproduce(name, options)
-    page.show(outcome, plain_console(piped_width=PIPED_WIDTH))
+    console = plain_console(piped_width=PIPED_WIDTH)
+    page.show(outcome, console)
     from edcore.plots.canvas import plain_text
     from edcore.plots.reproduction import png
 
@@ -74,7 +75,7 @@ def reproduce(
     }
     out.mkdir(parents=True, exist_ok=True)
     write_files("out", {out / f"{name}.{ending}": content for ending, content in files.items()})
-    typer.echo(f"\nwritten: {', '.join(str(out / f'{name}.{ending}') for ending in files)}")
+    console.print(f"\nwritten: {', '.join(str(out / f'{name}.{ending}') for ending in files)}", soft_wrap=True)
 
 
 def _check(out: Path, name: str, config: Path | None) -> None:

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import json as json_format
 import shlex
 import signal
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-
-import typer
 
 from edcore import training
 from edcore.arguments import whole_number
@@ -24,7 +21,7 @@ from edcore.cli.options import (
 )
 from edcore.cli.plot import SUMMARY, Drawing, draw, figure_of, rendered, report_of, say_unwritten
 from edcore.cli.show import ProgressDisplay, Snapshots, show_diagnosis
-from edcore.console import plain_console
+from edcore.console import plain_console, print_json, say
 from edcore.errors import DivergedError, EDCoreError, InputError
 from edcore.interrupts import Stop
 from edcore.io.networks import check_ending
@@ -174,8 +171,7 @@ def carry_out(run: TrainingRun, files: RunFiles, *, diagnose: bool, json: bool) 
         if not failed and (line := files.saved_in("DATA", stopped=bool(stop.signal))):
             console.print(f"\n{line}", soft_wrap=True)
         if json:
-            summary = shown.as_dict(ed, data) | {"command": run.command}
-            typer.echo(json_format.dumps(summary, allow_nan=False))
+            print_json(shown.as_dict(ed, data) | {"command": run.command})
         try:
             if diagnose and not stop.signal:
                 with stop.at_once():
@@ -203,4 +199,4 @@ def _record(steps: Iterator[Progress], learnt: History) -> Iterator[Progress]:
 
 def warn(line: str) -> None:
     """Print a line on stderr, in the words of the command line."""
-    typer.echo(f"edcore: {as_options(line)}", err=True)
+    say(as_options(line), stderr=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json as json_format
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,7 +10,7 @@ import typer
 
 from edcore.cli.options import JsonOption
 from edcore.cli.show import shape_in_words
-from edcore.console import pairs_table, plain_console
+from edcore.console import pairs_table, plain_console, print_json
 from edcore.io import Saved, networks
 from edcore.training.checkpoint import RunState, run_of
 
@@ -35,14 +34,9 @@ def inspect(file: FileArgument, json: JsonOption = False) -> None:
             "estimator": saved.estimator and asdict(saved.estimator),
             "parameters": saved.network.parameters,
         }
-        typer.echo(json_format.dumps(values))
+        print_json(values)
         return
-    # The texts come from the file. Control characters in them would be commands to the terminal.
-    rows = {
-        name: "".join(c if c.isprintable() else repr(c)[1:-1] for c in value)
-        for name, value in _describe(saved, run).items()
-    }
-    plain_console().print(pairs_table(rows))
+    plain_console().print(pairs_table(_describe(saved, run)))
 
 
 def _describe(saved: Saved, run: RunState | None) -> dict[str, str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json as json_format
 import logging
 import os
 import signal
@@ -19,7 +18,7 @@ from rich.console import Console
 
 from edcore.arguments import whole_number
 from edcore.cli.options import JsonOption, check_package, check_writable
-from edcore.console import bar, plain_console
+from edcore.console import bar, plain_console, print_json
 from edcore.errors import EDCoreError, InputError
 from edcore.interrupts import Stop
 from edcore.training.options import PLACE, as_options
@@ -117,7 +116,7 @@ def sweep(
     summary |= {"seconds": time.perf_counter() - start}
     _summarise(console, summary)
     if json:
-        typer.echo(json_format.dumps(summary))
+        print_json(summary)
     raise typer.Exit(128 + stop.signal if stop.signal else FAILED if failed else 0)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json as json_format
 import math
 import signal
 import time
@@ -12,13 +11,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import typer
 from rich.console import Console
 
 from edcore.cli.plot import Drawing, draw, learning_curve_of, rendered
 from edcore.cli.run import RunFiles, warn
 from edcore.cli.show import describe_network
-from edcore.console import bar, pairs_table, plain_console
+from edcore.console import bar, pairs_table, plain_console, print_json
 from edcore.contract.compilation import clock
 from edcore.environment import VERSION
 from edcore.errors import DataFileError, DivergedError, EDCoreError
@@ -77,7 +75,7 @@ def learn_table(given: Mapping[str, Any], files: RunFiles, *, json: bool, fewer_
         if advice and not unsaved and (run.learnt or not files.saved):
             console.print(f"\n{advice}", soft_wrap=True)
         if json:
-            typer.echo(json_format.dumps(results, allow_nan=False, ensure_ascii=False))
+            print_json(results)
         if files.plot and run.learnt:
             drawing = Drawing("plot", files.plot, lambda kind: rendered(learning_curve_of(run.estimator), kind))
             console.print()

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from edcore.errors import InputError
+from edcore.errors import InputError, printable
 from edcore.plots.canvas import MARKERS, Picture, axes_or_new, class_colours, set_title
 
 Floats: TypeAlias = npt.NDArray[Any]
@@ -77,7 +77,7 @@ def decision_boundary(
     values, labels = _predict(predict, grid, y)
     if not np.isin(y, labels).all():
         raise InputError("y", f"classes {np.unique(y).tolist()}", f"those that are predicted, {labels.tolist()}")
-    names = [str(name) for name in (labels if classes is None else classes)]
+    names = [printable(str(name)) for name in (labels if classes is None else classes)]
     if len(names) != len(labels):
         raise InputError("classes", f"{len(names)} names", f"{len(labels)}, one for each class")
     ax = axes_or_new(ax, (6, 4.8))

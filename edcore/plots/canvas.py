@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edcore.errors import EDCoreError
+from edcore.errors import EDCoreError, printable
 
 Picture = Any  # matplotlib's Figure, Subfigure or Axes: the library can be used without it
 
@@ -91,7 +91,7 @@ def evenly_picked(n: int, most: int) -> npt.NDArray[np.intp]:
 
 def set_title(ax: Picture, title: str) -> None:
     """Write a title literally: a name with dollar signs is not a formula."""
-    ax.set_title(title, loc="left", fontsize="medium", parse_math=False)
+    ax.set_title(printable(title, "\n"), loc="left", fontsize="medium", parse_math=False)
 
 
 def rendered(figure: Picture, kind: str, dpi: float = DPI) -> bytes:

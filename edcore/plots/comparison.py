@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from edcore.arguments import one_of
-from edcore.errors import InputError
+from edcore.errors import InputError, printable
 from edcore.plots.canvas import Picture, axes_or_new, method_styles, set_title
 from edcore.plots.learning import accuracy_axis, curve_of, smooth_error
 
@@ -76,7 +76,8 @@ def compare(runs: Mapping[str, Any], *, of: str | None = None, ax: Picture | Non
     styles = method_styles(curves)
     for name, curve in curves.items():
         x, y = (curve.scored, curve.score) if of == "accuracy" else smooth_error(curve)
-        ax.plot(x, y, label=name, linewidth=1.8, markersize=5, markevery=max(len(x) // MARKS, 1), **styles[name])
+        marks = max(len(x) // MARKS, 1)
+        ax.plot(x, y, label=printable(name), linewidth=1.8, markersize=5, markevery=marks, **styles[name])
     first = next(iter(curves.values()))
     ax.set_xlabel(first.unit)
     ax.set_ylabel(first.score_name if of == "accuracy" else first.error_name)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edcore.errors import InputError
+from edcore.errors import InputError, printable
 from edcore.plots.canvas import Picture, axes_or_new, set_title
 
 NUMBERED = 30
@@ -98,7 +98,7 @@ def _labels(given: dict[str, npt.NDArray[Any]]) -> npt.NDArray[Any]:
 
 def short(name: object) -> str:
     """Return the name of a class, cut if it is long."""
-    text = str(name)
+    text = printable(str(name))
     return text if len(text) <= LETTERS else f"{text[: LETTERS - 1]}…"
 
 

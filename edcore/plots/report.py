@@ -11,6 +11,7 @@ from string import Template
 from edcore.datasets.catalogue import Dataset
 from edcore.diagnostics.diagnosis import Diagnosis
 from edcore.environment import here, versions
+from edcore.errors import printable
 from edcore.model.ed import ED
 from edcore.plots.canvas import new_figure, rendered
 from edcore.plots.panels import Panel, Result, panels
@@ -78,16 +79,20 @@ def html(
     """
     found = list(panels(Result(ed, data, run, diagnoses, at)))
     template = Template(resources.files("edcore.plots").joinpath("report.html").read_text(encoding="utf-8"))
-    page = template.substitute(
-        title=escape(f"Training report: {data.name}"),
+    return template.substitute(
+        title=_text(f"Training report: {data.name}"),
         reached=_facts(_reached(data, History.of(run))),
-        command=escape(command),
+        command=_text(command),
         figures="\n".join(_figure(panel) for panel in found),
         layers=_layers(diagnoses[-1]) if diagnoses else "",
         setting=_facts(setting),
         environment=_facts({name: value for name, value in _environment(ed).items() if name not in setting}),
     )
-    return page.encode("utf-8", "backslashreplace").decode("utf-8")  # a folder's name may be no UTF-8
+
+
+def _text(text: str) -> str:
+    """Return a text as HTML shows it; the name of a folder may be no UTF-8, and have anything in it."""
+    return escape(printable(text))
 
 
 def _reached(data: Dataset, run: History) -> dict[str, str]:
@@ -124,14 +129,14 @@ def _environment(ed: ED) -> dict[str, str]:
 
 def _facts(facts: Mapping[str, str]) -> str:
     """Return a table with a row for each fact, its name as the heading of the row."""
-    rows = (f'<tr><th scope="row">{escape(name)}</th><td>{escape(value)}</td></tr>' for name, value in facts.items())
+    rows = (f'<tr><th scope="row">{_text(name)}</th><td>{_text(value)}</td></tr>' for name, value in facts.items())
     return _table(rows)
 
 
 def _layers(found: Diagnosis) -> str:
-    heads = "".join(f'<th scope="col">{escape(name)}</th>' for name in found.columns)
+    heads = "".join(f'<th scope="col">{_text(name)}</th>' for name in found.columns)
     rows = (_row(first, others) for first, *others in found.rows)
-    warning = f'<p class="warning">Warning: {escape(found.warning)}</p>\n' if found.warning else ""
+    warning = f'<p class="warning">Warning: {_text(found.warning)}</p>\n' if found.warning else ""
     note = (
         "hidden 1: the weights from the inputs to the first hidden cells; output: from the last ones. mean g: "
         "derivative of the activation, small where cells are saturated. flipped: weights that changed sign. growth: "
@@ -144,8 +149,8 @@ def _layers(found: Diagnosis) -> str:
 
 
 def _row(first: str, others: Iterable[str]) -> str:
-    cells = "".join(f"<td>{escape(cell)}</td>" for cell in others)
-    return f'<tr><th scope="row">{escape(first)}</th>{cells}</tr>'
+    cells = "".join(f"<td>{_text(cell)}</td>" for cell in others)
+    return f'<tr><th scope="row">{_text(first)}</th>{cells}</tr>'
 
 
 def _table(rows: Iterable[str], attributes: str = "") -> str:
@@ -161,6 +166,6 @@ def _figure(panel: Panel) -> str:
     address = f"data:image/{kind};base64,{base64.b64encode(picture).decode('ascii')}"
     width = round(96 * panel.size[0])
     return (
-        f'<figure><img src="{address}" alt="{escape(panel.shows)}" width="{width}">\n'
-        f"<figcaption>{escape(panel.reading)}</figcaption></figure>"
+        f'<figure><img src="{address}" alt="{_text(panel.shows)}" width="{width}">\n'
+        f"<figcaption>{_text(panel.reading)}</figcaption></figure>"
     )

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from edcore.datasets.catalogue import Dataset
 from edcore.diagnostics.diagnosis import Diagnosis
+from edcore.errors import printable
 from edcore.model.ed import ED
 from edcore.plots.canvas import Picture, new_figure
 from edcore.plots.panels import Result, panels
@@ -75,7 +76,7 @@ def training_summary(
     parts = figure.subfigures(down, across, squeeze=False, wspace=0.03, hspace=0.03).ravel()
     for panel, part in zip(found, parts, strict=False):
         panel.draw(part)
-    figure.suptitle(_title(ed, data), fontsize="large", parse_math=False)
+    figure.suptitle(printable(_title(ed, data)), fontsize="large", parse_math=False)
     return figure
 
 

@@ -17,7 +17,7 @@ from edcore.arrays import HostWeights
 from edcore.contract.compilation import clock, compiling_on_stderr
 from edcore.datasets import Dataset
 from edcore.environment import VERSION
-from edcore.errors import DataFileError, EDCoreError
+from edcore.errors import DataFileError, EDCoreError, printable
 from edcore.model.classes import ROWS_AT_ONCE, accuracy, predict_in_parts, targets
 from edcore.sweep.options import Value
 from edcore.training.checkpoint import fingerprint
@@ -80,7 +80,7 @@ def _compiling_on_stderr() -> contextlib.AbstractContextManager[None]:
 def _on_one_line(text: str) -> str:
     """Return a text as one line that a table can hold."""
     line = " ".join(text.split())
-    line = "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in line)
+    line = printable(line)
     return line if len(line) <= LONGEST else f"{line[: LONGEST - 2]} …"
 
 

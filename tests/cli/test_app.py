@@ -345,7 +345,7 @@ def test_a_real_ctrl_c_while_training():
 def test_a_real_ctrl_c_while_the_data_are_loaded():
     before = """
 def load(name, **options):
-    print("loading", flush=True)
+    print("loading", file=sys.__stdout__, flush=True)
     signal.pause()
 datasets.load = load
 """

@@ -1,5 +1,306 @@
 """What strangers hand over: labels, names, downloads, and modules that hide a library (K13)."""
 
-from world.row import Row
+from pathlib import Path
 
-ROWS: list[Row] = []
+import numpy as np
+
+from world.row import REFUSED, Row
+
+EVIL = "\x1b]0;mine\x07\x1b[2J\x9b31m\u202e\u200b\u2028\r\nb"
+"""A title, an empty screen, a colour, text to the left, what is not seen, and lines of its own."""
+
+ESCAPED = r"\x1b]0;mine\x07\x1b[2J\x9b31m\u202e\u200b\u2028\r\nb"
+
+TWO = "\x1b[2J,b\n0.1,0.9\n0.9,0.1\n0.2,0.8\n0.8,0.2\n"
+
+
+def network(path: Path, labels: tuple[str, ...] = (EVIL, "c")) -> None:
+    """Save a network whose labels are a stranger's."""
+    from edcore import ED, io
+
+    io.save(ED(2, hidden_width=2, seed=0), path, classes=labels)
+
+
+def table_model(path: Path) -> None:
+    """Save a pipeline whose labels, columns and target are a stranger's."""
+    import pandas
+
+    from edcore import io
+    from edcore.estimators import table_pipeline
+
+    frame = pandas.DataFrame({f"x{EVIL}": np.arange(8.0) % 3, "t\x1b": [EVIL, "c"] * 4})
+    io.save(table_pipeline(frame, "t\x1b", max_iter=2, random_state=0).fit(frame, frame["t\x1b"]), path, target="t\x1b")
+
+
+def plug_in(path: Path) -> None:
+    """Write an installed package with a backend whose name and whose summary are a stranger's."""
+    path.write_text("[edcore.backends]\nevil\x1b[2J = evil:BACKEND\n")
+    (path.parent / "METADATA").write_text("Metadata-Version: 2.1\nName: evil\nVersion: 1\n")
+    (path.parent.parent / "evil.py").write_text("raise ImportError('\\x1b[2J\\u202e')\n")
+
+
+ON_A_TERMINAL = """
+import os, pty, subprocess, sys
+def on_a_terminal(*words):
+    ours, theirs = pty.openpty()
+    child = subprocess.Popen([sys.executable, "-m", "edcore", *words], stdin=theirs, stdout=theirs, stderr=theirs)
+    os.close(theirs)
+    found = b""
+    try:
+        while part := os.read(ours, 4096):
+            found += part
+    except OSError:
+        pass
+    return child.wait(), found.decode().replace("\\r\\n", "\\n")
+"""
+
+FILES = {"n.safetensors": network, "d.csv": "0.1,0.2\n0.3,0.1\n"}
+
+ROWS: list[Row] = [
+    # What is printed is printable.
+    Row(
+        name="labels of a file: predict prints a line for each sample",
+        shell="edcore predict n.safetensors d.csv",
+        files={"n.safetensors": lambda path: network(path, (EVIL, f"c{EVIL}")), "d.csv": "0.1,0.2\n"},
+        says=(ESCAPED,),
+    ),
+    Row(
+        name="labels of a file: on a terminal they are printed as escapes",
+        python=ON_A_TERMINAL
+        + "code, text = on_a_terminal('predict', 'n.safetensors', 'd.csv')\n"
+        + "code, text.count('\\n'), '\\x1b' in text, 'x1b]0;mine' in text or text == 'c\\nc\\n'",
+        value=(0, 2, False, True),
+        files=FILES,
+        needs=("linux",),
+    ),
+    Row(
+        name="labels of a file: inspect, on a terminal",
+        python=ON_A_TERMINAL
+        + "code, text = on_a_terminal('inspect', 'n.safetensors')\n"
+        + "code, '\\x1b]' in text, '\\x1b[2J' in text, r'\\x1b[2J' in text",
+        value=(0, False, False, True),
+        files=FILES,
+        needs=("linux",),
+        slow=True,
+    ),
+    Row(
+        name="labels of a file: predict --json gives them back unchanged",
+        python="import json, subprocess, sys\n"
+        "line = [sys.executable, '-m', 'edcore', 'predict', 'n.safetensors', 'd.csv', '--json']\n"
+        "text = subprocess.run(line, capture_output=True, text=True, check=True).stdout\n"
+        "text.isascii(), set(json.loads(text)['classes']) "
+        f"<= {{{EVIL!r}, 'c'}}",
+        value=(True, True),
+        files=FILES,
+        slow=True,
+    ),
+    Row(
+        name="labels of a file: predict --out gives them back to csv and to pandas",
+        python="""
+import csv, pandas
+from edcore.cli import main
+labels = ('=HYPERLINK("http://x","y")', ' -1,"\\n\\r+')
+edcore.io.save(ED(2, hidden_width=2, seed=0), "n.safetensors", classes=labels)
+rng = np.random.default_rng(0)
+np.save("d.npy", rng.normal(size=(200, 2)) * 9)
+try:
+    main(["predict", "n.safetensors", "d.npy", "--out", "o.csv"])
+except SystemExit as end:
+    assert not end.code
+with open("o.csv", newline="") as file:
+    read = [row for row, in csv.reader(file)]
+column = pandas.read_csv("o.csv", header=None)[0].tolist()
+set(read) <= set(labels), read == column, len(read)
+""",
+        value=(True, True, 200),
+        needs=("pandas",),
+    ),
+    Row(
+        name="labels that begin as a formula are printed as they are",
+        shell="edcore predict n.safetensors d.csv --proba",
+        ends=2,  # of a network; the sentence has the file
+        files={"n.safetensors": lambda path: network(path, ("=1+1", "@x")), "d.csv": "0.1,0.2\n"},
+        says=("accepted: a file of a classifier",),
+    ),
+    Row(
+        name="labels of scripts that join letters, and wide spaces, are printed as they are",
+        python="from edcore.errors import printable\n"
+        "[printable(text) for text in ('می\\u200cخواهم', '👩\\u200d💻', '全\\u3000角', 'a\\u200db', '\\ud800\\ue000')]",
+        value=["می\u200cخواهم", "👩\u200d💻", "全\u3000角", "a\\u200db", "\\ud800\ue000"],
+    ),
+    Row(name="labels of a file: inspect", shell="edcore inspect n.safetensors", files=FILES, says=(ESCAPED,)),
+    Row(
+        name="labels of a file: inspect --json",
+        shell="edcore inspect n.safetensors --json",
+        files=FILES,
+        says=(r"\u001b]0;mine\u0007",),
+    ),
+    Row(
+        name="a table's names and labels: inspect",
+        shell="edcore inspect t.safetensors",
+        files={"t.safetensors": table_model},
+        says=(ESCAPED, r"t\x1b"),
+        needs=("pandas",),
+    ),
+    Row(
+        name="a table's names and labels: predict",
+        python="""
+import pandas
+from edcore.cli import main
+from world.strangers import EVIL
+pandas.DataFrame({f"x{EVIL}": [1.0, 2.0], "\\x1b[2Jmore": [1, 2]}).to_csv("d.csv", index=False)
+main(["predict", "t.safetensors", "d.csv", "--proba"])
+""",
+        files={"t.safetensors": table_model},
+        says=(r"x1b[2Jmore", ESCAPED),
+        needs=("pandas",),
+    ),
+    Row(
+        name="a table's names: columns that are missing",
+        shell="edcore predict t.safetensors d.csv",
+        ends=2,
+        files={"t.safetensors": table_model, "d.csv": TWO},
+        says=(r"x1b[2J",),
+        needs=("pandas",),
+    ),
+    Row(
+        name="a table's names: train --data",
+        shell="edcore train --data d.csv --target b --epochs 1 --task regression --backend numpy",
+        files={"d.csv": TWO},
+        needs=("pandas",),
+    ),
+    Row(
+        name="a table's names: a target that is not there",
+        shell="edcore train --data d.csv --target c --epochs 1",
+        ends=2,
+        files={"d.csv": TWO},
+        says=(r"\x1b[2J",),
+        needs=("pandas",),
+    ),
+    Row(
+        name="a table's texts: train --data --json, and its classes",
+        python="""
+import pandas
+from edcore.cli import main
+pandas.DataFrame({"x": np.arange(40.0) % 3, "t": ["\\x9b2J\\u202e", "b\\x7f"] * 20}).to_csv("d.csv", index=False)
+main(["train", "--data", "d.csv", "--target", "t", "--epochs", "1", "--backend", "numpy", "--json"])
+""",
+        says=(r'"\u009b2J\u202e"', r'"b\u007f"', r"classes b\x7f, \x9b2J\u202e"),
+        needs=("pandas",),
+    ),
+    Row(
+        name="a file's name: data that are not there",
+        python="from edcore.cli import main\nmain(['predict', '\\x1b[2J\\u202e.safetensors', 'd.csv'])",
+        ends=2,
+        says=(r"\x1b[2J\u202e.safetensors",),
+    ),
+    Row(
+        name="a file's name: in Python",
+        python="edcore.io.load('\\x1b[2J\\u202e.safetensors')",
+        ends=REFUSED,
+        says=(r"\x1b[2J\u202e.safetensors",),
+    ),
+    Row(
+        name="a file's name: what was written",
+        python="from edcore.cli import main\nmain(['train', '--dataset', 'xor', '--epochs', '2', '--backend', 'numpy', "
+        "'--depth', '0', '--checkpoint', '\\x1b[2J.safetensors'])",
+        says=(r"saved in \x1b[2J.safetensors",),
+    ),
+    Row(
+        name="a TOML file: a key",
+        shell="edcore train --config c.toml",
+        ends=2,
+        files={"c.toml": '[train]\n"\\u001b[2J\\u202e" = 1\n'},
+        says=(r"\x1b[2J\u202e",),
+    ),
+    Row(
+        name="a TOML file: a table",
+        shell="edcore train --config c.toml",
+        ends=2,
+        files={"c.toml": '["\\u001b[2J\\u202e"]\nx = 1\n'},
+        says=(r"\x1b[2J\u202e",),
+    ),
+    Row(
+        name="a TOML file: a value",
+        shell="edcore train --config c.toml",
+        ends=2,
+        files={"c.toml": '[train]\nwidth = "\\u001b[2J\\u202e"\n'},
+        says=("--width",),
+    ),
+    Row(
+        name="a TOML file: a value of a text",
+        shell="edcore train --config c.toml",
+        ends=2,
+        files={"c.toml": '[train]\ndataset = "\\u001b[2J\\u202e"\n'},
+        says=(r"\x1b[2J\u202e",),
+    ),
+    Row(
+        name="a sweep's file: keys and values",
+        shell="edcore sweep c.toml",
+        ends=2,
+        files={"c.toml": '[train]\n"\\u001b[2J" = "\\u202e"\n'},
+        says=(r"\x1b[2J",),
+    ),
+    Row(
+        name="a sweep's file: a data set",
+        shell="edcore sweep c.toml",
+        ends=2,
+        files={"c.toml": '[train]\ndataset = "\\u202ex"\n'},
+        says=(r"\u202ex",),
+    ),
+    Row(
+        name="a backend's name by an entry point: info",
+        shell="PYTHONPATH=$PWD:$PYTHONPATH edcore info",
+        files={"evil-1.dist-info/entry_points.txt": plug_in},
+        says=(r"evil\x1b[2J", "is broken"),
+        slow=True,
+    ),
+    Row(
+        name="a backend's name by an entry point: check",
+        shell="PYTHONPATH=$PWD:$PYTHONPATH edcore check none",
+        ends=2,
+        files={"evil-1.dist-info/entry_points.txt": plug_in},
+        says=(r"evil\x1b[2J",),
+        slow=True,
+    ),
+    Row(
+        name="the variable EDCORE_BACKEND",
+        shell="edcore info --explain 4 4 4",
+        ends=2,
+        environment={"EDCORE_BACKEND": "\x1b[2J\u202e"},
+        says=(r"\x1b[2J\u202e",),
+    ),
+    Row(
+        name="a message of another library",
+        python="from edcore.console import only_own_output\nimport warnings\nwith only_own_output():\n"
+        "    warnings.warn('\\x1b[2J\\u202e')",
+        says=(r"\x1b[2J\u202e",),
+    ),
+    Row(
+        name="a damaged file, whose header names a version",
+        python="""
+from edcore.files.container import pack
+Path("n.safetensors").write_bytes(pack({"format": 3, "versions": {"edcore": "\\x1b[2J\\u202e"}}, {"a": np.zeros(1)}))
+edcore.io.load("n.safetensors")
+""",
+        ends=REFUSED,
+        says=(r"\x1b[2J\u202e",),
+    ),
+    Row(
+        name="labels of a report and of pictures",
+        python="""
+from edcore import plots
+from edcore.plots import canvas, report
+from edcore.training import train
+labels = "$\\\\frac{$", "<script>alert(1)</script>", "\\x1b[2J\\0\\u202e"
+x, y = np.tile(X, (1, 1)), np.arange(60) % 3
+data = edcore.datasets.Dataset("<b>\\x1b$\\\\x$", x, y, x, y, labels)
+ed = ED(4, hidden_width=2, hidden_depth=0, heads=3, seed=0, backend="numpy")
+page = report.html(ed, data, list(train(ed, data, epochs=1)), setting={"<i>": "\\x1b"}, command="<u>\\0")
+pictures = [canvas.rendered(plots.confusion_matrix(y, y, labels), kind) for kind in ("png", "svg", "pdf")]
+[text in page for text in ("<script", "<b>", "<i>", "<u>", "\\x1b", "\\0")], len(pictures)
+""",
+        value=([False] * 6, 3),
+        needs=("matplotlib",),
+    ),
+]
