@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import math
 import operator
+import os
 import re
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -126,6 +128,17 @@ def value_range(name: str, value: Any) -> tuple[float, float] | None:
     if not -math.inf < low <= high < math.inf:
         raise InputError(name, shown(value), "None, or two finite numbers, the least and the largest")
     return low, high
+
+
+def checked_path(name: str, path: Any, what: str = "file") -> Path:
+    """Return a path, with the home folder in the place of a ~ at its begin, or refuse the argument `name`."""
+    try:
+        found = Path(os.path.expanduser(path))  # leaves the name of an unknown user as it is
+    except (TypeError, ValueError):
+        found = None
+    if found is None or isinstance(path, bytes) or "\0" in str(found):
+        raise InputError(name, shown(path), f"the path of a {what}")
+    return found
 
 
 def assign(frozen: object, name: str, value: object) -> None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json as json_format
-import os
 import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from edcore.arguments import checked_path
 from edcore.cli.options import ConfigOption, check_different, check_picture, check_writable, write_file
 from edcore.console import plain_console, plain_table, write
 from edcore.errors import InputError
@@ -60,7 +60,7 @@ def bench(
     from edcore.plots.canvas import plain_text
 
     # Before minutes of measuring:
-    file = Path(os.path.expanduser(json)) if json and json != "-" else None
+    file = checked_path("json", json) if json and json != "-" else None
     check_different(config=config, json=file, plot=plot)
     check_writable("json", file)
     check_picture("plot", plot)

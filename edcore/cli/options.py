@@ -14,7 +14,7 @@ from typing import Annotated, Any, TypeAlias, cast, get_args
 
 import typer
 
-from edcore.arguments import check_text
+from edcore.arguments import check_text, checked_path
 from edcore.console import only_own_output
 from edcore.errors import DataFileError, EDCoreError, InputError, UnknownNameError
 from edcore.files.atomic import check_can_write, replace_after, with_retries
@@ -69,15 +69,11 @@ def prepared(command: Callable[..., None]) -> Callable[..., None]:
 
     @functools.wraps(command)
     def called(*arguments: Any, **options: Any) -> None:
-        paths = {name: _expanded(value) for name, value in options.items() if isinstance(value, Path)}
+        paths = {name: checked_path(name, value) for name, value in options.items() if isinstance(value, Path)}
         with only_own_output():
             command(*arguments, **{**options, **paths})
 
     return called
-
-
-def _expanded(path: Path) -> Path:
-    return Path(os.path.expanduser(path))  # leaves the name of an unknown user as it is, where pathlib raises an error
 
 
 def read_toml(path: Path) -> dict[str, Any]:
@@ -102,7 +98,7 @@ def _read_config(context: typer.Context, path: Path | None) -> Path | None:
     """Make this command's table in the file the defaults of its options, so that typed options win."""
     if path is None or context.resilient_parsing:
         return path
-    path = _expanded(path)
+    path = checked_path("config", path)
     content = read_toml(path)
     command = str(context.info_name)
     table = content.get(command)

@@ -101,6 +101,7 @@ def train(
         if files.resume:
             run = setup.resume(files.resume, given, fewer_epochs=fewer_epochs)
         else:
-            run = setup.begin(TrainOptions(**options), keep=bool(files.saved))
+            named_in = config if sources.get("data_dir") == "DEFAULT_MAP" else None
+            run = setup.begin(TrainOptions(**options), keep=bool(files.saved), named_in=named_in)
         code = carry_out(run, files, diagnose=diagnose, json=json)
     raise typer.Exit(code)

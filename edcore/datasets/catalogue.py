@@ -6,13 +6,12 @@ import os
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from edcore.arguments import assign, dtype_name, whole_number
+from edcore.arguments import assign, checked_path, dtype_name, whole_number, yes_or_no
 from edcore.arrays import to_numpy
 from edcore.datasets.idx import Samples, read_folder
 from edcore.errors import InputError, UnknownNameError, shown
@@ -20,6 +19,9 @@ from edcore.model.inputs import checked
 
 NAMES = ("digits", "fashion_mnist", "mnist", "parityN", "xor")
 """The names that `load` accepts; parityN stands for parity1 to parity20."""
+
+FROM_FILES = {"mnist": "MNIST", "fashion_mnist": "FashionMNIST"}
+"""Data sets in files, and torchvision's names for them."""
 
 ALL = "None (in a shell, --classes all) takes all of them."
 
@@ -90,6 +92,7 @@ def load(
     data_dir: str | os.PathLike[str] = "data",
     classes: Iterable[int] | None = None,
     dtype: npt.DTypeLike = "float32",
+    download: bool = True,
 ) -> Dataset:
     """Return the data set of this name.
 
@@ -99,11 +102,13 @@ def load(
         ``"digits"``, ``"mnist"``, ``"fashion_mnist"`` (or ``"fashion-mnist"``), ``"xor"``, or ``"parity1"`` to
         ``"parity20"``.
     data_dir : path
-        Folder of MNIST and Fashion-MNIST; the others need none.
+        Folder of MNIST and Fashion-MNIST, as in `mnist`; the others need none.
     classes : iterable of int, optional
         The classes wanted, as in `digits`. XOR and parity accept only (0, 1).
     dtype : {"float32", "float64"}
         Precision of the inputs.
+    download : bool
+        Whether torchvision may download files that are missing.
 
     Returns
     -------
@@ -128,8 +133,8 @@ def load(
     known = name.replace("fashion-", "fashion_") if isinstance(name, str) else ""
     if known == "digits":
         return digits(classes, dtype)
-    if known in ("mnist", "fashion_mnist"):
-        return (mnist if known == "mnist" else fashion_mnist)(data_dir, classes, dtype)
+    if known in FROM_FILES:
+        return _from_files(known, data_dir, classes, dtype, yes_or_no("download", download))
     if known != "xor" and not known.startswith("parity"):
         raise UnknownNameError("dataset", name, NAMES)
     labels = _checked_labels(classes)
@@ -193,7 +198,8 @@ def mnist(
     Parameters
     ----------
     data_dir : path
-        The folder that holds the folder MNIST: torchvision's `root`.
+        The folder that holds the folder MNIST, torchvision's `root`; or the folder of the files, also with Kaggle's
+        names, such as ``train-images.idx3-ubyte``.
     classes : iterable of int, optional
         The digits wanted, at least two; y numbers them in this order. Left out, all ten.
     dtype : {"float32", "float64"}
@@ -219,7 +225,7 @@ def mnist(
     >>> mnist("data", classes=(0, 1)).x_train.shape  # doctest: +SKIP
     (12665, 784)
     """
-    return _from_files("mnist", "MNIST", data_dir, classes, dtype)
+    return _from_files("mnist", data_dir, classes, dtype)
 
 
 def fashion_mnist(
@@ -248,7 +254,7 @@ def fashion_mnist(
     >>> fashion_mnist("data").x_train.shape  # doctest: +SKIP
     (60000, 784)
     """
-    return _from_files("fashion_mnist", "FashionMNIST", data_dir, classes, dtype)
+    return _from_files("fashion_mnist", data_dir, classes, dtype)
 
 
 def parity(bits: int, dtype: npt.DTypeLike = "float32") -> Dataset:
@@ -388,13 +394,7 @@ def _part(samples: Samples, top: int, classes: tuple[int, ...], dtype: str) -> S
     return x, matches[wanted].argmax(axis=1).astype(np.int64)
 
 
-def _from_files(
-    name: str, kind: str, data_dir: str | os.PathLike[str], classes: Iterable[int] | None, dtype: npt.DTypeLike
-) -> Dataset:
+def _from_files(name: str, data_dir: Any, classes: Any, dtype: npt.DTypeLike, download: bool = True) -> Dataset:
     labels, dtype = _checked_labels(classes), dtype_name(dtype)  # before a download, which can take minutes
-    try:
-        root = Path(data_dir)
-    except TypeError:
-        raise InputError("data_dir", shown(data_dir), "the path of a folder") from None
-    train, test = read_folder(root, kind)
+    train, test = read_folder(checked_path("data_dir", data_dir, "folder"), FROM_FILES[name], download)
     return _picked(name, train, test, 255, labels, dtype)

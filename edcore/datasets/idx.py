@@ -25,22 +25,45 @@ Samples = tuple[npt.NDArray[Any], npt.NDArray[Any]]
 """The stored values, of shape (samples, features), and the label of each sample."""
 
 
-def read_folder(root: Path, kind: str) -> tuple[Samples, Samples]:
-    """Return the training and the test samples in ``<root>/<kind>/raw``; torchvision downloads missing files."""
-    raw = root / kind / "raw"
+def read_folder(root: Path, kind: str, download: bool) -> tuple[Samples, Samples]:
+    """Return the training and the test samples in ``<root>/<kind>/raw``, or in the folder of the files itself.
+
+    Without `download`, missing files are an error.
+    """
+    given, place = root, root.absolute()
+    if place.name == kind or (place.name == "raw" and place.parent.name == kind):
+        root = place.parent if place.name == kind else place.parents[1]
+    raw, others = root / kind / "raw", {"MNIST", "FashionMNIST"} - {kind}
+    folders = [raw, raw.parent, *([given] if others.isdisjoint(place.parts[-2:]) else [])]
     try:
-        missing = ", ".join(file for file in FILES if not _path(raw, file).is_file())
+        files = next(filter(None, (_files(folder) for folder in folders)), None)
+        missing = ", ".join(file for file in FILES if not _find(raw, file))
     except OSError as error:
         raise DataFileError(f"{raw}: cannot be searched ({error}). Give another data_dir.") from error
-    if missing:
-        _download(kind, root, f"{raw}: missing {missing}; accepted: {', '.join(FILES)}, each plain or as .gz.")
-    train, test = (_pair(_path(raw, IMAGES.format(part)), _path(raw, LABELS.format(part))) for part in PARTS)
+    if files is None:
+        problem = f"{raw}: missing {missing}; accepted: {', '.join(FILES)}, each plain or as .gz."
+        if not download:
+            raise DataFileError(f"{problem} Put them there.")
+        _download(kind, root, problem)
+        files = _files(raw)
+    if files is None:
+        raise DataFileError(f"{raw}: torchvision downloaded no {missing}. Put them there.")
+    train, test = (_pair(*files[part : part + 2]) for part in (0, 2))
     return train, test
 
 
-def _path(raw: Path, file: str) -> Path:
-    plain = raw / file
-    return plain if plain.is_file() else plain.with_name(f"{file}.gz")
+def _files(folder: Path) -> list[Path] | None:
+    """Return the paths of all four files in a folder, or None."""
+    found = [path for file in FILES if (path := _find(folder, file))]
+    return found if len(found) == len(FILES) else None
+
+
+def _find(folder: Path, file: str) -> Path | None:
+    """Return a file by torchvision's name or by Kaggle's, also in a folder of that name, plain or .gz."""
+    names = file, file.replace("-idx", ".idx")
+    places = [*names, *(f"{one}/{other}" for one in names for other in names)]
+    paths = (folder / f"{place}{ending}" for place in places for ending in ("", ".gz"))
+    return next((path for path in paths if path.is_file()), None)
 
 
 def _download(kind: str, root: Path, problem: str) -> None:

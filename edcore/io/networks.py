@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from edcore.arguments import yes_or_no
+from edcore.arguments import checked_path, yes_or_no
 from edcore.arrays import HostWeights
 from edcore.contract.backend import Backend
 from edcore.errors import DataFileError, InputError, shown
@@ -342,17 +342,6 @@ def _check_arrays(saved: Saved, arrays: Mapping[str, Any]) -> HostWeights:
         return checked_weights(network, {key: arrays[key] for key in network.weight_shapes}, saved.rule.floor)
     except InputError as error:
         raise damaged(saved.path, str(error)) from error
-
-
-def checked_path(name: str, path: Any) -> Path:
-    """Return a path, or refuse the argument `name`."""
-    try:
-        file = Path(path)
-    except TypeError:
-        file = None
-    if file is None or "\0" in str(file):
-        raise InputError(name, repr(path), "the path of a file")
-    return file
 
 
 def check_ending(name: str, path: Path) -> None:

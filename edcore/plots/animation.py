@@ -17,7 +17,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from edcore.arguments import one_of, real, whole_number
+from edcore.arguments import checked_path, one_of, real, whole_number
 from edcore.errors import EDCoreError, InputError
 from edcore.files.atomic import write_atomically
 from edcore.model.ed import ED, checked_ed
@@ -113,10 +113,11 @@ class Animation:
         EDCoreError
             If it is an MP4, and the program ffmpeg is not installed.
         """
-        ending, dpi = Path(name).suffix.lower(), real("dpi", dpi, positive=True)
+        path, dpi = checked_path("name", name), real("dpi", dpi, positive=True)
+        ending = path.suffix.lower()
         if ending == ".html":
             head = f"{PAGE}<title>{escape(self.words)}</title>\n"
-            write_atomically(Path(name), (head + self._player(dpi)).encode())
+            write_atomically(path, (head + self._player(dpi)).encode())
         elif ending == ".gif":
             first, *others = self._images(dpi)
             pauses = [round(1000 / self.fps)] * self.frames
@@ -124,9 +125,9 @@ class Animation:
             style = {"save_all": True, "duration": pauses, "loop": 0, "optimize": True}
             file = io.BytesIO()
             first.save(file, format="gif", append_images=others, **style)
-            write_atomically(Path(name), file.getvalue())
+            write_atomically(path, file.getvalue())
         elif ending == ".mp4":
-            self._save_film(name, dpi)
+            self._save_film(path, dpi)
         else:
             raise InputError("name", repr(str(name)), "a file whose name ends in .gif, .html, .mp4")
 
@@ -171,7 +172,7 @@ class Animation:
             image.putpalette(colours.tobytes())
         return images
 
-    def _save_film(self, name: str | os.PathLike[str], dpi: float) -> None:
+    def _save_film(self, path: Path, dpi: float) -> None:
         """Write an MP4."""
         from matplotlib.animation import FFMpegWriter, FuncAnimation
 
@@ -181,7 +182,7 @@ class Animation:
         # With an init_func of its own it draws no frame before the first.
         film = FuncAnimation(self.figure, self._draw, frames=self.frames, init_func=lambda: None)
         fps: Any = self.fps  # matplotlib takes a fraction too
-        film.save(str(name), writer=FFMpegWriter(fps=fps), dpi=dpi)
+        film.save(str(path), writer=FFMpegWriter(fps=fps), dpi=dpi)
 
 
 def animate(

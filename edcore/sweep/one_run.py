@@ -21,7 +21,7 @@ from edcore.errors import DataFileError, EDCoreError, printable
 from edcore.model.classes import ROWS_AT_ONCE, accuracy, predict_in_parts, targets
 from edcore.sweep.options import Value
 from edcore.training.checkpoint import fingerprint
-from edcore.training.options import OF_TABLES, TrainOptions, as_options
+from edcore.training.options import OF_TABLES, OPTIONS, TrainOptions, as_options
 from edcore.training.setup import begin, load_data
 
 LONGEST = 2000
@@ -176,7 +176,8 @@ def _load(options: TrainOptions) -> Dataset:
 
 @functools.lru_cache(maxsize=2)  # consecutive runs in a process mostly have the same data
 def _cached(dataset: str, data_dir: str | Path, classes: str, dtype: str) -> tuple[Dataset, str]:
-    data = load_data(dataset, data_dir, classes, dtype)
+    named_in = None if Path(data_dir) == OPTIONS["data_dir"].default else "the sweep"
+    data = load_data(dataset, data_dir, classes, dtype, named_in)
     return data, fingerprint(data)
 
 

@@ -12,10 +12,9 @@ from collections.abc import Collection, Generator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, cast
 
-from edcore.arguments import ReadOnly, whole_number, yes_or_no
+from edcore.arguments import ReadOnly, checked_path, whole_number, yes_or_no
 from edcore.environment import VERSION
 from edcore.errors import DataFileError, EDCoreError, InputError, UnknownNameError, shown
-from edcore.io.networks import checked_path
 from edcore.parallel.tasks import run_tasks
 from edcore.sweep.one_run import RESULTS, SweepRun, carry_out, check_run
 from edcore.sweep.options import LARGEST, Value, check_name, check_size, checked, unpacked

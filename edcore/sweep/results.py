@@ -9,11 +9,10 @@ from contextlib import ExitStack
 from types import MappingProxyType, TracebackType
 from typing import Any
 
-from edcore.arguments import ReadOnly
+from edcore.arguments import ReadOnly, checked_path
 from edcore.errors import DataFileError, InputError, shown
 from edcore.files.atomic import with_retries
 from edcore.files.locking import locked
-from edcore.io.networks import checked_path
 from edcore.sweep.options import TYPES, cell
 from edcore.sweep.plan import Sweep
 from edcore.sweep.tables import CSV, Parquet, Table

@@ -13,7 +13,7 @@ from edcore.arguments import real, whole_number
 from edcore.core.network import Initial
 from edcore.core.presets import preset
 from edcore.datasets import Dataset
-from edcore.errors import BackendUnavailableError, InputError
+from edcore.errors import BackendUnavailableError, DataFileError, InputError
 from edcore.model.classes import heads
 from edcore.model.ed import ED
 from edcore.training.checkpoint import RunState, check_data, fingerprint, read, with_epochs
@@ -45,9 +45,14 @@ class TrainingRun:
         return shlex.join(["edcore", "train", *given])
 
 
-def begin(options: TrainOptions, *, keep: bool, data: Dataset | None = None) -> TrainingRun:
-    """Return a new run; `keep` computes the fingerprint of its data, which a checkpoint needs."""
-    data = data or load_data(options.dataset, options.data_dir, options.classes, options.dtype)
+def begin(
+    options: TrainOptions, *, keep: bool, data: Dataset | None = None, named_in: Path | None = None
+) -> TrainingRun:
+    """Return a new run; `keep` computes the fingerprint of its data, which a checkpoint needs.
+
+    `named_in` is the file that names the folder of its data, if one does.
+    """
+    data = data or load_data(options.dataset, options.data_dir, options.classes, options.dtype, named_in)
     usual_epochs, usual_batch_size = SCHEDULES.get(data.name, PATTERN_SCHEDULE)
     outputs = heads(len(data.classes))
     variant = preset(options.rule, options.alpha, options.alpha_output)
@@ -104,14 +109,23 @@ def resume(file: Path, given: Mapping[str, Any], fewer_epochs: bool) -> Training
     if "data_dir" in given:
         state = replace(state, options=state.options | {"data_dir": str(given["data_dir"])})
     kept: dict[str, Any] = state.options
-    data = load_data(kept["dataset"], kept["data_dir"], kept["classes"], ed.network.dtype)
+    data = load_data(kept["dataset"], kept["data_dir"], kept["classes"], ed.network.dtype, file)
     check_data(file, state, data)
     return TrainingRun(ed, data, state, learnt)
 
 
-def load_data(dataset: str, data_dir: str | Path, classes: str, dtype: str) -> Dataset:
-    """Return the data set that the options name."""
-    return datasets.load(dataset, data_dir=data_dir, classes=parse_classes(classes), dtype=dtype)
+def load_data(
+    dataset: str, data_dir: str | Path, classes: str, dtype: str, named_in: str | Path | None = None
+) -> Dataset:
+    """Return the data set that the options name. Nothing is downloaded for a file that names where to."""
+    labels, download = parse_classes(classes), named_in is None
+    try:
+        return datasets.load(dataset, data_dir=data_dir, classes=labels, dtype=dtype, download=download)
+    except DataFileError as error:
+        if download:
+            raise
+        fix = "Nothing is downloaded to where a file says: give the folder that has the data as --data-dir."
+        raise DataFileError(f"{named_in}: {error} {fix}") from error
 
 
 def parse_classes(classes: str) -> tuple[int, ...] | None:

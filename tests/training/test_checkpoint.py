@@ -304,7 +304,7 @@ def test_a_backend_that_is_missing_says_what_the_file_was_written_with(run, fres
     reasons.append("gone")
     code, _, err = run("train", "--resume", "half")
     assert code == 2
-    assert err.startswith("edcore: backend='passing' cannot run here: gone.")
+    assert err.startswith("edcore: --backend passing cannot run here: gone.")
     assert "The run in half used it." in err
     assert "--backend" in err
     assert run("train", "--resume", "half", "--backend", "loop")[0] == 0

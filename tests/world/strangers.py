@@ -1,5 +1,7 @@
 """What strangers hand over: labels, names, downloads, and modules that hide a library (K13)."""
 
+import os
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -37,6 +39,60 @@ def plug_in(path: Path) -> None:
     path.write_text("[edcore.backends]\nevil\x1b[2J = evil:BACKEND\n")
     (path.parent / "METADATA").write_text("Metadata-Version: 2.1\nName: evil\nVersion: 1\n")
     (path.parent.parent / "evil.py").write_text("raise ImportError('\\x1b[2J\\u202e')\n")
+
+
+def idx(path: Path) -> None:
+    """Write one of MNIST's files, whose name says which: thirty small images, or their labels."""
+    import gzip
+    import struct
+
+    images = "images" in path.name
+    header = struct.pack(">4B3I", 0, 0, 8, 3, 30, 28, 28) if images else struct.pack(">4BI", 0, 0, 8, 1, 30)
+    content = header + (np.arange(30 * 784) % 251 if images else np.arange(30) % 3).astype(np.uint8).tobytes()
+    path.write_bytes(gzip.compress(content) if path.suffix == ".gz" else content)
+
+
+def mnist(form: str) -> dict[str, Callable[[Path], None]]:
+    """Return MNIST's four files, by the names of a form such as ``data/{}-{}-{}-ubyte``."""
+    kinds = (("images", "idx3"), ("labels", "idx1"))
+    return {form.format(part, *kind): idx for part in ("train", "t10k") for kind in kinds}
+
+
+def from_a_file(**run: str) -> Callable[[Path], None]:
+    """Return what writes a checkpoint, of a run on MNIST's files, whose options a stranger has set to others."""
+
+    def write(path: Path) -> None:
+        import dataclasses
+
+        from edcore.training import checkpoint, setup
+        from edcore.training.options import TrainOptions
+
+        data_dir = path.parent / "theirs"
+        for name, file in mnist("MNIST/raw/{}-{}-{}-ubyte").items():
+            (data_dir / name).parent.mkdir(parents=True, exist_ok=True)
+            file(data_dir / name)
+        options = TrainOptions(dataset="mnist", data_dir=data_dir, width=2, depth=0, backend="numpy", seed=0)
+        made = setup.begin(options, keep=True)
+        state = dataclasses.replace(made.state, options=made.state.options | run)
+        checkpoint.Checkpoint(path, 1, made.ed, made.data, state, print, True).write(made.learnt)
+
+    return write
+
+
+def table_run_of(data: str) -> Callable[[Path], None]:
+    """Return what writes a run on a table whose file says that the table is another one."""
+
+    def write(path: Path) -> None:
+        from edcore.estimators import table_run
+
+        table = path.parent / "theirs.csv"
+        table.write_text("a,b,c\n" + "".join(f"{n % 3},{n % 5},{n % 2}\n" for n in range(20)))
+        run = table_run.begin({"data": str(table), "target": "c", "epochs": 1, "backend": "numpy"})
+        run.learn()
+        run.data, run.epochs = data, 2
+        run.save(path, new=True)
+
+    return write
 
 
 ON_A_TERMINAL = """
@@ -225,7 +281,7 @@ main(["train", "--data", "d.csv", "--target", "t", "--epochs", "1", "--backend",
         shell="edcore train --config c.toml",
         ends=2,
         files={"c.toml": '[train]\nwidth = "\\u001b[2J\\u202e"\n'},
-        says=("--width",),
+        says=(r"\x1b[2J\u202e",),
     ),
     Row(
         name="a TOML file: a value of a text",
@@ -302,5 +358,217 @@ pictures = [canvas.rendered(plots.confusion_matrix(y, y, labels), kind) for kind
 """,
         value=([False] * 6, 3),
         needs=("matplotlib",),
+    ),
+    # Nothing is downloaded, read or made because a file says so. torchvision is a stand-in.
+    *(
+        Row(
+            name=f"a file that names where to download to: {words}",
+            python=f"""
+import sys, types
+asked = []
+datasets = types.SimpleNamespace(MNIST=lambda root, download: (asked.append(root), Path(root).mkdir(parents=True)))
+sys.modules["torchvision"] = types.SimpleNamespace(datasets=datasets)
+from edcore.cli import main
+try:
+    main({command!r})
+except SystemExit as end:
+    print("ended with", end.code)
+finally:
+    del sys.modules["torchvision"]
+asked, Path("evil").exists()
+""",
+            value=([], False),
+            files=files,
+            says=("ended with 2", "Nothing is downloaded to where a file says", "--data-dir", *says),
+        )
+        for words, command, files, says in (
+            ("--resume", ["train", "--resume", "r.ckpt"], {"r.ckpt": from_a_file(data_dir="evil/a")}, ("r.ckpt",)),
+            (
+                "--resume, and a data set in the home folder",
+                ["train", "--resume", "r.ckpt"],
+                {"r.ckpt": from_a_file(data_dir="~/evil", dataset="fashion_mnist")},
+                ("r.ckpt",),
+            ),
+            ("plot", ["plot", "r.ckpt"], {"r.ckpt": from_a_file(data_dir="evil/a")}, ("r.ckpt",)),
+            (
+                "--config",
+                ["train", "--config", "c.toml"],
+                {"c.toml": '[train]\ndataset = "mnist"\ndata-dir = "evil"\n'},
+                ("c.toml",),
+            ),
+            (
+                "sweep",
+                ["sweep", "c.toml"],
+                {"c.toml": '[train]\ndataset = "mnist"\ndata-dir = "evil"\n'},
+                ("c.toml",),
+            ),
+        )
+    ),
+    Row(
+        name="where to download to: typed beside a file of options",
+        python="""
+import sys, types
+asked = []
+datasets = types.SimpleNamespace(MNIST=lambda root, download: asked.append(root))
+sys.modules["torchvision"] = types.SimpleNamespace(datasets=datasets)
+from edcore.cli import main
+try:
+    main(["train", "--config", "c.toml", "--data-dir", "mine"])
+except SystemExit:
+    pass
+finally:
+    del sys.modules["torchvision"]
+asked
+""",
+        value=["mine"],
+        files={"c.toml": '[train]\ndataset = "mnist"\n'},
+        says=("torchvision downloaded no",),
+    ),
+    Row(
+        name="--resume: the data are where the file says",
+        shell="edcore train --resume r.ckpt",
+        files={"r.ckpt": from_a_file()},
+        says=("accuracy",),
+    ),
+    *(
+        Row(
+            name=f"predict: {words} is no file, and nothing is fetched",
+            python=f"""
+import socket
+def refused(*arguments, **options):
+    raise AssertionError("the network is asked")
+before, socket.socket.connect, socket.getaddrinfo = (socket.socket.connect, socket.getaddrinfo), refused, refused
+from edcore.cli import main
+try:
+    main(["predict", {file!r}, {data!r}])
+finally:
+    socket.socket.connect, socket.getaddrinfo = before
+""",
+            ends=2,
+            files={"n.safetensors": network, "t.safetensors": table_model},
+            says=("edcore: ",),
+            needs=("pandas",),
+        )
+        for words, file, data in (
+            ("http://", "n.safetensors", "http://localhost/x.csv"),
+            ("http:// for a table", "t.safetensors", "http://localhost/x.csv"),
+            ("s3://", "t.safetensors", "s3://bucket/x.parquet"),
+            ("ftp://", "t.safetensors", "ftp://localhost/x.csv.gz"),
+            ("a model at http://", "http://localhost/x.safetensors", "d.csv"),
+        )
+    ),
+    Row(
+        name="no pickle is read: .npy, .npz, and a file of joblib or torch",
+        python="""
+import os, pickle
+class Evil:
+    def __reduce__(self):
+        return (os.mkdir, ("evil",))
+from edcore.datasets.tables import read_table
+from edcore.datasets.user_files import read_samples
+np.save("a.npy", np.array([[Evil()]], object), allow_pickle=True)
+np.savez("a.npz", x=np.array([Evil()], object))
+Path("a.safetensors").write_bytes(pickle.dumps(Evil()))
+Path("a.parquet").write_bytes(pickle.dumps(Evil()))
+failed = []
+for read, file in ((read_samples, "a.npy"), (read_table, "a.npy"), (read_table, "a.npz"), (read_table, "a.parquet"),
+                   (edcore.io.load, "a.safetensors"), (edcore.io.inspect, "a.safetensors")):
+    try:
+        read(Path(file))
+    except edcore.EDCoreError as error:
+        failed.append(file)
+len(failed), Path("evil").exists()
+""",
+        value=(6, False),
+        needs=("pandas", "pyarrow"),
+    ),
+    *(
+        Row(
+            name=f"--resume of a run on a table: the file says that the table is {words}",
+            shell="edcore train --resume t.safetensors",
+            ends=2,
+            files={"t.safetensors": table_run_of(data), **files},
+            says=(says,),
+            needs=("pandas", *needs),
+        )
+        for words, data, files, needs, says in (
+            ("a device that never ends", "/dev/zero", {}, ("linux",), "a file with the ending ''"),
+            ("a pipe", "p.csv", {"p.csv": lambda path: os.mkfifo(path)}, ("linux",), "p.csv: not a file"),
+            ("an address", "http://localhost/x.csv", {}, (), "x.csv: "),
+            ("any text file", "/etc/passwd", {}, (), "a file with the ending ''"),
+            ("another table", "d.csv", {"d.csv": TWO}, (), "'c'"),
+        )
+    ),
+    # Paths: ~, and MNIST's files where people have them.
+    Row(
+        name="~ in paths: io.save, inspect, load, mnist, read_table, Sweep.read, Results, animations",
+        python="""
+import os
+os.environ["HOME"] = os.environ["USERPROFILE"] = os.getcwd()
+from edcore.datasets.tables import read_table
+edcore.io.save(ED(4, hidden_width=2, seed=0), "~/n.safetensors")
+edcore.io.inspect("~/n.safetensors"), edcore.io.load("~/n.safetensors")
+edcore.datasets.mnist("~/data"), edcore.datasets.load("mnist", data_dir="~/data")
+sweep = edcore.sweep.Sweep.read("~/c.toml")
+with edcore.sweep.Results("~/o.csv", sweep):
+    pass
+sorted(path.name for path in Path().iterdir())
+""",
+        value=["c.toml", "data", "n.safetensors", "o.csv"],
+        files={"c.toml": '[train]\ndataset = "xor"\n', **mnist("data/MNIST/raw/{}-{}-{}-ubyte")},
+    ),
+    Row(
+        name="~ in paths: on the command line and in TOML",
+        python="""
+import os
+from edcore.cli import main
+os.environ["HOME"] = os.environ["USERPROFILE"] = os.getcwd()
+for line in ("train --config=~/c.toml --checkpoint=~/r.ckpt", "predict ~/r.ckpt mnist --data-dir=~/data --out=~/o.csv",
+             "inspect ~/r.ckpt", "sweep ~/s.toml --out=~/s.csv --jobs 1", "play --out=~/p.html"):
+    try:
+        main(line.split())
+    except SystemExit as end:
+        assert not end.code, line
+sorted(path.name for path in Path().iterdir())
+""",
+        value=["c.toml", "data", "o.csv", "p.html", "r.ckpt", "s.csv", "s.toml"],
+        files={
+            "c.toml": '[train]\ndataset = "mnist"\ndata-dir = "~/data"\nwidth = 2\ndepth = 0\nbackend = "numpy"\n',
+            "s.toml": '[train]\ndataset = "mnist"\ndata-dir = "~/data"\nwidth = 2\ndepth = 0\nbackend = "numpy"\n',
+            **mnist("data/MNIST/raw/{}-{}-{}-ubyte"),
+        },
+    ),
+    *(
+        Row(
+            name=f"MNIST's files: {words}",
+            python=f"edcore.datasets.mnist({data_dir!r}, classes=(0, 1)).x_train.shape",
+            value=(20, 784),
+            files=mnist(form),
+        )
+        for words, data_dir, form in (
+            ("the parent of MNIST/raw", "d", "d/MNIST/raw/{}-{}-{}-ubyte"),
+            ("MNIST/raw itself", "d/MNIST/raw", "d/MNIST/raw/{}-{}-{}-ubyte"),
+            ("MNIST itself", "d/MNIST/", "d/MNIST/raw/{}-{}-{}-ubyte.gz"),
+            ("in MNIST, without raw", "d", "d/MNIST/{}-{}-{}-ubyte"),
+            ("loose, with Kaggle's names", "archive", "archive/{}-{}.{}-ubyte"),
+            ("loose, with Kaggle's names, packed", "archive", "archive/{}-{}.{}-ubyte.gz"),
+            ("in folders of their names, as Kaggle packs them", "a", "a/{0}-{1}.{2}-ubyte/{0}-{1}.{2}-ubyte"),
+            ("in folders of Kaggle's names", "a", "a/{0}-{1}-{2}-ubyte/{0}-{1}.{2}-ubyte"),
+            ("here", ".", "{}-{}-{}-ubyte"),
+        )
+    ),
+    Row(
+        name="MNIST's files: those of the other data set are not taken",
+        python="edcore.datasets.fashion_mnist('d/MNIST/raw')",
+        ends=REFUSED,
+        files=mnist("d/MNIST/raw/{}-{}-{}-ubyte"),
+        says=("FashionMNIST", "missing"),
+    ),
+    Row(
+        name="MNIST's files: the folder that has none is named once",
+        python="edcore.datasets.load('mnist', data_dir='d/MNIST/raw', download=False)",
+        ends=REFUSED,
+        says=("d/MNIST/raw: missing", "Put them there"),
+        never=("MNIST/raw/MNIST",),
     ),
 ]
