@@ -492,10 +492,10 @@ len(failed), Path("evil").exists()
             needs=("pandas", *needs),
         )
         for words, data, files, needs, says in (
-            ("a device that never ends", "/dev/zero", {}, ("linux",), "a file with the ending ''"),
-            ("a pipe", "p.csv", {"p.csv": lambda path: os.mkfifo(path)}, ("linux",), "p.csv: not a file"),
+            ("a device that never ends", "/dev/zero", {}, ("linux",), "a file with no ending"),
+            ("a pipe", "p.csv", {"p.csv": lambda path: os.mkfifo(path)}, ("linux",), "p.csv: a pipe"),
             ("an address", "http://localhost/x.csv", {}, (), "x.csv: "),
-            ("any text file", "/etc/passwd", {}, (), "a file with the ending ''"),
+            ("any text file", "/etc/passwd", {}, (), "a file with no ending"),
             ("another table", "d.csv", {"d.csv": TWO}, (), "'c'"),
         )
     ),
