@@ -10,7 +10,8 @@ import contextlib
 import functools
 import importlib
 import math
-import threading
+import os
+import sys
 from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from typing import Any, ClassVar, NamedTuple, TypeAlias
@@ -20,7 +21,8 @@ import numpy.typing as npt
 from array_api_compat import array_namespace, to_device
 from array_api_compat import device as array_device
 
-from edcore.interrupts import uninterrupted
+from edcore.errors import EDCoreError
+from edcore.interrupts import ForkLock, uninterrupted
 
 Array: TypeAlias = Any
 """An array of any library that follows the Array API standard (which has no typing of its own)."""
@@ -57,6 +59,36 @@ class Located(NamedTuple):
     square: float = math.nan  # at least the sum of its squares, infinity if that is too large; NaN if not computed
 
 
+INHERITED: set[str] = set()
+"""Libraries that were in use when this process was forked, and have threads that it lacks."""
+
+
+def check_fork(library: str) -> None:
+    """Let PyTorch go on in a forked process, and refuse JAX there: each would wait for its threads without end."""
+    if library not in INHERITED:
+        return
+    if library == "jax":
+        raise EDCoreError(f"{NO_FORK}. Start processes by multiprocessing.get_context('spawn') or 'forkserver'.")
+    sys.modules[library].set_num_threads(1)
+    INHERITED.discard(library)
+
+
+NO_FORK = "JAX was in use when this process was forked, and JAX cannot go on in a forked process"
+
+
+def _note_fork() -> None:
+    """Note which libraries this new process inherits."""
+    if hasattr(sys.modules.get("torch"), "set_num_threads"):
+        INHERITED.add("torch")
+    started = getattr(sys.modules.get("jax._src.xla_bridge"), "backends_are_initialized", lambda: True)
+    if "jax" in sys.modules and started():
+        INHERITED.add("jax")
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows
+    os.register_at_fork(after_in_child=_note_fork)
+
+
 @functools.cache
 def numpy_namespace() -> Any:
     """Return NumPy's Array API namespace, which loads much that `import edcore` does not need."""
@@ -69,6 +101,8 @@ def locate(array: Array) -> Located:
         return Located(array, numpy_namespace(), HOST)
     xp = array_namespace(array)
     library = library_name(xp)
+    if INHERITED:
+        check_fork(library)
     return Located(array, xp, Place(library, device_string(library, array_device(array))))
 
 
@@ -210,6 +244,8 @@ def unavailable(library: str, device: str) -> str:
                 count = module.cuda.device_count()
             case "cupy", "cuda":
                 count = module.cuda.runtime.getDeviceCount()
+            case "jax", _ if "jax" in INHERITED:
+                return NO_FORK
             case "jax", _:
                 count = len(module.devices(kind))
             case _:
@@ -265,6 +301,8 @@ def on_its_device(array: Any) -> contextlib.AbstractContextManager[Any]:
 
 def exact(library: str, device: Any) -> contextlib.AbstractContextManager[None]:
     """Compute in full precision (no TF32, no bfloat16), on the device, and do not warn of the exp that saturates."""
+    if INHERITED:
+        check_fork(library)
     if library in ("torch", "jax", "cupy"):
         return _exact(library, device)
     return np.errstate(over="ignore", under="ignore")
@@ -309,7 +347,7 @@ def _cupy_switch(cupy: Any) -> Iterator[None]:
 class _Held:
     """How many threads are inside `_torch_switches`, and the user's own switches."""
 
-    lock = threading.Lock()
+    lock = ForkLock()
     inside = 0
     before: ClassVar[list[tuple[Any, str]]] = []
 

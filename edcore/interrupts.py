@@ -1,8 +1,9 @@
-"""Handle Ctrl-C and the signals that end a run between two batches, and hold back Ctrl-C while memory changes."""
+"""Signals that end a run between two batches, Ctrl-C held back while memory changes, and a lock for forks."""
 
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import threading
 from collections.abc import Iterable, Iterator
@@ -94,3 +95,17 @@ def uninterrupted() -> Iterator[None]:
         signal.signal(signal.SIGINT, handler)
         if received:
             handler(*received[0])
+
+
+class ForkLock:
+    """A `threading.RLock` that is open in a forked process: a thread that held it is not there to release it."""
+
+    def __init__(self) -> None:
+        self._locks: dict[int, Any] = {}  # by process
+
+    def __enter__(self) -> None:
+        process = os.getpid()
+        (self._locks.get(process) or self._locks.setdefault(process, threading.RLock())).acquire()
+
+    def __exit__(self, *error: object) -> None:
+        self._locks[os.getpid()].release()

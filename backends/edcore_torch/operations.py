@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import logging
-import threading
 from collections.abc import Callable, Collection
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
@@ -14,12 +13,12 @@ import torch
 from edcore.adapters.operations import Form, RecordedGraph, Runner, StreamOrder, Work, run_directly
 from edcore.arrays import Array
 from edcore.core.activations import Activation, ByName
-from edcore.interrupts import uninterrupted
+from edcore.interrupts import ForkLock, uninterrupted
 
 CPU_SLAB, GPU_SLAB = 2**20, 2**26
 """Numbers δ at once: they fit a CPU's cache beside x, y and the weights; on a GPU they take a part of its memory."""
 
-recording = threading.Lock()
+recording = ForkLock()
 """Held while a graph is recorded: PyTorch records one at a time, and waits for the device before, which would break a
 recording of another thread."""
 

@@ -5,14 +5,15 @@ from __future__ import annotations
 import contextlib
 import logging
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from edcore.interrupts import ForkLock
+
 logger = logging.getLogger("edcore.compilation")
 
-_lock = threading.Lock()
+_lock = ForkLock()
 _said: set[str] = set()
 _now = (0, 0.0, 0.0)  # compilations that are running, when they began, and the seconds of all before; set as one
 

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import threading
 import warnings
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 
 from edcore.contract.backend import API_VERSION, Availability, Backend, BackendInfo
 from edcore.errors import EDCoreError, InputError, shown
+from edcore.interrupts import ForkLock
 
 GROUP = "edcore.backends"
 
@@ -43,7 +43,7 @@ class BackendStatus:
     priority: int
 
 
-_lock = threading.RLock()  # a cache alone lets two threads fill it, and what one registers in its own would be lost
+_lock = ForkLock()  # a cache alone lets two threads fill it, and what one registers in its own would be lost
 
 
 def installed() -> dict[str, BackendInfo]:

@@ -10,7 +10,7 @@ from scipy.sparse import csr_array, issparse
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import validate_data
 
-from edcore.arrays import Array, detached, has_dtype
+from edcore.arrays import INHERITED, Array, check_fork, detached, has_dtype, library_name
 from edcore.errors import InputError, shown
 from edcore.estimators.scaling import check_rounding
 
@@ -45,6 +45,8 @@ def readable(name: str, value: Any) -> Any:
         foreign = value.dtype.kind == "V" and value.dtype.names is None and np.can_cast(value.dtype, np.float32)
         return value.astype(np.float32) if foreign else value
     if is_array_api_obj(value):
+        if INHERITED:
+            check_fork(library_name(array_namespace(value)))
         value = detached(value)
         if str(value.dtype).endswith("bfloat16"):
             xp = array_namespace(value)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -10,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edcore.arguments import value_range
-from edcore.arrays import HOST, Array, HostWeights, Located, Place, like, to_numpy
+from edcore.arrays import HOST, INHERITED, Array, HostWeights, Located, Place, check_fork, like, to_numpy
 from edcore.contract.backend import Backend
 from edcore.contract.memory import host_room
 from edcore.contract.steps import Schedule
@@ -24,7 +23,7 @@ from edcore.dispatch import registry
 from edcore.dispatch.choose import Request, check_support, choose_backend
 from edcore.environment import VERSION, warn_of_version
 from edcore.errors import InputError, shown
-from edcore.interrupts import uninterrupted
+from edcore.interrupts import ForkLock, uninterrupted
 from edcore.model.attributes import described, refused
 from edcore.model.guard import Guard, Reach
 from edcore.model.inputs import Samples, checked_weights, checked_x, see_samples, sum_of_squares
@@ -56,7 +55,7 @@ class BoundNetwork:
         self._network = network
         self._in_known = in_known
         self._request = request
-        self._binding = threading.RLock()
+        self._binding = ForkLock()
         self._backend: Backend | None = None
         self._follows: Place | None = None  # the place of the first x, where auto has followed it
         self._most = 0  # samples in a batch, by the memory of the backend's device
@@ -70,10 +69,8 @@ class BoundNetwork:
         self._own = {"_own", *vars(self)}  # all other attributes are a subclass's
 
     def __setattr__(self, name: str, value: Any) -> None:
-        if name[0] != "_":
-            there = getattr(type(self), name, None)
-            if not isinstance(there, property) or there.fset is None:
-                raise refused(name, value)
+        if name[0] != "_" and getattr(getattr(type(self), name, None), "fset", None) is None:  # no property to set
+            raise refused(name, value)
         object.__setattr__(self, name, value)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -231,6 +228,8 @@ class BoundNetwork:
             with self._binding:  # several threads of a server may be the first
                 if self._backend is None:
                     return self._choose(x, batch)
+        if INHERITED:
+            check_fork(self._backend.info.name)
         if x is not None and x.array.shape[1] != self._network.in_:  # another thread's x has been the first meanwhile
             self._checked_x(x.array)
         return self._backend

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import threading
 import time
 import warnings
 from collections.abc import Callable, Generator, Iterator, Mapping
@@ -16,6 +15,7 @@ from threadpoolctl import ThreadpoolController
 
 from edcore.arguments import whole_number
 from edcore.errors import EDCoreError, InputError, shown
+from edcore.interrupts import ForkLock
 
 ATTEMPTS = 5
 """Times in a row that workers may be lost with no task done in between."""
@@ -192,7 +192,7 @@ def _lost_error(keys: list[Key], problem: Exception | None, label: Callable[[Key
 
 # One limit for the whole process, as OpenBLAS has one number of threads. The first to need it sets it, and the last to
 # leave restores it.
-_lock = threading.Lock()
+_lock = ForkLock()
 _users = 0
 _limit: Any = None
 _is_coordinator = False

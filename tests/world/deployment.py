@@ -303,4 +303,156 @@ numba.threading_layer()
     ),
 ]
 
-ROWS: list[Row] = [*SIGNALS, *HOSTS, *CACHES, *THREADS]
+FORK = """
+import os, pickle, signal, threading, warnings
+warnings.simplefilter("ignore")  # JAX's, and Python 3.12's, of forks
+X, Y = np.random.default_rng(0).random((400, 4), np.float32), np.arange(400) % 2
+
+def forked(work):
+    sending, other = os.pipe()
+    if (child := os.fork()) == 0:
+        signal.alarm(25)
+        try:
+            found = repr(work()).encode()
+        except BaseException as error:
+            found = f"{type(error).__name__}: {error}".encode()
+        os.write(other, found)
+        os._exit(0)
+    os.close(other)
+    found = os.read(sending, 9999).decode()
+    _, ended = os.waitpid(child, 0)
+    return found or f"hangs ({ended})"
+"""
+
+
+def after_fork(backend: str, value: object = True, slow: bool = True) -> Row:
+    """Return a row that learns with a backend before a fork, and goes on after it, also with a new network."""
+    width = 4 if backend == "loop" else 128
+    return Row(
+        name=f"a fork after {backend}",
+        python=f"""{FORK}
+options = dict(hidden_width={width}, hidden_depth=1, seed=1, backend={backend!r})
+ed, spare = ED(4, **options).fit(X, Y, batch_size=200), ED(4, **options).fit(X, Y, batch_size=200)
+
+def work(ed):
+    ed.step(X, Y)
+    return [float(ed.fit(X, Y).predict(X).sum()), float(ED(4, **options).fit(X, Y, batch_size=200).predict(X).sum())]
+
+here, there = work(spare), forked(lambda: work(ed))
+print(there)
+there[0] == "[" and np.allclose(eval(there), here, rtol=1e-3)  # the sums of several threads have other bits
+""",
+        value=value,
+        says=() if value else ("multiprocessing.get_context('spawn')", "JAX"),
+        needs=("linux", *([] if backend in ("numpy", "loop") else [backend])),
+        alone=True,
+        slow=slow,
+        most=90,
+    )
+
+
+FORKS = [
+    after_fork("numpy"),
+    after_fork("loop"),
+    after_fork("numba"),
+    after_fork("torch", slow=False),
+    after_fork("jax", value=False),
+    Row(
+        name="a fork after jax, and a new network or another backend there",
+        python=f"""{FORK}
+ed = ED(4, seed=1, backend="jax").fit(X, Y)
+print(forked(lambda: ED(4, backend="jax")))
+other = forked(lambda: (ED(4, seed=1, backend="numpy").load_weights(ed.weights), len(pickle.dumps(ed)) > 99))
+other
+""",
+        value="(None, True)",
+        says=("backend='jax' cannot run here: JAX was in use when this process was forked",),
+        needs=("linux", "jax"),
+        alone=True,
+        slow=True,
+    ),
+    Row(
+        name="a fork after torch, and an estimator of its tensors there",
+        python=f"""{FORK}
+import sklearn, torch
+x, y = torch.asarray(X), torch.asarray(Y)
+with sklearn.config_context(array_api_dispatch=True):
+    c = EDClassifier(max_iter=2, hidden_width=64, random_state=0).fit(x, y)
+    torch.sigmoid(torch.rand(1000, 1000) @ torch.rand(1000, 1000))
+    found = forked(lambda: c.predict_proba(torch.rand(100_000, 4)).shape)
+found
+""",
+        value="torch.Size([100000, 2])",
+        environment={"SCIPY_ARRAY_API": "1"},
+        needs=("linux", "torch"),
+        slow=True,
+    ),
+    Row(
+        name="a fork while another thread compiles",
+        python=f"""{FORK}
+import time
+ed = ED(4, hidden_width=8, seed=1, backend="numba")
+thread = threading.Thread(target=lambda: ED(4, hidden_width=8, seed=1, backend="numba").fit(X, Y))
+thread.start()
+time.sleep(3)
+found = forked(lambda: ed.fit(X, Y).predict(X).shape)
+thread.join()
+found
+""",
+        value="(400,)",
+        environment={"NUMBA_CACHE_DIR": "/dev/null/none"},
+        needs=("linux", "numba"),
+        slow=True,
+        most=120,
+    ),
+    Row(
+        name="a fork while another thread holds locks",
+        python=f"""{FORK}
+from edcore.dispatch import registry
+ed, held, done = ED(4, seed=1, backend="numpy"), threading.Event(), threading.Event()
+def hold():
+    with ed._binding, registry._lock:
+        held.set()
+        done.wait()
+thread = threading.Thread(target=hold)
+thread.start()
+held.wait()
+found = forked(lambda: (ed.fit(X, Y, batch_size=200).predict(X).shape, len(edcore.dispatch.registry.installed()) > 3))
+done.set()
+thread.join()
+found
+""",
+        value="((400,), True)",
+        needs=("linux",),
+        alone=True,
+    ),
+    *(
+        Row(
+            name=f"processes of multiprocessing, by {method}",
+            shell="python pool.py",
+            files={
+                "pool.py": f"""
+import multiprocessing
+import numpy as np
+from edcore import EDClassifier
+X = np.random.default_rng(0).random((300, 4), np.float32)
+Y = np.arange(300) % 2
+def learn(backend):
+    return backend, EDClassifier(max_iter=2, random_state=0, backend=backend).fit(X, Y).predict(X).shape
+if __name__ == "__main__":
+    for backend in ("numpy", "torch"):
+        learn(backend)
+    with multiprocessing.get_context({method!r}).Pool(2) as pool:
+        print(pool.map_async(learn, ["numpy", "torch"] * 3).get(80)[:2])
+"""
+            },
+            says=("[('numpy', (300,)), ('torch', (300,))]",),
+            needs=("linux", "torch"),
+            slow=True,
+            most=90,
+        )
+        for method in ("fork", "forkserver", "spawn")
+    ),
+]
+
+ROWS: list[Row] = [*SIGNALS, *HOSTS, *CACHES, *THREADS, *FORKS]

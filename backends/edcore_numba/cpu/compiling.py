@@ -17,6 +17,7 @@ from numba import config, njit
 from numba.core import event
 from numba.core.caching import FunctionCache, IndexDataCacheFile
 from numba.core.ccallback import CFunc
+from numba.core.compiler_lock import global_compiler_lock
 
 from edcore.contract.compilation import logger, say_compiling
 from edcore_numba import compile_time as compile_time  # it stops edcore's clock
@@ -160,5 +161,10 @@ class _SaysSo(event.Listener):  # type: ignore[misc]  # Numba has no types
 
     def on_end(self, event: event.Event) -> None: ...
 
+
+if hasattr(os, "register_at_fork"):  # not on Windows
+    # A fork waits until no thread compiles: the new process would wait for that thread without end.
+    lock = global_compiler_lock
+    os.register_at_fork(before=lock.acquire, after_in_parent=lock.release, after_in_child=lock.release)
 
 event.register("numba:run_pass", _SaysSo())  # it comes when nothing is found in the cache

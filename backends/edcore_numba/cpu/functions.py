@@ -7,7 +7,6 @@ Inside the kernels they would be compiled again with each, and these with each k
 
 from __future__ import annotations
 
-import threading
 from typing import Any, NamedTuple
 
 import numba
@@ -16,6 +15,8 @@ from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
+
+from edcore.interrupts import ForkLock
 
 from .compiling import compiled_for_c
 from .deltas import compute_delta, compute_sigmoid_delta, delta_signature, sigmoid_delta_signature
@@ -33,7 +34,7 @@ class Functions(NamedTuple):
 NONE = Functions(0, 0, 0)
 """What a kernel is given that calls none."""
 
-_LOCK = threading.Lock()
+_LOCK = ForkLock()
 _COMPILED: dict[str, list[Any]] = {}
 
 

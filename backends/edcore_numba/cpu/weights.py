@@ -7,7 +7,6 @@ ones (`vectors.PANEL_BYTES`), so that a product reads memory in order however wi
 from __future__ import annotations
 
 import math
-import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edcore.core.network import WEIGHTS, Network
+from edcore.interrupts import ForkLock
 
 from .vectors import PANEL_BYTES, VECTOR_BYTES
 
@@ -28,7 +28,7 @@ class NumbaWeights(dict[str, npt.NDArray[Any]]):
     A network without − output cells gets some at its first pass, which are never read, so that all share one code.
     """
 
-    _first_pass = threading.Lock()  # in each of two passes at once, other arrays would learn than those that are read
+    _first_pass = ForkLock()  # in each of two passes at once, other arrays would learn than those that are read
 
     def __init__(self, arrays: dict[str, npt.NDArray[Any]], added: int = 0) -> None:
         super().__init__(arrays)
