@@ -147,4 +147,8 @@ def checked_sample_weight(value: Any, samples: int) -> Weight:
     weight = checked_weights_of(value, samples)
     if not weight.any():
         raise InputError("sample_weight", "weights that are all zero", "some above zero")
+    with np.errstate(over="ignore"):
+        if not np.isfinite(weight.sum()):
+            given = "weights whose sum is too large for float64"
+            raise InputError("sample_weight", given, "a finite sum", "Divide them by their largest.")
     return weight

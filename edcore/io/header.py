@@ -169,6 +169,6 @@ def _number(label: Any) -> int:
 
 def _text(value: Any) -> str:
     if not isinstance(value, str):
-        raise TypeError(f"not a text: {value!r:.50}")
+        raise TypeError(f"not a text: {shown(value):.50}")
     value.encode()  # half of a UTF-16 pair cannot be printed, nor written to another file
     return value

@@ -118,6 +118,16 @@ ROWS = [
         "[abs(c.predict_proba(np.c_[X, np.full(60, year)]) - shares).max() for year in (2026, 2024, 0, 1e30)]",
         value=[0, 0, 0, 0],
     ),
+    *(
+        Row(
+            name=f"weights of samples whose sum is too large, in {kind}",
+            python=f"{kind}(max_iter=2).fit(X, Y, sample_weight=np.full(60, 1e307))",
+            ends=REFUSED,
+            says=("sample_weight: given weights whose sum",),
+            never=("alpha", "RuntimeWarning"),
+        )
+        for kind in ("EDClassifier", "EDRegressor")
+    ),
     # K5: data that change while they are read
     Row(
         name="14: chunks of Zarr that are lost during training",
@@ -182,6 +192,19 @@ ROWS = [
         )
         for odd in ("no", "False")
         for name, call in (("ED.fit", "ED.fit"), ("fit_heads", "parallel.fit_heads"), ("streaming", "streaming.fit"))
+    ),
+    *(
+        Row(
+            name=f"a whole number of 5001 digits as {name}",
+            python=f"N = 10**5000\n{call}",
+            ends=REFUSED,
+            says=(says,),
+        )
+        for name, call, says in (
+            ("labels of a file", "edcore.io.save(ED(2, seed=1), 'n', classes=(N, 1))", "classes: given"),
+            ("a path", "edcore.io.load(N)", "path: given a value of type int"),
+            ("a seed", "ED(2, seed=N)", "seed: given a"),
+        )
     ),
     # K7: "as it was before" is not
     Row(
