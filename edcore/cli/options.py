@@ -17,7 +17,7 @@ import typer
 from edcore.arguments import check_text, checked_path
 from edcore.console import only_own_output
 from edcore.errors import DataFileError, EDCoreError, InputError, UnknownNameError
-from edcore.files.atomic import check_can_write, replace_after, with_retries
+from edcore.files.atomic import check_can_write, read_at_most, replace_after, with_retries
 from edcore.training.options import OPTIONS
 
 PICTURES = (".pdf", ".png", ".svg")
@@ -79,11 +79,7 @@ def prepared(command: Callable[..., None]) -> Callable[..., None]:
 def read_toml(path: Path) -> dict[str, Any]:
     """Return the content of a TOML file of options."""
     try:
-        with path.open("rb") as file:  # a pipe works as well
-            text = file.read(LARGEST_CONFIG + 1)
-        if len(text) > LARGEST_CONFIG:
-            raise ValueError(f"more than {LARGEST_CONFIG:,} bytes")
-        content = tomllib.loads(text.decode("utf-8"))
+        content = tomllib.loads(read_at_most(path, LARGEST_CONFIG).decode("utf-8"))
         # Error messages quote values, and Python cannot print numbers of too many digits or deeply nested tables.
         repr(content)
     except OSError as error:

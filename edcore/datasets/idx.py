@@ -6,12 +6,14 @@ import gzip
 import io
 import math
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from edcore.contract.memory import host_memory
 from edcore.errors import DataFileError
 
 IMAGE = (28, 28)
@@ -20,6 +22,9 @@ IMAGES, LABELS = "{}-images-idx3-ubyte", "{}-labels-idx1-ubyte"
 FILES = tuple(kind.format(part) for part in PARTS for kind in (IMAGES, LABELS))
 
 CHUNK = 2**20
+
+MOST_BYTES = 10
+"""Bytes of memory for each value: as it is in the file, twice, and as a number."""
 
 Samples = tuple[npt.NDArray[Any], npt.NDArray[Any]]
 """The stored values, of shape (samples, features), and the label of each sample."""
@@ -82,18 +87,25 @@ def _download(kind: str, root: Path, problem: str) -> None:
 
 
 def _pair(images_path: Path, labels_path: Path) -> Samples:
-    images, labels = _idx(images_path, 3), _idx(labels_path, 1)
-    if images.shape[1:] != IMAGE:
-        raise _damaged(images_path, f"images of shape {images.shape[1:]}", f"images of shape {IMAGE}")
-    if len(images) != len(labels):
-        given = f"{len(images)} images, and {len(labels)} labels in {labels_path.name}"
-        raise _damaged(images_path, given, "one label for each image")
+    labels = _idx(labels_path, 1)
+
+    def check(shape: tuple[int, ...]) -> None:
+        """Refuse other images, and more or fewer, before they are unpacked."""
+        if shape[1:] != IMAGE:
+            raise _damaged(images_path, f"images of shape {shape[1:]}", f"images of shape {IMAGE}")
+        if shape[0] != len(labels):
+            given = f"{shape[0]} images, and {len(labels)} labels in {labels_path.name}"
+            raise _damaged(images_path, given, "one label for each image")
+
+    images = _idx(images_path, 3, check)
     if labels.max() > 9:
         raise _damaged(labels_path, f"label {labels.max()}", "labels 0 to 9")
     return images.reshape(len(images), math.prod(IMAGE)), labels
 
 
-def _idx(path: Path, dimensions: int) -> npt.NDArray[np.uint8]:
+def _idx(
+    path: Path, dimensions: int, check: Callable[[tuple[int, ...]], None] = lambda shape: None
+) -> npt.NDArray[np.uint8]:
     """Read an IDX file: 0, 0, dtype code, number of dimensions, each of them as 4 big-endian bytes, the values."""
     magic, size = bytes((0, 0, 8, dimensions)), 4 + 4 * dimensions
     try:
@@ -107,6 +119,11 @@ def _idx(path: Path, dimensions: int) -> npt.NDArray[np.uint8]:
             shape = tuple(int(length) for length in np.frombuffer(header[4:], ">u4"))
             if not all(shape):  # with a 0, the other lengths may be larger than any array's
                 raise _damaged(path, f"shape {shape}", "at least one value")
+            check(shape)
+            need, free = MOST_BYTES * math.prod(shape), host_memory().free
+            if need > free:
+                given = f"shape {shape}, which needs {need / 2**30:,.1f} GiB of memory"
+                raise _damaged(path, given, f"at most the {free / 2**30:,.1f} GiB that are free")
             content = _read(file, math.prod(shape))
             more = file.read(1)
     except DataFileError:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from edcore.contract.memory import host_memory
 from edcore.datasets import user_files
 from edcore.datasets.delimited import DelimitedText, decoded
 from edcore.datasets.user_files import INDEX, read_content
@@ -110,14 +111,17 @@ def _arrays(name: str, content: bytes, ending: str) -> Iterator[tuple[str, npt.N
             yield "", np.lib.format.read_array(io.BytesIO(content), allow_pickle=False)
             return
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            names = [one for one in archive.namelist() if one.endswith(".npy")]
-            if not names:
+            files = [one for one in archive.infolist() if one.filename.endswith(".npy")]
+            if not files:
                 raise ValueError("it has no arrays")
-            for one in names:
-                yield (
-                    one.removesuffix(".npy"),
-                    np.lib.format.read_array(io.BytesIO(archive.read(one)), allow_pickle=False),
+            need, free = 2 * sum(one.file_size for one in files), host_memory().free
+            if need > free:
+                raise ValueError(
+                    f"unpacked it needs {need / 2**30:,.1f} GiB of memory, and {free / 2**30:,.1f} are free"
                 )
+            for one in files:
+                array = np.lib.format.read_array(io.BytesIO(archive.read(one)), allow_pickle=False)
+                yield one.filename.removesuffix(".npy"), array
     except Exception as error:  # NumPy and zipfile raise many kinds for a damaged file
         reason = " ".join(str(error).split())[:200].rstrip(".")
         fix = f"Write it with numpy.{'save' if ending == '.npy' else 'savez'}, as arrays of numbers or texts."

@@ -15,16 +15,19 @@ import sys
 import warnings
 import zipfile
 import zlib
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 import numpy as np
 import numpy.typing as npt
 
+from edcore.contract.memory import host_memory
 from edcore.datasets.delimited import GAPS, decoded, kind_of, number, separator_of
 from edcore.errors import DataFileError
+from edcore.files.atomic import is_pipe
 
 TEXT, PACKED = (".csv", ".tsv", ".txt"), (".gz", ".bz2", ".xz", ".zip")
 ENDINGS = (*TEXT, *(f"{text}{packed}" for text in TEXT for packed in PACKED), ".npy")
@@ -47,17 +50,22 @@ MISSING = {"", "na", "n/a", "nan", "null", "none"}
 """The texts with which other programs mark a missing number."""
 
 
+UNPACK: dict[str, Callable[[Any], Any]] = {
+    ".gz": lambda file: gzip.GzipFile(fileobj=file),
+    ".bz2": bz2.BZ2File,
+    ".xz": lzma.LZMAFile,
+}
+
+SHARE, CHUNK = 4, 2**20
+"""How many times the bytes of a file its numbers or texts take while they are read; the bytes that are read at once."""
+
+
 class Content(NamedTuple):
     """The bytes of a file, unpacked; its name in sentences; and its ending in lower case, without that of packing."""
 
     name: str
     data: bytes
     ending: str
-
-
-def is_pipe(path: str) -> bool:
-    """Return whether a path is an open file of this process, as a shell gives for <(…): its ending says nothing."""
-    return path.startswith(("/dev/fd/", "/proc/self/fd/", "/dev/stdin"))
 
 
 def ending_of(path: Path) -> str:
@@ -69,7 +77,7 @@ def read_content(path: str | os.PathLike[str], endings: tuple[str, ...]) -> Cont
     """Return the content of a file with one of these endings, or of standard input or a pipe, as .csv."""
     name = os.fspath(path)
     if name == STDIN:
-        return Content("standard input", sys.stdin.buffer.read(), ".csv")
+        return Content("standard input", _read(sys.stdin.buffer, "standard input"), ".csv")
     file, kind = Path(os.path.expanduser(name)), ".csv"  # as it is, if there is no such user
     if "://" in name:
         if not name.lower().startswith("file://"):
@@ -85,7 +93,7 @@ def read_content(path: str | os.PathLike[str], endings: tuple[str, ...]) -> Cont
             raise DataFileError(f"{name}: a folder; {accepted}.")
         if stat.S_ISFIFO(mode) and not is_pipe(name):  # reading it would wait for a writer
             raise DataFileError(f"{name}: a pipe; {accepted}, which a pipe can be: - < {name}")
-        if not is_pipe(name):
+        if not is_pipe(name):  # the name of one says nothing
             kind = ending_of(file)
             if kind not in endings:
                 what = f"with the ending {kind!r}" if kind else "with no ending"
@@ -94,7 +102,9 @@ def read_content(path: str | os.PathLike[str], endings: tuple[str, ...]) -> Cont
         if not stat.S_ISREG(mode) and not stat.S_ISFIFO(mode):  # some devices never end
             raise DataFileError(f"{name}: not a file; {accepted}.")
         packed = Path(f"x{kind}").suffix if kind.endswith(PACKED) else ""
-        return Content(name, _unpacked(file.read_bytes(), packed), kind.removesuffix(packed))
+        with file.open("rb") as opened:
+            content = _read(opened, name)
+        return Content(name, _unpacked(content, packed, name), kind.removesuffix(packed))
     except DataFileError:
         raise
     except (gzip.BadGzipFile, EOFError, ValueError, zlib.error, lzma.LZMAError, zipfile.BadZipFile) as error:
@@ -105,7 +115,19 @@ def read_content(path: str | os.PathLike[str], endings: tuple[str, ...]) -> Cont
         raise DataFileError(f"{name}: it cannot be read ({error.strerror}). Check its name.") from error
 
 
-def _unpacked(content: bytes, packed: str) -> bytes:
+def _read(file: IO[bytes], name: str) -> bytes:
+    """Return all bytes of an open file, or refuse more than fit into memory: a few packed ones may be any number."""
+    most = host_memory().free // SHARE
+    content = io.BytesIO()
+    while part := file.read(CHUNK):
+        if content.write(part) and content.tell() > most:
+            fix = "Hand it over in parts, or train in Python with edcore.streaming."
+            accepted = f"up to {most / 2**30:,.1f} GiB, as reading takes {SHARE} times that, and no more memory is free"
+            raise DataFileError(f"{name}: a larger file; accepted: {accepted}. {fix}")
+    return content.getvalue()
+
+
+def _unpacked(content: bytes, packed: str, name: str) -> bytes:
     """Return the bytes of a file with such an ending as they were before it was packed."""
     if packed == ".zip":
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
@@ -113,11 +135,14 @@ def _unpacked(content: bytes, packed: str) -> bytes:
             if len(names) != 1:
                 raise ValueError(f"it has {len(names):,} files, and not one")
             try:
-                return archive.read(names[0])
+                with archive.open(names[0]) as file:
+                    return _read(file, name)
             except (RuntimeError, NotImplementedError) as error:  # of a password, or another way to pack
                 raise ValueError(error) from error
-    unpack = {".gz": gzip.decompress, ".bz2": bz2.decompress, ".xz": lzma.decompress}.get(packed)
-    return unpack(content) if unpack else content
+    if packed in UNPACK:
+        with UNPACK[packed](io.BytesIO(content)) as file:
+            return _read(file, name)
+    return content
 
 
 def read_samples(path: str | os.PathLike[str], gaps: bool = False) -> npt.NDArray[Any]:

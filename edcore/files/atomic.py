@@ -1,4 +1,4 @@
-"""Write a file atomically: readers see the old content or the new content, never a part."""
+"""Write a file atomically: readers see the old content or the new content, never a part. Read one that may be none."""
 
 from __future__ import annotations
 
@@ -8,12 +8,29 @@ import os
 import re
 import secrets
 import shutil
+import stat
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 WAITS = 0.05, 0.2, 0.8
 """Seconds before each further try of a write. Scanners for viruses and for copies hold a file for milliseconds."""
+
+
+def is_pipe(path: str) -> bool:
+    """Return whether a path is an open file of this process, as a shell gives for <(…)."""
+    return path.startswith(("/dev/fd/", "/proc/self/fd/", "/dev/stdin"))
+
+
+def read_at_most(path: Path, most: int) -> bytes:
+    """Return what a file has, or raise a ValueError for more than so many bytes, and an OSError for a named pipe."""
+    if not is_pipe(str(path)) and stat.S_ISFIFO(path.stat().st_mode):  # to open it would wait for a writer
+        raise OSError(errno.EINVAL, "it is a pipe")
+    with path.open("rb") as file:
+        content = file.read(most + 1)
+    if len(content) > most:  # some devices never end
+        raise ValueError(f"more than {most:,} bytes")
+    return content
 
 
 def write_atomically(path: Path, content: bytes, *, new: bool = False) -> None:

@@ -15,12 +15,16 @@ from typing import Any, cast
 from edcore.arguments import ReadOnly, checked_path, whole_number, yes_or_no
 from edcore.environment import VERSION
 from edcore.errors import DataFileError, EDCoreError, InputError, UnknownNameError, shown
+from edcore.files.atomic import read_at_most
 from edcore.parallel.tasks import run_tasks
 from edcore.sweep.one_run import RESULTS, SweepRun, carry_out, check_run
 from edcore.sweep.options import LARGEST, Value, check_name, check_size, checked, unpacked
 
 MOST = 10**7
 """Most runs of a sweep. They are listed, and the list of more would not fit into most memories."""
+
+LARGEST_FILE = 2**24
+"""Bytes of a file, far more than its options and lists of values need."""
 
 ENTRIES = ("seeds", "train", "grid")
 """The entries of a file."""
@@ -129,7 +133,7 @@ class Sweep(ReadOnly):
         """
         path = checked_path("path", path)
         try:
-            content = tomllib.loads(path.read_bytes().decode("utf-8"))
+            content = tomllib.loads(read_at_most(path, LARGEST_FILE).decode("utf-8"))
         except OSError as error:
             raise DataFileError(f"{path} cannot be read ({error.strerror or error}). Check its name.") from error
         except (ValueError, RecursionError) as error:

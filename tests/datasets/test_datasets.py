@@ -143,7 +143,11 @@ DAMAGE = {
     "header": (TRAIN_IMAGES, idx(IMAGES[:5])[:12], "given 12 bytes; accepted: a header of 16 bytes"),
     "truncated": (TRAIN_IMAGES, idx(IMAGES[:5])[:-1], "given 3935 bytes; accepted: 3936, as its header says"),
     "too long": (TEST_LABELS, idx(LABELS[5:]) + b"\0", "given more than 10 bytes; accepted: 10, as its header"),
-    "huge": (TRAIN_IMAGES, idx(IMAGES[:5], shape=(2**32 - 1,) * 3), "(4294967295, 4294967295, 4294967295)"),
+    "huge": (
+        TRAIN_IMAGES,
+        idx(IMAGES[:5], shape=(2**32 - 1,) * 3),
+        "images of shape (4294967295, 4294967295); accepted: images",
+    ),
     "nothing": (TRAIN_IMAGES, idx(IMAGES[:0], shape=(0, 2**32 - 1, 2**32 - 1)), "accepted: at least one value"),
     "image size": (TEST_IMAGES, idx(np.zeros((2, 32, 28), np.uint8)), "images of shape (32, 28); accepted: images of"),
     "fewer labels": (TRAIN_IMAGES, idx(IMAGES[:6]), f"given 6 images, and 5 labels in {TRAIN_LABELS}"),
@@ -166,7 +170,7 @@ def test_a_damaged_file_is_named_with_what_is_wrong_and_what_to_do(tmp_path, dam
 
 def test_files_without_samples_are_refused(tmp_path):
     write(tmp_path, contents() | {TEST_IMAGES: idx(IMAGES[:0]), TEST_LABELS: idx(LABELS[:0])})
-    with pytest.raises(DataFileError, match=r"given shape \(0, 28, 28\); accepted: at least one value"):
+    with pytest.raises(DataFileError, match=r"given shape \(0,\); accepted: at least one value"):
         datasets.mnist(tmp_path)
 
 

@@ -1,5 +1,12 @@
 """Memory: what is asked for is counted before it is claimed, within the limits of containers (K10)."""
 
+import gzip
+import io
+import os
+import zipfile
+
+import numpy as np
+
 from world.row import REFUSED, Row
 
 MEASURE = """
@@ -38,6 +45,47 @@ JOB = {
     "groups/job/memory.current": "500000000\n",
     "groups/job/memory.stat": "anon 1\nfile 9\n",
 }
+
+LITTLE = """
+from unittest import mock
+from edcore.contract.memory import Memory
+def little(module, free):
+    "Let this module find so many bytes free."
+    return mock.patch(f"edcore.datasets.{module}.host_memory", lambda: Memory(free, 2**40))
+"""
+
+
+def idx(*shape: int) -> bytes:
+    """Return a packed file of MNIST's form with zeros of this shape."""
+    header = bytes((0, 0, 8, len(shape))) + b"".join(length.to_bytes(4, "big") for length in shape)
+    return gzip.compress(header + bytes(int(np.prod(shape))), 1)
+
+
+def mnist(samples: int) -> dict[str, bytes]:
+    """Return MNIST's files, with so many samples in training."""
+    names = ("train-labels-idx1-ubyte", "train-images-idx3-ubyte", "t10k-labels-idx1-ubyte", "t10k-images-idx3-ubyte")
+    shapes = ((samples,), (samples, 28, 28), (3,), (3, 28, 28))
+    return {f"MNIST/raw/{name}.gz": idx(*shape) for name, shape in zip(names, shapes, strict=True)}
+
+
+def npy(shape: tuple[int, ...]) -> bytes:
+    """Return a .npy that claims this shape, and has a single number."""
+    file = io.BytesIO()
+    np.lib.format.write_array_header_1_0(file, {"descr": "<f8", "fortran_order": False, "shape": shape})
+    return file.getvalue() + bytes(8)
+
+
+def packed(**files: bytes) -> bytes:
+    """Return a .zip of these files."""
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in files.items():
+            archive.writestr(name.replace("__", "."), data)
+    return content.getvalue()
+
+
+NET = "edcore.io.save(ED(2, hidden_width=2, hidden_depth=0, seed=0, backend='numpy'), 'n.safetensors')\n"
+LINES = b"0,1\n" * 2**20
 
 ROWS = [
     Row(
@@ -186,5 +234,108 @@ except edcore.errors.BackendUnavailableError as error:
             "torch": ("torch",),
             "jax": ("jax",),
         }.items()
+    ),
+    *(
+        Row(name=f"a file that never ends: {line}", shell=line, ends=2, says=(says,))
+        for line, says in {
+            "edcore sweep /dev/zero": "more than 16,777,216 bytes",
+            "edcore train --config /dev/zero": "more than 16,384 bytes",
+            "edcore train --resume /dev/zero": "not a file",
+            "edcore inspect /dev/zero": "not a file",
+            "edcore plot /dev/zero --out x.png": "not a file",
+            "edcore sweep /dev/full": "more than 16,777,216 bytes",
+            "edcore train --data /dev/zero --target y": "/dev/zero",
+        }.items()
+    ),
+    *(
+        Row(name=f"a pipe that nobody writes to: {line}", shell=line, ends=2, says=(says,), files={"p": os.mkfifo})
+        for line, says in {
+            "edcore sweep p": "p cannot be read (it is a pipe)",
+            "edcore train --config p": "p cannot be read (it is a pipe)",
+            "edcore train --resume p": "not a file",
+            "edcore inspect p": "not a file",
+            "edcore plot p --out x.png": "not a file",
+            "edcore train --dataset xor --checkpoint p": "not a file",
+        }.items()
+    ),
+    Row(
+        name="a pipe in the place of a lock",
+        shell="edcore train --dataset xor --epochs 1 --checkpoint a.ckpt",
+        ends=2,
+        says=("a.ckpt.lock", "belongs to something else"),
+        files={"a.ckpt.lock": os.mkfifo},
+    ),
+    Row(
+        name="options from a pipe of the shell",
+        shell="edcore train --config <(cat o.toml) && edcore sweep --out o.csv <(cat o.toml) && wc -l o.csv",
+        says=("4 + 4 cells", "2 o.csv"),
+        files={"o.toml": "[train]\ndataset = 'xor'\nwidth = 4\nepochs = 1\nbackend = 'numpy'\n"},
+        slow=True,
+    ),
+    Row(
+        name="packed images that do not fit into memory",
+        python=LITTLE + "with little('idx', 10**6):\n    edcore.datasets.mnist('.')",
+        ends=REFUSED,
+        says=("DataFileError", "train-images-idx3-ubyte.gz", "shape (200, 28, 28)", "GiB that are free"),
+        files=mnist(200),
+    ),
+    Row(
+        name="packed images that are more than the labels",
+        python="edcore.datasets.mnist('.')",
+        ends=REFUSED,
+        says=("200000 images, and 3 labels",),
+        files=mnist(3) | {"MNIST/raw/train-images-idx3-ubyte.gz": idx(200000, 28, 28)[:1000]},
+    ),
+    Row(
+        name="packed images, under ulimit -v",
+        python="import resource\nresource.setrlimit(resource.RLIMIT_AS, (2**30, 2**30))\nedcore.datasets.mnist('.')",
+        ends=REFUSED,
+        says=("DataFileError", "that are free"),
+        files=mnist(150000),
+        needs=("linux",),
+        alone=True,
+        slow=True,
+    ),
+    *(
+        Row(
+            name=f"a {ending} that unpacks to more than memory",
+            python=f"{LITTLE}{NET}with little('user_files', 10**7):\n    {call}",
+            ends=REFUSED,
+            says=("DataFileError", f"d{ending}: a larger file; accepted: up to 0.0 GiB"),
+            files={f"d{ending}": content},
+        )
+        for ending, content, call in (
+            (".csv", LINES, "edcore.datasets.user_files.read_samples('d.csv')"),
+            (".csv.gz", gzip.compress(LINES), "edcore.datasets.user_files.read_samples('d.csv.gz')"),
+            (".csv.zip", packed(d__csv=LINES), "edcore.datasets.user_files.read_samples('d.csv.zip')"),
+            (".npy", npy((2**20,)) + bytes(2**23), "edcore.datasets.user_files.read_samples('d.npy')"),
+        )
+    ),
+    Row(
+        name="a .npz that unpacks to more than memory",
+        python=LITTLE
+        + "from edcore.datasets.tables import read_table\nwith little('tables', 10**6):\n    read_table('d.npz')",
+        ends=REFUSED,
+        says=("DataFileError", "unpacked it needs", "are free"),
+        files={"d.npz": packed(a__npy=npy((2**17,)) + bytes(2**20))},
+        needs=("pandas",),
+    ),
+    *(
+        Row(
+            name=f"a .npy that claims {shape}",
+            python="from edcore.datasets.user_files import read_samples\nread_samples('d.npy')",
+            ends=REFUSED,
+            says=("DataFileError: d.npy: it cannot be read as .npy",),
+            files={"d.npy": npy(shape)},
+        )
+        for shape in ((10**12, 4), (10**9,), (2**62, 2**62))
+    ),
+    Row(
+        name="a .npz whose array claims 10**12 rows",
+        python="from edcore.datasets.tables import read_table\nread_table('d.npz')",
+        ends=REFUSED,
+        says=("DataFileError: d.npz: it cannot be read as .npz",),
+        files={"d.npz": packed(a__npy=npy((10**12, 4)))},
+        needs=("pandas",),
     ),
 ]
