@@ -1,7 +1,6 @@
-"""Arrays of any library: what they are, where they are, and the functions that the Array API standard leaves open.
+"""Arrays of any library: what and where they are, and what the standard leaves open: waiting, precision, NumPy.
 
-These are devices, waiting, precision, and the way to NumPy. No library is imported here unless the user has named it or
-handed in one of its arrays.
+No library is imported here unless the user has named it or handed in one of its arrays.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ import numpy.typing as npt
 from array_api_compat import array_namespace, to_device
 from array_api_compat import device as array_device
 
-from edcore.errors import EDCoreError
+from edcore.errors import EDCoreError, said
 from edcore.interrupts import ForkLock, uninterrupted
 
 Array: TypeAlias = Any
@@ -118,12 +117,12 @@ def library_name(namespace: Any) -> str:
 
 def namespace_of(module: Any) -> Any:
     """Return the Array API namespace of an array library."""
-    return array_namespace(module.numpy.zeros(0) if module.__name__ == "jax" else module.zeros(0))
+    return module.numpy if module.__name__ == "jax" else array_namespace(module.zeros(0))
 
 
 def detached(array: Array) -> Array:
-    """Return the array without PyTorch's record of how to differentiate it, as ED has no use for that."""
-    return array.detach() if hasattr(array, "detach") else array
+    """Return the array without PyTorch's record of how to differentiate it, nor a minus or a conjugate put off."""
+    return array.detach().resolve_conj().resolve_neg() if hasattr(array, "detach") else array
 
 
 def to_numpy(array: Array) -> npt.NDArray[Any]:
@@ -131,13 +130,20 @@ def to_numpy(array: Array) -> npt.NDArray[Any]:
     if isinstance(array, np.ndarray):
         return array
     library = library_name(array_namespace(array))
-    if library in ("torch", "cupy"):
-        return np.asarray(to_device(detached(array), "cpu"))
+    if library == "torch":
+        array = to_device(detached(array), "cpu")
+        try:
+            return np.asarray(array)
+        except TypeError:  # NumPy has no bfloat16 or float8
+            return np.asarray(array.float())
     if library == "dpnp":
         return importlib.import_module(library).asnumpy(array)
+    if library == "jax":
+        with unguarded(importlib.import_module(library)):
+            return np.asarray(array)
     if library == "array_api_strict":  # it refuses NumPy's own conversion from its made-up devices
         return np.from_dlpack(array)
-    return np.asarray(array)
+    return np.asarray(to_device(array, "cpu") if library == "cupy" else array)
 
 
 def squares(xp: Any, array: Array) -> Array:
@@ -251,9 +257,7 @@ def unavailable(library: str, device: str) -> str:
             case _:
                 count = 1
     except Exception as error:  # a broken driver can raise anything
-        return (
-            f"{library} does not work on {device!r} here ({type(error).__name__}: {str(error).strip() or 'no message'})"
-        )
+        return f"{library} does not work on {device!r} here ({said(error)})"
     if number < count:
         return ""
     return f"{library} sees {count} device{'s' * (count != 1)} of type {kind!r} here, so there is no {device!r}"
@@ -295,8 +299,17 @@ _NO_SWITCH = contextlib.nullcontext()
 
 
 def on_its_device(array: Any) -> contextlib.AbstractContextManager[Any]:
-    """Make the device of a CuPy array the current one: its kernels run there, wherever their arrays are."""
-    return array.device if type(array).__module__.partition(".")[0] == "cupy" else _NO_SWITCH
+    """Make the device of a CuPy array the current one, as its kernels run there; lift JAX's guard for one of JAX."""
+    library = type(array).__module__.partition(".")[0]
+    if library == "jaxlib":
+        return unguarded(importlib.import_module("jax"))
+    return array.device if library == "cupy" else _NO_SWITCH
+
+
+def unguarded(jax: Any) -> contextlib.AbstractContextManager[Any]:
+    """Lift the user's guard of JAX against transfers, if there is one: numbers such as rates come from the host."""
+    guards = {jax.config.jax_transfer_guard_host_to_device, jax.config.jax_transfer_guard_device_to_host}
+    return jax.transfer_guard("allow") if guards - {None, "allow"} else _NO_SWITCH
 
 
 def exact(library: str, device: Any) -> contextlib.AbstractContextManager[None]:
@@ -323,7 +336,8 @@ def _exact(library: str, device: Any) -> Iterator[None]:
             ):
                 yield
         case "jax":
-            with importlib.import_module(library).default_matmul_precision("highest"):
+            module = importlib.import_module(library)
+            with module.default_matmul_precision("highest"), module.numpy_rank_promotion("allow"), unguarded(module):
                 yield
         case "cupy":  # its kernels run on the current device, wherever their arrays are
             with device, _cupy_switch(importlib.import_module(library)):

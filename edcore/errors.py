@@ -48,6 +48,15 @@ def shown(value: object) -> str:
     return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
 
 
+def said(error: BaseException) -> str:
+    """Return an exception of other code as a sentence shows it: its kind, and its beginning, in one line."""
+    try:
+        text = " ".join(str(error).split())
+    except Exception:  # it may format what cannot be printed
+        text = ""
+    return f"{type(error).__name__}: {text[:LONGEST] or 'no message'}{'…' * (len(text) > LONGEST)}"
+
+
 class EDCoreError(Exception):
     """Base class of all errors that edcore raises on purpose. They can be pickled, and so reach other processes."""
 

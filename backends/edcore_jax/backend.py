@@ -17,6 +17,7 @@ from edcore.contract.compilation import clock
 from edcore.contract.steps import Schedule
 from edcore.core.network import Network
 from edcore.core.rule import MEAN, SPLIT, Rule
+from edcore.errors import BackendUnavailableError
 from edcore.interrupts import uninterrupted
 
 from . import compiled
@@ -45,7 +46,8 @@ class JaxBackend(ArrayAPIBackend):
 
     def from_host(self, weights: HostWeights) -> JaxWeights:
         """Return the weights on the device, layers first."""
-        return [super().from_host({key: _swapped(key, value) for key, value in weights.items()})]
+        with self.exact():
+            return [super().from_host({key: _swapped(key, value) for key, value in weights.items()})]
 
     def to_host(self, weights: JaxWeights) -> HostWeights:
         """Return the weights as NumPy arrays."""
@@ -60,26 +62,26 @@ class JaxBackend(ArrayAPIBackend):
 
     def trace(self, network: Network, weights: JaxWeights, x: Array) -> tuple[Array, Activities]:
         """Return the outputs of a scan over the layers, and all cells."""
+        arguments = _arguments(network)
         with self.exact():
-            outputs, trace = compiled.trace(
-                self._room(network, len(x)), weights[0], self.on_device(x), *_arguments(network)
-            )
+            room = self._room(network, len(x))
+            outputs, trace = compiled.trace(room, weights[0], self.on_device(x), *arguments)
         self._latest = outputs
         return outputs, trace
 
     def update(self, network: Network, rule: Rule, weights: JaxWeights, trace: Any, error: Array) -> JaxWeights:
         """Return the weights, updated in their own memory."""
         arguments = _arguments(network, rule, len(error))
-        error = self.on_device(error)
         with self.exact(), uninterrupted():  # the call consumes the old weights
-            weights[0] = compiled.update(weights[0], trace, error, *arguments)
+            weights[0] = compiled.update(weights[0], trace, self.on_device(error), *arguments)
         self._spare = [trace.hidden]
         self._latest = weights
         return weights
 
     def copy(self, weights: JaxWeights) -> JaxWeights:
         """Return a copy on the device, as an update consumes the weights that it is given."""
-        return [compiled.copy(weights[0])]
+        with self.exact():
+            return [compiled.copy(weights[0])]
 
     @takes_weights
     @fills_errors
@@ -89,6 +91,13 @@ class JaxBackend(ArrayAPIBackend):
         """Return the weights and when each head stopped, after compiled runs of many batches each."""
         if schedule.weights is not None:  # there are no kernels for them
             return super().fit(network, rule, weights, x, target, schedule)
+        with self.exact():
+            return self._run(network, rule, weights, x, target, schedule)
+
+    def _run(
+        self, network: Network, rule: Rule, weights: JaxWeights, x: Array, target: Array, schedule: Schedule
+    ) -> tuple[JaxWeights, npt.NDArray[np.intp]]:
+        """Return what `fit` returns."""
         size = rule.samples_per_update(schedule.batch_size)
         learning, stopped = schedule.learning.copy(), np.zeros(network.heads, np.intp)
         x, target = self.on_device(x), self.on_device(target)
@@ -107,9 +116,8 @@ class JaxBackend(ArrayAPIBackend):
                 state = learned, total, self._room(network, rows)
                 samples = x, target, visits, np.int32(first), np.int32(batches)
                 start = clock()
-                with self.exact():
-                    learned, total, room = compiled.run(*state, *samples, mask, *_arguments(network, rule, rows))
-                    jax.block_until_ready(total)
+                learned, total, room = compiled.run(*state, *samples, mask, *_arguments(network, rule, rows))
+                jax.block_until_ready(total)
                 self._spare = [room]
                 if clock() - start < SHORT_RUN:
                     most = max(most, 2 * batches)
@@ -138,7 +146,11 @@ class JaxBackend(ArrayAPIBackend):
 
 
 def _arguments(network: Network, rule: Rule = ANY_RULE, batch: int = 1) -> tuple[Scalars, Variant]:
-    """Return the arguments of a compiled function beside its arrays."""
+    """Return the arguments of a compiled function beside its arrays; refuse float64 that is switched off by now."""
+    if network.dtype == "float64" and not jax.config.jax_enable_x64:
+        reason = libraries.missing_dtype("jax", network.dtype)
+        fix = "and so does jax.enable_x64(True) around this call"
+        raise BackendUnavailableError(f"jax cannot go on with this network, which is of float64: {reason}, {fix}.")
     real, parts = np.dtype(network.dtype).type, batch if MEAN[rule.reduction] else 1
     rates = real(rule.alpha / parts), real(rule.alpha_output / parts)
     scalars = Scalars(real(network.u0), real(network.bias), *rates, real(rule.floor or 0))

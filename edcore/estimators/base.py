@@ -14,7 +14,6 @@ import numpy.typing as npt
 from array_api_compat import array_namespace
 from scipy.sparse import issparse
 from sklearn import get_config
-from sklearn.model_selection import train_test_split
 from sklearn.utils.validation import check_is_fitted
 
 from edcore.arguments import real, whole_number, yes_or_no
@@ -24,7 +23,15 @@ from edcore.core.rule import Rule
 from edcore.errors import InputError
 from edcore.estimators.callbacks import Callback, EarlyStopping, EpochRecord, checked_callbacks
 from edcore.estimators.defaults import TUNED, tuned_rule, warn_of_constant_cells
-from edcore.estimators.inputs import cast, checked_random_state, dtype_of, readable, validated
+from edcore.estimators.inputs import (
+    cast,
+    checked_random_state,
+    computes_float64,
+    dtype_of,
+    readable,
+    validated_labels,
+    validated_samples,
+)
 from edcore.estimators.pickles import PickledEstimator
 from edcore.estimators.restored import restored
 from edcore.estimators.samples import (
@@ -34,6 +41,7 @@ from edcore.estimators.samples import (
     dense_pieces,
     outputs_in_pieces,
     ranges_of,
+    split,
 )
 from edcore.estimators.scaling import (
     check_same_range,
@@ -62,7 +70,7 @@ class BaseED(PickledEstimator, metaclass=ABCMeta):
     _power: float  # mean sum of squares of the scaled samples of the first call, which the default rates follow
     _end: int  # epochs after which the rates of the last call of fit would be 0
     _waiting: dict[str, Any] | None  # of early stopping, while a fit has not ended
-    _CHECKS_OF_Y: Mapping[str, Any] = MappingProxyType({})  # options of scikit-learn's validate_data
+    _CHECKS_OF_Y: Mapping[str, bool] = MappingProxyType({})  # options of `validated_labels`
 
     def __init__(
         self,
@@ -146,29 +154,12 @@ class BaseED(PickledEstimator, metaclass=ABCMeta):
         with restored(self, resumed, random):
             samples, validation = self._prepare(X, y, sample_weight, resumed, random), None
             if self.early_stopping:
-                train, held_out = self._split(samples.target, random)
+                train, held_out = split(self._strata(samples.target), samples, self.validation_fraction, random)
                 samples, validation = samples.rows(train), samples.rows(held_out)
             self._learn(samples, whole_number("max_iter", self.max_iter, 1), validation)
             warn_of_constant_cells(self.ed_, next(samples.pieces())[0])
             self._after_fit()
         return self
-
-    def _split(self, target: Array, random: np.random.RandomState) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
-        """Return the samples to learn from, and those that are held out for validation."""
-        samples, share, strata = np.arange(target.shape[0]), self.validation_fraction, self._strata(target)
-        fix = "Raise it, or set early_stopping=False."
-        alone = np.zeros(0, np.intp)
-        if strata is not None:  # the one member of a class is learnt from
-            members = np.bincount(strata)[strata]
-            alone, samples = samples[members == 1], samples[members > 1]
-            strata = strata[samples]
-        try:
-            train, held_out = train_test_split(samples, test_size=share, random_state=random, stratify=strata)
-        except ValueError as error:  # there are too few samples, or too few of a class
-            raise InputError("validation_fraction", f"{share!r} ({error})", "one that samples allow", fix) from error
-        if len(held_out) < 2:
-            raise InputError("validation_fraction", repr(share), "one that keeps 2 samples", fix)
-        return np.concatenate([train, alone]), held_out
 
     def _partial_fit(self, X: Array, y: Array, sample_weight: Any, classes: Any = None) -> Self:  # noqa: N803
         """Learn one epoch of these samples."""
@@ -205,11 +196,13 @@ class BaseED(PickledEstimator, metaclass=ABCMeta):
     ) -> Samples:
         """Return the samples, checked and scaled; build the network, unless the last one goes on."""
         samples, labels = readable("X", samples), readable("y", y)
-        X, y = validated(self, "X or y", samples, labels, reset=not resumed, **self._checks_of_y(labels))
+        X = validated_samples(self, samples, reset=not resumed)
+        y = validated_labels(self, labels, X.shape[0], **self._checks_of_y(labels))
         check_source("X", samples, X)
         if self._CHECKS_OF_Y:
             check_source("y", labels, y)
-        x = cast(X, self.ed_.network.dtype if resumed else None)
+        widest = "float64" if resumed or computes_float64(self.backend, self.device) else "float32"
+        x = cast(X, self.ed_.network.dtype if resumed else None, widest)
         weight = checked_sample_weight(sample_weight, y.shape[0])
         if weight is not None and not weight.all():
             kept = np.flatnonzero(weight)
@@ -348,7 +341,7 @@ class BaseED(PickledEstimator, metaclass=ABCMeta):
     def _outputs(self, X: Array, method: str) -> Array:  # noqa: N803
         """Return the network's outputs for X, of X's library; `method` is the caller's name, for an error."""
         check_is_fitted(self)
-        X = validated(self, "X", readable("X", X), reset=False)
+        X = validated_samples(self, readable("X", X), reset=False)
         where = HOST if issparse(X) else place(X)
         if get_config()["array_api_dispatch"] and where != self._place:
             given, accepted = (f"an array of {at.library} on {at.device!r}" for at in (where, self._place))
@@ -357,6 +350,11 @@ class BaseED(PickledEstimator, metaclass=ABCMeta):
             raise InputError("X", given, accepted, fix)
         x = cast(X, self.ed_.network.dtype)
         return outputs_in_pieces(self.ed_, x if issparse(x) else self._scaled(x), self._scaled)
+
+    def _wanted(self, y: Any, samples: int) -> npt.NDArray[Any]:
+        """Return the labels or targets of some samples for a score."""
+        labels = readable("y", y)
+        return to_numpy(validated_labels(self, labels, samples, **self._checks_of_y(labels)))
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "ed_") and self.n_iter_ > 0  # a fit that failed before its first epoch has learnt nothing
@@ -374,8 +372,8 @@ class BaseED(PickledEstimator, metaclass=ABCMeta):
     def _target(self, y: Array, x: Array, resumed: bool, partial: bool, classes: Any, weight: Weight) -> Array:
         """Return the outputs that y asks for, of x's library and dtype."""
 
-    def _checks_of_y(self, labels: Any) -> Mapping[str, Any]:
-        """Return the options with which scikit-learn checks these labels."""
+    def _checks_of_y(self, labels: Any) -> Mapping[str, bool]:
+        """Return the options with which these labels are checked."""
         return self._CHECKS_OF_Y
 
     def _weighted(self, y: Array, weight: Weight, partial: bool) -> Weight:

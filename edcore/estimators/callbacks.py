@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from edcore.arrays import HostWeights
-from edcore.errors import InputError
+from edcore.errors import InputError, shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ def checked_callbacks(callbacks: Any) -> tuple[Callback, ...]:
         return ()
     several = tuple(callbacks) if isinstance(callbacks, list | tuple) else (callbacks,)
     if not all(callable(callback) for callback in several):
-        raise InputError("callbacks", repr(callbacks), "None, a callable, or a list of callables")
+        raise InputError("callbacks", shown(callbacks), "None, a callable, or a list of callables")
     return several
 
 

@@ -17,9 +17,10 @@ from edcore.errors import InputError, shown
 from edcore.estimators.base import BaseED
 from edcore.estimators.callbacks import Callback
 from edcore.estimators.defaults import spread
-from edcore.estimators.inputs import dtype_of, readable
+from edcore.estimators.inputs import dtype_of
 from edcore.estimators.labels import (
     Weight,
+    accuracy_of,
     classes_of,
     distinct,
     has_columns,
@@ -27,6 +28,8 @@ from edcore.estimators.labels import (
     indicators,
     weighted_by_class,
 )
+from edcore.estimators.refusals import refusal
+from edcore.estimators.samples import checked_sample_weight
 from edcore.estimators.scaling import nonzero
 from edcore.model.classes import heads, predicted_classes, targets
 
@@ -137,7 +140,7 @@ class EDClassifier(ClassifierMixin, BaseED):  # type: ignore[misc]  # scikit-lea
     `fit` computes in X's precision: float32 for floats of up to 32 bits, also bfloat16, and float64 for longer ones and
     for whole numbers, in any byte order. With scikit-learn's ``array_api_dispatch`` on, X may be of any array library,
     and that library computes. Refused are masked arrays, dates, and large whole numbers whose differences float64 would
-    round away. Labels of NumPy's StringDType become objects.
+    round away. A backend without float64, as JAX is unless told otherwise, learns float64 and whole numbers in float32.
 
     A call of `fit` or `partial_fit` that raises leaves the estimator as it was. After Ctrl-C it keeps the epochs that
     it has learnt, if any; the loss of the last may then be NaN.
@@ -294,7 +297,10 @@ class EDClassifier(ClassifierMixin, BaseED):  # type: ignore[misc]  # scikit-lea
         float
             The share of samples whose class is predicted; of several labels, all of a sample's.
         """
-        return float(super().score(X, readable("y", y), readable("sample_weight", sample_weight)))
+        predicted = to_numpy(self.predict(X))
+        wanted = self._wanted(y, len(predicted))
+        weight = checked_sample_weight(sample_weight, len(predicted))
+        return accuracy_of(wanted, predicted, to_numpy(self.classes_), weight)
 
     def _shares(self, X: Array, method: str) -> Array:  # noqa: N803
         outputs = self._outputs(X, method)
@@ -307,8 +313,8 @@ class EDClassifier(ClassifierMixin, BaseED):  # type: ignore[misc]  # scikit-lea
         shares = xp.where(most > 0, outputs / nonzero(most), outputs * 0 + 1)
         return shares / xp.sum(shares, axis=1, keepdims=True)
 
-    def _checks_of_y(self, labels: Any) -> dict[str, Any]:
-        return {"multi_output": True} if has_columns(labels) else {}
+    def _checks_of_y(self, labels: Any) -> dict[str, bool]:
+        return {"several": has_columns(labels)}
 
     def _target(self, y: Array, x: Array, resumed: bool, partial: bool, classes: Any, weight: Weight) -> Array:
         labels = to_numpy(y)
@@ -320,14 +326,17 @@ class EDClassifier(ClassifierMixin, BaseED):  # type: ignore[misc]  # scikit-lea
         if several:
             return self._indicators(labels, x, resumed, classes)
         present = distinct("y", labels)
-        check_classification_targets(labels)
+        try:
+            check_classification_targets(labels)
+        except Exception as error:
+            raise refusal("y", labels, error) from error
         if not resumed:
             if partial and classes is None:
                 raise InputError("classes", "None in the first partial_fit", "all classes, also those that come later")
             known = present if classes is None else distinct("classes", classes)
             if len(known) < 2:
-                name = "y" if classes is None else "classes"
-                raise InputError(name, f"only one class, {shown(known.tolist()[0])}", "at least two classes")
+                given = f"only one class, {shown(known[0].tolist())}" if len(known) else "no class"
+                raise InputError("y" if classes is None else "classes", given, "at least two classes")
             self.classes_ = in_library(known, x)
         known = to_numpy(self.classes_)
         if resumed and classes is not None and not np.array_equal(known, again := distinct("classes", classes)):

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from sklearn.metrics import accuracy_score
 
 from edcore.arguments import real
 from edcore.arrays import Array, like, to_numpy
-from edcore.errors import InputError, shown
-from edcore.estimators.inputs import readable
+from edcore.errors import EDCoreError, InputError, shown
+from edcore.estimators.inputs import check_one_kind, readable
 
 Weight = npt.NDArray[np.float64] | None
 
@@ -22,14 +23,19 @@ def distinct(name: str, labels: Any) -> npt.NDArray[Any]:
     """Return each label once, sorted, or refuse what cannot be sorted."""
     accepted = "one label a sample" if name == "y" else "a sequence with each class, such as [0, 1, 2]"
     accepted += ", all numbers or all texts"
-    found = readable(name, labels)
     try:
-        if isinstance(found, str | bytes):
+        if isinstance(labels, str | bytes):
             raise TypeError
-        array = np.asarray(found if hasattr(found, "__array__") else list(found))
+        found = readable(name, labels if hasattr(labels, "__array__") else list(labels))
+        array = np.asarray(found)
+        check_one_kind(name, found, array)
         known = np.unique(readable(name, array))
         fine = array.ndim == 1 and known.dtype.kind != "c" and bool((known == known).all())  # NaN is not
-    except (TypeError, ValueError):
+        if known.dtype == object:
+            set(known.tolist())  # what cannot be a key, such as a list, is no label
+    except EDCoreError:
+        raise
+    except Exception:  # what labels are made of may raise anything
         fine = False
     if not fine:
         raise InputError(name, shown(labels), accepted)
@@ -48,7 +54,7 @@ def has_columns(labels: Any) -> bool:
     """Return whether labels are a matrix with several columns."""
     try:
         shape = labels.shape if hasattr(labels, "shape") else np.shape(labels)
-    except (TypeError, ValueError):  # of a ragged list, which scikit-learn refuses
+    except Exception:  # of a ragged list, which scikit-learn refuses, or of another library
         return False
     return len(shape) == 2 and shape[1] > 1
 
@@ -58,7 +64,7 @@ def indicators(y: npt.NDArray[Any]) -> npt.NDArray[Any]:
     try:
         found = y.astype(np.float64)
         fine = bool(((found == 0) | (found == 1)).all())
-    except (TypeError, ValueError):
+    except Exception:  # of objects
         fine = False
     if not fine:
         raise InputError("y", f"shape {y.shape} with values such as {shown(y[0].tolist())}", SEVERAL)
@@ -75,6 +81,17 @@ def classes_of(labels: npt.NDArray[Any], known: npt.NDArray[Any]) -> npt.NDArray
     return np.array([number[label] for label in labels.tolist()], np.intp)
 
 
+def accuracy_of(
+    labels: npt.NDArray[Any], predicted: npt.NDArray[Any], known: npt.NDArray[Any], weight: Weight
+) -> float:
+    """Return the share of predicted labels that are right, by the weights of the samples."""
+    try:
+        return float(accuracy_score(labels, predicted, sample_weight=weight))
+    except Exception as error:  # labels of another kind cannot be compared
+        given = f"labels such as {shown(labels[:1].tolist()[0])}"
+        raise InputError("y", given, f"labels of the kind of the classes, {shown(known.tolist())}") from error
+
+
 def weighted_by_class(
     class_weight: Any, classes: npt.NDArray[np.intp], known: npt.NDArray[Any], weight: Weight
 ) -> npt.NDArray[np.float64]:
@@ -83,12 +100,12 @@ def weighted_by_class(
     sums = np.bincount(classes, own, len(known))
     if isinstance(class_weight, str) and class_weight == "balanced":
         factors = sums.sum() / np.count_nonzero(sums) / np.where(sums > 0, sums, 1.0)
-    elif isinstance(class_weight, Mapping):
+    elif isinstance(class_weight, Mapping) and all(isinstance(label, Hashable) for label in class_weight):
         number = {label: n for n, label in enumerate(known.tolist())}
         factors = np.ones(len(known))
         for label, value in class_weight.items():
             if label in number:
-                factors[number[label]] = real(f"class_weight[{label!r}]", value)
+                factors[number[label]] = real(f"class_weight[{shown(label)}]", value)
         # Classes that y lacks may have a weight, and those without one have 1: but both at once is a wrong name.
         unknown = [label for label in class_weight if label not in number]
         if unknown and any(label not in class_weight for label in number):

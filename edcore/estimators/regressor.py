@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Any, Self
 
 import numpy as np
-from array_api_compat import array_namespace, device, is_array_api_obj
+from array_api_compat import array_namespace, device
 from sklearn.base import RegressorMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import r2_score
@@ -17,7 +17,7 @@ from edcore.core.presets import preset
 from edcore.errors import InputError
 from edcore.estimators.base import BaseED
 from edcore.estimators.defaults import spread
-from edcore.estimators.inputs import dtype_of, readable
+from edcore.estimators.inputs import dtype_of
 from edcore.estimators.samples import Weight, checked_sample_weight
 from edcore.estimators.scaling import check_rounding, check_varied, moments, nonzero, precision_of
 
@@ -96,7 +96,7 @@ class EDRegressor(RegressorMixin, BaseED):  # type: ignore[misc]  # scikit-learn
     True
     """
 
-    _CHECKS_OF_Y = MappingProxyType({"multi_output": True, "y_numeric": True})
+    _CHECKS_OF_Y = MappingProxyType({"several": True, "real": True})
 
     def partial_fit(self, X: Array, y: Array, sample_weight: Any = None) -> Self:  # noqa: N803  # scikit-learn's name
         """Learn one epoch of these samples; the next call goes on from there.
@@ -162,10 +162,13 @@ class EDRegressor(RegressorMixin, BaseED):  # type: ignore[misc]  # scikit-learn
         float
             1 for a perfect prediction, and 0 for the mean of y.
         """
-        predicted, wanted = to_numpy(self.predict(X)), readable("y", y)
+        predicted = to_numpy(self.predict(X))
         # By NumPy: scikit-learn's r2_score writes to its arrays, which those of JAX refuse.
-        wanted = to_numpy(wanted) if is_array_api_obj(wanted) else wanted
-        return float(r2_score(wanted, predicted, sample_weight=checked_sample_weight(sample_weight, len(predicted))))
+        wanted = self._wanted(y, len(predicted))
+        weight = checked_sample_weight(sample_weight, len(predicted))
+        if wanted.size != predicted.size:
+            raise InputError("y", f"shape {wanted.shape}", f"shape {predicted.shape}, as in fit")
+        return float(r2_score(wanted, predicted, sample_weight=weight))
 
     def _after_fit(self) -> None:
         if (loss := self.loss_curve_[-1]) > TOO_FAR and not self.early_stopping:
@@ -178,10 +181,6 @@ class EDRegressor(RegressorMixin, BaseED):  # type: ignore[misc]  # scikit-learn
 
     def _target(self, y: Array, x: Array, resumed: bool, partial: bool, classes: Any, weight: Weight) -> Array:
         given = to_numpy(y)
-        if given.dtype.kind not in "biuf":
-            raise InputError(
-                "y", f"dtype {given.dtype}", "real numbers", "Convert it first, as with y.astype('float64')."
-            )
         with np.errstate(over="ignore"):
             columns = given.astype(np.float64).reshape(len(given), -1)
         check_rounding("y", given.reshape(columns.shape), columns)

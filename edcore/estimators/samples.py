@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from numbers import Number
@@ -11,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from array_api_compat import array_namespace
 from scipy.sparse import issparse
+from sklearn.model_selection import train_test_split
 
 from edcore.arrays import Array, like, rows
 from edcore.errors import InputError
@@ -108,6 +110,26 @@ def dense_pieces(x: Any) -> Iterator[tuple[Array, slice]]:
 def _rows_of(x: Any) -> int:
     """Return how many rows of a sparse matrix are dense at one time."""
     return max(1, PIECE_BYTES // (x.dtype.itemsize * x.shape[1]))
+
+
+def split(
+    strata: Numbers | None, samples: Samples, share: float, random: np.random.RandomState
+) -> tuple[Numbers, Numbers]:
+    """Return the samples to learn from, and those that are held out for validation: a share of each stratum."""
+    numbers, alone = np.arange(samples.target.shape[0]), np.zeros(0, np.intp)
+    held_out, classes = alone, ""
+    if strata is not None:  # the one member of a class is learnt from
+        members = np.bincount(strata)[strata]
+        alone, numbers = numbers[members == 1], numbers[members > 1]
+        strata = strata[numbers]
+        classes = f" in {len(np.unique(strata))} classes of two samples or more"
+    with contextlib.suppress(ValueError):  # there are too few samples, or too few of a class
+        train, held_out = train_test_split(numbers, test_size=share, random_state=random, stratify=strata)
+    if len(held_out) < 2:
+        accepted = "a share that holds out two samples, leaves one, and has one of each class on both sides"
+        fix = "Give another share or more samples, or set early_stopping=False."
+        raise InputError("validation_fraction", f"{share!r} of {len(numbers):,} samples{classes}", accepted, fix)
+    return np.concatenate([train, alone]), held_out
 
 
 def ranges_of(input_range: Any, x: Any, weight: Weight, standard: bool) -> tuple[Pair | None, Pair | None]:

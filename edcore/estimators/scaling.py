@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Sequence
+from types import MappingProxyType
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -16,8 +17,8 @@ from edcore.errors import InputError, shown
 
 Floats: TypeAlias = npt.NDArray[Any]
 
-ROUNDING = 1e-6
-"""The most, as a share of its range, by which a feature or a target may be rounded when it becomes float64."""
+ROUNDING = MappingProxyType({"float64": 1e-6, "float32": 1e-3})
+"""The most, as a share of its range, by which a feature or a target may be rounded when it becomes of this dtype."""
 
 LEAST = 1e-150
 """The least standard deviation of which float64 holds the square with all digits."""
@@ -101,7 +102,7 @@ def _pair(given: Any, features: int) -> list[Any]:
         if not all(end.dtype.kind in "iuf" for end in ends) or any(map(np.ma.isMaskedArray, [given, *given])):
             raise TypeError
         low, high = (np.broadcast_to(end.astype(np.float64), (features,)).copy() for end in ends)
-    except (TypeError, ValueError):
+    except Exception:  # what it is made of may raise anything
         raise InputError("input_range", shown(given), FORMS) from None
     if not (np.isfinite(low).all() and np.isfinite(high).all() and (low < high).all()):
         raise InputError("input_range", shown(given), FORMS)
@@ -147,13 +148,14 @@ def check_rounding(name: str, given: Array, kept: Array) -> None:
     """
     xp, objects = array_namespace(kept), given.dtype == object
     whole = not objects and xp.isdtype(given.dtype, "integral")
-    if not (objects or whole) and (xp.isdtype(given.dtype, "bool") or xp.finfo(given.dtype).bits <= 64):
+    digits = xp.finfo(kept.dtype)
+    if not (objects or whole) and (xp.isdtype(given.dtype, "bool") or xp.finfo(given.dtype).bits <= digits.bits):
         return
     low, high = xp.min(kept, axis=0), xp.max(kept, axis=0)
     if not bool(xp.all(xp.isfinite(low) & xp.isfinite(high))):
         raise InputError(name, f"values too large for {kept.dtype}", "what it can hold", f"Rescale {name}.")
-    most, digits = xp.maximum(xp.abs(low), xp.abs(high)), xp.finfo(kept.dtype)
-    coarse = most * digits.eps >= ROUNDING * (high - low)
+    most = xp.maximum(xp.abs(low), xp.abs(high))
+    coarse = most * digits.eps >= ROUNDING[f"float{digits.bits}"] * (high - low)
     # Python compares whole numbers with floats exactly, and array libraries do not.
     same = kept.astype(object) if objects else kept
     changed = most * digits.eps >= 2 if whole else xp.any(given != same, axis=0)

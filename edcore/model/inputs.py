@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from array_api_compat import array_namespace, is_array_api_obj
+from array_api_compat import array_namespace
 from array_api_compat import device as array_device
 
 from edcore import arrays as libraries
@@ -26,11 +26,9 @@ from edcore.arrays import (
     HostWeights,
     Located,
     Place,
-    detached,
     has_dtype,
     library_name,
     like,
-    locate,
     missing_dtype,
     read,
     rows,
@@ -39,7 +37,8 @@ from edcore.arrays import (
 from edcore.core.activations import FUNCTIONS, Activation
 from edcore.core.network import LAYERS, Layer, Network
 from edcore.core.rule import MEAN, Rule
-from edcore.errors import InputError
+from edcore.errors import EDCoreError, InputError
+from edcore.model.values import located, on_host, refuse_dtype, refuse_non_finite, unreadable
 
 NEGATIVE = (
     "x has values below 0: under a split rule with no floor, weights may then shrink and change their sign. Scale each "
@@ -72,20 +71,24 @@ class Samples(NamedTuple):
         """
         x, target, given, network, rule = self
         warns, lowest, squares = rule.error == "split" and rule.floor is None, 0.0, math.inf
-        if x.place.device == "cpu":
-            square, host = sum_of_squares(x.array, "cpu"), to_numpy(target.array)
-            least, most = np.minimum.reduce(host, axis=None), np.maximum.reduce(host, axis=None)
-            if warns:
-                lowest = np.minimum.reduce(to_numpy(x.array), axis=None)
-        else:
-            wanted = [(libraries.squares, x.array), (libraries.least, target.array), (libraries.most, target.array)]
-            wanted += [(libraries.least, x.array)] * warns
-            wanted += [] if error is None else [(libraries.squares, error)]
-            total, least, most, *more = read(*wanted)
-            square = _at_least(total, x.array)
-            lowest = more[0] if warns else 0.0
-            squares = math.inf if error is None else _at_least(more[-1], error)
-        x = _finite("x", x, given[0], square, network.dtype)
+        try:
+            if x.place.device == "cpu":
+                square, host = sum_of_squares(x.array, "cpu"), to_numpy(target.array)
+                least, most = np.minimum.reduce(host, axis=None), np.maximum.reduce(host, axis=None)
+                if warns:
+                    lowest = np.minimum.reduce(to_numpy(x.array), axis=None)
+            else:
+                wanted = [(libraries.squares, x.array), (libraries.least, target.array), (libraries.most, target.array)]
+                wanted += [(libraries.least, x.array)] * warns
+                wanted += [] if error is None else [(libraries.squares, error)]
+                total, least, most, *more = read(*wanted)
+                square = _at_least(total, x.array)
+                lowest = more[0] if warns else 0.0
+                squares = math.inf if error is None else _at_least(more[-1], error)
+        except Exception as failure:
+            _finite("x", x, given[0], network.dtype)  # whose values perhaps can be read
+            raise unreadable("target", given[1], failure) from failure
+        x = _finite("x", x, given[0], network.dtype, square)
         if not (least > -math.inf and most < math.inf):
             _check_finite("target", target, given[1], network.dtype)
         check_range(least, most, network.output_activation)
@@ -115,10 +118,13 @@ def see_samples(x: Any, target: Any, network: Network, rule: Rule, in_known: boo
     except InputError as error:
         refusal = error
     if refusal:
-        _finite("x", found, given, sum_of_squares(found.array, found.place.device), dtype)  # x is refused first
+        _finite("x", found, given, dtype)  # x is refused first
         raise refusal
     if of_target.place != found.place:
-        of_target = found._replace(array=like(of_target.array, found.array))
+        try:
+            of_target = found._replace(array=like(of_target.array, found.array))
+        except Exception as error:
+            raise unreadable("target", given_target, error) from error
     return Samples(found, of_target, (given, given_target), network, rule)
 
 
@@ -136,7 +142,7 @@ def checked(
     on another device than `place`, if it is of the same library.
     """
     found, given = _see(name, value, shape, dtype, meaning, place)
-    return _finite(name, found, given, sum_of_squares(found.array, found.place.device), dtype)
+    return _finite(name, found, given, dtype)
 
 
 def check_device(name: str, found: Located, wanted: Place, meaning: str = "x is") -> None:
@@ -184,7 +190,7 @@ def weighed(
 def checked_weights_of(sample_weight: Any, samples: int) -> npt.NDArray[np.float64]:
     """Return the weights of some samples in float64, or refuse them."""
     name = "sample_weight"
-    host = to_numpy(_located(name, sample_weight).array)
+    host = on_host(name, sample_weight)
     given = to_numpy(checked(name, host, (samples,), "float64", ", one for each sample").array)
     if (given < 0).any():
         raise InputError(name, f"{float(given.min())!r}, at [{given.argmin()}]", "values of at least 0")
@@ -243,35 +249,32 @@ def _see(
     name: str, value: Any, shape: tuple[int | None, ...], dtype: str, meaning: str = "", place: Place = HOST
 ) -> tuple[Located, Array]:
     """Return the value as an array of its own library in this dtype, and as it was before; no value is looked at."""
-    found = _located(name, value)
+    found = located(name, value)
     given = found.array
-    if place is not HOST:
-        check_device(name, found, place)
-    if given.dtype is not DTYPES[dtype] or not _fits(given.shape, shape):
-        found = Located(_cast(name, found, shape, meaning, dtype), found.xp, found.place)
+    try:
+        if place is not HOST:
+            check_device(name, found, place)
+        if given.dtype is not DTYPES[dtype] or not _fits(given.shape, shape):
+            found = Located(_cast(name, found, shape, meaning, dtype), found.xp, found.place)
+    except EDCoreError:
+        raise
+    except Exception as error:  # a library's own, as for an array that it has deleted
+        raise unreadable(name, given, error) from error
     return found, given
 
 
-def _finite(name: str, found: Located, given: Array, square: float, dtype: str) -> Located:
+def _finite(name: str, found: Located, given: Array, dtype: str, square: float | None = None) -> Located:
     """Return the array with the sum of its squares, or refuse values that are not finite."""
-    if not square < math.inf:  # NaN and infinity show in the sum, and so do large values, which are fine
-        _check_finite(name, found, given, dtype)
-        square = math.inf
-    return Located(found.array, found.xp, found.place, square)
-
-
-def _located(name: str, value: Any) -> Located:
-    """Return the value with its library and device; as a NumPy array if it is of no library."""
-    if type(value) is np.ndarray:
-        return locate(value)
-    if is_array_api_obj(value) and not isinstance(value, np.ndarray | type):
-        return locate(detached(value))
-    if isinstance(value, np.ma.MaskedArray):
-        raise InputError(name, "a masked array", "an array with no mask", f"Fill it: {name}.filled(…).")
     try:
-        return locate(np.asarray(value))
-    except Exception as error:  # of what is no array, NumPy and an __array__ of others raise errors of many kinds
-        raise InputError(name, f"{type(value).__name__} ({error!s:.200})", "an array of numbers") from error
+        square = sum_of_squares(found.array, found.place.device) if square is None else square
+        if not square < math.inf:  # NaN and infinity show in the sum, and so do large values, which are fine
+            _check_finite(name, found, given, dtype)
+            square = math.inf
+    except EDCoreError:
+        raise
+    except Exception as error:
+        raise unreadable(name, given, error) from error
+    return Located(found.array, found.xp, found.place, square)
 
 
 def _fits(given: tuple[int, ...], wanted: tuple[int | None, ...]) -> bool:
@@ -284,8 +287,7 @@ def _cast(name: str, found: Located, shape: tuple[int | None, ...], meaning: str
     """Return the array in this dtype, or refuse it for its own dtype or its shape."""
     array, xp = found.array, found.xp
     if not _is_real(xp, array.dtype):
-        fix = "Convert it to numbers first; numpy.unique(labels, return_inverse=True) does so with labels."
-        raise InputError(name, f"dtype {array.dtype}", "real numbers", fix)
+        refuse_dtype(name, array)
     if not _fits(array.shape, shape):
         first = "samples" if name == "target" else "batch"
         words = [(first, "features")[axis] if size is None else str(size) for axis, size in enumerate(shape)]
@@ -305,7 +307,7 @@ def _check_finite(name: str, found: Located, given: Array, dtype: str) -> None:
     if not _is_floating(xp, given.dtype) or bool(xp.all(xp.isfinite(given))):
         fix = "Scale them, for example to 0 … 1."
         raise InputError(name, f"values too large for {dtype}", "what it can hold", fix)
-    _refuse_non_finite(name, to_numpy(found.array))
+    refuse_non_finite(name, to_numpy(found.array))
 
 
 def checked_weights(
@@ -321,15 +323,17 @@ def checked_weights(
     of the network, or of a part of it.
     """
     shapes = network.weight_shapes if shapes is None else shapes
-    if not hasattr(weights, "keys"):
-        raise InputError(name, type(weights).__name__, f"a dictionary with the keys {', '.join(shapes)}")
-    missing, unknown = sorted(shapes.keys() - weights.keys()), sorted(map(str, weights.keys() - shapes.keys()))
+    try:
+        keys = set(weights.keys())
+    except Exception:  # a method of that name may be anything
+        raise InputError(name, type(weights).__name__, f"a dictionary with the keys {', '.join(shapes)}") from None
+    missing, unknown = sorted(shapes.keys() - keys), sorted(map(str, keys - shapes.keys()))
     if missing or unknown:
         given = "; ".join(f"{what} {', '.join(keys)}" for what, keys in (("no", missing), ("also", unknown)) if keys)
         raise InputError(name, given, f"exactly the keys {', '.join(shapes)}")
     arrays = {}
     for key, shape in shapes.items():
-        array = to_numpy(_located(f"{name}[{key!r}]", weights[key]).array)
+        array = on_host(f"{name}[{key!r}]", weights[key])
         if array.shape != shape:
             raise InputError(
                 f"{name}[{key!r}]", f"shape {array.shape}", f"shape {shape}", "ED.weights shows the layout."
@@ -338,7 +342,7 @@ def checked_weights(
             fix = f"Convert it with .astype({network.dtype!r})."
             raise InputError(f"{name}[{key!r}]", f"dtype {array.dtype}", f"dtype {network.dtype}", fix)
         if not np.isfinite(array).all():
-            _refuse_non_finite(f"{name}[{key!r}]", array)
+            refuse_non_finite(f"{name}[{key!r}]", array)
         arrays[key] = array
     if floor is not None:
         for layer in LAYERS:
@@ -383,11 +387,3 @@ def _shape_hint(name: str, given: tuple[int, ...], wanted: tuple[int | None, ...
     if len(given) == 2 and len(wanted) == 1:
         return f"One head has one axis: {name}[:, 0]; or give the network one head for each column."
     return ""
-
-
-def _refuse_non_finite(name: str, array: Any) -> None:
-    bad = ~np.isfinite(array)
-    first = ", ".join(map(str, np.argwhere(bad)[0]))
-    raise InputError(
-        name, f"{bad.sum()} NaN or infinite values, the first at [{first}]", "finite values", "Clean it first."
-    )

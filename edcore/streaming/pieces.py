@@ -21,8 +21,9 @@ import numpy.typing as npt
 from edcore.arrays import to_numpy
 from edcore.core.network import Network
 from edcore.core.randomness import permutation, piece_order
-from edcore.errors import DataFileError, InputError, OutOfMemoryError, shown
+from edcore.errors import DataFileError, InputError, OutOfMemoryError, said, shown
 from edcore.model.inputs import check_range, checked
+from edcore.model.values import check_dense
 
 PIECE_BYTES = 2**19
 """The least size of a piece; below it, a drive or a decoder spends its time on calls instead of data."""
@@ -107,8 +108,11 @@ class Source:
 def check_rows(name: str, array: Any) -> int:
     """Return the number of rows of an array, or refuse an array whose rows a slice cannot read."""
     try:
+        check_dense(name, array)
         shape, _, _ = tuple(array.shape), array.dtype, array.__getitem__
         stored, chunks = getattr(array, "nchunks_initialized", 0), getattr(array, "nchunks", 0)
+    except InputError:
+        raise
     except (AttributeError, TypeError):
         fix = "A NumPy memmap, a Zarr or Dask array and an h5py dataset are accepted."
         raise InputError(
@@ -153,8 +157,7 @@ def check_out(x: Any, out: Any, shape: tuple[int, ...], dtype: str) -> None:
     try:
         out[0:1] = np.asarray(out[0:1])
     except Exception as error:  # each library raises its own for an array that is read-only
-        given_words = f"a {type(out).__name__} that cannot be written ({' '.join(str(error).split()):.200})"
-        raise InputError("out", given_words, accepted) from error
+        raise InputError("out", f"a {type(out).__name__} that cannot be written ({said(error)})", accepted) from error
 
 
 def _overlap(x: Any, out: Any) -> bool:
@@ -165,7 +168,7 @@ def _overlap(x: Any, out: Any) -> bool:
     if None not in files and os.path.samefile(*files):  # mapped twice, it is at two places in memory
         (first, end), (other_first, other_end) = map(_bytes_in_file, (x, out))
         return first < other_end and other_first < end
-    return bool(np.shares_memory(x, out))
+    return bool(np.shares_memory(np.asarray(x), np.asarray(out)))  # a subclass may refuse NumPy's functions
 
 
 def _bytes_in_file(array: Any) -> tuple[int, int]:
@@ -293,8 +296,7 @@ def _has_empty_chunk(rows: Rows, start: int, chunks: tuple[int, ...], fill: Any)
 
 
 def _unreadable(place: str, error: Exception) -> DataFileError:
-    reason = f"{type(error).__name__}: {str(error).strip() or 'no message'}"
-    return DataFileError(f"{place}: it cannot be read ({reason}).")
+    return DataFileError(f"{place}: it cannot be read ({said(error)}).")
 
 
 def _check_mapped(name: str, array: Any) -> None:

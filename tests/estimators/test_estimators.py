@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+import re
 
 import numpy as np
 import pytest
@@ -380,7 +381,7 @@ def test_early_stopping_goes_on_as_if_it_had_not_been_stopped(moons):
 def test_early_stopping_of_a_regressor_measures_r2(plane):
     regressor = EDRegressor(early_stopping=True, **{**QUICK, "max_iter": 30}).fit(*plane)
     assert 0.5 < regressor.best_validation_score_ == max(regressor.validation_scores_) <= 1
-    with pytest.raises(InputError, match=r"^validation_fraction: given 0\.01; accepted: .* 2 "):
+    with pytest.raises(InputError, match=r"^validation_fraction: given 0\.01 of 80 samples; accepted: .* two samples"):
         regressor.set_params(validation_fraction=0.01).fit(*plane)
 
 
@@ -487,13 +488,13 @@ def test_data_are_refused(three):
     x, y = three
     classifier = EDClassifier(**QUICK)
     for bad, sentence in (
-        ((np.where(x > 1, np.nan, x), y), "Input X contains NaN"),
-        ((x[:0], y[:0]), "Found array with 0 sample"),
-        ((x[:, 0], y), "Expected 2D array, got 1D array"),
-        ((x, y[:5]), "inconsistent numbers of samples"),
-        ((x, x[:, 0]), "Unknown label type: continuous"),
+        ((np.where(x > 1, np.nan, x), y), "X: given values that are missing"),
+        ((x[:0], y[:0]), "X: given shape (0, 2); accepted: at least one sample"),
+        ((x[:, 0], y), "X: given shape (60,); accepted: shape (samples, features)"),
+        ((x, y[:5]), "y: given shape (5,); accepted: 60 labels"),
+        ((x, x[:, 0]), "y: given continuous numbers"),
     ):
-        with pytest.raises(ValueError, match=sentence):
+        with pytest.raises(InputError, match=re.escape(sentence)):
             classifier.fit(*bad)
     with pytest.raises(InputError, match=r"^y: given .*2.*; accepted: .*two classes"):
         classifier.fit(x, y * 0 + 2)

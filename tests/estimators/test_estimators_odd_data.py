@@ -75,10 +75,10 @@ def test_missing_values_of_pandas_are_refused_and_its_numbers_learnt(kind):
         found = kind(**OPTIONS).fit(frame.astype(dtype), pandas.Series(Y).astype("Int64"))
         assert np.array_equal(found.predict(frame.astype(dtype)), expected)
     holes = frame.astype("Float64").mask(frame > 0.9)
-    with pytest.raises(ValueError, match="Input X contains NaN"):
+    with pytest.raises(InputError, match="^X: given values that are missing"):
         found.predict(holes)
     for x, y in ((holes, Y), (frame, pandas.Series(Y).astype("Int64").mask(frame["a"] > 0.9))):
-        with pytest.raises(ValueError, match="contains NaN"):
+        with pytest.raises(InputError, match="^[Xy]: given values that are missing"):
             kind(**OPTIONS).fit(x, y)
 
 
@@ -221,7 +221,7 @@ def test_large_floats_and_apart_whole_numbers_are_learnt_in_lists():
 @pytest.mark.parametrize("kind", KINDS)
 def test_whole_numbers_that_no_float_holds_are_refused(kind):
     huge = np.array([[10**400, 1, 1]] * len(Y), object)
-    with pytest.raises(InputError, match="^X or y: given whole numbers too large"):
+    with pytest.raises(InputError, match="^X: given whole numbers too large"):
         kind(**OPTIONS).fit(huge, Y)
     found = kind(**OPTIONS).fit(X, Y)
     with pytest.raises(InputError, match="^X: given whole numbers too large"):

@@ -149,9 +149,9 @@ BAD_X = [
     (X.astype(complex), "x: given dtype complex128; accepted: real numbers"),
     (X.astype(str), "x: given dtype <U32; accepted: real numbers"),
     (X.astype(object), "x: given dtype object; accepted: real numbers"),
-    ([[1, 2, 3], [4, 5]], r"x: given list \(.*\); accepted: an array of numbers"),
+    ([[1, 2, 3], [4, 5]], "x: given rows of different lengths; accepted: rows of one length"),
     (np.ma.masked_less(X, 0.5), r"x: given a masked array; accepted: an array with no mask. Fill it: x.filled\(…\)"),
-    (None, "x: given dtype object; accepted: real numbers"),
+    (None, "x: given None; accepted: an array of numbers"),
 ]
 
 

@@ -1,0 +1,134 @@
+"""The values of an array of any library, or the refusal of what has none: of what is sparse, traced, lazy or lost."""
+
+from __future__ import annotations
+
+import sys
+from numbers import Real
+from typing import Any, NoReturn
+
+import numpy as np
+from array_api_compat import is_array_api_obj
+
+from edcore.arrays import Located, detached, locate, to_numpy
+from edcore.errors import EDCoreError, InputError, OutOfMemoryError, said, shown
+
+TRACED = {
+    "jax": "jax.jit, jax.vmap or jax.grad",
+    "jaxlib": "jax.jit, jax.vmap or jax.grad",
+    "torch": "torch.compile, torch.func.vmap or torch.func.grad",
+}
+"""The functions of a library inside which arrays have no values yet."""
+
+
+def located(name: str, value: Any) -> Located:
+    """Return the value of an argument with its library and device; as a NumPy array if it is of no library."""
+    if type(value) is np.ndarray:
+        return locate(value)
+    if isinstance(value, np.ma.MaskedArray):
+        raise InputError(name, "a masked array", "an array with no mask", f"Fill it: {name}.filled(…).")
+    try:
+        check_dense(name, value)
+        if is_array_api_obj(value) and not isinstance(value, np.ndarray | type):
+            return locate(detached(value))
+        return locate(as_numpy(name, value))
+    except EDCoreError:
+        raise
+    except Exception as error:  # of what is no array, NumPy and an __array__ of others raise errors of many kinds
+        raise unreadable(name, value, error) from error
+
+
+def on_host(name: str, value: Any) -> np.ndarray[Any, Any]:
+    """Return the value of an argument as a NumPy array."""
+    found = located(name, value)
+    try:
+        return to_numpy(found.array)
+    except Exception as error:
+        raise unreadable(name, value, error) from error
+
+
+def as_numpy(name: str, value: Any) -> np.ndarray[Any, Any]:
+    """Return a value of no array library as a NumPy array."""
+    array = np.asarray(value)
+    if array.dtype == object and not array.ndim:  # NumPy has wrapped something that it does not know
+        ways = [way for way in ("collect", "compute") if hasattr(value, way)]
+        fix = f"Compute it first: {name}.{ways[0]}()." if ways else ""
+        raise InputError(name, kind_of(value), "an array of numbers", fix)
+    return array
+
+
+def check_dense(name: str, value: Any) -> None:
+    """Refuse sparse arrays, tensors of several shapes, and what JAX and PyTorch hand to functions that they trace."""
+    if getattr(value, "is_nested", False):
+        fix = f"Pad it: torch.nested.to_padded_tensor({name}, 0.0)."
+        raise InputError(name, f"{kind_of(value)}, which has several shapes", "an array of one shape", fix)
+    ways = [way for way in ("toarray", "todense") if hasattr(value, way)]
+    if "sparse" in str(getattr(value, "layout", "")).lower():
+        ways = ["to_dense"]
+    if ways:
+        raise InputError(name, f"{kind_of(value)}, which is sparse", "a dense array", f"Write {name}.{ways[0]}().")
+    jax = sys.modules.get("jax")
+    if jax is not None and isinstance(value, jax.core.Tracer):
+        raise unreadable(name, value)
+    if library_of(value) == "dask" and any(size != size for size in value.shape):  # NaN, as after a selection
+        fix = f"Call {name}.compute_chunk_sizes() first."
+        raise InputError(name, f"an array of dask of shape {value.shape}", "a known number of samples", fix)
+    if getattr(getattr(value, "device", None), "type", "") == "meta":
+        raise InputError(name, f"{kind_of(value)} on the device 'meta', which has no values", "an array with values")
+
+
+def unreadable(name: str, value: Any, error: Exception | None = None) -> EDCoreError:
+    """Return the refusal of an argument whose values cannot be read, which another library's error has shown."""
+    if isinstance(error, MemoryError):
+        return OutOfMemoryError(f"{name}: there is no memory to read {kind_of(value)} ({said(error)}).")
+    reason, fix = f" ({said(error)})" if error else "", ""
+    if "inhomogeneous" in reason:
+        return InputError(name, "rows of different lengths", "rows of one length")
+    if functions := TRACED.get(library_of(value)):
+        fix = f"Inside functions of {functions} arrays have no values: call edcore outside them."
+    return InputError(name, f"{kind_of(value)} whose values cannot be read{reason}", "an array of numbers", fix)
+
+
+def refuse_dtype(name: str, array: Any) -> NoReturn:
+    """Raise the error of an array that does not hold real numbers, with advice for what it holds."""
+    given, texts = f"dtype {array.dtype}", getattr(array.dtype, "kind", "") in "SUT"
+    fix = f"Convert it to numbers first, as with {name}.astype('float64')."
+    if array.dtype == object:
+        other = next(((at, each) for at, each in np.ndenumerate(array) if not isinstance(each, Real | np.bool_)), None)
+        if other is not None:
+            at, each = other
+            given += f", with {shown(each)} at [{', '.join(map(str, at))}]"
+            texts = isinstance(each, str | bytes)
+            fix = "Leave it out, or put a number in its place."
+    if texts:
+        fix = "Encode texts as numbers, as with sklearn.preprocessing.OrdinalEncoder or OneHotEncoder."
+        if name == "y":
+            fix = "EDClassifier learns labels."
+        if name == "target":
+            fix = "numpy.unique(labels, return_inverse=True) makes numbers of labels."
+    elif "complex" in given:
+        fix = f"Take {name}.real, or abs({name})."
+    raise InputError(name, given, "real numbers", fix)
+
+
+def refuse_non_finite(name: str, array: np.ndarray[Any, Any]) -> NoReturn:
+    """Raise the error of an array with values that are NaN or infinite, which says where the first one is."""
+    bad = ~np.isfinite(array)
+    first = ", ".join(map(str, np.argwhere(bad)[0]))
+    raise InputError(
+        name, f"{bad.sum()} NaN or infinite values, the first at [{first}]", "finite values", "Clean it first."
+    )
+
+
+def library_of(value: Any) -> str:
+    """Return the name of the package that a value's type is from."""
+    return type(value).__module__.partition(".")[0]
+
+
+def kind_of(value: Any) -> str:
+    """Return what a value is, for a sentence."""
+    if value is None:
+        return "None"
+    library = library_of(value)
+    return f"a value of type {type(value).__name__}" + (
+        f" of {library}" if library not in ("builtins", "numpy") else ""
+    )
