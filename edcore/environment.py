@@ -76,11 +76,16 @@ def commit(root: Path) -> str:
         return ""
     import subprocess  # here, as `import edcore` loads this module
 
-    git = ["git", "-C", str(root), "describe", "--always", "--dirty", "--exclude=*"]
+    # Not `describe --dirty`, which writes the index: one that is killed leaves a lock in the way of the user's commits.
+    git = ["git", "--no-optional-locks", "-C", str(root), "status"]
+    git += ["--porcelain=v2", "--branch", "--untracked-files=no"]
     try:
-        return subprocess.run(git, capture_output=True, text=True, check=False).stdout.strip()
+        lines = subprocess.run(git, capture_output=True, text=True, check=False).stdout.splitlines()
     except OSError:  # no git
         return ""
+    if not lines or "(initial)" in lines[0]:  # no commit yet
+        return ""
+    return lines[0].split()[-1][:7] + "-dirty" * any(not line.startswith("#") for line in lines)
 
 
 def processor(cpuinfo: Path) -> str:

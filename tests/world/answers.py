@@ -42,7 +42,7 @@ ROWS = [
     *(
         Row(
             name=f"a new {field} in {backend}",
-            python=f"{FUNCTION}from edcore.arguments import assign\n"
+            python="from edcore.arguments import assign\n"
             "from edcore.dispatch.choose import choose_backend, make_request\n"
             f"backend = choose_backend(make_request({backend!r}, None), edcore.Network(1), Rule())\n"
             f"network, rule = edcore.Network(2, 3), Rule()\nassign({of}, {field!r}, {new!r})\n"

@@ -262,6 +262,19 @@ ROWS = [
         ends=2,
         says=("a.ckpt.lock",),
     ),
+    Row(
+        name="a checkout whose commit is named: its index is not written",
+        python="import os, subprocess\nfrom edcore.environment import commit\n"
+        "def git(*words):\n"
+        "    own = ['-c', 'user.name=a', '-c', 'user.email=a@b', '-c', 'commit.gpgsign=false']\n"
+        "    subprocess.run(['git', *own, *words], check=True, capture_output=True)\n"
+        "git('init')\nfound = [commit(Path())]\nPath('f').touch()\ngit('add', 'f')\ngit('commit', '-m', 'a')\n"
+        "os.utime('f', (0, 0))\nbefore = Path('.git/index').read_bytes()\nfound.append(commit(Path()))\n"
+        "Path('f').write_text('b')\nfound.append(commit(Path()).replace(found[1], ''))\n"
+        "found[0], len(found[1]), found[2], Path('.git/index').read_bytes() == before",
+        value=("", 7, "-dirty", True),
+        needs=("linux",),
+    ),
     # K9: one option given twice
     *(
         Row(
