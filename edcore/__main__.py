@@ -1,5 +1,6 @@
 """The program ``edcore``, also run by ``python -m edcore``."""
 
+import os
 import signal
 import sys
 from types import FrameType
@@ -7,11 +8,12 @@ from typing import NoReturn
 
 __all__ = ["main"]
 
-INTERRUPTED = 130
+UNWRITTEN, INTERRUPTED = 1, 130
 
 
 def main() -> NoReturn:
     """Run the command line. Ctrl-C ends it without a traceback, also while it is loaded and at its very end."""
+    _open_streams()
     usual = signal.getsignal(signal.SIGINT) is signal.default_int_handler
     if usual:  # nothing can be lost yet, and Python would print a traceback from inside an import
         signal.signal(signal.SIGINT, signal.SIG_DFL)
@@ -36,6 +38,19 @@ def main() -> NoReturn:
     finally:
         if usual:  # nothing can be lost any more while the interpreter ends
             signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+def _open_streams() -> None:
+    """Open what the caller has closed, as a file would take its number, and refuse a closed stdout."""
+    lost = sys.stdout is None and sys.platform != "win32"  # a program without a window has none there
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):  # in the order of their numbers
+        if getattr(sys, name) is None:
+            stream = open(os.devnull, mode)  # noqa: SIM115
+            os.set_inheritable(stream.fileno(), True)
+            setattr(sys, name, stream)
+    if lost:
+        print("edcore: standard output is closed. Write > /dev/null to drop what is printed.", file=sys.stderr)
+        sys.exit(UNWRITTEN)
 
 
 if __name__ == "__main__":

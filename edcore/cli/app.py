@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import io
+import os
 import re
 import sys
 from collections import Counter
@@ -31,11 +34,13 @@ from edcore.environment import VERSION
 from edcore.errors import EDCoreError, InputError
 from edcore.training.options import OF_ARGUMENTS, as_options, typed
 
-BAD_INPUT, INTERRUPTED, TERMINATED = 2, 130, 143
+UNWRITTEN, BAD_INPUT, INTERRUPTED, TERMINATED = 1, 2, 130, 143
+FULL = errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF
 EXIT_CODES = (
-    f"Exit codes: 0 all is well; {CHECK_FAILED} a check failed, or runs of a sweep; {BAD_INPUT} a bad option, bad "
-    f"input, or a backend that cannot run here; {INTERRUPTED} stopped with Ctrl-C, {TERMINATED} with SIGTERM, 128 + n "
-    "with another signal n, as SIGHUP or SIGUSR1 (train and sweep still sum up and save)."
+    f"Exit codes: 0 all is well; {CHECK_FAILED} a check failed, or runs of a sweep, or stdout takes nothing; "
+    f"{BAD_INPUT} a bad option, bad input, or a backend that cannot run here; {INTERRUPTED} stopped with Ctrl-C, "
+    f"{TERMINATED} with SIGTERM, 128 + n with another signal n, as SIGHUP or SIGUSR1 (train and sweep still sum up and "
+    "save)."
 )
 
 EXAMPLES = {
@@ -119,6 +124,7 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # the name of a file may have characters that cannot be printed
             stream.reconfigure(errors="backslashreplace")
+    code = BAD_INPUT
     try:
         with compiling_on_stderr():
             app(argv, prog_name="edcore")
@@ -127,10 +133,20 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
     except MemoryError:
         sentence = "there is not enough memory. Give a smaller --depth, --width or --batch-size."
     except OSError as error:
-        file = f"{error.filename}: " if error.filename else ""
-        sentence = f"{file}{error.strerror or error}. Check the names of files and folders."
-    say(sentence, stderr=True)
-    sys.exit(BAD_INPUT)
+        file, fix = f"{error.filename}: " if error.filename else "", " Check the names of files and folders."
+        if not error.filename and error.errno in FULL:  # the error for a file that cannot be written has its name
+            file, fix, code = "standard output: ", "", UNWRITTEN
+            _drop_stdout()
+        sentence = f"{file}{error.strerror or error}.{fix}"
+    with contextlib.suppress(OSError):  # stderr may be a full disk too
+        say(sentence, stderr=True)
+    sys.exit(code)
+
+
+def _drop_stdout() -> None:
+    """Drop what waits in stdout, which takes nothing: Python would complain of it at the end."""
+    with contextlib.suppress(OSError):  # a stream of Python's own has no descriptor
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _in_options(error: EDCoreError, argv: Sequence[str] | None) -> str:

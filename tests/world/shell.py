@@ -441,4 +441,82 @@ SAMPLES = [
     ),
 ]
 
-ROWS: list[Row] = [*ADVICE, *TYPES, *FILES, *SAMPLES]
+RUN = f"{XOR} --seed 1"
+PRINTING = (
+    RUN,
+    f"{RUN} --json",
+    f"{RUN} --diagnose",
+    "edcore info",
+    "edcore info --explain 4 4 4",
+    "edcore kaneko --inputs 2 --hidden 2",
+    "edcore inspect n.safetensors",
+    "edcore inspect n.safetensors --json",
+    "edcore predict n.safetensors t.csv",
+    "edcore sweep x.toml",
+    "edcore bench numpy --depth 2 --width 2 --repeats 1",
+    "edcore --help",
+    "edcore train --help",
+    "edcore --version",
+)
+PRINTED = {
+    "n.safetensors": plain_network,
+    "t.csv": PLAIN,
+    "x.toml": "[train]\ndataset = 'xor'\nepochs = 1\nbackend = 'numpy'\n",
+}
+NO_ADVICE = ("names of files", "Exception ignored", "BrokenPipe", "Errno")
+
+STREAMS = [
+    *(
+        Row(
+            name=f"{what}: {line}",
+            shell=f"{line} {how}",
+            files=PRINTED,
+            ends=code,
+            says=says,
+            never=NO_ADVICE,
+            needs=("linux",),
+            slow=line != "edcore --version",
+        )
+        for what, how, code, says in (
+            ("a full disk is stdout", "> /dev/full", 1, ("edcore: standard output: No space left on device.",)),
+            ("stdout is closed", ">&-", 1, ("edcore: standard output is closed.",)),
+            ("stdin and stderr are closed", "<&- 2>&-", 0, ()),
+        )
+        for line in PRINTING
+    ),
+    *(
+        Row(
+            name=f"the reader of stdout goes: {line}",
+            shell=f"{line} | true; (( ${{PIPESTATUS[0]}} < 2 ))",
+            files=PRINTED,
+            never=NO_ADVICE,
+            needs=("linux",),
+            slow=line != "edcore --version",
+        )
+        for line in PRINTING
+    ),
+    Row(
+        name="a run into a full disk keeps its checkpoint",
+        shell=f"{RUN} --checkpoint run > /dev/full; edcore inspect run",
+        says=("standard output: No space left on device.", "1 of 1 batches learnt"),
+        needs=("linux",),
+        slow=True,
+    ),
+    Row(
+        name="standard input is closed, and read",
+        shell="edcore predict n.safetensors - <&-",
+        files=PRINTED,
+        ends=2,
+        says=("standard input: a file with no samples",),
+        needs=("linux",),
+    ),
+    Row(
+        name="an error with stderr closed is not on stdout",
+        shell=f"{XOR} --json --width x 2>&-; test $? = 2",
+        never=("edcore:",),
+        needs=("linux",),
+        slow=True,
+    ),
+]
+
+ROWS: list[Row] = [*ADVICE, *TYPES, *FILES, *SAMPLES, *STREAMS]
