@@ -10,7 +10,8 @@ import json
 import re
 import sys
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, TextIO
 
 from rich.cells import cell_len
@@ -110,16 +111,60 @@ def print_numbers(
     for part, table in enumerate(number_tables(columns, rows, console.width, words, title)):
         if part:
             console.print()
+        _print_whole(console, table)
+
+
+def print_words(console: Console, columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> None:
+    """Print a table of words, row by row where the console is too narrow for them: no name, option or path is cut."""
+    rows = [tuple(map(printable, row)) for row in rows]
+    cells = zip(*rows, strict=True) if rows else ((),) * len(columns)
+    table = plain_table(
+        *(replace(column, min_width=_longest(words)) for column, words in zip(columns, cells, strict=True))
+    )
+    for row in rows:
+        table.add_row(*row)
+    needed = [max(column.min_width or 0, cell_len(str(column.header))) + 2 for column in table.columns]
+    if sum(needed) <= console.width + 2:
         console.print(table)
+        return
+    for first, *others in rows:
+        console.print(first, soft_wrap=True)
+        for column, cell in zip(columns[1:], others, strict=True):
+            if cell:
+                console.print(f"  {column.header}: {cell}", soft_wrap=True)
 
 
-def pairs_table(pairs: Mapping[str, str]) -> Table:
-    """Return a table of names, in bold, and their values."""
+def print_pairs(console: Console, pairs: Mapping[str, str]) -> None:
+    """Print a table of names, in bold, and their values; in lines where the console is too narrow for their words."""
     table = Table.grid(padding=(0, 3, 0, 0))
     table.add_column(style="bold", no_wrap=True)
+    pairs = {printable(name): printable(value) for name, value in pairs.items()}
     for name, value in pairs.items():
-        table.add_row(printable(name), printable(value))
-    return table
+        table.add_row(name, value)
+    if max(map(cell_len, pairs), default=0) + 3 + _longest(pairs.values()) <= console.width:
+        console.print(table)
+        return
+    for name, value in pairs.items():
+        console.print(f"{name}: {value}", soft_wrap=True)
+
+
+def _longest(texts: Iterable[str]) -> int:
+    """Return the width of the longest word of some texts."""
+    return max((cell_len(word) for text in texts for word in text.split()), default=0)
+
+
+def _print_whole(console: Console, table: Table) -> None:
+    """Print a table whose columns are not to be folded, if need be beyond the edge of the terminal."""
+    width, wanted = console.width, sum(_widths(table))
+    console.width = max(width, wanted)
+    console.print(table, crop=False)
+    console.width = width
+
+
+def _widths(table: Table) -> list[int]:
+    """Return the width of each column of a table that holds texts, with the gap to the next."""
+    cells = [[str(column.header), *map(str, column.cells)] for column in table.columns]
+    return [max(map(cell_len, column)) + 2 for column in cells]
 
 
 def plain_console(*, stderr: bool = False, piped_width: int | None = None) -> Console:

@@ -7,6 +7,7 @@ import errno
 import io
 import os
 import re
+import shutil
 import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -14,7 +15,7 @@ from inspect import signature
 from typing import Annotated, Any, NoReturn, cast, get_args
 
 import typer
-from typer.core import TyperCommand
+from typer.core import TyperCommand, TyperGroup
 
 from edcore.arguments import check_text
 from edcore.cli.backends import CHECK_FAILED, check, info
@@ -35,6 +36,7 @@ from edcore.errors import EDCoreError, InputError
 from edcore.training.options import OF_ARGUMENTS, as_options, typed
 
 UNWRITTEN, BAD_INPUT, INTERRUPTED, TERMINATED = 1, 2, 130, 143
+NARROW = 70  # columns
 FULL = errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF
 EXIT_CODES = (
     f"Exit codes: 0 all is well; {CHECK_FAILED} a check failed, or runs of a sweep, or stdout takes nothing; "
@@ -92,8 +94,29 @@ class CheckedCommand(TyperCommand):
                         check_text(option, text, kind)
         return list(super().parse_args(ctx, args))
 
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Write the help."""
+        _plain_if_narrow(self)
+        super().format_help(ctx, formatter)
+
+
+class Group(TyperGroup):
+    """The commands."""
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Write the help."""
+        _plain_if_narrow(self)
+        super().format_help(ctx, formatter)
+
+
+def _plain_if_narrow(command: Any) -> None:
+    """Have the help of a command without tables on a narrow terminal, where Typer's would cut the names of options."""
+    if shutil.get_terminal_size().columns < NARROW:
+        command.rich_markup_mode, command.help = None, str(command.help).replace("\\[", "[")
+
 
 app = typer.Typer(
+    cls=Group,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     help="Networks that learn without back-propagation, by Kaneko's ED method (error diffusion).",
@@ -124,6 +147,8 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # the name of a file may have characters that cannot be printed
             stream.reconfigure(errors="backslashreplace")
+    if not os.environ.get("COLUMNS", "").strip("0"):  # 0 columns are none that Rich could fill
+        os.environ.pop("COLUMNS", None)
     code = BAD_INPUT
     try:
         with compiling_on_stderr():

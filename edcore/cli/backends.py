@@ -14,7 +14,7 @@ from rich.table import Column
 
 from edcore.arguments import whole_number
 from edcore.cli.options import DeviceOption, JsonOption, complete_from
-from edcore.console import plain_console, plain_table, print_json
+from edcore.console import plain_console, print_json, print_words
 from edcore.contract.backend import Backend
 from edcore.contract.memory import needed
 from edcore.core.network import Network
@@ -25,7 +25,7 @@ from edcore.dispatch.choose import choose_backend, make_request
 from edcore.dispatch.explain import Verdict, choices_by_library, explain
 from edcore.environment import VERSION
 from edcore.errors import EDCoreError, InputError, UnknownNameError
-from edcore.training.options import DEPTH, SCHEDULES, WIDTH, backend_names
+from edcore.training.options import DEPTH, SCHEDULES, WIDTH, as_options, backend_names
 
 CHECK_FAILED = 1
 
@@ -57,7 +57,9 @@ def info(
         return
     show_backends(console)
     chosen = choose_backend(make_request("auto", None), network, Rule(), batch=batch)
-    console.print(f"\nauto takes {chosen.info.name} on {chosen.device} for the default network of edcore train.")
+    console.print(
+        f"\nauto takes {chosen.info.name} on {chosen.device} for the default network of edcore train.", soft_wrap=True
+    )
 
 
 def check(
@@ -82,7 +84,7 @@ def check(
     for check_name, error in _checks(backend, quick):
         if error is None:
             passed.append(check_name)
-            console.print(f"ok      {check_name}")
+            console.print(f"ok      {check_name}", soft_wrap=True)
         else:
             failed[check_name] = error
             console.print(f"FAILED  {check_name}: {error}", soft_wrap=True)
@@ -121,11 +123,13 @@ def _shape(explain: tuple[int, int, int]) -> Network:
 
 def show_backends(console: Console) -> None:
     """Print each backend with its state, and the commands that install those which are not ready."""
-    table = plain_table(Column("backend", no_wrap=True), "state", "devices", "why not")
     states = registry.list_backends()
-    for state in states:
-        table.add_row(state.name, "ready" if state.ready else "not ready", ", ".join(state.devices), state.reason)
-    console.print(table)
+    columns = [Column("backend"), Column("state"), Column("devices"), Column("why not")]
+    rows = [
+        (one.name, "ready" if one.ready else "not ready", ", ".join(one.devices), as_options(one.reason))
+        for one in states
+    ]
+    print_words(console, columns, rows)
     for state in states:
         if state.install and not state.ready:
             console.print(f"\n{state.name} needs: {state.install}", soft_wrap=True)  # one line, so it can be copied
@@ -164,21 +168,25 @@ def show_choice(network: Network, rule: Rule, batch: int, console: Console) -> N
         f"{network.in_:,} inputs, {network.hidden_layers}\n"
         f"{network.parameters:,} weights, {needed(network) / 2**20:,.1f} MiB; batches of {batch:,}\n"
     )
-    table = plain_table("backend", "device", Column("ms", justify="right"), "verdict")
+    rows = list[tuple[str, str, str, str]]()
     verdicts = explain(network, rule, batch=batch)
     chosen = next((one for one in verdicts if not one.reason), None)
     for one in verdicts:
         ms = "" if one.ms is None else f"{one.ms:,.3g}"
-        table.add_row(one.name, one.device, ms, one.reason or ("taken" if one is chosen else "ready"))
-    console.print(table)
+        verdict = as_options(one.reason) or ("taken" if one is chosen else "ready")
+        rows.append((one.name, one.device, ms, verdict))
+    print_words(console, [Column("backend"), Column("device"), Column("ms", justify="right"), Column("verdict")], rows)
     asked = make_request("auto", None)
     if asked.backend != "auto":
-        console.print(f"\n{asked.asked_by} decides before auto does.")
+        console.print(f"\n{asked.asked_by} decides before auto does.", soft_wrap=True)
     choice = f"{chosen.name} on {chosen.device}" if chosen else "nothing"
-    console.print(f"\nauto takes {choice} for NumPy arrays.")
+    console.print(f"\nauto takes {choice} for NumPy arrays.", soft_wrap=True)
     for library, kind, name in choices_by_library(network, rule, batch):
-        console.print(f"For arrays of {library} on {kind} it takes {name}.")
+        console.print(f"For arrays of {library} on {kind} it takes {name}.", soft_wrap=True)
     for kind, row, source in _rows(verdicts, network, batch):
         decided = f"width {row.width:,}, batch {row.batch:,}"
         console.print(f"\nThe order on {kind} is that of {decided}: {source}.", soft_wrap=True)
-    console.print("\nms: a step of a smaller network of that size. To measure this machine: edcore bench --calibrate")
+    console.print(
+        "\nms: a step of a smaller network of that size. To measure this machine: edcore bench --calibrate",
+        soft_wrap=True,
+    )

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.table import Column
 
 from edcore.arguments import checked_path
 from edcore.cli.options import ConfigOption, check_different, check_picture, check_writable, write_file
-from edcore.console import plain_console, plain_table, write
+from edcore.console import plain_console, print_words, write
 from edcore.errors import InputError
 
 NOTHING_RAN = 2
@@ -110,12 +111,12 @@ def _calibrate(context: typer.Context, device: str, repeats: int) -> None:
     check_folder(kind)
     table = calibrate(device, repeats, _announce)
     console = plain_console()
-    shown = plain_table("width", "batch", "fastest first, ms a step")
+    rows = list[tuple[str, ...]]()
     for row in table.rows:
         ranked = zip(row.fastest, row.ms, strict=True)
-        shown.add_row(str(row.width), str(row.batch), ", ".join(f"{name} {ms:,.3g}" for name, ms in ranked))
+        rows.append((str(row.width), str(row.batch), ", ".join(f"{name} {ms:,.3g}" for name, ms in ranked)))
     console.print(table.source, soft_wrap=True)
-    console.print(shown)
+    print_words(console, [Column("width"), Column("batch"), Column("fastest first, ms a step")], rows)
     console.print(f"\nauto uses it from now on: {save(kind, table)}", soft_wrap=True)
 
 

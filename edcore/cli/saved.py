@@ -10,7 +10,7 @@ import typer
 
 from edcore.cli.options import JsonOption
 from edcore.cli.show import shape_in_words
-from edcore.console import pairs_table, plain_console, print_json
+from edcore.console import plain_console, print_json, print_pairs
 from edcore.io import Saved, networks
 from edcore.training.checkpoint import RunState, run_of
 
@@ -36,7 +36,7 @@ def inspect(file: FileArgument, json: JsonOption = False) -> None:
         }
         print_json(values)
         return
-    plain_console().print(pairs_table(_describe(saved, run)))
+    print_pairs(plain_console(), _describe(saved, run))
 
 
 def _describe(saved: Saved, run: RunState | None) -> dict[str, str]:

@@ -10,7 +10,7 @@ from typing import Any
 
 from rich.console import Console
 
-from edcore.console import bar, pairs_table, print_numbers
+from edcore.console import bar, print_numbers, print_pairs
 from edcore.contract.compilation import clock
 from edcore.core.network import Network
 from edcore.datasets.catalogue import Dataset
@@ -20,6 +20,7 @@ from edcore.environment import VERSION
 from edcore.model.classes import targets
 from edcore.model.ed import ED
 from edcore.training import History, Progress
+from edcore.training.options import as_options
 
 
 class ProgressDisplay:
@@ -46,7 +47,7 @@ class ProgressDisplay:
     def summarise(self, ed: ED, data: Dataset) -> None:
         """Print the results, the data set and the network."""
         self._console.print()
-        self._console.print(pairs_table(self._stopped() | self._figures(data) | describe(ed, data)))
+        print_pairs(self._console, self._stopped() | self._figures(data) | describe(ed, data))
 
     def as_dict(self, ed: ED, data: Dataset) -> dict[str, Any]:
         """Return the results, the data set and the network, as values for JSON."""
@@ -146,7 +147,7 @@ def show_diagnosis(ed: ED, data: Dataset, console: Console) -> None:
     console.print(f"\nlayers, on {min(SAMPLES, len(data.x_train))} training samples:\n")
     print_numbers(console, found.columns, found.rows)
     if found.warning:
-        console.print(f"\nwarning: {found.warning}", soft_wrap=True)
+        console.print(f"\nwarning: {as_options(found.warning)}", soft_wrap=True)
 
 
 class Snapshots:

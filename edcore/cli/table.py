@@ -16,7 +16,7 @@ from rich.console import Console
 from edcore.cli.plot import Drawing, draw, learning_curve_of, rendered
 from edcore.cli.run import RunFiles, warn
 from edcore.cli.show import describe_network
-from edcore.console import bar, pairs_table, plain_console, print_json
+from edcore.console import bar, plain_console, print_json, print_pairs
 from edcore.contract.compilation import clock
 from edcore.environment import VERSION
 from edcore.errors import DataFileError, DivergedError, EDCoreError
@@ -70,7 +70,7 @@ def learn_table(given: Mapping[str, Any], files: RunFiles, *, json: bool, fewer_
         unsaved, undrawn = progress.save(), list[EDCoreError]()
         results, stopped = _results(run, progress.seconds, features), bool(stop.signal)
         console.print()
-        console.print(pairs_table(_in_words(run, results, by_signal=stopped)))
+        print_pairs(console, _in_words(run, results, by_signal=stopped))
         advice = files.saved_in("NEW.csv", stopped=stopped)
         if advice and not unsaved and (run.learnt or not files.saved):
             console.print(f"\n{advice}", soft_wrap=True)

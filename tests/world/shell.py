@@ -519,4 +519,65 @@ STREAMS = [
     ),
 ]
 
-ROWS: list[Row] = [*ADVICE, *TYPES, *FILES, *SAMPLES, *STREAMS]
+LONG = "a-name-that-is-longer-than-the-terminal-is-wide.safetensors"
+
+
+def at_width(columns, line):
+    """Return what a command prints on so many columns, through a pipe, with its lines as they are."""
+    os.environ["COLUMNS"] = str(columns)
+    printed = command(line)[1]
+    assert not re.search(r"\w…", printed), printed  # as Rich cuts a text
+    return printed
+
+
+NARROW = [
+    *(
+        Row(
+            name=f"{columns} columns: {line}",
+            python=f"from world.shell import at_width\nprint(at_width({columns}, {line!r}))",
+            files={LONG: plain_network},
+            says=says,
+        )
+        for columns in (40, 60, 8)
+        for line, says in (
+            (f"edcore inspect {LONG}", (LONG, "inhibitory_output=True")),
+            ("edcore info", ("array_api_strict", "NumPy")),
+            ("edcore info --explain 784 32 64", ("as --backend array_api_strict", "edcore bench --calibrate")),
+            (f"{RUN} --rule signed --diagnose --depth 9", ("--initial-fan-in 0.5", "--rms")),
+            (f"{RUN} --checkpoint {LONG[1:]}", (f"edcore predict {LONG[1:]} DATA",)),
+            (f"{RUN} --activation relu --depth 64", ("--rms",)),
+            (f"{RUN} --checkpoint /no/such/folder/{LONG}", (f"'/no/such/folder/{LONG}'",)),
+            ("edcore train --help", ("--initial-fan-in", "--early-stopping")),
+        )
+        if columns > 8 or "help" not in line
+    ),
+    *(
+        Row(
+            name=f"no number of a diagnosis is cut on {columns} columns",
+            python="from world.shell import at_width\nimport re\n"
+            f"numbers = lambda wide: sorted(re.findall(r'\\d\\.\\de[-+]\\d+', at_width(wide, '{RUN} --diagnose')))\n"
+            f"len(numbers(200)) > 5 and numbers({columns}) == numbers(200)",
+        )
+        for columns in (60, 40, 8, 1)
+    ),
+    *(
+        Row(
+            name=f"COLUMNS={columns!r}",
+            python=f"from world.shell import at_width\n'numpy' in at_width({columns!r}, 'edcore info')",
+        )
+        for columns in ("", "0", "00", "-5", "abc", "1e3", "99999")
+    ),
+    *(
+        Row(
+            name=f"{variables}, a terminal of 40 columns",
+            shell=f"env -uCOLUMNS {variables} script -qc 'stty cols 40; {RUN} --diagnose' /dev/null | tr -d '\\033\\r'",
+            says=("hidden 2", "--initial-fan-in 0.5"),
+            never=("n…", "e…"),
+            needs=("linux",),
+            slow=True,
+        )
+        for variables in ("TERM=dumb", "NO_COLOR=1", "FORCE_COLOR=1")
+    ),
+]
+
+ROWS: list[Row] = [*ADVICE, *TYPES, *FILES, *SAMPLES, *STREAMS, *NARROW]
