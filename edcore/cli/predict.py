@@ -245,15 +245,26 @@ def _of_model(x: Any, data: str, model: Any) -> Found:
             return Found(outputs, targets=predicted)
         labels = predicted.astype(object) if predicted.dtype.kind == "U" else predicted
         return Found(outputs, labels, shares=estimator.predict_proba(x), names=tuple(estimator.classes_.tolist()))
-    except EDCoreError:
-        raise
     except Exception as error:  # steps of scikit-learn raise errors of all kinds
-        reason = " ".join(str(error).split())[:300].rstrip(".")
+        reason = _wrong_cell(x)
+        if isinstance(error, EDCoreError) and not reason:
+            raise
+        reason = reason or " ".join(str(error).split())[:300].rstrip(".")
         fix = "Correct these cells, or remove their rows."
-        if "contains NaN" in reason and hasattr(x, "columns") and (gaps := np.argwhere(x.isna().to_numpy())).size:
-            row, column = gaps[0].tolist()
-            reason = f"a gap in row {row + 1:,}, column {x.columns[column]!r}; the model fills none"
         raise InputError("DATA", f"{data} ({reason})", "cells of the kinds that were learnt", fix) from error
+
+
+def _wrong_cell(x: Any) -> str:
+    """Return where a table has its first gap or text, which no network takes; an empty text if it has none."""
+    if not hasattr(x, "columns"):
+        return ""
+    texts = x.map(lambda cell: isinstance(cell, str)).to_numpy()
+    for wrong in (x.isna().to_numpy(), texts):
+        if len(places := np.argwhere(wrong)):
+            row, column = places[0].tolist()
+            what = repr(x.iloc[row, column]) if wrong is texts else "a gap"
+            return f"{what} in row {row + 1:,}, column {x.columns[column]!r}"
+    return ""
 
 
 def _check_scale(x: Values, saved: Saved) -> None:
