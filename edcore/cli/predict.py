@@ -27,6 +27,7 @@ from edcore.cli.options import (
 )
 from edcore.cli.saved import FileArgument
 from edcore.console import print_json, say, write
+from edcore.datasets.delimited import NUMBER
 from edcore.datasets.tables import read_table
 from edcore.datasets.user_files import STDIN, read_samples
 from edcore.errors import EDCoreError, InputError, listed, printable
@@ -258,7 +259,7 @@ def _wrong_cell(x: Any) -> str:
     """Return where a table has its first gap or text, which no network takes; an empty text if it has none."""
     if not hasattr(x, "columns"):
         return ""
-    texts = x.map(lambda cell: isinstance(cell, str)).to_numpy()
+    texts = x.map(lambda cell: isinstance(cell, str) and not NUMBER.fullmatch(cell)).to_numpy()
     for wrong in (x.isna().to_numpy(), texts):
         if len(places := np.argwhere(wrong)):
             row, column = places[0].tolist()
