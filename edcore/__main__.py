@@ -1,14 +1,17 @@
 """The program ``edcore``, also run by ``python -m edcore``."""
 
+import contextlib
 import os
 import signal
 import sys
 from types import FrameType
 from typing import NoReturn
 
+from edcore.environment import missing_for
+
 __all__ = ["main"]
 
-UNWRITTEN, INTERRUPTED = 1, 130
+UNWRITTEN, BAD_INPUT, INTERRUPTED = 1, 2, 130
 
 
 def main() -> NoReturn:
@@ -17,7 +20,14 @@ def main() -> NoReturn:
     usual = signal.getsignal(signal.SIGINT) is signal.default_int_handler
     if usual:  # nothing can be lost yet, and Python would print a traceback from inside an import
         signal.signal(signal.SIGINT, signal.SIG_DFL)
-    from edcore.cli import main as command_line
+    try:
+        with contextlib.redirect_stdout(sys.stderr):  # a user's module in a library's place may print
+            from edcore.cli import main as command_line
+    except ImportError as error:
+        if not (reason := missing_for(error)):
+            raise
+        print(f"edcore: {reason}.", file=sys.stderr)
+        sys.exit(BAD_INPUT)
 
     received = []
 

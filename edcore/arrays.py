@@ -12,7 +12,6 @@ import math
 import os
 import sys
 from collections.abc import Callable, Iterator
-from importlib.util import find_spec
 from typing import Any, ClassVar, NamedTuple, TypeAlias
 
 import numpy as np
@@ -20,6 +19,7 @@ import numpy.typing as npt
 from array_api_compat import array_namespace, to_device
 from array_api_compat import device as array_device
 
+from edcore.environment import missing
 from edcore.errors import EDCoreError, said
 from edcore.interrupts import ForkLock, uninterrupted
 
@@ -233,8 +233,8 @@ def unavailable(library: str, device: str) -> str:
     """Return why the library cannot compute on the device here, or an empty string where it can. Never raises."""
     kind, _, index = device.partition(":")
     try:
-        if find_spec(library) is None:
-            return f"the package {library} is not installed"
+        if reason := missing(library):
+            return reason
         number = int(index or 0)
         module = importlib.import_module(library)
         match library, kind:
@@ -257,7 +257,7 @@ def unavailable(library: str, device: str) -> str:
             case _:
                 count = 1
     except Exception as error:  # a broken driver can raise anything
-        return f"{library} does not work on {device!r} here ({said(error)})"
+        return missing(library) or f"{library} does not work on {device!r} here ({said(error)})"
     if number < count:
         return ""
     return f"{library} sees {count} device{'s' * (count != 1)} of type {kind!r} here, so there is no {device!r}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import platform
 import sys
@@ -9,10 +10,13 @@ import warnings
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import import_module
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, distribution, version
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
+
+from edcore.errors import EDCoreError
 
 VERSION = version("edcore")
 
@@ -22,7 +26,47 @@ REPORTED = ("numpy", "numba", "torch", "jax", "cupy")
 
 def versions() -> dict[str, str]:
     """Return the versions of the array libraries that this process has loaded."""
-    return {name: str(sys.modules[name].__version__) for name in REPORTED if name in sys.modules}
+    found = {name: getattr(sys.modules.get(name), "__version__", None) for name in REPORTED}
+    return {name: str(version) for name, version in found.items() if version is not None}
+
+
+def missing(package: str) -> str:
+    """Return why a package cannot be used here, or an empty string: it is not installed, or a file hides it.
+
+    Python looks in the folder of a script first, so a user's own numba.py stands for Numba. It is not imported.
+    """
+    loaded = sys.modules.get(package)
+    made_here = getattr(getattr(loaded, "__spec__", None), "loader", None) is None  # and not found in a file
+    if loaded is not None and (hasattr(loaded, "__version__") or made_here):
+        return ""
+    if (spec := find_spec(package)) is None:
+        return f"the package {package} is not installed"
+    found, installed = Path(spec.origin or next(iter(spec.submodule_search_locations or ()), package)), None
+    with contextlib.suppress(PackageNotFoundError):
+        installed = Path(str(distribution(package).locate_file(f"{package}/__init__.py")))
+    other = installed is not None and installed.exists() and found.exists() and not found.samefile(installed)
+    # Each library is a folder with an __init__.py, and has a version once it is loaded. It may be elsewhere than its
+    # metadata, as in a bundle of a program.
+    if spec.origin and spec.submodule_search_locations is not None and not other and loaded is None:
+        return ""
+    found = found.parent if found.name == "__init__.py" else found
+    shown = str(found).replace(f"{Path.cwd()}{os.sep}", f".{os.sep}", 1)
+    return f"{package} is {shown}, which is not the library of that name; rename it"
+
+
+def missing_for(error: ImportError) -> str:
+    """Return why the package of a failed import cannot be imported, or an empty string if it can."""
+    package = (error.name or "").partition(".")[0]
+    return "" if package in ("", "edcore", *sys.stdlib_module_names) else missing(package)
+
+
+def check_package(package: str, extra: str, what: str) -> None:
+    """Refuse what needs a package that cannot be imported, and say how to install it."""
+    if reason := missing(package):
+        needs = f"{what} needs the package {package}"
+        if "is not installed" not in reason:
+            raise EDCoreError(f"{needs}: {reason}.")
+        raise EDCoreError(f'{needs}, which is not installed. Install it with: pip install "edcore[{extra}]".')
 
 
 def warn_of_version(what: str, version: object) -> None:

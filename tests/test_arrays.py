@@ -56,7 +56,10 @@ def test_cupy_counts_its_devices(monkeypatch):
 
 
 def test_package_that_breaks_on_import(monkeypatch, tmp_path):
-    (tmp_path / "broken_library.py").write_text("raise OSError('libcudart.so: cannot open shared object file')")
+    (tmp_path / "broken_library").mkdir()
+    (tmp_path / "broken_library" / "__init__.py").write_text(
+        "raise OSError('libcudart.so: cannot open shared object file')"
+    )
     monkeypatch.syspath_prepend(tmp_path)
     assert unavailable("broken_library", "cpu") == (
         "broken_library does not work on 'cpu' here (OSError: libcudart.so: cannot open shared object file)"

@@ -4,24 +4,26 @@ from __future__ import annotations
 
 import importlib
 import os
-from importlib.util import find_spec
 
 from edcore.arrays import device_type
 from edcore.contract.backend import Availability, Backend, BackendInfo
+from edcore.environment import missing
 
 __all__ = ["BACKEND"]
 
 
 def probe(device: str | None) -> Availability:
     """Return whether Numba compiles here, and whether it can use the device."""
-    if find_spec("numba") is None:
-        return Availability(False, "the package numba is not installed")
+    if reason := missing("numba"):
+        return Availability(False, reason)
     if os.environ.get("NUMBA_DISABLE_JIT", "0") != "0":
         return Availability(False, "NUMBA_DISABLE_JIT is set, and without compilation there are no kernels")
     try:
         importlib.import_module("numba")
     except Exception as error:  # for example: this Numba is too old for this NumPy
         return Availability(False, f"numba does not work here ({type(error).__name__}: {error})")
+    if reason := missing("numba"):  # what was imported has no version
+        return Availability(False, reason)
     if device_type(device or "cpu") == "cpu":
         only = device in (None, "cpu")
         return Availability(only, "" if only else "the processor is one device, 'cpu'")

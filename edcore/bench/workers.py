@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection
 from typing import Any, TypeAlias
@@ -104,6 +105,7 @@ def _no_ctrl_c() -> Iterator[None]:
 
 def _serve(connection: Connection, make: Callable[..., tuple[Task, Any]], arguments: tuple[Any, ...]) -> None:
     """Make the task, and run it on each request until the other side is gone."""
+    sys.stdout = sys.stderr  # that of the command has its results alone, whatever a library prints
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; the first one ends the others
     try:
         task, description = make(*arguments)

@@ -31,7 +31,7 @@ from edcore.cli.sweep import sweep
 from edcore.cli.train import train
 from edcore.console import say
 from edcore.contract.compilation import compiling_on_stderr
-from edcore.environment import VERSION
+from edcore.environment import VERSION, missing_for
 from edcore.errors import EDCoreError, InputError
 from edcore.training.options import OF_ARGUMENTS, as_options, typed
 
@@ -155,6 +155,10 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
             app(argv, prog_name="edcore")
     except EDCoreError as error:
         sentence = _in_options(error, argv)
+    except ImportError as error:
+        if not (reason := missing_for(error)):
+            raise
+        sentence = f"{reason}."
     except MemoryError:
         sentence = "there is not enough memory. Give a smaller --depth, --width or --batch-size."
     except OSError as error:

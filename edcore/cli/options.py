@@ -8,7 +8,6 @@ import inspect
 import os
 import tomllib
 from collections.abc import Callable, Iterable
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any, TypeAlias, cast, get_args
 
@@ -16,6 +15,7 @@ import typer
 
 from edcore.arguments import check_text, checked_path
 from edcore.console import only_own_output
+from edcore.environment import check_package
 from edcore.errors import DataFileError, EDCoreError, InputError, UnknownNameError
 from edcore.files.atomic import check_can_write, read_at_most, replace_after, with_retries
 from edcore.training.options import OPTIONS
@@ -197,13 +197,6 @@ def check_picture(name: str, path: Path | None, endings: tuple[str, ...] = PICTU
             reason = f"{type(error).__name__}: {' '.join(str(error).split()):.200}"
             fix = f"Mend its installation or its settings (MPLBACKEND, matplotlibrc), or leave --{name} out."
             raise EDCoreError(f"--{name}: matplotlib cannot draw here ({reason}). {fix}") from error
-
-
-def check_package(package: str, extra: str, option: str) -> None:
-    """Refuse an option whose package is not installed."""
-    if find_spec(package) is None:
-        fix = f'Install it with: pip install "edcore[{extra}]".'
-        raise EDCoreError(f"{option} needs the package {package}, which is not installed. {fix}")
 
 
 def check_different(**files: Path | None) -> None:

@@ -20,7 +20,6 @@ from edcore.cli.options import (
     BackendOption,
     DeviceOption,
     check_different,
-    check_package,
     check_writable,
     complete_from,
     write_file,
@@ -30,6 +29,7 @@ from edcore.console import print_json, say, write
 from edcore.datasets.delimited import NUMBER
 from edcore.datasets.tables import read_table
 from edcore.datasets.user_files import STDIN, read_samples
+from edcore.environment import check_package
 from edcore.errors import EDCoreError, InputError, listed, printable
 from edcore.io import Saved, SavedEstimator, networks
 from edcore.io.estimators import last_of

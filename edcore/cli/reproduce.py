@@ -15,13 +15,13 @@ from edcore.cli.options import (
     BackendOption,
     ConfigOption,
     check_different,
-    check_package,
     check_writable,
     complete_from,
     nearest_existing,
     write_files,
 )
 from edcore.console import plain_console
+from edcore.environment import check_package
 from edcore.errors import InputError
 
 PIPED_WIDTH = 160  # columns of the table in a file or a pipe

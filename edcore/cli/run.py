@@ -14,7 +14,6 @@ from edcore.arguments import whole_number
 from edcore.cli.options import (
     check_different,
     check_new,
-    check_package,
     check_picture,
     check_writable,
     nearest_existing,
@@ -22,6 +21,7 @@ from edcore.cli.options import (
 from edcore.cli.plot import SUMMARY, Drawing, draw, figure_of, rendered, report_of, say_unwritten
 from edcore.cli.show import ProgressDisplay, Snapshots, show_diagnosis
 from edcore.console import plain_console, print_json, say
+from edcore.environment import check_package
 from edcore.errors import DivergedError, EDCoreError, InputError
 from edcore.interrupts import Stop
 from edcore.io.networks import check_ending

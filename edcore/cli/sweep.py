@@ -17,8 +17,9 @@ import typer
 from rich.console import Console
 
 from edcore.arguments import whole_number
-from edcore.cli.options import JsonOption, check_package, check_writable
+from edcore.cli.options import JsonOption, check_writable
 from edcore.console import bar, plain_console, print_json
+from edcore.environment import check_package
 from edcore.errors import EDCoreError, InputError
 from edcore.interrupts import Stop
 from edcore.training.options import PLACE, as_options

@@ -6,7 +6,6 @@ import io
 import os
 import zipfile
 from collections.abc import Collection, Iterator
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,7 +15,8 @@ from edcore.contract.memory import host_memory
 from edcore.datasets import user_files
 from edcore.datasets.delimited import DelimitedText, decoded
 from edcore.datasets.user_files import INDEX, read_content
-from edcore.errors import DataFileError, EDCoreError
+from edcore.environment import check_package
+from edcore.errors import DataFileError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,9 +31,7 @@ def read_table(path: str | os.PathLike[str], *, texts: Collection[str] = ()) -> 
     The columns named in `texts` keep their cells as they are written. ``attrs["notes"]`` of the table has a line for
     each thing that the user must know, such as a column that is left out. Wrong files are a DataFileError.
     """
-    if find_spec("pandas") is None:
-        fix = 'Install it with: pip install "edcore[table]".'
-        raise EDCoreError(f"{path}: tables need the package pandas, which is not installed. {fix}")
+    check_package("pandas", "table", f"{path}: a table")
     name, content, ending = read_content(path, ENDINGS)
     if ending in ARRAYS:
         return _from_arrays(name, content, ending)
@@ -60,9 +58,7 @@ def _from_text(name: str, content: bytes, texts: Collection[str]) -> pd.DataFram
 def _from_parquet(name: str, content: bytes) -> pd.DataFrame:
     import pandas
 
-    if find_spec("pyarrow") is None:
-        fix = 'Install it with: pip install "edcore[parquet]".'
-        raise EDCoreError(f"{name}: a .parquet needs the package pyarrow, which is not installed. {fix}")
+    check_package("pyarrow", "parquet", f"{name}: a .parquet")
     try:
         frame = pandas.read_parquet(io.BytesIO(content), engine="pyarrow").reset_index(drop=True)
     except Exception as error:  # PyArrow has errors of many kinds for damage

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edcore.errors import EDCoreError, printable
+from edcore.environment import check_package
+from edcore.errors import printable
 
 Picture = Any  # matplotlib's Figure, Subfigure or Axes: the library can be used without it
 
@@ -69,13 +70,9 @@ def method_styles(names: Iterable[str]) -> dict[str, dict[str, str]]:
 
 def new_figure(size: tuple[float, float]) -> Picture:
     """Return a figure of this size in inches; pyplot does not know it, so it needs no screen and no closing."""
-    try:
-        from edcore.plots.figure import ShownFigure
-    except ModuleNotFoundError as error:
-        if str(error.name).partition(".")[0] != "matplotlib":
-            raise
-        fix = 'Install it with: pip install "edcore[plots]".'
-        raise EDCoreError(f"edcore.plots draws with the package matplotlib, which is not installed. {fix}") from error
+    check_package("matplotlib", "plots", "edcore.plots")
+    from edcore.plots.figure import ShownFigure
+
     return ShownFigure(figsize=size, dpi=DPI, layout="constrained")
 
 

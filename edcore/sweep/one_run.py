@@ -7,6 +7,7 @@ import dataclasses
 import functools
 import hashlib
 import os
+import sys
 import warnings
 from pathlib import Path
 from typing import Any
@@ -61,7 +62,8 @@ def carry_out(run: SweepRun) -> dict[str, Any]:
     row |= dict.fromkeys(RESULTS)
     row |= {"backend": run.options.backend, "device": run.options.device, "failed": None}
     try:
-        with _compiling_on_stderr(), np.errstate(all="ignore"):  # what overflows is an error, which says what helps
+        # What overflows is an error, which says what helps. stdout is the command's, which may print JSON.
+        with _compiling_on_stderr(), np.errstate(all="ignore"), contextlib.redirect_stdout(sys.stderr):
             return row | _train(run)
     except EDCoreError as error:
         return row | {"failed": _on_one_line(as_options(str(error), toml=True))}

@@ -13,6 +13,8 @@ EVIL = "\x1b]0;mine\x07\x1b[2J\x9b31m\u202e\u200b\u2028\r\nb"
 
 ESCAPED = r"\x1b]0;mine\x07\x1b[2J\x9b31m\u202e\u200b\u2028\r\nb"
 
+LOUD = "print('a stranger speaks')\n"
+
 TWO = "\x1b[2J,b\n0.1,0.9\n0.9,0.1\n0.2,0.8\n0.8,0.2\n"
 
 
@@ -38,7 +40,7 @@ def plug_in(path: Path) -> None:
     """Write an installed package with a backend whose name and whose summary are a stranger's."""
     path.write_text("[edcore.backends]\nevil\x1b[2J = evil:BACKEND\n")
     (path.parent / "METADATA").write_text("Metadata-Version: 2.1\nName: evil\nVersion: 1\n")
-    (path.parent.parent / "evil.py").write_text("raise ImportError('\\x1b[2J\\u202e')\n")
+    (path.parent.parent / "evil.py").write_text(f"{LOUD}raise ImportError('\\x1b[2J\\u202e')\n")
 
 
 def idx(path: Path) -> None:
@@ -124,9 +126,9 @@ ROWS: list[Row] = [
         name="labels of a file: on a terminal they are printed as escapes",
         python=ON_A_TERMINAL
         + "code, text = on_a_terminal('predict', 'n.safetensors', 'd.csv')\n"
-        + "code, text.count('\\n'), '\\x1b' in text, 'x1b]0;mine' in text or text == 'c\\nc\\n'",
-        value=(0, 2, False, True),
-        files=FILES,
+        + "code, text.count('\\n'), '\\x1b' in text, text.count('x1b]0;mine')",
+        value=(0, 2, False, 2),
+        files={**FILES, "n.safetensors": lambda path: network(path, (EVIL, f"c{EVIL}"))},
         needs=("linux",),
     ),
     Row(
@@ -570,5 +572,101 @@ sorted(path.name for path in Path().iterdir())
         ends=REFUSED,
         says=("d/MNIST/raw: missing", "Put them there"),
         never=("MNIST/raw/MNIST",),
+    ),
+    # A user's module in a library's place is named and not imported, and stdout is the command's own.
+    Row(
+        name="numba.py and torch.py and jax and cupy here: info says which files they are",
+        shell='edcore info --json > o.json; python -c "import json\n'
+        "for one in json.load(open('o.json'))['backends']: print(one['name'], one['ready'], one['reason'])\"",
+        files={"numba.py": LOUD, "torch.py": LOUD, "jax/notes.txt": "", "cupy/__init__.py": LOUD},
+        says=(
+            "numba False numba is ./numba.py, which is not the library of that name; rename it",
+            "torch False torch is ./torch.py, which is not",
+            "jax True",  # Python prefers the library to a folder that is no package
+            "cupy False cupy is ./cupy, which is not",
+            "numpy True",
+        ),
+        needs=("numba", "torch", "jax"),
+    ),
+    Row(
+        name="a folder numba with an __init__.py beside a script",
+        shell="python s.py",
+        files={
+            "numba/__init__.py": LOUD,
+            "s.py": "import edcore\n[print(one.reason) for one in edcore.list_backends() if one.name == 'numba']\n",
+        },
+        says=("numba is ./numba, which is not the library of that name; rename it",),
+        never=("a stranger",),
+        needs=("numba",),
+        slow=True,
+    ),
+    Row(
+        name="a numba.py beside a script: it is named where numba is asked for, and auto takes another",
+        shell="python s.py",
+        files={
+            "numba.py": LOUD,
+            "s.py": "import edcore\nprint(edcore.ED(2).fit([[0, 1], [1, 0]], [0, 1]).backend)\n"
+            "try:\n    edcore.ED(2, backend='numba')\nexcept edcore.EDCoreError as error:\n    print(error)\n",
+        },
+        says=("backend='numba' cannot run here: numba is ./numba.py, which is not the library of that name",),
+        never=("a stranger",),
+        slow=True,
+    ),
+    *(
+        Row(
+            name=f"a module here, {module}: {line}",
+            shell=line,
+            ends=2,
+            files={module: LOUD, "d.csv": "a,b\n1,2\n2,1\n"},
+            never=("Traceback",),
+            says=(says,),
+            alone=True,
+            slow=slow,
+        )
+        for module, line, says, slow in (
+            ("rich.py", "edcore info", "rich is ./rich.py, which is not the library of that name", False),
+            ("typer/__init__.py", "edcore info", "typer is ./typer, which is not the library of that name", True),
+            ("pandas.py", "edcore train --data d.csv --target b", "pandas is ./pandas.py, which is not", True),
+            ("matplotlib.py", "edcore train --plot p.png", "matplotlib is ./matplotlib.py, which is not", True),
+            ("sklearn.py", "edcore train", "sklearn is ./sklearn.py, which is not", True),
+        )
+    ),
+    *(
+        Row(
+            name=f"what a module prints on its import is not in the JSON of {line.partition(' ')[0]}",
+            shell=f"edcore {line} > o.json; code=$?; python -m json.tool o.json > /dev/null && exit $code",
+            environment={"PYTHONPATH": f".{os.pathsep}{os.environ.get('PYTHONPATH', '')}"},
+            files={
+                "evil-1.dist-info/entry_points.txt": plug_in,
+                "n.safetensors": network,
+                "d.csv": "0.1,0.2\n",
+                "c.toml": '[train]\ndataset = "xor"\nepochs = 2\nwidth = 2\ndepth = 0\nbackend = "numpy"\n',
+            },
+            slow=line != "info --json",
+        )
+        for line in (
+            "info --json",
+            "train --dataset xor --epochs 2 --depth 0 --json",
+            "predict n.safetensors d.csv --json",
+            "inspect n.safetensors --json",
+            "kaneko --epochs 2 --json",
+            "sweep c.toml --json --jobs 2",
+            "bench numpy --width 2 --depth 1 --repeats 1 --json -",
+            "check numpy --quick --json",
+        )
+    ),
+    Row(
+        name="a module of a user's own that is named as a library and that edcore does not use",
+        python="""
+import sys, types
+sys.modules["cupy"] = types.ModuleType("cupy")
+from edcore.environment import versions
+try:
+    found = versions()
+finally:
+    del sys.modules["cupy"]
+"cupy" in found
+""",
+        value=False,
     ),
 ]
