@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 
 from edcore.contract.backend import API_VERSION, Availability, Backend, BackendInfo
-from edcore.errors import EDCoreError, InputError, shown
+from edcore.errors import EDCoreError, InputError, printable, shown
 from edcore.interrupts import ForkLock
 
 GROUP = "edcore.backends"
@@ -157,4 +157,4 @@ def _broken(name: str, reason: str) -> BackendInfo:
 
 
 def _warn(message: str) -> None:
-    warnings.warn(message, RuntimeWarning, stacklevel=2)
+    warnings.warn(printable(message), RuntimeWarning, stacklevel=2)

@@ -17,7 +17,7 @@ import numpy as np
 from edcore.arguments import checked_path, yes_or_no
 from edcore.arrays import HostWeights
 from edcore.contract.backend import Backend
-from edcore.errors import DataFileError, InputError, shown
+from edcore.errors import DataFileError, InputError, printable, shown
 from edcore.files.atomic import write_atomically
 from edcore.files.container import (
     FORMAT,
@@ -261,9 +261,8 @@ def _warn_of_scikit_learn(saved: Saved) -> None:
     """Warn of steps of another version of scikit-learn, whose attributes may have another meaning."""
     if (written := saved.versions.get(SCIKIT_LEARN)) not in (None, here := _scikit_learn()):
         fix = "They may fail or predict something else. Install that version, or train again."
-        warnings.warn(
-            f"{saved.path}: its steps are of scikit-learn {written}; this is scikit-learn {here}. {fix}", stacklevel=4
-        )
+        warning = f"{saved.path}: its steps are of scikit-learn {written}; this is scikit-learn {here}. {fix}"
+        warnings.warn(printable(warning), stacklevel=4)
 
 
 def write(

@@ -1,7 +1,6 @@
 """Tables of users: what is read from files, and what is refused, by name, line and column."""
 
 import gzip
-import importlib.util
 import io
 import re
 import sys
@@ -209,10 +208,7 @@ def test_standard_input_and_the_home_folder(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(("package", "name"), [("pandas", "t.csv"), ("pyarrow", "t.parquet")])
 def test_a_missing_package_is_said(read, monkeypatch, package, name):
-    find_spec = importlib.util.find_spec
-    monkeypatch.setattr(
-        "edcore.datasets.tables.find_spec", lambda wanted: None if wanted == package else find_spec(wanted)
-    )
+    monkeypatch.setitem(sys.modules, package, None)
     extra = "table" if package == "pandas" else "parquet"
     with pytest.raises(EDCoreError, match=rf'{name}.* {package}, .* pip install "edcore\[{extra}\]"'):
         read(b"a\n1\n", name)

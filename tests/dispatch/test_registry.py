@@ -1,5 +1,6 @@
 import dataclasses
 import os
+import sys
 from importlib.util import find_spec
 
 import pytest
@@ -53,7 +54,7 @@ def test_numba_and_cupy_say_the_truth_and_how_to_install_them(fresh_registry):
 def test_numba_that_is_not_installed(monkeypatch):
     import edcore_numba
 
-    monkeypatch.setattr(edcore_numba, "find_spec", lambda name: None)
+    monkeypatch.setitem(sys.modules, "numba", None)
     assert edcore_numba.probe("cpu").reason == "the package numba is not installed"
 
 

@@ -361,6 +361,21 @@ pictures = [canvas.rendered(plots.confusion_matrix(y, y, labels), kind) for kind
         value=([False] * 6, 3),
         needs=("matplotlib",),
     ),
+    Row(
+        name="a file of a pipeline whose version of scikit-learn is a stranger's, in Python",
+        python="""
+from edcore.files import container
+import safetensors.numpy
+with container.open_container(Path("t.safetensors")) as file:
+    document = dict(file.document)
+document["versions"]["scikit-learn"] = "\\x1b[2J\\u202e"
+Path("u.safetensors").write_bytes(container.pack(document, safetensors.numpy.load_file("t.safetensors")))
+edcore.io.load("u.safetensors")
+""",
+        files={"t.safetensors": table_model},
+        says=(r"its steps are of scikit-learn \x1b[2J\u202e",),
+        needs=("pandas",),
+    ),
     # Nothing is downloaded, read or made because a file says so. torchvision is a stand-in.
     *(
         Row(
