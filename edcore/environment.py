@@ -7,6 +7,7 @@ import os
 import platform
 import sys
 import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import import_module
@@ -18,7 +19,10 @@ import numpy as np
 
 from edcore.errors import EDCoreError
 
-VERSION = version("edcore")
+try:
+    VERSION = version("edcore")
+except PackageNotFoundError:  # a copy of its folder, an archive or a program that has not taken the metadata along
+    VERSION = "0+unknown"
 
 REPORTED = ("numpy", "numba", "torch", "jax", "cupy")
 """Libraries whose versions are reported if they are loaded."""
@@ -69,12 +73,20 @@ def check_package(package: str, extra: str, what: str) -> None:
         raise EDCoreError(f'{needs}, which is not installed. Install it with: pip install "edcore[{extra}]".')
 
 
-def warn_of_version(what: str, version: object) -> None:
-    """Warn that a pickle comes from another version of edcore, if it does."""
+@contextlib.contextmanager
+def of_version(what: str, version: object) -> Iterator[None]:
+    """Read a pickle's state in a block; warn if it comes from another version of edcore, or say so if it cannot be."""
+    written = f"edcore {version}" if isinstance(version, str) else "an edcore that wrote no version"
+    said, later = f"{what} was pickled by {written}", "Files of edcore.io.save can be read by later versions."
+    try:
+        yield
+    except Exception as error:
+        if version == VERSION:
+            raise
+        raise EDCoreError(f"{said}, and cannot be read by edcore {VERSION}. {later}") from error
     if version != VERSION:
-        written = f"edcore {version}" if isinstance(version, str) else "an edcore that wrote no version"
-        fix = "It may fail or predict something else. Files of edcore.io.save can be read by later versions."
-        warnings.warn(f"{what} was pickled by {written}; this is edcore {VERSION}. {fix}", stacklevel=3)
+        fix = "It may fail or predict something else."
+        warnings.warn(f"{said}; this is edcore {VERSION}. {fix} {later}", stacklevel=4)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,11 +100,13 @@ class Environment:
     commit: str  # of edcore's checkout, as `commit` returns it
     system: str
     cpu: str
-    cores: int
+    cores: int  # that this process may use, by its affinity and its container's share of time
 
 
 def here() -> Environment:
     """Return the environment of this process, now."""
+    from joblib import cpu_count  # here, as it is slow to load
+
     return Environment(
         date=datetime.now(UTC).isoformat(timespec="seconds"),
         edcore=VERSION,
@@ -101,7 +115,7 @@ def here() -> Environment:
         commit=commit(Path(__file__).parents[1]),
         system=f"{platform.system()} {platform.machine()}",
         cpu=processor(Path("/proc/cpuinfo")),
-        cores=os.cpu_count() or 1,
+        cores=cpu_count(),
     )
 
 

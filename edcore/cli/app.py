@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import errno
 import io
@@ -11,7 +12,7 @@ import shutil
 import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
-from inspect import signature
+from inspect import getdoc, getsource, signature, unwrap
 from typing import Annotated, Any, NoReturn, cast, get_args
 
 import typer
@@ -115,6 +116,15 @@ def _plain_if_narrow(command: Any) -> None:
         command.rich_markup_mode, command.help = None, str(command.help).replace("\\[", "[")
 
 
+def _help_of(command: Callable[..., Any]) -> str | None:
+    """Return a command's help, which `python -OO` drops from the program, but not from its source."""
+    if command.__doc__ is None:
+        with contextlib.suppress(OSError):  # there is no source, as in a program of PyInstaller
+            [function] = ast.parse(getsource(unwrap(command))).body
+            return ast.get_docstring(function) if isinstance(function, ast.FunctionDef) else None
+    return getdoc(command)
+
+
 app = typer.Typer(
     cls=Group,
     no_args_is_help=True,
@@ -139,7 +149,8 @@ COMMANDS: tuple[Callable[..., Any], ...] = (
 for command in COMMANDS:
     name = command.__name__
     # Typer keeps only paragraphs apart, so each example is one.
-    app.command(name, cls=CheckedCommand, epilog="\n\n".join(["Examples:", *EXAMPLES[name]]))(prepared(command))
+    examples = "\n\n".join(["Examples:", *EXAMPLES[name]])
+    app.command(name, cls=CheckedCommand, help=_help_of(command), epilog=examples)(prepared(command))
 
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:

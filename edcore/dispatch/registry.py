@@ -10,6 +10,7 @@ import functools
 import warnings
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
+from importlib.util import find_spec
 
 from edcore.contract.backend import API_VERSION, Availability, Backend, BackendInfo
 from edcore.errors import EDCoreError, InputError, printable, shown
@@ -52,10 +53,30 @@ def installed() -> dict[str, BackendInfo]:
         return _find()
 
 
+OWN = {
+    "array_api_strict": "edcore.adapters.array_api:ARRAY_API_STRICT",
+    "cupy": "edcore_cupy:BACKEND",
+    "jax": "edcore_jax:BACKEND",
+    "loop": "edcore_loop:BACKEND",
+    "numba": "edcore_numba:BACKEND",
+    "numpy": "edcore.adapters.array_api:NUMPY",
+    "torch": "edcore_torch:BACKEND",
+}
+"""edcore's backends, for where its metadata are missing: in a copied folder, an archive, a program of PyInstaller."""
+
+
+def _points() -> list[EntryPoint]:
+    points = list(entry_points(group=GROUP))
+    if not any(point.value == OWN["numpy"] for point in points):
+        here = {name: value for name, value in OWN.items() if find_spec(value.partition(":")[0].partition(".")[0])}
+        points += [EntryPoint(name, value, GROUP) for name, value in here.items()]
+    return sorted(points, key=lambda point: point.name)
+
+
 @functools.cache
 def _find() -> dict[str, BackendInfo]:
     found: dict[str, BackendInfo] = {}
-    for point in sorted(entry_points(group=GROUP), key=lambda point: point.name):
+    for point in _points():
         if point.name in found:
             _warn(f"the backend {point.name!r} is registered twice; the one of {point.value!r} is left out")
         else:

@@ -8,7 +8,7 @@ from typing import Any
 
 from sklearn.base import BaseEstimator
 
-from edcore.environment import VERSION, warn_of_version
+from edcore.environment import VERSION, of_version
 
 LATER = MappingProxyType({"data_mean_": None, "data_std_": None, "_power": 1.0, "_end": 0, "_waiting": None})
 """Attributes of a fitted estimator that older pickles lack, with values under which it predicts as before."""
@@ -22,7 +22,7 @@ class PickledEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         state = dict(state)
-        warn_of_version(f"an {type(self).__name__}", state.pop("_edcore_version", None))
-        parameters = signature(type(self)).parameters.values()
-        later = {one.name: one.default for one in parameters if one.default is not one.empty}
-        super().__setstate__({**later, **(LATER if "ed_" in state else {}), **state})
+        with of_version(f"an {type(self).__name__}", state.pop("_edcore_version", None)):
+            parameters = signature(type(self)).parameters.values()
+            later = {one.name: one.default for one in parameters if one.default is not one.empty}
+            super().__setstate__({**later, **(LATER if "ed_" in state else {}), **state})

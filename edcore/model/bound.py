@@ -21,7 +21,7 @@ from edcore.core.rule import Rule, check_together
 from edcore.core.weights import initialise
 from edcore.dispatch import registry
 from edcore.dispatch.choose import Request, check_support, choose_backend
-from edcore.environment import VERSION, warn_of_version
+from edcore.environment import VERSION, of_version
 from edcore.errors import InputError, shown
 from edcore.interrupts import ForkLock, uninterrupted
 from edcore.model.attributes import described, refused
@@ -90,11 +90,12 @@ class BoundNetwork:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Set what was kept. The next x chooses a backend: weights can be read even if the old one is missing."""
-        warn_of_version("an ED", state.get("version"))
-        self._begin(*state["begin"])
-        self._start, self._epochs = state["weights"], state["epochs"].copy()
-        self._x_range = state.get("x_range")
-        vars(self).update(state["others"])
+        with of_version("an ED", state.get("version")):
+            network, in_known, rule, *others = state["begin"]
+            self._begin(replace(network), in_known, replace(rule), *others)  # which checks what the pickle has of them
+            self._start, self._epochs = state["weights"], state["epochs"].copy()
+            self._x_range = state.get("x_range")
+            vars(self).update(state.get("others", {}))
 
     @property
     def network(self) -> Network:

@@ -1,8 +1,11 @@
 """Where edcore runs: forks, caches, threading layers, embedded interpreters, signals, installations (K11)."""
 
+import shutil
 import signal
 import sysconfig
+from pathlib import Path
 
+import edcore
 from world.row import REFUSED, Row
 
 
@@ -455,4 +458,211 @@ if __name__ == "__main__":
     ),
 ]
 
-ROWS: list[Row] = [*SIGNALS, *HOSTS, *CACHES, *THREADS, *FORKS]
+FOLDERS = Path(edcore.__file__).parent, Path(__file__).parents[2] / "backends"
+
+
+def vendored(path: Path) -> None:
+    """Copy edcore and its backends into a folder, as whoever takes them into a program of their own."""
+    left_out = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(FOLDERS[0], path / "edcore", ignore=left_out)
+    for backend in FOLDERS[1].glob("edcore_*"):
+        shutil.copytree(backend, path / backend.name, ignore=left_out)
+
+
+def zipped(path: Path) -> None:
+    """Pack edcore alone into an archive."""
+    vendored(path.parent / "parts")
+    shutil.make_archive(str(path.with_suffix("")), "zip", path.parent / "parts", "edcore")
+
+
+BARE = """
+import sys
+from importlib import metadata
+from pathlib import Path
+sys.path[:] = [PATH, *(path for path in sys.path if not Path(path, "edcore_loop").exists())]
+class NoMetadata(metadata.PathDistribution):
+    pass
+real = metadata.MetadataPathFinder.find_distributions
+metadata.MetadataPathFinder.find_distributions = staticmethod(
+    lambda context=metadata.DistributionFinder.Context(): (
+        found for found in real(context) if found.metadata["Name"] != "edcore"
+    )
+)
+import numpy as np
+import edcore
+assert PATH in edcore.__file__, edcore.__file__
+x = np.random.default_rng(0).random((60, 4))
+ed = edcore.ED(4, backend="numpy").fit(x, x[:, 0] > 0.5)
+print(edcore.__version__, ed.predict(x).shape, sorted(one.name for one in edcore.list_backends()))
+edcore.io.save(ed, "n.safetensors"); edcore.io.load("n.safetensors")
+if "vendored" in PATH:
+    print(edcore.ED(4, hidden_depth=0, backend="loop").fit(x[:9], x[:9, 0]).backend)
+from edcore.cli import main
+main(["--version"])
+"""
+PICKLE = """
+import pickle, pickletools
+from unittest.mock import patch
+ed = ED(3, hidden_width=2, seed=1, backend="numpy")
+"""
+INSTALLATIONS = [
+    Row(
+        name="edcore copied into a program, without its metadata",
+        shell="python -P copied.py",
+        files={"vendored": vendored, "copied.py": BARE.replace("PATH", "'vendored'")},
+        says=(
+            "0+unknown (60,) ['array_api_strict', 'cupy', 'jax', 'loop', 'numba', 'numpy', 'torch']",
+            "loop edcore 0+",
+        ),
+        slow=True,
+    ),
+    Row(
+        name="edcore in an archive, without its metadata and backends",
+        shell="python -P zipped.py",
+        files={"edcore.zip": zipped, "zipped.py": BARE.replace("PATH", "'edcore.zip'")},
+        says=("0+unknown (60,) ['array_api_strict', 'numpy']", "edcore 0+"),
+        slow=True,
+    ),
+    Row(
+        name="the list of edcore's own backends is that of its metadata",
+        python="""
+from importlib.metadata import distribution
+from edcore.dispatch.registry import GROUP, OWN
+{point.name: point.value for point in distribution("edcore").entry_points if point.group == GROUP} == OWN
+""",
+        value=True,
+    ),
+    *(
+        Row(
+            name=f"python -OO, the help of {command}",
+            shell=f"python -OO -m edcore {command} --help",
+            says=(says, "Examples:", f"edcore {command}"),
+            slow=command != "sweep",
+        )
+        for command, says in (
+            ("train", "Train a network: with no options"),
+            ("sweep", "Carry out a run for each seed"),
+            ("predict", "Predict"),
+            ("bench", "Time forward, update and training step"),
+        )
+    ),
+    Row(
+        name="python -OO, the list of commands, a run and an estimator",
+        shell="python -OO -m edcore --help; python -OO -m edcore train --backend numpy --epochs 1 --depth 2\n"
+        "python -OO learn.py",
+        files={
+            "learn.py": "from edcore import EDClassifier\n"
+            "EDClassifier(max_iter=1, backend='numpy').fit([[0.0], [1]] * 9, [0, 1] * 9)\n"
+        },
+        says=("Train a network", "accuracy"),
+        slow=True,
+    ),
+    Row(
+        name="a pickle of another version that reads",
+        python=f"""{PICKLE}
+with patch("edcore.model.bound.VERSION", "0.0.7"):
+    blob = pickle.dumps(ed)
+print(pickle.loads(blob).seed)
+""",
+        says=("was pickled by edcore 0.0.7; this is edcore", "edcore.io.save"),
+        # the warning is printed where warnings are; pytest keeps them
+        alone=True,
+        slow=True,
+    ),
+    *(
+        Row(
+            name=f"a pickle of another version that {what}",
+            python=f"""{PICKLE}
+state = ed.__getstate__() | {{"version": "0.0.7"}}
+{change}
+ED.__new__(ED).__setstate__(state)
+""",
+            ends=REFUSED,
+            says=("an ED was pickled by edcore 0.0.7, and cannot be read by edcore 0", "edcore.io.save"),
+        )
+        for what, change in (
+            ("has fewer parts", "del state['epochs']"),
+            ("begins with other values", "state['begin'] = state['begin'][:3]"),
+            (
+                "has a network with fewer fields",
+                "network = object.__new__(edcore.Network); network.__setstate__([3, 2]); "
+                "state['begin'] = (network, *state['begin'][1:])",
+            ),
+        )
+    ),
+    Row(
+        name="an ED of a subclass keeps what is its own",
+        python="""
+import copy, pickle
+class Named(ED):
+    def __init__(self, *given, title, **options):
+        super().__init__(*given, **options)
+        object.__setattr__(self, "title", title)
+Named.__module__, Named.__qualname__ = "named", "Named"
+import sys, types
+sys.modules["named"] = types.SimpleNamespace(Named=Named)
+ed = Named(3, title="mine", seed=1)
+found = [one.title for one in (ed, copy.copy(ed), copy.deepcopy(ed), pickle.loads(pickle.dumps(ed)))]
+del sys.modules["named"]
+found
+""",
+        value=["mine"] * 4,
+    ),
+    Row(
+        name="Ctrl-C at any line of an estimator's epoch",
+        python="""
+import sys
+def learn(line):
+    c, seen = EDClassifier(max_iter=3, hidden_width=2, hidden_depth=0, random_state=0, backend="numpy"), [0]
+    def trace(frame, event, argument):
+        if "edcore" not in frame.f_code.co_filename or frame.f_code.co_name in ("_receive", "uninterrupted"):
+            return None
+        if event == "line" and frame.f_code.co_name in ("_learn", "learn", "fit_epoch", "fit_samples", "_fit"):
+            seen[0] += 1
+            if seen[0] == line:
+                sys.settrace(None)
+                raise KeyboardInterrupt
+        return trace
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        c.fit(X, Y)
+    except KeyboardInterrupt:
+        pass
+    finally:
+        sys.settrace(before)
+    counted = getattr(c, "n_iter_", 0)
+    learnt = int(c.ed_.epochs.max()) if hasattr(c, "ed_") else 0
+    return counted == learnt == len(getattr(c, "loss_curve_", []))
+all(learn(line) for line in range(1, 120, 3))
+""",
+        value=True,
+        slow=True,
+    ),
+    Row(
+        name="the cores of a measurement are those that it may use",
+        shell="taskset -c 0 python -c 'from edcore.environment import here; print(here().cores, \"cores\")'",
+        says=("1 cores",),
+        needs=("linux", "program taskset"),
+        slow=True,
+    ),
+    Row(
+        name="numba in a container with a share of one core and a half",
+        python="""
+from unittest.mock import patch
+import numba
+from edcore_numba.cpu import threads
+Path("cpu.max").write_text("150000 100000")
+with patch.object(threads, "CPU_MAX", Path("cpu.max")), patch.object(numba.config, "NUMBA_DEFAULT_NUM_THREADS", 64):
+    with patch.object(numba.config, "NUMBA_NUM_THREADS", 64), patch("numba.threading_layer", side_effect=ValueError):
+        threads._share.cache_clear()
+        found = threads.number_of_threads()
+threads._share.cache_clear()
+found
+""",
+        value=2,
+        needs=("numba",),
+    ),
+]
+
+ROWS: list[Row] = [*SIGNALS, *HOSTS, *CACHES, *THREADS, *FORKS, *INSTALLATIONS]

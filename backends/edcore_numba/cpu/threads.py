@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import math
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numba
@@ -16,6 +18,9 @@ from edcore.interrupts import uninterrupted
 
 MOST_THREADS = 1024
 """Threads of the pool at most: enough for all calls that are made at the same time."""
+
+CPU_MAX = Path("/sys/fs/cgroup/cpu.max")
+"""Where Linux has a container's share of time."""
 
 MOST_WORKERS = 256
 """Threads of a call at most. Those of a batch wait for one another, so that each must get one of the pool's."""
@@ -28,7 +33,19 @@ def number_of_threads() -> int:
         number = numba.get_num_threads()
     except ValueError:
         number = numba.config.NUMBA_NUM_THREADS
+    if number == numba.config.NUMBA_DEFAULT_NUM_THREADS:  # the user has set none
+        number = min(number, _share())
     return min(int(number), MOST_WORKERS)
+
+
+@functools.cache
+def _share() -> int:
+    """Return the cores that a container may use at a time: more threads would wait for one that is held back."""
+    try:
+        quota, period = CPU_MAX.read_text().split()
+        return max(1, math.ceil(int(quota) / int(period)))
+    except (OSError, ValueError):  # there is no such file, or no limit
+        return MOST_WORKERS
 
 
 class Limits(NamedTuple):
