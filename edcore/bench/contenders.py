@@ -17,10 +17,11 @@ from edcore.arrays import Array, HostWeights
 from edcore.bench import article
 from edcore.bench.hand_written import CompiledTorchNetwork, JaxNetwork, TorchNetwork
 from edcore.bench.setting import Setting
+from edcore.contract.memory import host_memory, needed
 from edcore.core.network import Network
 from edcore.core.weights import initialise
 from edcore.dispatch import registry
-from edcore.errors import EDCoreError, UnknownNameError
+from edcore.errors import EDCoreError, OutOfMemoryError, UnknownNameError
 from edcore.model.ed import ED
 
 SEED = 0
@@ -146,6 +147,11 @@ def make_contender(name: str, setting: Setting) -> Contender:
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     if setting.dtype == "float64":
         os.environ["JAX_ENABLE_X64"] = "1"
+    network, batch, free = setting.network, setting.batch, host_memory().free
+    need = 2 * needed(network) + 8 * batch * (network.in_ + network.columns)  # what is made on the host
+    need += needed(network, batch) if setting.device_type == "cpu" else 0
+    if need > free:
+        raise OutOfMemoryError(f"it needs at least {need / 2**30:,.1f} GiB, and {free / 2**30:,.1f} GiB are free")
     random = np.random.default_rng(SEED)
     x = random.random((setting.batch, setting.features)).astype(setting.dtype)
     target = random.integers(0, 2, (setting.batch, setting.heads)).astype(setting.dtype)

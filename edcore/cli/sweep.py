@@ -126,6 +126,7 @@ def _workers(jobs: int | None, dask: str | None, ray: str | None) -> Iterator[No
     """Make joblib use processes of this machine, or a cluster."""
     import joblib
 
+    from edcore.parallel.tasks import MOST_JOBS
     from edcore.sweep.one_run import ONCE
 
     if dask is not None:
@@ -144,8 +145,8 @@ def _workers(jobs: int | None, dask: str | None, ray: str | None) -> Iterator[No
         with _ray(ray), joblib.parallel_config("ray", n_jobs=-1, ray_remote_args=RESTARTED):
             yield
         return
-    if jobs is not None:
-        whole_number("jobs", jobs, 1)
+    if jobs is not None and whole_number("jobs", jobs, 1) > MOST_JOBS:
+        raise InputError("jobs", str(jobs), f"a whole number from 1 to {MOST_JOBS:,}")
     with tempfile.TemporaryDirectory() as folder, joblib.parallel_config("loky", n_jobs=-1 if jobs is None else jobs):
         os.environ[ONCE] = str(Path(folder) / "once")  # for the workers, which start later
         try:

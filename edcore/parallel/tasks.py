@@ -156,7 +156,12 @@ def _arriving(
             yield delayed(_attempt)(function, key, *tasks[key])
 
     keys = list(tasks)
-    if get_active_backend()[0].supports_return_generator:
+    engine, usual = get_active_backend()
+    if n_jobs is None:
+        n_jobs = usual
+    if n_jobs is not None and n_jobs > 2:  # joblib starts all, needed or not; and no process for a single one
+        n_jobs = min(n_jobs, max(2, len(keys)))
+    if engine.supports_return_generator:
         yield from Parallel(n_jobs=n_jobs, return_as="generator_unordered")(calls(keys))
         return
     # Some engines, such as Ray's, return all results of a call at once. In waves, the first results come early, and

@@ -85,6 +85,10 @@ def packed(**files: bytes) -> bytes:
 
 
 NET = "edcore.io.save(ED(2, hidden_width=2, hidden_depth=0, seed=0, backend='numpy'), 'n.safetensors')\n"
+SWEEP = "[train]\ndataset = 'xor'\nepochs = 1\n"
+GRID = (
+    f"{SWEEP}[grid]\nwidth = {list(range(1, 1001))}\ndepth = {list(range(1000))}\nbatch-size = {list(range(1, 1001))}\n"
+)
 LINES = b"0,1\n" * 2**20
 
 ROWS = [
@@ -337,5 +341,46 @@ except edcore.errors.BackendUnavailableError as error:
         says=("DataFileError: d.npz: it cannot be read as .npz",),
         files={"d.npz": packed(a__npy=npy((10**12, 4)))},
         needs=("pandas",),
+    ),
+    *(
+        Row(name=f"far too much: {line}", shell=line, ends=2, says=(says,), files={"s.toml": SWEEP, "g.toml": GRID})
+        for line, says in {
+            "edcore sweep s.toml --jobs 1000000000": "--jobs: given 1000000000; accepted: a whole number from 1",
+            "edcore sweep g.toml": "given 1,000,000,000 combinations",
+            "edcore kaneko --inputs 2 --outputs 9223372036854775808": "--outputs: given 9223372036854775808",
+            "edcore kaneko --inputs 1000000000000": "--patterns",
+            "edcore kaneko --hidden 1000000000000000": "--hidden",
+            "edcore kaneko --inputs 60 --patterns 100000000000000": "--patterns",
+            "edcore train --dataset xor --backend numpy --width 1000000000": "GiB, and the device has",
+            "edcore train --dataset xor --backend numpy --depth 1000000000000": "GiB, and the device has",
+            "edcore train --dataset parity60": "parity1 to parity20",
+        }.items()
+    ),
+    *(
+        Row(
+            name=f"a benchmark of far too much: {shape}",
+            python="from edcore.bench.contenders import make_contender\n"
+            "from edcore.bench.setting import Setting, Work\n"
+            f"setting = Setting({shape})\nprint(Work.of(setting).flop_step)\nmake_contender({name!r}, setting)",
+            ends=REFUSED,
+            says=("OutOfMemoryError: it needs at least",),
+        )
+        for name, shape in (
+            ("numpy", "width=10**9, depth=1"),
+            ("article", "depth=10**12"),
+            ("products", "batch=10**12"),
+            ("article", "features=10**12"),
+        )
+    ),
+    Row(
+        name="no more workers are started than there are tasks",
+        python="""import joblib, os, time
+from unittest import mock
+from edcore.parallel import run_tasks, tasks
+seen = mock.patch.object(tasks, 'Parallel', wraps=joblib.Parallel)
+with seen as parallel, joblib.parallel_config('threading', n_jobs=900):
+    done = sorted(run_tasks(pow, {"a": (2, 3), "b": (3, 2), "c": (1, 1)}))
+parallel.call_args.kwargs['n_jobs']""",
+        value=3,
     ),
 ]
