@@ -19,7 +19,7 @@ from edcore.dispatch.choose import choose_backend, make_request
 from edcore.errors import BackendUnavailableError, EDCoreError, InputError, shown
 from edcore.estimators.refusals import refusal
 from edcore.estimators.scaling import check_rounding
-from edcore.model.values import as_numpy, check_dense, refuse_dtype, unreadable
+from edcore.model.values import as_numpy, check_dense, is_masked, refuse_dtype, unreadable
 
 
 def checked_random_state(value: Any) -> np.random.RandomState:
@@ -43,7 +43,7 @@ def dtype_of(x: Array) -> str:
 def readable(name: str, value: Any) -> Any:
     """Return samples or labels in a form that scikit-learn can read, or refuse what it would ignore or not know."""
     try:
-        if _is_masked(value):
+        if is_masked(value):
             fix = f"Leave these samples out, or fill {name}, as with {name}.filled(…)."
             raise InputError(name, "a masked array", "an array with no mask", fix)
         if isinstance(value, np.ndarray):
@@ -150,12 +150,3 @@ def cast(X: Array, dtype: str | None, widest: str = "float64") -> Array:  # noqa
     if learning:
         check_rounding("X", X, x)
     return x
-
-
-def _is_masked(value: Any) -> bool:
-    """Return whether a value is a masked array of NumPy, or a list with one in it."""
-    if isinstance(value, np.ndarray) and value.dtype != object:
-        return isinstance(value, np.ma.MaskedArray)
-    if isinstance(value, list | tuple | np.ndarray):
-        return isinstance(value, np.ma.MaskedArray) or any(map(_is_masked, value))
-    return False

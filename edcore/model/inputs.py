@@ -37,7 +37,7 @@ from edcore.arrays import (
 from edcore.core.activations import FUNCTIONS, Activation
 from edcore.core.network import LAYERS, Layer, Network
 from edcore.core.rule import MEAN, Rule
-from edcore.errors import EDCoreError, InputError
+from edcore.errors import EDCoreError, InputError, shown
 from edcore.model.values import located, on_host, refuse_dtype, refuse_non_finite, unreadable
 
 NEGATIVE = (
@@ -327,7 +327,10 @@ def checked_weights(
         keys = set(weights.keys())
     except Exception:  # a method of that name may be anything
         raise InputError(name, type(weights).__name__, f"a dictionary with the keys {', '.join(shapes)}") from None
-    missing, unknown = sorted(shapes.keys() - keys), sorted(map(str, keys - shapes.keys()))
+    missing, unknown = (
+        sorted(shapes.keys() - keys),
+        sorted(str(key) if isinstance(key, str) else shown(key) for key in keys - shapes.keys()),
+    )
     if missing or unknown:
         given = "; ".join(f"{what} {', '.join(keys)}" for what, keys in (("no", missing), ("also", unknown)) if keys)
         raise InputError(name, given, f"exactly the keys {', '.join(shapes)}")

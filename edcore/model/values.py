@@ -19,14 +19,17 @@ TRACED = {
 }
 """The functions of a library inside which arrays have no values yet."""
 
+NUMBERS = {bool, int, float}
+"""Python's own numbers: a list of them alone is not looked through."""
+
 
 def located(name: str, value: Any) -> Located:
     """Return the value of an argument with its library and device; as a NumPy array if it is of no library."""
     if type(value) is np.ndarray:
         return locate(value)
-    if isinstance(value, np.ma.MaskedArray):
-        raise InputError(name, "a masked array", "an array with no mask", f"Fill it: {name}.filled(…).")
     try:
+        if is_masked(value):
+            raise InputError(name, "a masked array", "an array with no mask", f"Fill it: {name}.filled(…).")
         check_dense(name, value)
         if is_array_api_obj(value) and not isinstance(value, np.ndarray | type):
             return locate(detached(value))
@@ -44,6 +47,15 @@ def on_host(name: str, value: Any) -> np.ndarray[Any, Any]:
         return to_numpy(found.array)
     except Exception as error:
         raise unreadable(name, value, error) from error
+
+
+def is_masked(value: Any) -> bool:
+    """Return whether a value is a masked array of NumPy, or a list with one in it, of which NumPy drops the mask."""
+    if isinstance(value, np.ma.MaskedArray):
+        return True
+    if isinstance(value, np.ndarray):
+        return value.dtype == object and value.ndim > 0 and any(map(is_masked, value))
+    return isinstance(value, list | tuple) and not set(map(type, value)) <= NUMBERS and any(map(is_masked, value))
 
 
 def as_numpy(name: str, value: Any) -> np.ndarray[Any, Any]:

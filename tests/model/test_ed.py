@@ -586,7 +586,7 @@ def test_weights_can_be_read_and_set_before_the_first_x_decides_on_the_backend()
 
 def test_first_x_that_fails_decides_nothing(monkeypatch):
     ed = ED()
-    monkeypatch.setattr("psutil.virtual_memory", lambda: SimpleNamespace(total=0))
+    monkeypatch.setattr("psutil.virtual_memory", lambda: SimpleNamespace(available=0, total=0))
     with pytest.raises(edcore.errors.BackendUnavailableError):
         ed(X)
     monkeypatch.undo()

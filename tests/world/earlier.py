@@ -184,6 +184,22 @@ ROWS = [
     ),
     *(
         Row(
+            name=f"26: a list with masked arrays in {call}",
+            python=f"from edcore import streaming\nrows = [np.ma.masked_array(row, row > 0.9) for row in X]\n{call}",
+            ends=REFUSED,
+            says=("given a masked array",),
+        )
+        for call in (
+            "ED(4, seed=0).fit(rows, Y)",
+            "ED(4, seed=0).predict(rows)",
+            "ED(4, seed=0).fit(X, [*Y[:-1], np.ma.masked_array(1, True)])",
+            "EDClassifier().fit(rows, Y)",
+            "EDRegressor().fit(X, rows)",
+            "edcore.datasets.Dataset('mine', rows, Y, X, Y, (0, 1))",
+        )
+    ),
+    *(
+        Row(
             name=f"28: shuffle={odd!r} in {name}",
             python="from edcore import parallel, streaming\n"
             f"{call}(ED(4, seed=0, backend='numpy'), X, Y, shuffle={odd!r})",
@@ -202,6 +218,7 @@ ROWS = [
         )
         for name, call, says in (
             ("labels of a file", "edcore.io.save(ED(2, seed=1), 'n', classes=(N, 1))", "classes: given"),
+            ("a key of weights", "ED(2, seed=1).load_weights({N: 1})", "also a value of type int"),
             ("a path", "edcore.io.load(N)", "path: given a value of type int"),
             ("a seed", "ED(2, seed=N)", "seed: given a"),
         )
