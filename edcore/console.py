@@ -35,7 +35,7 @@ def only_own_output() -> Iterator[None]:
     global _stdout
     before, _stdout = _stdout, sys.stdout if _stdout is None else _stdout
     usual = warnings.formatwarning
-    warnings.formatwarning = lambda *about: printable(usual(*about), "\n")
+    warnings.formatwarning = lambda *about, **line: printable(usual(*about, **line), "\n")
     try:
         with contextlib.redirect_stdout(sys.stderr):
             yield
