@@ -25,6 +25,8 @@ NUMBERS = {bool, int, float}
 
 def located(name: str, value: Any) -> Located:
     """Return the value of an argument with its library and device; as a NumPy array if it is of no library."""
+    if "torch._dynamo" in sys.modules and _is_compiled():
+        raise unreadable(name, value)
     if type(value) is np.ndarray:
         return locate(value)
     try:
@@ -93,6 +95,8 @@ def unreadable(name: str, value: Any, error: Exception | None = None) -> EDCoreE
     if isinstance(error, MemoryError):
         return OutOfMemoryError(f"{name}: there is no memory to read {kind_of(value)} ({said(error)}).")
     reason, fix = f" ({said(error)})" if error else "", ""
+    if error is None and library_of(value) == "numpy":  # inside torch.compile
+        return InputError(name, kind_of(value), "a call outside functions of torch.compile", "They replace NumPy.")
     if "inhomogeneous" in reason:
         return InputError(name, "rows of different lengths", "rows of one length")
     if functions := TRACED.get(library_of(value)):
@@ -102,7 +106,7 @@ def unreadable(name: str, value: Any, error: Exception | None = None) -> EDCoreE
 
 def refuse_dtype(name: str, array: Any) -> NoReturn:
     """Raise the error of an array that does not hold real numbers, with advice for what it holds."""
-    given, texts = f"dtype {array.dtype}", getattr(array.dtype, "kind", "") in "SUT"
+    given, texts = f"dtype {array.dtype}", getattr(array.dtype, "kind", "?") in "SUT"
     fix = f"Convert it to numbers first, as with {name}.astype('float64')."
     if array.dtype == object:
         other = next(((at, each) for at, each in np.ndenumerate(array) if not isinstance(each, Real | np.bool_)), None)
@@ -129,6 +133,13 @@ def refuse_non_finite(name: str, array: np.ndarray[Any, Any]) -> NoReturn:
     raise InputError(
         name, f"{bad.sum()} NaN or infinite values, the first at [{first}]", "finite values", "Clean it first."
     )
+
+
+def _is_compiled() -> bool:
+    """Return whether this runs inside a function of torch.compile, which replaces NumPy's functions by PyTorch's."""
+    torch = sys.modules["torch"]
+    # While PyTorch looks at this function it says so; where it gives up and calls it, its hook for frames is still set.
+    return torch.compiler.is_compiling() or callable(torch._C._dynamo.eval_frame.get_eval_frame_callback())
 
 
 def library_of(value: Any) -> str:

@@ -1,5 +1,7 @@
 """Other libraries' arrays and errors: each is taken, or refused in a sentence of edcore's (K12)."""
 
+import struct
+
 from world.row import REFUSED, Row
 
 EARLY = "EDClassifier(max_iter=2, hidden_width=4, early_stopping=True"
@@ -129,6 +131,27 @@ TORCH_ROWS = [
         name="torch: bfloat16 as sample weights",
         python=f"{TORCH}ED(4, hidden_width=4).fit(X, Y, sample_weight=torch.ones(60).bfloat16()).epochs.tolist()",
         value=[1],
+        needs=("torch",),
+    ),
+    *(
+        refused(
+            f"torch: inside torch.compile, {call} of {backend}",
+            f"{TORCH}import torch._dynamo; ed = ED(4, hidden_width=4, backend={backend!r})\n"
+            f"torch.compile(ed.{call}, backend='eager')({arguments})",
+            "x: given a value of type",
+            "torch.compile",
+            needs=("torch",),
+            alone=True,
+            slow=True,
+        )
+        for backend in ("torch", "numpy", "numba")
+        for call, arguments in (("predict", "x"), ("step", "x, x[:, 0]"), ("fit", "X, Y"))
+    ),
+    refused(
+        "torch: complex numbers",
+        f"{TORCH}ED(4, hidden_width=4).fit(x + 0j, Y)",
+        "x: given dtype torch.complex128; accepted: real numbers. Take x.real, or abs(x).",
+        never=(*NEAR, "texts"),
         needs=("torch",),
     ),
     refused(
@@ -350,6 +373,36 @@ OTHER = [
     ),
 ]
 
+
+def mnist(train, test):
+    """Return a function that writes MNIST's files with these labels."""
+
+    def write(path):
+        for part, labels in (("train", train), ("t10k", test)):
+            images = path / "MNIST" / "raw" / f"{part}-images-idx3-ubyte"
+            images.parent.mkdir(parents=True, exist_ok=True)
+            images.write_bytes(
+                bytes((0, 0, 8, 3)) + struct.pack(">III", len(labels), 28, 28) + bytes(784 * len(labels))
+            )
+            (images.parent / f"{part}-labels-idx1-ubyte").write_bytes(
+                bytes((0, 0, 8, 1)) + struct.pack(">I", len(labels)) + bytes(labels)
+            )
+
+    return write
+
+
+EMPTY_PARTS = [
+    Row(
+        name=f"MNIST's files: no {part} samples of the classes",
+        shell="edcore train --dataset mnist --data-dir m --classes 0,1 --width 2 --depth 1 --backend numpy",
+        files={"m": mnist(*labels)},
+        ends=2,
+        says=(f"labels that the {part} samples of mnist have",),
+        never=("ZeroDivision", "epoch 1"),
+    )
+    for part, labels in (("test", ([0, 1] * 4, [5, 6])), ("training", ([5, 6] * 4, [0, 1])))
+]
+
 ODD = [
     Row(
         name=f"300 odd arrays as x, as y and as other arguments, {backend}",
@@ -361,4 +414,4 @@ ODD = [
     for backend, needs in (("numpy", ()), ("torch", ("torch",)), ("jax", ("jax",)), ("auto", ()))
 ]
 
-ROWS: list[Row] = JAX_ROWS + TORCH_ROWS + TABLES + SPARSE + OTHER + ODD
+ROWS: list[Row] = JAX_ROWS + TORCH_ROWS + TABLES + SPARSE + OTHER + EMPTY_PARTS + ODD
