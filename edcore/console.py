@@ -46,8 +46,9 @@ def only_own_output() -> Iterator[None]:
 def write(text: str) -> None:
     """Write a text to stdout as it is."""
     file = _stdout or sys.stdout
-    file.write(text)
-    file.flush()
+    if file is not None:  # as under pythonw, where print drops its text too
+        file.write(text)
+        file.flush()
 
 
 def say(line: str, *, stderr: bool = False) -> None:

@@ -36,8 +36,10 @@ class Stop:
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGINT, signal.SIGTERM, *NOTICES):
                 # None: a program in which Python is embedded handles it, and Python could not give it back.
-                if signal.getsignal(number) not in (signal.SIG_IGN, None):
-                    self._before[number] = signal.signal(number, self._receive)
+                if (before := signal.getsignal(number)) not in (signal.SIG_IGN, None):
+                    with contextlib.suppress(ValueError):  # only the main interpreter has signals
+                        signal.signal(number, self._receive)
+                        self._before[number] = before
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -88,7 +90,11 @@ def uninterrupted() -> Iterator[None]:
         yield
         return
     received: list[tuple[int, FrameType | None]] = []
-    signal.signal(signal.SIGINT, lambda number, frame: received.append((number, frame)))
+    try:
+        signal.signal(signal.SIGINT, lambda number, frame: received.append((number, frame)))
+    except ValueError:  # a thread of another interpreter than the main one, which has no signals
+        yield
+        return
     try:
         yield
     finally:

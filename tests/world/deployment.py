@@ -665,4 +665,106 @@ found
     ),
 ]
 
-ROWS: list[Row] = [*SIGNALS, *HOSTS, *CACHES, *THREADS, *FORKS, *INSTALLATIONS]
+RUN = "edcore train --backend numpy --epochs 1 --depth 2"
+AT_EXIT = """
+import atexit
+import numpy as np
+from edcore import ED
+x = np.random.default_rng(0).random((600, 16), np.float32)
+ed = ED(16, hidden_width={width}, seed=1, backend={backend!r}).fit(x, x[:, 0] > 0.5, batch_size=300)
+atexit.register(lambda: print("at exit", ed.fit(x, x[:, 0] > 0.5, batch_size=300).predict(x).shape))
+"""
+PROCESSES = [
+    *(
+        Row(name=f"a run {name}", shell=shell, says=says, environment=environment, needs=("linux",), slow=True)
+        for name, shell, says, environment in (
+            ("without stdin", f"{RUN} <&-", ("accuracy",), {}),
+            ("without a home", f"env -u HOME {RUN}", ("accuracy",), {}),
+            ("in a folder that was deleted", f"mkdir d; cd d; rmdir ../d; {RUN}", ("accuracy",), {}),
+            ("with 16 open files at most", f"ulimit -n 16; {RUN} --checkpoint run", ("saved in run",), {}),
+            ("without a folder for temporary files", f"{RUN} --checkpoint run", ("saved in run",), {"TMPDIR": "/none"}),
+            (
+                "in the language C, with a Japanese name",
+                f"{RUN} --checkpoint 日本語; edcore predict 日本語 digits",
+                ("saved in", "are predicted right"),
+                {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
+            ),
+            (
+                "under python -X dev -W error",
+                RUN.replace("edcore", "python -X dev -W error -m edcore"),
+                ("accuracy",),
+                {},
+            ),
+            ("with a safe path", RUN, ("accuracy",), {"PYTHONSAFEPATH": "1"}),
+            (
+                "whose libraries can keep nothing",
+                f"{RUN} --plot p.png",
+                ("drawing p.png … done",),
+                dict.fromkeys(("HOME", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "MPLCONFIGDIR"), "/proc/none"),
+            ),
+        )
+    ),
+    *(
+        Row(
+            name=f"a fit while Python ends, {backend} of width {width}",
+            shell="python end.py",
+            files={"end.py": AT_EXIT.format(width=width, backend=backend)},
+            says=("at exit (600,)",),
+            needs=() if backend == "numpy" else ("numba",),
+            slow=True,
+        )
+        for backend, width in (("numpy", 64), ("numba", 8), ("numba", 256))
+    ),
+    Row(
+        name="no stdout and no stderr, as under pythonw",
+        python="""
+import sys
+from unittest.mock import patch
+from edcore.cli import main
+with patch("sys.stdout", None), patch("sys.stderr", None):
+    EDClassifier(max_iter=1, verbose=True, random_state=0, backend="numpy").fit(X, Y)
+    try:
+        main(["kaneko", "--epochs", "3"])
+    except SystemExit as end:
+        code = end.code
+code
+""",
+        value=0,
+    ),
+    Row(
+        name="eight threads that import edcore at once",
+        python="""
+import threading
+barrier, failed = threading.Barrier(8), []
+def use():
+    barrier.wait()
+    try:
+        import edcore
+        edcore.ED(2, backend="numpy").fit([[0, 1.0]], [1.0])
+        edcore.EDClassifier, edcore.streaming, edcore.plots, edcore.list_backends()
+    except BaseException as error:
+        failed.append(repr(error))
+threads = [threading.Thread(target=use) for _ in range(8)]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+print(failed)
+""",
+        says=("[]",),
+        alone=True,
+        slow=True,
+    ),
+    Row(
+        name="an interpreter that is not the main one",
+        python="""
+from unittest.mock import patch
+from edcore.interrupts import Stop, uninterrupted
+with patch("signal.signal", side_effect=ValueError("signal only works in main thread of the main interpreter")):
+    with Stop(), uninterrupted():
+        ED(4, seed=1, backend="numpy").fit(X, Y)
+""",
+    ),
+]
+
+ROWS: list[Row] = [*SIGNALS, *HOSTS, *CACHES, *THREADS, *FORKS, *INSTALLATIONS, *PROCESSES]

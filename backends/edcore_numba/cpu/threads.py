@@ -8,6 +8,7 @@ import math
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import thread as pools
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -28,6 +29,8 @@ MOST_WORKERS = 256
 
 def number_of_threads() -> int:
     """Return how many threads the user lets Numba have, without starting Numba's own: there may be none to start."""
+    if getattr(pools, "_shutdown", False):  # the program is ending, and starts no threads any more
+        return 1
     try:
         numba.threading_layer()  # raises until they are started, as they are by whoever sets their number
         number = numba.get_num_threads()
@@ -93,6 +96,7 @@ def run_on_threads(
     the last call by itself if they are `brief`: that is one thread less to wake.
     """
     running: list[Future[None]] = []
+    brief = brief or (len(calls) == 1 and getattr(pools, "_shutdown", False))
     try:
         for call in calls[:-1] if brief else calls:
             # One by one, as an interrupt must find those that run.
