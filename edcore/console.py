@@ -23,6 +23,9 @@ from rich.text import Text
 
 from edcore.errors import printable
 
+NARROW = 70
+"""Columns below which names and values that do not fit beside each other are printed in lines."""
+
 _stdout: TextIO | None = None  # in a block of `only_own_output`
 
 
@@ -112,7 +115,7 @@ def print_numbers(
     for part, table in enumerate(number_tables(columns, rows, console.width, words, title)):
         if part:
             console.print()
-        _print_whole(console, table)
+        _print_whole(console, table, sum(_widths(table)))
 
 
 def print_words(console: Console, columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> None:
@@ -136,14 +139,15 @@ def print_words(console: Console, columns: Sequence[Column], rows: Sequence[Sequ
 
 
 def print_pairs(console: Console, pairs: Mapping[str, str]) -> None:
-    """Print a table of names, in bold, and their values; in lines where the console is too narrow for their words."""
+    """Print a table of names, in bold, and their values, whose words are not cut; in lines on a narrow console."""
     table = Table.grid(padding=(0, 3, 0, 0))
     table.add_column(style="bold", no_wrap=True)
     pairs = {printable(name): printable(value) for name, value in pairs.items()}
     for name, value in pairs.items():
         table.add_row(name, value)
-    if max(map(cell_len, pairs), default=0) + 3 + _longest(pairs.values()) <= console.width:
-        console.print(table)
+    wanted = max(map(cell_len, pairs), default=0) + 3 + _longest(pairs.values())
+    if console.width >= min(wanted, NARROW):
+        _print_whole(console, table, wanted)
         return
     for name, value in pairs.items():
         console.print(f"{name}: {value}", soft_wrap=True)
@@ -154,9 +158,9 @@ def _longest(texts: Iterable[str]) -> int:
     return max((cell_len(word) for text in texts for word in text.split()), default=0)
 
 
-def _print_whole(console: Console, table: Table) -> None:
-    """Print a table whose columns are not to be folded, if need be beyond the edge of the terminal."""
-    width, wanted = console.width, sum(_widths(table))
+def _print_whole(console: Console, table: Table, wanted: int) -> None:
+    """Print a table in at least the wanted width, if need be beyond the edge of the terminal."""
+    width = console.width
     console.width = max(width, wanted)
     console.print(table, crop=False)
     console.width = width
