@@ -69,6 +69,26 @@ SIGNALS = [
         for name in OF_NOTICES
     ),
     Row(
+        name="a run whose terminal is closed",
+        python=f"""
+import os, pty, sys, time
+child, terminal = pty.fork()
+if child == 0:
+    os.execv(sys.executable, [sys.executable, "-m", "edcore", *{NETWORK.split()!r}])
+seen = b""
+while b"batch" not in seen:
+    seen += os.read(terminal, 9999)
+time.sleep(1)
+os.close(terminal)
+_, status = os.waitpid(child, 0)  # nobody is there to see the exit code
+edcore.io.load("run")
+edcore.io.inspect("run").run["batch"] > 50, os.listdir(".")
+""",
+        value=(True, ["run"]),
+        needs=("linux",),
+        slow=True,
+    ),
+    Row(
         name="a run under nohup whose terminal is lost",
         python=signalled("train --backend numpy --epochs 2", "SIGHUP", "batch", ignored=True),
         value=0,
@@ -237,7 +257,7 @@ THREADS = [
             # Numba warns of a value that is no number, with a traceback.
             environment={name: value, "PYTHONWARNINGS": "ignore" if value == "two" else "default"},
             needs=("numba", "linux"),
-            slow=value != "tbb",
+            slow=True,
             most=120,
         )
         for name, value in (
@@ -263,6 +283,19 @@ THREADS = [
             slow=True,
         )
         for name, value, says in (("NUMBA_DISABLE_JIT", "1", "NUMBA_DISABLE_JIT"), ("NUMBA_NUM_THREADS", "0", "> 0"))
+    ),
+    Row(
+        name="numba where its own threads cannot be started",
+        python="""
+from unittest.mock import patch
+from edcore_numba.cpu.threads import number_of_threads
+missing = ValueError("No threading layer could be loaded.")
+with patch("numba.threading_layer", side_effect=missing), patch("numba.get_num_threads", side_effect=missing):
+    found = number_of_threads()
+found > 0
+""",
+        value=True,
+        needs=("numba",),
     ),
     Row(
         name="numba beside the user's own parallel function, on a layer for one thread",
