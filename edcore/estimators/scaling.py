@@ -88,7 +88,9 @@ def moments_of(input_range: Any, scaled: Array, weight: Any = None) -> tuple[Arr
         return ones * UNIFORM[0], ones * UNIFORM[1]
     values = to_numpy(scaled).astype(np.float64)
     mean = np.average(values, axis=0, weights=weight)
-    deviation = np.sqrt(np.average((values - mean) ** 2, axis=0, weights=weight))
+    values -= mean  # in place, as it may be much
+    values *= values
+    deviation = np.sqrt(np.average(values, axis=0, weights=weight))
     xp = array_namespace(scaled)
     mean, deviation = (xp.astype(like(value, scaled), scaled.dtype) for value in (mean, deviation))
     return mean, deviation
