@@ -39,6 +39,41 @@ NAMES = (
 )
 """Texts, some of which options accept."""
 
+WORDS = (
+    *(
+        *NAMES,
+        "",
+        "-",
+        "--",
+        "-1",
+        "0",
+        "1",
+        "3.0",
+        "1e3",
+        "1e400",
+        "0,8",
+        "80%",
+        "0x10",
+        "nan",
+        "inf",
+        "9" * 400,
+        "１",
+    ),
+    *(
+        "x.csv",
+        "x.toml",
+        "no.csv",
+        "x.xlsx",
+        "https://example.org/x.csv",
+        "file:///no",
+        "~nobody/x",
+        "\x1b[2J",
+        "\u202e",
+    ),
+    *("a=b", "--rms=yes", "None", "True", "é" * 300, "/dev/null", "\udcff", "=1+1", "cuda:99", "0,1,", "all", "xor"),
+)
+"""Words of command lines."""
+
 OTHERS = ("1979-05-27", "07:32:00", "0o7", "1_0", "inf", "-nan", "{a = 1}")
 """Further values of TOML."""
 
@@ -58,6 +93,28 @@ def config_of_options(data, folder):
         option = choices.pick(options)
         lines.append(f"{option} = {_toml(choices)}")
     return _run("\n".join(lines).encode(), folder, name, *(["xor"] if name == "reproduce" else []))
+
+
+def lines(data, folder):
+    """Take the bytes as a command line: a command, and options that it may have, with texts of all kinds."""
+    choices = Choices(data)
+    name = choices.pick(sorted(tree().commands))
+    words = [name, "--out=play.html"] if name == "play" else [name]  # or it serves its page until somebody stops it
+    while choices and len(words) < 12:
+        match choices.below(8):
+            case 0:
+                words.append(str(choices.pick(WORDS)))
+            case 1:
+                words.append(choices.bytes(choices.below(12)).decode("utf-8", "surrogateescape").replace("\0", ""))
+            case _:
+                option = f"--{choices.pick(_options(name if choices.below(8) else 'train'))}"
+                value = str(choices.pick(WORDS))
+                words += choices.pick([[option, value], [f"{option}={value}"], [option]])
+    (folder / "run.safetensors").write_bytes(examples()[1])
+    (folder / "x.csv").write_text("1,2\n3,4\n")
+    (folder / "x.toml").write_text("[train]\nwidth = 2\n[grid]\nseed = [1]\n")
+    with contextlib.chdir(folder), small(), mock.patch("edcore.cli.backends._checks", return_value=[]):
+        return run(*words, quiet_success=False) == 0
 
 
 def labels(data, folder):

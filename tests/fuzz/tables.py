@@ -4,6 +4,7 @@ import contextlib
 import gzip
 import os
 import pickle
+import warnings
 from unittest import mock
 
 import numpy as np
@@ -122,7 +123,9 @@ def idx_folder(data, folder):
 def _samples(content, path):
     path.write_bytes(content)
     try:
-        found = read_samples(path)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # of encodings, and of an index that is left out
+            found = read_samples(path)
     except DataFileError:
         found = None
     else:

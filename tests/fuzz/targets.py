@@ -22,6 +22,7 @@ TARGETS = {
     "config": options.config,
     "config-options": options.config_of_options,
     "labels": options.labels,
+    "lines": options.lines,
     "completion": options.completion,
 }
 
@@ -95,9 +96,9 @@ def seeds(name):
                     b"\0" + text.encode(encoding)
                     for text, encoding in zip(texts, ("utf-8", "utf-16", "utf-8", "cp932"), strict=True)
                 ),
-                b"\3" + gzip.compress(b"a,b\n1,2\n", mtime=0),
-                b"\6" + archive.getvalue(),
-                b"\7" + _npy(np.eye(2)),
+                bytes([tables.ENDINGS.index(".csv.gz")]) + gzip.compress(b"a,b\n1,2\n", mtime=0),
+                bytes([tables.ENDINGS.index(".npz")]) + archive.getvalue(),
+                bytes([tables.ENDINGS.index(".npy")]) + _npy(np.eye(2)),
             ]
         case "idx":
             return [tables.IMAGES, tables.LABELS, tables.IMAGES[:-1], tables.IMAGES[:16]]
