@@ -106,7 +106,7 @@ ROWS = [
         "    Path('x.csv.lock').write_text(f'{os.getppid()} {platform.node()}\\n')\n"
         "    found = [command('edcore sweep x.toml --jobs 1')[0] for _ in range(2)]\n"
         "found, sorted(path.name for path in Path().iterdir())",
-        files={"x.toml": "seeds = 1\n[train]\ndataset = 'xor'\nwidth = 2\ndepth = 0\nepochs = 1\n"},
+        files={"x.toml": "seeds = 1\n[train]\ndataset = 'xor'\nwidth = 2\ndepth = 0\nepochs = 1\nbackend = 'numpy'\n"},
         value=([0, 0], ["x.csv", "x.csv.lock", "x.toml"]),
         needs=("linux",),
     ),
@@ -213,7 +213,7 @@ ROWS = [
             value=True,
             environment=environment,
             needs=() if backend == "numpy" else (backend,),
-            slow=bool(environment),
+            slow=bool(environment) or backend == "numba",  # it may compile
         )
         for backend, where, environment in (
             *((backend, "", {}) for backend in ("numpy", "numba", "torch", "jax")),
