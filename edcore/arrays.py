@@ -61,6 +61,8 @@ class Located(NamedTuple):
 INHERITED: set[str] = set()
 """Libraries that were in use when this process was forked, and have threads that it lacks."""
 
+NO_FORK = "JAX was in use when this process was forked, and JAX cannot go on in a forked process"
+
 
 def check_fork(library: str) -> None:
     """Let PyTorch go on in a forked process, and refuse JAX there: each would wait for its threads without end."""
@@ -70,9 +72,6 @@ def check_fork(library: str) -> None:
         raise EDCoreError(f"{NO_FORK}. Start processes by multiprocessing.get_context('spawn') or 'forkserver'.")
     sys.modules[library].set_num_threads(1)
     INHERITED.discard(library)
-
-
-NO_FORK = "JAX was in use when this process was forked, and JAX cannot go on in a forked process"
 
 
 def _note_fork() -> None:

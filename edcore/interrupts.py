@@ -114,4 +114,5 @@ class ForkLock:
         (self._locks.get(process) or self._locks.setdefault(process, threading.RLock())).acquire()
 
     def __exit__(self, *error: object) -> None:
-        self._locks[os.getpid()].release()
+        with contextlib.suppress(KeyError, RuntimeError):  # a process that was forked within the block holds none
+            self._locks[os.getpid()].release()

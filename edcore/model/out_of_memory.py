@@ -18,6 +18,11 @@ SIGNS = re.compile("out of memory|out_of_memory|resource_exhausted|can't allocat
 FREE = "Other arrays or programs have the rest: free it, or hand in less."
 
 
+def is_out_of_memory(error: Exception) -> bool:
+    """Return whether an error, of any library, says that memory is short."""
+    return isinstance(error, MemoryError) or bool(SIGNS.search(f"{type(error).__name__} {error}"))
+
+
 def largest_batch(network: Network, backend: Backend) -> int:
     """Return the largest batch whose activities, with the weights, the whole device could hold."""
     return (backend.memory().total - needed(network)) // _sample(network)
@@ -51,9 +56,7 @@ def explain_memory(
     `batch` samples have their activities in memory, those of two layers in `inference`, of all layers otherwise;
     `samples` more lie on the device beside them.
     """
-    if isinstance(error, OutOfMemoryError):
-        return
-    if not isinstance(error, MemoryError) and not SIGNS.search(f"{type(error).__name__} {error}"):
+    if isinstance(error, OutOfMemoryError) or not is_out_of_memory(error):
         return
     free = max(backend.memory().free, 0)
     held = replace(network, depth=min(network.depth, 1)) if inference else network

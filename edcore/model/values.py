@@ -11,6 +11,7 @@ from array_api_compat import is_array_api_obj
 
 from edcore.arrays import Located, detached, locate, to_numpy
 from edcore.errors import EDCoreError, InputError, OutOfMemoryError, said, shown
+from edcore.model.out_of_memory import is_out_of_memory
 
 TRACED = {
     "jax": "jax.jit, jax.vmap or jax.grad",
@@ -92,7 +93,7 @@ def check_dense(name: str, value: Any) -> None:
 
 def unreadable(name: str, value: Any, error: Exception | None = None) -> EDCoreError:
     """Return the refusal of an argument whose values cannot be read, which another library's error has shown."""
-    if isinstance(error, MemoryError):
+    if error and is_out_of_memory(error):
         return OutOfMemoryError(f"{name}: there is no memory to read {kind_of(value)} ({said(error)}).")
     reason, fix = f" ({said(error)})" if error else "", ""
     if error is None and library_of(value) == "numpy":  # inside torch.compile

@@ -404,4 +404,15 @@ status("VmHWM") - before <= 4 * x.nbytes""",
         alone=True,
         slow=True,
     ),
+    Row(
+        name="a GPU without room for the samples, which another library says in its own words",
+        python="""
+class Samples:
+    shape = (4, 3)
+    def __array__(self, *_, **__):
+        raise RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB")
+ED(3).fit(Samples(), [0, 1, 0, 1])""",
+        ends=REFUSED,
+        says=("OutOfMemoryError: x: there is no memory", "Tried to allocate 2.00 GiB"),
+    ),
 ]
