@@ -508,7 +508,7 @@ SAMPLES |= {"classes": (5, 6, 7)}
         ({"x_test": np.full((2, 3), np.nan)}, "x_test: given 6 NaN"),
         ({"x_train": np.eye(3) + 0j}, "x_train: given dtype complex128"),
         ({"x_train": np.ma.array(np.eye(3), mask=np.eye(3))}, "x_train: given a masked array"),
-        ({"x_train": None}, "x_train: given dtype object"),
+        ({"x_train": None}, "x_train: given None"),
         ({"classes": (5, 5, 7)}, r"classes: given \(5, 5, 7\); accepted: at least two different"),
         ({"classes": (5,), "y_train": [0, 0, 0], "y_test": [0, 0]}, r"classes: given \(5,\)"),
         ({"classes": 3}, "classes: given 3"),

@@ -263,7 +263,7 @@ def test_an_array_that_cannot_be_read_is_refused(error):
         def __array__(self, *_, **__):
             raise error("boom")
 
-    with pytest.raises(InputError, match=r"^x: given Broken \(.*boom"):
+    with pytest.raises(InputError, match=r"^x: given a value of type Broken of .* \(.*boom"):
         ED(3, seed=1).predict(Broken())
 
 
