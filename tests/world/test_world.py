@@ -6,7 +6,12 @@ from world import ROWS
 from world.row import REFUSED, Row
 
 
-@pytest.mark.parametrize("name", [name for name, row in ROWS.items() if not row.slow])
+def _with_needs(name):
+    """Return the name of a row with what it needs, so that `-k needs` picks those that this environment may lack."""
+    return f"{name} (needs {', '.join(ROWS[name].needs)})" if ROWS[name].needs else name
+
+
+@pytest.mark.parametrize("name", [name for name, row in ROWS.items() if not row.slow], ids=_with_needs)
 def test_an_input_of_the_world(name):
     if missing := ROWS[name].missing:
         pytest.skip(f"not here: {', '.join(missing)}")
