@@ -7,7 +7,7 @@ from world.row import REFUSED, Row
 
 
 def _with_needs(name):
-    """Return the name of a row with what it needs, so that `-k needs` picks those that this environment may lack."""
+    """Return the name of a row with what it needs, so that `-k "needs and torch"` picks those."""
     return f"{name} (needs {', '.join(ROWS[name].needs)})" if ROWS[name].needs else name
 
 
