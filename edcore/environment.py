@@ -58,6 +58,11 @@ def missing(package: str) -> str:
     return f"{package} is {shown}, which is not the library of that name; rename it"
 
 
+def install_helps(reason: str) -> bool:
+    """Return whether packages may be what lacks, where a backend cannot run here for this reason."""
+    return not any(words in reason for words in ("; rename it", "NUMBA_DISABLE_JIT is set", "a forked process"))
+
+
 def missing_for(error: ImportError) -> str:
     """Return why the package of a failed import cannot be imported, or an empty string if it can."""
     package = (error.name or "").partition(".")[0]

@@ -171,7 +171,8 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
             raise
         sentence = f"{reason}."
     except MemoryError:
-        sentence = "there is not enough memory. Give a smaller --depth, --width or --batch-size."
+        fix = "or a table with fewer rows or texts: a column of texts becomes up to 100 features"
+        sentence = f"there is not enough memory. Give a smaller --depth, --width or --batch-size, {fix}."
     except OSError as error:
         file, fix = f"{error.filename}: " if error.filename else "", " Check the names of files and folders."
         if not error.filename and error.errno in FULL:  # the error for a file that cannot be written has its name

@@ -23,7 +23,7 @@ from edcore.dispatch import registry
 from edcore.dispatch.calibration import USUAL_BATCH, Ranking, calibration
 from edcore.dispatch.choose import choose_backend, make_request
 from edcore.dispatch.explain import Verdict, choices_by_library, explain
-from edcore.environment import VERSION
+from edcore.environment import VERSION, install_helps
 from edcore.errors import EDCoreError, InputError, UnknownNameError
 from edcore.training.options import DEPTH, SCHEDULES, WIDTH, as_options, backend_names
 
@@ -131,7 +131,7 @@ def show_backends(console: Console) -> None:
     ]
     print_words(console, columns, rows)
     for state in states:
-        if state.install and not state.ready:
+        if state.install and not state.ready and install_helps(state.reason):
             console.print(f"\n{state.name} needs: {state.install}", soft_wrap=True)  # one line, so it can be copied
 
 

@@ -17,7 +17,7 @@ from edcore.arguments import check_text, checked_path
 from edcore.console import only_own_output
 from edcore.environment import check_package
 from edcore.errors import DataFileError, EDCoreError, InputError, UnknownNameError
-from edcore.files.atomic import check_can_write, read_at_most, replace_after, with_retries
+from edcore.files.atomic import check_can_write, replace_after, text_at_most, with_retries
 from edcore.training.options import OPTIONS
 
 PICTURES = (".pdf", ".png", ".svg")
@@ -79,7 +79,7 @@ def prepared(command: Callable[..., None]) -> Callable[..., None]:
 def read_toml(path: Path) -> dict[str, Any]:
     """Return the content of a TOML file of options."""
     try:
-        content = tomllib.loads(read_at_most(path, LARGEST_CONFIG).decode("utf-8"))
+        content = tomllib.loads(text_at_most(path, LARGEST_CONFIG))
         # Error messages quote values, and Python cannot print numbers of too many digits or deeply nested tables.
         repr(content)
     except OSError as error:

@@ -367,7 +367,7 @@ def _checked_labels(classes: Iterable[int] | None) -> tuple[int, ...] | None:
     except InputError:
         labels = ()
     if len(set(labels)) < max(2, len(labels)):
-        fix = f"Write (0, 1), for example. {ALL}"
+        fix = f"Write (0, 1), for example, in a shell 0,1. {ALL}"
         raise InputError("classes", shown(classes), "at least two different labels, whole numbers from 0", fix)
     return labels
 

@@ -6,6 +6,7 @@ import codecs
 import csv
 import io
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from itertools import islice
@@ -39,11 +40,13 @@ MARKS = {
 }
 """What files of other formats begin with."""
 
-NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
-DECIMAL_COMMA = re.compile(r"[-+]?(\d+|[1-9]\d{0,2}(\.\d{3})+)?,\d+([eE][-+]?\d+)?")
-WHOLE_BESIDE_COMMAS = re.compile(r"[-+]?(\d+|[1-9]\d{0,2}(\.\d{3})+)")
-THOUSANDS = re.compile(r"[-+]?[1-9]\d{0,2}(,\d{3})+(\.\d+)?")
-POINT_OR_THOUSANDS = re.compile(r"[-+]?[1-9]\d{0,2}(\.\d{3})+")
+NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?", re.ASCII)
+DECIMAL_COMMA = re.compile(r"[-+]?(\d+|[1-9]\d{0,2}(\.\d{3})+)?,\d+([eE][-+]?\d+)?", re.ASCII)
+WHOLE_BESIDE_COMMAS = re.compile(r"[-+]?(\d+|[1-9]\d{0,2}(\.\d{3})+)", re.ASCII)
+THOUSANDS = re.compile(r"[-+]?[1-9]\d{0,2}(,\d{3})+(\.\d+)?", re.ASCII)
+POINT_OR_THOUSANDS = re.compile(r"[-+]?[1-9]\d{0,2}(\.\d{3})+", re.ASCII)
+MARKED_SEPARATOR = re.compile(r"""\A"?sep=."?(?=[\r\n])""", re.I)
+"""The first line with which a file tells Excel its separator."""
 
 MANY_NUMBERS, FEW_TEXTS = 20, 0.1
 """A column of more different numbers than this, and a smaller share of texts than this, is one of numbers."""
@@ -67,6 +70,7 @@ def decoded(name: str, content: bytes) -> tuple[str, list[str]]:
             break
         if encoding == "cp932" and not _is_japanese(text):
             continue
+        text = MARKED_SEPARATOR.sub("", text)  # the line stays, so that those below it keep their numbers
         words = {"cp932": "Shift_JIS (cp932)", "cp1252": "Western European (cp1252)"}
         return text, [f"{name}: read as {words[encoding]}, as it is not UTF-8"] if encoding in words else []
     fix = "Save it as CSV in UTF-8; a spreadsheet can do that."
@@ -131,6 +135,9 @@ class DelimitedText:
             except csv.Error as error:
                 reason = f"{self.name}, line {start:,}: its quotes do not match ({error})"
                 fix = 'Write a quote within quotes twice: "so ""called""".'
+                if "field limit" in str(error):
+                    reason = f"{self.name}, line {start:,}: a cell of more than {csv.field_size_limit():,} characters"
+                    fix = "Close its quotes, if they are open; or remove the column."
                 raise DataFileError(f"{reason}. {fix}") from error
             if row is None:
                 return
@@ -169,7 +176,10 @@ class DelimitedText:
         for name, count in Counter(self.names).items():
             if count > 1:
                 named = f"are named {name!r}" if name else "have no name"
-                raise DataFileError(f"{self.name}: {count} columns {named}. Give each a name of its own.")
+                fix = "Give each a name of its own."
+                if any(map(NUMBER.fullmatch, self.names)):
+                    fix = "If the first line is a sample, write a line with the names of the columns above it."
+                raise DataFileError(f"{self.name}: {count} columns {named}. {fix}")
 
     def _count_checked(self) -> int:
         """Return the number of samples; refuse a row with more or fewer cells than the first."""
@@ -254,8 +264,12 @@ class DelimitedText:
                 raise self.refuse(points[0][0], name, given, "Write it with no point, or all numbers with points.")
 
     def _check_slips(self, name: str, column: Any) -> None:
-        """Refuse a few texts in a column of numbers; and whole numbers that are too large."""
+        """Refuse numbers in other digits than 0 to 9, a few texts in a column of numbers, and numbers too large."""
         counts = column.value_counts()
+        wide = next((cell for cell in counts.index if not cell.isascii()), None)
+        if wide and all(NUMBER.fullmatch(_in_ascii(cell)) for cell in counts.index):
+            fix = f"Write it as {_in_ascii(wide)}, and so all of the column."
+            raise self.refuse(int(np.argmax(column == wide)), name, f"{shown(wide)} has other digits than 0 to 9", fix)
         wrong = [cell for cell in counts.index if not NUMBER.fullmatch(cell)]
         numbers = len(counts) - len(wrong)
         if numbers and not wrong:
@@ -277,6 +291,11 @@ def kind_of(cells: list[str]) -> Literal["comma", "thousands", "either"] | None:
     comma = _all(DECIMAL_COMMA, with_comma) and _all(WHOLE_BESIDE_COMMAS, others)
     thousands = _all(THOUSANDS, with_comma) and _all(NUMBER, others)
     return "either" if comma and thousands else "comma" if comma else "thousands" if thousands else None
+
+
+def _in_ascii(cell: str) -> str:
+    """Return a cell with digits, points and signs of other scripts and widths, as １５０, in those of ASCII."""
+    return "".join(str(unicodedata.decimal(sign, sign)) for sign in unicodedata.normalize("NFKC", cell))
 
 
 def _all(pattern: re.Pattern[str], cells: list[str]) -> bool:

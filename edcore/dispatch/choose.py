@@ -25,6 +25,7 @@ from edcore.core.rule import Rule
 from edcore.dispatch import registry
 from edcore.dispatch.calibration import USUAL_BATCH
 from edcore.dispatch.preferences import SIMULATOR, Candidate, preferences
+from edcore.environment import install_helps
 from edcore.errors import BackendUnavailableError, InputError, UnknownNameError, shown
 
 ENVIRONMENT = "EDCORE_BACKEND"
@@ -217,7 +218,7 @@ def _unsupported(backend: Backend, network: Network, rule: Rule) -> str:
 
 
 def _unavailable(asked_by: str, reason: str, info: BackendInfo) -> BackendUnavailableError:
-    install = f" Its packages are installed by: {info.install}." if info.install else ""
+    install = f" Its packages are installed by: {info.install}." if info.install and install_helps(reason) else ""
     return BackendUnavailableError(f"{asked_by} cannot run here: {reason}. Nothing else was tried.{install}")
 
 

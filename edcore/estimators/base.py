@@ -33,7 +33,7 @@ from edcore.estimators.inputs import (
     validated_samples,
 )
 from edcore.estimators.pickles import PickledEstimator
-from edcore.estimators.restored import restored
+from edcore.estimators.restored import enough_memory, restored
 from edcore.estimators.samples import (
     Samples,
     Weight,
@@ -338,6 +338,7 @@ class BaseED(PickledEstimator, metaclass=ABCMeta):
         if not partial:
             self._end = self.n_iter_
 
+    @enough_memory()
     def _outputs(self, X: Array, method: str) -> Array:  # noqa: N803
         """Return the network's outputs for X, of X's library; `method` is the caller's name, for an error."""
         check_is_fitted(self)

@@ -48,7 +48,10 @@ def readable(name: str, value: Any) -> Any:
             raise InputError(name, "a masked array", "an array with no mask", fix)
         if isinstance(value, np.ndarray):
             return _known_dtype(np.asarray(value) if isinstance(value, np.matrix) else value)
-        if isinstance(value, list | tuple) or issparse(value) or np.isscalar(value) or value is None:
+        if issparse(value):
+            _check_places(value)
+            return value
+        if isinstance(value, list | tuple) or np.isscalar(value) or value is None:
             return value
         check_dense(name, value)
         if is_array_api_obj(value) and not isinstance(value, type):
@@ -66,6 +69,16 @@ def readable(name: str, value: Any) -> Any:
     except Exception as error:  # of another library
         raise unreadable(name, value, error) from error
     return value
+
+
+def _check_places(matrix: Any) -> None:
+    """Refuse a sparse matrix with a place outside its shape, where SciPy would read and write other memory."""
+    if matrix.format in ("csr", "csc", "bsr"):
+        type(matrix)(matrix).check_format()  # of a copy that shares its arrays, as it replaces them
+    elif matrix.format == "coo":
+        for places, size in zip(matrix.coords, matrix.shape, strict=True):
+            if len(places) and (places.min() < 0 or places.max() >= size):
+                raise ValueError(f"indices must be from 0 to {size - 1}")
 
 
 def _known_dtype(array: npt.NDArray[Any]) -> npt.NDArray[Any]:

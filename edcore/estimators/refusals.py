@@ -26,6 +26,10 @@ def refusal(name: str, value: Any, error: Exception) -> EDCoreError:
         return unreadable(name, value, error)
     if isinstance(error, OverflowError):
         return InputError(name, "whole numbers too large for float64", "what it can hold", "Rescale it.")
+    if value is None or isinstance(value, str | bytes):
+        fix = "" if value is None else "Read the file first, as with pandas.read_csv or numpy.load."
+        given = "None" if value is None else f"the text {shown(value)}"
+        return InputError(name, given, "an array of numbers, (samples, features)" if name == "X" else "a list", fix)
     # scikit-learn's own checks of estimators ask for these words, so they are here to stay.
     text = str(error)
     if "features as input" in text or "should match those" in text:
@@ -53,6 +57,11 @@ def refusal(name: str, value: Any, error: Exception) -> EDCoreError:
     if "Unknown label type: continuous" in text:
         fix = "EDRegressor learns numbers that are no classes."
         return InputError(name, "continuous numbers", "one label a sample, all numbers or all texts", fix)
+    if "Unknown label type: unknown" in text or "represented as bytes" in text:
+        given = f"labels such as {shown(np.asarray(value, object).flat[0])}"
+        fix = "Unknown label type: make texts of them, numpy.asarray(y).astype(str)."
+        kind = InputTypeError if isinstance(error, TypeError) else InputError
+        return kind(name, given, "one label a sample, all numbers or all texts", fix)
     if name == "X" and (twice := _column_twice(value)):
         return InputError(
             name, f"the column {twice} twice", "columns of different names", "Rename one, or leave it out."

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from edcore.errors import DivergedError
+from edcore.errors import DivergedError, OutOfMemoryError, said
 from edcore.interrupts import uninterrupted
 
 
@@ -46,4 +46,15 @@ def restored(estimator: Any, resumed: bool, random: np.random.RandomState) -> It
             random.set_state(draws)  # it may be the user's, or NumPy's
         if isinstance(error, DivergedError):
             raise error.at(error.epoch, error.batch, "The estimator is as it was before the call.") from error
-        raise
+        with enough_memory():
+            raise
+
+
+@contextlib.contextmanager
+def enough_memory() -> Iterator[None]:
+    """Say what needs less memory, if a block ends for want of it."""
+    try:
+        yield
+    except MemoryError as error:
+        fix = "Fewer samples, features or classes need less; partial_fit learns a part of the samples at a time."
+        raise OutOfMemoryError(f"there is not enough memory for X and its outputs ({said(error)}). {fix}") from error

@@ -162,6 +162,7 @@ class Table:
         """Return the names of the columns of numbers and of texts that become features."""
         found: dict[str, list[str]] = {"number": [], "text": []}
         left_out: dict[str, list[str]] = {}
+        many: dict[str, int] = {}
         for name in frame.columns:
             column, kind = frame[name], self._kind(frame[name])
             filled = column.dropna()
@@ -180,8 +181,13 @@ class Table:
             else:
                 found[kind].append(name)
                 if kind == "text" and different > MOST_CATEGORIES:
-                    most = f"the {MOST_CATEGORIES - 1} most frequent have a feature each, the others share one"
-                    self.notes.append(f"column {name!r} has {different:,} different texts: {most}")
+                    many[name] = different
+        if many:
+            have = f"column {next(iter(many))!r} has {max(many.values()):,} different texts"
+            if len(many) > 1:
+                have = f"columns {listed(list(many), NAMED)} have more than {MOST_CATEGORIES} different texts each"
+            most = f"the {MOST_CATEGORIES - 1} most frequent have a feature each, the others share one"
+            self.notes.append(f"{have}: {most}")
         for why, names in left_out.items():
             self.notes.append(f"left out: column{'s' * (len(names) > 1)} {why}, {listed(names, NAMED)}")
         return found["number"], found["text"]

@@ -22,15 +22,21 @@ def is_pipe(path: str) -> bool:
     return path.startswith(("/dev/fd/", "/proc/self/fd/", "/dev/stdin"))
 
 
-def read_at_most(path: Path, most: int) -> bytes:
-    """Return what a file has, or raise a ValueError for more than so many bytes, and an OSError for a named pipe."""
+def text_at_most(path: Path, most: int) -> str:
+    """Return the text of a file in UTF-8, with the mark of Windows' editors at its start or without.
+
+    More than so many bytes, or another encoding, are a ValueError; a named pipe is an OSError.
+    """
     if not is_pipe(str(path)) and stat.S_ISFIFO(path.stat().st_mode):  # to open it would wait for a writer
         raise OSError(errno.EINVAL, "it is a pipe")
     with path.open("rb") as file:
         content = file.read(most + 1)
     if len(content) > most:  # some devices never end
         raise ValueError(f"more than {most:,} bytes")
-    return content
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ValueError("its text is not in UTF-8: save it as UTF-8") from error
 
 
 def write_atomically(path: Path, content: bytes, *, new: bool = False) -> None:

@@ -275,10 +275,10 @@ class BoundNetwork:
                 outputs, trace = guard.trace(self._weights, x, self._handed(x.array, x.place), reach)
             else:
                 outputs, trace = backend.forward(self._network, self._weights, self._handed(x.array, x.place)), None
+            return self._returned(outputs, x), trace, reach
         except Exception as error:
             explain_memory(error, self._network, backend, samples)
             raise
-        return self._returned(outputs, x), trace, reach
 
     def _trace_early(self, samples: Samples) -> Early | None:
         """Run forward before the values of x and target are known, where the guard needs the errors of a device.

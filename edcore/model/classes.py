@@ -9,6 +9,8 @@ import numpy.typing as npt
 from array_api_compat import array_namespace
 
 from edcore.arrays import Array
+from edcore.contract.memory import host_room
+from edcore.errors import OutOfMemoryError
 from edcore.model.ed import ED
 
 ROWS_AT_ONCE = 1024
@@ -29,7 +31,16 @@ def targets(y: npt.NDArray[np.int64], heads: int) -> npt.NDArray[Any]:
     >>> targets(np.array([0, 2]), 3).tolist()
     [[1.0, 0.0, 0.0], [0.0, 0.0, 1.0]]
     """
-    return y if heads == 1 else np.eye(heads)[y]
+    if heads == 1:
+        return y
+    need = 2 * 8 * len(y) * heads  # these, and a copy in the dtype of the network
+    if need > 2**28 and need > (room := host_room()):
+        sizes = f"need {need / 2**30:,.1f} GiB, and {room / 2**30:,.1f} are free"
+        fix = "Leave out rare classes; numbers that are no classes are learnt as they are, by EDRegressor."
+        raise OutOfMemoryError(f"y: the outputs for {len(y):,} samples of {heads:,} classes {sizes}. {fix}")
+    found = np.zeros((len(y), heads))
+    found[np.arange(len(y)), y] = 1
+    return found
 
 
 def predicted_classes(outputs: npt.NDArray[Any]) -> npt.NDArray[np.intp]:

@@ -384,10 +384,10 @@ class ED(BoundNetwork):
             backend = self._bind(found := self._checked_x(x))
             try:
                 outputs = backend.forward(self._network, self._weights, self._handed(found.array, found.place))
+                return self._returned(outputs, found)  # here JAX says that memory was short before
             except Exception as error:
                 explain_memory(error, self._network, backend, found.array.shape[0], inference=True)
                 raise
-            return self._returned(outputs, found)
 
 
 def checked_ed(ed: Any) -> ED:

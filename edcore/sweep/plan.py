@@ -15,7 +15,7 @@ from typing import Any, cast
 from edcore.arguments import ReadOnly, checked_path, whole_number, yes_or_no
 from edcore.environment import VERSION
 from edcore.errors import DataFileError, EDCoreError, InputError, UnknownNameError, shown
-from edcore.files.atomic import read_at_most
+from edcore.files.atomic import text_at_most
 from edcore.parallel.tasks import run_tasks
 from edcore.sweep.one_run import RESULTS, SweepRun, carry_out, check_run
 from edcore.sweep.options import LARGEST, Value, check_name, check_size, checked, unpacked
@@ -133,7 +133,7 @@ class Sweep(ReadOnly):
         """
         path = checked_path("path", path)
         try:
-            content = tomllib.loads(read_at_most(path, LARGEST_FILE).decode("utf-8"))
+            content = tomllib.loads(text_at_most(path, LARGEST_FILE))
         except OSError as error:
             raise DataFileError(f"{path} cannot be read ({error.strerror or error}). Check its name.") from error
         except (ValueError, RecursionError) as error:

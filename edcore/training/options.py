@@ -189,6 +189,7 @@ OF_ARGUMENTS = {
     "hidden_width": "width",
     "hidden_depth": "depth",
     "in_": "features",
+    "fan_in": "initial_fan_in",
     "max_iter": "epochs",
     "validation_fraction": "validation",
 }

@@ -153,7 +153,7 @@ def test_what_is_no_sweep_is_refused(train, grid, seeds, sentence):
     ("text", "sentence"),
     [
         ("seeds = ", r"^xor\.toml is not TOML \("),
-        ("\xff", r"^xor\.toml is not TOML \(.*utf-8"),
+        ("\xff", r"^xor\.toml is not TOML \(.*UTF-8"),
         ("train = 0x1" + 5000 * "0", r"xor\.toml, train: given a number of 20,001 bits"),
         ("train = 3", r"xor\.toml, train: given 3; accepted: a table"),
         ("[tain]", r"xor\.toml: given 'tain'; .* Did you mean 'train'\?"),

@@ -7,8 +7,8 @@
 A report of a bug begins as a row in one of the modules here; `row.py` says what a row is.
 """
 
-from world import answers, deployment, earlier, libraries, memory, shell, strangers, taken
+from world import answers, deployment, earlier, fresh, libraries, memory, shell, strangers, taken
 
-ROOMS = (memory, deployment, libraries, strangers, shell, earlier, answers, taken)
+ROOMS = (memory, deployment, libraries, strangers, shell, earlier, fresh, answers, taken)
 ROWS = {f"{room.__name__.split('.')[-1]}: {row.name}": row for room in ROOMS for row in room.ROWS}
 assert len(ROWS) == sum(len(room.ROWS) for room in ROOMS), "two rows of a room have one name"
