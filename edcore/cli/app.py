@@ -175,6 +175,8 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
         sentence = f"there is not enough memory. Give a smaller --depth, --width or --batch-size, {fix}."
     except OSError as error:
         file, fix = f"{error.filename}: " if error.filename else "", " Check the names of files and folders."
+        if not error.filename and error.errno == errno.ENOENT:  # of os.getcwd: calls that are given a name have it
+            file, fix = "the current folder: ", " It was removed: go to another one, or make it again and cd to it."
         if not error.filename and error.errno in FULL:  # the error for a file that cannot be written has its name
             file, fix, code = "standard output: ", "", UNWRITTEN
             _drop_stdout()

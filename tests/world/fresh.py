@@ -391,6 +391,14 @@ DEPLOYMENT = [
         slow=True,
     ),
     Row(
+        name="a checkpoint in a current folder that was removed",
+        shell=f'mkdir a && cd a && rmdir "$PWD" && {TRAIN} --depth 1 --checkpoint run.safetensors',
+        ends=2,
+        says=("edcore: the current folder: No such file or directory. It was removed",),
+        never=("names of files",),
+        needs=("linux",),
+    ),
+    Row(
         name="a user's torch.py in the working directory",
         files={"torch.py": "open('run', 'w')"},
         leaves={"run": None},
