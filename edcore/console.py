@@ -24,7 +24,7 @@ from rich.text import Text
 from edcore.errors import printable
 
 NARROW = 70
-"""Columns below which names and values that do not fit beside each other are printed in lines."""
+"""Columns below which the help has no tables, and names and values that do not fit beside each other are in lines."""
 
 _stdout: TextIO | None = None  # in a block of `only_own_output`
 

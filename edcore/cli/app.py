@@ -30,14 +30,13 @@ from edcore.cli.reproduce import reproduce
 from edcore.cli.saved import inspect
 from edcore.cli.sweep import sweep
 from edcore.cli.train import train
-from edcore.console import say
+from edcore.console import NARROW, say
 from edcore.contract.compilation import compiling_on_stderr
 from edcore.environment import VERSION, missing_for
 from edcore.errors import EDCoreError, InputError
 from edcore.training.options import OF_ARGUMENTS, as_options, typed
 
 UNWRITTEN, BAD_INPUT, INTERRUPTED, TERMINATED = 1, 2, 130, 143
-NARROW = 70  # columns
 FULL = errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF
 EXIT_CODES = (
     f"Exit codes: 0 all is well; {CHECK_FAILED} a check failed, or runs of a sweep, or stdout takes nothing; "
