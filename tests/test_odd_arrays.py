@@ -290,7 +290,7 @@ def of_pandas():
     import pandas as pd
 
     frame = pd.DataFrame(X, columns=["a", "b"])
-    return {
+    found = {
         "frame": lambda: frame,
         "frame of whole names": lambda: pd.DataFrame(X),
         "frame of mixed names": lambda: pd.DataFrame(X, columns=["a", 1]),
@@ -360,6 +360,7 @@ def of_pandas():
         "grouped": lambda: frame.groupby("a"),
         "rolling": lambda: frame.rolling(2),
     }
+    return {name: make for name, make in found.items() if "pyarrow" in HERE or "pyarrow" not in name}
 
 
 def of_polars():
