@@ -242,7 +242,7 @@ def tables(draw):
     return table, model.fit(table, y)
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
 @given(tables())
 def test_a_pipeline_of_any_table_predicts_the_same_bits_or_is_refused_by_name(tmp_path, case):
     table, model = case

@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 
 from edcore import ED, io
+from edcore.bench import machine
+from edcore.bench import run as bench_run
 from edcore.errors import DataFileError
 from edcore.files import atomic
 
@@ -319,8 +321,10 @@ def test_two_options_of_bench_with_one_file(command_line):
     assert "--plot: given 'one.png'; accepted: another file than that of json" in err
 
 
-def test_bench_writes_its_picture_and_its_timings_whole(command_line):
+def test_bench_writes_its_picture_and_its_timings_whole(command_line, monkeypatch):
     pytest.importorskip("matplotlib")
+    monkeypatch.setattr(bench_run, "SETTLE", 0)
+    monkeypatch.setattr(machine, "CPU", machine.Sizes(16, 4096, 1))
     Path("found.png").write_bytes(b"old")
     os.link("found.png", "other.png")  # what is written in place is written here, too
     small = ["--features", "2", "--width", "2", "--depth", "1", "--batch", "2", "--repeats", "1"]
