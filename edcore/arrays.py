@@ -99,8 +99,7 @@ def locate(array: Array) -> Located:
         return Located(array, numpy_namespace(), HOST)
     xp = array_namespace(array)
     library = library_name(xp)
-    if INHERITED:
-        check_fork(library)
+    check_fork(library)
     return Located(array, xp, Place(library, device_string(library, array_device(array))))
 
 
@@ -313,8 +312,7 @@ def unguarded(jax: Any) -> contextlib.AbstractContextManager[Any]:
 
 def exact(library: str, device: Any) -> contextlib.AbstractContextManager[None]:
     """Compute in full precision (no TF32, no bfloat16), on the device, and do not warn of the exp that saturates."""
-    if INHERITED:
-        check_fork(library)
+    check_fork(library)
     if library in ("torch", "jax", "cupy"):
         return _exact(library, device)
     return np.errstate(over="ignore", under="ignore")

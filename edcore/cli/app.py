@@ -75,7 +75,20 @@ EXAMPLES = {
 }
 
 
-class CheckedCommand(TyperCommand):
+class PlainIfNarrow:
+    """Has the help without tables on a narrow terminal, where Typer's would cut the names of options."""
+
+    rich_markup_mode: Any
+    help: str | None
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Write the help."""
+        if shutil.get_terminal_size().columns < NARROW:
+            self.rich_markup_mode, self.help = None, str(self.help).replace("\\[", "[")
+        cast(Any, super()).format_help(ctx, formatter)
+
+
+class CheckedCommand(PlainIfNarrow, TyperCommand):
     """A command that refuses an option which is typed twice (Typer takes the last), and shows a wrong number."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
@@ -94,25 +107,9 @@ class CheckedCommand(TyperCommand):
                         check_text(option, text, kind)
         return list(super().parse_args(ctx, args))
 
-    def format_help(self, ctx: Any, formatter: Any) -> None:
-        """Write the help."""
-        _plain_if_narrow(self)
-        super().format_help(ctx, formatter)
 
-
-class Group(TyperGroup):
+class Group(PlainIfNarrow, TyperGroup):
     """The commands."""
-
-    def format_help(self, ctx: Any, formatter: Any) -> None:
-        """Write the help."""
-        _plain_if_narrow(self)
-        super().format_help(ctx, formatter)
-
-
-def _plain_if_narrow(command: Any) -> None:
-    """Have the help of a command without tables on a narrow terminal, where Typer's would cut the names of options."""
-    if shutil.get_terminal_size().columns < NARROW:
-        command.rich_markup_mode, command.help = None, str(command.help).replace("\\[", "[")
 
 
 def _help_of(command: Callable[..., Any]) -> str | None:

@@ -12,7 +12,7 @@ from sklearn import get_config
 from sklearn.utils import assert_all_finite, check_array, check_random_state, column_or_1d
 from sklearn.utils.validation import validate_data
 
-from edcore.arrays import INHERITED, Array, check_fork, detached, has_dtype, library_name, to_numpy
+from edcore.arrays import Array, check_fork, detached, has_dtype, library_name, to_numpy
 from edcore.core.network import Network
 from edcore.core.rule import Rule
 from edcore.dispatch.choose import choose_backend, make_request
@@ -55,12 +55,11 @@ def readable(name: str, value: Any) -> Any:
             return value
         check_dense(name, value)
         if is_array_api_obj(value) and not isinstance(value, type):
-            if INHERITED:
-                check_fork(library_name(array_namespace(value)))
+            xp = array_namespace(value)
+            check_fork(library_name(xp))
             value = detached(value)
             if not get_config()["array_api_dispatch"]:
                 return _known_dtype(to_numpy(value))
-            xp = array_namespace(value)
             return xp.astype(value, xp.float32) if str(value.dtype).endswith("bfloat16") else value
         if not hasattr(value, "columns") or hasattr(value, "collect"):  # a table that is there has names to keep
             as_numpy(name, value)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -99,8 +100,7 @@ def _is_missing(value: Any) -> bool:
 def _column_twice(value: Any) -> str:
     """Return a name that several columns of a table have, for a sentence."""
     try:
-        columns = list(value.columns)
-        return next((shown(column) for column in columns if columns.count(column) > 1), "")
+        return next((shown(column) for column, count in Counter(value.columns).items() if count > 1), "")
     except Exception:  # it is no table, or its own methods raise
         return ""
 

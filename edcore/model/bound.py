@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edcore.arguments import value_range
-from edcore.arrays import HOST, INHERITED, Array, HostWeights, Located, Place, check_fork, like, to_numpy
+from edcore.arrays import HOST, Array, HostWeights, Located, Place, check_fork, like, to_numpy
 from edcore.contract.backend import Backend
 from edcore.contract.memory import host_room
 from edcore.contract.steps import Schedule
@@ -229,8 +229,7 @@ class BoundNetwork:
             with self._binding:  # several threads of a server may be the first
                 if self._backend is None:
                     return self._choose(x, batch)
-        if INHERITED:
-            check_fork(self._backend.info.name)
+        check_fork(self._backend.info.name)
         if x is not None and x.array.shape[1] != self._network.in_:  # another thread's x has been the first meanwhile
             self._checked_x(x.array)
         return self._backend
