@@ -67,7 +67,25 @@ EXPORT Result cuGetErrorName(Result result, const char **name) {
 }
 EXPORT Result cuGetErrorString(Result result, const char **words) { return cuGetErrorName(result, words); }
 
-/* Devices: as an H100 says of itself. */
+/* Devices: as an H100 says of itself, or another GPU, as NVIDIA's tables have them. */
+static const Model MODELS[] = {
+    {75, 68, 1024, 64 << 10, 64 << 10},    /* RTX 2080 Ti */
+    {80, 108, 2048, 164 << 10, 163 << 10}, /* A100 */
+    {86, 46, 1536, 100 << 10, 99 << 10},   /* RTX 3070 */
+    {89, 128, 1536, 100 << 10, 99 << 10},  /* RTX 4090 */
+    {90, 132, 2048, 228 << 10, 227 << 10}, /* H100 */
+};
+const Model *model = &MODELS[4];
+
+/* Let the devices be of a model from now on. */
+EXPORT Result emulator_set_capability(int capability) {
+  for (const Model &each : MODELS) {
+    if (each.capability != capability) continue;
+    model = &each;
+    return SUCCESS;
+  }
+  return INVALID_VALUE;
+}
 EXPORT Result cuDeviceGetCount(int *count) {
   *count = DEVICES;
   return SUCCESS;
@@ -89,20 +107,20 @@ EXPORT Result cuDeviceTotalMem_v2(size_t *bytes, int) {
   return SUCCESS;
 }
 EXPORT Result cuDeviceGetAttribute(int *value, int attribute, int) {
-  static const std::map<int, int> values = {
+  const std::map<int, int> values = {
       {1, MOST_THREADS}, {2, MOST_BLOCK[0]}, {3, MOST_BLOCK[1]}, {4, MOST_BLOCK[2]},
       {5, MOST_GRID[0]}, {6, MOST_GRID[1]},  {7, MOST_GRID[2]},  {8, PLAIN_SHARED},
       {9, 65536},     /* bytes of constants */
       {10, 32},       /* lanes of a warp */
       {12, 65536},    /* registers of a block */
       {13, 1980000},  /* kHz */
-      {16, 132},      /* multiprocessors */
-      {39, 2048},     /* threads of a multiprocessor */
+      {16, model->multiprocessors},
+      {39, model->threads},
       {41, 1},        /* unified addresses */
-      {75, 9}, {76, 0},  /* compute capability */
-      {81, 233472},   /* bytes of shared memory of a multiprocessor */
+      {75, model->capability / 10}, {76, model->capability % 10},
+      {81, model->shared},
       {82, 65536},    /* registers of a multiprocessor */
-      {97, MOST_SHARED},
+      {97, int(model->most_shared)},
   };
   auto found = values.find(attribute);
   *value = found == values.end() ? 0 : found->second;

@@ -28,12 +28,20 @@ enum Result {
 
 constexpr int DEVICES = 2, ALL_DEVICES = -1;
 constexpr size_t DEVICE_MEMORY = size_t(8) << 30;
-constexpr uint32_t MOST_THREADS = 1024, PLAIN_SHARED = 48 << 10, MOST_SHARED = 227 << 10;
+constexpr uint32_t MOST_THREADS = 1024, PLAIN_SHARED = 48 << 10;
 constexpr uint32_t MOST_GRID[3] = {2147483647, 65535, 65535}, MOST_BLOCK[3] = {1024, 1024, 64};
 
 /* Held while the driver works. Never while Python is called, which has a lock of its own. */
 extern std::recursive_mutex driver_lock;
 using Guard = std::lock_guard<std::recursive_mutex>;
+
+/* api.cpp: what differs between GPUs. */
+struct Model {
+  int capability, multiprocessors, threads, shared;  /* threads and bytes of shared memory: of a multiprocessor */
+  uint32_t most_shared;  /* of a block, where it is asked for */
+};
+
+extern const Model *model;  /* of all devices: an H100, or what a test has asked for */
 
 /* findings.cpp: what is wrong with a program. Findings with the same key are one. */
 void report(const std::string &key, const std::string &words);

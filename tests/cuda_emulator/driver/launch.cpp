@@ -18,7 +18,7 @@ static const char *wrong_sizes(const Kernel &kernel, const Sizes &sizes) {
   if (threads > MOST_THREADS) return "more threads than a block has";
   if (code->max_threads && threads > code->max_threads) return "more threads than the kernel is compiled for";
   if (sizes.dynamic > kernel.most_dynamic) return "more dynamic shared memory than the kernel may have";
-  if (code->dynamic_shared + sizes.dynamic > MOST_SHARED) return "more shared memory than a block has";
+  if (code->dynamic_shared + sizes.dynamic > model->most_shared) return "more shared memory than a block has";
   return nullptr;
 }
 

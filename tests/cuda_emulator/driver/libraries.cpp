@@ -135,7 +135,7 @@ EXPORT Result cuFuncGetAttribute(int *value, int attribute, Kernel *kernel) {
 }
 EXPORT Result cuKernelSetAttribute(int attribute, int value, Kernel *kernel, int) {
   if (attribute != MAX_DYNAMIC_SHARED) return SUCCESS;
-  if (value < 0 || kernel->code->dynamic_shared + uint32_t(value) > MOST_SHARED) return INVALID_VALUE;
+  if (value < 0 || kernel->code->dynamic_shared + uint32_t(value) > model->most_shared) return INVALID_VALUE;
   kernel->most_dynamic = uint32_t(value);
   return SUCCESS;
 }
