@@ -172,15 +172,18 @@ static inline void emu_bulk_store(Thread *thread, uint64_t to, uint64_t from, ui
     memcpy(emu_at_global(thread, to + i, 16, EMU_STORE, site), emu_at_shared(thread, from + i, 16, EMU_LOAD, site), 16);
 }
 /* cp.async: copies of a thread's own, done when it waits for their group. Who reads before that reads NaN. */
-struct EmuCopy { char *to; const char *from; uint32_t bytes, given, group; };
-struct EmuCopies { uint32_t count, group; struct EmuCopy list[64]; };
+#define EMU_MOST_COPIES 512  /* of a thread at once; more are carried out early */
+struct EmuCopy { char *to; const char *from; uint32_t bytes, given, group; int site; };
+struct EmuCopies { uint32_t count, group; struct EmuCopy list[EMU_MOST_COPIES]; };
 
 /* Carry out those of all groups but the latest `left` and the one that is not committed. */
-static inline void emu_copies_wait(struct EmuCopies *copies, uint32_t left) {
+static inline void emu_copies_wait(Thread *thread, struct EmuCopies *copies, uint32_t left) {
   uint32_t kept = 0;
   for (uint32_t i = 0; i < copies->count; i++) {
     struct EmuCopy *copy = &copies->list[i];
     if (copy->group + left < copies->group) {
+      /* It may have been written as late as now, so whoever else uses it needs a barrier after this. */
+      emu_at_shared(thread, (uint64_t)(copy->to - thread->shared), copy->bytes, EMU_STORE, copy->site);
       memset(copy->to, 0, copy->bytes);
       memcpy(copy->to, copy->from, copy->given);
     } else {
@@ -189,9 +192,9 @@ static inline void emu_copies_wait(struct EmuCopies *copies, uint32_t left) {
   }
   copies->count = kept;
 }
-static inline void emu_copies_wait_all(struct EmuCopies *copies) {
+static inline void emu_copies_wait_all(Thread *thread, struct EmuCopies *copies) {
   copies->group++;
-  emu_copies_wait(copies, 0);
+  emu_copies_wait(thread, copies, 0);
 }
 /* `given` bytes are copied and the rest of `bytes` becomes 0. */
 static inline void emu_copy(Thread *thread, struct EmuCopies *copies, uint64_t to, uint64_t from, uint32_t bytes,
@@ -199,7 +202,7 @@ static inline void emu_copy(Thread *thread, struct EmuCopies *copies, uint64_t t
   char *place = emu_at_shared(thread, to, bytes, EMU_STORE, site);
   if (given > bytes) thread->api->fault(thread, "cp.async of more bytes than its size", site);
   const char *source = given ? emu_at_global(thread, from, bytes, EMU_LOAD, site) : place;
-  if (copies->count == 64) emu_copies_wait_all(copies);
+  if (copies->count == EMU_MOST_COPIES) emu_copies_wait_all(thread, copies);
   memset(place, 0xff, bytes);
-  copies->list[copies->count++] = (struct EmuCopy){place, source, bytes, given, copies->group};
+  copies->list[copies->count++] = (struct EmuCopy){place, source, bytes, given, copies->group, site};
 }

@@ -193,7 +193,8 @@ def _skip(rest: Iterator[Statement]) -> None:
 def variable(statement: Statement) -> Variable:
     """Return the variable that a statement declares."""
     head, _, values = statement.text.partition("=")
-    pattern = r"((?:\.\w+\s+(?:\d+\s+)?)*?)(?:\.v([24])\s+)?\.(\w+)\s+([\w$%.]+)\s*((?:\[\s*\w*\s*\])*)\s*"
+    pointer = r"(?:\.ptr\s+(?:\.(?:global|const|shared|local)\s+)?(?:\.align\s+\d+\s+)?)?"  # what a parameter points at
+    pattern = rf"((?:\.\w+\s+(?:\d+\s+)?)*?)(?:\.v([24])\s+)?\.(\w+)\s+{pointer}([\w$%.]+)\s*((?:\[\s*\w*\s*\])*)\s*"
     match = re.fullmatch(pattern, head)
     if match is None or match[3] not in TYPES:
         statement.refuse("this declaration is not known")

@@ -53,7 +53,7 @@ def translate(ptx: str) -> str:
             f"char local[{own_local.end or 1}] __attribute__((aligned({LOCAL_ALIGN})));",
             f"memset(local, 0xff, {own_local.end}); /* NaN in what nobody has written */",
             f"thread->kernel = &kernels[{index}]; thread->local = local; thread->local_bytes = {own_local.end};",
-            "struct EmuCopies copies = {0};" * any("copies" in each for each in body),
+            "struct EmuCopies copies; copies.count = copies.group = 0;" * any("copies" in each for each in body),
             *body,
             "}",
         ]

@@ -20,7 +20,7 @@ import emulated_device as device
 from cuda_emulator.plugin import driver
 from cuda_emulator.stand_in import folder
 from emulated_arrays import ndarray
-from emulated_device import Device, Stream, call, context, do, refuse_in_capture
+from emulated_device import Device, Stream, call, context, do, refuse_in_capture, state
 
 NUMBERS = {np.dtype(code).type for code in "?bhilqBHILQefdFD"}
 
@@ -49,7 +49,7 @@ class RawModule:
 
     @property
     def _handle(self):
-        index, capability = Device.current[-1], Device().compute_capability
+        index, capability = state.devices[-1], Device().compute_capability
         if (index, capability) not in self._handles:
             refuse_in_capture("compiling")
             handle = ctypes.c_void_p()
@@ -125,7 +125,7 @@ class RawKernel:
             *(int(max(1, size)) for size in (*grid, 1, 1)[:3]),
             *(int(max(1, size)) for size in (*block, 1, 1)[:3]),
         ]
-        on, handle, index = Stream.current if stream is None else stream, self.handle, Device.current[-1]
+        on, handle, index = state.streams[-1] if stream is None else stream, self.handle, state.devices[-1]
 
         def work():
             buffers = [ctypes.create_string_buffer(each, len(each)) for each in data]
@@ -225,12 +225,12 @@ def _modules():
         "fft": arrays.functions(np.fft),
         "cuda": {name: getattr(device, name) for name in ("Device", "Stream", "Event", "Graph")},
         "cuda.device": {"Device": Device},
-        "cuda.runtime": {"getDeviceCount": lambda: 2, "getDevice": lambda: Device.current[-1]},
+        "cuda.runtime": {"getDeviceCount": lambda: 2, "getDevice": lambda: state.devices[-1]},
         "cuda.compiler": {"CompileException": CompileException},
         "cuda.driver": {"CUDADriverError": device.CUDADriverError},
     }
     parts["cuda"] |= {
-        "get_current_stream": lambda: Stream.current,
+        "get_current_stream": lambda: state.streams[-1],
         "get_elapsed_time": device.elapsed,
         "alloc": arrays.Memory,
     }
@@ -249,7 +249,8 @@ def make(monkeypatch, capability=90):
     """Replace CuPy by it, and return it; its devices have this compute capability."""
     import array_api_compat
 
-    monkeypatch.setattr(Stream, "current", Stream.null_stream)
+    monkeypatch.setattr(state, "devices", [0])
+    monkeypatch.setattr(state, "streams", [Stream.null])
     monkeypatch.setattr(Capability(), "value", capability)
     compat = [f"array_api_compat.cupy{part}" for part in ("", "._aliases", "._info", "._typing", ".linalg", ".fft")]
     package = Path(importlib.import_module("edcore_cupy").__file__).parent

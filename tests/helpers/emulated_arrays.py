@@ -11,15 +11,16 @@ from types import BuiltinFunctionType, FunctionType, SimpleNamespace
 import numpy as np
 
 from cuda_emulator.plugin import driver
-from emulated_device import Device, call, context, do, refuse_in_capture
+from emulated_device import Device, call, context, do, refuse_in_capture, state
 
 
 class Memory:
     """Bytes of the current device. It is freed with the last array in it, so that a later use is found."""
 
     def __init__(self, size):
+        self.ptr = 0
         refuse_in_capture("an allocation")
-        self.ptr, self.size, self.device_id = 0, size, Device.current[-1]
+        self.size, self.device_id = size, state.devices[-1]
         if size:
             address = ctypes.c_uint64()
             with context():
@@ -81,16 +82,14 @@ class ndarray:  # noqa: N801
         raise TypeError("Implicit conversion to a NumPy array is not allowed. Please use `.get()`")
 
     def __array_ufunc__(self, ufunc, method, *inputs, **options):
-        name = ufunc.__name__ if method == "__call__" else method
-        function = ufunc if method == "__call__" else getattr(ufunc, method)
-        return over(function, name)(*inputs, **options)
+        return over(getattr(ufunc, method))(*inputs, **options)
 
     def __getitem__(self, key):
         key = host(key)
         found = self._host[key]
-        if isinstance(found, np.ndarray):
-            return wrapped(found, self._device)
-        return view(self._host[(*key, ...) if isinstance(key, tuple) else (key, ...)], self._device)
+        if not isinstance(found, np.ndarray):  # one number is an array of no axes here
+            found = self._host[(*key, ...) if isinstance(key, tuple) else (key, ...)]
+        return wrapped(found, {self._device})
 
     def __setitem__(self, key, value):
         place, key, value = self._host, host(key), host(value)
@@ -128,18 +127,25 @@ def view(array, device):
     return made
 
 
-def wrapped(value, device=None):
+def wrapped(value, devices):
     """Return a result of NumPy's as one on the device: a view as a view, a new array in new memory."""
+    if isinstance(value, np.ndarray) and value.size:
+        address = ctypes.c_uint64(value.ctypes.data)
+        if not driver.cuMemGetAddressRange_v2(None, None, address):
+            return view(value, *devices)
     if isinstance(value, (np.ndarray, np.generic)):
-        device = Device.current[-1] if device is None else device
-        start = ctypes.c_uint64()
-        address = ctypes.c_uint64(value.ctypes.data if isinstance(value, np.ndarray) else 0)
-        inside = value.size and not driver.cuMemGetAddressRange_v2(ctypes.byref(start), None, address)
-        return view(value, device) if inside else put(value)
+        check_devices(devices)
+        return put(value)
     if isinstance(value, (list, tuple)):
-        parts = [wrapped(each, device) for each in value]
+        parts = [wrapped(each, devices) for each in value]
         return type(value)(*parts) if hasattr(value, "_fields") else type(value)(parts)
     return value
+
+
+def check_devices(devices):
+    """Refuse arrays that are not on the current device."""
+    if devices - {state.devices[-1]}:
+        raise ValueError(f"arrays on the devices {devices}, while the current device is {state.devices[-1]}")
 
 
 def put(values):
@@ -155,19 +161,20 @@ def quietly(function, *arguments, **options):
         return function(*arguments, **options)
 
 
-def over(function, name):
+def over(function):
     """Return a function of NumPy's, on arrays of a device."""
 
     @functools.wraps(function, updated=())
     def on_device(*arguments, out=None, **options):
         inputs, named = host(arguments), {key: host(value) for key, value in options.items()}
         devices = {each._device for each in arguments if isinstance(each, ndarray)}
-        if devices - {Device.current[-1]}:
-            raise ValueError(f"{name}: arrays of {devices}, and the current device is {Device.current[-1]}")
-        if out is None:
-            return wrapped(quietly(function, *inputs, **named))
-        out = out[0] if isinstance(out, tuple) else out
-        do(lambda: quietly(function, *inputs, out=out._host, **named))
+        if out is None and function not in (np.copyto, np.ndarray.fill):
+            return wrapped(quietly(function, *inputs, **named), devices)
+        check_devices(devices)
+        if out is not None:
+            out = out[0] if isinstance(out, tuple) else out
+            named["out"] = host(out)
+        do(lambda: quietly(function, *inputs, **named))
         return out
 
     return on_device
@@ -176,7 +183,7 @@ def over(function, name):
 def asarray(values, dtype=None, order=None, copy=None):
     """Return the values on the current device: an array of it, or a copy of what the host has."""
     if isinstance(values, ndarray):
-        same = values._device == Device.current[-1] and (dtype is None or values.dtype == dtype) and order is None
+        same = values._device == state.devices[-1] and (dtype is None or values.dtype == dtype) and order is None
         if same and not copy:
             return values
         return put(np.array(values._host, dtype, order=order or "K"))
@@ -229,7 +236,7 @@ def _add_members():
 
     def method(name):
         def does(self, *arguments, **options):
-            return over(getattr(self._host, name), name)(*arguments, **options)
+            return over(getattr(np.ndarray, name))(self, *arguments, **options)
 
         return does
 
@@ -250,7 +257,7 @@ def _add_members():
 
     def operation(function, swapped=False):
         def does(self, *others):
-            return over(function, function.__name__)(*((*others, self) if swapped else (self, *others)))
+            return over(function)(*((*others, self) if swapped else (self, *others)))
 
         return does
 
@@ -286,7 +293,7 @@ def functions(module):
         if name.startswith("_") or name in ("ndarray", "array", "asarray"):
             continue
         if isinstance(value, CALLED):
-            found[name] = over(value, name)
+            found[name] = over(value)
         elif not hasattr(value, "__spec__"):
             found[name] = value
     return found

@@ -4,6 +4,7 @@ All work is done when a call returns. On a stream that is captured it is noted i
 """
 
 import ctypes
+import threading
 
 from cuda_emulator.plugin import driver
 
@@ -20,13 +21,18 @@ def call(name, *arguments):
         raise CUDADriverError(f"{(words.value or b'?').decode()} ({status}) of {name}")
 
 
+class State(threading.local):
+    """The current device and stream of a thread: the last ones."""
+
+    def __init__(self):
+        self.devices, self.streams = [0], [Stream.null]
+
+
 class Device:
     """A device. In a with block it is the current one; `Device()` is that."""
 
-    current = [0]  # noqa: RUF012
-
     def __init__(self, index=None):
-        self.id = self.current[-1] if index is None else index.id if isinstance(index, Device) else int(index)
+        self.id = state.devices[-1] if index is None else index.id if isinstance(index, Device) else int(index)
         call("cuDeviceGet", ctypes.byref(ctypes.c_int()), self.id)
 
     def __int__(self):
@@ -42,15 +48,15 @@ class Device:
         return f"<CUDA Device {self.id}>"
 
     def __enter__(self):
-        self.current.append(self.id)
+        state.devices.append(self.id)
         return self
 
     def __exit__(self, *error):
-        self.current.pop()
+        state.devices.pop()
 
     def use(self):
         """Make it the current one."""
-        self.current[-1] = self.id
+        state.devices[-1] = self.id
 
     def synchronize(self):
         """Return at once: all work is done when a call returns."""
@@ -105,7 +111,7 @@ class context:  # noqa: N801
     """A device's context as the current one of the driver, in a block."""
 
     def __init__(self, device=None):
-        self._device = Device.current[-1] if device is None else device
+        self._device = state.devices[-1] if device is None else device
 
     def __enter__(self):
         own = ctypes.c_void_p()
@@ -119,10 +125,10 @@ class context:  # noqa: N801
 class Stream:
     """A stream. While it is captured, `log` has its work, which the graph does."""
 
-    current = None
+    null = None
 
     def __init__(self, null=False, non_blocking=False):
-        self.null, self.log, self._before = null, None, []
+        self.log = None
         address = ctypes.c_void_p()
         if not null:
             with context():
@@ -130,21 +136,20 @@ class Stream:
         self.ptr = address.value or 0
 
     def __enter__(self):
-        self._before.append(Stream.current)
-        Stream.current = self
+        state.streams.append(self)
         return self
 
     def __exit__(self, *error):
-        Stream.current = self._before.pop()
+        state.streams.pop()
 
     def use(self):
         """Make it the current one."""
-        Stream.current = self
+        state.streams[-1] = self
         return self
 
     def begin_capture(self, mode=None):
         """Note the work from now on instead of doing it."""
-        if self.null:
+        if not self.ptr:
             raise RuntimeError("cannot capture on the default (legacy) stream")
         self.log = []
 
@@ -199,7 +204,7 @@ class Event:
     def record(self, stream=None):
         """Note that the stream's work so far is done."""
         with context():
-            call("cuEventRecord", self.ptr, ctypes.c_void_p((stream or Stream.current).ptr))
+            call("cuEventRecord", self.ptr, ctypes.c_void_p((stream or state.streams[-1]).ptr))
 
     def synchronize(self):
         """Return at once."""
@@ -215,18 +220,19 @@ def elapsed(start, end):
     return found.value
 
 
-Stream.current = Stream.null_stream = Stream(null=True)
+Stream.null = Stream(null=True)
+state = State()
 
 
 def do(work):
     """Do work, or note it for the graph of the stream that is captured."""
-    if Stream.current.log is not None:
-        Stream.current.log.append(work)
+    if state.streams[-1].log is not None:
+        state.streams[-1].log.append(work)
     else:
         work()
 
 
 def refuse_in_capture(what):
     """Refuse what a GPU does not do, or CuPy does only by luck, while a stream is captured."""
-    if Stream.current.log is not None:
+    if state.streams[-1].log is not None:
         raise RuntimeError(f"{what} while a stream is captured")

@@ -19,10 +19,10 @@ def _copy(line: Line) -> str:
         return "copies.group++;"
     if line.take("wait_all"):
         line.expect(0)
-        return "emu_copies_wait_all(&copies);"
+        return "emu_copies_wait_all(thread, &copies);"
     if line.take("wait_group"):
         line.expect(1)
-        return f"emu_copies_wait(&copies, {line.read(0, U32)});"
+        return f"emu_copies_wait(thread, &copies, {line.read(0, U32)});"
     count = line.expect(3, 4)
     cache = line.need("ca", "cg")
     line.need("shared::cta", "shared")
