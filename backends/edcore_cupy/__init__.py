@@ -1,4 +1,4 @@
-"""The registry entry of the CuPy backend: the article's einsum as batched products, fused kernels and CUDA graphs."""
+"""The registry entry of the CuPy backend: kernels of its own for narrow networks, batched products for all others."""
 
 from __future__ import annotations
 
@@ -21,10 +21,11 @@ def load(device: str | None) -> Backend:
     """Return the backend on a GPU; None stands for the first one."""
     import cupy
 
-    from edcore.adapters.in_place import InPlaceBackend
     from edcore.adapters.operations import Operations
 
     from .arrays import ArrayOperations
+    from .backend import CuPyBackend
+    from .narrow import Narrow
     from .recorded import RecordedOperations, shared
 
     native = libraries.native_device("cupy", device or "cuda")
@@ -34,7 +35,7 @@ def load(device: str | None) -> Backend:
     except Exception as error:  # of any kind that the finder raises: plain array code works without it
         logger.info("cupy: no graph is recorded, as CuPy's cuBLAS was not found: %r", error)
         operations = ArrayOperations(cupy, SLAB)
-    return InPlaceBackend(libraries.namespace_of(cupy), native, BACKEND, operations)
+    return CuPyBackend(libraries.namespace_of(cupy), native, BACKEND, operations, Narrow(cupy, native))
 
 
 BACKEND = dataclasses.replace(

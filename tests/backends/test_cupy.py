@@ -70,6 +70,12 @@ def case():
     return drawn_case(network, Rule("split"), batch=6, scale=0.3, seed=5)
 
 
+@pytest.fixture
+def wide():
+    """What the kernels of narrow networks leave to the batched products."""
+    return drawn_case(Network(in_=3, width=130, depth=5, u0=1.0), Rule("split"), batch=6, scale=0.05, seed=5)
+
+
 @parametrize_with_backend_checks([InPlaceBackend(xp, "cpu", NUMPY, ArrayOperations(np, SLAB))])
 def test_array_code_over_numpy(backend, check):
     check(backend)
@@ -186,18 +192,18 @@ def test_the_workspace_has_the_size_that_nvidia_advises(monkeypatch, library, ca
     assert library.workspace == (4096, size * 2**20)
 
 
-def test_backends_on_one_device_share_the_workspace_and_follow_one_another(monkeypatch, case):
+def test_backends_on_one_device_share_the_workspace_and_follow_one_another(monkeypatch, wide):
     cupy_over_numpy.make(monkeypatch)
     made = []
     monkeypatch.setattr(cublas, "load", lambda cupy: made.append(product()) or made[-1])
     first, same, other = (BACKEND.load(device) for device in (None, "cuda:0", "cuda:1"))
     assert len(made) == 2
     before, stream = Stream.current, Stream(non_blocking=True)
-    first.forward(case.network, first.from_host(case.weights), case.x)
+    first.forward(wide.network, first.from_host(wide.weights), wide.x)
     with stream:
-        other.forward(case.network, other.from_host(case.weights), case.x)
+        other.forward(wide.network, other.from_host(wide.weights), wide.x)
         assert stream.waited_for == []
-        same.forward(case.network, same.from_host(case.weights), case.x)
+        same.forward(wide.network, same.from_host(wide.weights), wide.x)
     assert stream.waited_for == [before]
 
 
@@ -325,7 +331,7 @@ def test_cupy_has_what_the_backend_calls(monkeypatch):
     assert callable(importlib.import_module("cuda.pathfinder").load_nvidia_dynamic_lib)
 
 
-def test_without_cublas_the_array_code_runs(monkeypatch, case, caplog):
+def test_without_cublas_the_array_code_runs(monkeypatch, wide, caplog):
     cupy = cupy_over_numpy.make(monkeypatch)
     for name in ("cuda", "cuda.pathfinder"):  # which may have been imported
         monkeypatch.setitem(sys.modules, name, None)
@@ -334,16 +340,16 @@ def test_without_cublas_the_array_code_runs(monkeypatch, case, caplog):
 
     def three_passes():
         backend = BACKEND.load("cuda:1")
-        weights = backend.from_host(case.weights)
-        return [backend.forward(case.network, weights, case.x) for _ in range(3)]
+        weights = backend.from_host(wide.weights)
+        return [backend.forward(wide.network, weights, wide.x) for _ in range(3)]
 
     with caplog.at_level(logging.INFO, "edcore"):
         plain = three_passes()
     assert "cupy: no graph is recorded, as CuPy's cuBLAS was not found" in caplog.text
-    assert len(multiplied) == 3 * (case.network.depth + 2)
+    assert len(multiplied) == 3 * (wide.network.depth + 2)
     assert Graph.launched == 0
     monkeypatch.setattr(cublas, "load", lambda cupy: product())
     recorded = three_passes()
-    assert len(multiplied) == 3 * (case.network.depth + 2)
+    assert len(multiplied) == 3 * (wide.network.depth + 2)
     assert Graph.launched == 2
     np.testing.assert_allclose(recorded, plain, atol=1e-6)

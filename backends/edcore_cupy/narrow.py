@@ -1,0 +1,216 @@
+"""Narrow networks on a GPU: a forward pass is one launch for all layers, and an update is another."""
+
+from __future__ import annotations
+
+import functools
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from edcore.arrays import HostWeights
+from edcore.contract.steps import Schedule
+from edcore.core.network import Network
+from edcore.core.rule import MEAN, Rule
+from edcore_cupy.layout import Layout, Shapes, shapes_of
+from edcore_cupy.programs import Programs, chain_macros, update_macros
+
+MOST_SLOTS = 12
+"""Chunks of weights on their way to a block: a GPU's memory answers after the time of about six layers."""
+
+WARP = 32
+"""Threads of the kernels that add up errors."""
+
+RESERVED = 1024
+"""Bytes of shared memory that CUDA takes of each block."""
+
+NOTHING = np.uint64(0)
+"""A null pointer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Packed:
+    """All weights in one array on the device, and what the update notes of each tile of them, see kernels/update.cu."""
+
+    flat: Any
+    least: Any
+    layout: Layout
+    shapes: Shapes
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What a forward pass leaves for the update: all activities, and x."""
+
+    array: Any
+    x: Any
+    batch: int
+
+
+class Narrow:
+    """The kernels of narrow networks on one device.
+
+    Parameters
+    ----------
+    cupy : module
+        CuPy, or what stands for it.
+    device : object
+        Its device.
+    """
+
+    def __init__(self, cupy: Any, device: Any) -> None:
+        self._cupy, self._device, self._programs = cupy, device, Programs(cupy)
+
+    def pack(self, weights: HostWeights) -> Packed:
+        """Return a copy of the weights on the device."""
+        shapes, value = shapes_of(weights), weights["input.weight"]
+        layout = Layout(value.shape[-1], value.dtype.itemsize)
+        heads, depth = shapes["hidden.weight"][:2]
+        least = self._cupy.zeros(max(1, heads * depth * layout.tiles), value.dtype)
+        return Packed(self._cupy.asarray(layout.pack(weights)), least, layout, shapes)
+
+    def unpack(self, weights: Packed) -> HostWeights:
+        """Return a copy of the weights on the host."""
+        return weights.layout.unpack(self._cupy.asnumpy(weights.flat), weights.shapes)
+
+    def copy(self, weights: Packed) -> Packed:
+        """Return weights to learn with, such that those given keep their values."""
+        return Packed(weights.flat.copy(), weights.least.copy(), weights.layout, weights.shapes)
+
+    def forward(self, network: Network, weights: Packed, x: Any) -> Any:
+        """Return the outputs; a block takes a few samples of one head through all layers."""
+        outputs = self._cupy.empty((len(x), network.columns), network.dtype)
+        if len(x):
+            self._run_chain(network, weights, x, outputs, NOTHING, len(x))
+        return outputs
+
+    def trace(self, network: Network, weights: Packed, x: Any) -> tuple[Any, Record]:
+        """Return the outputs and the record of a pass over an x that nobody else writes to."""
+        outputs = self._cupy.empty((len(x), network.columns), network.dtype)
+        record = self._cupy.empty(record_size(network, weights.layout, len(x)), network.dtype)
+        self._run_chain(network, weights, x, outputs, record, len(x))
+        return outputs, Record(record, x, len(x))
+
+    def update(self, network: Network, rule: Rule, weights: Packed, record: Record, error: Any) -> Packed:
+        """Return the same weights, all layers updated in place by one launch."""
+        self._run_update(network, rule, weights, (record.array, record.x, NOTHING, error, NOTHING), record.batch)
+        return weights
+
+    def fit(
+        self, network: Network, rule: Rule, given: Packed, x: Any, target: Any, schedule: Schedule
+    ) -> tuple[Packed, npt.NDArray[np.intp]]:
+        """Run all epochs, where kernels gather the samples and compute their errors: two launches for each batch."""
+        cupy, samples, heads = self._cupy, len(x), network.heads
+        size = min(rule.samples_per_update(schedule.batch_size), max(samples, 1))
+        learning, stopped = schedule.learning.copy(), np.zeros(heads, np.intp)
+        weights = self.copy(given)
+        if not samples:
+            return weights, stopped
+        errors, sums = cupy.empty((samples, network.columns), network.dtype), cupy.empty(heads, "float64")
+        record = cupy.empty(record_size(network, weights.layout, size), network.dtype)
+        learns = cupy.asarray(learning.astype(np.uint8))
+        for epoch, rows in enumerate(schedule.orders, 1):
+            if not learning.any():
+                break
+            if epoch == 1 or schedule.orders.strides[0]:  # a stride of 0 repeats one order
+                order = cupy.asarray(np.ascontiguousarray(rows, np.int32))
+            for start in range(0, samples, size):
+                batch = min(size, samples - start)
+                self._run_chain(network, weights, x, errors, record, batch, (order, target, learns), start)
+                self._run_update(network, rule, weights, (record, x, order, errors, learns), batch, start)
+            if schedule.counts_errors:
+                options = update_macros(network, rule, weights.layout)
+                arguments = errors, sums, np.int32(samples)
+                self._programs.launch("error_sums", options, heads, WARP, *arguments, file="update")
+                if schedule.end_epoch(epoch, cupy.asnumpy(sums), learning, stopped):
+                    learns = cupy.asarray(learning.astype(np.uint8))
+        return weights, stopped
+
+    def _run_chain(
+        self,
+        network: Network,
+        weights: Packed,
+        x: Any,
+        results: Any,
+        record: Any,
+        batch: int,
+        gathered: tuple[Any, Any, Any] = (NOTHING, NOTHING, NOTHING),
+        start: int = 0,
+    ) -> None:
+        """Launch the forward pass of x, or of the samples of an order that begin at `start`."""
+        layout = weights.layout
+        rows, slots, shared = self._tile(network.heads, batch, layout)
+        order, target, learning = gathered
+        real = np.dtype(network.dtype).type
+        self._programs.launch(
+            *(
+                "chain",
+                chain_macros(network, layout, rows, slots),
+                network.heads * -(-batch // rows),
+                2 * layout.padded,
+            ),
+            *(weights.flat, x, order, target, learning, results, record),
+            *map(np.int32, (network.in_, network.depth, network.heads, batch, start)),
+            real(-2 / (network.u0 * math.log(2))),
+            shared=shared,
+        )
+
+    def _run_update(
+        self, network: Network, rule: Rule, weights: Packed, arrays: tuple[Any, ...], batch: int, start: int = 0
+    ) -> None:
+        """Launch the update, after a kernel that centres the errors if the rule asks for it."""
+        record, x, order, errors, learning = arrays
+        options, layout = update_macros(network, rule, weights.layout), weights.layout
+        first = start
+        if rule.centred:
+            centred = self._cupy.empty((batch, network.columns), network.dtype)
+            sizes = np.int32(batch), np.int32(start)
+            self._programs.launch("centre", options, network.columns, WARP, errors, centred, *sizes, file="update")
+            errors, first = centred, 0
+        share = 1 / batch if MEAN[rule.reduction] else 1.0
+        real, outputs = np.dtype(network.dtype).type, len(network.output_signs)
+        matrices = -(-2 * network.in_ // layout.padded) + network.depth
+        blocks = network.heads * (matrices * layout.tiles + -(-outputs // 16))
+        self._programs.launch(
+            *("update", options, blocks, layout.update_threads),
+            *(weights.flat, record, x, order, errors, learning, weights.least),
+            *map(np.int32, (network.in_, network.depth, network.heads, batch, start, first)),
+            *(real(rule.alpha * share), real(rule.alpha_output * share)),
+        )
+
+    @functools.cached_property
+    def _limits(self) -> tuple[int, int]:
+        """The multiprocessors, and the bytes of shared memory that a block may have."""
+        attributes = self._device.attributes
+        return int(attributes["MultiProcessorCount"]), int(attributes["MaxSharedMemoryPerBlockOptin"])
+
+    def _tile(self, heads: int, batch: int, layout: Layout) -> tuple[int, int, int]:
+        """Return a block's samples, the slots of its ring, and its bytes of shared memory; bits depend on none of them.
+
+        Few blocks take two samples each and a long ring, so that nothing waits for memory. Where there are many, a few
+        share a multiprocessor, and each weight that is read is used for more samples.
+        """
+        processors, most = self._limits
+        for rows in (8, 4, 2, 1):
+            blocks = heads * -(-batch // rows)
+            if rows > batch or (rows > 2 and blocks < 2 * processors):
+                continue
+            together = min(4, -(-blocks // processors))
+            layer = rows * layout.padded * layout.itemsize
+            own, tile = 2 * _power_of_two(layer) + layer // 8, max(1, 512 // layout.padded) * layer
+            slots = min(MOST_SLOTS, (most // together - RESERVED - own - tile) // layout.chunk_bytes)
+            if slots >= 2:
+                return rows, slots, slots * layout.chunk_bytes + tile
+        raise AssertionError("a row of the widest layer fits every GPU's shared memory")
+
+
+def record_size(network: Network, layout: Layout, batch: int) -> int:
+    """Return the numbers in a batch's record."""
+    inner = (network.depth + 1) * layout.padded * (2 if network.rms else 1)
+    return network.heads * batch * (inner + len(network.output_signs))
+
+
+def _power_of_two(least: int) -> int:
+    return 1 << (least - 1).bit_length()

@@ -1,0 +1,90 @@
+"""The kernels of narrow networks: the macros for which each is compiled, and the launches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib.resources import files
+from typing import Any
+
+from edcore.contract.compilation import begin_compiling, end_compiling, say_compiling
+from edcore.core.method import RMS_EPS
+from edcore.core.network import Network
+from edcore.core.rule import SPLIT, Rule
+from edcore_cupy.layout import Layout
+
+ACTIVATIONS = ("sigmoid", "tanh", "relu", "relu6", "linear")
+"""The activations that kernels have, each by its place."""
+
+MOST_X = {"sigmoid": 1, "tanh": 1, "relu6": 6}
+"""The largest activity of a cell; those of the others have no bound."""
+
+Options = tuple[str, ...]
+
+
+def macros(network: Network, layout: Layout, **more: object) -> Options:
+    """Return the compiler's options for a network's kernels; each macro of `more` has a value, or is None and left."""
+    given = {
+        "DOUBLE": int(layout.itemsize == 8),
+        "CELLS": layout.cells,
+        "P": layout.padded,
+        "CHUNK": layout.chunk,
+        "N_BIAS": network.n_bias,
+        "BIAS": float(network.bias),
+        "ACTIVATION": ACTIVATIONS.index(network.activation),
+        "OUTPUT_ACTIVATION": ACTIVATIONS.index(network.output_activation),
+        "RMS": int(network.rms),
+        "RMS_EPS": RMS_EPS,
+        "OUTPUTS": network.outputs,
+        "OUTPUT_CELLS": len(network.output_signs),
+        **more,
+    }
+    return ("-std=c++17", *(f"-D{name}={value}" for name, value in given.items() if value is not None))
+
+
+def chain_macros(network: Network, layout: Layout, rows: int, slots: int) -> Options:
+    """Return the options for chain.cu."""
+    return macros(network, layout, ROWS=rows, SLOTS=slots)
+
+
+def update_macros(network: Network, rule: Rule, layout: Layout) -> Options:
+    """Return the options for update.cu."""
+    floor = None if rule.floor is None else float(rule.floor)
+    most = MOST_X.get(network.activation, 0)
+    return macros(network, layout, SPLIT=int(SPLIT[rule.error]), FLOOR=floor, MOST_X=most)
+
+
+def source(name: str) -> str:
+    """Return the CUDA C++ of a file, with what all of them share."""
+    folder = files("edcore_cupy") / "kernels"
+    return "".join((folder / file).read_text(encoding="utf-8") for file in ("common.cuh", f"{name}.cu"))
+
+
+class Programs:
+    """Kernels, compiled when they are first launched. CuPy keeps what it has compiled in the user's cache."""
+
+    def __init__(self, cupy: Any) -> None:
+        self._cupy = cupy
+        self._kernels: dict[tuple[str, str, Options], Callable[..., None]] = {}
+
+    def launch(
+        self, name: str, options: Options, blocks: int, threads: int, *arguments: Any, file: str = "", shared: int = 0
+    ) -> None:
+        """Launch a kernel of a file, by default that of its own name, on the current stream."""
+        key = (file or name, name, options)
+        kernel = self._kernels.get(key) or self._kernels.setdefault(key, self._compiled(*key, shared))
+        kernel((blocks,), (threads,), arguments, shared_mem=shared)
+
+    def _compiled(self, file: str, name: str, options: Options, shared: int) -> Any:
+        say_compiling("cupy", kept=True)
+        begin_compiling()
+        try:
+            kernel = self._cupy.RawModule(code=source(file), options=options).get_function(name)
+            if shared > STATIC_SHARED:
+                kernel.max_dynamic_shared_size_bytes = shared  # more than a block gets without asking for it
+        finally:
+            end_compiling()
+        return kernel
+
+
+STATIC_SHARED = 48 * 1024
+"""Bytes of shared memory that a block gets on any GPU without asking for more."""
