@@ -1,6 +1,7 @@
 """The stand-in for CuPy over the emulator: it runs raw kernels, finds their faults, and refuses what CuPy refuses."""
 
 import importlib
+import operator
 import os
 
 import numpy as np
@@ -242,3 +243,19 @@ def test_cupy_is_as_before_after_a_test():
         importlib.import_module("edcore_cupy.recorded")
     assert {name: sys.modules.get(name) for name in before} == before
     assert cupy_over_emulator.Capability().value == 90
+
+
+def test_cupy_has_what_the_stand_in_has():
+    real = pytest.importorskip("cupy", minversion="14", reason="CuPy 14 is not installed")
+    import cupy_over_emulator
+
+    names = {name: name.removeprefix("cupy").strip(".") for name in cupy_over_emulator._modules()}
+    found = {name: operator.attrgetter(part)(real) if part else real for name, part in names.items()}
+    pairs = [(name, module, found[name]) for name, module in cupy_over_emulator._modules().items()]
+    pairs += [(name, getattr(cupy_over_emulator, name), getattr(real, name)) for name in ("ndarray", "RawModule")]
+    cuda = cupy_over_emulator._modules()["cupy.cuda"]
+    pairs += [(name, getattr(cuda, name), getattr(real.cuda, name)) for name in ("Device", "Stream", "Event", "Graph")]
+    inner = {"outer", "diagonal", "tensordot", "trace"}  # of the Array API standard, in numpy.linalg
+    for where, ours, theirs in pairs:
+        more = {name for name in vars(ours) if name[0] != "_" and not hasattr(theirs, name)} - inner
+        assert not more, where

@@ -225,8 +225,9 @@ ATTRIBUTES = ("shape", "dtype", "size", "ndim", "strides", "nbytes", "itemsize",
 METHODS = (
     *("reshape", "astype", "copy", "ravel", "flatten", "swapaxes", "transpose", "squeeze", "view", "fill", "take"),
     *("sum", "mean", "max", "min", "argmax", "argmin", "any", "all", "std", "var", "prod", "cumsum", "clip", "round"),
+    *("dot", "argsort", "searchsorted", "nonzero", "repeat", "diagonal", "trace", "conj"),
 )
-SYNCHRONIZING = ("item", "tolist", "tobytes", "__bool__", "__int__", "__float__", "__index__")
+SYNCHRONIZING = ("item", "tolist", "tobytes", "__bool__", "__int__", "__float__")
 OPERATORS = ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul", "and", "or", "xor", "lshift", "rshift")
 
 
@@ -285,12 +286,25 @@ _add_members()
 CALLED = FunctionType, BuiltinFunctionType, np.ufunc, type(np.concatenate)
 
 
+LACKING = frozenset(
+    """
+    ScalarType asmatrix block bmat busday_count busday_offset busdaycalendar bytes_ character clongdouble complex256
+    datetime64 datetime_as_string datetime_data einsum_path errstate flexible float128 frompyfunc fromregex geomspace
+    get_include getbufsize geterr geterrcall histogram_bin_edges info insert is_busday isnat little_endian longdouble
+    matrix matrix_norm matvec memmap multi_dot nanpercentile nanquantile ndenumerate nditer nested_iters object_
+    polyder polydiv polyint recarray record sctypeDict setbufsize seterr seterrcall show_runtime spacing str_ svdvals
+    test timedelta64 typecodes unstack vecdot vecmat vector_norm void False_ True_
+    """.split()  # noqa: SIM905
+)
+"""Names of NumPy that CuPy 14 has not."""
+
+
 def functions(module):
-    """Return the public names of NumPy, or of a part of it, with functions that work on a device's arrays."""
+    """Return the public names of NumPy that CuPy has too, with functions that work on a device's arrays."""
     found = {}
     for name in dir(module):
         value = getattr(module, name)
-        if name.startswith("_") or name in ("ndarray", "array", "asarray"):
+        if name.startswith("_") or name in LACKING:
             continue
         if isinstance(value, CALLED):
             found[name] = over(value)
