@@ -54,6 +54,11 @@ class Layout:
         return SLICES * self.chunk * self.padded * self.itemsize
 
     @property
+    def ring_biases(self) -> int:
+        """Biases of a bias cell that are copied with a chunk: those of all threads, where a layer is one chunk."""
+        return 2 * self.padded if self.padded // SLICES == self.chunk else 0
+
+    @property
     def tiles(self) -> int:
         """Blocks that update a matrix: tiles of at most 64 targets, and of 8 sources of each slice."""
         warps, chunks = self.padded // 16, self.padded // SLICES // self.chunk

@@ -23,6 +23,9 @@ MOST_SLOTS = 12
 WARP = 32
 """Threads of the kernels that add up errors."""
 
+FEW_PROCESSORS = 64
+"""A GPU with so many or fewer has a cache that cannot feed half as many blocks again: they take more samples each."""
+
 RESERVED = 1024
 """Bytes of shared memory that CUDA takes of each block."""
 
@@ -141,7 +144,7 @@ class Narrow:
     ) -> None:
         """Launch the forward pass of x, or of the samples of an order that begin at `start`."""
         layout = weights.layout
-        rows, slots, shared = self._tile(network.heads, batch, layout)
+        rows, slots, shared = self._tile(network.heads, batch, network.n_bias, layout)
         order, target, learning = gathered
         real = np.dtype(network.dtype).type
         self._programs.launch(
@@ -186,7 +189,7 @@ class Narrow:
         attributes = self._device.attributes
         return int(attributes["MultiProcessorCount"]), int(attributes["MaxSharedMemoryPerBlockOptin"])
 
-    def _tile(self, heads: int, batch: int, layout: Layout) -> tuple[int, int, int]:
+    def _tile(self, heads: int, batch: int, n_bias: int, layout: Layout) -> tuple[int, int, int]:
         """Return a block's samples, the slots of its ring, and its bytes of shared memory; bits depend on none of them.
 
         Few blocks take two samples each and a long ring, so that nothing waits for memory. Where there are many, a few
@@ -195,14 +198,16 @@ class Narrow:
         processors, most = self._limits
         for rows in (8, 4, 2, 1):
             blocks = heads * -(-batch // rows)
-            if rows > batch or (rows > 2 and blocks < 2 * processors):
+            enough = 2 * processors if rows > 4 or processors > FEW_PROCESSORS else 1
+            if rows > batch or (rows > 2 and blocks < enough):
                 continue
             together = min(4, -(-blocks // processors))
             layer = rows * layout.padded * layout.itemsize
+            slot = layout.chunk_bytes + layout.ring_biases * n_bias * layout.itemsize
             own, tile = 2 * _power_of_two(layer) + layer // 8, max(1, 512 // layout.padded) * layer
-            slots = min(MOST_SLOTS, (most // together - RESERVED - own - tile) // layout.chunk_bytes)
+            slots = min(MOST_SLOTS, (most // together - RESERVED - own - tile) // slot)
             if slots >= 2:
-                return rows, slots, slots * layout.chunk_bytes + tile
+                return rows, slots, slots * slot + tile
         raise AssertionError("a row of the widest layer fits every GPU's shared memory")
 
 

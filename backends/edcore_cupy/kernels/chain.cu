@@ -5,13 +5,16 @@
 // up the slices, and each cell's f is computed by one lane. Activities are in shared memory, in two buffers in turn: one
 // barrier a layer.
 //
-// Weights come through a ring in shared memory. A thread copies there what it will itself read, so no thread waits for
-// another: for its own copies alone. Beside the macros of common.cuh: ROWS, SLOTS of the ring.
+// Weights come through a ring in shared memory, and biases too where a layer is one chunk: its time is shorter than that
+// of an answer of the memory. A thread copies there what it will itself read, so no thread waits for another: for its own
+// copies alone. Beside the macros of common.cuh: ROWS, SLOTS of the ring.
 
 constexpr int THREADS = 2 * P, LOADED = CHUNK * PIECES, TILE = (P < 512 ? 512 / P : 1) * P;
 constexpr int OWN = ROWS > 1 ? ROWS / 2 : 1;  // rows for which a lane finishes its cell
+constexpr bool WITH_BIAS = CHUNKS == 1;
+constexpr int SLOT = LOADED * THREADS + (WITH_BIAS ? N_BIAS * THREADS / VALUES : 0);  // pieces
 
-constexpr int power_of_two(int least) {
+__host__ __device__ constexpr int power_of_two(int least) {
   int power = 1;
   while (power < least) power *= 2;
   return power;
@@ -24,79 +27,109 @@ __device__ __forceinline__ int kept(int value) {
   return value;
 }
 
+// What the bias cells add to a cell.
+__device__ __forceinline__ real sum_biases(const real *bias, int pitch) {
+  real sum = (real)BIAS * bias[0];
+  if (N_BIAS > 1) sum += (real)BIAS * bias[pitch];
+  return sum;
+}
+
 struct Ring {
   Piece *slot;        // of the chunk that is in registers; this thread's place in it
   const Piece *from;  // the chunk that is copied next
+  const real *bias;   // of the cell that this thread finishes, in that layer
   Piece *start;
-  int left;  // chunks to copy
+  int aside, left, bias_step;  // bytes from the place of weights to that of the bias; chunks to copy
 
   // Begin with the chunks of a matrix or of several, one after another.
-  __device__ __forceinline__ void begin(const real *weights, Piece *ring, int chunks) {
-    int t = threadIdx.x;
+  __device__ __forceinline__ void begin(const real *weights, const real *biases, int step, Piece *ring, int chunks) {
+    const int t = threadIdx.x;
     start = slot = ring + t;
     from = reinterpret_cast<const Piece *>(weights) + t / WARP * LOADED * WARP + t % WARP;
+    bias = biases;
+    bias_step = step;
+    aside = kept(LOADED * THREADS * sizeof(Piece) - t * (sizeof(Piece) - sizeof(real)));
     left = chunks;
 #if __CUDA_ARCH__ < 800
     take();
 #endif
 #pragma unroll
-    for (int i = 0; i < SLOTS; i++) copy(start + i * LOADED * THREADS);
+    for (int i = 0; i < SLOTS; i++) copy(start + i * SLOT);
     wait();
   }
 
 #if __CUDA_ARCH__ >= 800
   __device__ __forceinline__ void copy(Piece *to) {
     if (left > 0) {
-      unsigned at = __cvta_generic_to_shared(to);
+      const unsigned at = __cvta_generic_to_shared(to);
 #pragma unroll
       for (int k = 0; k < LOADED; k++)
         asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" ::"r"(at + k * THREADS * 16), "l"(from + k * WARP)
                      : "memory");
+#pragma unroll
+      for (int n = 0; n < N_BIAS && WITH_BIAS; n++)
+        asm volatile("cp.async.ca.shared.global [%0], [%1], %2;" ::"r"(at + aside + n * THREADS * (int)sizeof(real)),
+                     "l"(bias + n * P), "n"(sizeof(real)) : "memory");
     }
-    left--;
-    from += LOADED * THREADS;
+    step();
     asm volatile("cp.async.commit_group;" ::: "memory");
   }
   __device__ __forceinline__ void wait() { asm volatile("cp.async.wait_group %0;" ::"n"(SLOTS - 1) : "memory"); }
 #else
   // Without asynchronous copies, the chunk that goes to the ring next is on its way to registers meanwhile.
   Piece coming[LOADED];
+  real coming_bias[N_BIAS];
   __device__ __forceinline__ void take() {
     if (left > 0) {
 #pragma unroll
       for (int k = 0; k < LOADED; k++) coming[k] = from[k * WARP];
+#pragma unroll
+      for (int n = 0; n < N_BIAS && WITH_BIAS; n++) coming_bias[n] = bias[n * P];
     }
-    left--;
-    from += LOADED * THREADS;
+    step();
   }
   __device__ __forceinline__ void copy(Piece *to) {
 #pragma unroll
     for (int k = 0; k < LOADED; k++) to[k * THREADS] = coming[k];
+#pragma unroll
+    for (int n = 0; n < N_BIAS && WITH_BIAS; n++) bias_at(to)[n * THREADS] = coming_bias[n];
     take();
   }
   __device__ __forceinline__ void wait() {}
 #endif
 
-  // Fill the slot whose chunk has been used.
+  __device__ __forceinline__ void step() {
+    left--;
+    from += LOADED * THREADS;
+    if (WITH_BIAS) bias += bias_step;
+  }
+  __device__ __forceinline__ real *bias_at(Piece *place) {
+    return reinterpret_cast<real *>(reinterpret_cast<char *>(place) + aside);
+  }
+
+  // Fill the slot whose chunk is in registers.
   __device__ __forceinline__ void refill() { copy(slot); }
 
-  // Go to the next slot and load its chunk: w[k] are the weights from source k of the chunk.
-  __device__ __forceinline__ void next(real (&w)[CHUNK][4]) {
+  // Go to the next slot.
+  __device__ __forceinline__ void advance() {
     wait();
-    slot = slot == start + (SLOTS - 1) * LOADED * THREADS ? start : slot + LOADED * THREADS;
-    load(w);
+    slot = slot == start + (SLOTS - 1) * SLOT ? start : slot + SLOT;
   }
-  __device__ __forceinline__ void load(real (&w)[CHUNK][4]) {
+
+  // Load the slot's weights from some of its sources, w[k] from source k.
+  template <int FIRST, int END> __device__ __forceinline__ void load(real (&w)[CHUNK][4]) {
 #pragma unroll
-    for (int k = 0; k < CHUNK; k++)
+    for (int k = FIRST; k < END; k++)
 #pragma unroll
       for (int h = 0; h < PIECES; h++) reinterpret_cast<Piece *>(w[k])[h] = slot[(k * PIECES + h) * THREADS];
   }
+
+  // Return what the bias cells add, where the ring has it.
+  __device__ __forceinline__ real load_bias() { return sum_biases(bias_at(slot), THREADS); }
 };
 
-// Add what the sources of a chunk give to 4 targets of a row; y has their activities.
-__device__ __forceinline__ void multiply(const char *y, const real (&w)[CHUNK][4], real (&sum)[4 * ROWS], int r) {
-  alignas(16) real own[CHUNK];
+// Load the activities of a chunk's sources.
+__device__ __forceinline__ void load_sources(const char *y, real (&own)[CHUNK]) {
   if (CHUNK % VALUES == 0) {
 #pragma unroll
     for (int k = 0; k < CHUNK / VALUES; k++)
@@ -105,6 +138,10 @@ __device__ __forceinline__ void multiply(const char *y, const real (&w)[CHUNK][4
 #pragma unroll
     for (int k = 0; k < CHUNK; k++) own[k] = reinterpret_cast<const real *>(y)[k];
   }
+}
+
+// Add what a chunk's sources give to 4 targets of a row.
+__device__ __forceinline__ void multiply(const real (&own)[CHUNK], const real (&w)[CHUNK][4], real (&sum)[4 * ROWS], int r) {
 #pragma unroll
   for (int k = 0; k < CHUNK; k++)
 #pragma unroll
@@ -158,7 +195,7 @@ chain(const real *__restrict__ weights, const real *__restrict__ x, const int *_
   if (learning && !learning[head]) return;
   const Parts parts(features, depth, heads);
   Piece *slots = reinterpret_cast<Piece *>(memory);
-  real *xs = reinterpret_cast<real *>(slots + SLOTS * LOADED * THREADS);  // ROWS × TILE
+  real *xs = reinterpret_cast<real *>(slots + SLOTS * SLOT);  // ROWS × TILE
 
   // After the sum over slices a lane has this cell, of OWN rows from `first` on: those that it has before the others.
   const int own = 16 * warp + 4 * c + turn(s), first = ROWS > 1 ? s % 2 * OWN : 0;
@@ -169,12 +206,6 @@ chain(const real *__restrict__ weights, const real *__restrict__ x, const int *_
   __shared__ real squares[2][ROWS][WARPS];
   const Size to_slope = slopes_at(heads, depth, batch);
 #endif
-  const real *biases = weights + parts.input_bias + head * N_BIAS * P + own;
-  auto bias = [&]() {
-    real sum = (real)BIAS * biases[0];
-    if (N_BIAS > 1) sum += (real)BIAS * biases[P];
-    return sum;
-  };
 
   Ring ring;
   real w[CHUNK][4], sum[4 * ROWS];
@@ -183,12 +214,23 @@ chain(const real *__restrict__ weights, const real *__restrict__ x, const int *_
   int to = kept((first * P + own) * sizeof(real)), odd = 0;
   const bool keeps = record && writes;
   const int rows = kept(keeps ? batch - row0 - first : 0);  // that are recorded
-  // From the sums of a thread to activities, which the next layer reads; the ring goes on meanwhile if there is `more`.
-  auto finish = [&](real b, bool more) {
+  // From the sums of a thread to activities, which the next layer reads. While the lanes wait for each other, the next
+  // layer's weights are loaded; the barriers of a warp keep the compiler from loading them all at the end.
+  auto finish = [&](real b, bool hidden) {
+    real next_b = 0;
     fold<2 * ROWS>(sum, 16);
-    if (more) ring.refill();
+    if (hidden) {
+      __syncwarp();
+      ring.advance();
+      ring.load<0, CHUNK / 2>(w);
+    }
     fold<ROWS>(sum, 8);
-    if (more) ring.next(w);
+    if (hidden) {
+      __syncwarp();
+      ring.load<CHUNK / 2, CHUNK>(w);
+      if (WITH_BIAS) next_b = ring.load_bias();
+      __syncwarp();
+    }
     fold<ROWS / 2>(sum, 4);
     real y[OWN];
 #if RMS
@@ -221,20 +263,22 @@ chain(const real *__restrict__ weights, const real *__restrict__ x, const int *_
 #pragma unroll
     for (int i = 0; i < 4 * ROWS; i++) sum[i] = 0;
     __syncthreads();
+    return next_b;
   };
 
   // The input layer, whose sources are x and x again: a matrix for each P of them, and a tile of x at a time.
-  ring.begin(weights + (Size)head * parts.units * UNIT, slots, parts.units * CHUNKS);
-  ring.load(w);
+  const real *biases = weights + parts.input_bias + head * N_BIAS * P + own;
+  ring.begin(weights + (Size)head * parts.units * UNIT, biases, 0, slots, parts.units * CHUNKS);
+  ring.load<0, CHUNK>(w);
   for (int unit = 0; unit < parts.units; unit++) {
     const int at = unit * P % TILE;
     if (at == 0) {
       __syncthreads();  // all have used the tile before
       for (int e = t; e < ROWS * TILE; e += THREADS) {
-        int r = e / TILE, i = unit * P + e % TILE;
+        const int r = e / TILE, i = unit * P + e % TILE;
         real value = 0;
         if (row0 + r < batch && i < 2 * features) {
-          Size sample = order ? order[start + row0 + r] : row0 + r;
+          const Size sample = order ? order[start + row0 + r] : row0 + r;
           value = x[sample * features + (i < features ? i : i - features)];
         }
         xs[e] = value;
@@ -243,45 +287,56 @@ chain(const real *__restrict__ weights, const real *__restrict__ x, const int *_
     }
 #pragma unroll 1
     for (int chunk = 0; chunk < CHUNKS; chunk++) {
-#pragma unroll
-      for (int r = 0; r < ROWS; r++)
-        multiply(reinterpret_cast<char *>(xs + row(r) * TILE + at + s * PER_SLICE + chunk * CHUNK), w, sum, r);
       ring.refill();
-      ring.next(w);
+#pragma unroll
+      for (int r = 0; r < ROWS; r++) {
+        alignas(16) real y[CHUNK];
+        load_sources(reinterpret_cast<char *>(xs + row(r) * TILE + at + s * PER_SLICE + chunk * CHUNK), y);
+        multiply(y, w, sum, r);
+      }
+      ring.advance();
+      ring.load<0, CHUNK>(w);
     }
   }
-  finish(bias(), false);
+  finish(sum_biases(biases, P), false);
 
   // The hidden layers.
-  biases = weights + parts.hidden_bias + (Size)head * depth * N_BIAS * P + own;
   real b = 0;
   if (depth > 0) {
-    b = bias();
-    ring.begin(weights + parts.hidden + (Size)head * depth * UNIT, slots, depth * CHUNKS);
-    ring.load(w);
+    biases = weights + parts.hidden_bias + (Size)head * depth * N_BIAS * P + own;
+    b = sum_biases(biases, P);
+    ring.begin(weights + parts.hidden + (Size)head * depth * UNIT, biases, N_BIAS * P, slots, depth * CHUNKS);
+    ring.load<0, CHUNK>(w);
   }
   int from = kept((first * P + s * PER_SLICE) * sizeof(real));
   int other = kept(((OWN - first) * P + s * PER_SLICE) * sizeof(real));
 #pragma unroll 1
   for (int left = depth; left > 0; left--) {
-    biases += N_BIAS * P;
-    real next_b = left > 1 ? bias() : 0;
+    real next_b = 0;
+    if (!WITH_BIAS && left > 1) {
+      biases += N_BIAS * P;
+      next_b = sum_biases(biases, P);
+    }
 #pragma unroll
     for (int chunk = 0; chunk < CHUNKS; chunk++) {
+      alignas(16) real y[ROWS][CHUNK];
 #pragma unroll
       for (int r = 0; r < ROWS; r++) {
         const int at = r < OWN ? from + r * P * sizeof(real) : other + (r - OWN) * P * sizeof(real);
-        multiply(ys + at + chunk * CHUNK * sizeof(real), w, sum, r);
+        load_sources(ys + at + chunk * CHUNK * sizeof(real), y[r]);
       }
+      ring.refill();
+#pragma unroll
+      for (int r = 0; r < ROWS; r++) multiply(y[r], w, sum, r);
       if (chunk + 1 < CHUNKS) {
-        ring.refill();
-        ring.next(w);
+        ring.advance();
+        ring.load<0, CHUNK>(w);
       }
     }
     from ^= BUFFER;
     other ^= BUFFER;
-    finish(b, true);
-    b = next_b;
+    const real in_ring = finish(b, true);
+    b = WITH_BIAS ? in_ring : next_b;
   }
 
   // The output cells: a warp for each of them and each row in turn.

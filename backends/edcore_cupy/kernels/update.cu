@@ -10,7 +10,7 @@
 // the weights are read. `least` keeps that weight for each tile. It is 0, unknown, where the last update changed more.
 
 constexpr int WIDE = WARPS % 4 == 0 ? 4 : WARPS % 2 == 0 ? 2 : 1;  // warps of a block, with 16 targets each
-constexpr int chunks_at_once(int most) { return CHUNKS % most == 0 ? most : chunks_at_once(most / 2); }
+__host__ __device__ constexpr int chunks_at_once(int most) { return CHUNKS % most == 0 ? most : chunks_at_once(most / 2); }
 constexpr int AT_ONCE = chunks_at_once(8 / CHUNK), STEPS = CHUNK * AT_ONCE;  // 8 sources of a thread at most
 constexpr int THREADS = WIDE * WARP, TARGETS = WIDE * 16, SOURCES = SLICES * STEPS, SAMPLES = 32;
 constexpr int ACROSS = WARPS / WIDE, DOWN = CHUNKS / AT_ONCE, TILES = ACROSS * DOWN;  // of a matrix
