@@ -1,27 +1,278 @@
 """The kernels of narrow networks, of edcore_cupy: on the emulator of a GPU, compiled for GPUs of several ages."""
 
+import dataclasses
 import importlib
 import os
 
+import numpy as np
 import pytest
 
+from edcore import Network, Rule
+from edcore.arrays import to_numpy
+from edcore.contract.steps import Schedule
 from edcore.testing import iter_checks
+from edcore.testing.checks.oracle import compare_forward, compare_update
+from edcore.testing.strategies import drawn_case
+from edcore_loop.loops import LoopBackend
+from fitting import check_fit, check_fit_by_head, learned
 
 EMULATED = os.environ.get("CUDA_EMULATOR") == "1"
 
 pytestmark = [pytest.mark.emulated, pytest.mark.skipif(not EMULATED, reason="CUDA_EMULATOR is not 1")]
 
 
-@pytest.fixture(params=[90])
-def backend(request, monkeypatch):
+@pytest.fixture
+def on(monkeypatch):
+    """Return the backend on a GPU of a compute capability."""
     pytest.importorskip("cuda.bindings.nvrtc", reason="NVRTC's bindings, of cuda-bindings, are not installed")
     import cupy_over_emulator
 
-    cupy_over_emulator.make(monkeypatch, request.param)
-    return importlib.import_module("edcore_cupy").BACKEND.load("cuda:0")
+    def load(capability):
+        cupy_over_emulator.make(monkeypatch, capability)
+        return importlib.import_module("edcore_cupy").BACKEND.load("cuda:0")
+
+    return load
+
+
+@pytest.fixture
+def backend(on):
+    return on(90)
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("capability", [75, 90])
 @pytest.mark.parametrize("check", [pytest.param(check, id=name) for name, check in iter_checks()])
-def test_conformance(backend, check):
-    check(backend)
+def test_conformance(on, capability, check):
+    check(on(capability))
+
+
+RELU = {"activation": "relu", "rms": True, "outputs": 5, "n_bias": 2, "bias": 0.8}
+TANH = {"activation": "tanh", "output_activation": "linear", "rms": True, "inhibitory_output": False, "outputs": 3}
+CASES = [
+    (75, {"width": 1, "depth": 0}, {"error": "split"}, 1),
+    (80, {"width": 1, "depth": 3, "heads": 3, "n_bias": 2, "in_": 41}, {"error": "split", "reduction": "sum"}, 18),
+    (90, {"width": 5, "depth": 5, "heads": 2, **RELU}, {"centred": True, "floor": 0.05}, 34),
+    (75, {"width": 8, "depth": 2, "dtype": "float64", **TANH}, {"reduction": "sum"}, 7),
+    (86, {"width": 9, "depth": 13, "in_": 70, "dtype": "float64", "activation": "relu6"}, {"error": "split"}, 3),
+    (90, {"width": 17, "depth": 2, "n_bias": 2, "in_": 600}, {"centred": True}, 33),
+    (75, {"width": 32, "depth": 14}, {"error": "split"}, 65),
+    (90, {"width": 32, "depth": 3, "heads": 2, "outputs": 20, "activation": "linear", "dtype": "float64"}, {}, 5),
+    (80, {"width": 45, "depth": 2, "output_activation": "relu6"}, {"error": "split", "floor": 0.01}, 6),
+    (75, {"width": 100, "depth": 1, "dtype": "float64", "in_": 300}, {}, 2),
+    (90, {"width": 128, "depth": 2, "activation": "tanh", "output_activation": "tanh", "n_bias": 2}, {}, 9),
+]
+
+
+@pytest.mark.parametrize(("capability", "fields", "rule_fields", "batch"), CASES)
+def test_the_oracle_agrees(on, capability, fields, rule_fields, batch):
+    network, rule = Network(**{"in_": 3, "u0": 1.0, **fields}), Rule(**rule_fields)
+    case = drawn_case(network, rule, batch=batch, scale=2 / network.width, seed=2)
+    backend = on(capability)
+    compare_forward(backend, case)
+    compare_update(backend, case)
+
+
+@pytest.mark.parametrize("batch", [1, 2, 600, 2300])
+def test_the_samples_of_a_block_do_not_change_bits(backend, batch):
+    network = Network(in_=5, width=3, depth=3, heads=2, u0=1.0, rms=True)
+    case = drawn_case(network, Rule(), batch, scale=0.5, seed=1)
+    weights = backend.from_host(case.weights)
+    rows = {backend._narrow._tile(2, size, 1, weights.layout)[0] for size in (1, batch)}
+    whole = to_numpy(backend.forward(network, weights, case.x))
+    first = np.concatenate(
+        [to_numpy(backend.forward(network, weights, case.x[i : i + 1])) for i in range(min(batch, 5))]
+    )
+    assert (whole[:5] == first).all()
+    assert rows == {1: {1}, 2: {1, 2}, 600: {1, 4}, 2300: {1, 8}}[batch]
+
+
+def test_a_small_gpu_takes_more_samples_in_a_block(on):
+    case = drawn_case(Network(in_=5, width=3, depth=3, u0=1.0), Rule(), batch=6, scale=0.5, seed=1)
+    outputs = {}
+    for capability in (86, 90):
+        backend = on(capability)
+        weights = backend.from_host(case.weights)
+        outputs[backend._narrow._tile(1, 6, 1, weights.layout)[0]] = to_numpy(
+            backend.forward(case.network, weights, case.x)
+        )
+    assert (outputs[4] == outputs[2]).all()
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_fit_as_on_the_oracle(backend, dtype):
+    check_fit_by_head(backend)
+    rule = Rule(centred=True, floor=0.01)
+    network = Network(in_=4, width=6, depth=2, heads=2, outputs=2, u0=1.0, dtype=dtype, rms=True)
+    case = drawn_case(network, rule, batch=11, scale=0.3, seed=5)
+    orders = np.stack([np.random.default_rng(epoch).permutation(11) for epoch in range(3)])
+    schedule = Schedule(orders=orders, batch_size=4, tolerance=1e-3, learning=np.asarray([True, False]))
+    check_fit(backend, case, (case.error > 0).astype(dtype), schedule, 1e-4 if dtype == "float32" else 1e-10)
+
+
+def test_weights_come_back_as_they_went(backend):
+    for network in (Network(in_=7, width=5, depth=3, heads=2, n_bias=2, outputs=2), Network(3, 45, 0, dtype="float64")):
+        case = drawn_case(network, Rule(), batch=1, scale=1.0, seed=0)
+        back = backend.to_host(backend.from_host(case.weights))
+        assert [*back] == [*case.weights]
+        for key, value in case.weights.items():
+            assert back[key].tobytes() == value.tobytes()
+
+
+def test_an_error_of_zero_leaves_a_negative_zero(backend):
+    case = drawn_case(Network(in_=2, width=2), Rule("signed"), batch=3, scale=1.0, seed=0)
+    weights = {key: np.negative(np.zeros_like(value)) for key, value in case.weights.items()}
+    _, weights = learned(backend, dataclasses.replace(case, weights=weights), case.x, 0 * case.error)
+    assert all(np.signbit(value).all() for value in weights.values())
+
+
+@pytest.mark.parametrize(
+    ("fields", "rule"),
+    [
+        ({}, Rule("split")),
+        ({"activation": "tanh", "output_activation": "tanh", "rms": True}, Rule(centred=True, floor=0.1)),
+        ({"activation": "relu6", "output_activation": "relu"}, Rule()),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning")
+def test_a_nan_stays_one_and_stays_in_its_head(backend, fields, rule):
+    case = drawn_case(Network(in_=2, width=2, heads=2, **fields), rule, batch=3, scale=1.0, seed=0)
+    case.weights["input.weight"][1] = np.nan
+    outputs, weights = learned(backend, case, case.x, case.error)
+    assert np.isnan(outputs).tolist() == [[False, True]] * 3
+    for key, value in weights.items():
+        assert not np.isnan(value[0]).any()
+        if (
+            "activation" not in fields or fields["activation"] == "tanh" or key == "input.weight"
+        ):  # g(NaN) of others is 0
+            assert np.isnan(value[1]).all(), key
+
+
+# Layers that cannot change.
+
+
+def steps(backend, case, count=3):
+    """Return the weights after a few updates, and how many tiles of hidden layers the last may have left out."""
+    weights = backend.from_host(case.weights)
+    for _ in range(count):
+        _, trace = backend.trace(case.network, weights, case.x)
+        weights = backend.update(case.network, case.rule, weights, trace, case.error)
+    return backend.to_host(weights), int((to_numpy(weights.least) > 0).sum())
+
+
+def plant(monkeypatch, right, faulty):
+    """Put a fault into the kernels."""
+    programs = importlib.import_module("edcore_cupy.programs")
+    plain, planted = programs.source, []
+
+    def source(name):
+        text = plain(name)
+        planted.extend([name] * text.count(right))
+        return text.replace(right, faulty)
+
+    monkeypatch.setattr(programs, "source", source)
+    return planted
+
+
+SATURATED = [
+    ({"width": 8, "depth": 30}, Rule()),
+    ({"width": 32, "depth": 12, "n_bias": 2, "dtype": "float64"}, Rule("split")),
+    ({"width": 20, "depth": 20, "activation": "tanh", "heads": 2}, Rule(centred=True, floor=1e-4)),
+]
+
+
+@pytest.mark.parametrize(("fields", "rule"), SATURATED)
+def test_layers_that_cannot_change_are_left_with_the_same_bits(backend, monkeypatch, fields, rule):
+    case = drawn_case(Network(in_=6, **fields), rule, batch=40, scale=1.0, seed=3)
+    weights, left_out = steps(backend, case)
+    assert 0 < left_out < case.network.heads * case.network.depth * 4
+    planted = plant(monkeypatch, "if (kept_least && *kept_least > 0) {", "if (false) {")
+    backend._narrow._programs._kernels.clear()
+    always, _ = steps(backend, case)
+    assert planted
+    for key, value in weights.items():
+        assert value.tobytes() == always[key].tobytes()
+    assert any((value != case.weights[key]).any() for key, value in weights.items())
+
+
+def nearly_left_out(backend):
+    """Return the hidden weights before and after an update that changes them by less than 2^-26 for each sample."""
+    network, rule = Network(in_=1, width=2, depth=1, u0=2.0), Rule(alpha=1.0, reduction="sum")
+    case = drawn_case(network, rule, batch=64, scale=0.0, seed=0)
+    case.weights["hidden.weight"][...] = np.asarray([[1], [1], [-1], [-1]])
+    case.weights["hidden.bias"][...] = 1
+    weights = backend.from_host(case.weights)
+    for error in (0.0, 2.0**-26):  # after the first the least weight is known
+        _, trace = backend.trace(network, weights, case.x)
+        weights = backend.update(network, rule, weights, trace, np.full_like(case.error, error))
+    return case.weights["hidden.weight"], backend.to_host(weights)["hidden.weight"]
+
+
+def test_the_bound_counts_the_samples(backend, monkeypatch):
+    before, after = nearly_left_out(backend)
+    assert (before != after).any()
+    planted = plant(monkeypatch, "* (most * u.batch)", "* most")
+    backend._narrow._programs._kernels.clear()
+    before, after = nearly_left_out(backend)
+    assert planted == ["update"]
+    assert (before == after).all()
+
+
+# Planted faults.
+
+FAULTS = {
+    "a layer's activities are not waited for": ("__syncthreads();\n    return next_b;", "return next_b;"),
+    "a copy is not waited for": ('"n"(SLOTS - 1) : "memory"', '"n"(SLOTS) : "memory"'),
+    "a slot is filled before it is used": ("copy(slot); }", "copy(slot == start ? start + SLOT : start); }"),
+    "slices are added in pairs that do not belong together": ("fold<ROWS>(sum, 8)", "fold<ROWS>(sum, 4)"),
+    "the targets of a quad are in order": ("return (s >> 1 & 2) + (s >> 1 & 1);", "return 0;"),
+    "each layer has the bias of the first": ("bias += bias_step;", "bias += 0;"),
+    "padded weights learn": ("if (i < sources && j < CELLS) {", "{"),
+    "rows are not swapped": ("OWN - first + r - OWN", "r"),
+    "a record has no slopes": ("recorded[to_slope + i * P] = slope[i]", "recorded[to_slope + i * P] = 1"),
+    "inhibitory targets learn as excitatory ones": ("j < WIDTH ? u.rate : -u.rate", "u.rate"),
+    "samples are overwritten before all have used them": ("__syncthreads();  // all have used the samples before", ""),
+    "the last samples of a batch are left out": ("(u.batch - first + 3) / 4 * 4", "(u.batch - first) / 4 * 4"),
+    "errors are not centred": ("- mean;", ";"),
+    "weights cross the floor": ("weight < floor ? floor : weight", "weight"),
+    "all outputs learn from the first": ("within % OUTPUTS : 0", "0 : 0"),
+    "the bias cells learn nothing": ("(real)BIAS * bias_sum[n], now", "0 * bias_sum[n], now"),
+}
+
+
+def compare_two_steps(backend, case):
+    """Assert that weights after two updates are as the oracle's."""
+    expected = case.weights
+    for _ in range(2):
+        _, trace = LoopBackend().trace(case.network, expected, case.x)
+        expected = LoopBackend().update(case.network, case.rule, expected, trace, case.error)
+    for key, value in steps(backend, case, 2)[0].items():
+        np.testing.assert_allclose(value, expected[key], atol=1e-3, err_msg=key)
+
+
+def test_two_steps_are_as_on_the_oracle(backend):
+    compare_two_steps(backend, case_of_faults())
+
+
+def case_of_faults():
+    """Return a case in which each of these faults changes a result."""
+    network = Network(in_=40, width=13, depth=14, heads=2, u0=1.0, outputs=2, rms=True, n_bias=2)
+    return drawn_case(network, Rule(centred=True, floor=0.05), batch=41, scale=0.3, seed=2)
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_planted_fault_is_found(backend, monkeypatch, fault):
+    from cuda_emulator.plugin import findings
+
+    planted = plant(monkeypatch, *FAULTS[fault])
+    case = case_of_faults()
+    try:
+        compare_forward(backend, case)
+        compare_update(backend, case)
+        compare_two_steps(backend, case)
+    except AssertionError:
+        findings()  # beside the difference
+        found = True
+    else:
+        found = bool(findings())
+    assert planted
+    assert found

@@ -249,7 +249,6 @@ chain(const real *__restrict__ weights, const real *__restrict__ x, const int *_
 #endif
 #pragma unroll
     for (int i = 0; i < OWN; i++) {
-      if (CELLS < P && own >= CELLS) y[i] = 0;
       if (writes) *reinterpret_cast<real *>(ys + to + i * P * sizeof(real)) = y[i];
       if (i < rows) {
         recorded[i * P] = y[i];

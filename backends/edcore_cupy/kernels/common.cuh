@@ -51,13 +51,14 @@ struct Parts {
   }
 };
 
-// Where a record has the activities of a layer (0: the input layer) of a head, in parts of batch × P, and what follows.
+// Where a record has the activities of a layer (0: the input layer) of a head, in parts of batch × P; after them the slopes
+// in the same order, if there are any, and then the activities of the output cells, (heads, batch, OUTPUT_CELLS).
 __device__ __forceinline__ Size layer_at(int head, int layer, int depth, int batch) {
   return ((Size)head * (depth + 1) + layer) * batch * P;
 }
-__device__ __forceinline__ Size outputs_at(int heads, int depth, int batch) { return layer_at(heads, 0, depth, batch); }
-__device__ __forceinline__ Size slopes_at(int heads, int depth, int batch) {
-  return outputs_at(heads, depth, batch) + (Size)heads * batch * OUTPUT_CELLS;
+__device__ __forceinline__ Size slopes_at(int heads, int depth, int batch) { return layer_at(heads, 0, depth, batch); }
+__device__ __forceinline__ Size outputs_at(int heads, int depth, int batch) {
+  return layer_at(heads, 0, depth, batch) * (RMS ? 2 : 1);
 }
 
 // 1 / (1 + 2^t). Where 2^t is infinite this is 0, and NaN stays NaN.
