@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import math
 from dataclasses import dataclass
 from typing import Any
@@ -196,12 +197,13 @@ class Narrow:
         share a multiprocessor, and each weight that is read is used for more samples.
         """
         processors, most = self._limits
-        for rows in (8, 4, 2, 1):
+        # On small GPUs several blocks may not fit a multiprocessor: then each has one for itself.
+        for alone, rows in itertools.product((False, True), (8, 4, 2, 1)):
             blocks = heads * -(-batch // rows)
             enough = 2 * processors if rows > 4 or processors > FEW_PROCESSORS else 1
             if rows > batch or (rows > 2 and blocks < enough):
                 continue
-            together = min(4, -(-blocks // processors))
+            together = 1 if alone else min(4, -(-blocks // processors))
             layer = rows * layout.padded * layout.itemsize
             slot = layout.chunk_bytes + layout.ring_biases * n_bias * layout.itemsize
             own, tile = 2 * _power_of_two(layer) + layer // 8, max(1, 512 // layout.padded) * layer

@@ -79,12 +79,8 @@ class Programs:
         begin_compiling()
         try:
             kernel = self._cupy.RawModule(code=source(file), options=options).get_function(name)
-            if shared > STATIC_SHARED:
-                kernel.max_dynamic_shared_size_bytes = shared  # more than a block gets without asking for it
+            if shared:  # with the static one it may be more than a block gets without asking for it
+                kernel.max_dynamic_shared_size_bytes = shared
         finally:
             end_compiling()
         return kernel
-
-
-STATIC_SHARED = 48 * 1024
-"""Bytes of shared memory that a block gets on any GPU without asking for more."""
