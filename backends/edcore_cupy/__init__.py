@@ -26,7 +26,7 @@ def load(device: str | None) -> Backend:
     from .arrays import ArrayOperations
     from .backend import CuPyBackend
     from .narrow import Narrow
-    from .recorded import RecordedOperations, shared
+    from .recorded import RecordedOperations, record, shared
 
     native = libraries.native_device("cupy", device or "cuda")
     operations: Operations
@@ -35,7 +35,7 @@ def load(device: str | None) -> Backend:
     except Exception as error:  # of any kind that the finder raises: plain array code works without it
         logger.info("cupy: no graph is recorded, as CuPy's cuBLAS was not found: %r", error)
         operations = ArrayOperations(cupy, SLAB)
-    return CuPyBackend(libraries.namespace_of(cupy), native, BACKEND, operations, Narrow(cupy, native))
+    return CuPyBackend(libraries.namespace_of(cupy), native, BACKEND, operations, Narrow(cupy, native, record))
 
 
 BACKEND = dataclasses.replace(

@@ -66,10 +66,8 @@ class CuPyBackend(InPlaceBackend):
         if not isinstance(weights, Packed):
             return super().trace(network, weights, x)
         with self._computing():
-            own = self._whole(x)
-            if own is x:  # the caller may write to it before the update
-                own = own.copy()
-            return self._narrow.trace(network, weights, own)
+            own = self._whole(x)  # for NumPy's x that is a copy; to another the caller may write before the update
+            return self._narrow.trace(network, weights, own if isinstance(x, np.ndarray) else own.copy())
 
     def update(self, network: Network, rule: Rule, weights: Any, trace: Any, error: Array) -> Any:
         """Return the same weights after an update in place."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import functools
 import math
 from dataclasses import dataclass
+from functools import cache, cached_property
 from typing import Any
 
 import numpy as np
@@ -27,7 +27,7 @@ PADDING, FEW = 4, 2**24
 Shapes = dict[str, tuple[int, ...]]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Layout:
     """The places of weights whose layers have this many cells. kernels/common.cuh has the same.
 
@@ -37,28 +37,28 @@ class Layout:
     cells: int
     itemsize: int
 
-    @property
+    @cached_property
     def padded(self) -> int:
         """Cells of a layer with those that are always 0."""
         return next((size for size in (16, 32, 64) if self.cells <= size), -(-self.cells // 32) * 32)
 
-    @property
+    @cached_property
     def chunk(self) -> int:
         """Sources of a slice that are copied at once: fewer in wide layers, so that a ring of chunks fits any GPU."""
         most = 8 if self.padded <= 64 else 4 if self.padded <= 128 else 2
         return max(1, min(most, self.padded // SLICES) * 4 // self.itemsize)
 
-    @property
+    @cached_property
     def chunk_bytes(self) -> int:
         """Bytes of a chunk of all slices."""
         return SLICES * self.chunk * self.padded * self.itemsize
 
-    @property
+    @cached_property
     def ring_biases(self) -> int:
         """Biases of a bias cell that are copied with a chunk: those of all threads, where a layer is one chunk."""
         return 2 * self.padded if self.padded // SLICES == self.chunk else 0
 
-    @property
+    @cached_property
     def tiles(self) -> int:
         """Blocks that update a matrix: tiles of at most 64 targets, and of 8 sources of each slice."""
         warps, chunks = self.padded // 16, self.padded // SLICES // self.chunk
@@ -66,12 +66,12 @@ class Layout:
         at_once = next(number for number in (8, 4, 2, 1) if number * self.chunk <= 8 and chunks % number == 0)
         return warps // wide * (chunks // at_once)
 
-    @property
+    @cached_property
     def update_threads(self) -> int:
         """Threads of a block that updates a tile."""
         return 32 * next(number for number in (4, 2, 1) if self.padded // 16 % number == 0)
 
-    @property
+    @cached_property
     def order(self) -> npt.NDArray[np.intp]:
         """For each place of a packed matrix, the place of its weight in a matrix of `padded` sources and targets."""
         return _order(self.padded, self.chunk, self.itemsize)
@@ -127,7 +127,7 @@ def is_narrow(given: Shapes, itemsize: int) -> bool:
     return sizes[1] <= max(PADDING * sizes[0], FEW)
 
 
-@functools.cache
+@cache
 def _order(padded: int, chunk: int, itemsize: int) -> npt.NDArray[np.intp]:
     warps, chunks, values = padded // 16, padded // SLICES // chunk, 16 // itemsize
     # From the outside in, and as common.cuh names them: chunk, warp, k, piece, s, c, value.

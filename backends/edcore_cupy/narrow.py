@@ -5,12 +5,14 @@ from __future__ import annotations
 import functools
 import itertools
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from edcore.adapters.operations import RecordedGraph, Work
 from edcore.arrays import HostWeights
 from edcore.contract.steps import Schedule
 from edcore.core.network import Network
@@ -62,10 +64,14 @@ class Narrow:
         CuPy, or what stands for it.
     device : object
         Its device.
+    record : callable
+        ``record(work)`` returns what replays the work, or None if it cannot be recorded.
     """
 
-    def __init__(self, cupy: Any, device: Any) -> None:
+    def __init__(self, cupy: Any, device: Any, record: Callable[[Work], Work | None]) -> None:
         self._cupy, self._device, self._programs = cupy, device, Programs(cupy)
+        self._record = record
+        self._limits: tuple[int, int] | None = None
 
     def pack(self, weights: HostWeights) -> Packed:
         """Return a copy of the weights on the device."""
@@ -105,31 +111,47 @@ class Narrow:
     def fit(
         self, network: Network, rule: Rule, given: Packed, x: Any, target: Any, schedule: Schedule
     ) -> tuple[Packed, npt.NDArray[np.intp]]:
-        """Run all epochs, where kernels gather the samples and compute their errors: two launches for each batch."""
+        """Run all epochs, where kernels gather the samples and compute their errors: two launches for each batch.
+
+        From the second epoch on, the launches of an epoch are one CUDA graph.
+        """
         cupy, samples, heads = self._cupy, len(x), network.heads
         size = min(rule.samples_per_update(schedule.batch_size), max(samples, 1))
         learning, stopped = schedule.learning.copy(), np.zeros(heads, np.intp)
         weights = self.copy(given)
         if not samples:
             return weights, stopped
-        errors, sums = cupy.empty((samples, network.columns), network.dtype), cupy.empty(heads, "float64")
+        order, learns = cupy.empty(samples, np.int32), cupy.asarray(learning.astype(np.uint8))
+        errors, sums = cupy.empty((samples, network.columns), network.dtype), cupy.empty(heads, np.float64)
+        centred = cupy.empty((size, network.columns), network.dtype) if rule.centred else None
         record = cupy.empty(record_size(network, weights.layout, size), network.dtype)
-        learns = cupy.asarray(learning.astype(np.uint8))
+        options = update_macros(network, rule, weights.layout)
+
+        def run_epoch() -> None:
+            for start in range(0, samples, size):
+                batch = min(size, samples - start)
+                self._run_chain(network, weights, x, errors, record, batch, (order, target, learns), start)
+                self._run_update(network, rule, weights, (record, x, order, errors, learns), batch, start, centred)
+            if schedule.counts_errors:
+                self._programs.launch(
+                    "error_sums", options, heads, WARP, errors, sums, np.int32(samples), file="update"
+                )
+
+        run, before = RecordedGraph(self._record), None
         for epoch, rows in enumerate(schedule.orders, 1):
             if not learning.any():
                 break
             if epoch == 1 or schedule.orders.strides[0]:  # a stride of 0 repeats one order
-                order = cupy.asarray(np.ascontiguousarray(rows, np.int32))
-            for start in range(0, samples, size):
-                batch = min(size, samples - start)
-                self._run_chain(network, weights, x, errors, record, batch, (order, target, learns), start)
-                self._run_update(network, rule, weights, (record, x, order, errors, learns), batch, start)
-            if schedule.counts_errors:
-                options = update_macros(network, rule, weights.layout)
-                arguments = errors, sums, np.int32(samples)
-                self._programs.launch("error_sums", options, heads, WARP, *arguments, file="update")
-                if schedule.end_epoch(epoch, cupy.asnumpy(sums), learning, stopped):
-                    learns = cupy.asarray(learning.astype(np.uint8))
+                order.set(np.ascontiguousarray(rows, np.int32))
+            run(run_epoch)
+            # The host is an epoch ahead at most: what has been queued cannot be interrupted.
+            ended = cupy.cuda.Event()
+            ended.record()
+            if before is not None:
+                before.synchronize()
+            before = ended
+            if schedule.counts_errors and schedule.end_epoch(epoch, cupy.asnumpy(sums), learning, stopped):
+                learns.set(learning.astype(np.uint8))
         return weights, stopped
 
     def _run_chain(
@@ -162,14 +184,22 @@ class Narrow:
         )
 
     def _run_update(
-        self, network: Network, rule: Rule, weights: Packed, arrays: tuple[Any, ...], batch: int, start: int = 0
+        self,
+        network: Network,
+        rule: Rule,
+        weights: Packed,
+        arrays: tuple[Any, ...],
+        batch: int,
+        start: int = 0,
+        centred: Any = None,
     ) -> None:
         """Launch the update, after a kernel that centres the errors if the rule asks for it."""
         record, x, order, errors, learning = arrays
         options, layout = update_macros(network, rule, weights.layout), weights.layout
         first = start
         if rule.centred:
-            centred = self._cupy.empty((batch, network.columns), network.dtype)
+            if centred is None:
+                centred = self._cupy.empty((batch, network.columns), network.dtype)
             sizes = np.int32(batch), np.int32(start)
             self._programs.launch("centre", options, network.columns, WARP, errors, centred, *sizes, file="update")
             errors, first = centred, 0
@@ -184,33 +214,42 @@ class Narrow:
             *(real(rule.alpha * share), real(rule.alpha_output * share)),
         )
 
-    @functools.cached_property
-    def _limits(self) -> tuple[int, int]:
-        """The multiprocessors, and the bytes of shared memory that a block may have."""
-        attributes = self._device.attributes
-        return int(attributes["MultiProcessorCount"]), int(attributes["MaxSharedMemoryPerBlockOptin"])
+    def _tile(self, heads: int, batch: int, n_bias: int, layout: Layout) -> Tile:
+        if self._limits is None:
+            attributes = self._device.attributes
+            self._limits = int(attributes["MultiProcessorCount"]), int(attributes["MaxSharedMemoryPerBlockOptin"])
+        return chain_tile(heads, batch, n_bias, layout, *self._limits)
 
-    def _tile(self, heads: int, batch: int, n_bias: int, layout: Layout) -> tuple[int, int, int]:
-        """Return a block's samples, the slots of its ring, and its bytes of shared memory; bits depend on none of them.
 
-        Few blocks take two samples each and a long ring, so that nothing waits for memory. Where there are many, a few
-        share a multiprocessor, and each weight that is read is used for more samples.
-        """
-        processors, most = self._limits
-        # On small GPUs several blocks may not fit a multiprocessor: then each has one for itself.
-        for alone, rows in itertools.product((False, True), (8, 4, 2, 1)):
-            blocks = heads * -(-batch // rows)
-            enough = 2 * processors if rows > 4 or processors > FEW_PROCESSORS else 1
-            if rows > batch or (rows > 2 and blocks < enough):
-                continue
-            together = 1 if alone else min(4, -(-blocks // processors))
-            layer = rows * layout.padded * layout.itemsize
-            slot = layout.chunk_bytes + layout.ring_biases * n_bias * layout.itemsize
-            own, tile = 2 * _power_of_two(layer) + layer // 8, max(1, 512 // layout.padded) * layer
-            slots = min(MOST_SLOTS, (most // together - RESERVED - own - tile) // slot)
-            if slots >= 2:
-                return rows, slots, slots * slot + tile
-        raise AssertionError("a row of the widest layer fits every GPU's shared memory")
+class Tile(NamedTuple):
+    """A block's samples, the slots of its ring, and its bytes of dynamic shared memory."""
+
+    rows: int
+    slots: int
+    shared: int
+
+
+@functools.cache
+def chain_tile(heads: int, batch: int, n_bias: int, layout: Layout, processors: int, most_shared: int) -> Tile:
+    """Return the tile of a block of the forward pass; bits do not depend on it.
+
+    Few blocks take two samples each and a long ring, so that nothing waits for memory. Where there are many, a few
+    share a multiprocessor, and each weight that is read is used for more samples.
+    """
+    # On small GPUs several blocks may not fit a multiprocessor: then each has one for itself.
+    for alone, rows in itertools.product((False, True), (8, 4, 2, 1)):
+        blocks = heads * -(-batch // rows)
+        enough = 2 * processors if rows > 4 or processors > FEW_PROCESSORS else 1
+        if rows > batch or (rows > 2 and blocks < enough):
+            continue
+        together = 1 if alone else min(4, -(-blocks // processors))
+        layer = rows * layout.padded * layout.itemsize
+        static, x = 2 * _power_of_two(layer) + layer // 8, max(1, 512 // layout.padded) * layer
+        slot = layout.chunk_bytes + layout.ring_biases * n_bias * layout.itemsize
+        slots = min(MOST_SLOTS, (most_shared // together - RESERVED - static - x) // slot)
+        if slots >= 2:
+            return Tile(rows, slots, slots * slot + x)
+    raise AssertionError("a row of the widest layer fits the shared memory of every GPU")
 
 
 def record_size(network: Network, layout: Layout, batch: int) -> int:

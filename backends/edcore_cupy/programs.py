@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from importlib.resources import files
 from typing import Any
 
@@ -41,11 +42,13 @@ def macros(network: Network, layout: Layout, **more: object) -> Options:
     return ("-std=c++17", *(f"-D{name}={value}" for name, value in given.items() if value is not None))
 
 
+@cache
 def chain_macros(network: Network, layout: Layout, rows: int, slots: int) -> Options:
     """Return the options for chain.cu."""
     return macros(network, layout, ROWS=rows, SLOTS=slots)
 
 
+@cache
 def update_macros(network: Network, rule: Rule, layout: Layout) -> Options:
     """Return the options for update.cu."""
     floor = None if rule.floor is None else float(rule.floor)

@@ -77,24 +77,32 @@ class RecordedOperations(ArrayOperations):
             yield
 
     def _record(self, work: Work) -> Work | None:
-        """Return a replay of the work as a CUDA graph on the current stream; None if it cannot be recorded."""
-        # Nothing runs on this stream: its work is only recorded. The default stream cannot be captured.
-        stream = cupy.cuda.Stream(non_blocking=True)
         try:
-            with stream:
-                self._product.prepare()
-                stream.begin_capture()
-                try:
-                    work()
-                finally:
-                    graph = stream.end_capture()  # also after an error: a stream left in capture refuses all other work
-        except Exception as error:
-            logger.info("cupy: the layers' work is not recorded as a CUDA graph: %r", error)
-            return None
+            return record(work, self._product.prepare)
         finally:
             self._product.prepare()
-        replay: Work = graph.launch
-        return replay
+
+
+def record(work: Work, begin: Work = lambda: None) -> Work | None:
+    """Return a replay of the work as a CUDA graph on the current stream, or None where it cannot be recorded.
+
+    `begin` is called first, on the stream on which the work is recorded.
+    """
+    # Nothing runs on this stream: its work is only recorded. The default stream cannot be captured.
+    stream = cupy.cuda.Stream(non_blocking=True)
+    try:
+        with stream:
+            begin()
+            stream.begin_capture()
+            try:
+                work()
+            finally:
+                graph = stream.end_capture()  # also after an error: a stream left in capture refuses all other work
+    except Exception as error:
+        logger.info("cupy: the layers' work is not recorded as a CUDA graph: %r", error)
+        return None
+    replay: Work = graph.launch
+    return replay
 
 
 def shared(device: int) -> tuple[Product, StreamOrder[Any]]:

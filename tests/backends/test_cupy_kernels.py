@@ -109,6 +109,18 @@ def test_fit_as_on_the_oracle(backend, dtype):
     check_fit(backend, case, (case.error > 0).astype(dtype), schedule, 1e-4 if dtype == "float32" else 1e-10)
 
 
+def test_fit_replays_an_epoch_from_the_second_on(backend, monkeypatch):
+    case = drawn_case(Network(in_=4, width=6, depth=2, u0=1.0), Rule(), batch=11, scale=0.3, seed=5)
+    orders, learning = np.broadcast_to(np.arange(11), (4, 11)), np.ones(1, bool)
+    graph, launched = importlib.import_module("cupy").cuda.Graph, []
+    plain = graph.launch
+    monkeypatch.setattr(graph, "launch", lambda self: launched.append(self) or plain(self))
+    for epochs in (1, 4):
+        schedule = Schedule(orders=orders[:epochs], batch_size=3, tolerance=0.0, learning=learning)
+        backend.fit(case.network, case.rule, backend.from_host(case.weights), case.x, case.error, schedule)
+    assert len(launched) == 3
+
+
 def test_weights_come_back_as_they_went(backend):
     for network in (Network(in_=7, width=5, depth=3, heads=2, n_bias=2, outputs=2), Network(3, 45, 0, dtype="float64")):
         case = drawn_case(network, Rule(), batch=1, scale=1.0, seed=0)
