@@ -77,7 +77,7 @@ def test_the_samples_of_a_block_do_not_change_bits(backend, batch):
     network = Network(in_=5, width=3, depth=3, heads=2, u0=1.0, rms=True)
     case = drawn_case(network, Rule(), batch, scale=0.5, seed=1)
     weights = backend.from_host(case.weights)
-    rows = {backend._narrow._tile(2, size, 1, weights.layout)[0] for size in (1, batch)}
+    rows = {backend._narrow._tile(2, size, 1, weights.layout).rows for size in (1, batch)}
     whole = to_numpy(backend.forward(network, weights, case.x))
     first = np.concatenate(
         [to_numpy(backend.forward(network, weights, case.x[i : i + 1])) for i in range(min(batch, 5))]
@@ -92,7 +92,7 @@ def test_a_small_gpu_takes_more_samples_in_a_block(on):
     for capability in (86, 90):
         backend = on(capability)
         weights = backend.from_host(case.weights)
-        outputs[backend._narrow._tile(1, 6, 1, weights.layout)[0]] = to_numpy(
+        outputs[backend._narrow._tile(1, 6, 1, weights.layout).rows] = to_numpy(
             backend.forward(case.network, weights, case.x)
         )
     assert (outputs[4] == outputs[2]).all()
