@@ -10,6 +10,7 @@
 // copies alone. Beside the macros of common.cuh: ROWS, SLOTS of the ring.
 
 constexpr int THREADS = 2 * P, LOADED = CHUNK * PIECES, TILE = (P < 512 ? 512 / P : 1) * P;
+constexpr int UNROLLED = CHUNKS > 8 ? 2 : CHUNKS;  // of the chunks of a hidden layer: more need more registers
 constexpr int OWN = ROWS > 1 ? ROWS / 2 : 1;  // rows for which a lane finishes its cell
 constexpr bool WITH_BIAS = CHUNKS == 1;
 constexpr int SLOT = LOADED * THREADS + (WITH_BIAS ? N_BIAS * THREADS / VALUES : 0);  // pieces
@@ -183,7 +184,7 @@ __device__ __forceinline__ void divide(real (&z)[OWN], real (&slope)[OWN], real 
 }
 #endif
 
-extern "C" __global__ void __launch_bounds__(THREADS)
+extern "C" __global__ void __launch_bounds__(THREADS, 1)
 chain(const real *__restrict__ weights, const real *__restrict__ x, const int *__restrict__ order,
       const real *__restrict__ target, const unsigned char *__restrict__ learning, real *__restrict__ results,
       real *__restrict__ record, int features, int depth, int heads, int batch, int start, real scale) {
@@ -316,7 +317,7 @@ chain(const real *__restrict__ weights, const real *__restrict__ x, const int *_
       biases += N_BIAS * P;
       next_b = sum_biases(biases, P);
     }
-#pragma unroll
+#pragma unroll UNROLLED
     for (int chunk = 0; chunk < CHUNKS; chunk++) {
       alignas(16) real y[ROWS][CHUNK];
 #pragma unroll

@@ -289,7 +289,7 @@ __device__ __forceinline__ void learn_outputs(const Update &u, const Layer &laye
   }
 }
 
-extern "C" __global__ void __launch_bounds__(THREADS)
+extern "C" __global__ void __launch_bounds__(THREADS, 1)
 update(real *weights, const real *__restrict__ record, const real *__restrict__ x, const int *__restrict__ order,
        const real *__restrict__ errors, const unsigned char *__restrict__ learning, real *least, int features,
        int depth, int heads, int batch, int start, int first, real rate, real rate_output) {
