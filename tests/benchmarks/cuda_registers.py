@@ -15,16 +15,22 @@ import subprocess
 import tempfile
 import types
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from benchmarks import raw_kernels
+from benchmarks.cycle_model import H100, RTX_3070, predicted
+from benchmarks.sass import KINDS, OTHER, Layer, disassembled, hidden_layer
 from edcore import Network
 from edcore_numba.gpu.tiles import Variant, forward_tile, update_tile
 
 CAPABILITIES = ((9, 0), (7, 5))
+
+ARTICLE, BATCH = Network(784, 32, depth=4096), 64
+"""The article's network."""
 
 FOR_ONE_WIDTH = ("forward", "trace", "step")
 """Kernels that are compiled for each width anew."""
@@ -38,6 +44,8 @@ class Kernel:
     function: Callable[..., Any]
     signature: tuple[Any, ...]
     threads: int
+    rows: int = 0
+    """Samples that a block takes through all layers, in a kernel that does so."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +57,23 @@ class Needs:
     stack: int
     spill_stores: int
     spill_loads: int
+    code: bytes = field(repr=False)
+    """The machine code, a cubin."""
+
+
+@dataclass(frozen=True)
+class Chain:
+    """A compiled kernel whose blocks each take a few samples of the article's network through all layers."""
+
+    name: str
+    rows: int
+    threads: int
+    needs: Needs
+
+    def layer(self, nvdisasm: str) -> Layer:
+        """Return what a hidden layer takes."""
+        (instructions,) = disassembled(self.needs.code, nvdisasm).values()
+        return hidden_layer(instructions, self.rows * (2 * ARTICLE.width) ** 2 / self.threads)
 
 
 def kernels(network: Network, floor: float | None = None) -> Iterator[Kernel]:
@@ -70,7 +95,7 @@ def kernels(network: Network, floor: float | None = None) -> Iterator[Kernel]:
     tile = forward_tile(cells, np.dtype(network.dtype).itemsize)
     # Not the cached ones: what they call is compiled once, for one compute capability.
     for name, kernel in forward_kernels.__wrapped__(tile, kind)._asdict().items():
-        yield Kernel(name, kernel.py_func, signatures[name], tile.threads)
+        yield Kernel(name, kernel.py_func, signatures[name], tile.threads, tile.rows)
     tile = update_tile(cells)
     for split in (False, True) if network.outputs == 1 else (False,):
         kernel = update_kernel.__wrapped__(tile, kind, split, floor)
@@ -94,15 +119,22 @@ def compiled(kernel: Kernel, capability: tuple[int, int]) -> str:
 
 
 def assembled(ptx: str, capability: tuple[int, int], ptxas: str) -> Needs:
-    """Return what ptxas says of a kernel's PTX."""
+    """Return what ptxas says of the only kernel of some PTX."""
+    (needs,) = assembled_kernels(ptx, capability, ptxas).values()
+    return needs
+
+
+def assembled_kernels(ptx: str, capability: tuple[int, int], ptxas: str) -> dict[str, Needs]:
+    """Return what ptxas says of each kernel of some PTX."""
     with tempfile.TemporaryDirectory() as folder:
-        source = Path(folder, "kernel.ptx")
+        source, cubin = Path(folder, "kernel.ptx"), Path(folder, "kernel.cubin")
         source.write_text(ptx)
         architecture = f"-arch=sm_{capability[0]}{capability[1]}"
-        command = [ptxas, "-v", architecture, str(source), "-o", str(Path(folder, "kernel.cubin"))]
+        command = [ptxas, "-v", architecture, str(source), "-o", str(cubin)]
         run = subprocess.run(command, capture_output=True, text=True, check=False)
-    if run.returncode:
-        raise RuntimeError(f"{ptxas} refuses the kernel: {run.stderr.strip()}")
+        if run.returncode:
+            raise RuntimeError(f"{ptxas} refuses the kernel: {run.stderr.strip()}")
+        code = cubin.read_bytes()
     patterns = {
         "registers": r"Used (\d+) registers",
         "shared": r"(\d+) bytes smem",
@@ -110,7 +142,12 @@ def assembled(ptx: str, capability: tuple[int, int], ptxas: str) -> Needs:
         "spill_stores": r"(\d+) bytes spill stores",
         "spill_loads": r"(\d+) bytes spill loads",
     }
-    return Needs(**{name: int(re.search(pattern, run.stderr)[1]) for name, pattern in patterns.items()})
+    _, *parts = re.split(r"Compiling entry function '([^']+)'", run.stderr)
+    found = {}
+    for name, said in zip(parts[::2], parts[1::2], strict=True):
+        numbers = {key: re.search(pattern, said) for key, pattern in patterns.items()}
+        found[name] = Needs(**{key: int(number[1]) if number else 0 for key, number in numbers.items()}, code=code)
+    return found
 
 
 def why_not() -> str:
@@ -134,11 +171,21 @@ def why_not() -> str:
 
 
 def ptxas_path() -> str | None:
-    """Return where ptxas is: in the wheels that Numba takes NVVM from, else on the PATH."""
+    """Return where ptxas is: in the wheels of a CUDA toolkit, else on the PATH."""
+    return _tool("ptxas")
+
+
+def nvdisasm_path() -> str | None:
+    """Return where nvdisasm is, in the same places."""
+    return _tool("nvdisasm")
+
+
+def _tool(name: str) -> str | None:
+    """Return where a program of the CUDA toolkit is."""
     nvidia = importlib.util.find_spec("nvidia")
-    folders = nvidia.submodule_search_locations if nvidia and importlib.util.find_spec("numba_cuda") else None
-    found = [path for folder in folders or () for path in sorted(Path(folder).glob("*/bin/ptxas"))]
-    return str(found[0]) if found else shutil.which("ptxas")
+    folders = nvidia.submodule_search_locations if nvidia else None
+    found = [path for folder in folders or () for path in sorted(Path(folder).glob(f"*/bin/{name}"))]
+    return str(found[0]) if found else shutil.which(name)
 
 
 @contextlib.contextmanager
@@ -154,10 +201,52 @@ def _asked_for(capability: tuple[int, int]) -> Iterator[None]:
         dispatcher.get_current_device = real
 
 
+def raw_chain(capability: tuple[int, int], ptxas: str) -> Chain:
+    """Return CuPy's kernel that takes the article's network through its layers."""
+    launch = raw_kernels.launches(replace(ARTICLE, depth=1), BATCH, capability)["chain"]
+    needs = assembled(raw_kernels.compiled(launch, capability), capability, ptxas)
+    return Chain("CuPy, `chain`", int(launch.macros["ROWS"]), launch.threads, needs)
+
+
+def numba_chain(capability: tuple[int, int], ptxas: str) -> Chain:
+    """Return the kernel of Numba that a training step of the article's network takes through its layers."""
+    kernel = next(kernel for kernel in kernels(ARTICLE) if kernel.name == "trace")
+    needs = assembled(compiled(kernel, capability), capability, ptxas)
+    return Chain("Numba, `trace`", kernel.rows, kernel.threads, needs)
+
+
+def print_layers(chains: dict[tuple[int, int], list[Chain]], nvdisasm: str) -> None:
+    """Print what a hidden layer takes in each kernel, and the times that are predicted from that."""
+    layers = {}
+    print(f"| kernel | capability | samples a block | instructions | {' | '.join((*KINDS, OTHER))} | fixed stalls |")
+    print("|---|" + "---:|" * (len(KINDS) + 5))
+    for capability, given in chains.items():
+        for chain in given:
+            layer = layers[capability, chain.name] = chain.layer(nvdisasm)
+            kinds = " | ".join(f"{layer.kinds[kind]:g}" for kind in (*KINDS, OTHER))
+            start = f"| {chain.name} | {capability[0]}.{capability[1]} | {chain.rows} "
+            print(f"{start}| {layer.instructions:g} | {kinds} | {layer.stalls:g} |")
+    limits = "into a multiprocessor | shared memory | L2 | memory | memory, not in step"
+    print(f"\n| kernel | GPU | blocks | chain | {limits} | cycles a layer | forward pass, ms |")
+    print("|---|---|" + "---:|" * 9)
+    layer_bytes, span = (2 * ARTICLE.width) ** 2 * 4, "{:.0f} … {:.0f}".format
+    for card in (H100, RTX_3070):
+        for chain in chains[card.capability]:
+            blocks = -(-BATCH // chain.rows)
+            made = predicted(layers[card.capability, chain.name], card, blocks, layer_bytes)
+            limits = f"{made.into_multiprocessor:.0f} | {made.shared_memory:.0f} | {span(*made.cache)} "
+            limits += f"| {made.memory_once:.0f} | {made.memory_each:.0f}"
+            low, high = (cycles * ARTICLE.depth / card.clock * 1e3 for cycles in made.layer)
+            print(
+                f"| {chain.name} | {card.name} | {blocks} | {span(*made.chain)} | {limits} | {span(*made.layer)} "
+                f"| {low:.2f} … {high:.2f} |"
+            )
+
+
 def main() -> None:
-    """Print the table."""
-    ptxas = ptxas_path()
-    if reason := why_not() or ("" if ptxas else "ptxas is not here"):
+    """Print the tables."""
+    ptxas, nvdisasm = ptxas_path(), nvdisasm_path()
+    if reason := why_not() or ("" if ptxas and nvdisasm else "ptxas or nvdisasm is not here"):
         raise SystemExit(reason)
     version = re.search(r"V([\d.]+)", subprocess.run([ptxas, "--version"], capture_output=True, text=True).stdout)[1]
     packages = [name for name in ("numba", "numba-cuda") if importlib.util.find_spec(name.replace("-", "_"))]
@@ -167,7 +256,11 @@ def main() -> None:
         f"{datetime.datetime.now(datetime.UTC).date()}, commit {commit}, {numba}, ptxas {version}, "
         f"Python {platform.python_version()}. Compiled, not run.\n"
     )
-    print("| kernel | dtype | width | capability | threads | registers | shared bytes | stack | spills |")
+    chains = {
+        capability: [raw_chain(capability, ptxas), numba_chain(capability, ptxas)] for capability in raw_kernels.GPUS
+    }
+    print_layers(chains, nvdisasm)
+    print("\n| kernel | dtype | width | capability | threads | registers | shared bytes | stack | spills |")
     print("|---|---|---|---|---|---|---|---|---|")
     for capability in CAPABILITIES:
         for dtype in ("float32", "float64"):

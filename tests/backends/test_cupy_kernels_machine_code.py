@@ -1,0 +1,55 @@
+"""The kernels of narrow networks, of edcore_cupy, as machine code: no GPU is needed."""
+
+import pytest
+
+from benchmarks import raw_kernels
+from benchmarks.cuda_registers import ARTICLE, assembled_kernels, nvdisasm_path, ptxas_path, raw_chain
+from edcore import Network, Rule
+
+MOST_INSTRUCTIONS = 240
+"""Of a hidden layer of width 32 in float32."""
+
+REGISTERS = 65_536
+"""Of a multiprocessor, for all threads of a block."""
+
+
+@pytest.fixture(scope="module")
+def ptxas():
+    if reason := raw_kernels.why_not():
+        pytest.skip(reason)
+    path = ptxas_path() or pytest.skip("ptxas is neither on the PATH nor in the package nvidia-cuda-nvcc")
+    try:
+        raw_chain((9, 0), path)
+    except RuntimeError as error:  # older than NVRTC
+        pytest.skip(str(error))
+    return path
+
+
+@pytest.mark.parametrize("capability", raw_kernels.GPUS)
+def test_a_hidden_layer_of_the_article_takes_few_instructions(ptxas, capability):
+    nvdisasm = nvdisasm_path() or pytest.skip("nvdisasm is neither on the PATH nor in the package nvidia-cuda-nvdisasm")
+    chain = raw_chain(capability, ptxas)
+    assert 4 * ARTICLE.width**2 * chain.rows / chain.threads <= chain.layer(nvdisasm).instructions <= MOST_INSTRUCTIONS
+
+
+@pytest.mark.parametrize("capability", raw_kernels.GPUS)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(
+    ("width", "batch", "fields", "rule"),
+    [
+        (32, 64, {}, Rule()),
+        (1, 4, {}, Rule(error="split", floor=1e-4)),
+        (128, 64, {}, Rule(error="split")),
+        (8, 4096, {"rms": True, "activation": "relu"}, Rule()),
+        (48, 4096, {"activation": "linear", "inhibitory_output": False}, Rule(floor=1e-4)),
+        (17, 64, {"rms": True, "activation": "tanh", "outputs": 10, "n_bias": 2, "bias": 0.8}, Rule()),
+        (100, 1, {"rms": True, "activation": "relu6", "output_activation": "linear"}, Rule()),
+    ],
+)
+def test_all_stays_in_registers(ptxas, capability, dtype, width, batch, fields, rule):
+    network = Network(20, width, dtype=dtype, **fields)
+    for launch in raw_kernels.launches(network, batch, capability, rule).values():
+        needs = assembled_kernels(raw_kernels.compiled(launch, capability), capability, ptxas)[launch.name]
+        assert (needs.stack, needs.spill_stores, needs.spill_loads) == (0, 0, 0), f"{launch.name}: {needs}"
+        in_blocks = -(-needs.registers // 8) * 8 * -(-launch.threads // 32) * 32
+        assert in_blocks <= REGISTERS, f"{launch.name}: {needs}"
