@@ -19,6 +19,7 @@ from edcore.core.network import Network
 from edcore.core.rule import MEAN, Rule
 from edcore_cupy.layout import Layout, Shapes, shapes_of
 from edcore_cupy.programs import Programs, chain_macros, update_macros
+from edcore_cupy.runs import Runs
 
 MOST_SLOTS = 12
 """Chunks of weights on their way to a block: a GPU's memory answers after the time of about six layers."""
@@ -69,9 +70,8 @@ class Narrow:
     """
 
     def __init__(self, cupy: Any, device: Any, record: Callable[[Work], Work | None]) -> None:
-        self._cupy, self._device, self._programs = cupy, device, Programs(cupy)
-        self._record = record
-        self._limits: tuple[int, int] | None = None
+        self._cupy, self._programs = cupy, Programs(cupy)
+        self._record, self._runs = record, Runs(cupy, device, self._programs)
 
     def pack(self, weights: HostWeights) -> Packed:
         """Return a copy of the weights on the device."""
@@ -111,11 +111,15 @@ class Narrow:
     def fit(
         self, network: Network, rule: Rule, given: Packed, x: Any, target: Any, schedule: Schedule
     ) -> tuple[Packed, npt.NDArray[np.intp]]:
-        """Run all epochs, where kernels gather the samples and compute their errors: two launches for each batch.
+        """Run all epochs, where kernels gather the samples and compute their errors.
 
-        From the second epoch on, the launches of an epoch are one CUDA graph.
+        Small networks take many epochs in one launch. Others take two launches for each batch; from the second epoch
+        on, the launches of an epoch are one CUDA graph.
         """
         cupy, samples, heads = self._cupy, len(x), network.heads
+        if self._runs.takes(network, rule, samples, schedule.batch_size):
+            flat, stopped = self._runs.fit(network, rule, given.flat, x, target, schedule)
+            return Packed(flat, cupy.zeros(given.least.shape, network.dtype), given.layout, given.shapes), stopped
         size = min(rule.samples_per_update(schedule.batch_size), max(samples, 1))
         learning, stopped = schedule.learning.copy(), np.zeros(heads, np.intp)
         weights = self.copy(given)
@@ -215,10 +219,7 @@ class Narrow:
         )
 
     def _tile(self, heads: int, batch: int, n_bias: int, layout: Layout) -> Tile:
-        if self._limits is None:
-            attributes = self._device.attributes
-            self._limits = int(attributes["MultiProcessorCount"]), int(attributes["MaxSharedMemoryPerBlockOptin"])
-        return chain_tile(heads, batch, n_bias, layout, *self._limits)
+        return chain_tile(heads, batch, n_bias, layout, *self._runs.limits)
 
 
 class Tile(NamedTuple):

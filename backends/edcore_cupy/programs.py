@@ -58,8 +58,10 @@ def update_macros(network: Network, rule: Rule, layout: Layout) -> Options:
 
 def source(name: str) -> str:
     """Return the CUDA C++ of a file, with what all of them share."""
-    folder = files("edcore_cupy") / "kernels"
-    return "".join((folder / file).read_text(encoding="utf-8") for file in ("common.cuh", f"{name}.cu"))
+    folder, parts = files("edcore_cupy") / "kernels", ["common.cuh", f"{name}.cu"]
+    if name == "run":
+        parts.insert(1, "run_layers.cuh")
+    return "".join((folder / file).read_text(encoding="utf-8") for file in parts)
 
 
 class Programs:
@@ -67,23 +69,29 @@ class Programs:
 
     def __init__(self, cupy: Any) -> None:
         self._cupy = cupy
-        self._kernels: dict[tuple[str, str, Options], Callable[..., None]] = {}
+        self._kernels: dict[tuple[str, str, Options], Any] = {}
+        self._shared: dict[tuple[str, str, Options], int] = {}
 
     def launch(
         self, name: str, options: Options, blocks: int, threads: int, *arguments: Any, file: str = "", shared: int = 0
     ) -> None:
         """Launch a kernel of a file, by default that of its own name, on the current stream."""
-        key = (file or name, name, options)
-        kernel = self._kernels.get(key) or self._kernels.setdefault(key, self._compiled(*key, shared))
+        kernel = self.prepare(name, options, file=file, shared=shared)
         kernel((blocks,), (threads,), arguments, shared_mem=shared)
 
-    def _compiled(self, file: str, name: str, options: Options, shared: int) -> Any:
+    def prepare(self, name: str, options: Options, *, file: str = "", shared: int = 0) -> Callable[..., None]:
+        """Return a kernel of a file, which a block may launch with so many bytes of shared memory."""
+        key = (file or name, name, options)
+        kernel = self._kernels.get(key) or self._kernels.setdefault(key, self._compiled(*key))
+        if shared > self._shared.get(key, 0):  # with the static one it may be more than a block gets without asking
+            kernel.max_dynamic_shared_size_bytes = shared
+            self._shared[key] = shared
+        return kernel
+
+    def _compiled(self, file: str, name: str, options: Options) -> Any:
         say_compiling("cupy", kept=True)
         begin_compiling()
         try:
-            kernel = self._cupy.RawModule(code=source(file), options=options).get_function(name)
-            if shared:  # with the static one it may be more than a block gets without asking for it
-                kernel.max_dynamic_shared_size_bytes = shared
+            return self._cupy.RawModule(code=source(file), options=options).get_function(name)
         finally:
             end_compiling()
-        return kernel

@@ -39,6 +39,13 @@ def backend(on):
     return on(90)
 
 
+@pytest.fixture
+def by_batch(backend, monkeypatch):
+    """Return the backend, which takes no run by one launch."""
+    monkeypatch.setattr(importlib.import_module("edcore_cupy.runs").Runs, "takes", lambda *given: False)
+    return backend
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("capability", [75, 90])
 @pytest.mark.parametrize("check", [pytest.param(check, id=name) for name, check in iter_checks()])
@@ -99,17 +106,17 @@ def test_a_small_gpu_takes_more_samples_in_a_block(on):
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_fit_as_on_the_oracle(backend, dtype):
-    check_fit_by_head(backend)
+def test_fit_as_on_the_oracle(by_batch, dtype):
+    check_fit_by_head(by_batch)
     rule = Rule(centred=True, floor=0.01)
     network = Network(in_=4, width=6, depth=2, heads=2, outputs=2, u0=1.0, dtype=dtype, rms=True)
     case = drawn_case(network, rule, batch=11, scale=0.3, seed=5)
     orders = np.stack([np.random.default_rng(epoch).permutation(11) for epoch in range(3)])
     schedule = Schedule(orders=orders, batch_size=4, tolerance=1e-3, learning=np.asarray([True, False]))
-    check_fit(backend, case, (case.error > 0).astype(dtype), schedule, 1e-4 if dtype == "float32" else 1e-10)
+    check_fit(by_batch, case, (case.error > 0).astype(dtype), schedule, 1e-4 if dtype == "float32" else 1e-10)
 
 
-def test_fit_replays_an_epoch_from_the_second_on(backend, monkeypatch):
+def test_fit_replays_an_epoch_from_the_second_on(by_batch, monkeypatch):
     case = drawn_case(Network(in_=4, width=6, depth=2, u0=1.0), Rule(), batch=11, scale=0.3, seed=5)
     orders, learning = np.broadcast_to(np.arange(11), (4, 11)), np.ones(1, bool)
     graph, launched = importlib.import_module("cupy").cuda.Graph, []
@@ -117,7 +124,7 @@ def test_fit_replays_an_epoch_from_the_second_on(backend, monkeypatch):
     monkeypatch.setattr(graph, "launch", lambda self: launched.append(self) or plain(self))
     for epochs in (1, 4):
         schedule = Schedule(orders=orders[:epochs], batch_size=3, tolerance=0.0, learning=learning)
-        backend.fit(case.network, case.rule, backend.from_host(case.weights), case.x, case.error, schedule)
+        by_batch.fit(case.network, case.rule, by_batch.from_host(case.weights), case.x, case.error, schedule)
     assert len(launched) == 3
 
 
