@@ -17,7 +17,7 @@ SLAB = 2**26
 logger = logging.getLogger("edcore")
 
 
-def load(device: str | None) -> Backend:
+def load(device: str | None, precision: str = "full") -> Backend:
     """Return the backend on a GPU; None stands for the first one."""
     import cupy
 
@@ -28,14 +28,22 @@ def load(device: str | None) -> Backend:
     from .narrow import Narrow
     from .recorded import RecordedOperations, record, shared
 
-    native = libraries.native_device("cupy", device or "cuda")
+    namespace, native = libraries.namespace_of(cupy), libraries.native_device("cupy", device or "cuda")
+    if precision == "tf32x3":
+        from .tf32x3 import CuPyTF32x3Backend, TF32x3Operations
+
+        # Without CuPy's cuBLAS this raises: array code has no product of TF32 that it could record.
+        precise = TF32x3Operations(SLAB, *shared(native.id))
+        backend = CuPyTF32x3Backend(namespace, native, BACKEND, precise, Narrow(cupy, native, record))
+        backend.capability = int(native.compute_capability)
+        return backend
     operations: Operations
     try:
         operations = RecordedOperations(SLAB, *shared(native.id))
     except Exception as error:  # of any kind that the finder raises: plain array code works without it
         logger.info("cupy: no graph is recorded, as CuPy's cuBLAS was not found: %r", error)
         operations = ArrayOperations(cupy, SLAB)
-    return CuPyBackend(libraries.namespace_of(cupy), native, BACKEND, operations, Narrow(cupy, native, record))
+    return CuPyBackend(namespace, native, BACKEND, operations, Narrow(cupy, native, record))
 
 
 BACKEND = dataclasses.replace(
@@ -48,4 +56,5 @@ BACKEND = dataclasses.replace(
         device_types=("cuda",),
     ),
     load=load,
+    precisions=("tf32x3",),
 )

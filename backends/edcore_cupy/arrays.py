@@ -6,13 +6,13 @@ from collections.abc import Collection
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
-from edcore.adapters.operations import Form, Runner, run_directly
+from edcore.adapters.operations import Form, Operations, Runner, run_directly
 from edcore.arrays import Array
 from edcore.core.activations import Activation
 from edcore.errors import UnknownNameError
 
 
-class ArrayOperations:
+class ArrayOperations(Operations):
     """`Operations` of CuPy or NumPy, one array operation at a time."""
 
     activations: Collection[str] = ("sigmoid", "tanh", "relu", "relu6", "linear")

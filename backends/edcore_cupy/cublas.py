@@ -6,14 +6,18 @@ function that is needed is called here, on CuPy's own handle, from the library t
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 from edcore.arrays import Array
 
 NORMAL, TRANSPOSED = 0, 1
+TF32 = 3
+"""cuBLAS's number for products of float32 by tensor cores, which read TF32 of their operands."""
+
 MOST = 65535
 """Products in one call at most: a grid of CUDA has no more blocks in its third direction."""
 
@@ -88,6 +92,17 @@ class Product:
             address, size = ctypes.c_void_p(self._workspace.address), ctypes.c_size_t(self._workspace.size)
             _check("cublasSetWorkspace_v2", self._set_workspace(handle, address, size))
         self._handle = handle
+
+    @contextlib.contextmanager
+    def tf32(self) -> Iterator[None]:
+        """Let the products in a block read TF32 of their operands. The mode is that of this thread's handle."""
+        before = ctypes.c_int()
+        _check("cublasGetMathMode", self._library.cublasGetMathMode(self._handle, ctypes.byref(before)))
+        _check("cublasSetMathMode", self._library.cublasSetMathMode(self._handle, ctypes.c_int(TF32)))
+        try:
+            yield
+        finally:
+            _check("cublasSetMathMode", self._library.cublasSetMathMode(self._handle, before))
 
     def __call__(self, a: Array, b: Array, beta: float, out: Array) -> None:
         """Compute the product."""

@@ -11,7 +11,7 @@ from edcore.contract.backend import Backend
 __all__ = ["BACKEND"]
 
 
-def load(device: str | None) -> Backend:
+def load(device: str | None, precision: str = "full") -> Backend:
     """Return the backend on a device; None stands for the CPU."""
     import torch
 
@@ -19,8 +19,16 @@ def load(device: str | None) -> Backend:
 
     from .operations import TorchOperations
 
-    native = libraries.native_device("torch", device or "cpu")
-    return InPlaceBackend(libraries.namespace_of(torch), native, BACKEND, TorchOperations(native))
+    namespace, native = libraries.namespace_of(torch), libraries.native_device("torch", device or "cpu")
+    if precision == "tf32x3":
+        from edcore.adapters.tf32x3 import TF32x3Backend
+
+        from .tf32x3 import TF32x3Operations, capability
+
+        backend = TF32x3Backend(namespace, native, BACKEND, TF32x3Operations(native))
+        backend.capability = capability(native)
+        return backend
+    return InPlaceBackend(namespace, native, BACKEND, TorchOperations(native))
 
 
 BACKEND = dataclasses.replace(
@@ -33,4 +41,5 @@ BACKEND = dataclasses.replace(
         device_types=("cpu", "cuda", "mps"),
     ),
     load=load,
+    precisions=("tf32x3",),
 )

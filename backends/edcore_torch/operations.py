@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import functools
 import logging
-from collections.abc import Callable, Collection
-from contextlib import AbstractContextManager, nullcontext
+import time
+from collections.abc import Callable, Collection, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import torch
 
-from edcore.adapters.operations import Form, RecordedGraph, Runner, StreamOrder, Work, run_directly
+from edcore.adapters.operations import Form, Operations, RecordedGraph, Runner, StreamOrder, Work, run_directly
 from edcore.arrays import Array
 from edcore.core.activations import Activation, ByName
 from edcore.interrupts import ForkLock, uninterrupted
@@ -21,6 +22,9 @@ CPU_SLAB, GPU_SLAB = 2**20, 2**26
 recording = ForkLock()
 """Held while a graph is recorded: PyTorch records one at a time, and waits for the device before, which would break a
 recording of another thread."""
+
+POLL = 1e-5
+"""Seconds between two looks at whether other threads' calls are over."""
 
 logger = logging.getLogger("edcore")
 
@@ -48,7 +52,7 @@ DERIVE: ByName[Callable[[Array, Array, Array], Any]] = ByName(
 )
 
 
-class TorchOperations:
+class TorchOperations(Operations):
     """`Operations` on tensors of one device, which write into given memory alone, so that a graph can record them."""
 
     activations: Collection[str] = ACTIVATE
@@ -110,7 +114,12 @@ class TorchOperations:
 
     def computing(self) -> AbstractContextManager[None]:
         """Return a context in which one call follows another; on other devices, one that does nothing."""
-        return self._shared.order() if self._device.type == "cuda" else nullcontext()
+        return self._turn(calls.full()) if self._device.type == "cuda" else nullcontext()
+
+    @contextmanager
+    def _turn(self, alone: AbstractContextManager[None]) -> Iterator[None]:
+        with self._shared.order(), alone:
+            yield
 
     def _record(self, work: Work) -> Work | None:
         """Return a replay of the work as a CUDA graph on the current stream; None if it cannot be recorded."""
@@ -144,3 +153,45 @@ class _Shared:
 
 
 _shared: dict[str, _Shared] = {}
+
+
+class _Calls:
+    """Calls on GPUs: those at full precision side by side, one with products of TF32 alone.
+
+    PyTorch's switch of TF32 is the whole process's, and would lower what other threads start meanwhile.
+    """
+
+    def __init__(self) -> None:
+        self._lock = ForkLock()  # of the one with TF32
+        self._lowered = False
+        self._full: set[object] = set()  # a set, as an interrupt may come before or after a count has changed
+
+    @contextmanager
+    def full(self) -> Iterator[None]:
+        """Be one of those at full precision."""
+        call = object()
+        try:
+            self._full.add(call)
+            while self._lowered:
+                self._full.discard(call)
+                with self._lock:  # until it is over
+                    pass
+                self._full.add(call)
+            yield
+        finally:
+            self._full.discard(call)
+
+    @contextmanager
+    def lowered(self) -> Iterator[None]:
+        """Be the one with products of TF32."""
+        with self._lock:
+            try:
+                self._lowered = True
+                while self._full:
+                    time.sleep(POLL)
+                yield
+            finally:
+                self._lowered = False
+
+
+calls = _Calls()

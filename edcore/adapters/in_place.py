@@ -116,12 +116,13 @@ class InPlaceBackend(ArrayAPIBackend):
             weight, bias = weights.arrays[f"{layer.name}.weight"], weights.arrays[f"{layer.name}.bias"]
             delta, rows = self._empty(y, layers), self._empty(y[:, :, :1, :], layers)
             product = self._empty(weight, layers) if self._ops.needs_product_memory(used.batch) else None
+            ops = self._ops.with_memory(layers * math.prod(stack.x.shape[1:]), math.prod(delta.shape))
             for sign, credited in _errors_by_source(xp, rule, e):
                 errors = credited if stack.teachers is None else xp.take(credited, stack.teachers, axis=-1)
                 factor = errors * (alpha * stack.signs)
                 runs = _runs(layer.source_signs, sign), _runs(network.bias_signs, sign)
                 limits = [] if rule.floor is None else self._limits(layer, sign, rule.floor, weight)
-                yield _Part(stack, factor, weight, bias, network.bias, *runs, limits, delta, product, rows)
+                yield _Part(stack, factor, weight, bias, network.bias, *runs, limits, delta, product, rows, ops)
 
     def _errors(self, network: Network, rule: Rule, error: Array) -> Array:
         """Return the errors that are added up over the batch, as (1, heads, batch, outputs)."""
@@ -158,7 +159,7 @@ class InPlaceBackend(ArrayAPIBackend):
                 delta *= stack.slopes[slab]
             for cells in part.sources:
                 product = None if part.product is None else part.product[: len(y), :, cells, :]
-                self._ops.accumulate(x[..., cells], delta, product, weight[:, :, cells, :])
+                part.ops.accumulate(x[..., cells], delta, product, weight[:, :, cells, :])
             for limit in part.limits:
                 block = weight[:, :, limit.sources, limit.targets]
                 limit.further(block, limit.bound, out=block)
@@ -201,6 +202,7 @@ class _Part(NamedTuple):
     delta: Array
     product: Array | None
     rows: Array
+    ops: Operations  # with memory of their own
 
 
 def _errors_by_source(xp: Any, rule: Rule, e: Array) -> list[tuple[int, Array]]:

@@ -76,6 +76,11 @@ class ForwardPass:
         self, xp: Any, ops: Operations, network: Network, weights: StackedWeights, batch: int, traced: bool
     ) -> None:
         self.network, self.batch, self.traced = network, batch, traced
+        operands = [(len(layer.source_signs), len(layer.target_signs)) for layer in map(network.layer, LAYERS)]
+        ops = ops.with_memory(
+            network.heads * batch * max(sources for sources, _ in operands),
+            network.heads * max(sources * targets for sources, targets in operands),
+        )
         self._xp, self._ops, self._run, self._weights = xp, ops, ops.runner(), weights.layers
         self._like = weights.arrays["input.weight"]
         hidden, output = network.layer("hidden"), network.layer("output")

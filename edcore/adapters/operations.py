@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Collection, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from typing import Generic, NamedTuple, Protocol, TypeAlias, TypeVar
+from typing import Generic, NamedTuple, Protocol, Self, TypeAlias, TypeVar
 
 from edcore.arrays import Array
 from edcore.core.activations import Activation
@@ -39,6 +39,13 @@ class Operations(Protocol):
 
     activations: Collection[str]
     slab: int
+
+    def with_memory(self, left: int, right: int) -> Self:
+        """Return operations with the memory that they need beside what they are given, or themselves.
+
+        Their products have operands of so many numbers at most. They are kept while recorded work may be played.
+        """
+        return self
 
     def scales_biases(self, heads: int) -> bool:
         """Return whether `layer` takes slope · active · bias, as one row (cells,), computed for all layers at once."""

@@ -207,6 +207,9 @@ class BackendInfo:
         ``probe(device) -> Availability``; never raises. A device of None stands for the backend's own choice.
     load : callable
         ``load(device) -> Backend``; called at first use, after a probe that was ok.
+    precisions : tuple of str, optional
+        Ways of multiplying, beside ``"full"``, that it has on some device, such as ``"tf32x3"``. For one of them it is
+        loaded by ``load(device, precision)``, and the backend has it as its attribute `precision`.
     """
 
     name: str
@@ -217,7 +220,8 @@ class BackendInfo:
     namespaces: tuple[str, ...]
     api_version: int
     probe: Callable[[str | None], Availability]
-    load: Callable[[str | None], Backend]
+    load: Callable[..., Backend]
+    precisions: tuple[str, ...] = ()
 
 
 ANY = None

@@ -18,6 +18,7 @@ from typing import Any, NoReturn
 from array_api_compat import device as array_device
 
 from edcore.adapters.array_api import ArrayAPIBackend
+from edcore.arguments import one_of
 from edcore.arrays import Located, device_type
 from edcore.contract.backend import Backend, BackendInfo
 from edcore.core.network import Network
@@ -29,6 +30,10 @@ from edcore.environment import install_helps
 from edcore.errors import BackendUnavailableError, InputError, UnknownNameError, shown
 
 ENVIRONMENT = "EDCORE_BACKEND"
+FULL = "full"
+WHERE = {"tf32x3": " on cuda in float32"}
+"""Where backends have a precision, for a sentence."""
+
 logger = logging.getLogger("edcore")
 
 _context: ContextVar[str | Backend | None] = ContextVar("edcore_backend", default=None)
@@ -41,6 +46,7 @@ class Request:
     backend: str | Backend
     asked_by: str  # the start of an error's sentence
     device: str | None
+    precision: str = FULL
 
 
 @contextlib.contextmanager
@@ -73,20 +79,22 @@ def use_backend(backend: str | Backend) -> Iterator[None]:
         _context.reset(token)
 
 
-def make_request(backend: str | Backend, device: str | None) -> Request:
+def make_request(backend: str | Backend, device: str | None, precision: str = FULL) -> Request:
     """Return the request of the arguments, the context or the environment; refuse a name that cannot run here."""
     _check_device(device)
+    if not isinstance(precision, str) or precision != FULL:
+        one_of("precision", precision, {FULL}.union(*(info.precisions for info in registry.installed().values())))
     if not isinstance(backend, str) or backend != "auto":
-        return _request(backend, "backend", f"backend={shown(backend)}", device)
+        return _request(backend, "backend", f"backend={shown(backend)}", device, precision)
     if (context := _context.get()) is not None:
-        return _request(context, "use_backend", f"use_backend({shown(context)})", device)
+        return _request(context, "use_backend", f"use_backend({shown(context)})", device, precision)
     if name := os.environ.get(ENVIRONMENT):
-        return _request(name, ENVIRONMENT, f"the environment variable {ENVIRONMENT}={name}", device)
+        return _request(name, ENVIRONMENT, f"the environment variable {ENVIRONMENT}={name}", device, precision)
     kinds = {kind for info in registry.installed().values() for kind in info.device_types}
     if device and device_type(device) not in kinds:
         fix = "An NVIDIA GPU is 'cuda', the second one 'cuda:1', an Apple GPU 'mps'."
         raise InputError("device", repr(device), ", ".join(map(repr, sorted(kinds))), fix)
-    return Request("auto", "auto", device)
+    return Request("auto", "auto", device, precision)
 
 
 def choose_backend(
@@ -101,40 +109,42 @@ def choose_backend(
     if request.backend != "auto":
         # Checked again: the request may be old, or come from another machine in a pickle.
         _checked(request.backend, "backend")
-        _check_ready(registry.installed()[request.backend], request.asked_by, request.device)
+        _check_ready(registry.installed()[request.backend], request)
         reason, backend = _placed(registry.installed()[request.backend], request, network, rule)
         return _refused(reason, request.asked_by) if reason else backend
     if batch is None:
         batch = USUAL_BATCH if x is None else x.array.shape[0]
     batch = rule.samples_per_update(batch)
     if x is None or x.place.library == "numpy":
-        return _auto(request.device, network, rule, batch)
+        return _auto(request, network, rule, batch)
     return _follow(x, request, network, rule, batch)
 
 
-def _auto(device: str | None, network: Network, rule: Rule, batch: int) -> Backend:
+def _auto(request: Request, network: Network, rule: Rule, batch: int) -> Backend:
     """Return the first ready backend in the order of preference; log why each before it was passed over."""
-    preferred = preferences(network.width, device, batch=batch)
+    preferred = preferences(network.width, request.device, batch=batch)
     passed_over = []
     for candidate in preferred.candidates:
-        reason, backend = why_not(candidate, network, rule)
+        reason, backend = why_not(candidate, network, rule, request.precision)
         if backend is not None:
             logger.info("auto: %s on %s", candidate.info.name, backend.device)
             return backend
         logger.info("auto: %s passed over: %s", candidate.name, reason)
         passed_over.append(f"{candidate.name}: {reason}")
     passed_over.extend(f"{name}: {reason}" for name, reason in preferred.excluded)
-    where = f" on device={device!r}" if device else ""
+    where = f" on device={request.device!r}" if request.device else ""
     raise BackendUnavailableError(f"auto: no backend can run this network{where}. " + "; ".join(passed_over) + ".")
 
 
-def why_not(candidate: Candidate, network: Network, rule: Rule) -> tuple[str, Backend | None]:
+def why_not(candidate: Candidate, network: Network, rule: Rule, precision: str = FULL) -> tuple[str, Backend | None]:
     """Return why ``auto`` passes a candidate over, or else the backend."""
     info, device = candidate.info, candidate.device
+    if lacks := _lacks(info, precision):
+        return lacks, None
     if not (state := registry.probe(info, device)).ok:
         return state.reason, None
     try:
-        backend = _load(info, Request(info.name, "auto", device))
+        backend = _load(info, Request(info.name, "auto", device, precision))
     except BackendUnavailableError as error:
         return f"it failed to load ({error.__cause__!r})", None
     if device_type(backend.device) == SIMULATOR:
@@ -170,16 +180,19 @@ def _follow(x: Located, request: Request, network: Network, rule: Rule, batch: i
     if not own or device_type(device) not in own.device_types:
         if request.device:
             raise InputError("device", repr(device), f"{where!r}, where x is")
+        if request.precision != FULL:
+            _lacking(request.precision, who)
         return _followed(ArrayAPIBackend(x.xp, array_device(x.array)), library, who, network, rule)
     for candidate in preferences(network.width, device, library, batch=batch).candidates:
         if candidate.info is own:
             break
-        reason, backend = why_not(candidate, network, rule)
+        reason, backend = why_not(candidate, network, rule, request.precision)
         if backend is not None:
             return _followed(backend, library, who, network, rule)
         logger.info("auto: %s passed over: %s", candidate.name, reason)
-    _check_ready(own, who, device)
-    return _followed(_load(own, Request(library, who, device)), library, who, network, rule)
+    asked = Request(library, who, device, request.precision)
+    _check_ready(own, asked)
+    return _followed(_load(own, asked), library, who, network, rule)
 
 
 def _followed(backend: Backend, library: str, who: str, network: Network, rule: Rule) -> Backend:
@@ -189,7 +202,9 @@ def _followed(backend: Backend, library: str, who: str, network: Network, rule: 
 
 def _load(info: BackendInfo, request: Request) -> Backend:
     try:
-        backend = info.load(request.device)
+        # Only a backend that has another precision takes a second argument.
+        precision = () if request.precision == FULL else (request.precision,)
+        backend = info.load(request.device, *precision)
         if not isinstance(backend, Backend):
             raise TypeError(f"load returned {backend!r}, which is no Backend")
     except Exception as error:
@@ -222,23 +237,41 @@ def _unavailable(asked_by: str, reason: str, info: BackendInfo) -> BackendUnavai
     return BackendUnavailableError(f"{asked_by} cannot run here: {reason}. Nothing else was tried.{install}")
 
 
-def _request(backend: str | Backend, argument: str, asked_by: str, device: str | None) -> Request:
+def _request(backend: str | Backend, argument: str, asked_by: str, device: str | None, precision: str) -> Request:
     _checked(backend, argument)
     if isinstance(backend, str):
+        request = Request(backend, asked_by, device, precision)
         if backend != "auto":
-            _check_ready(registry.installed()[backend], asked_by, device)
-        return Request(backend, asked_by, device)
+            _check_ready(registry.installed()[backend], request)
+        return request
     if device not in (None, backend.device):
         raise InputError("device", repr(device), f"{backend.device!r}, where the given backend is")
-    return Request(backend, f"the given backend {backend.info.name!r}", device)
+    own = getattr(backend, "precision", FULL)
+    if precision not in (FULL, own):
+        raise InputError("precision", repr(precision), f"{own!r}, that of the given backend")
+    return Request(backend, f"the given backend {backend.info.name!r}", device, own)
 
 
-def _check_ready(info: BackendInfo, asked_by: str, device: str | None) -> None:
+def _check_ready(info: BackendInfo, request: Request) -> None:
+    device = request.device
     if device and device_type(device) not in info.device_types:
         raise InputError("device", repr(device), f"a device of {info.name}: {', '.join(info.device_types)}")
+    if _lacks(info, request.precision):
+        _lacking(request.precision, request.asked_by)
     state = registry.probe(info, device)
     if not state.ok:
-        raise _unavailable(asked_by, state.reason, info)
+        raise _unavailable(request.asked_by, state.reason, info)
+
+
+def _lacks(info: BackendInfo, precision: str) -> str:
+    """Return the sentence that says that a backend lacks a precision, or an empty string where it has it."""
+    return "" if precision in (FULL, *info.precisions) else f"it has no precision {precision!r}"
+
+
+def _lacking(precision: str, asked_by: str) -> NoReturn:
+    have = sorted(name for name, info in registry.installed().items() if precision in info.precisions)
+    reason = f"it has no precision {precision!r}; these have it{WHERE.get(precision, '')}: {', '.join(have)}"
+    raise BackendUnavailableError(f"{asked_by} cannot run here: {reason}. Nothing else was tried.")
 
 
 def _checked(backend: Any, argument: str) -> None:

@@ -13,12 +13,13 @@ from edcore.errors import AttributeRefusedError
 NAMES = {"width": "hidden_width", "depth": "hidden_depth"}
 """Fields of `Network` whose arguments of `ED` have other names."""
 
-PLAIN, USUAL_OTHERS = Network(1), (None, "auto")
+PLAIN, USUAL_OTHERS = Network(1), (None, "auto", "full")
 
 OTHERS = {
     "weights": "Call ed.load_weights(…).",
     "backend": "Make another one: edcore.ED.from_network(ed.network, ed.rule, weights=ed.weights, backend=…).",
     "device": "Make another one: edcore.ED.from_network(ed.network, ed.rule, weights=ed.weights, device=…).",
+    "precision": "Make another one: edcore.ED.from_network(ed.network, ed.rule, weights=ed.weights, precision=…).",
     "network": "Make another one: edcore.ED.from_network(network, ed.rule).",
 }
 

@@ -215,6 +215,7 @@ class BoundNetwork:
 
     def __repr__(self) -> str:
         others = {"seed": self.seed, "backend": self.backend, "device": self.device}
+        others |= {"precision": self._request.precision}
         return described(self._network, self._in_known, self.rule, **others)
 
     def _checked_x(self, x: Any) -> Located:

@@ -55,6 +55,9 @@ class ED(BoundNetwork):
         variable EDCORE_BACKEND, else the library of the first x, else the best backend that is ready.
     device : str, optional
         Device such as ``"cpu"``, ``"cuda"`` or ``"cuda:1"``. Left out, it is the backend's choice.
+    precision : {"full", "tf32x3"}
+        How matrices are multiplied. ``"tf32x3"`` is for wide layers in float32 on an NVIDIA GPU, by the backends torch
+        and cupy: three products of TF32 in place of one, with errors of about 2⁻²². Files do not keep it.
 
     Raises
     ------
@@ -105,6 +108,7 @@ class ED(BoundNetwork):
         seed: int | None = None,
         backend: str | Backend = "auto",
         device: str | None = None,
+        precision: str = "full",
     ) -> None:
         cells: dict[str, Any] = {"u0": u0, "activation": activation, "output_activation": output_activation}
         cells |= {"rms": rms, "n_bias": n_bias, "bias": bias, "inhibitory_output": inhibitory_output}
@@ -112,7 +116,7 @@ class ED(BoundNetwork):
         shape["width"] = whole_number("hidden_width", hidden_width, 1)
         shape["depth"] = None if hidden_depth is None else whole_number("hidden_depth", hidden_depth, 0)
         network, learning = variant(rule, alpha, alpha_output, shape | cells | {"initial": initial})
-        self._begin(network, in_ is not None, learning, checked_seed(seed), make_request(backend, device))
+        self._begin(network, in_ is not None, learning, checked_seed(seed), make_request(backend, device, precision))
         if self._in_known and self._request.backend != "auto":
             self._bind(None)
 
@@ -127,6 +131,7 @@ class ED(BoundNetwork):
         epochs: npt.ArrayLike = 0,
         backend: str | Backend = "auto",
         device: str | None = None,
+        precision: str = "full",
     ) -> ED:
         """Return an ED for an existing network and rule, such as those of another ED or of a file.
 
@@ -142,7 +147,7 @@ class ED(BoundNetwork):
             Weights to start from, as `ED.weights` returns them. Left out, they are drawn from the seed.
         epochs : int or array_like of int, shape (heads,)
             Epochs that each head has learnt already: the next order of `fit`'s samples follows from it.
-        backend, device
+        backend, device, precision
             As for `ED`.
 
         Returns
@@ -168,7 +173,7 @@ class ED(BoundNetwork):
                 raise InputError(name, shown(value), f"an edcore.{kind.__name__}(…)")
         check_together(network, rule)
         ed = cls.__new__(cls)
-        ed._begin(network, True, rule, checked_seed(seed), make_request(backend, device))
+        ed._begin(network, True, rule, checked_seed(seed), make_request(backend, device, precision))
         ed.epochs = epochs
         if weights is not None:
             ed.load_weights(weights)
@@ -257,9 +262,7 @@ class ED(BoundNetwork):
             If weights would be NaN or infinite. Then they are as they were.
         """
         if self._pending is None:
-            raise NoTraceError(
-                "update: there is no trace; call the network, ed(x), once before each update (predict keeps none)."
-            )
+            raise NoTraceError("update: there is no trace; call ed(x) once before each update (predict keeps none).")
         x, reach, trace, shape = self._pending
         with on_its_device(error):
             found = checked("error", error, shape, self._network.dtype, ", that of the outputs", x.place)
@@ -294,8 +297,7 @@ class ED(BoundNetwork):
             before.
         """
         with on_its_device(x):
-            seen = self._see(x, target)
-            early = self._trace_early(seen)
+            early = self._trace_early(seen := self._see(x, target))
             found, target, square = seen.checked(early and early.error)
             self._pending, samples = None, found.array.shape[0]
             if self._rule.samples_per_update(samples) == samples:

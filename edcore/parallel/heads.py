@@ -100,7 +100,7 @@ def fit_heads(
     options = {"epochs": epochs, "batch_size": batch_size, "shuffle": shuffle, "tolerance": tolerance}
     # The order of the samples follows from the epochs, so all groups start with those of the whole network.
     common: dict[str, Any] = {"rule": ed.rule, "seed": ed.seed, "epochs": int(before.max())}
-    common |= {"backend": backend, "device": chosen.device}
+    common |= {"backend": backend, "device": chosen.device, "precision": getattr(chosen, "precision", "full")}
     tasks: dict[int, tuple[Any, ...]] = {}
     for first in range(0, network.heads, size):
         heads = slice(first, min(first + size, network.heads))

@@ -54,6 +54,15 @@ def test_conformance(library, name):
     dict(iter_checks(quick=library == "jax"))[name](on(library))
 
 
+@each_with_streams
+@pytest.mark.parametrize("name", [name for name, _ in iter_checks()])
+def test_conformance_of_three_products_of_tf32(library, name):
+    backend = registry.installed()[library].load("cuda", "tf32x3")
+    if (reason := backend.supports(Network(in_=2), Rule())) is not True:
+        pytest.skip(reason)
+    dict(iter_checks())[name](backend)
+
+
 @each_library
 def test_both_precisions_learn_as_numpy_does(library, case):
     expected, expected_weights = learned(on("numpy", "cpu"), case, case.x, case.error)

@@ -10,7 +10,9 @@ from types import ModuleType, SimpleNamespace
 
 import numpy as np
 
-HANDLE = 4711
+from tensor_cores import product_of_tf32
+
+HANDLE, TF32 = 4711, 3
 
 
 class Stream:
@@ -78,21 +80,30 @@ class Array(np.ndarray):
 class ElementwiseKernel:
     def __init__(self, ins, outs, code, name):
         self.ins, self.outs = ([part.split()[1] for part in side.split(",")] for side in (ins, outs))
-        self.target, self.expression = (side.strip() for side in code.split("=", 1))
-        self.code = compile(self.expression, name, "eval")
+        statements = [statement.split("=", 1) for statement in code.split(";")]
+        self.code = {target.strip(): compile(value.strip(), name, "eval") for target, value in statements}
 
     def __call__(self, *arguments):
         names = dict(zip([*self.ins, *self.outs], arguments, strict=True))
         dtypes = {np.asarray(value).dtype for value in arguments}
         assert len(dtypes) == 1, f"T would stand for {dtypes}"
-        out = names[self.target]
-        assert np.broadcast_shapes(*(np.shape(value) for value in arguments)) == out.shape
+        shape = np.broadcast_shapes(*(np.shape(value) for value in arguments))
+        assert {names[target].shape for target in self.code} == {shape}
 
         def work():
             with np.errstate(over="ignore"):
-                out[...] = eval(self.code, {"exp": np.exp}, names)
+                for target, code in self.code.items():
+                    names[target][...] = eval(code, FUNCTIONS, names)
 
         Stream.current.do(work)
+
+
+FUNCTIONS = {
+    "exp": np.exp,
+    "__float_as_uint": lambda x: np.ascontiguousarray(x).view(np.uint32),
+    "__uint_as_float": lambda bits: bits.view(np.float32),
+}
+"""CUDA's, by which kernels compute."""
 
 
 class CuBLAS:
@@ -100,6 +111,7 @@ class CuBLAS:
 
     def __init__(self):
         self.stream, self.workspace, self.called, self.in_graphs = None, None, Counter(), []
+        self.mode, self.modes = 0, Counter()
 
     def cublasSetStream_v2(self, handle, stream):  # noqa: N802
         assert handle.value == HANDLE
@@ -113,6 +125,16 @@ class CuBLAS:
         self.workspace = address.value, size.value
         return 0
 
+    def cublasGetMathMode(self, handle, mode):  # noqa: N802
+        assert handle.value == HANDLE
+        mode._obj.value = self.mode
+        return 0
+
+    def cublasSetMathMode(self, handle, mode):  # noqa: N802
+        assert handle.value == HANDLE
+        self.mode = mode.value
+        return 0
+
     def cublasSgemmStridedBatched(self, *arguments):  # noqa: N802
         return self._product(np.float32, ctypes.c_float, *arguments)
 
@@ -123,6 +145,8 @@ class CuBLAS:
         assert handle.value == HANDLE
         assert self.stream == Stream.current.ptr
         self.called["product"] += 1
+        self.modes[self.mode] += 1
+        multiply = product_of_tf32 if self.mode == TF32 and dtype == np.float32 else np.matmul
         if Stream.current.recording:
             self.in_graphs.append(self.workspace)
         alpha, beta = (ctypes.cast(pointer, ctypes.POINTER(number))[0] for pointer in (alpha, beta))
@@ -144,7 +168,7 @@ class CuBLAS:
         out = columns(c, m, n, lc, sc)
 
         def work():
-            product = (left.swapaxes(1, 2) if ta else left) @ (right.swapaxes(1, 2) if tb else right)
+            product = multiply(left.swapaxes(1, 2) if ta else left, right.swapaxes(1, 2) if tb else right)
             out[...] = alpha * product + (beta * out if beta else 0)
 
         Stream.current.do(work)
@@ -183,9 +207,11 @@ def make(monkeypatch):
         setattr(module, name, getattr(np, name))
     module.ElementwiseKernel = ElementwiseKernel
     module.zeros = np.zeros  # of which edcore takes the namespace
+    module.empty = lambda shape, dtype: np.empty(shape, dtype).view(Array)
     module.cuda = SimpleNamespace(Stream=Stream, get_current_stream=lambda: Stream.current, Device=Device)
     monkeypatch.setattr(Stream, "current", Stream())
     monkeypatch.setattr(Graph, "launched", 0)
     monkeypatch.setitem(sys.modules, "cupy", module)
-    monkeypatch.delitem(sys.modules, "edcore_cupy.recorded", raising=False)
+    for name in ("recorded", "tf32x3"):
+        monkeypatch.delitem(sys.modules, f"edcore_cupy.{name}", raising=False)
     return module

@@ -44,9 +44,7 @@ def test_predict_is_the_call_without_a_trace():
     assert np.array_equal(ed.predict(X), outputs)
     ed.update(Y - outputs)
     ed.predict(X)
-    with pytest.raises(
-        NoTraceError, match=r"update: there is no trace; call the network, ed\(x\), once before each update"
-    ):
+    with pytest.raises(NoTraceError, match=r"update: there is no trace; call ed\(x\) once before each update"):
         ed.update(Y - outputs)
 
 
