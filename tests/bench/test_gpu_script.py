@@ -97,7 +97,7 @@ def test_the_dry_run(monkeypatch, tmp_path):
         assert kept["machine"] is not None
     assert (bench.count("\n| numpy | "), bench.count("\n| article | ")) == (3, 2)
     targets = bench.split("\n## Targets (dry run)\n")[1].split("\n## ")[0]
-    assert targets.count("\n| ") == 5
+    assert targets.count("\n| ") == 6
     assert "| Many heads | at least as fast as torch-peer | – | not judged in a dry run |" in targets
     assert sorted(path.name for path in tmp_path.iterdir()) == ["gpu", "gpu-bench.md", "gpu-first.md", "tests"]
 
@@ -131,7 +131,7 @@ def test_pages_where_all_is_well(parts, tmp_path):
     assert "\n| tests/test_a.py | cupy | 1 | 0 | 0 |\n\nNone failed.\n" in first
     assert "product: 0.001 TFLOP/s; copy: 0.1 GB/s.\n" in bench
     assert bench.count("\n| torch-peer | ") == 3
-    assert "| The article's size | a step takes at most 3 ms | 1 ms | holds |" in bench
+    assert "| The article's size | a step of cupy takes at most 1.3 ms | – | not measured: cupy was not measured |" in bench
     assert "| Many heads | at least as fast as torch-peer | 6 × | holds |" in bench
 
 
@@ -143,7 +143,7 @@ def test_without_a_gpu_the_pages_say_so(parts, tmp_path):
     assert code == 1
     assert first.count("\nNot tried: it is away.\n") == 1
     assert bench.count("\nNot measured: no library reaches cuda.\n") == 3
-    assert bench.count("| – | not measured: no library reaches cuda |") == 4
+    assert bench.count("| – | not measured: no library reaches cuda |") == 5
 
 
 def test_a_look_that_fails_has_its_reason_and_is_no_harm_to_others(monkeypatch):
@@ -184,13 +184,13 @@ def test_what_was_measured_is_kept_when_the_rest_is_cut_short(parts, tmp_path):
     def bench(names, setting, *others):
         if setting.heads > 1:
             raise KeyboardInterrupt
-        return results(torch=1e-3)
+        return results(numba=1e-3)
 
     parts.setattr(gpu_bench, "bench", bench)
     with pytest.raises(KeyboardInterrupt):
         gpu.main(["--output", str(tmp_path), "--stage", "bench"])
     page = (tmp_path / "gpu-bench.md").read_text(encoding="utf-8")
-    assert "a step takes at most 3 ms | 1 ms | holds" in page
+    assert "a step of numba takes at most 2 ms | 1 ms | holds" in page
     assert "## Many heads\n\nNot measured: the run ended before its turn.\n" in page
     assert [path.name for path in (tmp_path / "gpu").iterdir()] == ["article.json"]
 
@@ -309,20 +309,21 @@ def test_a_folder_that_is_not_there_is_refused_at_once(parts, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("target", "found", "figure", "verdict"),
     [
-        (0, results(torch=2e-3, numba=4e-3, torch_peer=1e-3), "2 ms", "holds"),
-        (0, results(numba=4e-3), "4 ms", "missed by 1 ms"),
-        (0, results(torch_peer=1e-3), "–", "not measured: no backend was measured"),
+        (0, results(cupy=1e-3, numba=0.5e-3), "1 ms", "holds"),
+        (0, results(cupy=1.5e-3), "1.5 ms", "missed by 0.2 ms"),
+        (0, results(numba=1e-3), "–", "not measured: cupy was not measured"),
         (0, "no time left", "–", "not measured: no time left"),
-        (1, results(torch=2e-3, article_cupy=0.4), "200 ×", "holds"),
-        (1, results(torch=2e-3, article_cupy=0.1), "50 ×", "missed by 50 ×"),
-        (2, results(torch=213e-9), "90.1 %", "holds"),
-        (2, results(torch=240e-9), "80 %", "missed by 5 percentage points"),
-        (2, results(None, torch=1), "–", "not measured: the device's own speed was not measured (it is away)"),
-        (2, results(numba=None), "–", "not measured: no backend was measured"),
-        (3, results(cupy=4e-3, torch_peer=5e-3), "1.25 ×", "holds"),
-        (3, results(cupy=4e-3, torch_peer=3e-3), "0.75 ×", "missed by 0.25 ×"),
-        (3, results(cupy=2e-3), "–", "not measured: torch-peer was not measured"),
-        (3, results(torch_peer=2e-3), "–", "not measured: no backend was measured"),
+        (1, results(cupy=1e-3, numba=4e-3), "4 ms", "missed by 2 ms"),
+        (2, results(torch=1e-3, numba=2e-3, article_cupy=0.4, torch_peer=1e-4), "400 ×", "holds"),
+        (2, results(torch=2e-3, article_cupy=0.4), "200 ×", "missed by 100 ×"),
+        (3, results(torch=213e-9), "90.1 %", "holds"),
+        (3, results(torch=240e-9), "80 %", "missed by 5 percentage points"),
+        (3, results(None, torch=1), "–", "not measured: the device's own speed was not measured (it is away)"),
+        (3, results(numba=None), "–", "not measured: no backend was measured"),
+        (4, results(cupy=4e-3, torch_peer=5e-3), "1.25 ×", "holds"),
+        (4, results(cupy=4e-3, torch_peer=3e-3), "0.75 ×", "missed by 0.25 ×"),
+        (4, results(cupy=2e-3), "–", "not measured: torch-peer was not measured"),
+        (4, results(torch_peer=2e-3), "–", "not measured: no backend was measured"),
     ],
 )
 def test_targets(target, found, figure, verdict):

@@ -16,6 +16,7 @@ from dataclasses import replace
 
 import numpy as np
 
+import edcore
 from edcore import Network, Rule, arrays
 from edcore.bench.contenders import make_contender
 from edcore.bench.machine import median_seconds
@@ -38,6 +39,8 @@ TELLING = (
 SMALL = Network(in_=20, width=8, depth=6, heads=2, u0=1.0)
 WIDE = Network(in_=150, width=200, heads=2)
 BATCHES = 4  # of `fit`
+RUNS = 100  # heads of one `fit`; cupy is to make them in 10 ms
+COMPILED = ("cupy", "numba")  # a call of Python for each of so many samples takes the others too long
 
 
 def main(arguments=None):
@@ -72,6 +75,8 @@ def parts(backend, depth, repeats):
     yield "times, the article's size", lambda: times(article, backend.info.name)
     digits = replace(article, features=64, depth=16)
     yield "times, digits", lambda: times(digits, backend.info.name)
+    if backend.info.name in COMPILED:
+        yield f"{RUNS} runs of XOR to their end", lambda: runs_of_xor(backend.info.name, backend.device)
     for name in checks:
         if name not in TELLING:
             yield name, lambda name=name: checks[name](backend)
@@ -136,6 +141,26 @@ def times(setting, library):
     took = {what: median_seconds(work, ed.synchronize, setting.repeats) for what, work in works.items()}
     took["a batch of ED.fit"] /= BATCHES
     return ", ".join(f"{what} {milliseconds(seconds)} ms" for what, seconds in took.items())
+
+
+def runs_of_xor(library, device):
+    """Return the milliseconds of XOR learnt until each head's errors are small, and how many heads came so far."""
+    data, epochs = edcore.datasets.xor(), 10_000
+    rule = Rule("split", alpha_output=0.8, order="online")
+    shape = {"hidden_width": 4, "hidden_depth": 0, "heads": RUNS, "seed": 1, "dtype": "float64"}
+    target = np.repeat(data.y_train[:, None], RUNS, axis=1)
+    seconds = []
+    for _ in range(3):
+        ed = edcore.ED(2, rule=rule, **shape, backend=library, device=device)
+        ed.synchronize()
+        start = time.perf_counter()
+        ed.fit(data.x_train, target, epochs=epochs, shuffle=False, tolerance=0.1)
+        ed.synchronize()
+        seconds.append(time.perf_counter() - start)
+    ended = int((ed.epochs < epochs).sum())
+    if not ended:
+        raise AssertionError(f"no head came to its end in {epochs} epochs")
+    return f"{milliseconds(min(seconds[1:]))} ms, {ended} of {RUNS} heads at their end"
 
 
 if __name__ == "__main__":

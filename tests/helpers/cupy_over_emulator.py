@@ -156,7 +156,7 @@ def ptx(code, options, capability):
     from cuda.bindings import nvrtc
 
     standard = () if any("-std=" in each for each in options) else ("-std=c++17",)
-    flags = [*options, *standard, f"-arch=sm_{capability}", "--device-as-default-execution-space"]
+    flags = [*options, *standard, f"-arch=sm_{capability}", "-ftz=true", "--device-as-default-execution-space"]
     text = "\n".join([str(nvrtc.nvrtcVersion()), *flags, code])
     kept = folder() / f"{hashlib.sha256(text.encode()).hexdigest()[:32]}.ptx"
     if not kept.exists():
