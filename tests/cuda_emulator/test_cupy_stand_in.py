@@ -228,6 +228,12 @@ def test_streams_and_events(cupy_90):
     end.record(second)
     assert cupy_90.cuda.get_elapsed_time(start, end) >= 0
     cupy_90.cuda.Device().synchronize()
+    with first:
+        with cupy_90.cuda.Device(1):
+            assert cupy_90.cuda.get_current_stream() is cupy_90.cuda.Stream.null
+            with pytest.raises(RuntimeError, match="device"):
+                first.use()
+        assert cupy_90.cuda.get_current_stream() is first
 
 
 def test_cupy_is_as_before_after_a_test():

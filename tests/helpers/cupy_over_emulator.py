@@ -20,7 +20,7 @@ import emulated_device as device
 from cuda_emulator.plugin import driver
 from cuda_emulator.stand_in import folder
 from emulated_arrays import ndarray
-from emulated_device import Device, Stream, call, context, do, refuse_in_capture, state
+from emulated_device import Device, call, context, do, refuse_in_capture, state
 
 NUMBERS = {np.dtype(code).type for code in "?bhilqBHILQefdFD"}
 
@@ -250,7 +250,7 @@ def make(monkeypatch, capability=90):
     import array_api_compat
 
     monkeypatch.setattr(state, "devices", [0])
-    monkeypatch.setattr(state, "streams", [Stream.null])
+    monkeypatch.setattr(state, "all_streams", {})
     monkeypatch.setattr(Capability(), "value", capability)
     compat = [f"array_api_compat.cupy{part}" for part in ("", "._aliases", "._info", "._typing", ".linalg", ".fft")]
     package = Path(importlib.import_module("edcore_cupy").__file__).parent

@@ -22,10 +22,15 @@ def call(name, *arguments):
 
 
 class State(threading.local):
-    """The current device and stream of a thread: the last ones."""
+    """The current device of a thread, and its current stream on each device: the last ones."""
 
     def __init__(self):
-        self.devices, self.streams = [0], [Stream.null]
+        self.devices, self.all_streams = [0], {}
+
+    @property
+    def streams(self):
+        """Those of the current device."""
+        return self.all_streams.setdefault(self.devices[-1], [Stream.null])
 
 
 class Device:
@@ -128,7 +133,7 @@ class Stream:
     null = None
 
     def __init__(self, null=False, non_blocking=False):
-        self.log = None
+        self.log, self.device_id = None, -1 if null else state.devices[-1]
         address = ctypes.c_void_p()
         if not null:
             with context():
@@ -136,14 +141,22 @@ class Stream:
         self.ptr = address.value or 0
 
     def __enter__(self):
+        self._check_device()
         state.streams.append(self)
         return self
+
+    def _check_device(self):
+        if self.device_id not in (-1, state.devices[-1]):
+            raise RuntimeError(
+                f"the stream is of device {self.device_id}, and the current device is {state.devices[-1]}"
+            )
 
     def __exit__(self, *error):
         state.streams.pop()
 
     def use(self):
         """Make it the current one."""
+        self._check_device()
         state.streams[-1] = self
         return self
 
