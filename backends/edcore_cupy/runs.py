@@ -24,8 +24,9 @@ from edcore_cupy.programs import Options, Programs, macros
 LONGEST = 0.1
 """Seconds of a launch, about."""
 
-GROWTH = 8.0
-"""A launch has at most so many times the epochs of the one before, whose time shows how many there may be."""
+FIRST, GROWTH = 0.25, 8.0
+"""The part of that for the first launch, whose time is predicted; the others have at most so many times the epochs of the
+one before, whose time shows how many there may be."""
 
 MOST_NUMBERS = 2**22
 """Numbers of samples in a launch's orders at most, and of sums of errors."""
@@ -149,7 +150,7 @@ class Runs:
         launch = self._launcher(network, rule, own, learned, x, target, schedule, batch)
         on_device, done = cupy.asarray(state), 0
         waves = -(-network.heads // processors)
-        count = int(LONGEST / (block_seconds(network, own, batch) * -(-samples // batch) * waves))
+        count = int(FIRST * LONGEST / (block_seconds(network, own, batch) * -(-samples // batch) * waves))
         while done < epochs and (state == 0).any():
             count = max(1, min(count, epochs - done, MOST_NUMBERS // max(samples, network.heads)))
             start = time.perf_counter()

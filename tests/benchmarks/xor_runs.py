@@ -1,6 +1,7 @@
 """Time many runs of XOR, each to its end: as heads of one `fit`, and by a plain C program on one core.
 
     python tests/benchmarks/xor_runs.py --runs 100
+    python tests/benchmarks/xor_runs.py --backend cupy --device cuda
 
 Both start from the same weights: eight hidden cells, the online split rule, alpha 0.8, until an epoch's sum of errors
 is below 0.1. The C program is xor_runs.c, built by cc at -O2 and at -O3 -march=native. Contenders take turns. In
@@ -31,17 +32,17 @@ ALPHA, EPOCHS, TOLERANCE = 0.8, 10_000, 0.1
 KEYS = ("input.weight", "input.bias", "output.weight", "output.bias")
 
 
-def network(arguments, backend="numba"):
+def network(arguments, backend, device):
     rule = edcore.Rule("split", alpha=ALPHA, alpha_output=ALPHA, order="online")
     shape = {"in_": 2, "hidden_width": 4, "hidden_depth": 0, "heads": arguments.runs}
-    return edcore.ED(**shape, rule=rule, dtype=arguments.dtype, seed=1, backend=backend, device="cpu")
+    return edcore.ED(**shape, rule=rule, dtype=arguments.dtype, seed=1, backend=backend, device=device)
 
 
 def edcore_run(arguments):
     """Return the seconds of one fit, and the epoch at which each head stopped, 0 where it did not."""
     data = edcore.datasets.xor()
     x, target = data.x_train, np.repeat(data.y_train[:, None], arguments.runs, axis=1)
-    networks = [network(arguments) for _ in range(2)]
+    networks = [network(arguments, arguments.backend, arguments.device) for _ in range(2)]
     for ed in networks:
         start = time.perf_counter()
         ed.fit(x, target, epochs=EPOCHS, shuffle=False, tolerance=TOLERANCE)
@@ -54,7 +55,7 @@ def c_program(arguments, flags, folder):
     program, weights = folder / f"xor{len(list(folder.iterdir()))}", folder / "weights"
     source = str(HERE / "xor_runs.c")
     subprocess.run(["cc", *flags, *REALS[arguments.dtype], "-o", program, source, "-lm"], check=True)
-    start = network(arguments, "numpy").weights
+    start = network(arguments, "numpy", "cpu").weights
     weights.write_bytes(np.concatenate([start[key].reshape(arguments.runs, -1) for key in KEYS], axis=1).tobytes())
     command = [program, weights, *map(str, (arguments.runs, EPOCHS, TOLERANCE, ALPHA, 0.4))]
 
@@ -69,11 +70,14 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=100)
     parser.add_argument("--repeats", type=int, default=21)
+    parser.add_argument("--backend", default="numba")
+    parser.add_argument("--device", default="cpu")
     parser.add_argument("--dtype", default="float64", choices=REALS)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         contenders = {name: c_program(arguments, flags, Path(folder)) for name, flags in FLAGS.items()}
-        contenders[f"edcore, numba, {numba.get_num_threads()} threads"] = lambda: edcore_run(arguments)
+        where = f"{numba.get_num_threads()} threads" if arguments.device == "cpu" else arguments.device
+        contenders[f"edcore, {arguments.backend}, {where}"] = lambda: edcore_run(arguments)
         results = {name: [run()] for name, run in contenders.items()}  # to warm up
         for name in results:
             results[name].clear()

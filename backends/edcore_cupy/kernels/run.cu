@@ -71,8 +71,9 @@ run(real *packed, const real *__restrict__ x, const real *__restrict__ target, c
     return orders[(Size)epoch * order_step + at];
   };
   auto value = [&](int sample, int column) {
-    return column < features ? x[(Size)sample * features + column]
-                             : target[((Size)sample * heads + head) * OUTPUTS + column - features];
+    const bool of_x = column < features;
+    const real *from = of_x ? x + column : target + (Size)head * OUTPUTS + column - features;
+    return from[(Size)sample * (of_x ? features : heads * OUTPUTS)];
   };
   auto place = [&](int row, int column) {
     return column < features ? row * features + column : behind_x + row * OUTPUTS + column - features;

@@ -346,21 +346,39 @@ __device__ __forceinline__ void learn(const Layer &layer, const real *errors, co
   }
 }
 
-// Learn the weights and biases of the output layer, each by one thread. The last threads have fewer shares of the others.
+// Learn the weights and biases of the output layer, a few in each thread at once. The last threads have fewer shares of
+// the other layers.
 __device__ __forceinline__ void learn_output(real *weights, real *bias, const real *sources, const real *cells,
                                              const real *errors, int rows, real rate, const Thread &t) {
+  constexpr int COUNT = (CELLS + N_BIAS) * OUTPUT_CELLS, NEEDED = (COUNT + THREADS - 1) / THREADS;
+  constexpr int TOGETHER = NEEDED < 4 ? NEEDED : 4;
 #pragma unroll 1
-  for (int at = THREADS - 1 - t.index; at < (CELLS + N_BIAS) * OUTPUT_CELLS; at += THREADS) {
-    const int i = at / OUTPUT_CELLS, cell = at % OUTPUT_CELLS;
-    const bool excitatory = i < WIDTH || i == CELLS, positive = cell < OUTPUTS;
-    real *own = i < CELLS ? weights + at : bias + at - CELLS * OUTPUT_CELLS, sum = 0;
+  for (int first = THREADS - 1 - t.index; first < COUNT; first += TOGETHER * THREADS) {
+    real sum[TOGETHER] = {}, learnt[TOGETHER];
+    // Of places that there are not, the thread reads its first: others write to all others.
+    auto place = [first](int n) { return first + n * THREADS < COUNT ? first + n * THREADS : first; };
 #pragma unroll 1
     for (int b = 0; b < (ALONE ? 1 : rows); b++) {
-      const real e = errors[b * OUTPUTS + cell % OUTPUTS], x = i < CELLS ? sources[b * P + i] : (real)BIAS;
-      const real d = e * derivative<OUTPUT_ACTIVATION>(cells[b * OUTPUT_CELLS + cell]);
-      if (learns(e, excitatory)) sum = fma(x, d, sum);
+#pragma unroll
+      for (int n = 0; n < TOGETHER; n++) {
+        const int at = place(n), i = at / OUTPUT_CELLS, cell = at % OUTPUT_CELLS;
+        const real e = errors[b * OUTPUTS + cell % OUTPUTS], x = i < CELLS ? sources[b * P + i] : (real)BIAS;
+        const real d = e * derivative<OUTPUT_ACTIVATION>(cells[b * OUTPUT_CELLS + cell]);
+        if (learns(e, i < WIDTH || i == CELLS)) sum[n] = fma(x, d, sum[n]);
+      }
     }
-    const real learnt = fma(positive ? rate : -rate, sum, *own);
-    *own = i < CELLS ? clamped(learnt, positive == excitatory) : learnt;
+#pragma unroll
+    for (int n = 0; n < TOGETHER; n++) {
+      const int at = place(n), i = at / OUTPUT_CELLS;
+      const bool excitatory = i < WIDTH, positive = at % OUTPUT_CELLS < OUTPUTS;
+      const real old = i < CELLS ? weights[at] : bias[at - CELLS * OUTPUT_CELLS];
+      learnt[n] = fma(positive ? rate : -rate, sum[n], old);
+      if (i < CELLS) learnt[n] = clamped(learnt[n], positive == excitatory);
+    }
+#pragma unroll
+    for (int n = 0; n < TOGETHER; n++) {
+      const int at = first + n * THREADS;
+      if (at < COUNT) *(at < CELLS * OUTPUT_CELLS ? weights + at : bias + at - CELLS * OUTPUT_CELLS) = learnt[n];
+    }
   }
 }
