@@ -21,6 +21,7 @@ from edcore.contract.memory import host_memory, needed
 from edcore.core.network import Network
 from edcore.core.weights import initialise
 from edcore.dispatch import registry
+from edcore.dispatch.choose import FULL
 from edcore.errors import EDCoreError, OutOfMemoryError, UnknownNameError
 from edcore.model.ed import ED
 
@@ -171,6 +172,7 @@ def _backend(name: str, setting: Setting, x: Array, target: Array) -> Contender:
         seed=SEED,
         backend=name,
         device=setting.device,
+        precision=setting.precision,
     )
     device, device_type = str(ed.device), setting.device_type
     # On the CPU, NumPy's arrays serve every backend, and no other library's threads come into its process with them.
@@ -186,6 +188,8 @@ def _hand_written(name: str, setting: Setting, x: Array, target: Array) -> Conte
     library, device = HAND_WRITTEN[name], setting.device
     if setting.rule != "signed" and name != "products":
         raise EDCoreError(f"it has the signed rule only, not {setting.rule!r}")
+    if setting.precision != FULL:
+        raise EDCoreError(f"it has full precision only, not {setting.precision!r}")
     if library == "numpy" and setting.device_type != "cpu":
         raise EDCoreError(f"it computes on the CPU only, not on {device!r}")
     if library == "cupy" and setting.device_type != "cuda":

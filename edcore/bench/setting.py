@@ -14,6 +14,7 @@ from edcore.core.network import Network
 from edcore.core.presets import preset
 from edcore.core.rule import Rule
 from edcore.dispatch import registry
+from edcore.dispatch.choose import FULL, known_precisions
 from edcore.errors import UnknownNameError
 
 ALPHA, ALPHA_OUTPUT = 0.8, 1.0  # the article's learning rates
@@ -32,6 +33,7 @@ class Setting:
     rule: str = "signed"  # or "split"
     repeats: int = 9  # timings of each contender
     device: str = "cpu"  # or "cuda", "cuda:1", …
+    precision: str = FULL  # of the backends, see `ED`
 
     def __post_init__(self) -> None:
         whole_number("batch", self.batch, 1)
@@ -40,6 +42,7 @@ class Setting:
         if self.device_type not in types:
             raise UnknownNameError("device", self.device, types, "An NVIDIA GPU is 'cuda', the second one 'cuda:1'.")
         one_of("rule", self.rule, ("signed", "split"))
+        one_of("precision", self.precision, known_precisions())
         object.__setattr__(self, "dtype", self.network.dtype)  # making the network checks its sizes too
 
     @property

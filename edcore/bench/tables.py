@@ -10,6 +10,7 @@ from rich.console import Console
 from edcore.bench.setting import Work
 from edcore.bench.timings import Benchmark, Timings, milliseconds
 from edcore.console import print_numbers
+from edcore.dispatch.choose import FULL
 
 ABSENT = "–"
 
@@ -52,9 +53,10 @@ def markdown(benchmark: Benchmark) -> str:
 def _heading(benchmark: Benchmark) -> Iterator[str]:
     setting, where, machine = benchmark.setting, benchmark.environment, benchmark.machine
     work = Work.of(setting)
+    precision = setting.dtype if setting.precision == FULL else f"{setting.dtype} as {setting.precision}"
     yield (
         f"depth {setting.depth}, width {setting.width}, batch {setting.batch}, {setting.features} features, "
-        f"{setting.heads} head{'s' * (setting.heads != 1)}, {setting.dtype}, {setting.rule} rule, "
+        f"{setting.heads} head{'s' * (setting.heads != 1)}, {precision}, {setting.rule} rule, "
         f"{setting.repeats} repeat{'s' * (setting.repeats != 1)}"
     )
     device = f"{machine.device}, " if machine and machine.device else ""

@@ -38,6 +38,7 @@ def bench(
     rule: Annotated[str, typer.Option(help="signed, or split, which only backends and products have.")] = "signed",
     repeats: Annotated[int, typer.Option(help="Timings of each contender.")] = 9,
     device: Annotated[str, typer.Option(help="Such as cpu, cuda or cuda:1.")] = "cpu",
+    precision: Annotated[str, typer.Option(help="full, or tf32x3, which only cupy and torch have, on cuda.")] = "full",
     json: Annotated[
         str | None, typer.Option(metavar="FILE", help="Write all timings; - writes them, and nothing else, to stdout.")
     ] = None,
@@ -75,6 +76,7 @@ def bench(
         rule=rule,
         repeats=repeats,
         device=device,
+        precision=precision,
     )
     results = run(contenders or [], setting, _announce)
     if json != "-":

@@ -83,7 +83,7 @@ def make_request(backend: str | Backend, device: str | None, precision: str = FU
     """Return the request of the arguments, the context or the environment; refuse a name that cannot run here."""
     _check_device(device)
     if not isinstance(precision, str) or precision != FULL:
-        one_of("precision", precision, {FULL}.union(*(info.precisions for info in registry.installed().values())))
+        one_of("precision", precision, known_precisions())
     if not isinstance(backend, str) or backend != "auto":
         return _request(backend, "backend", f"backend={shown(backend)}", device, precision)
     if (context := _context.get()) is not None:
@@ -261,6 +261,11 @@ def _check_ready(info: BackendInfo, request: Request) -> None:
     state = registry.probe(info, device)
     if not state.ok:
         raise _unavailable(request.asked_by, state.reason, info)
+
+
+def known_precisions() -> set[str]:
+    """Return the precisions that some backend has, one that cannot run here included."""
+    return {FULL}.union(*(info.precisions for info in registry.installed().values()))
 
 
 def _lacks(info: BackendInfo, precision: str) -> str:

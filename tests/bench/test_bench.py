@@ -18,6 +18,7 @@ import psutil
 import pytest
 
 import edcore
+from edcore.adapters.array_api import NUMPY
 from edcore.bench import machine, run
 from edcore.bench.contenders import SEED, default_names, known_names, make_contender
 from edcore.bench.hand_written import CompiledTorchNetwork, TorchNetwork
@@ -74,6 +75,7 @@ def test_the_work_of_two_heads_in_float64():
         ({"dtype": "float16"}, "dtype"),
         ({"rule": "back-prop"}, "rule"),
         ({"device": "gpu"}, "device"),
+        ({"precision": "tf32"}, "precision"),
     ],
 )
 def test_a_bad_setting_is_refused(value, argument):
@@ -197,6 +199,8 @@ def test_a_missing_library_is_a_reason(monkeypatch):
     [
         ("jax-peer", {"rule": "split"}, "signed rule only.*'split'"),
         ("article", {"device": "cuda"}, "CPU only.*'cuda'"),
+        ("torch-peer", {"precision": "tf32x3"}, "full precision only, not 'tf32x3'"),
+        ("numpy", {"precision": "tf32x3"}, "backend='numpy' cannot run here: it has no precision 'tf32x3'"),
         ("article-cupy", {}, r"GPU only \(--device cuda\).*'cpu'"),
         ("numpy", {"device": "cuda"}, "device: given 'cuda'; accepted: a device of numpy: cpu"),
         ("nump", {}, "CONTENDERS: given 'nump'"),
@@ -205,6 +209,22 @@ def test_a_missing_library_is_a_reason(monkeypatch):
 def test_a_contender_that_cannot_run_says_why(name, changes, reason):
     with pytest.raises(EDCoreError, match=reason):
         make_contender(name, Setting(**changes))
+
+
+def test_a_backend_multiplies_in_the_precision_of_the_setting(fresh_registry):
+    made = []
+
+    def load(device, precision="full"):
+        made.append(precision)
+        return NUMPY.load(device)
+
+    fresh_registry.register(replace(NUMPY, name="precise", load=load, precisions=("tf32x3",)))
+    for precision in ("tf32x3", "full"):
+        setting = replace(TINY, precision=precision)
+        make_contender("precise", setting).network.predict(np.zeros((4, 5), np.float32))
+        heading = markdown(replace(made_up(row("precise", 0.1, 0.2)), setting=setting)).splitlines()[0]
+        assert ("as tf32x3" in heading) == (precision == "tf32x3")
+    assert made == ["tf32x3", "full"]
 
 
 def test_unknown_names_are_refused_before_anything_starts(monkeypatch):
@@ -493,6 +513,7 @@ def test_the_results_as_json(measured):
         "rule": "signed",
         "repeats": 2,
         "device": "cpu",
+        "precision": "full",
         "parameters": TINY.network.parameters,
     }
     assert found["work"].keys() == {"flop_forward", "flop_update", "bytes_trace", "bytes_update"}
