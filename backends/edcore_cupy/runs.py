@@ -25,8 +25,8 @@ LONGEST = 0.1
 """Seconds of a launch, about."""
 
 FIRST, GROWTH = 0.25, 8.0
-"""The part of that for the first launch, whose time is predicted; the others have at most so many times the epochs of the
-one before, whose time shows how many there may be."""
+"""The part of that for the first launch, whose time is predicted. The others have at most so many times the epochs of
+the one before, whose time shows how many there may be."""
 
 MOST_NUMBERS = 2**22
 """Numbers of samples in a launch's orders at most, and of sums of errors."""
