@@ -131,7 +131,7 @@ def test_pages_where_all_is_well(parts, tmp_path):
     assert "\n| tests/test_a.py | cupy | 1 | 0 | 0 |\n\nNone failed.\n" in first
     assert "product: 0.001 TFLOP/s; copy: 0.1 GB/s.\n" in bench
     assert bench.count("\n| torch-peer | ") == 3
-    assert "| The article's size | a step of cupy takes at most 1.3 ms | – | not measured: cupy was not measured |" in bench
+    assert "| a step of cupy takes at most 1.3 ms | – | not measured: cupy was not measured |" in bench
     assert "| Many heads | at least as fast as torch-peer | 6 × | holds |" in bench
 
 
