@@ -69,8 +69,7 @@ class Programs:
 
     def __init__(self, cupy: Any) -> None:
         self._cupy = cupy
-        self._kernels: dict[tuple[str, str, Options], Any] = {}
-        self._shared: dict[tuple[str, str, Options], int] = {}
+        self._kernels: dict[tuple[str, str, Options], tuple[Any, int]] = {}
 
     def launch(
         self, name: str, options: Options, blocks: int, threads: int, *arguments: Any, file: str = "", shared: int = 0
@@ -82,10 +81,10 @@ class Programs:
     def prepare(self, name: str, options: Options, *, file: str = "", shared: int = 0) -> Callable[..., None]:
         """Return a kernel of a file, which a block may launch with so many bytes of shared memory."""
         key = (file or name, name, options)
-        kernel = self._kernels.get(key) or self._kernels.setdefault(key, self._compiled(*key))
-        if shared > self._shared.get(key, 0):  # with the static one it may be more than a block gets without asking
-            kernel.max_dynamic_shared_size_bytes = shared
-            self._shared[key] = shared
+        kernel, most = self._kernels.get(key) or (self._compiled(*key), 0)
+        if shared > most:  # with the static one it may be more than a block gets without asking
+            kernel.max_dynamic_shared_size_bytes = most = shared
+        self._kernels[key] = kernel, most
         return kernel
 
     def _compiled(self, file: str, name: str, options: Options) -> Any:
