@@ -49,11 +49,29 @@ EMU_DIRECTED(rm, FE_DOWNWARD, f64, double, fma, sqrt)
 EMU_DIRECTED(rp, FE_UPWARD, f32, float, fmaf, sqrtf)
 EMU_DIRECTED(rp, FE_UPWARD, f64, double, fma, sqrt)
 
-/* Approximations. Hardware differs from these by a unit or two. The one in double leaves the lower word zero. */
-static inline float emu_div_approx(float a, float b) {
-  return fabsf(b) > 0x1p126f && isfinite(b) ? a * copysignf(0, b) : a / b;
+/* Approximations: a result in double as a float. Hardware's may be off by `most` of it. With EMU_ROUGH these are, up or
+ * down as a hash of the result has it, unless a float has the result exactly. Those in double have a lower word of zero. */
+static inline float emu_about(double result, double most) {
+  float value = (float)result;
+#ifdef EMU_ROUGH
+  if (value == result || !isfinite(value)) return value;
+  uint32_t hash = emu_bits_f32(value) * 2654435761u;
+  value = (float)(result * (hash >> 31 ? 1 + most : 1 - most));
+#endif
+  return value;
 }
-static inline float emu_rsqrt_f32(float x) { return (float)(1 / sqrt((double)x)); }
+static inline float emu_div_full(float a, float b) { return emu_about((double)a / b, 0x1.8p-23); }
+static inline float emu_div_approx(float a, float b) {
+  return fabsf(b) > 0x1p126f && isfinite(b) ? a * copysignf(0, b) : emu_div_full(a, b);
+}
+static inline float emu_rcp_f32(float x) { return emu_about(1 / (double)x, 0x1p-23); }
+static inline float emu_sqrt_f32(float x) { return emu_about(sqrt((double)x), 0x1p-23); }
+static inline float emu_rsqrt_f32(float x) { return emu_about(1 / sqrt((double)x), 0x1.2p-23); }
+static inline float emu_ex2_f32(float x) { return emu_about(exp2((double)x), 0x1p-22); }
+static inline float emu_lg2_f32(float x) { return emu_about(log2((double)x), 0x1p-22); }
+static inline float emu_sin_f32(float x) { return emu_about(sin((double)x), 0x1p-21); }
+static inline float emu_cos_f32(float x) { return emu_about(cos((double)x), 0x1p-21); }
+static inline float emu_tanh_f32(float x) { return emu_about(tanh((double)x), 0x1p-11); }
 static inline double emu_rcp_upper(double x) {
   double flushed = fabs(x) < 0x1p-1022 ? copysign(0, x) : x, result = 1 / flushed;
   return fabs(result) < 0x1p-1022 ? copysign(0, x) : emu_double(emu_bits_f64(result) & ~0xffffffffull);

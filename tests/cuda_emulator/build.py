@@ -17,6 +17,9 @@ HERE = Path(__file__).resolve().parent
 FLAGS = ("-std=gnu11", "-O1", "-w", "-fPIC", "-shared", "-ffp-contract=off", "-fwrapv", "-fno-strict-aliasing")
 """What PTX says of its numbers: no product and sum in one, whole numbers wrap, and any bytes may be any type."""
 
+ROUGH = ("-DEMU_ROUGH",) * (os.environ.get("CUDA_EMULATOR_ROUGH") == "1")
+"""Where it is set, approximations are off by as much as hardware's may be, and not exact."""
+
 
 def c_compiler() -> str | None:
     """Return the C compiler of this machine, or None."""
@@ -35,7 +38,7 @@ def build(ptx: str, folder: Path) -> Path:
     source = folder / f"{library.stem}-{os.getpid()}.c"
     source.write_text(translate(ptx))
     fused = ["-mfma"] if platform.machine() in ("x86_64", "AMD64") else []
-    compiled(library, compiler, *FLAGS, *fused, f"-I{HERE}", str(source), "-lm")
+    compiled(library, compiler, *FLAGS, *ROUGH, *fused, f"-I{HERE}", str(source), "-lm")
     source.replace(library.with_suffix(".c"))
     return library
 
@@ -56,4 +59,4 @@ def _made_by() -> str:
     """Return what a library depends on beside its PTX."""
     modules = (HERE / f"{name}.py" for name in ("ptx", "operands", "translate"))
     own = [*HERE.glob("*.h"), *HERE.glob("rules/*.py"), *modules]
-    return "".join(path.read_text() for path in sorted(own)) + f"{FLAGS} {c_compiler()}"
+    return "".join(path.read_text() for path in sorted(own)) + f"{FLAGS} {ROUGH} {c_compiler()}"

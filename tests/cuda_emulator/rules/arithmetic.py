@@ -108,7 +108,7 @@ def _quotient(line: Line) -> str:
     if kind.bits == 32 and (about := line.take("approx", "full")):
         flush = _float(line, kind)
         a, b = (flush(line.read(i, kind)) for i in (1, 2))
-        return line.write(0, kind, flush(f"emu_div_approx({a}, {b})" if about == "approx" else f"{a} / {b}"))
+        return line.write(0, kind, flush(f"emu_div_{about}({a}, {b})"))
     return _rounded(line, "div", kind, 2)
 
 
@@ -148,7 +148,7 @@ def _root(line: Line) -> str:
     kind = line.type("f")
     if kind.bits == 32 and line.take("approx"):
         flush = _float(line, kind)
-        return line.write(0, kind, flush(f"sqrtf({flush(line.read(1, kind))})"))
+        return line.write(0, kind, flush(f"emu_sqrt_f32({flush(line.read(1, kind))})"))
     return _rounded(line, "sqrt", kind, 1)
 
 
@@ -164,8 +164,7 @@ def _reciprocal(line: Line) -> str:
                 line.refuse(".ftz is missing")
             return line.write(0, kind, f"emu_{name}_upper({value})")
         flush = _float(line, kind)
-        text = f"1 / {flush(value)}" if name == "rcp" else f"emu_rsqrt_f32({flush(value)})"
-        return line.write(0, kind, flush(text))
+        return line.write(0, kind, flush(f"emu_{name}_f32({flush(value)})"))
     rounding = line.need(*ROUNDINGS)
     if name == "rsqrt":
         line.refuse("only the approximation is known")
@@ -179,8 +178,7 @@ def _function(line: Line) -> str:
     kind = line.type("f", (32,))
     line.need("approx")
     flush = _float(line, kind)
-    name = {"ex2": "exp2f", "lg2": "log2f"}.get(line.instruction.opcode, f"{line.instruction.opcode}f")
-    return line.write(0, kind, flush(f"{name}({flush(line.read(1, kind))})"))
+    return line.write(0, kind, flush(f"emu_{line.instruction.opcode}_f32({flush(line.read(1, kind))})"))
 
 
 def _copysign(line: Line) -> str:
