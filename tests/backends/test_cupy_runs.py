@@ -87,23 +87,23 @@ CASES = [  # capability, network, rule, samples, batch size
     (80, {"width": 20, "depth": 2, "in_": 6, "activation": "relu6", "n_bias": 2}, {"error": "split"}, 13, 5),
     (90, {"width": 7, "depth": 2, "heads": 2, "in_": 20}, {"error": "split", "reduction": "sum"}, 70, 33),
     (75, {"width": 13, "depth": 1, "outputs": 3, **RELU, "in_": 5}, {"centred": True}, 40, 32),
-    (
-        86,
-        {"width": 17, "depth": 1, "activation": "linear", "dtype": "float64"},
-        {"error": "split", "floor": 0.1},
-        41,
-        40,
-    ),
     (90, {"width": 32, "depth": 1, "outputs": 5, "in_": 16}, {"centred": True}, 35, 35),
     (75, {"width": 32, "depth": 3, "n_bias": 2}, {"error": "split"}, 9, 6),  # weights in global memory
+]
+
+LARGE = [
     (75, {"width": 32, "depth": 6, "dtype": "float64", "rms": True}, {}, 35, 34),  # activities too
     (90, {"width": 100, "depth": 1, "output_activation": "relu6"}, {}, 3, 2),
     (80, {"width": 128, "depth": 0, "in_": 3, "n_bias": 2}, {"error": "split", "floor": 0.01}, 2, 1),
     (90, {"width": 50, "depth": 1, "dtype": "float64"}, {"centred": True}, 4, 3),
+    (86, {"width": 17, "activation": "linear", "dtype": "float64"}, {"error": "split", "floor": 0.1}, 41, 40),
 ]
 
 
-@pytest.mark.parametrize(("capability", "fields", "rule_fields", "samples", "batch_size"), CASES)
+SLOW = [pytest.param(*values, marks=pytest.mark.slow) for values in LARGE]
+
+
+@pytest.mark.parametrize(("capability", "fields", "rule_fields", "samples", "batch_size"), [*CASES, *SLOW])
 def test_a_run_as_on_the_oracle(on, capability, fields, rule_fields, samples, batch_size):
     network = Network(**{"in_": 3, "u0": 1.0, **fields})
     rates = {"alpha": 0.2, "alpha_output": 0.1} if network.activation in ("relu", "linear") else {}
@@ -117,7 +117,7 @@ def test_places_of_weights_and_activities(on):
     on(75)
     plan, limits = importlib.import_module("edcore_cupy.runs").plan, {75: 65536, 80: 166912, 86: 101376, 90: 232448}
     places = set()
-    for capability, fields, rule, samples, batch_size in CASES:
+    for capability, fields, rule, samples, batch_size in (*CASES, *LARGE):
         size = min(Rule(**rule).samples_per_update(batch_size), samples)
         own = plan(Network(**{"in_": 3, **fields}), size, limits[capability])
         places.add((own.weights_shared, own.cells_shared))
@@ -238,7 +238,7 @@ def test_which_runs_it_takes():
 FAULTS = {
     "a layer's activities are not waited for": ("  meet();\n#if RMS\n#pragma unroll 1", "#if RMS"),
     "sources are not waited for": ("here = there, there = read;\n      meet();", "here = there, there = read;"),
-    "deltas are not waited for": ("d, 2);\n          }\n        meet();", "d, 2);\n          }"),
+    "deltas are not waited for": ("at, last_layer);\n        meet();", "at, last_layer);"),
     "inhibitory targets learn as excitatory ones": ("(t.target + m < WIDTH ? 1 : -1)", "1"),
     "the last batch has the rates of the others": ("(whole ? rate : last_rate)", "rate"),
     "a batch is that of the step before": ("next.after(samples, batch), row0)", "next, row0)"),
@@ -259,7 +259,12 @@ def case_of_faults():
     return drawn_case(network, Rule(centred=True, floor=0.05), batch=13, scale=0.3, seed=2)
 
 
-@pytest.mark.parametrize("fault", [None, *FAULTS])
+QUICK = 6  # of the faults
+
+
+@pytest.mark.parametrize(
+    "fault", [None, *[*FAULTS][:QUICK], *(pytest.param(each, marks=pytest.mark.slow) for each in [*FAULTS][QUICK:])]
+)
 def test_planted_faults_are_found(backend, monkeypatch, fault):
     from cuda_emulator.plugin import findings
 

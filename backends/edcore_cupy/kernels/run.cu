@@ -124,6 +124,7 @@ run(real *packed, const real *__restrict__ x, const real *__restrict__ target, c
       }
 
       const bool whole = ALONE || rows == batch;
+      const real last_layer = whole ? rate_output : last_rate_output;
       real signed_rate[4];
 #pragma unroll
       for (int m = 0; m < 4; m++) signed_rate[m] = (t.target + m < WIDTH ? 1 : -1) * (whole ? rate : last_rate);
@@ -136,6 +137,9 @@ run(real *packed, const real *__restrict__ x, const real *__restrict__ target, c
             derive(d, cells + at, deltas + at, errors + b * OUTPUTS, teacher, signed_rate, t);
             store(deltas + at + t.target, d, 2);
           }
+#pragma unroll 1
+        for (int at = t.index; at < rows * OUTPUT_CELLS; at += THREADS)
+          output[at] = derive_output(output, errors, at, last_layer);
         meet();
       }
       int share = 0;
@@ -153,7 +157,7 @@ run(real *packed, const real *__restrict__ x, const real *__restrict__ target, c
         for (int k = 0; k < PER_SLICE; k += LEARNT)
           if (share++ % TEAMS == t.team) learn<false>(hidden, errors, teacher, signed_rate, 0, k, 0, rows, t);
       }
-      learn_output(own[4], own[5], last, output, errors, rows, whole ? rate_output : last_rate_output, t);
+      learn_output(own[4], own[5], last, output, errors, rows, last_layer, t);
       if (counts && start + batch >= samples && t.index % SLICES == 0) parts[t.index / SLICES] = total;
       real *const read = here;
       here = there, there = read;
@@ -167,7 +171,7 @@ run(real *packed, const real *__restrict__ x, const real *__restrict__ target, c
 #pragma unroll 1
       for (int at = t.lane; at < used; at += WARP) sum += parts[at];
 #pragma unroll 1
-      for (int bit = WARP / 2; bit; bit /= 2)
+      for (int bit = used > 1 ? WARP / 2 : 0; bit; bit /= 2)
         if (bit < used) sum += __shfl_xor_sync(~0u, sum, bit);
       if (t.lane == 0) {
         if (keeps_sums) sums[(Size)epoch * heads + head] = sum;

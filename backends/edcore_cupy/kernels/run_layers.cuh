@@ -346,34 +346,39 @@ __device__ __forceinline__ void learn(const Layer &layer, const real *errors, co
   }
 }
 
-// Learn the weights and biases of the output layer, a few in each thread at once. The last threads have fewer shares of
-// the other layers.
+// The same of an output cell, see `derive`; its place is `at` in the arrays of all rows.
+__device__ __forceinline__ real derive_output(const real *cells, const real *errors, int at, real rate) {
+  const int row = at / OUTPUT_CELLS, cell = at % OUTPUT_CELLS;
+  const real e = errors[row * OUTPUTS + cell % OUTPUTS] * (cell < OUTPUTS ? rate : -rate);
+  return derivative<OUTPUT_ACTIVATION>(cells[at]) * e;
+}
+
+// Learn the weights and biases of the output layer; `cells` are δ already, unless a batch is one sample. The last threads
+// have fewer shares of the other layers.
 __device__ __forceinline__ void learn_output(real *weights, real *bias, const real *sources, const real *cells,
                                              const real *errors, int rows, real rate, const Thread &t) {
   constexpr int COUNT = (CELLS + N_BIAS) * OUTPUT_CELLS, NEEDED = (COUNT + THREADS - 1) / THREADS;
-  constexpr int TOGETHER = NEEDED < 4 ? NEEDED : 4;
+  constexpr int TOGETHER = !ALONE ? 1 : NEEDED < 4 ? NEEDED : 4;
 #pragma unroll 1
   for (int first = THREADS - 1 - t.index; first < COUNT; first += TOGETHER * THREADS) {
     real sum[TOGETHER] = {}, learnt[TOGETHER];
     // Of places that there are not, the thread reads its first: others write to all others.
     auto place = [first](int n) { return first + n * THREADS < COUNT ? first + n * THREADS : first; };
-#pragma unroll 1
+#pragma unroll 4
     for (int b = 0; b < (ALONE ? 1 : rows); b++) {
 #pragma unroll
       for (int n = 0; n < TOGETHER; n++) {
-        const int at = place(n), i = at / OUTPUT_CELLS, cell = at % OUTPUT_CELLS;
-        const real e = errors[b * OUTPUTS + cell % OUTPUTS], x = i < CELLS ? sources[b * P + i] : (real)BIAS;
-        const real d = e * derivative<OUTPUT_ACTIVATION>(cells[b * OUTPUT_CELLS + cell]);
+        const int i = place(n) / OUTPUT_CELLS, at = b * OUTPUT_CELLS + place(n) % OUTPUT_CELLS;
+        const real d = ALONE ? derive_output(cells, errors, at, rate) : cells[at];
+        const real e = SPLIT ? errors[b] : 0, x = i < CELLS ? sources[b * P + i] : (real)BIAS;
         if (learns(e, i < WIDTH || i == CELLS)) sum[n] = fma(x, d, sum[n]);
       }
     }
 #pragma unroll
     for (int n = 0; n < TOGETHER; n++) {
       const int at = place(n), i = at / OUTPUT_CELLS;
-      const bool excitatory = i < WIDTH, positive = at % OUTPUT_CELLS < OUTPUTS;
-      const real old = i < CELLS ? weights[at] : bias[at - CELLS * OUTPUT_CELLS];
-      learnt[n] = fma(positive ? rate : -rate, sum[n], old);
-      if (i < CELLS) learnt[n] = clamped(learnt[n], positive == excitatory);
+      learnt[n] = (i < CELLS ? weights[at] : bias[at - CELLS * OUTPUT_CELLS]) + sum[n];
+      if (i < CELLS) learnt[n] = clamped(learnt[n], (at % OUTPUT_CELLS < OUTPUTS) == (i < WIDTH));
     }
 #pragma unroll
     for (int n = 0; n < TOGETHER; n++) {
