@@ -1,7 +1,7 @@
 """Compile the CUDA kernels without a GPU, and print what each needs of a multiprocessor, as Markdown.
 
-It takes NVVM, from a CUDA toolkit or from the package numba-cuda[cu12] or numba-cuda[cu13], and ptxas of the same
-version, from the toolkit or from the package nvidia-cuda-nvcc.
+It takes NVVM and NVRTC, from a CUDA toolkit or from the packages of numba-cuda[cu13] and cupy-cuda13x, and ptxas and
+nvdisasm of the same version, from the toolkit or from the packages of cuda-toolkit[nvcc,nvdisasm].
 """
 
 import contextlib
@@ -15,14 +15,14 @@ import subprocess
 import tempfile
 import types
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from benchmarks import raw_kernels
-from benchmarks.cycle_model import H100, RTX_3070, predicted
+from benchmarks import raw_kernels, sass
+from benchmarks.cycle_model import H100, RTX_3070, Card, predicted
 from benchmarks.sass import KINDS, OTHER, Layer, disassembled, hidden_layer
 from edcore import Network
 from edcore_numba.gpu.tiles import Variant, forward_tile, update_tile
@@ -30,7 +30,13 @@ from edcore_numba.gpu.tiles import Variant, forward_tile, update_tile
 CAPABILITIES = ((9, 0), (7, 5))
 
 ARTICLE, BATCH = Network(784, 32, depth=4096), 64
-"""The article's network."""
+"""The article's network, and samples of a batch."""
+
+LAYER_BYTES = (2 * ARTICLE.width) ** 2 * 4
+"""Of a hidden layer's weights."""
+
+PER_SAMPLE = 32
+"""Products of a thread for a sample, in the kernels that update such a layer: it has 8 × 4 weights."""
 
 FOR_ONE_WIDTH = ("forward", "trace", "step")
 """Kernels that are compiled for each width anew."""
@@ -203,9 +209,9 @@ def _asked_for(capability: tuple[int, int]) -> Iterator[None]:
 
 def raw_chain(capability: tuple[int, int], ptxas: str) -> Chain:
     """Return CuPy's kernel that takes the article's network through its layers."""
-    launch = raw_kernels.launches(replace(ARTICLE, depth=1), BATCH, capability)["chain"]
-    needs = assembled(raw_kernels.compiled(launch, capability), capability, ptxas)
-    return Chain("CuPy, `chain`", int(launch.macros["ROWS"]), launch.threads, needs)
+    kernel = next(kernel for kernel in raw_kernels.kernels(ARTICLE, BATCH, capability) if kernel.name == "chain")
+    needs = assembled(raw_kernels.compiled(kernel, capability), capability, ptxas)
+    return Chain("CuPy, `chain`", kernel.rows, kernel.threads, needs)
 
 
 def numba_chain(capability: tuple[int, int], ptxas: str) -> Chain:
@@ -229,11 +235,11 @@ def print_layers(chains: dict[tuple[int, int], list[Chain]], nvdisasm: str) -> N
     limits = "into a multiprocessor | shared memory | L2 | memory | memory, not in step"
     print(f"\n| kernel | GPU | blocks | chain | {limits} | cycles a layer | forward pass, ms |")
     print("|---|---|" + "---:|" * 9)
-    layer_bytes, span = (2 * ARTICLE.width) ** 2 * 4, "{:.0f} … {:.0f}".format
+    span = "{:.0f} … {:.0f}".format
     for card in (H100, RTX_3070):
         for chain in chains[card.capability]:
             blocks = -(-BATCH // chain.rows)
-            made = predicted(layers[card.capability, chain.name], card, blocks, layer_bytes)
+            made = predicted(layers[card.capability, chain.name], card, blocks, LAYER_BYTES)
             limits = f"{made.into_multiprocessor:.0f} | {made.shared_memory:.0f} | {span(*made.cache)} "
             limits += f"| {made.memory_once:.0f} | {made.memory_each:.0f}"
             low, high = (cycles * ARTICLE.depth / card.clock * 1e3 for cycles in made.layer)
@@ -243,37 +249,81 @@ def print_layers(chains: dict[tuple[int, int], list[Chain]], nvdisasm: str) -> N
             )
 
 
+def print_updates(ptxas: str, nvdisasm: str) -> None:
+    """Print the least times of an update: to issue the products' instructions, and to move what changes."""
+    print("\n| kernel | GPU | instructions a sample | issue, ms | memory, ms: all layers change | none changes |")
+    print("|---|---|---:|---:|---:|---:|")
+    for card in (H100, RTX_3070):
+        raw = next(each for each in raw_kernels.kernels(ARTICLE, BATCH, card.capability) if each.name == "update")
+        numba = next(each for each in kernels(ARTICLE) if each.name.startswith("update"))
+        for library, ptx in (
+            ("CuPy", raw_kernels.compiled(raw, card.capability)),
+            ("Numba", compiled(numba, card.capability)),
+        ):
+            needs = next(iter(assembled_kernels(ptx, card.capability, ptxas).values()))
+            found = disassembled(needs.code, nvdisasm)
+            instructions = next(each for name, each in found.items() if "update" in name)
+            loop = sass.innermost(instructions, PER_SAMPLE).instructions
+            issue, *memory = (seconds * 1e3 for seconds in update_seconds(loop, card))
+            times = f"{issue:.3f} | {memory[0]:.3f} | {memory[1]:.3f}"
+            print(f"| {library}, `update` | {card.name} | {loop:g} | {times} |")
+
+
+def update_seconds(instructions: float, card: Card) -> tuple[float, float, float]:
+    """Return the least seconds of an update: of issuing, of memory where all layers change, and where none does."""
+    warps = 4 * ARTICLE.depth  # a block of four for each layer
+    issue = warps * BATCH * instructions / (4 * card.multiprocessors * card.clock)
+    weights, activities = ARTICLE.depth * LAYER_BYTES, ARTICLE.depth * BATCH * 2 * ARTICLE.width * 4
+    return issue, (2 * weights + activities) / card.memory, activities / card.memory
+
+
+def print_resources(ptxas: str) -> None:
+    """Print what ptxas says of each kernel."""
+    print("\n| kernel | dtype | width | capability | threads | registers | shared bytes | stack | spills |")
+    print("|---|---|---:|---|---:|---:|---:|---:|---:|")
+    for capability in raw_kernels.GPUS:
+        for dtype in ("float32", "float64"):
+            for width in (32, 8, 128):
+                network = Network(784, width, dtype=dtype)
+                for raw in raw_kernels.kernels(network, BATCH, capability):
+                    needs = assembled_kernels(raw_kernels.compiled(raw, capability), capability, ptxas)[raw.name]
+                    _print_needs(f"CuPy, `{raw.name}`", network, capability, raw.threads, needs)
+    for capability in CAPABILITIES:
+        for dtype in ("float32", "float64"):
+            for width in (32, 17, 64, 512) if capability == CAPABILITIES[0] else (32,):
+                network = Network(1, width, dtype=dtype)
+                for kernel in kernels(network):
+                    if width == 32 or kernel.name in FOR_ONE_WIDTH:
+                        needs = assembled(compiled(kernel, capability), capability, ptxas)
+                        _print_needs(f"Numba, `{kernel.name}`", network, capability, kernel.threads, needs)
+
+
+def _print_needs(name: str, network: Network, capability: tuple[int, int], threads: int, needs: Needs) -> None:
+    spills = needs.spill_stores + needs.spill_loads
+    where = f"{network.dtype} | {network.width} | {'.'.join(map(str, capability))}"
+    print(f"| {name} | {where} | {threads} | {needs.registers} | {needs.shared} | {needs.stack} | {spills} |")
+
+
 def main() -> None:
     """Print the tables."""
     ptxas, nvdisasm = ptxas_path(), nvdisasm_path()
-    if reason := why_not() or ("" if ptxas and nvdisasm else "ptxas or nvdisasm is not here"):
+    missing = "" if ptxas and nvdisasm else "ptxas or nvdisasm is not here"
+    if reason := why_not() or raw_kernels.why_not() or missing:
         raise SystemExit(reason)
     version = re.search(r"V([\d.]+)", subprocess.run([ptxas, "--version"], capture_output=True, text=True).stdout)[1]
     packages = [name for name in ("numba", "numba-cuda") if importlib.util.find_spec(name.replace("-", "_"))]
     numba = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in packages)
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True).stdout.strip()
     print(
-        f"{datetime.datetime.now(datetime.UTC).date()}, commit {commit}, {numba}, ptxas {version}, "
+        f"{datetime.datetime.now(datetime.UTC).date()}, commit {commit}, {numba}, NVRTC and ptxas {version}, "
         f"Python {platform.python_version()}. Compiled, not run.\n"
     )
     chains = {
         capability: [raw_chain(capability, ptxas), numba_chain(capability, ptxas)] for capability in raw_kernels.GPUS
     }
     print_layers(chains, nvdisasm)
-    print("\n| kernel | dtype | width | capability | threads | registers | shared bytes | stack | spills |")
-    print("|---|---|---|---|---|---|---|---|---|")
-    for capability in CAPABILITIES:
-        for dtype in ("float32", "float64"):
-            for width in (32, 17, 64, 512) if capability == CAPABILITIES[0] else (32,):
-                for kernel in kernels(Network(1, width, dtype=dtype)):
-                    if width != 32 and kernel.name not in FOR_ONE_WIDTH:
-                        continue
-                    needs = assembled(compiled(kernel, capability), capability, ptxas)
-                    spills = needs.spill_stores + needs.spill_loads
-                    print(
-                        f"| {kernel.name} | {dtype} | {width} | {capability[0]}.{capability[1]} | {kernel.threads} "
-                        f"| {needs.registers} | {needs.shared} | {needs.stack} | {spills} |"
-                    )
+    print_updates(ptxas, nvdisasm)
+    print_resources(ptxas)
 
 
 if __name__ == "__main__":

@@ -2,8 +2,8 @@
 
 A block with one warp for each of a multiprocessor's four schedulers has nothing to hide a wait behind. So its time is
 that of one warp, instruction by instruction: each waits for the stall of the one before, and for the barriers that its
-control bits name. How long those take is not in the machine code. It is taken from public microbenchmarks of Volta,
-Turing, Ampere and Hopper (arXiv 1804.06826, 1903.07486, 2208.11174, 2402.13499), as a lower and an upper figure.
+control bits name. How long those take is not in the machine code. It is assumed, as a lower and an upper figure, within
+what public microbenchmarks of Volta to Hopper report (arXiv 1804.06826, 1903.07486, 2208.11174, 2402.13499).
 """
 
 from __future__ import annotations
@@ -55,12 +55,11 @@ class Card:
     clock: float  # cycles a second, boosted
     lanes: int  # of float32, for each scheduler
     memory: float  # bytes a second
-    cache: float  # bytes of L2
-    cache_speed: tuple[float, float]  # bytes a second, low and high
+    cache: tuple[float, float]  # bytes a second from L2, low and high
 
 
-H100 = Card("H100", (9, 0), 132, 1.98e9, 32, 3.35e12, 50e6, (4e12, 5.5e12))
-RTX_3070 = Card("RTX 3070", (8, 6), 46, 1.73e9, 32, 448e9, 4e6, (1e12, 2e12))
+H100 = Card("H100", (9, 0), 132, 1.98e9, 32, 3.35e12, (4e12, 5.5e12))
+RTX_3070 = Card("RTX 3070", (8, 6), 46, 1.73e9, 32, 448e9, (1e12, 2e12))
 INTO_MULTIPROCESSOR = 64
 """Bytes a cycle that a multiprocessor takes from L2."""
 SHARED_WIDTH = 128
@@ -91,7 +90,7 @@ def predicted(layer: Layer, card: Card, blocks: int, layer_bytes: int) -> Predic
     low, high = (_turn(layer.path, latencies, card.lanes) / layer.layers for latencies in (SHORT, LONG))
     busy = sum(map(_shared_bytes, layer.path)) * WARPS / SHARED_WIDTH / layer.layers
     read = blocks * layer_bytes
-    slow, fast = card.cache_speed
+    slow, fast = card.cache
     return Prediction(
         (low, high),
         layer_bytes / INTO_MULTIPROCESSOR,

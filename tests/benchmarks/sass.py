@@ -120,22 +120,32 @@ def hidden_layer(instructions: list[Instruction], products: float) -> Layer:
     """Return what a hidden layer takes, in whose loop a thread has so many products for a layer.
 
     The loop is the shortest of those with the most products and an activation. An inner loop on the path counts once.
-    The compiler may have put several layers into a turn: the products tell.
     """
-    loops = [
-        (branch.target, at)
-        for at, branch in enumerate(instructions)
-        if branch.target is not None and branch.target <= at
-    ]
-    paths = [path for first, last in loops if (path := _path(instructions, first, last))]
-    if not paths:
-        raise ValueError("there is no loop in this machine code")
+    paths = _paths(instructions)
     path = max(paths, key=lambda path: (any(each.name == "MUFU" for each in path), _products(path), -len(path)))
+    return _counted(path, products)
+
+
+def innermost(instructions: list[Instruction], products: float) -> Layer:
+    """Return what a turn takes in the loop with the most products for its length: a thread has so many in a turn."""
+    return _counted(max(_paths(instructions), key=lambda path: _products(path) / len(path)), products)
+
+
+def _paths(instructions: list[Instruction]) -> list[tuple[Instruction, ...]]:
+    """Return the way through each loop."""
+    backwards = [(each.target, at) for at, each in enumerate(instructions) if each.target is not None]
+    paths = [_path(instructions, first, last) for first, last in backwards if first <= last]
+    if not any(paths):
+        raise ValueError("there is no loop in this machine code")
+    return [path for path in paths if path]
+
+
+def _counted(path: tuple[Instruction, ...], products: float) -> Layer:
+    """Return what is on a path. The compiler may have put several layers into a turn: the products tell."""
     layers = max(1, round(_products(path) / products))
     kinds = Counter(map(_kind, path))
-    stalls = sum(each.stall for each in path)
     means = {kind: kinds[kind] / layers for kind in (*KINDS, OTHER)}
-    return Layer(len(path) / layers, means, stalls / layers, path, layers)
+    return Layer(len(path) / layers, means, sum(each.stall for each in path) / layers, path, layers)
 
 
 def _products(path: tuple[Instruction, ...]) -> int:
