@@ -28,7 +28,11 @@ import numpy as np
 SIZES = {  # inputs, width and depth as the README writes them, and rows of a batch
     "xor": ({"in_": 2, "hidden_width": 8, "hidden_depth": 0}, 4),
     "digits": ({"in_": 64, "hidden_width": 32, "hidden_depth": 32}, 32),
+    "digits-64": ({"in_": 64, "hidden_width": 32, "hidden_depth": 64}, 64),
     "article": ({"in_": 784, "hidden_width": 32, "hidden_depth": 4096}, 64),
+    # No cell of these is saturated, at the start or later; most of those above are, from the sixth layer on or so.
+    "living-64": ({"in_": 64, "hidden_width": 32, "hidden_depth": 64, "u0": 20.0, "alpha": 1e-4}, 64),
+    "living-wide": ({"in_": 784, "hidden_width": 512, "hidden_depth": 4, "u0": 64.0, "alpha": 1e-4}, 64),
 }
 CALLS = ("step", "predict")
 BACKENDS = ("numpy", "numba")

@@ -66,7 +66,7 @@ class NumbaCPU(Backend):
 
     def copy(self, weights: NumbaWeights) -> NumbaWeights:
         """Return a copy."""
-        return NumbaWeights({key: copied(value) for key, value in weights.items()}, weights.added)
+        return NumbaWeights({key: copied(value) for key, value in weights.items()}, weights.added, weights.least.copy())
 
     def forward(self, network: Network, weights: NumbaWeights, x: Array) -> Array:
         """Return the outputs, with room for the activities of two layers of a few rows."""
@@ -179,7 +179,7 @@ class NumbaCPU(Backend):
             return room
         shape = network.heads, network.depth + 1, batch, 2 * network.width
         hidden = empty(shape, network.dtype)
-        return [hidden, empty(shape, network.dtype) if network.rms else hidden[:, :0]]
+        return [hidden, empty(shape if network.rms else (*shape[:-1], 1), network.dtype)]
 
     def _batch(self, network: Network, batch: int) -> tuple[npt.NDArray[Any], ...]:
         """Return the room that `epochs.fit_batches` needs."""

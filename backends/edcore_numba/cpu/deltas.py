@@ -32,7 +32,7 @@ def compute_sigmoid_delta(context, errors, y, y_row, delta, rows, columns, first
             with cgutils.for_range(builder, rows) as row:
                 error = vector.splat(builder.load(builder.gep(errors, [row.index])))
                 activity = vector.load(y, builder.add(builder.mul(row.index, y_row), column))
-                value = _times_slope(vector, builder.fmul(error, signs), activity, SIGMOID)
+                value = times_slope(vector, builder.fmul(error, signs), activity, SIGMOID)
                 vector.store(value, delta, builder.add(builder.mul(row.index, columns), column))
 
         in_vectors(builder, arguments[-1].type, columns, emit)
@@ -64,7 +64,7 @@ def compute_delta(context, errors, e_row, y, slopes, y_row, delta, rows, columns
                 b.store(value, room)
                 for number in (SIGMOID, TANH, RELU, RELU6):  # a linear cell's slope is 1
                     with b.if_then(b.icmp_signed("==", kind, INDEX(number))):
-                        b.store(_times_slope(vector, value, activity, number), room)
+                        b.store(times_slope(vector, value, activity, number), room)
                 with b.if_then(b.icmp_signed("!=", rms, INDEX(0))):
                     b.store(b.fmul(b.load(room), vector.load(slopes, place)), room)
                 vector.store(b.load(room), delta, b.add(b.mul(row.index, columns), column))
@@ -86,7 +86,7 @@ def delta_signature(real: Any) -> Any:
     return types.void(pointer, n, pointer, pointer, n, pointer, n, n, n, n, n, n, real)
 
 
-def _times_slope(vector: Vector, value: ir.Value, y: ir.Value, activation: int) -> ir.Value:
+def times_slope(vector: Vector, value: ir.Value, y: ir.Value, activation: int) -> ir.Value:
     """Emit value · g(y)."""
     b, zero, one = vector.builder, vector.constant(0.0), vector.constant(1.0)
     if activation == SIGMOID:

@@ -12,6 +12,7 @@ from .compiling import compiled, compiled_inside, inlined
 from .kernels import BLOCKS, new_buffers, new_room, run_rows, trace_part, update_head, update_part
 from .one_sample import activate_one, update_one
 from .processor import CANCELLED, flush_subnormals, meet, restore_mode
+from .unchanged import forget
 from .variants import Variant
 from .vectors import at
 
@@ -76,11 +77,13 @@ def fit_heads(weights, x, target, orders, heads, plan, variant, stopped, sums, m
     cells, depth, count = weights[0].shape[2], weights[2].shape[1], fields.outputs
     batch_x = np.empty((plan.size, x.shape[1]), x.dtype)
     hidden = np.empty((depth + 1, plan.size, cells), x.dtype)
-    slopes = np.empty((depth + 1 if fields.rms else 0, plan.size, cells), x.dtype)
+    slopes = np.empty((depth + 1, plan.size, cells if fields.rms else 1), x.dtype)
     outputs, errors = np.empty((plan.size, 2 * count), x.dtype), np.empty((count, plan.size), x.dtype)
     buffers, room = new_buffers(weights, x, plan.size, BLOCKS[1], fields), new_room(weights, x)
     mode = flush_subnormals(True)
     for head in heads:
+        if not fields.skips:
+            forget(weights[6], head)
         for epoch in range(plan.epochs):
             total = 0.0
             for start in range(0, plan.samples, plan.size):
@@ -108,6 +111,7 @@ def fit_heads_online(weights, x, target, orders, heads, plan, variant, stopped, 
     y, outputs = np.empty((depth + 1) * cells, x.dtype), np.empty(2, x.dtype)
     mode = flush_subnormals(True)
     for head in heads:
+        forget(weights[6], head)
         stopped[head] = _fit_head_online(weights, x, target, orders, head, plan, fields, sums, y, outputs, meeting)
     restore_mode(mode)
 
@@ -115,7 +119,7 @@ def fit_heads_online(weights, x, target, orders, heads, plan, variant, stopped, 
 @compiled_inside
 def _fit_head_online(weights, x, target, orders, head, plan, variant, sums, y, outputs, meeting) -> int:
     """Return the epoch after which the head stopped, 0 if it did not."""
-    input_weight, input_bias, hidden_weight, hidden_bias, output_weight, output_bias = weights
+    input_weight, input_bias, hidden_weight, hidden_bias, output_weight, output_bias, _ = weights
     features, cells, depth, biases = x.shape[1], input_weight.shape[2], hidden_weight.shape[1], input_bias.shape[1]
     result, last, activity, scale = at(outputs, 0), at(y, depth * cells), variant.bias, variant.scale
     first, first_bias = at(input_weight, head * 2 * features * cells), at(input_bias, head * biases * cells)

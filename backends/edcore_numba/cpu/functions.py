@@ -20,6 +20,7 @@ from edcore.interrupts import ForkLock
 
 from .compiling import compiled_for_c
 from .deltas import compute_delta, compute_sigmoid_delta, delta_signature, sigmoid_delta_signature
+from .unchanged import bound_signature, bound_slopes, find_unchanged, unchanged_signature
 from .vectors import multiply, product_signature
 
 
@@ -29,9 +30,11 @@ class Functions(NamedTuple):
     multiply: int
     compute_sigmoid_delta: int
     compute_delta: int
+    bound_slopes: int
+    find_unchanged: int
 
 
-NONE = Functions(0, 0, 0)
+NONE = Functions(0, 0, 0, 0, 0)
 """What a kernel is given that calls none."""
 
 _LOCK = ForkLock()
@@ -43,9 +46,14 @@ def functions_of(dtype: str) -> Functions:
     with _LOCK:
         if dtype not in _COMPILED:
             real = numba.from_dtype(np.dtype(dtype))
-            signatures = product_signature(real), sigmoid_delta_signature(real), delta_signature(real)
-            bodies: tuple[Any, ...] = _multiply, _compute_sigmoid_delta, _compute_delta
-            _COMPILED[dtype] = [compiled_for_c(*each) for each in zip(bodies, signatures, strict=True)]
+            bodies: tuple[tuple[Any, Any], ...] = (
+                (_multiply, product_signature),
+                (_compute_sigmoid_delta, sigmoid_delta_signature),
+                (_compute_delta, delta_signature),
+                (bound_slopes, bound_signature),
+                (find_unchanged, unchanged_signature),
+            )
+            _COMPILED[dtype] = [compiled_for_c(body, signature(real)) for body, signature in bodies]
         return Functions(*(function.address for function in _COMPILED[dtype]))
 
 

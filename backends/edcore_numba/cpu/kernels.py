@@ -4,11 +4,12 @@ Forward, a few rows of the batch go through all layers; in an update, blocks of 
 order: the error is the same for all layers, and nothing comes back through the network. Both divide into pieces of work
 of which each `worker` of `workers` has its share.
 
-Weights are the tuple of the arrays in `WEIGHTS`, matrices in panels (see `weights`). Everything is contiguous, and the
-output layer has − cells, whether the network has them or not. Activities are x (batch, in_), hidden (heads, depth + 1,
-batch, cells) of the input layer and of each hidden layer, and outputs (heads, batch, 2 · outputs); slopes are like
-hidden, or empty where none are needed. Errors are (heads, outputs, batch). All but x may have room for more rows than x
-has. `heads` are the heads at work. `variant` is a `Variant`, or a tuple of its fields.
+Weights are the tuple of the arrays in `WEIGHTS`, matrices in panels, and of what is known of them (see `weights`).
+Everything is contiguous, and the output layer has − cells, whether the network has them or not. Activities are x
+(batch, in_), hidden (heads, depth + 1, batch, cells) of the input layer and of each hidden layer, and outputs (heads,
+batch, 2 · outputs). With rms slopes are like hidden, else they are the bounds of `unchanged`, one for each row; they
+are empty where no update follows. Errors are (heads, outputs, batch). All but x may have room for more rows than x has.
+`heads` are the heads at work. `variant` is a `Variant`, or a tuple of its fields.
 """
 
 # mypy: disable-error-code="no-untyped-def"
@@ -23,6 +24,7 @@ from .compiling import compiled, compiled_inside, inlined
 from .deltas import SIGMOID
 from .functions import call
 from .processor import flush_subnormals, meet, restore_mode
+from .unchanged import forget
 from .variants import Variant, apply_activation, clamp, mean_error
 from .vectors import PANEL_BYTES, ROWS, SLICE, VECTOR_BYTES, at, shifted
 
@@ -81,6 +83,9 @@ def update_part(weights, heads, x, hidden, slopes, outputs, errors, variant, wor
     each = _count_blocks(features, width, depth, size)
     buffers, of_head, pieces = new_buffers(weights, x, batch, size, fields), -1, len(heads) * each
     run = max(1, min(RUN, pieces // (PIECES * workers)))
+    if worker == 0 and not fields.skips:
+        for head in heads:
+            forget(weights[6], head)
     mode = flush_subnormals(True)
     # From the last layer to the first: what the forward pass has written last is still in the cache, and what is
     # written here last is what the next one needs first. Neighbouring layers share activities, so each worker does a
@@ -116,12 +121,12 @@ def run_rows(weights, head, x, first, rows, hidden, row, slopes, outputs, varian
     hidden. One without the output layer has no outputs. `room` is from `new_room`. `group` is this worker's number in a
     group that shares the rows, their number, and their meeting.
     """
-    input_weight, input_bias, hidden_weight, hidden_bias, output_weight, output_bias = weights
+    input_weight, input_bias, hidden_weight, hidden_bias, output_weight, output_bias, _ = weights
     features, cells, depth, biases = x.shape[1], input_weight.shape[2], hidden_weight.shape[1], input_bias.shape[1]
     last, scale, (both, sums) = output_weight.shape[2], variant.scale, room
     slot: Any = np.int64(0)  # no literal, of which Numba would make a kernel of its own
     slots, fused, none, flat = hidden.shape[0], _is_fused(variant), both[:0], hidden_weight.ravel()
-    source, y = at(x, first * features), at(hidden, row * cells)
+    source, y, bounded = at(x, first * features), at(hidden, row * cells), variant.skips and slopes.shape[0] > 0
     if features:
         # Both streams see the same x, so it is multiplied by the sum of their weights.
         bias = _sum_biases(input_bias, head, biases, cells, variant.bias, sums)
@@ -138,6 +143,9 @@ def run_rows(weights, head, x, first, rows, hidden, row, slopes, outputs, varian
         if not fused:
             apply_activation(hidden, slot, row, rows, variant.activation, variant.rms, slopes, layer + 1, scale)
         _meet(group)
+        if bounded and group[0] == 0:
+            of_slopes = at(slopes, (layer + 1) * slopes.shape[1] + row)
+            call(variant.bound_slopes, (y, rows, cells, variant.activation, of_slopes, scale))
     if last == 0:
         return
     bias, result = _sum_biases(output_bias, head, biases, last, variant.bias, sums), at(outputs, first * last)
@@ -254,13 +262,14 @@ def new_buffers(weights, x, batch, size, variant) -> Any:
     copies = np.empty(rows * 2 * size if sources * x.itemsize > SPREAD else 0, x.dtype)
     one, cells = variant.outputs == 1, max(weights[0].shape[2], 2 * variant.outputs)
     credited = np.empty((2, 2 if one else 1, batch, 1 if one else cells), x.dtype)
-    return copies, aligned(rows * (PANEL_BYTES // x.itemsize), x), np.full(1, variant.bias), credited
+    return copies, aligned(rows * (PANEL_BYTES // x.itemsize), x), np.full(3, variant.bias), credited
 
 
 @inlined
 def _write_credited(errors, batch, width, variant, buffers) -> None:
     """Write rate · E for the errors (outputs, rows) of one head into its room in the buffers."""
     credited, count, real = buffers[3], errors.shape[0], type(variant.scale)
+    buffers[2][1] = -1
     parts = batch if variant.mean else 1
     rates = real(variant.alpha / parts), real(variant.alpha_output / parts)
     for output in range(count):
@@ -286,13 +295,22 @@ def _update_block(weights, head, block, x, hidden, slopes, outputs, variant, buf
 
     The buffers are those of `new_buffers`.
     """
-    input_weight, input_bias, hidden_weight, hidden_bias, output_weight, output_bias = weights
+    input_weight, input_bias, hidden_weight, hidden_bias, output_weight, output_bias, least = weights
     features, width, depth = x.shape[1], input_weight.shape[2] // 2, hidden_weight.shape[1]
     copies, delta, active, credited = buffers
     size, place = block
     first, inner = (features + size - 1) // size, (width + size - 1) // size
     layer, low, errors = (place - first) // inner, (place - first) % inner * size, credited[0]
-    activation, number = variant.activation, 0
+    activation, number, batch = variant.activation, 0, x.shape[0]
+    if first <= place and layer < depth and variant.skips:
+        which, cells, biases, parts = head * depth + layer, 2 * width, input_bias.shape[1], credited.shape[1]
+        w, b = at(hidden_weight, which * cells * cells), at(hidden_bias, which * biases * cells)
+        of_weights = w, b, biases, width, low, min(low + size, width)
+        bounds, e = at(slopes, (layer + 1) * slopes.shape[1]), at(credited, 0)
+        of_changes = bounds, batch, e, parts, credited.shape[3], at(active, 0)
+        call(variant.find_unchanged, of_weights + of_changes + (at(least, which * least.shape[2]), active[0]))
+        if active[2] != 0:
+            return
     if place < first:
         # Both streams' sources are x; in all other layers the second stream's lie beside the first one's.
         weight, bias, source, y = input_weight[head], input_bias[head], x, hidden[0]
@@ -305,7 +323,7 @@ def _update_block(weights, head, block, x, hidden, slopes, outputs, variant, buf
         sources, shift, errors, activation = width, width, credited[1], variant.output_activation
     rms = variant.rms and (place < first or layer < depth)
     same = shift == 0 and not variant.split  # the weights of both streams change alike
-    high, batch, cells = min(low + size, sources), x.shape[0], y.shape[1]
+    high, cells = min(low + size, sources), y.shape[1]
     d, a, none, panel = at(delta, 0), at(active, 0), active[0] - active[0], PANEL_BYTES // x.itemsize
     for start in range(0, batch, CHUNK):
         stop = min(start + CHUNK, batch)

@@ -26,6 +26,10 @@ NUMBERS = ByName("activation", {"sigmoid": SIGMOID, "tanh": TANH, "relu": RELU, 
 """The activations that the kernels have."""
 
 
+SKIPPED = 16
+"""The least width at which it is worth while to look for layers that cannot change."""
+
+
 class Variant(NamedTuple):
     """A network and a rule as the numbers that kernels read; the first three are of the network's dtype."""
 
@@ -41,9 +45,12 @@ class Variant(NamedTuple):
     mean: bool
     alpha: float
     alpha_output: float
+    skips: bool  # an update leaves out hidden layers that cannot change
     multiply: int  # addresses of `Functions`
     compute_sigmoid_delta: int
     compute_delta: int
+    bound_slopes: int
+    find_unchanged: int
 
 
 @functools.lru_cache(maxsize=64)  # to make one takes as long as a small network's forward pass
@@ -67,9 +74,16 @@ def variant_of(network: Network, rule: Rule | None = None, calls: bool = True) -
         mean=MEAN[rule.reduction],
         alpha=float(rule.alpha),
         alpha_output=float(rule.alpha_output),
+        skips=_skips(network, rule),
         **(functions_of(network.dtype) if calls else NONE)._asdict(),
     )
     return tuple(variant)
+
+
+def _skips(network: Network, rule: Rule) -> bool:
+    """Return whether layers may saturate, and are large enough for it to matter; a floor would move saturated ones."""
+    saturates = network.activation in ("sigmoid", "tanh") and not network.rms
+    return saturates and network.width >= SKIPPED and rule.floor is None
 
 
 @compiled

@@ -16,6 +16,7 @@ import numpy.typing as npt
 from edcore.core.network import WEIGHTS, Network
 from edcore.interrupts import ForkLock
 
+from .unchanged import UNIT
 from .vectors import PANEL_BYTES, VECTOR_BYTES
 
 TINY = 2**12
@@ -30,12 +31,19 @@ class NumbaWeights(dict[str, npt.NDArray[Any]]):
 
     _first_pass = ForkLock()  # in each of two passes at once, other arrays would learn than those that are read
 
-    def __init__(self, arrays: dict[str, npt.NDArray[Any]], added: int = 0) -> None:
+    def __init__(
+        self, arrays: dict[str, npt.NDArray[Any]], added: int = 0, least: npt.NDArray[Any] | None = None
+    ) -> None:
         super().__init__(arrays)
         self.added = added
         """Output cells that the network does not have."""
         self.heads = np.arange(len(arrays["input.weight"]))
         self.count = sum(array.size for array in arrays.values())
+        if least is None:
+            heads, depth, cells = self["hidden.weight"].shape[:3]
+            least = np.zeros((heads, depth, -(-cells // (2 * UNIT))), self["hidden.weight"].dtype)
+        self.least = least
+        """What an update knows of the hidden weights (heads, depth, units), see `unchanged.find_unchanged`."""
         self._arguments: tuple[npt.NDArray[Any], ...] = ()
 
     def arguments(self, network: Network) -> tuple[npt.NDArray[Any], ...]:
@@ -43,7 +51,7 @@ class NumbaWeights(dict[str, npt.NDArray[Any]]):
         if not self._arguments:
             with self._first_pass:
                 self._add_cells(network.outputs)
-                self._arguments = tuple(self[key] for key in WEIGHTS)
+                self._arguments = *(self[key] for key in WEIGHTS), self.least
         return self._arguments
 
     def _add_cells(self, outputs: int) -> None:
