@@ -278,7 +278,19 @@ def case_of_faults():
     return drawn_case(network, Rule(centred=True, floor=0.05), batch=41, scale=0.3, seed=2)
 
 
-@pytest.mark.parametrize("fault", FAULTS)
+IN_EACH_RUN = (
+    "a layer's activities are not waited for",
+    "a copy is not waited for",
+    "the targets of a quad are in order",
+    "samples are overwritten before all have used them",
+    "the last samples of a batch are left out",
+)
+"""The others are as slow, and are run with the whole conformance suite."""
+
+
+@pytest.mark.parametrize(
+    "fault", [pytest.param(fault, marks=() if fault in IN_EACH_RUN else pytest.mark.slow) for fault in FAULTS]
+)
 def test_a_planted_fault_is_found(backend, monkeypatch, fault):
     from cuda_emulator.plugin import findings
 

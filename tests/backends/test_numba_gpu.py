@@ -161,7 +161,9 @@ VARIANTS = {
 
 @pytest.mark.emulated
 @pytest.mark.parametrize("name", VARIANTS)
-@pytest.mark.parametrize("width", [45, 64, 200])
+@pytest.mark.parametrize(
+    "width", [45, pytest.param(64, marks=pytest.mark.slow), pytest.param(200, marks=pytest.mark.slow)]
+)
 def test_every_variant_at_sizes_beyond_a_tile(backend, name, width):
     rule, fields = VARIANTS[name]
     network = Network(**{"in_": 150, "width": width, "heads": 2, "dtype": "float64", **fields, "initial": Initial()})
