@@ -61,7 +61,9 @@ def source(name: str) -> str:
     folder, parts = files("edcore_cupy") / "kernels", ["common.cuh", f"{name}.cu"]
     if name == "run":
         parts.insert(1, "run_layers.cuh")
-    return "".join((folder / file).read_text(encoding="utf-8") for file in parts)
+    text = "".join((folder / file).read_text(encoding="utf-8") for file in parts)
+    # CuPy writes it to a file in the system's own encoding, which may lack signs that the comments have.
+    return text.encode("ascii", "ignore").decode()
 
 
 class Programs:
@@ -83,7 +85,9 @@ class Programs:
         key = (file or name, name, options)
         kernel, most = self._kernels.get(key) or (self._compiled(*key), 0)
         if shared > most:  # with the static one it may be more than a block gets without asking
-            kernel.max_dynamic_shared_size_bytes = most = shared
+            # Backends on a device share what CuPy has loaded: less than another has asked for would stop its launches.
+            most = max(shared, kernel.max_dynamic_shared_size_bytes)
+            kernel.max_dynamic_shared_size_bytes = most
         self._kernels[key] = kernel, most
         return kernel
 

@@ -166,6 +166,18 @@ def test_a_nan_stays_one_and_stays_in_its_head(backend, fields, rule):
             assert np.isnan(value[1]).all(), key
 
 
+@pytest.mark.parametrize("activation", ["relu", "linear"])
+def test_an_infinite_cell_makes_no_others_nan(backend, activation):
+    """The sources of padded cells have weights of 0, and infinity times 0 would be NaN."""
+    network = Network(in_=1, width=5, depth=2, heads=2, activation=activation, output_activation="linear")
+    case = drawn_case(network, Rule(), batch=3, scale=0.1, seed=0)
+    weights = {key: np.abs(value) for key, value in case.weights.items()}  # no infinity meets another sign
+    weights["input.weight"][1, 0] = np.finfo(np.float32).max
+    outputs = to_numpy(backend.forward(network, backend.from_host(weights), np.full((3, 1), 2, np.float32)))
+    assert np.isfinite(outputs).tolist() == [[True, False]] * 3
+    assert np.isposinf(outputs[:, 1]).all()
+
+
 # Layers that cannot change.
 
 

@@ -13,6 +13,7 @@ constexpr int THREADS = 2 * P, LOADED = CHUNK * PIECES, TILE = (P < 512 ? 512 / 
 constexpr int UNROLLED = CHUNKS > 8 ? 2 : CHUNKS;  // of the chunks of a hidden layer: more need more registers
 constexpr int OWN = ROWS > 1 ? ROWS / 2 : 1;  // rows for which a lane finishes its cell
 constexpr bool WITH_BIAS = CHUNKS == 1;
+constexpr bool UNBOUNDED = ACTIVATION == 2 || ACTIVATION == 4;  // a cell can be infinite
 constexpr int SLOT = LOADED * THREADS + (WITH_BIAS ? N_BIAS * THREADS / VALUES : 0);  // pieces
 
 __host__ __device__ constexpr int power_of_two(int least) {
@@ -250,6 +251,7 @@ chain(const real *__restrict__ weights, const real *__restrict__ x, const int *_
 #endif
 #pragma unroll
     for (int i = 0; i < OWN; i++) {
+      if (UNBOUNDED && CELLS < P && own >= CELLS) y[i] = 0;  // an infinite source times 0 is NaN
       if (writes) *reinterpret_cast<real *>(ys + to + i * P * sizeof(real)) = y[i];
       if (i < rows) {
         recorded[i * P] = y[i];

@@ -45,9 +45,9 @@ struct Parts {
     units = (2 * features + P - 1) / P;
     hidden = (Size)heads * units * UNIT;
     input_bias = hidden + (Size)heads * depth * UNIT;
-    hidden_bias = input_bias + heads * N_BIAS * P;
+    hidden_bias = input_bias + (Size)heads * N_BIAS * P;
     output = hidden_bias + (Size)heads * depth * N_BIAS * P;
-    output_bias = output + heads * P * OUTPUT_CELLS;
+    output_bias = output + (Size)heads * P * OUTPUT_CELLS;
   }
 };
 
