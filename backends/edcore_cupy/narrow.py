@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from edcore.adapters.operations import RecordedGraph, Work
+from edcore.adapters.operations import RecordedGraph, Runner, Work, run_directly
 from edcore.arrays import HostWeights
 from edcore.contract.steps import Schedule
 from edcore.core.network import Network
@@ -32,6 +32,9 @@ FEW_PROCESSORS = 64
 
 RESERVED = 1024
 """Bytes of shared memory that CUDA takes of each block."""
+
+MOST_RECORDED = 2**16
+"""Batches of an epoch that is recorded: each takes memory of the host and of the device."""
 
 NOTHING = np.uint64(0)
 """A null pointer."""
@@ -141,7 +144,8 @@ class Narrow:
                     "error_sums", options, heads, WARP, errors, sums, np.int32(samples), file="update"
                 )
 
-        run, before = RecordedGraph(self._record), None
+        run: Runner = RecordedGraph(self._record) if -(-samples // size) <= MOST_RECORDED else run_directly
+        before = None
         for epoch, rows in enumerate(schedule.orders, 1):
             if not learning.any():
                 break

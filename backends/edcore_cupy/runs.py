@@ -31,6 +31,12 @@ the one before, whose time shows how many there may be."""
 MOST_NUMBERS = 2**22
 """Numbers of samples in a launch's orders at most, and of sums of errors."""
 
+MOST_INT = 2**31 - 1
+"""The kernel counts the numbers of a head in int."""
+
+SCREEN = 0.2
+"""Seconds of an epoch at most, as predicted, where the driver ends a kernel that keeps a screen waiting: after 2."""
+
 MOST_THREADS = {4: 512, 8: 256}
 """Threads of a block at most, by the size of a number: each then has registers enough."""
 
@@ -72,6 +78,8 @@ def plan(network: Network, batch: int, limit: int) -> Plan | None:
     needed += size(batch * outputs, batch * network.outputs, network.rms * batch * cells // 16)
     needed += 2 * (size(batch * network.in_) + size(batch * network.outputs))
     deltas = inner if network.rms or rows > 1 else 0
+    if max(matrices(network) * cells**2, inner) > MOST_INT:
+        return None
     weights = size(matrices(network) * cells**2, layers * biases * cells, cells * outputs, biases * outputs)
     for weights_shared, cells_shared in ((True, True), (False, True), (False, False)):
         shared = needed + weights_shared * weights + cells_shared * size(inner, deltas)
@@ -125,6 +133,11 @@ class Runs:
         attributes = self._device.attributes
         return int(attributes["MultiProcessorCount"]), int(attributes["MaxSharedMemoryPerBlockOptin"])
 
+    @functools.cached_property
+    def _longest_epoch(self) -> float:
+        """The seconds that an epoch may take, as predicted."""
+        return SCREEN if self._device.attributes.get("KernelExecTimeout") else math.inf
+
     def takes(self, network: Network, rule: Rule, samples: int, batch_size: int) -> bool:
         """Return whether a run fits blocks, and is predicted to take less time than two kernels for each batch."""
         (processors, limit), batch = self.limits, min(rule.samples_per_update(batch_size), samples)
@@ -132,8 +145,11 @@ class Runs:
         if own is None:
             return False
         block = block_seconds(network, own, batch)
+        waves = -(-network.heads // processors)
+        if -(-samples // batch) * block * waves > self._longest_epoch:
+            return False
         spread = network.heads * block / processors  # the same work over all multiprocessors
-        return -(-network.heads // processors) * block <= 2 * KERNEL + matrices(network) * MATRIX + spread
+        return waves * block <= 2 * KERNEL + matrices(network) * MATRIX + spread
 
     def fit(
         self, network: Network, rule: Rule, packed: Any, x: Any, target: Any, schedule: Schedule

@@ -233,6 +233,15 @@ def test_which_runs_it_takes():
     assert not runs.takes(Network(784, 32, 4096), Rule(), 10_000, 64)
     assert not runs.takes(Network(2, 300), Rule(), 4, 1)
     assert not runs.takes(Network(2, 4), Rule(), 0, 1)
+    assert not runs.takes(Network(2, 4, 10_000_000), Rule(), 4, 1)  # more weights than an int counts
+    assert runs.takes(Network(2, 4), Rule(), 1_000_000, 1)
+
+
+def test_an_epoch_that_takes_long_is_no_launch_where_the_driver_ends_those_that_keep_a_screen_waiting():
+    attributes = {"MultiProcessorCount": 46, "MaxSharedMemoryPerBlockOptin": 101376, "KernelExecTimeout": 1}
+    runs = importlib.import_module("edcore_cupy.runs").Runs(None, SimpleNamespace(attributes=attributes), None)
+    assert runs.takes(Network(2, 4), Rule(), 10_000, 1)
+    assert not runs.takes(Network(2, 4), Rule(), 1_000_000, 1)
 
 
 FAULTS = {
