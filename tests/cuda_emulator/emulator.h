@@ -18,10 +18,10 @@
 #pragma once
 #include <stdint.h>
 
-#define EMU_VERSION 1
+#define EMU_VERSION 2
 
 enum EmuSpace { EMU_GLOBAL, EMU_SHARED };
-enum EmuAccess { EMU_LOAD, EMU_STORE, EMU_ATOMIC };
+enum EmuAccess { EMU_LOAD, EMU_STORE, EMU_ATOMIC, EMU_READ_ONLY };  /* the last: a load of what the launch never stores */
 enum EmuBarrier { EMU_SYNC, EMU_ARRIVE, EMU_AND, EMU_OR, EMU_POPC };
 
 struct EmuThread;

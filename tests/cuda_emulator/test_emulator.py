@@ -156,6 +156,11 @@ GOES_ON = {
         "x[i + 64 * blockIdx.x] *= 2;",
     ),
     "atomic": ("race in global memory", "x[0] += i;", "atomicAdd(x, i);"),
+    "read-only cache": (
+        "read-only cache, a load of what this launch has stored",
+        "x[i] = 1; __syncthreads(); x[i + 64] = __ldg(x + (i ^ 1));",
+        "x[i + 64] = __ldg(x + i);",
+    ),
     "barrier after an end": ("divergent barrier", "if (i < 32) __syncthreads();", "if (n < 32) __syncthreads();"),
     "barriers at two places": (
         "divergent barrier",

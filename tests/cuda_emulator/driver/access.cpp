@@ -27,7 +27,7 @@ void stop(EmuThread *thread, Result result, const std::string &words, int site) 
   __builtin_unreachable();  /* as no thread is entered after a result */
 }
 
-static const char *const NAMES[] = {"load", "store", "atomic access"};
+static const char *const NAMES[] = {"load", "store", "atomic access", "load"};
 
 /* Out of line: most accesses are right, and should be quick. */
 #define COLD __attribute__((noinline, cold))
@@ -57,7 +57,7 @@ COLD static void report_race(EmuThread *thread, const char *race, EmuSpace space
 }
 
 static inline bool may_use(const Allocation *allocation, uint64_t address, uint32_t bytes, EmuAccess kind) {
-  if (!holds(allocation, address, bytes) || (allocation->constant && kind != EMU_LOAD)) return false;
+  if (!holds(allocation, address, bytes) || (allocation->constant && kind != EMU_LOAD && kind != EMU_READ_ONLY)) return false;
   return allocation->device == launch.device || allocation->device == ALL_DEVICES;
 }
 
@@ -83,6 +83,9 @@ void access(EmuThread *thread, uint64_t address, uint32_t bytes, EmuSpace space,
   uint32_t parts = bytes < 4 ? ((1u << bytes) - 1) << (address % 4 + BYTES_SHIFT) : BYTES;
   const char *race = nullptr;
   for (Word *word = &words[address / 4], *end = word + (bytes + 3) / 4; word < end; word++) {
+    if (kind == EMU_READ_ONLY && word->store.epoch >= now.launch && word->store.tag & parts) {
+      report_at(thread, "read-only cache, a load of what this launch has stored", site);
+    }
     if (const char *found = note_use(*word, parts, oldest, kind)) race = found;
   }
   if (race) report_race(thread, race, space, site);

@@ -73,7 +73,7 @@ inline void note_load(Use &load, uint32_t bytes, uint32_t oldest) {
 /* Note a use of some bytes of a word; return the race that it is, in words, or null. */
 __attribute__((always_inline)) inline const char *note_use(Word &word, uint32_t bytes, uint32_t oldest,
                                                            EmuAccess access) {
-  if (access == EMU_LOAD) {
+  if (access == EMU_LOAD || access == EMU_READ_ONLY) {
     bool race = unordered_store(word.store, bytes, oldest);
     note_load(word.load, bytes, oldest);
     return race ? "a load of what another thread stores" : nullptr;

@@ -36,9 +36,10 @@ def _elements(line: Line, operand: int) -> list[str]:
 
 def _load(line: Line) -> str:
     line.expect(2)
+    access = "READ_ONLY" if "nc" in line.modifiers else "LOAD"
     kind, space = line.type("busf", (8, 16, 32, 64)), take_space(line)
     names = _elements(line, 0)
-    place = _place(line, 1, space, kind, len(names), "LOAD")
+    place = _place(line, 1, space, kind, len(names), access)
     # The address is computed before a register of it may be overwritten.
     writes = (line.write(name, kind, f"(({_pointer(kind)})at_)[{i}]", wide=True) for i, name in enumerate(names))
     return f"{{ const char *at_ = {place}; {' '.join(writes)} }}"
@@ -64,7 +65,7 @@ def _place(line: Line, operand: int, space: str, kind: Type, count: int, access:
     if size > 16:
         line.refuse("an access of more than 16 bytes is not known")
     variable, offset = line.variable(operand)
-    if space == "const" and access != "LOAD":
+    if space == "const" and access == "STORE":
         line.refuse("a constant is not to be written")
     if variable and variable.space == space == "param":
         return _parameter(line, variable, offset, size, access)
