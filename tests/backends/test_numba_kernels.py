@@ -80,6 +80,18 @@ def test_sizes_that_fit_no_tile(backend, dtype, sizes, batch, rule):
         np.testing.assert_allclose(weights[key], value, atol=tolerance, err_msg=key)
 
 
+@pytest.mark.parametrize(("dtype", "width"), [("float32", 32), ("float64", 5)])
+def test_a_sample_has_the_same_bits_in_a_batch_of_any_size(backend, dtype, width):
+    from edcore_numba.gpu.tiles import FEW_BLOCKS, ROWS
+
+    network = Network(in_=2, width=width, depth=3, u0=1.0, dtype=dtype)
+    case = drawn_case(network, Rule("signed"), batch=ROWS * FEW_BLOCKS + 1, scale=1 / width, seed=0)
+    weights = backend.from_host(case.weights)
+    outputs = backend.forward(network, weights, case.x)  # in blocks of more samples than those of a few
+    assert (backend.forward(network, weights, case.x[:7]) == outputs[:7]).all()
+    assert len(np.unique(outputs)) > len(outputs) / 2
+
+
 VARIANTS = [
     # Outputs of two tiles, and more of them than a block of the forward pass has threads.
     (

@@ -4,13 +4,27 @@ import re
 
 import pytest
 
-from benchmarks.cuda_registers import CAPABILITIES, FOR_ONE_WIDTH, assembled, compiled, kernels, ptxas_path, why_not
+from benchmarks.cuda_registers import (
+    ARTICLE,
+    CAPABILITIES,
+    FOR_ONE_WIDTH,
+    assembled,
+    compiled,
+    kernels,
+    numba_chain,
+    nvdisasm_path,
+    ptxas_path,
+    why_not,
+)
 from edcore import Network
 
 HOPPER = CAPABILITIES[0]
 
 REGISTERS = 65_536
 """Of a multiprocessor, for all threads of a block."""
+
+MOST_INSTRUCTIONS = 150
+"""Instructions of a warp for a hidden layer of the article's network; 64 of them are its products."""
 
 IN_FLOAT64 = ("error_sums", "centre")
 """Kernels that add up many errors."""
@@ -72,6 +86,17 @@ def test_width_32_in_float32_needs_no_stack_and_spills_nothing(ptxas, capability
         if capability == HOPPER and kernel.name.startswith("update"):
             # Four blocks at once on a multiprocessor: some compute while others wait for memory.
             assert needs.registers <= 128, f"{kernel.name}: {needs}"
+
+
+@pytest.mark.parametrize("capability", [(9, 0), (8, 0), (7, 5)])
+def test_a_hidden_layer_of_the_articles_network_takes_few_instructions(ptxas, capability):
+    nvdisasm = nvdisasm_path() or pytest.skip("nvdisasm is neither on the PATH nor in the package nvidia-cuda-nvdisasm")
+    chain = numba_chain(capability, ptxas)
+    needs = chain.needs
+    assert (needs.stack, needs.spill_stores, needs.spill_loads) == (0, 0, 0), needs
+    layer = chain.layer(nvdisasm)
+    assert 4 * ARTICLE.width**2 * chain.rows / chain.threads <= layer.instructions <= MOST_INSTRUCTIONS
+    assert layer.kinds["BAR"] == 1
 
 
 @pytest.mark.parametrize(("width", "dtype"), [(17, "float32"), (512, "float64")])

@@ -25,7 +25,7 @@ from benchmarks import raw_kernels, sass
 from benchmarks.cycle_model import H100, RTX_3070, Card, predicted
 from benchmarks.sass import KINDS, OTHER, Layer, disassembled, hidden_layer
 from edcore import Network
-from edcore_numba.gpu.tiles import Variant, forward_tile, update_tile
+from edcore_numba.gpu.tiles import FEW_BLOCKS, ROWS, Variant, forward_tile, update_tile
 
 CAPABILITIES = ((9, 0), (7, 5))
 
@@ -82,8 +82,8 @@ class Chain:
         return hidden_layer(instructions, self.rows * (2 * ARTICLE.width) ** 2 / self.threads)
 
 
-def kernels(network: Network, floor: float | None = None) -> Iterator[Kernel]:
-    """Yield every kernel for networks of this width and kind."""
+def kernels(network: Network, floor: float | None = None, few: bool = False) -> Iterator[Kernel]:
+    """Yield every kernel for networks of this width and kind; `few` for a batch that makes few blocks."""
     import numba
 
     from edcore_numba.gpu.kernels_errors import SUM_THREADS, centre, error_sums
@@ -96,9 +96,9 @@ def kernels(network: Network, floor: float | None = None) -> Iterator[Kernel]:
         "forward": (flat, table, table, whole, whole, whole, real),
         "trace": (flat, table, table, flat, whole, whole, whole, real),
         "step": (flat, table, table, whole[::1], learning, table, flat, whole, whole, whole, whole, real),
-        "update": (flat, flat, table, learning, whole, whole, whole, whole, whole, real, real),
+        "update": (flat, flat, flat, table, learning, whole, whole, whole, whole, whole, real, real, real),
     }
-    tile = forward_tile(cells, np.dtype(network.dtype).itemsize)
+    tile = forward_tile(cells, np.dtype(network.dtype).itemsize, few)
     # Not the cached ones: what they call is compiled once, for one compute capability.
     for name, kernel in forward_kernels.__wrapped__(tile, kind)._asdict().items():
         yield Kernel(name, kernel.py_func, signatures[name], tile.threads, tile.rows)
@@ -216,7 +216,7 @@ def raw_chain(capability: tuple[int, int], ptxas: str) -> Chain:
 
 def numba_chain(capability: tuple[int, int], ptxas: str) -> Chain:
     """Return the kernel of Numba that a training step of the article's network takes through its layers."""
-    kernel = next(kernel for kernel in kernels(ARTICLE) if kernel.name == "trace")
+    kernel = next(kernel for kernel in kernels(ARTICLE, few=-(-BATCH // ROWS) <= FEW_BLOCKS) if kernel.name == "trace")
     needs = assembled(compiled(kernel, capability), capability, ptxas)
     return Chain("Numba, `trace`", kernel.rows, kernel.threads, needs)
 

@@ -17,17 +17,35 @@ from edcore.core.network import WEIGHTS, Network
 from edcore.core.rule import MEAN, SPLIT, Rule
 from edcore_numba.gpu.probe import SIMULATOR, simulated
 from edcore_numba.gpu.simulator import fix_shared_arrays
-from edcore_numba.gpu.tiles import ACTIVATIONS, WIDEST, Variant, forward_tile, update_tile
+from edcore_numba.gpu.tiles import (
+    ACTIVATIONS,
+    FEW_BLOCKS,
+    PADDING,
+    ROWS,
+    SAMPLES,
+    WIDEST,
+    Variant,
+    forward_tile,
+    still_share,
+    update_tile,
+)
 
 Arrays = tuple[Any, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Weights:
-    """All weights in one array on the device, and the shapes of their parts, in the caller's order."""
+    """All weights in one array on the device, and the shapes of their parts, in the caller's order.
+
+    Each block of an update leaves the size of its smallest weight (0 at first) for the next update with the same floor,
+    which may then find that no weight of the block can change.
+    """
 
     flat: Any
     shapes: dict[str, tuple[int, ...]]
+    smallest: Any
+    floors: tuple[float | None, ...] = ()
+    """The floor of the last update, once there was one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +62,8 @@ class NumbaCUDA(Backend):
     # For an x on this device, outputs are arrays of x's library, and nothing waits for the device. The host waits for
     # copies only: of a NumPy x or error, of the outputs for a NumPy x, in `to_host`; in `fit`, of each epoch's order,
     # and with a tolerance of the sums of its errors.
+
+    _skips = True  # tests compare with an update of all weights
 
     def __init__(self, device: str | None = None) -> None:
         from edcore_numba import BACKEND
@@ -75,12 +95,13 @@ class NumbaCUDA(Backend):
         """Return a copy on the device."""
         shapes = {key: value.shape for key, value in weights.items()}
         places, size = _places(shapes)
+        size += PADDING // weights["input.weight"].itemsize
         with self._device.call() as call:
             flat = call.allocate((size,), weights["input.weight"].dtype)
             for key, place in places.items():
                 if weights[key].size:
                     call.upload(flat[place], np.ascontiguousarray(weights[key]).reshape(-1))
-        return _Weights(flat, shapes)
+            return _Weights(flat, shapes, self._no_sizes(call, shapes, flat.dtype))
 
     def to_host(self, weights: _Weights) -> HostWeights:
         """Return a copy on the host."""
@@ -113,7 +134,10 @@ class NumbaCUDA(Backend):
                 call.upload(learns, np.ones(network.heads, np.uint8))
                 self._all_learn[network.heads] = learns  # only now, as another thread may look for it
             centred = call.borrow((trace.batch, network.columns), network.dtype) if rule.centred else None
-            arrays = (weights.flat, trace.array, call.on_device(error), learns, centred)
+            if weights.floors not in ((), (rule.floor,)):
+                weights.smallest = self._no_sizes(call, weights.shapes, network.dtype)
+            weights.floors = (rule.floor,)
+            arrays = (weights.flat, weights.smallest, trace.array, call.on_device(error), learns, centred)
             self._run_update(call, network, rule, arrays, trace.batch, 0)
         self._device.give_back(trace.array)
         return weights
@@ -132,8 +156,9 @@ class NumbaCUDA(Backend):
         with self._device.call(x) as call:
             flat = call.allocate(weights.flat.shape, network.dtype)
             flat.copy_to_device(weights.flat, stream=call.stream)  # the given weights keep their values
+            weights = _Weights(flat, weights.shapes, self._no_sizes(call, weights.shapes, network.dtype), (rule.floor,))
             if not samples:
-                return _Weights(flat, weights.shapes), stopped
+                return weights, stopped
             xs, targets = call.on_device(x), call.on_device(target)
             order, learns = call.borrow((samples,), np.int64), call.borrow((heads,), np.uint8)
             errors, sums = call.borrow((samples, network.columns), network.dtype), call.borrow((heads,), np.float64)
@@ -150,13 +175,14 @@ class NumbaCUDA(Backend):
                     self._run_forward(
                         call, network, "step", (flat, xs, targets, order, learns, errors, record), batch, start
                     )
-                    self._run_update(call, network, rule, (flat, record, errors, learns, centred), batch, start)
+                    updated = (flat, weights.smallest, record, errors, learns, centred)
+                    self._run_update(call, network, rule, updated, batch, start)
                 if schedule.counts_errors:
                     kernel = self._errors.error_sums(network.outputs)
                     call.launch(kernel, heads, self._errors.SUM_THREADS, errors, sums)
                     if schedule.end_epoch(epoch, call.to_numpy(sums), learning, stopped):
                         call.upload(learns, learning.astype(np.uint8))
-        return _Weights(flat, weights.shapes), stopped
+        return weights, stopped
 
     def memory(self) -> Memory:
         """Return the device's memory; buffers that are kept for later calls count as used."""
@@ -169,28 +195,41 @@ class NumbaCUDA(Backend):
     def _run_forward(self, call: Any, network: Network, form: str, arrays: Arrays, batch: int, *start: int) -> None:
         """Launch the forward pass in one of its forms, `ForwardKernels`."""
         real = np.dtype(network.dtype).type
-        tile = forward_tile(2 * network.width, real().itemsize)
+        few = network.heads * -(-batch // ROWS) <= FEW_BLOCKS
+        tile = forward_tile(2 * network.width, real().itemsize, few, adds_slices=not simulated())
         kernels = self._forward.forward_kernels(tile, Variant.of(network))
         sizes = (network.in_, network.depth, batch, *start, real(2 / network.u0))
         blocks = network.heads * -(-batch // tile.rows)
         call.launch(getattr(kernels, form), blocks, tile.threads, *arrays, *sizes)
 
+    def _no_sizes(self, call: Any, shapes: dict[str, tuple[int, ...]], dtype: Any) -> Any:
+        """Return sizes of 0 of the smallest weights, one for each block of an update."""
+        sizes = call.allocate((_update_blocks(shapes),), dtype)
+        call.upload(sizes, np.zeros(sizes.shape, dtype))
+        return sizes
+
     def _run_update(self, call: Any, network: Network, rule: Rule, arrays: Arrays, batch: int, start: int) -> None:
         """Launch the update, after a kernel that centres the errors if the rule asks for it."""
-        flat, record, errors, learns, centred = arrays
+        flat, smallest, record, errors, learns, centred = arrays
         if centred is not None:
             kernel, threads = self._errors.centre, self._errors.SUM_THREADS
             call.launch(kernel, network.columns, threads, errors, centred, start, batch)
             errors, start = centred, 0
         real, cells = np.dtype(network.dtype).type, 2 * network.width
         variant, tile = Variant.of(network), update_tile(cells)
-        kernel = self._update.update_kernel(tile, variant, SPLIT[rule.error], rule.floor)
+        kernel = self._update.update_kernel(tile, variant, SPLIT[rule.error], rule.floor, self._skips)
         share = 1 / batch if MEAN[rule.reduction] else 1.0
-        rates = (real(rule.alpha * share), real(rule.alpha_output * share))
-        tiles = tile.tiles(2 * network.in_, cells) + network.depth * tile.tiles(cells, cells)
-        tiles += tile.tiles(cells, variant.output_cells)
+        rates = (real(rule.alpha * share), real(rule.alpha_output * share), real(still_share(variant, batch)))
         sizes = (network.in_, cells, network.depth, batch, start)
-        call.launch(kernel, network.heads * tiles, tile.threads, flat, record, errors, learns, *sizes, *rates)
+        call.launch(kernel, smallest.size, tile.threads, flat, smallest, record, errors, learns, *sizes, *rates)
+
+
+def _update_blocks(shapes: dict[str, tuple[int, ...]]) -> int:
+    """Return the number of blocks of an update of these weights."""
+    heads, sources, cells = shapes["input.weight"]
+    tile = update_tile(cells)
+    tiles = tile.tiles(sources, cells) + shapes["hidden.weight"][1] * tile.tiles(cells, cells)
+    return heads * (tiles + tile.tiles(cells, shapes["output.weight"][2]))
 
 
 def _places(shapes: dict[str, tuple[int, ...]]) -> tuple[dict[str, slice], int]:
@@ -204,5 +243,6 @@ def _places(shapes: dict[str, tuple[int, ...]]) -> tuple[dict[str, slice], int]:
 
 
 def _record_shape(network: Network, batch: int) -> tuple[int]:
-    """Return the shape of a batch's record."""
-    return (batch * (network.in_ + traced(network)),)
+    """Return the shape of a batch's record, with room behind for samples that an update reads and does not use."""
+    room = SAMPLES * max(network.in_, 2 * network.width, len(network.output_signs))
+    return (batch * (network.in_ + traced(network)) + room,)

@@ -14,7 +14,9 @@ import numpy as np
 
 from edcore.core.activations import Activation
 from edcore_numba.gpu.compiler import cuda
-from edcore_numba.gpu.tiles import ACTIVATIONS, ForwardTile
+from edcore_numba.gpu.probe import simulated
+from edcore_numba.gpu.tiles import ACTIVATIONS, COLUMNS, ForwardTile
+from edcore_numba.gpu.vectors import BYTES, vector_copies
 
 U = np.uint64
 
@@ -24,13 +26,23 @@ def activity(activation: Activation, dtype: str) -> Any:
     real = np.dtype(dtype).type
     zero, one, six = real(0), real(1), real(6)
     # Below, y is as good as 0. So the denominator stays far from overflow: near there, a reciprocal takes a hundred
-    # instructions.
+    # instructions in float64, and is 0 in float32.
     least = real(-44 if dtype == "float32" else -354)
 
-    def sigmoid(z, scale):
-        t = z * scale
-        t = least if t < least else t
-        return one / (one + math.exp(-t))
+    if dtype == "float32" and not simulated():
+        exp, divide = cuda.libdevice.fast_expf, cuda.libdevice.fast_fdividef
+
+        def sigmoid(z, scale):  # to about 2 units of rounding, in a few instructions
+            t = z * scale
+            t = least if t < least else t
+            return divide(one, one + exp(-t))
+
+    else:
+
+        def sigmoid(z, scale):
+            t = z * scale
+            t = least if t < least else t
+            return one / (one + math.exp(-t))
 
     def tanh(z, scale):
         return math.tanh(z)
@@ -72,51 +84,42 @@ def slope(activation: Activation, dtype: str) -> Any:
     return cuda.jit(device=True)(functions[activation])
 
 
-def weight_loads(tile: ForwardTile, n_bias: int, dtype: str) -> tuple[Any, Any]:
-    """Return the functions that load the weights and the biases of chunk q of a head into a thread's registers."""
+def weight_loads(tile: ForwardTile, dtype: str) -> tuple[Any, Any]:
+    """Return two functions that load the weights from a thread's sources to its targets.
+
+    The first takes the place of the first weight, where all are inside the layer. The second takes the places of the
+    layer, of its source, and of the first targets of its vectors. It reads some place inside for a source beyond the
+    last, and gives 0 for it.
+    """
     real = np.dtype(dtype).type
     zero = real(0)
-    even = tile.even
-    cells, columns, groups, steps, per_thread = map(
-        U, (tile.cells, tile.columns, tile.groups, tile.steps, tile.per_thread)
-    )
-    threads, chunk, chunks, pitch = map(U, (tile.threads, tile.chunk, tile.chunks, tile.pitch))
-    per_thread, biases = map(U, (tile.per_thread, n_bias))
+    count = vector_width(tile, dtype)
+    load, _ = vector_copies(count)
+    cells, steps, width, vectors, targets = map(U, (tile.cells, tile.steps, count, COLUMNS // count, COLUMNS))
 
     @cuda.jit(device=True)
-    def load_weights(w, weights, q, input_chunks, sources, hidden_at, head, depth, t):
-        if q < input_chunks:
-            base = (head * sources + q * chunk) * cells
-            left = sources - q * chunk
-        else:
-            within = (q - input_chunks) % chunks * chunk
-            base = hidden_at + ((head * depth + (q - input_chunks) // chunks) * cells + within) * cells
-            left = cells - within
-        first = t // groups * steps
-        at = base + first * cells + t % groups
-        if even and left >= chunk:
-            for k in range(steps):
-                for m in range(columns):
-                    w[k * columns + m] = weights[at + k * cells + m * groups]
-        else:
-            for k in range(steps):
-                for m in range(columns):
-                    inside = first + k < left and t % groups + m * groups < cells
-                    w[k * columns + m] = weights[at + k * cells + m * groups] if inside else zero
+    def load_inside(w, weights, at):
+        for k in range(steps):
+            for v in range(vectors):
+                load(w, k * targets + v * width, weights, at + k * cells + v * width)
 
     @cuda.jit(device=True)
-    def load_biases(b, weights, q, input_chunks, sources, hidden_at, head, depth, heads, t):
-        if q < input_chunks:
-            base = heads * sources * cells + head * biases * cells
-        else:
-            layer = head * depth + (q - input_chunks) // chunks
-            base = hidden_at + heads * depth * cells * cells + layer * biases * cells
-        for e in range(per_thread):
-            j = (t + e * threads) % pitch
-            for n in range(biases):
-                b[e * biases + n] = weights[base + n * cells + j] if even or j < cells else zero
+    def load_tested(w, weights, layer, source, columns, sources):
+        for k in range(steps):
+            row = layer + (source + k if source + k < sources else U(0)) * cells
+            for v in range(vectors):
+                load(w, k * targets + v * width, weights, row + columns[v])
+        for k in range(steps):
+            if source + k >= sources:
+                for m in range(targets):
+                    w[k * targets + m] = zero
 
-    return load_weights, load_biases
+    return load_inside, load_tested
+
+
+def vector_width(tile: ForwardTile, dtype: str) -> int:
+    """Return the number of weights that a thread loads at once: rows of weights begin at multiples of it."""
+    return min(BYTES // np.dtype(dtype).itemsize, COLUMNS if tile.cells % COLUMNS == 0 else 2)
 
 
 def sample_access(gathers: bool) -> tuple[Any, Any, Any]:

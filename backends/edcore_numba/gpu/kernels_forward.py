@@ -29,11 +29,22 @@ import numpy as np
 from edcore.contract.compilation import say_compiling
 from edcore.core.method import RMS_EPS
 from edcore_numba.gpu.compiler import cuda
-from edcore_numba.gpu.device_functions import activity, sample_access, weight_loads
-from edcore_numba.gpu.tiles import ForwardTile, Variant
+from edcore_numba.gpu.device_functions import activity, sample_access, vector_width, weight_loads
+from edcore_numba.gpu.tiles import CHUNKS_AHEAD, COLUMNS, LINE, WARP, ForwardTile, Variant
+from edcore_numba.gpu.vectors import prefetch
 
 U = np.uint64
 U0, U1, U2 = U(0), U(1), U(2)
+targets, warp = U(COLUMNS), U(WARP)
+
+ALL_LANES = 0xFFFFFFFF
+"""The mask of an exchange of all threads of a warp."""
+
+WEIGHTS, CHUNK, AHEAD, BIASES, RECORD, SOURCES, USED = map(U, range(7))
+"""What steps on from layer to layer: the places of the weights, of the chunk of them and of the biases that are loaded
+next; of what is brought to the cache; of the record; of the activities in shared memory, and the chunk in use."""
+
+STEPPING = 7
 
 
 class ForwardKernels(NamedTuple):
@@ -77,75 +88,101 @@ def forward_kernels(tile: ForwardTile, variant: Variant) -> ForwardKernels:
 def _forward_pass(tile: ForwardTile, variant: Variant, records: bool, gathers: bool) -> Any:
     """Return the device function that takes a few samples of one head through all layers.
 
-    The weights are loaded in chunks, into two sets of registers in turn: while one chunk is used, the next is on its
-    way, across the borders of layers too. The activities of the samples stay in shared memory.
+    The activities of the samples stay in shared memory: a layer reads those of the layer below, and writes its own
+    beside them. So a barrier after each layer is enough. The weights of hidden layers are loaded in chunks, into two
+    sets of registers in turn: while one chunk is used, the next is on its way, across the borders of layers too. Two
+    chunks are loaded after the last, and not used: the array of the weights ends with room for them.
     """
     real = np.dtype(variant.dtype).type
     zero, bias = real(0), real(variant.bias)
-    n_weights, n_biases, n_sums = tile.steps * tile.columns, tile.per_thread * variant.n_bias, tile.rows * tile.columns
-    n_activities, n_parts = tile.rows * tile.pitch, tile.rows * tile.slices * tile.part_pitch
-    cells, rows, columns, groups, slices, steps = map(
-        U, (tile.cells, tile.rows, tile.columns, tile.groups, tile.slices, tile.steps)
+    n_weights, n_biases = tile.steps * COLUMNS, min(tile.per_thread, COLUMNS) * variant.n_bias
+    n_sums, n_activities = tile.sums, 2 * tile.activities
+    even, rms, one_chunk, n_squares = tile.even, variant.rms, tile.chunks == 1, tile.rows * tile.squares
+    cells, rows, slices, lanes, steps, per_thread = map(
+        U, (tile.cells, tile.rows, tile.slices, tile.lanes, tile.steps, tile.per_thread)
     )
-    threads, chunk, chunks, pitch, part_pitch = map(
-        U, (tile.threads, tile.chunk, tile.chunks, tile.pitch, tile.part_pitch)
+    threads, chunk, chunks, pitch, layer_size = map(
+        U, (tile.threads, tile.chunk, tile.chunks, tile.pitch, tile.activities)
     )
-    biases, outputs, output_cells = map(U, (variant.n_bias, variant.outputs, variant.output_cells))
+    biases, outputs, output_cells, loaded_biases = map(
+        U, (variant.n_bias, variant.outputs, variant.output_cells, n_biases)
+    )
+    ahead, line = map(U, (CHUNKS_AHEAD, LINE // real().itemsize))
+    width, vectors = map(U, (vector_width(tile, variant.dtype), COLUMNS // vector_width(tile, variant.dtype)))
 
     learns, sample, write_result = sample_access(gathers)
-    load_weights, load_biases = weight_loads(tile, variant.n_bias, variant.dtype)
+    load_inside, load_tested = weight_loads(tile, variant.dtype)
+    to_cache = prefetch()
     load_x = _load_of_x(tile, variant.dtype, records, sample)
+    add_slices = _sum_of_slices(tile)
     activate = _activation(tile, variant, records)
     output_activity = activity(variant.output_activation, variant.dtype)
 
     @cuda.jit(device=True)
-    def compute(
-        w, b, sums, ys, parts, weights, x, order, record, q, n, input_chunks, features, hidden_at, head, heads, depth,
-        row0, batch, start, scale, t,
-    ):  # fmt: skip
-        if q < input_chunks:
-            load_x(ys, x, order, record, q, features, head, row0, batch, start, t)
-            cuda.syncthreads()
-            first = t // groups * steps
-            layer = U0
-            last = q + U1 == input_chunks
-        else:
-            within = (q - input_chunks) % chunks
-            first = within * chunk + t // groups * steps
-            layer = (q - input_chunks) // chunks + U1
-            last = within + U1 == chunks
+    def load_biases(b, weights, at, column):
+        for e in range(loaded_biases):
+            j = column + e // biases
+            b[e] = weights[at + e % biases * cells + (j if even or j < cells else U0)]
+
+    @cuda.jit(device=True)
+    def multiply(sums, ys, w, first):
         for k in range(steps):
             for r in range(rows):
-                y = ys[r * pitch + first + k]
-                for m in range(columns):
-                    sums[r * columns + m] += y * w[k * columns + m]
-        if q + U2 < n:
-            load_weights(w, weights, q + U2, input_chunks, U2 * features, hidden_at, head, depth, t)
-        if last:
-            for r in range(rows):
-                for m in range(columns):
-                    parts[(r * slices + t // groups) * part_pitch + t % groups + m * groups] = sums[r * columns + m]
-                    sums[r * columns + m] = zero
-            cuda.syncthreads()
-            record_at = batch * features + (head * (depth + U1) + layer) * batch * cells
-            slope_at = record_at + heads * ((depth + U1) * cells + output_cells) * batch
-            activate(ys, parts, b, record, record_at, slope_at, row0, batch, scale, t)
-        if q + U2 < n:
-            load_biases(b, weights, q + U2, input_chunks, U2 * features, hidden_at, head, depth, heads, t)
-        # Now all threads have read the sources: in the input layer the next chunk of x may replace them, after a layer
-        # its own activities have. Between the chunks of a hidden layer nothing is written, and no thread waits.
-        if last or q < input_chunks:
+                y = ys[first + r * pitch + k]
+                for m in range(targets):
+                    sums[r * targets + m] += y * w[k * targets + m]
+
+    @cuda.jit(device=True)
+    def fetch(w, b, weights, place, columns, part, column):
+        if even:
+            load_inside(w, weights, place[WEIGHTS] + place[CHUNK] * chunk * cells)
+        else:
+            load_tested(w, weights, place[WEIGHTS], place[CHUNK] * chunk + part * steps, columns, cells)
+        place[CHUNK] += U1
+        if place[CHUNK] == chunks:
+            place[CHUNK] = U0
+            place[WEIGHTS] += cells * cells
+        if one_chunk:
+            load_biases(b, weights, place[BIASES], column)
+            place[BIASES] += biases * cells
+
+    @cuda.jit(device=True)
+    def compute(
+        w, b, w_next, b_next, sums, ys, squares, weights, record, place, columns, slopes_at, part, row, column, left,
+        batch, scale, t,
+    ):  # fmt: skip
+        fetch(w_next, b_next, weights, place, columns, part, column)
+        if slices > U1:  # threads are whole warps
+            cuda.syncwarp()  # nothing waits for it: without it, the assembler moves these loads behind the products
+        multiply(sums, ys, w, place[SOURCES] + place[USED] * chunk + part * steps)
+        if not one_chunk and place[USED] == U0:
+            load_biases(b, weights, place[BIASES], column)
+            place[BIASES] += biases * cells
+        to_cache(weights, place[AHEAD])
+        place[AHEAD] += chunk * cells
+        place[USED] += U1
+        if place[USED] == chunks:
+            place[USED] = U0
+            place[AHEAD] -= (chunks * chunk - cells) * cells  # the last chunk of a layer is smaller
+            place[SOURCES] = layer_size - place[SOURCES]
+            add_slices(sums, part)
+            activate(
+                ys, squares, sums, b, record, place[SOURCES], place[RECORD], slopes_at, row, column, left, scale, t
+            )
+            place[RECORD] += batch * cells
             cuda.syncthreads()
 
     @cuda.jit(device=True)
     def forward_pass(weights, x, target, order, learning, results, record, features, depth, batch, start, scale):
         ys = cuda.shared.array(n_activities, real)
-        parts = cuda.shared.array(n_parts, real)
+        squares = cuda.shared.array(n_squares, real) if rms else ys
         w = cuda.local.array(n_weights, real)
         w_next = cuda.local.array(n_weights, real)
         b = cuda.local.array(n_biases, real)
         b_next = cuda.local.array(n_biases, real)
         sums = cuda.local.array(n_sums, real)
+        columns = cuda.local.array(COLUMNS, U)
+        place = cuda.local.array(STEPPING, U)
         t = U(cuda.threadIdx.x)
         tiles = (batch + rows - U1) // rows
         heads = U(cuda.gridDim.x) // tiles
@@ -153,34 +190,70 @@ def _forward_pass(tile: ForwardTile, variant: Variant, records: bool, gathers: b
         row0 = U(cuda.blockIdx.x) % tiles * rows
         if head != U0 and not learns(learning, head):  # head 0 records x for all heads, also once it has stopped
             return
+        part = t % warp // lanes if slices > U1 else U0
+        group = t // warp * lanes + t % lanes if slices > U1 else t
+        # The first row and the first cell that this thread finishes, and its samples that are in the batch.
+        row, column = part * per_thread // targets, group * targets + part * per_thread % targets
+        left = batch - row0 - row if row0 + row < batch else U0
+        for v in range(vectors):
+            j = group * targets + v * width
+            columns[v] = j if even or j < cells else U0
         sources = U2 * features
-        input_chunks = (sources + chunk - U1) // chunk
-        n = input_chunks + depth * chunks
         hidden_at = heads * (sources + biases) * cells
-        for a in range(rows * columns):
+        hidden_biases_at = hidden_at + heads * depth * cells * cells
+        slopes_at = heads * ((depth + U1) * cells + output_cells) * batch  # from an activity to its slope
+        place[WEIGHTS] = hidden_at + head * depth * cells * cells
+        if even:
+            place[WEIGHTS] += part * steps * cells + group * targets
+        place[AHEAD] = hidden_at + head * depth * cells * cells + ahead * chunk * cells + t * line
+        place[CHUNK] = U0
+        place[BIASES] = hidden_biases_at + head * depth * biases * cells
+        place[RECORD] = batch * features + (head * (depth + U1) * batch + row0 + row) * cells + column
+        place[SOURCES] = U0
+        place[USED] = U0
+        if not even:  # activities beyond the cells are multiplied by weights of 0, and so may not be NaN
+            for e in range(t, U2 * layer_size, threads):
+                ys[e] = zero
+            cuda.syncthreads()
+        for a in range(rows * targets):
             sums[a] = zero
-        load_weights(w, weights, U0, input_chunks, sources, hidden_at, head, depth, t)
-        load_biases(b, weights, U0, input_chunks, sources, hidden_at, head, depth, heads, t)
-        if n > U1:
-            load_weights(w_next, weights, U1, input_chunks, sources, hidden_at, head, depth, t)
-            load_biases(b_next, weights, U1, input_chunks, sources, hidden_at, head, depth, heads, t)
-        for q in range(U0, n, U2):
+        fetch(w, b, weights, place, columns, part, column)
+        load_biases(b_next, weights, (heads * sources + head * biases) * cells, column)
+        for first in range(U0, sources, chunk):
+            load_tested(w_next, weights, head * sources * cells, first + part * steps, columns, sources)
+            load_x(ys, x, order, record, first, features, head, row0, batch, start, t)
+            cuda.syncthreads()
+            multiply(sums, ys, w_next, layer_size + part * steps)
+            cuda.syncthreads()
+        add_slices(sums, part)
+        activate(
+            ys, squares, sums, b_next, record, place[SOURCES], place[RECORD], slopes_at, row, column, left, scale, t
+        )
+        place[RECORD] += batch * cells
+        cuda.syncthreads()
+        b_odd = b_next if one_chunk else b
+        for _ in range(depth * chunks // U2):
             compute(
-                w, b, sums, ys, parts, weights, x, order, record, q, n, input_chunks, features, hidden_at, head, heads,
-                depth, row0, batch, start, scale, t,
+                w, b, w_next, b_odd, sums, ys, squares, weights, record, place, columns, slopes_at, part, row, column,
+                left, batch, scale, t,
             )  # fmt: skip
-            if q + U1 < n:
-                compute(
-                    w_next, b_next, sums, ys, parts, weights, x, order, record, q + U1, n, input_chunks, features,
-                    hidden_at, head, heads, depth, row0, batch, start, scale, t,
-                )  # fmt: skip
-        output_at = hidden_at + heads * depth * (cells + biases) * cells
+            compute(
+                w_next, b_odd, w, b, sums, ys, squares, weights, record, place, columns, slopes_at, part, row, column,
+                left, batch, scale, t,
+            )  # fmt: skip
+        if depth * chunks % U2:
+            compute(
+                w, b, w_next, b_odd, sums, ys, squares, weights, record, place, columns, slopes_at, part, row, column,
+                left, batch, scale, t,
+            )  # fmt: skip
+        output_at = hidden_biases_at + heads * depth * biases * cells
         record_at = batch * features + heads * (depth + U1) * batch * cells
         for e in range(t, output_cells * rows, threads):
             row, cell = row0 + e // output_cells, e % output_cells
+            first = place[SOURCES] + e // output_cells * pitch
             z = zero
             for i in range(cells):
-                z += ys[e // output_cells * pitch + i] * weights[output_at + (head * cells + i) * output_cells + cell]
+                z += ys[first + i] * weights[output_at + (head * cells + i) * output_cells + cell]
             for m in range(biases):
                 z += bias * weights[output_at + (heads * cells + head * biases + m) * output_cells + cell]
             y = output_activity(z, scale)
@@ -193,29 +266,58 @@ def _forward_pass(tile: ForwardTile, variant: Variant, records: bool, gathers: b
     return forward_pass
 
 
+def _sum_of_slices(tile: ForwardTile, slices: int = 0, sums: int = 0) -> Any:
+    """Return the device function that adds up the sums of all slices, and leaves each thread its share of them.
+
+    Of two threads one gives its half of the sums for the other's, and so on: each sum is added up by one thread.
+    """
+    slices, sums = slices or tile.slices, sums or tile.sums
+    if slices == 1:
+
+        @cuda.jit(device=True)
+        def nothing(sums, part):
+            pass
+
+        return nothing
+    add_halves = _sum_of_slices(tile, slices // 2, sums // 2)
+    bit, distance, half = map(U, (slices // 2, slices // 2 * tile.lanes, sums // 2))
+
+    @cuda.jit(device=True)
+    def add_slices(sums, part):
+        upper = part & bit != U0
+        for a in range(half):
+            given = sums[a] if upper else sums[half + a]
+            kept = sums[half + a] if upper else sums[a]
+            sums[a] = kept + cuda.shfl_xor_sync(ALL_LANES, given, distance)
+        add_halves(sums, part)
+
+    return add_slices
+
+
 def _load_of_x(tile: ForwardTile, dtype: str, records: bool, sample: Any) -> Any:
     """Return the device function that loads a chunk of x into shared memory; `sample` looks up rows of x."""
     real = np.dtype(dtype).type
     zero = real(0)
     n_loaded = -(-tile.rows * tile.chunk // tile.threads)
     rows, threads, chunk, pitch, per_stage = map(U, (tile.rows, tile.threads, tile.chunk, tile.pitch, n_loaded))
+    layer_size = U(tile.activities)
 
     @cuda.jit(device=True)
-    def load_x(ys, x, order, record, q, features, head, row0, batch, start, t):
+    def load_x(ys, x, order, record, first, features, head, row0, batch, start, t):
         # All loads are issued before the first is waited for; those outside x read some place inside, unused.
         loaded = cuda.local.array(n_loaded, real)
         for u in range(per_stage):
             e = t + u * threads
-            row, i = row0 + e // chunk, q * chunk + e % chunk
+            row, i = row0 + e // chunk, first + e % chunk
             inside = e < rows * chunk and row < batch and i < U2 * features
             column = (i if i < features else i - features) if inside else U0
             loaded[u] = x[sample(order, start + (row if inside else row0)), column]
         for u in range(per_stage):
             e = t + u * threads
-            row, i = row0 + e // chunk, q * chunk + e % chunk
+            row, i = row0 + e // chunk, first + e % chunk
             if e < rows * chunk:
                 inside = row < batch and i < U2 * features
-                ys[e // chunk * pitch + e % chunk] = loaded[u] if inside else zero
+                ys[layer_size + e // chunk * pitch + e % chunk] = loaded[u] if inside else zero
                 if records and head == U0 and inside and i < features:
                     record[row * features + i] = loaded[u]
 
@@ -223,70 +325,64 @@ def _load_of_x(tile: ForwardTile, dtype: str, records: bool, sample: Any) -> Any
 
 
 def _activation(tile: ForwardTile, variant: Variant, records: bool) -> Any:
-    """Return the device function that turns a layer's partial sums into activities, and records them."""
+    """Return the device function that turns a thread's sums into activities, and records them."""
     real = np.dtype(variant.dtype).type
     zero, one, bias = real(0), real(1), real(variant.bias)
     even, rms, n_cells = tile.even, variant.rms, tile.per_thread
-    cells, rows, slices, pitch, part_pitch = map(U, (tile.cells, tile.rows, tile.slices, tile.pitch, tile.part_pitch))
-    threads, per_thread, biases, lanes = map(U, (tile.threads, n_cells, variant.n_bias, tile.lanes))
+    cells, rows, pitch, threads, lanes = map(U, (tile.cells, tile.rows, tile.pitch, tile.threads, tile.squares))
+    per_thread, columns, biases = map(U, (n_cells, min(n_cells, COLUMNS), variant.n_bias))
     count, eps = real(tile.cells), real(RMS_EPS)
     f = activity(variant.activation, variant.dtype)
 
     @cuda.jit(device=True)
-    def divide(y, slopes, ys, parts, t):
+    def divide(y, slopes, ys, squares, here, row, column, t):
         # A few threads for each row add up squares, then each thread with a cell there adds up their sums: always in
         # the same order, so that bits are the same each time. All threads of the block meet twice.
         for e in range(per_thread):
-            at = t + e * threads
-            if even or at < rows * pitch:
-                ys[at] = y[e] if even or at % pitch < cells else zero
+            r, j = row + e // targets, column + e % targets
+            if even or j < cells:
+                ys[here + r * pitch + j] = y[e]
         cuda.syncthreads()
         for lane in range(t, rows * lanes, threads):
             total = zero
             for j in range(lane % lanes, cells, lanes):
-                a = ys[lane // lanes * pitch + j]
+                a = ys[here + lane // lanes * pitch + j]
                 total += a * a
-            parts[lane] = total
+            squares[lane] = total
         cuda.syncthreads()
         for e in range(per_thread):
-            at = t + e * threads
-            first = at // pitch * lanes if even or at < rows * pitch else U0
             total = zero
             for lane in range(lanes):
-                total += parts[first + lane]
+                total += squares[(row + e // targets) * lanes + lane]
             root = math.sqrt(total / count + eps)
             root += zero * root  # NaN where squares overflow
             y[e] /= root
             slopes[e] = (one - y[e] * y[e] / count) / root
 
     @cuda.jit(device=True)
-    def activate(ys, parts, b, record, record_at, slope_at, row0, batch, scale, t):
+    def activate(ys, squares, sums, b, record, here, record_at, slopes_at, row, column, left, scale, t):
         # Each step for all cells of the thread before the next: one cell's step runs while another's waits.
         y = cuda.local.array(n_cells, real)
         slopes = cuda.local.array(n_cells, real)
         for e in range(per_thread):
-            at = t + e * threads
-            r, j = at // pitch, at % pitch
-            inside = even or (r < rows and j < cells)
-            part = r * slices * part_pitch + j if inside else U0
-            z = zero
-            for s in range(slices):
-                z += parts[part + s * part_pitch]
+            y[e] = sums[e]
             for n in range(biases):
-                z += bias * b[e * biases + n]
-            y[e] = z
+                y[e] += bias * b[e % columns * biases + n]
+        for a in range(rows * targets):
+            sums[a] = zero
         if rms:
-            divide(y, slopes, ys, parts, t)
+            divide(y, slopes, ys, squares, here, row, column, t)
         for e in range(per_thread):
             y[e] = f(y[e], scale)
         for e in range(per_thread):
-            at = t + e * threads
-            r, j = at // pitch, at % pitch
-            if even or r < rows:
-                ys[at] = y[e] if even or j < cells else zero
-                if records and (even or j < cells) and row0 + r < batch:
-                    record[record_at + (row0 + r) * cells + j] = y[e]
-                    if rms:
-                        record[slope_at + (row0 + r) * cells + j] = slopes[e]
+            r, m = e // targets, e % targets
+            if even or column + m < cells:
+                ys[here + (row + r) * pitch + column + m] = y[e]
+        for e in range(per_thread):
+            r, m = e // targets, e % targets
+            if records and r < left and (even or column + m < cells):
+                record[record_at + r * cells + m] = y[e]
+                if rms:
+                    record[record_at + slopes_at + r * cells + m] = slopes[e]
 
     return activate

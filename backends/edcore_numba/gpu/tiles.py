@@ -1,8 +1,11 @@
-"""The sizes of the GPU's thread blocks. They depend on the network alone, so that bits are the same each time."""
+"""The sizes of the GPU's thread blocks, by the network and the batch. No bit of a result depends on the batch's."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+
+import numpy as np
 
 from edcore.core.activations import Activation
 from edcore.core.network import Network
@@ -13,14 +16,33 @@ STATIC_SHARED = 48 * 1024
 BANKS = 32
 """Banks of shared memory. Threads of a warp that use the same one wait for each other."""
 
+WARP = 32
+"""Threads of a warp, which give each other values without shared memory."""
+
 COLUMNS = 4
-"""Targets of a thread: each activity that it reads is used for all of them."""
+"""Neighbouring targets of a thread: each activity that it reads is used for all of them."""
 
 MOST_THREADS = 256
 """Threads of a block at most: each may then have 255 registers, the most that a thread can have."""
 
 WIDEST = COLUMNS * MOST_THREADS
 """Cells of the widest layer that fits a block."""
+
+ROWS = 4
+"""Samples of a block at most: each weight that it reads is used for all of them."""
+
+FEW_BLOCKS = 32
+"""Blocks of `ROWS` samples that leave most of a GPU empty: there, each has half of them and is through a layer sooner.
+More blocks would wait for the L2 cache, which each asks for all weights."""
+
+CHUNKS_AHEAD = 8
+"""Chunks of weights before one is loaded that it is brought from memory to the L2 cache."""
+
+LINE = 128
+"""Bytes of a line of the L2 cache, and of a thread's weights in a chunk at most."""
+
+PADDING = (CHUNKS_AHEAD + 2) * MOST_THREADS * LINE
+"""Bytes beyond the last weights that the forward pass reads, and does not use: so it need not look where they end."""
 
 ACTIVATIONS = ("sigmoid", "tanh", "relu", "relu6", "linear")
 """The activations that the kernels have, see `device_functions`."""
@@ -30,21 +52,29 @@ ACTIVATIONS = ("sigmoid", "tanh", "relu", "relu6", "linear")
 class ForwardTile:
     """One block of the forward pass: `rows` samples of one head through all layers.
 
-    Thread t holds the weights from `steps` sources (of slice t // groups) to `columns` targets (t % groups and every
-    groups-th after it). Slices are added up in shared memory.
+    A thread holds the weights from `steps` sources to `COLUMNS` targets. All slices of the sources are in one warp, for
+    a few groups of targets: thread slice · lanes + group of the warp. So sums over slices need no shared memory.
     """
 
     cells: int
     rows: int
-    columns: int
-    groups: int
     slices: int
     steps: int
 
     @property
+    def groups(self) -> int:
+        """Groups of targets."""
+        return -(-self.cells // COLUMNS)
+
+    @property
+    def lanes(self) -> int:
+        """Groups of a warp."""
+        return WARP // self.slices
+
+    @property
     def threads(self) -> int:
-        """Threads of a block."""
-        return self.groups * self.slices
+        """Threads of a block: whole warps where slices are added up."""
+        return self.groups if self.slices == 1 else -(-self.groups // self.lanes) * WARP
 
     @property
     def chunk(self) -> int:
@@ -58,42 +88,43 @@ class ForwardTile:
 
     @property
     def pitch(self) -> int:
-        """Activities from one row to the next; those beyond the cells are 0."""
-        return self.chunks * self.chunk
+        """Activities from one row to the next; those beyond the cells are 0, and padding sets rows in other banks."""
+        covered = self.chunks * self.chunk
+        return covered + BANKS // 2 if covered % BANKS == 0 else covered
 
     @property
-    def part_pitch(self) -> int:
-        """Partial sums from one slice to the next, padded so that slices in a warp write to different banks."""
-        padding = -(self.columns - 1) * self.groups % BANKS if self.groups < BANKS else 0
-        return self.columns * self.groups + padding
+    def sums(self) -> int:
+        """Sums of a thread over its sources."""
+        return self.rows * COLUMNS
 
     @property
     def per_thread(self) -> int:
-        """Activities that a thread finishes, at most."""
-        return -(-self.rows * self.pitch // self.threads)
+        """Activities that a thread finishes: its share of the sums over all slices."""
+        return self.sums // self.slices
 
     @property
-    def shared(self) -> int:
-        """Values in shared memory: activities and partial sums."""
-        return self.rows * (self.pitch + self.slices * self.part_pitch)
+    def activities(self) -> int:
+        """Activities of a layer in shared memory, where there are two layers at once."""
+        return self.rows * self.pitch
 
     @property
-    def lanes(self) -> int:
+    def squares(self) -> int:
         """Partial sums of a row's squares under rms: about the root of the cells, so that both steps are short."""
         return 1 << self.cells.bit_length() // 2
 
     @property
     def even(self) -> bool:
         """Whether the threads cover a layer exactly, so that none has to test whether its place is inside."""
-        covered = self.columns * self.groups == self.cells == self.pitch
-        return covered and self.rows * self.pitch % self.threads == 0
+        covered = COLUMNS * self.groups == self.cells == self.chunks * self.chunk
+        return covered and self.threads == self.groups * self.slices
 
 
 @dataclass(frozen=True, slots=True)
 class UpdateTile:
     """One block of the update: `side` sources × `side` targets of a layer of one head, `samples` at a time.
 
-    Thread t holds per_source × per_target weights: those of every source_groups-th source and target_groups-th target.
+    Thread t holds the weights from per_source neighbouring sources to per_target neighbouring targets. `vector` of
+    them are always all in the layer or all outside.
     """
 
     source_groups: int
@@ -101,6 +132,7 @@ class UpdateTile:
     target_groups: int
     per_target: int
     samples: int
+    vector: int
 
     @property
     def side(self) -> int:
@@ -127,24 +159,56 @@ class UpdateTile:
         return -(-sources // self.side) * -(-targets // self.side)
 
 
-def forward_tile(cells: int, itemsize: int) -> ForwardTile:
-    """Return the tile for layers with this number of cells, at most `WIDEST`."""
-    columns = min(COLUMNS, cells)
-    groups = -(-cells // columns)
-    most_slices = min(MOST_THREADS // groups, -(-cells // 2), 8)
-    slices = 1 << (most_slices.bit_length() - 1)
-    steps = min(-(-cells // slices), 8 if itemsize == 4 else 4)
-    tiles = (ForwardTile(cells, rows, columns, groups, slices, steps) for rows in (4, 2, 1))
-    return next(tile for tile in tiles if tile.shared * itemsize <= STATIC_SHARED)
+def forward_tile(cells: int, itemsize: int, few: bool = False, adds_slices: bool = True) -> ForwardTile:
+    """Return the tile for layers with this number of cells, at most `WIDEST`; `few` if there are few blocks.
+
+    Without `adds_slices` a thread has all sources: Numba's simulator lets no threads exchange values.
+    """
+    groups = -(-cells // COLUMNS)
+    most = min(MOST_THREADS // groups, -(-cells // 2), 8) if adds_slices else 1
+    slices = 1 << (most.bit_length() - 1)
+    chunks = -(-cells // (slices * (8 if itemsize == 4 else 4)))
+    steps = -(-cells // (slices * chunks))
+    tile = ForwardTile(cells, ROWS // 2 if few else ROWS, slices, steps)
+    if 2 * tile.activities * itemsize > STATIC_SHARED:
+        tile = ForwardTile(cells, ROWS // 2, slices, steps)
+    return tile
 
 
 def update_tile(cells: int) -> UpdateTile:
     """Return the tile for a network whose layers have this number of cells."""
     if cells <= 8:
-        return UpdateTile(2, 4, 4, 2, 16)
+        return UpdateTile(2, 4, 4, 2, SAMPLES // 2, 2)
+    vector = math.gcd(cells, 4)
     if cells <= 32:
-        return UpdateTile(4, 8, 8, 4, 32)
-    return UpdateTile(8, 8, 16, 4, 32)
+        return UpdateTile(4, 8, 8, 4, SAMPLES, vector)
+    return UpdateTile(8, 8, 16, 4, SAMPLES, vector)
+
+
+SAMPLES = 32
+"""Samples of a block of the update at most."""
+
+SMALLEST = 1e-20
+"""Weights of this size and below are always updated: products of their size would not be normal numbers."""
+
+MOST_QUIET = 1 << 20
+"""Samples of a batch at most whose sum is known to be too small to change a weight."""
+
+
+def still_share(variant: Variant, batch: int) -> float:
+    """Return the share of the smallest weight that the largest α·s·g·E stays below where a batch changes no weight.
+
+    A sum of `batch` products with activities (or the bias) is then below a quarter of a unit in the last place of each
+    weight, also with what rounding adds to it. So each weight plus the sum is the weight, to the bit.
+    """
+    largest = largest_source(variant)
+    return 0.0 if largest is None or batch > MOST_QUIET else float(np.finfo(variant.dtype).eps) / 8 / (batch * largest)
+
+
+def largest_source(variant: Variant) -> float | None:
+    """Return the largest activity that a hidden or an output layer learns from, if there is one."""
+    largest = {"sigmoid": 1.0, "tanh": 1.0, "relu6": 6.0}.get(variant.activation)
+    return None if largest is None else max(largest, abs(variant.bias))
 
 
 @dataclass(frozen=True, slots=True)
