@@ -283,8 +283,8 @@ def print_resources(ptxas: str) -> None:
     print("|---|---|---:|---|---:|---:|---:|---:|---:|")
     for capability in raw_kernels.GPUS:
         for dtype in ("float32", "float64"):
-            for width in (32, 8, 128):
-                network = Network(784, width, dtype=dtype)
+            for width in (32, 8, 128) if capability == CAPABILITIES[0] else (32,):
+                network = Network(64, width, depth=16, dtype=dtype)
                 for raw in raw_kernels.kernels(network, BATCH, capability):
                     needs = assembled_kernels(raw_kernels.compiled(raw, capability), capability, ptxas)[raw.name]
                     _print_needs(f"CuPy, `{raw.name}`", network, capability, raw.threads, needs)
