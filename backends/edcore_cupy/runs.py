@@ -37,8 +37,8 @@ MOST_INT = 2**31 - 1
 SCREEN = 0.2
 """Seconds of an epoch at most, as predicted, where the driver ends a kernel that keeps a screen waiting: after 2."""
 
-MOST_THREADS = {4: 512, 8: 256}
-"""Threads of a block at most, by the size of a number: each then has registers enough."""
+MOST_THREADS = 256
+"""Threads of a block at most: each then has 255 registers, and none of its values is in memory."""
 
 CYCLE, KERNEL, MATRIX = 0.6e-9, 4e-6, 0.25e-6
 """Seconds of a cycle, of an empty kernel in a graph, and of a matrix in `chain`: what the predictions go by."""
@@ -63,11 +63,11 @@ def plan(network: Network, batch: int, limit: int) -> Plan | None:
     """Return the plan for a block that may have so many bytes of shared memory, or None if no run fits it."""
     layout = Layout(2 * network.width, np.dtype(network.dtype).itemsize)
     cells, itemsize, outputs = layout.padded, layout.itemsize, len(network.output_signs)
-    team, most = 2 * cells, MOST_THREADS[itemsize]
-    if team > most:
+    team = 2 * cells
+    if team > MOST_THREADS:
         return None
     rows = 8 if itemsize == 4 and batch >= 32 else min(4, 1 << (batch - 1).bit_length())
-    teams = min(-(-batch // rows), most // team)
+    teams = min(-(-batch // rows), MOST_THREADS // team)
 
     def size(*counts: int) -> int:
         """Return the bytes of arrays of numbers, each of whole pieces of 16 bytes."""

@@ -93,8 +93,8 @@ CASES = [  # capability, network, rule, samples, batch size
 
 LARGE = [
     (75, {"width": 32, "depth": 6, "dtype": "float64", "rms": True}, {}, 35, 34),  # activities too
-    (90, {"width": 100, "depth": 1, "output_activation": "relu6"}, {}, 3, 2),
-    (80, {"width": 128, "depth": 0, "in_": 3, "n_bias": 2}, {"error": "split", "floor": 0.01}, 2, 1),
+    (90, {"width": 50, "depth": 1, "output_activation": "relu6"}, {}, 3, 2),
+    (80, {"width": 64, "depth": 0, "in_": 3, "n_bias": 2}, {"error": "split", "floor": 0.01}, 2, 1),
     (90, {"width": 50, "depth": 1, "dtype": "float64"}, {"centred": True}, 4, 3),
     (86, {"width": 17, "activation": "linear", "dtype": "float64"}, {"error": "split", "floor": 0.1}, 41, 40),
 ]
