@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edcore.arrays import HostWeights
+from edcore.core.network import Network
 
 WIDEST = 256
 """Cells of the widest layer that is narrow. Beyond it, the products of a library take less time than their launches."""
@@ -59,22 +60,25 @@ class Layout:
         return 2 * self.padded if self.padded // SLICES == self.chunk else 0
 
     @cached_property
-    def tiles(self) -> int:
-        """Blocks that update a matrix: tiles of at most 64 targets, and of 8 sources of each slice."""
-        warps, chunks = self.padded // 16, self.padded // SLICES // self.chunk
-        wide = next(number for number in (4, 2, 1) if warps % number == 0)
-        at_once = next(number for number in (8, 4, 2, 1) if number * self.chunk <= 8 and chunks % number == 0)
-        return warps // wide * (chunks // at_once)
+    def update_threads(self) -> int:
+        """Threads of a block that updates a tile: a warp for each 16 of its targets."""
+        return 32 * next(warps for warps in (4, 2, 1) if self.padded // 16 % warps == 0)
 
     @cached_property
-    def update_threads(self) -> int:
-        """Threads of a block that updates a tile."""
-        return 32 * next(number for number in (4, 2, 1) if self.padded // 16 % number == 0)
+    def tiles(self) -> int:
+        """Blocks that update a matrix: tiles of at most 64 targets, and of 8 sources of each slice."""
+        chunks = self.padded // SLICES // self.chunk
+        at_once = next(number for number in (8, 4, 2, 1) if number * self.chunk <= 8 and chunks % number == 0)
+        return 2 * self.padded // self.update_threads * (chunks // at_once)
 
     @cached_property
     def order(self) -> npt.NDArray[np.intp]:
         """For each place of a packed matrix, the place of its weight in a matrix of `padded` sources and targets."""
         return _order(self.padded, self.chunk, self.itemsize)
+
+    def matrices(self, network: Network) -> int:
+        """Return the matrices of a head: those of the input layer have as many sources as targets."""
+        return -(-2 * network.in_ // self.padded) + network.depth
 
     def shapes(self, given: Shapes) -> Shapes:
         """Return the shapes of the padded parts, in their order, for the shapes of the weights."""
@@ -111,6 +115,12 @@ class Layout:
             rows, columns = given[key][-2:]
             weights[key] = part.reshape(shape)[..., :rows, :columns].copy()
         return {key: weights[key] for key in given}
+
+
+@cache
+def layout_of(network: Network) -> Layout:
+    """Return the layout of a network's weights."""
+    return Layout(2 * network.width, np.dtype(network.dtype).itemsize)
 
 
 def shapes_of(weights: HostWeights) -> Shapes:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import itertools
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -18,7 +17,7 @@ from edcore.contract.steps import Schedule
 from edcore.core.network import Network
 from edcore.core.rule import MEAN, Rule
 from edcore_cupy.layout import Layout, Shapes, shapes_of
-from edcore_cupy.programs import Programs, chain_macros, update_macros
+from edcore_cupy.programs import Programs, chain_macros, sigmoid_scale, update_macros
 from edcore_cupy.runs import Runs
 
 MOST_SLOTS = 12
@@ -60,17 +59,7 @@ class Record:
 
 
 class Narrow:
-    """The kernels of narrow networks on one device.
-
-    Parameters
-    ----------
-    cupy : module
-        CuPy, or what stands for it.
-    device : object
-        Its device.
-    record : callable
-        ``record(work)`` returns what replays the work, or None if it cannot be recorded.
-    """
+    """The kernels of narrow networks on one device; ``record(work)`` returns its replay, or None if there is none."""
 
     def __init__(self, cupy: Any, device: Any, record: Callable[[Work], Work | None]) -> None:
         self._cupy, self._programs = cupy, Programs(cupy)
@@ -176,18 +165,14 @@ class Narrow:
         """Launch the forward pass of x, or of the samples of an order that begin at `start`."""
         layout = weights.layout
         rows, slots, shared = self._tile(network.heads, batch, network.n_bias, layout)
+        options = chain_macros(network, layout, rows, slots)
         order, target, learning = gathered
         real = np.dtype(network.dtype).type
         self._programs.launch(
-            *(
-                "chain",
-                chain_macros(network, layout, rows, slots),
-                network.heads * -(-batch // rows),
-                2 * layout.padded,
-            ),
+            *("chain", options, network.heads * -(-batch // rows), 2 * layout.padded),
             *(weights.flat, x, order, target, learning, results, record),
             *map(np.int32, (network.in_, network.depth, network.heads, batch, start)),
-            real(-2 / (network.u0 * math.log(2))),
+            real(sigmoid_scale(network)),
             shared=shared,
         )
 
@@ -213,8 +198,7 @@ class Narrow:
             errors, first = centred, 0
         share = 1 / batch if MEAN[rule.reduction] else 1.0
         real, outputs = np.dtype(network.dtype).type, len(network.output_signs)
-        matrices = -(-2 * network.in_ // layout.padded) + network.depth
-        blocks = network.heads * (matrices * layout.tiles + -(-outputs // 16))
+        blocks = network.heads * (layout.matrices(network) * layout.tiles + -(-outputs // 16))
         self._programs.launch(
             *("update", options, blocks, layout.update_threads),
             *(weights.flat, record, x, order, errors, learning, weights.least),

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import cache
 from importlib.resources import files
 from typing import Any
 
 from edcore.contract.compilation import begin_compiling, end_compiling, say_compiling
+from edcore.core.activations import FUNCTIONS
 from edcore.core.method import RMS_EPS
 from edcore.core.network import Network
 from edcore.core.rule import SPLIT, Rule
@@ -15,9 +17,6 @@ from edcore_cupy.layout import Layout
 
 ACTIVATIONS = ("sigmoid", "tanh", "relu", "relu6", "linear")
 """The activations that kernels have, each by its place."""
-
-MOST_X = {"sigmoid": 1, "tanh": 1, "relu6": 6}
-"""The largest activity of a cell; those of the others have no bound."""
 
 Options = tuple[str, ...]
 
@@ -51,9 +50,18 @@ def chain_macros(network: Network, layout: Layout, rows: int, slots: int) -> Opt
 @cache
 def update_macros(network: Network, rule: Rule, layout: Layout) -> Options:
     """Return the options for update.cu."""
-    floor = None if rule.floor is None else float(rule.floor)
-    most = MOST_X.get(network.activation, 0)
-    return macros(network, layout, SPLIT=int(SPLIT[rule.error]), FLOOR=floor, MOST_X=most)
+    most = FUNCTIONS[network.activation].largest
+    return macros(network, layout, **rule_macros(rule), MOST_X=most if math.isfinite(most) else 0)
+
+
+def rule_macros(rule: Rule) -> dict[str, object]:
+    """Return the macros of a rule."""
+    return {"SPLIT": int(SPLIT[rule.error]), "FLOOR": None if rule.floor is None else float(rule.floor)}
+
+
+def sigmoid_scale(network: Network) -> float:
+    """Return the factor with which the sigmoid of a sum is 1 / (1 + 2^(factor · sum))."""
+    return -2 / (network.u0 * math.log(2))
 
 
 def source(name: str) -> str:

@@ -17,9 +17,9 @@ import numpy.typing as npt
 
 from edcore.contract.steps import Schedule
 from edcore.core.network import Network
-from edcore.core.rule import MEAN, SPLIT, Rule
-from edcore_cupy.layout import Layout
-from edcore_cupy.programs import Options, Programs, macros
+from edcore.core.rule import MEAN, Rule
+from edcore_cupy.layout import Layout, layout_of
+from edcore_cupy.programs import Options, Programs, macros, rule_macros, sigmoid_scale
 
 LONGEST = 0.1
 """Seconds of a launch, about."""
@@ -61,9 +61,9 @@ class Plan(NamedTuple):
 
 def plan(network: Network, batch: int, limit: int) -> Plan | None:
     """Return the plan for a block that may have so many bytes of shared memory, or None if no run fits it."""
-    layout = Layout(2 * network.width, np.dtype(network.dtype).itemsize)
+    layout = layout_of(network)
     cells, itemsize, outputs = layout.padded, layout.itemsize, len(network.output_signs)
-    team = 2 * cells
+    team, matrices = 2 * cells, layout.matrices(network)
     if team > MOST_THREADS:
         return None
     rows = 8 if itemsize == 4 and batch >= 32 else min(4, 1 << (batch - 1).bit_length())
@@ -78,9 +78,9 @@ def plan(network: Network, batch: int, limit: int) -> Plan | None:
     needed += size(batch * outputs, batch * network.outputs, network.rms * batch * cells // 16)
     needed += 2 * (size(batch * network.in_) + size(batch * network.outputs))
     deltas = inner if network.rms or rows > 1 else 0
-    if max(matrices(network) * cells**2, inner) > MOST_INT:
+    if max(matrices * cells**2, inner) > MOST_INT:
         return None
-    weights = size(matrices(network) * cells**2, layers * biases * cells, cells * outputs, biases * outputs)
+    weights = size(matrices * cells**2, layers * biases * cells, cells * outputs, biases * outputs)
     for weights_shared, cells_shared in ((True, True), (False, True), (False, False)):
         shared = needed + weights_shared * weights + cells_shared * size(inner, deltas)
         if shared <= limit:
@@ -91,38 +91,22 @@ def plan(network: Network, batch: int, limit: int) -> Plan | None:
 
 def run_macros(network: Network, rule: Rule, layout: Layout, own: Plan) -> Options:
     """Return the options for run.cu."""
-    floor = None if rule.floor is None else float(rule.floor)
-    kinds = {"SPLIT": int(SPLIT[rule.error]), "CENTRED": int(rule.centred), "FLOOR": floor}
+    kinds = {"CENTRED": int(rule.centred), **rule_macros(rule)}
     places = {"WEIGHTS_SHARED": int(own.weights_shared), "CELLS_SHARED": int(own.cells_shared)}
     return macros(network, layout, ROWS=own.rows, TEAMS=own.teams, **kinds, **places)
 
 
-def matrices(network: Network) -> int:
-    """Return the matrices of a head: those of the input layer have as many sources as targets."""
-    return network.depth - (-2 * network.in_ // Layout(2 * network.width, 4).padded)
-
-
 def block_seconds(network: Network, own: Plan, batch: int) -> float:
     """Return a prediction of what a block takes for a batch."""
-    layout = Layout(2 * network.width, np.dtype(network.dtype).itemsize)
+    layout = layout_of(network)
     matrix = layout.padded**2
     bytes_in_cycle = 128 if own.weights_shared else 48
     cycles = 250 + 2 * batch * matrix / PRODUCTS[layout.itemsize] + 3 * matrix * layout.itemsize / bytes_in_cycle
-    return (700 + matrices(network) * cycles) * CYCLE
+    return (700 + layout.matrices(network) * cycles) * CYCLE
 
 
 class Runs:
-    """Whole runs on one device.
-
-    Parameters
-    ----------
-    cupy : module
-        CuPy, or what stands for it.
-    device : object
-        Its device.
-    programs : Programs
-        The kernels.
-    """
+    """Whole runs on one device."""
 
     def __init__(self, cupy: Any, device: Any, programs: Programs) -> None:
         self._cupy, self._device, self._programs = cupy, device, programs
@@ -149,7 +133,7 @@ class Runs:
         if -(-samples // batch) * block * waves > self._longest_epoch:
             return False
         spread = network.heads * block / processors  # the same work over all multiprocessors
-        return waves * block <= 2 * KERNEL + matrices(network) * MATRIX + spread
+        return waves * block <= 2 * KERNEL + layout_of(network).matrices(network) * MATRIX + spread
 
     def fit(
         self, network: Network, rule: Rule, packed: Any, x: Any, target: Any, schedule: Schedule
@@ -183,7 +167,7 @@ class Runs:
     ) -> Callable[[Any, int, int], Any]:
         """Return a function that puts some epochs on the stream, and returns the sums of their errors."""
         cupy, real, samples, orders = self._cupy, np.dtype(network.dtype).type, len(x), schedule.orders
-        layout = Layout(2 * network.width, np.dtype(network.dtype).itemsize)
+        layout = layout_of(network)
         options = run_macros(network, rule, layout, own)
         self._programs.prepare("run", options, shared=own.shared)  # before the clock starts
         record = cupy.empty(max(1, network.heads * own.record), network.dtype)
@@ -202,7 +186,7 @@ class Runs:
             self._programs.launch(
                 *("run", options, network.heads, own.threads, learned, x, target, order, state, sums, record),
                 *map(np.int32, (*sizes, schedule.counts_errors, keeps)),
-                *(np.float64(schedule.tolerance), real(-2 / (network.u0 * math.log(2))), *rates),
+                *(np.float64(schedule.tolerance), real(sigmoid_scale(network)), *rates),
                 shared=own.shared,
             )
             return sums

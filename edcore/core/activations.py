@@ -42,6 +42,11 @@ class Function(NamedTuple):
     highest: float = math.inf
     steepest: float = math.inf  # the largest g
 
+    @property
+    def largest(self) -> float:
+        """The largest magnitude of an activity."""
+        return max(-self.lowest, self.highest)
+
 
 def activity(activation: str, z: Array, u0: float) -> Array:
     """Return f(z)."""

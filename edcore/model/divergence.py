@@ -68,13 +68,13 @@ class Divergence(NamedTuple):
     def _fix(self) -> str:
         rule, network = self.rule, self.network
         inner, outer = FUNCTIONS[network.activation], FUNCTIONS[network.output_activation]
-        unbounded = max(-inner.lowest, inner.highest) == math.inf
+        unbounded = inner.largest == math.inf
         parts = ["rms=True"] if unbounded and not network.rms else []
         # Divided by their root mean square, cells have no more than bounded ones. What can grow from there on are
         # outputs without bounds, whose error comes back larger if an update moves them by more than it.
-        highest = 1.0 if unbounded else max(-inner.lowest, inner.highest)
+        highest = 1.0 if unbounded else inner.largest
         sources = 2 * network.width * highest**2 + network.n_bias * network.bias**2
-        if not parts or max(-outer.lowest, outer.highest) == math.inf or max(rule.alpha, rule.alpha_output) > HIGH:
+        if not parts or outer.largest == math.inf or max(rule.alpha, rule.alpha_output) > HIGH:
             samples = 1 if MEAN[rule.reduction] else SAMPLES
             alpha, output = min(rule.alpha / 10, 1 / samples), min(rule.alpha_output / 10, 1 / sources / samples)
             parts.append(f"alpha={alpha:.2g}, alpha_output={output:.2g}")

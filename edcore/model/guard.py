@@ -70,7 +70,7 @@ class Guard:
         self._most_sums = math.sqrt(self._most) if network.rms else self._most  # which are squared there
         self._rounding = 4 * float(info.eps)  # of an update, as a share
         inner, outer = FUNCTIONS[network.activation], FUNCTIONS[network.output_activation]
-        highest = max(-inner.lowest, inner.highest)
+        highest = inner.largest
         if network.rms and network.activation in ("relu", "linear"):
             highest = 1.0  # sums are divided by their root, so it bounds the norm of a layer's cells
         self._inner = highest * math.sqrt(cells)

@@ -3,10 +3,8 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import numpy as np
-
 from edcore import Network, Rule
-from edcore_cupy.layout import Layout
+from edcore_cupy.layout import layout_of
 from edcore_cupy.narrow import chain_tile
 from edcore_cupy.programs import chain_macros, source, update_macros
 from edcore_cupy.runs import plan, run_macros
@@ -28,7 +26,7 @@ class RawKernel:
 
 def kernels(network: Network, batch: int, capability: tuple[int, int], rule: Rule | None = None) -> Iterator[RawKernel]:
     """Yield the kernels of training steps and of whole runs, with the sizes that they have on one of `GPUS`."""
-    rule, layout = rule or Rule(), Layout(2 * network.width, np.dtype(network.dtype).itemsize)
+    rule, layout = rule or Rule(), layout_of(network)
     tile = chain_tile(network.heads, batch, network.n_bias, layout, *GPUS[capability])
     options = chain_macros(network, layout, tile.rows, tile.slots)
     yield RawKernel("chain", source("chain"), options, 2 * layout.padded, tile.rows)

@@ -26,16 +26,9 @@ constexpr int VALUES = 16 / sizeof(real), PIECES = 4 / VALUES;  // values of a p
 constexpr int UNIT = P * P, WIDTH = CELLS / 2;
 
 // The order of a lane's 4 targets: that of value m is m ^ turn(s). So in each sum over slices, all lanes keep the values
-// at the same places and send the others: no lane has to select.
+// at the same places and send the others: no lane has to select. `_order` in layout.py has the order of whole matrices: a
+// chunk of all threads lies together, and what 32 lanes read at once are 512 bytes in a row.
 __device__ __forceinline__ int turn(int s) { return (s >> 1 & 2) + (s >> 1 & 1); }
-
-// Where a matrix of P sources and P targets has a weight. A chunk of all threads lies together, and what 32 lanes read
-// at once are 512 bytes in a row.
-__device__ __forceinline__ int place(int source, int target) {
-  int s = source / PER_SLICE, k = source % PER_SLICE, warp = target / 16, c = target % 16 / 4, m = target % 4 ^ turn(s);
-  int row = (k / CHUNK * WARPS + warp) * CHUNK + k % CHUNK;
-  return ((row * PIECES + m / VALUES) * WARP + 4 * s + c) * VALUES + m % VALUES;
-}
 
 // Where each part of the weights begins, in one array, for networks of so many features, layers and heads.
 struct Parts {
@@ -77,6 +70,16 @@ template <int NAME> __device__ __forceinline__ real activity(real z, real scale)
   if (NAME == 2) return z < 0 ? 0 : z;
   if (NAME == 3) return z > 6 ? 6 : z < 0 ? 0 : z;
   return z;
+}
+
+// Return a weight that has learnt, at least at the floor if there is one. No comparison may lose a NaN.
+__device__ __forceinline__ real clamped(real weight, bool positive) {
+#ifdef FLOOR
+  const real floor = FLOOR;
+  return positive ? (weight < floor ? floor : weight) : weight > -floor ? -floor : weight;
+#else
+  return weight;
+#endif
 }
 
 // g of an activity.

@@ -274,16 +274,6 @@ __device__ __forceinline__ void derive(real *d, const real *cells, const real *s
 #endif
 }
 
-// Return a weight that has learnt, at least at the floor. No comparison may lose a NaN.
-__device__ __forceinline__ real clamped(real weight, bool positive) {
-#ifdef FLOOR
-  const real floor = FLOOR;
-  return positive ? (weight < floor ? floor : weight) : weight > -floor ? -floor : weight;
-#else
-  return weight;
-#endif
-}
-
 // Whether a source of this sign learns from an error: under a split rule from those of its own sign alone, and a NaN.
 __device__ __forceinline__ bool learns(real error, bool excitatory) {
   return !SPLIT || !(excitatory ? error < 0 : error > 0);

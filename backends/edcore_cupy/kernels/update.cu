@@ -18,11 +18,9 @@ constexpr int TOGETHER = OUTPUT_CELLS < 16 ? OUTPUT_CELLS : 16, OUTPUT_TILES = (
 constexpr real ROUNDS_AWAY = DOUBLE ? 0x1p-55 : 0x1p-26f, NO_LEAST = DOUBLE ? 1e300 : 1e38;
 
 struct Update {
-  real *weights;
-  const real *record, *x, *errors;
+  const real *errors;
   const int *order;
-  real *least;
-  int features, depth, heads, batch, start, first;  // where the batch begins in the order, and in the errors
+  int features, heads, batch, start, first;  // where the batch begins in the order, and in the errors
   real rate, rate_output;
 };
 
@@ -37,11 +35,7 @@ __device__ __forceinline__ real credit(real error, bool excitatory) {
 
 __device__ __forceinline__ real learned(real weight, real change, bool positive) {
   if (change != 0) weight += change;  // −0 + 0 has other bits than −0
-#ifdef FLOOR
-  const real floor = FLOOR;
-  weight = positive ? (weight < floor ? floor : weight) : weight > -floor ? -floor : weight;
-#endif
-  return weight;
+  return clamped(weight, positive);
 }
 
 // A layer as an update sees it: where its arrays begin, for one head.
@@ -293,7 +287,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1)
 update(real *weights, const real *__restrict__ record, const real *__restrict__ x, const int *__restrict__ order,
        const real *__restrict__ errors, const unsigned char *__restrict__ learning, real *least, int features,
        int depth, int heads, int batch, int start, int first, real rate, real rate_output) {
-  const Update u{weights, record, x, errors, order, least, features, depth, heads, batch, start, first, rate, rate_output};
+  const Update u{errors, order, features, heads, batch, start, first, rate, rate_output};
   const Parts parts(features, depth, heads);
   const int per_head = (parts.units + depth) * TILES + OUTPUT_TILES, head = blockIdx.x / per_head;
   int q = blockIdx.x % per_head;

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from edcore.core.activations import Activation
+from edcore.core.activations import FUNCTIONS, Activation
 from edcore.core.network import Network
 
 STATIC_SHARED = 48 * 1024
@@ -207,8 +207,8 @@ def still_share(variant: Variant, batch: int) -> float:
 
 def largest_source(variant: Variant) -> float | None:
     """Return the largest activity that a hidden or an output layer learns from, if there is one."""
-    largest = {"sigmoid": 1.0, "tanh": 1.0, "relu6": 6.0}.get(variant.activation)
-    return None if largest is None else max(largest, abs(variant.bias))
+    largest = FUNCTIONS[variant.activation].largest
+    return max(largest, abs(variant.bias)) if math.isfinite(largest) else None
 
 
 @dataclass(frozen=True, slots=True)
