@@ -1,8 +1,7 @@
 """The kernels of narrow networks, of edcore_cupy: on the emulator of a GPU, compiled for GPUs of several ages."""
 
-import dataclasses
+import functools
 import importlib
-import os
 
 import numpy as np
 import pytest
@@ -14,24 +13,16 @@ from edcore.testing import iter_checks
 from edcore.testing.checks.oracle import compare_forward, compare_update
 from edcore.testing.strategies import drawn_case
 from edcore_loop.loops import LoopBackend
-from fitting import check_fit, check_fit_by_head, learned
+from emulated import MARKS, load_cupy, plant
+from fitting import check_fit, check_fit_by_head, check_nan, check_negative_zero
 
-EMULATED = os.environ.get("CUDA_EMULATOR") == "1"
-
-pytestmark = [pytest.mark.emulated, pytest.mark.skipif(not EMULATED, reason="CUDA_EMULATOR is not 1")]
+pytestmark = MARKS
 
 
 @pytest.fixture
 def on(monkeypatch):
     """Return the backend on a GPU of a compute capability."""
-    pytest.importorskip("cuda.bindings.nvrtc", reason="NVRTC's bindings, of cuda-bindings, are not installed")
-    import cupy_over_emulator
-
-    def load(capability):
-        cupy_over_emulator.make(monkeypatch, capability)
-        return importlib.import_module("edcore_cupy").BACKEND.load("cuda:0")
-
-    return load
+    return functools.partial(load_cupy, monkeypatch)
 
 
 @pytest.fixture
@@ -140,10 +131,7 @@ def test_weights_come_back_as_they_went(backend):
 
 
 def test_an_error_of_zero_leaves_a_negative_zero(backend):
-    case = drawn_case(Network(in_=2, width=2), Rule("signed"), batch=3, scale=1.0, seed=0)
-    weights = {key: np.negative(np.zeros_like(value)) for key, value in case.weights.items()}
-    _, weights = learned(backend, dataclasses.replace(case, weights=weights), case.x, 0 * case.error)
-    assert all(np.signbit(value).all() for value in weights.values())
+    check_negative_zero(backend)
 
 
 @pytest.mark.parametrize(
@@ -156,16 +144,7 @@ def test_an_error_of_zero_leaves_a_negative_zero(backend):
 )
 @pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning")
 def test_a_nan_stays_one_and_stays_in_its_head(backend, fields, rule):
-    case = drawn_case(Network(in_=2, width=2, heads=2, **fields), rule, batch=3, scale=1.0, seed=0)
-    case.weights["input.weight"][1] = np.nan
-    outputs, weights = learned(backend, case, case.x, case.error)
-    assert np.isnan(outputs).tolist() == [[False, True]] * 3
-    for key, value in weights.items():
-        assert not np.isnan(value[0]).any()
-        if (
-            "activation" not in fields or fields["activation"] == "tanh" or key == "input.weight"
-        ):  # g(NaN) of others is 0
-            assert np.isnan(value[1]).all(), key
+    check_nan(backend, fields, rule)
 
 
 @pytest.mark.parametrize("activation", ["relu", "linear"])
@@ -190,20 +169,6 @@ def steps(backend, case, count=3):
         _, trace = backend.trace(case.network, weights, case.x)
         weights = backend.update(case.network, case.rule, weights, trace, case.error)
     return backend.to_host(weights), int((to_numpy(weights.least) > 0).sum())
-
-
-def plant(monkeypatch, right, faulty):
-    """Put a fault into the kernels."""
-    programs = importlib.import_module("edcore_cupy.programs")
-    plain, planted = programs.source, []
-
-    def source(name):
-        text = plain(name)
-        planted.extend([name] * text.count(right))
-        return text.replace(right, faulty)
-
-    monkeypatch.setattr(programs, "source", source)
-    return planted
 
 
 SATURATED = [

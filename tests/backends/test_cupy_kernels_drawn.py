@@ -1,8 +1,5 @@
 """The kernels of narrow networks, of edcore_cupy, on drawn networks and rules of all kinds: outputs and one update."""
 
-import importlib
-import os
-
 import numpy as np
 import pytest
 
@@ -10,10 +7,9 @@ from edcore import Network, Rule
 from edcore.core.activations import ACTIVATIONS
 from edcore.testing.checks.oracle import compare_forward, compare_update
 from edcore.testing.strategies import drawn_case
+from emulated import MARKS, load_cupy
 
-EMULATED = os.environ.get("CUDA_EMULATOR") == "1"
-
-pytestmark = [pytest.mark.emulated, pytest.mark.skipif(not EMULATED, reason="CUDA_EMULATOR is not 1")]
+pytestmark = MARKS
 
 
 def drawn(seed):
@@ -57,11 +53,7 @@ def drawn(seed):
 
 def compare(monkeypatch, capability, case):
     """Compare the outputs and an update with the oracle's, on GPUs of a compute capability."""
-    pytest.importorskip("cuda.bindings.nvrtc", reason="NVRTC's bindings, of cuda-bindings, are not installed")
-    import cupy_over_emulator
-
-    cupy_over_emulator.make(monkeypatch, capability)
-    backend = importlib.import_module("edcore_cupy").BACKEND.load("cuda")
+    backend = load_cupy(monkeypatch, capability)
     with np.errstate(all="ignore"):
         compare_forward(backend, case)
         compare_update(backend, case)

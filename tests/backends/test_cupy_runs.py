@@ -2,7 +2,6 @@
 
 import dataclasses
 import importlib
-import os
 from types import SimpleNamespace
 
 import numpy as np
@@ -15,22 +14,18 @@ from edcore.core.presets import PRESETS
 from edcore.testing import iter_checks
 from edcore.testing.strategies import drawn_case
 from edcore_loop.loops import LoopBackend
+from emulated import MARKS, load_cupy, plant
 from fitting import check_fit_by_head
 
-EMULATED = os.environ.get("CUDA_EMULATOR") == "1"
-
-pytestmark = [pytest.mark.emulated, pytest.mark.skipif(not EMULATED, reason="CUDA_EMULATOR is not 1")]
+pytestmark = MARKS
 
 
 @pytest.fixture
 def on(monkeypatch):
     """Return the backend on a GPU of a compute capability, which takes all runs by the kernel that is tested here."""
-    pytest.importorskip("cuda.bindings.nvrtc", reason="NVRTC's bindings, of cuda-bindings, are not installed")
-    import cupy_over_emulator
 
     def load(capability):
-        cupy_over_emulator.make(monkeypatch, capability)
-        backend = importlib.import_module("edcore_cupy").BACKEND.load("cuda:0")
+        backend = load_cupy(monkeypatch, capability)
         monkeypatch.setattr(importlib.import_module("edcore_cupy.runs").Runs, "takes", fits)
         return backend
 
@@ -282,14 +277,7 @@ def test_planted_faults_are_found(backend, monkeypatch, fault):
     if fault is None:
         compare(backend, case, schedule)
         return
-    programs, planted = importlib.import_module("edcore_cupy.programs"), []
-    plain, (right, faulty) = programs.source, FAULTS[fault]
-
-    def source(name):
-        planted.append(plain(name).count(right))
-        return plain(name).replace(right, faulty)
-
-    monkeypatch.setattr(programs, "source", source)
+    planted = plant(monkeypatch, *FAULTS[fault])
     try:
         compare(backend, case, schedule)
     except AssertionError:
@@ -297,5 +285,5 @@ def test_planted_faults_are_found(backend, monkeypatch, fault):
     else:
         found = []
     found += findings()
-    assert planted == [1]
+    assert planted == ["run"]
     assert found

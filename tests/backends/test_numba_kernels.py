@@ -1,7 +1,5 @@
 """What must hold for Numba's CUDA kernels on a GPU, and on the emulator of one, tests/cuda_emulator."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
@@ -13,7 +11,7 @@ from edcore.testing.checks.oracle import compare_forward, compare_update, update
 from edcore.testing.strategies import drawn_case
 from edcore_loop.loops import LoopBackend
 from edcore_numba.gpu.probe import unavailable
-from fitting import check_fit, check_fit_by_head, learned
+from fitting import check_fit, check_fit_by_head, check_nan, check_negative_zero, learned
 
 MISSING = unavailable("cuda")
 
@@ -123,10 +121,7 @@ def test_variants_that_fit_no_tile(backend, fields, rule_fields):
 
 
 def test_an_error_of_zero_leaves_a_negative_zero(backend):
-    case = drawn_case(Network(in_=2, width=2), Rule("signed"), batch=3, scale=1.0, seed=0)
-    weights = {key: np.negative(np.zeros_like(value)) for key, value in case.weights.items()}
-    _, weights = learned(backend, replace(case, weights=weights), case.x, 0 * case.error)
-    assert all(np.signbit(value).all() for value in weights.values())
+    check_negative_zero(backend)
 
 
 @pytest.mark.parametrize(
@@ -139,13 +134,7 @@ def test_an_error_of_zero_leaves_a_negative_zero(backend):
 )
 @pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning")
 def test_a_nan_stays_one_and_stays_in_its_head(backend, fields, rule):
-    case = drawn_case(Network(in_=2, width=2, heads=2, **fields), rule, batch=3, scale=1.0, seed=0)
-    case.weights["input.weight"][1] = np.nan
-    outputs, weights = learned(backend, case, case.x, case.error)
-    assert np.isnan(outputs).tolist() == [[False, True]] * 3
-    for value in weights.values():
-        assert not np.isnan(value[0]).any()
-        assert np.isnan(value[1]).all()
+    check_nan(backend, fields, rule)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

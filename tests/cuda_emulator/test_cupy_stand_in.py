@@ -2,25 +2,16 @@
 
 import importlib
 import operator
-import os
 
 import numpy as np
 import pytest
 
 from edcore.testing import iter_checks
+from emulated import MARKS, stand_in
 
-EMULATED = os.environ.get("CUDA_EMULATOR") == "1"
-
-pytestmark = [pytest.mark.emulated, pytest.mark.skipif(not EMULATED, reason="CUDA_EMULATOR is not 1")]
+pytestmark = MARKS
 
 CAPABILITIES = (75, 80, 86, 90)
-
-
-def stand_in(monkeypatch, capability):
-    pytest.importorskip("cuda.bindings.nvrtc", reason="NVRTC's bindings, of cuda-bindings, are not installed")
-    import cupy_over_emulator
-
-    return cupy_over_emulator.make(monkeypatch, capability)
 
 
 @pytest.fixture(params=CAPABILITIES)

@@ -10,9 +10,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-EMULATED = os.environ.get("CUDA_EMULATOR") == "1"
+from emulated import MARKS
 
-pytestmark = [pytest.mark.emulated, pytest.mark.skipif(not EMULATED, reason="CUDA_EMULATOR is not 1")]
+pytestmark = MARKS
 
 THREADS = 64
 

@@ -1,16 +1,12 @@
 """Raw CUDA C++ with bulk copies and mbarriers, as for an H100: a ring of two stages, right and with planted faults."""
 
-import os
-
 import numpy as np
 import pytest
 
 from cuda_emulator.test_emulator import kernel, run
+from emulated import MARKS
 
-pytestmark = [
-    pytest.mark.emulated,
-    pytest.mark.skipif(os.environ.get("CUDA_EMULATOR") != "1", reason="CUDA_EMULATOR is not 1"),
-]
+pytestmark = MARKS
 
 START = r"""
 #define EXPECTED 128

@@ -1,13 +1,11 @@
 """Copies to shared memory that go on beside the threads (cp.async), in raw kernels: right ones, and planted faults."""
 
-import os
-
 import numpy as np
 import pytest
 
-EMULATED = os.environ.get("CUDA_EMULATOR") == "1"
+from emulated import MARKS, stand_in
 
-pytestmark = [pytest.mark.emulated, pytest.mark.skipif(not EMULATED, reason="CUDA_EMULATOR is not 1")]
+pytestmark = MARKS
 
 THREADS = 64
 
@@ -54,10 +52,7 @@ FAULTS = {
 
 def ring(monkeypatch, before, between, other, rows=7):
     """Return the sums that it computes, and those that are right."""
-    pytest.importorskip("cuda.bindings.nvrtc", reason="NVRTC's bindings, of cuda-bindings, are not installed")
-    import cupy_over_emulator
-
-    cupy = cupy_over_emulator.make(monkeypatch, 80)
+    cupy = stand_in(monkeypatch, 80)
     options = (f"-DBEFORE={before}", f"-DBETWEEN={between}", f"-DOTHER={other}")
     host = np.random.default_rng(0).random((rows, THREADS), np.float32)
     y = cupy.empty(THREADS, np.float32)
@@ -110,10 +105,9 @@ extern "C" __global__ void stores(float *x) {
 @pytest.mark.parametrize("capability", [75, 90])
 @pytest.mark.parametrize(("other", "barrier"), [(33, "__syncthreads();"), (1, "__syncwarp();")])
 def test_a_barrier_that_is_missing_is_found(monkeypatch, capability, other, barrier):
-    import cupy_over_emulator
     from cuda_emulator.plugin import findings
 
-    cupy = cupy_over_emulator.make(monkeypatch, capability)
+    cupy = stand_in(monkeypatch, capability)
     for text in (barrier, ""):
         x, options = cupy.empty(THREADS, np.float32), (f"-DBARRIER={text}", f"-DOTHER={other}")
         cupy.RawModule(code=STORES, options=options).get_function("stores")((1,), (THREADS,), (x,))

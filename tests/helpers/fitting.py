@@ -1,4 +1,6 @@
-"""One update, and what `fit` of a backend must do, wherever its kernels run."""
+"""One update, and what an update and `fit` of a backend must do, wherever its kernels run."""
+
+import dataclasses
 
 import numpy as np
 
@@ -13,6 +15,26 @@ def learned(backend, case, x, error):
     weights = backend.from_host(case.weights)
     outputs, trace = backend.trace(case.network, weights, x)
     return outputs, backend.to_host(backend.update(case.network, case.rule, weights, trace, error))
+
+
+def check_negative_zero(backend):
+    """An error of 0 leaves weights of −0."""
+    case = drawn_case(Network(in_=2, width=2), Rule("signed"), batch=3, scale=1.0, seed=0)
+    weights = {key: np.negative(np.zeros_like(value)) for key, value in case.weights.items()}
+    _, weights = learned(backend, dataclasses.replace(case, weights=weights), case.x, 0 * case.error)
+    assert all(np.signbit(value).all() for value in weights.values())
+
+
+def check_nan(backend, fields, rule):
+    """A NaN among the weights of a head spreads through all of that head, and through no other."""
+    case = drawn_case(Network(in_=2, width=2, heads=2, **fields), rule, batch=3, scale=1.0, seed=0)
+    case.weights["input.weight"][1] = np.nan
+    outputs, weights = learned(backend, case, case.x, case.error)
+    assert np.isnan(outputs).tolist() == [[False, True]] * 3
+    for key, value in weights.items():
+        assert not np.isnan(value[0]).any()
+        if case.network.activation in ("sigmoid", "tanh") or key == "input.weight":  # the g of others is 0 for a NaN
+            assert np.isnan(value[1]).all(), key
 
 
 def check_fit(backend, case, target, schedule, most):
