@@ -23,7 +23,7 @@ import numpy as np
 
 from benchmarks import raw_kernels, sass
 from benchmarks.cycle_model import H100, RTX_3070, Card, predicted
-from benchmarks.sass import KINDS, OTHER, Layer, disassembled, hidden_layer
+from benchmarks.sass import KINDS, Layer, disassembled, hidden_layer
 from edcore import Network
 from edcore_numba.gpu.tiles import FEW_BLOCKS, ROWS, Variant, forward_tile, update_tile
 
@@ -224,29 +224,30 @@ def numba_chain(capability: tuple[int, int], ptxas: str) -> Chain:
 def print_layers(chains: dict[tuple[int, int], list[Chain]], nvdisasm: str) -> None:
     """Print what a hidden layer takes in each kernel, and the times that are predicted from that."""
     layers = {}
-    print(f"| kernel | capability | samples a block | instructions | {' | '.join((*KINDS, OTHER))} | fixed stalls |")
-    print("|---|" + "---:|" * (len(KINDS) + 5))
+    columns = [kind for kind in KINDS if kind not in ("STS", "BAR")]  # few of them, and a page's width is limited
+    print(f"| kernel | sm | samples | instructions | {' | '.join(columns)} | other | stalls |")
+    print("|---|" + "---:|" * (len(columns) + 5))
     for capability, given in chains.items():
         for chain in given:
             layer = layers[capability, chain.name] = chain.layer(nvdisasm)
-            kinds = " | ".join(f"{layer.kinds[kind]:g}" for kind in (*KINDS, OTHER))
-            start = f"| {chain.name} | {capability[0]}.{capability[1]} | {chain.rows} "
+            shown = [layer.kinds[kind] for kind in columns]
+            kinds = " | ".join(f"{count:g}" for count in (*shown, layer.instructions - sum(shown)))
+            start = f"| {chain.name} | {capability[0]}{capability[1]} | {chain.rows} "
             print(f"{start}| {layer.instructions:g} | {kinds} | {layer.stalls:g} |")
-    limits = "into a multiprocessor | shared memory | L2 | memory | memory, not in step"
-    print(f"\n| kernel | GPU | blocks | chain | {limits} | cycles a layer | forward pass, ms |")
-    print("|---|---|" + "---:|" * 9)
     span = "{:.0f} … {:.0f}".format
+    times, limits = [], []
     for card in (H100, RTX_3070):
         for chain in chains[card.capability]:
             blocks = -(-BATCH // chain.rows)
             made = predicted(layers[card.capability, chain.name], card, blocks, LAYER_BYTES)
-            limits = f"{made.into_multiprocessor:.0f} | {made.shared_memory:.0f} | {span(*made.cache)} "
-            limits += f"| {made.memory_once:.0f} | {made.memory_each:.0f}"
             low, high = (cycles * ARTICLE.depth / card.clock * 1e3 for cycles in made.layer)
-            print(
-                f"| {chain.name} | {card.name} | {blocks} | {span(*made.chain)} | {limits} | {span(*made.layer)} "
-                f"| {low:.2f} … {high:.2f} |"
-            )
+            start = f"| {chain.name} | {card.name} |"
+            times.append(f"{start} {blocks} | {span(*made.layer)} | {low:.2f} … {high:.2f} |")
+            least = f"{made.into_multiprocessor:.0f} | {made.shared_memory:.0f} | {span(*made.cache)}"
+            limits.append(f"{start} {span(*made.chain)} | {least} | {made.memory_once:.0f} | {made.memory_each:.0f} |")
+    print("\n| kernel | GPU | blocks | cycles a layer | forward pass, ms |\n|---|---|---:|---:|---:|", *times, sep="\n")
+    print("\n| kernel | GPU | chain | into SM | shared | L2 | memory | not in step |")
+    print("|---|---|" + "---:|" * 6, *limits, sep="\n")
 
 
 def print_updates(ptxas: str, nvdisasm: str) -> None:
