@@ -7,6 +7,7 @@ from typing import cast
 
 import numpy as np
 
+from edcore.comparison.baselines import HOW, METHODS, Baseline, Learner, Method, rates_in_words
 from edcore.contract.compilation import clock
 from edcore.core.network import Network
 from edcore.core.presets import PRESETS
@@ -15,8 +16,7 @@ from edcore.datasets import catalogue as datasets
 from edcore.datasets.catalogue import Dataset
 from edcore.model.classes import accuracy, targets
 from edcore.model.ed import ED
-from edcore.reproduce.baselines import HOW, METHODS, Baseline, Method, rates_in_words
-from edcore.reproduce.options import Learner, Options, backend_of
+from edcore.reproduce.options import Options, backend_of
 from edcore.reproduce.outcome import EDCORE, Outcome, Published, Score
 
 CLASSES, WIDTH, BATCH = 10, 2, 128

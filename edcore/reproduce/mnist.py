@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields, replace
 from itertools import groupby
 from typing import cast
 
+from edcore.comparison.baselines import HOW, Baseline, Method, rates_in_words
 from edcore.contract.compilation import clock
 from edcore.core.network import Initial, Network
 from edcore.core.presets import PRESETS
@@ -14,7 +15,6 @@ from edcore.core.rule import Rule
 from edcore.datasets.catalogue import Dataset
 from edcore.model.classes import accuracy, targets
 from edcore.model.ed import ED
-from edcore.reproduce.baselines import HOW, Baseline, Method, rates_in_words
 from edcore.reproduce.options import Options, backend_of
 from edcore.reproduce.outcome import EDCORE, Outcome, Published, Score
 

@@ -6,14 +6,14 @@ import math
 from collections.abc import Iterator
 from typing import cast
 
+from edcore.comparison.baselines import HOW, METHODS, Baseline, Learner, Method
 from edcore.contract.compilation import clock
 from edcore.core.network import Network
 from edcore.core.randomness import permutation
 from edcore.datasets.catalogue import Dataset
 from edcore.model.classes import accuracy
 from edcore.model.ed import ED
-from edcore.reproduce.baselines import HOW, METHODS, Baseline, Method
-from edcore.reproduce.options import Learner, Options, backend_of
+from edcore.reproduce.options import Options, backend_of
 from edcore.reproduce.outcome import EDCORE, Outcome, Published, Score
 
 WIDTH, BATCH = 32, 64

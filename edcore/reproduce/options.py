@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
-
-import numpy as np
-import numpy.typing as npt
+from typing import TypeVar
 
 from edcore.arguments import whole_number
+from edcore.comparison.baselines import Learner
 from edcore.datasets.catalogue import Dataset, mnist
 from edcore.errors import InputError
 from edcore.model.ed import ED
@@ -58,29 +56,3 @@ class Options:
 def backend_of(learner: Learner) -> str:
     """Return the backend of an ED; nothing for a baseline."""
     return learner.backend if isinstance(learner, ED) else ""
-
-
-class Learner(Protocol):
-    """The calls that ED and its baselines have in common, so that they go through one loop."""
-
-    def fit(
-        self,
-        x: npt.NDArray[Any],
-        target: npt.NDArray[Any],
-        *,
-        epochs: int = 1,
-        batch_size: int = 64,
-        shuffle: bool = True,
-        tolerance: float = 0.0,
-    ) -> object:
-        """Learn all samples in batches."""
-        ...
-
-    def predict(self, x: npt.NDArray[Any]) -> Any:
-        """Return the outputs for x."""
-        ...
-
-    @property
-    def epochs(self) -> npt.NDArray[np.intp]:
-        """The number of epochs that each head has learnt."""
-        ...

@@ -10,14 +10,14 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from edcore.comparison.baselines import HOW, METHODS, Baseline, Learner, Method
 from edcore.contract.compilation import clock
 from edcore.core.network import Network
 from edcore.core.presets import PRESETS
 from edcore.datasets import catalogue as datasets
 from edcore.kaneko import Parameters, run
 from edcore.model.ed import ED
-from edcore.reproduce.baselines import HOW, METHODS, Baseline, Method
-from edcore.reproduce.options import Learner, Options, backend_of
+from edcore.reproduce.options import Options, backend_of
 from edcore.reproduce.outcome import EDCORE, NEAR, Outcome, Published, Score, standard_errors_apart
 
 Epochs: TypeAlias = npt.NDArray[np.intp]

@@ -10,14 +10,14 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from edcore.comparison.baselines import HOW, METHODS, Baseline, Learner, Method, rates_in_words
 from edcore.contract.compilation import clock
 from edcore.core.activations import Activation
 from edcore.core.network import Initial, Network
 from edcore.core.presets import PRESETS
 from edcore.model.ed import ED
 from edcore.model.inputs import NEGATIVE
-from edcore.reproduce.baselines import HOW, METHODS, Baseline, Method, rates_in_words
-from edcore.reproduce.options import Learner, Options, backend_of
+from edcore.reproduce.options import Options, backend_of
 from edcore.reproduce.outcome import EDCORE, Outcome, Published, Score
 
 Floats: TypeAlias = npt.NDArray[Any]

@@ -14,6 +14,7 @@ import pytest
 
 import edcore
 from edcore.cli import app as cli
+from edcore.comparison.baselines import EPS, METHODS, Baseline, feedback_matrices, initial_weights
 from edcore.core.network import Network
 from edcore.core.randomness import permutation
 from edcore.diagnostics.gradient import descent, forward, outputs
@@ -21,7 +22,6 @@ from edcore.environment import Environment
 from edcore.errors import DataFileError, InputError, UnknownNameError
 from edcore.plots.reproduction import png
 from edcore.reproduce import catalogue, mnist, page, parity
-from edcore.reproduce.baselines import EPS, METHODS, Baseline, feedback_matrices, initial_weights
 from edcore.reproduce.options import Options
 from edcore.reproduce.outcome import Outcome, Published, Score, standard_errors_apart
 

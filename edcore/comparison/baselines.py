@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -77,15 +77,47 @@ def feedback_matrices(network: Network, seed: int) -> list[Floats]:
     return [(random.standard_normal(shape) * scale).astype(network.dtype) for _ in network.layers[:-1]]
 
 
+class Learner(Protocol):
+    """The calls that ED and what it is compared with have in common, so that they go through one loop."""
+
+    def fit(
+        self,
+        x: npt.NDArray[Any],
+        target: npt.NDArray[Any],
+        *,
+        epochs: int = 1,
+        batch_size: int = 64,
+        shuffle: bool = True,
+        tolerance: float = 0.0,
+    ) -> object:
+        """Learn all samples in batches."""
+        ...
+
+    def predict(self, x: npt.NDArray[Any]) -> Any:
+        """Return the outputs for x."""
+        ...
+
+    @property
+    def epochs(self) -> npt.NDArray[np.intp]:
+        """The number of epochs that each head has learnt."""
+        ...
+
+
 class Baseline:
     """A network that learns by one of the methods, with the calls of `edcore.ED` that the reproductions use."""
 
     def __init__(
-        self, network: Network, method: Method, rates: tuple[float, float], seed: int, gain: float = 1.0
+        self,
+        network: Network,
+        method: Method,
+        rates: tuple[float, float],
+        seed: int,
+        gain: float = 1.0,
+        weights: HostWeights | None = None,
     ) -> None:
         self.network, self.seed = network, seed
         self.rates = rates  # of all layers but the output layer, and of the output layer
-        self.weights = initial_weights(network, seed, gain)
+        self.weights = initial_weights(network, seed, gain) if weights is None else weights
         self.epochs = np.zeros(network.heads, np.intp)  # the number that each head has learnt
         self._feedback = feedback_matrices(network, seed) if method == "direct feedback alignment" else None
         self._steps, self._moments = 0, {}  # of Adam
