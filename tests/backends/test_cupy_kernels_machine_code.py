@@ -5,6 +5,7 @@ import pytest
 from benchmarks import raw_kernels
 from benchmarks.cuda_registers import ARTICLE, assembled_kernels, nvdisasm_path, ptxas_path, raw_chain
 from edcore import Network, Rule
+from edcore.arguments import DTYPES
 
 MOST_INSTRUCTIONS = 240
 """Of a hidden layer of width 32 in float32."""
@@ -32,20 +33,23 @@ def test_a_hidden_layer_of_the_article_takes_few_instructions(ptxas, capability)
     assert 4 * ARTICLE.width**2 * chain.rows / chain.threads <= chain.layer(nvdisasm).instructions <= MOST_INSTRUCTIONS
 
 
-@pytest.mark.parametrize("capability", raw_kernels.GPUS)
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize(
-    ("width", "batch", "fields", "rule"),
-    [
-        (32, 64, {}, Rule()),
-        (1, 4, {}, Rule(error="split", floor=1e-4)),
-        (128, 64, {}, Rule(error="split")),
-        (8, 4096, {"rms": True, "activation": "relu"}, Rule()),
-        (48, 4096, {"activation": "linear", "inhibitory_output": False}, Rule(floor=1e-4)),
-        (17, 64, {"rms": True, "activation": "tanh", "outputs": 10, "n_bias": 2, "bias": 0.8}, Rule()),
-        (100, 1, {"rms": True, "activation": "relu6", "output_activation": "linear"}, Rule()),
-    ],
-)
+VARIANTS = [
+    (32, 64, {}, Rule()),
+    (128, 64, {}, Rule(error="split")),
+    (1, 4, {}, Rule(error="split", floor=1e-4)),
+    (8, 4096, {"rms": True, "activation": "relu"}, Rule()),
+    (48, 4096, {"activation": "linear", "inhibitory_output": False}, Rule(floor=1e-4)),
+    (17, 64, {"rms": True, "activation": "tanh", "outputs": 10, "n_bias": 2, "bias": 0.8}, Rule()),
+    (100, 1, {"rms": True, "activation": "relu6", "output_activation": "linear"}, Rule()),
+]
+CASES = [
+    # All of them on the newest GPU and the oldest; on those between, what their registers and shared memory are for.
+    *((capability, dtype, *one) for capability in ((9, 0), (7, 5)) for dtype in DTYPES for one in VARIANTS),
+    *((capability, "float32", *one) for capability in ((8, 6), (8, 0)) for one in VARIANTS[:2]),
+]
+
+
+@pytest.mark.parametrize(("capability", "dtype", "width", "batch", "fields", "rule"), CASES)
 def test_all_stays_in_registers(ptxas, capability, dtype, width, batch, fields, rule):
     network = Network(20, width, dtype=dtype, **fields)
     for kernel in raw_kernels.kernels(network, batch, capability, rule):
