@@ -1,47 +1,34 @@
-"""A network bound to a backend: its weights, and the steps in which it learns. `ED` is its public face."""
+"""A network bound to a backend: its state, its weights and its outputs. `ED` is its public face."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from edcore.arguments import value_range
-from edcore.arrays import HOST, Array, HostWeights, Located, Place, check_fork, like, to_numpy
+from edcore.arguments import value_range, whole_number
+from edcore.arrays import HOST, Array, HostWeights, Located, Place, check_fork, like, on_its_device, to_numpy
 from edcore.contract.backend import Backend
 from edcore.contract.memory import host_room
-from edcore.contract.steps import Schedule
-from edcore.core.activations import FUNCTIONS
 from edcore.core.network import Network
 from edcore.core.presets import PRESETS
-from edcore.core.randomness import checked_seed, permutation
+from edcore.core.randomness import checked_seed
 from edcore.core.rule import Rule, check_together
 from edcore.core.weights import initialise
 from edcore.dispatch import registry
 from edcore.dispatch.choose import Request, check_support, choose_backend
 from edcore.environment import VERSION, of_version
 from edcore.errors import InputError, shown
-from edcore.interrupts import ForkLock, uninterrupted
+from edcore.interrupts import ForkLock
 from edcore.model.attributes import described, refused
 from edcore.model.guard import Guard, Reach
-from edcore.model.inputs import Samples, checked_weights, checked_x, see_samples, sum_of_squares
+from edcore.model.inputs import Samples, checked_weights, checked_x, see_samples
 from edcore.model.out_of_memory import check_room, explain_memory, largest_batch, too_much
-
-VISITS = 2**12, 2**20
-"""Visits to samples in `fit`'s first call to a backend, and the most in one call: a larger epoch is a call alone."""
 
 MOST_EPOCHS = 2**62
 """Far from the largest whole number that counts them."""
-
-
-class Early(NamedTuple):
-    """A forward pass of samples whose values have not been looked at."""
-
-    outputs: Array
-    trace: Any
-    error: Array
 
 
 class BoundNetwork:
@@ -186,6 +173,65 @@ class BoundNetwork:
             raise InputError("epochs", shown(epochs), f"whole numbers from 0 to 2**62, one or of shape ({heads},)")
         self._epochs = np.array(np.broadcast_to(array, (heads,)), np.intp)
 
+    def bind(self, x: Array | None = None, batch_size: int | None = None) -> Backend:
+        """Choose the backend, and hand it the weights: what the first call does, without computing anything.
+
+        Parameters
+        ----------
+        x : array, shape (batch, in_), optional
+            As for a call: ``backend="auto"`` follows its library and device. Left out, it counts as a NumPy array.
+        batch_size : int, optional
+            Samples of a training step, by which ``backend="auto"`` chooses too. Left out, those of x, else 64.
+
+        Raises
+        ------
+        InputError
+            If x is not accepted, or left out while in_ is not known.
+        BackendUnavailableError
+            If a backend that was asked for by name cannot run here.
+        """
+        batch = None if batch_size is None else whole_number("batch_size", batch_size, 1)
+        return self._bind(None if x is None else self._checked_x(x), batch)
+
+    def check(self, x: Array, target: Array) -> tuple[Array, Array]:
+        """Return samples as `fit` would learn them: finite, of x's library, in the network's dtype.
+
+        Parameters
+        ----------
+        x, target : array
+            As for `step`.
+
+        Raises
+        ------
+        InputError
+            If x or target are not accepted.
+        """
+        with on_its_device(x):
+            found, target, _ = self._see(x, target).checked()
+            return found.array, target
+
+    def predict(self, x: Array) -> Array:
+        """Return the outputs for x and keep no trace: memory does not grow with depth.
+
+        Parameters
+        ----------
+        x : array, shape (batch, in_)
+            As for a call.
+
+        Returns
+        -------
+        array, shape (batch,) for one output, else (batch, columns)
+            As for a call, as are the errors.
+        """
+        with on_its_device(x):
+            backend = self._bind(found := self._checked_x(x))
+            try:
+                outputs = backend.forward(self._network, self._weights, self._handed(found.array, found.place))
+                return self._returned(outputs, found)  # here JAX says that memory was short before
+            except Exception as error:
+                explain_memory(error, self._network, backend, found.array.shape[0], inference=True)
+                raise
+
     def load_weights(self, weights: HostWeights) -> None:
         """Set all weights.
 
@@ -255,121 +301,6 @@ class BoundNetwork:
         check_room(network)
         return initialise(network, self._seed, self._rule.floor)
 
-    def _guarded(self) -> Guard:
-        """Return the guard of the weights, under the rule as it is now."""
-        if self._guard is None or self._guard.rule is not self._rule:
-            self._guard = Guard(self._bind(None), self._network, self._rule)
-        return self._guard
-
-    def _trace(self, x: Located, early: Early | None = None) -> tuple[Array, Any, Reach]:
-        """Return the outputs for a checked x, the trace, and the most that they could have come to."""
-        backend, samples = self._bind(x), x.array.shape[0]
-        self._check_memory(samples)
-        guard = self._guarded()
-        try:
-            reach = guard.reach(self._weights, x)
-            if early is not None:
-                guard.check_outputs(self._weights, x, early.outputs, reach)
-                return early.outputs, early.trace, reach
-            if samples:
-                outputs, trace = guard.trace(self._weights, x, self._handed(x.array, x.place), reach)
-            else:
-                outputs, trace = backend.forward(self._network, self._weights, self._handed(x.array, x.place)), None
-            return self._returned(outputs, x), trace, reach
-        except Exception as error:
-            explain_memory(error, self._network, backend, samples)
-            raise
-
-    def _trace_early(self, samples: Samples) -> Early | None:
-        """Run forward before the values of x and target are known, where the guard needs the errors of a device.
-
-        The errors' squares are then read together with those values. Nothing is learnt, so these can still be refused.
-        """
-        x, network = samples.x, self._network
-        if x.place.device == "cpu" or FUNCTIONS[network.output_activation].highest < np.inf:
-            return None
-        batch = x.array.shape[0]
-        if self._backend is None or self._rule.samples_per_update(batch) < batch:
-            return None
-        try:
-            self._check_memory(batch)
-            with np.errstate(all="ignore"):
-                outputs, trace = self._backend.trace(network, self._weights, self._handed(x.array, x.place))
-                outputs = self._returned(outputs, x)
-                return Early(outputs, trace, samples.target.array - outputs)
-        except Exception:  # the step raises it again, and says more, if it accepts the values
-            return None
-
-    def _step(self, x: Located, target: Array, early: Early | None = None, square: float = np.inf) -> Array:
-        """Learn a batch, whose errors' squares are at most `square` if it has run forward early."""
-        outputs, trace, reach = self._trace(x, early)
-        if early is not None:
-            error = early.error
-        else:
-            error = target - outputs
-            # Targets are in the range of the outputs: where that is bounded so are the errors, and nothing is added up.
-            square = self._guarded().farthest_square
-            square = square if square < np.inf else sum_of_squares(error, x.place.device)
-        self._learn(x, reach, trace, error, x.place, square)
-        return outputs
-
-    def _learn(self, x: Located, reach: Reach, trace: Any, error: Array, place: Place, square: float) -> None:
-        """Learn the errors of a forward pass, whose squares are at most `square`."""
-        handed = self._handed(error, place)
-        self._pending = None
-        try:
-            handed = handed if len(handed.shape) == 2 else handed[:, None]
-            self._weights = self._guarded().update(self._weights, x, reach, trace, handed, square)
-        except Exception as raised:
-            explain_memory(raised, self._network, self._bind(None), handed.shape[0])
-            raise
-
-    def _fit(
-        self,
-        x: Located,
-        target: Array,
-        epochs: int,
-        batch_size: int,
-        shuffle: bool,
-        tolerance: float,
-        weights: npt.NDArray[np.floating] | None,
-        errors: npt.NDArray[np.float64] | None = None,
-    ) -> None:
-        """Learn checked samples for some epochs, many small ones in one call to the backend; fill in `errors`.
-
-        These are (epochs, heads), and become the sums that `Schedule.errors` describes.
-        """
-        samples = x.array.shape[0]
-        batch = self._rule.samples_per_update(min(batch_size, samples))
-        backend = self._bind(x, batch)
-        self._check_memory(batch)
-        handed, target = self._handed(x.array, x.place), self._handed(target, x.place)
-        target = target if len(target.shape) == 2 else target[:, None]
-        self._pending = None
-        learning = np.ones(self._network.heads, np.bool_)
-        begun, visits = int(self._epochs.max()), VISITS[0]
-        first, last = begun, begun + epochs
-        while first < last and learning.any():
-            until = min(last, first + max(1, visits // samples))
-            schedule = Schedule(
-                orders=self._orders(samples, first, until, shuffle),
-                batch_size=batch_size,
-                tolerance=tolerance,
-                learning=learning.copy(),
-                weights=weights,
-                errors=None if errors is None else errors[first - begun : until - begun],
-            )
-            try:
-                learned, stopped = self._guarded().fit(self._weights, handed, target, schedule, first, x.square)
-            except Exception as error:
-                explain_memory(error, self._network, backend, batch, samples=samples)
-                raise
-            with uninterrupted():  # or an interrupt between the two would count epochs that were not kept
-                self._weights = learned
-                self._epochs[learning] += np.where(stopped, stopped, until - first)[learning]
-            learning &= stopped == 0
-            first, visits = until, min(2 * visits, VISITS[1])
-
     def _check_memory(self, batch: int) -> None:
         if batch > self._most:
             raise too_much(self._network, self._bind(None), batch)
@@ -385,12 +316,6 @@ class BoundNetwork:
         if x.place is not HOST or not isinstance(outputs, np.ndarray):
             outputs = like(outputs, x.array)
         return outputs[:, 0] if self._network.columns == 1 else outputs
-
-    def _orders(self, n: int, first: int, until: int, shuffle: bool) -> npt.NDArray[np.intp]:
-        """Return the order of visits in each epoch, (epochs, n)."""
-        if shuffle:
-            return np.stack([permutation(self._seed, epoch, n) for epoch in range(first, until)])
-        return np.broadcast_to(np.arange(n), (until - first, n))
 
 
 def network_for(ed: BoundNetwork, x: Any) -> Network:

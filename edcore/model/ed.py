@@ -15,13 +15,12 @@ from edcore.core.randomness import checked_seed
 from edcore.core.rule import Rule, check_together
 from edcore.dispatch.choose import make_request
 from edcore.errors import InputError, NoTraceError, shown
-from edcore.model.bound import BoundNetwork
 from edcore.model.inputs import checked
-from edcore.model.out_of_memory import explain_memory
+from edcore.model.learning import LearningNetwork
 from edcore.model.pieces import fit_samples
 
 
-class ED(BoundNetwork):
+class ED(LearningNetwork):
     """Independent networks, one for each output, that learn by the ED method (Kaneko 1999; the article of 2024).
 
     Parameters
@@ -179,43 +178,6 @@ class ED(BoundNetwork):
             ed.load_weights(weights)
         return ed
 
-    def bind(self, x: Array | None = None, batch_size: int | None = None) -> Backend:
-        """Choose the backend, and hand it the weights: what the first call does, without computing anything.
-
-        Parameters
-        ----------
-        x : array, shape (batch, in_), optional
-            As for a call: ``backend="auto"`` follows its library and device. Left out, it counts as a NumPy array.
-        batch_size : int, optional
-            Samples of a training step, by which ``backend="auto"`` chooses too. Left out, those of x, else 64.
-
-        Raises
-        ------
-        InputError
-            If x is not accepted, or left out while in_ is not known.
-        BackendUnavailableError
-            If a backend that was asked for by name cannot run here.
-        """
-        batch = None if batch_size is None else whole_number("batch_size", batch_size, 1)
-        return self._bind(None if x is None else self._checked_x(x), batch)
-
-    def check(self, x: Array, target: Array) -> tuple[Array, Array]:
-        """Return samples as `fit` would learn them: finite, of x's library, in the network's dtype.
-
-        Parameters
-        ----------
-        x, target : array
-            As for `step`.
-
-        Raises
-        ------
-        InputError
-            If x or target are not accepted.
-        """
-        with on_its_device(x):
-            found, target, _ = self._see(x, target).checked()
-            return found.array, target
-
     def __call__(self, x: Array) -> Array:
         """Return the outputs for x, and keep the trace for `update`.
 
@@ -368,28 +330,6 @@ class ED(BoundNetwork):
         options: dict[str, Any] = {"shuffle": shuffle, "tolerance": tolerance, "sample_weight": sample_weight}
         fit_samples(self, x, target, epochs=epochs, batch_size=batch_size, **options)
         return self
-
-    def predict(self, x: Array) -> Array:
-        """Return the outputs for x and keep no trace: memory does not grow with depth.
-
-        Parameters
-        ----------
-        x : array, shape (batch, in_)
-            As for a call.
-
-        Returns
-        -------
-        array, shape (batch,) for one output, else (batch, columns)
-            As for a call, as are the errors.
-        """
-        with on_its_device(x):
-            backend = self._bind(found := self._checked_x(x))
-            try:
-                outputs = backend.forward(self._network, self._weights, self._handed(found.array, found.place))
-                return self._returned(outputs, found)  # here JAX says that memory was short before
-            except Exception as error:
-                explain_memory(error, self._network, backend, found.array.shape[0], inference=True)
-                raise
 
 
 def checked_ed(ed: Any) -> ED:

@@ -11,14 +11,14 @@ from edcore.arrays import Array, on_its_device, rows
 from edcore.contract.steps import batches
 from edcore.core.rule import MEAN, check_centred
 from edcore.interrupts import uninterrupted
-from edcore.model.bound import BoundNetwork
 from edcore.model.inputs import factors_of, weighed
+from edcore.model.learning import LearningNetwork
 
 Numbers = npt.NDArray[np.intp]
 
 
 def fit_samples(
-    ed: BoundNetwork,
+    ed: LearningNetwork,
     x: Array,
     target: Array,
     *,
@@ -42,7 +42,7 @@ def fit_samples(
 
 
 def fit_epoch(
-    ed: BoundNetwork,
+    ed: LearningNetwork,
     x: Array,
     target: Array,
     *,
@@ -62,7 +62,7 @@ def fit_epoch(
 
 
 def fit_in_pieces(
-    ed: BoundNetwork,
+    ed: LearningNetwork,
     features: Callable[[Numbers], Array],
     target: Array,
     *,
@@ -105,5 +105,5 @@ def fit_in_pieces(
     return _mean(ed, errors, total)
 
 
-def _mean(ed: BoundNetwork, errors: npt.NDArray[np.float64], samples: float) -> float:
+def _mean(ed: LearningNetwork, errors: npt.NDArray[np.float64], samples: float) -> float:
     return float(errors.sum()) / (samples * ed.network.columns)

@@ -12,7 +12,7 @@ import edcore
 from edcore import ED, Initial, Network, Rule
 from edcore.core.weights import initialise
 from edcore.errors import AttributeRefusedError, InputError, NoTraceError
-from edcore.model import bound
+from edcore.model import learning
 
 X = np.random.default_rng(0).random((6, 3)).astype(np.float32)
 Y = np.asarray([0, 1, 1, 0, 1, 0])
@@ -293,7 +293,7 @@ def test_heads_stop_at_the_tolerance_however_the_epochs_are_cut_into_calls(monke
     at_once.fit(data.x_train, target, epochs=400, shuffle=shuffle, tolerance=0.1)
     assert len(set(at_once.epochs)) > 1
     assert (at_once.epochs < 400).all()
-    monkeypatch.setattr(bound, "VISITS", (8, 64))
+    monkeypatch.setattr(learning, "VISITS", (8, 64))
     cut.fit(data.x_train, target, epochs=400, shuffle=shuffle, tolerance=0.1)
     assert (cut.epochs == at_once.epochs).all()
     assert same(cut.weights, at_once.weights)
@@ -308,7 +308,7 @@ def test_epochs_without_a_tolerance():
 
 
 def test_an_interrupted_fit_keeps_the_epochs_before(monkeypatch):
-    monkeypatch.setattr(bound, "VISITS", (6, 6))  # X has 6 samples: an epoch for each call
+    monkeypatch.setattr(learning, "VISITS", (6, 6))  # X has 6 samples: an epoch for each call
     ed, expected = (ED(3, 4, 1, seed=3, backend="numpy") for _ in range(2))
     backend, updates = ed.bind(), []
 

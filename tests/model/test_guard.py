@@ -250,7 +250,7 @@ def test_what_is_not_finite_is_found_in_each_layer():
 
 
 def test_the_epochs_before_stay(monkeypatch):
-    monkeypatch.setattr("edcore.model.bound.VISITS", (8, 8))  # an epoch for each call
+    monkeypatch.setattr("edcore.model.learning.VISITS", (8, 8))  # an epoch for each call
     make = lambda: network(activation="linear", output_activation="linear", hidden_depth=4, alpha=30.0)  # noqa: E731
     ed = make()
     with pytest.raises(DivergedError) as caught:

@@ -1,0 +1,154 @@
+"""The steps in which a bound network learns: forward, update, and epochs in calls to its backend."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from edcore.arrays import Array, Located, Place
+from edcore.contract.steps import Schedule
+from edcore.core.activations import FUNCTIONS
+from edcore.core.randomness import permutation
+from edcore.interrupts import uninterrupted
+from edcore.model.bound import BoundNetwork
+from edcore.model.guard import Guard, Reach
+from edcore.model.inputs import Samples, sum_of_squares
+from edcore.model.out_of_memory import explain_memory
+
+VISITS = 2**12, 2**20
+"""Visits to samples in `fit`'s first call to a backend, and the most in one call: a larger epoch is a call alone."""
+
+
+class Early(NamedTuple):
+    """A forward pass of samples whose values have not been looked at."""
+
+    outputs: Array
+    trace: Any
+    error: Array
+
+
+class LearningNetwork(BoundNetwork):
+    """A bound network that learns samples which have been checked."""
+
+    def _guarded(self) -> Guard:
+        """Return the guard of the weights, under the rule as it is now."""
+        if self._guard is None or self._guard.rule is not self._rule:
+            self._guard = Guard(self._bind(None), self._network, self._rule)
+        return self._guard
+
+    def _trace(self, x: Located, early: Early | None = None) -> tuple[Array, Any, Reach]:
+        """Return the outputs for a checked x, the trace, and the most that they could have come to."""
+        backend, samples = self._bind(x), x.array.shape[0]
+        self._check_memory(samples)
+        guard = self._guarded()
+        try:
+            reach = guard.reach(self._weights, x)
+            if early is not None:
+                guard.check_outputs(self._weights, x, early.outputs, reach)
+                return early.outputs, early.trace, reach
+            if samples:
+                outputs, trace = guard.trace(self._weights, x, self._handed(x.array, x.place), reach)
+            else:
+                outputs, trace = backend.forward(self._network, self._weights, self._handed(x.array, x.place)), None
+            return self._returned(outputs, x), trace, reach
+        except Exception as error:
+            explain_memory(error, self._network, backend, samples)
+            raise
+
+    def _trace_early(self, samples: Samples) -> Early | None:
+        """Run forward before the values of x and target are known, where the guard needs the errors of a device.
+
+        The errors' squares are then read together with those values. Nothing is learnt, so these can still be refused.
+        """
+        x, network = samples.x, self._network
+        if x.place.device == "cpu" or FUNCTIONS[network.output_activation].highest < np.inf:
+            return None
+        batch = x.array.shape[0]
+        if self._backend is None or self._rule.samples_per_update(batch) < batch:
+            return None
+        try:
+            self._check_memory(batch)
+            with np.errstate(all="ignore"):
+                outputs, trace = self._backend.trace(network, self._weights, self._handed(x.array, x.place))
+                outputs = self._returned(outputs, x)
+                return Early(outputs, trace, samples.target.array - outputs)
+        except Exception:  # the step raises it again, and says more, if it accepts the values
+            return None
+
+    def _step(self, x: Located, target: Array, early: Early | None = None, square: float = np.inf) -> Array:
+        """Learn a batch, whose errors' squares are at most `square` if it has run forward early."""
+        outputs, trace, reach = self._trace(x, early)
+        if early is not None:
+            error = early.error
+        else:
+            error = target - outputs
+            # Targets are in the range of the outputs: where that is bounded so are the errors, and nothing is added up.
+            square = self._guarded().farthest_square
+            square = square if square < np.inf else sum_of_squares(error, x.place.device)
+        self._learn(x, reach, trace, error, x.place, square)
+        return outputs
+
+    def _learn(self, x: Located, reach: Reach, trace: Any, error: Array, place: Place, square: float) -> None:
+        """Learn the errors of a forward pass, whose squares are at most `square`."""
+        handed = self._handed(error, place)
+        self._pending = None
+        try:
+            handed = handed if len(handed.shape) == 2 else handed[:, None]
+            self._weights = self._guarded().update(self._weights, x, reach, trace, handed, square)
+        except Exception as raised:
+            explain_memory(raised, self._network, self._bind(None), handed.shape[0])
+            raise
+
+    def _fit(
+        self,
+        x: Located,
+        target: Array,
+        epochs: int,
+        batch_size: int,
+        shuffle: bool,
+        tolerance: float,
+        weights: npt.NDArray[np.floating] | None,
+        errors: npt.NDArray[np.float64] | None = None,
+    ) -> None:
+        """Learn checked samples for some epochs, many small ones in one call to the backend; fill in `errors`.
+
+        These are (epochs, heads), and become the sums that `Schedule.errors` describes.
+        """
+        samples = x.array.shape[0]
+        batch = self._rule.samples_per_update(min(batch_size, samples))
+        backend = self._bind(x, batch)
+        self._check_memory(batch)
+        handed, target = self._handed(x.array, x.place), self._handed(target, x.place)
+        target = target if len(target.shape) == 2 else target[:, None]
+        self._pending = None
+        learning = np.ones(self._network.heads, np.bool_)
+        begun, visits = int(self._epochs.max()), VISITS[0]
+        first, last = begun, begun + epochs
+        while first < last and learning.any():
+            until = min(last, first + max(1, visits // samples))
+            schedule = Schedule(
+                orders=self._orders(samples, first, until, shuffle),
+                batch_size=batch_size,
+                tolerance=tolerance,
+                learning=learning.copy(),
+                weights=weights,
+                errors=None if errors is None else errors[first - begun : until - begun],
+            )
+            try:
+                learned, stopped = self._guarded().fit(self._weights, handed, target, schedule, first, x.square)
+            except Exception as error:
+                explain_memory(error, self._network, backend, batch, samples=samples)
+                raise
+            with uninterrupted():  # or an interrupt between the two would count epochs that were not kept
+                self._weights = learned
+                self._epochs[learning] += np.where(stopped, stopped, until - first)[learning]
+            learning &= stopped == 0
+            first, visits = until, min(2 * visits, VISITS[1])
+
+    def _orders(self, n: int, first: int, until: int, shuffle: bool) -> npt.NDArray[np.intp]:
+        """Return the order of visits in each epoch, (epochs, n)."""
+        if shuffle:
+            return np.stack([permutation(self._seed, epoch, n) for epoch in range(first, until)])
+        return np.broadcast_to(np.arange(n), (until - first, n))
