@@ -23,6 +23,8 @@ METHODS = {
     "back-propagation": COLOURS[1],
     "back-propagation with Adam": COLOURS[5],
     "direct feedback alignment": COLOURS[2],
+    "hidden layers frozen": COLOURS[4],
+    "linear readout of untrained cells": COLOURS[3],
 }
 """The colour of each method of learning, on all pictures. The colour of class number n is ``COLOURS[n]``."""
 

@@ -1,236 +1,339 @@
-"""The effect of depth, and what keeps deep layers alive: accuracy and diagnosis at each depth, as Markdown and a plot.
+"""Does depth learn? ED, its frozen twins and linear readouts from depth 0 to 4096: figures as JSON, tables and a plot.
 
-    python tests/benchmarks/depth.py --plot docs/explanation/depth.png
+    python tests/benchmarks/depth.py docs/explanation/depth.json --data-dir DATA   # measures what the file lacks
+    python tests/benchmarks/depth.py docs/explanation/depth.json --plot docs/explanation/depth.png   # prints and draws
 
-All ten classes of scikit-learn's digits, with a network of its own for each (ten heads). Each network learns from the
-same batches by each of RATES, the same in all layers. The rate with the best mean test accuracy counts, so figures are
-a little too good, and equally so for all. Back-propagation takes plain gradient steps in networks of the same shape.
-One process for each core does one run at a time.
+Each network learns to tell odd digits from even ones (scikit-learn's digits), and the zeros from the ones of MNIST as
+in the article. Each way to learn takes the factor of the rule's learning rates that is best on a fifth of the training
+samples, without which it learns then; test samples choose nothing. Beyond the depth CHOSEN the factor is that of
+CHOSEN. One core does it all. The file is written after each network, so a run that was stopped goes on.
 """
 
-import argparse
-import concurrent.futures
-import datetime
-import functools
-import multiprocessing
 import os
-import platform
-import subprocess
+
+os.environ |= dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "NUMBA_NUM_THREADS"), "1")
+
+import argparse
+import json
 import time
 import warnings
-from dataclasses import dataclass, field
+from dataclasses import asdict
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
+from scipy.stats import t as student
 
 import edcore
+from edcore.comparison.controls import Readout, freeze, hidden_activities
+from edcore.core import method as core
 from edcore.core.randomness import permutation
 from edcore.diagnostics.diagnose import DeadStackWarning, diagnose
-from edcore.diagnostics.gradient import descent, forward, layer_part, outputs
-from edcore.model.classes import accuracy, targets
-from edcore.plots.canvas import COLOURS, METHODS
+from edcore.environment import here
+from edcore.plots.canvas import METHODS
 
-HEADS, EPOCHS, BATCH, SAMPLES = 10, 8, 32, 256
-DEPTHS, WIDTH, RATES, SEEDS = (0, 1, 2, 4, 8, 16, 64), 16, (0.1, 0.8, 3.2, 12.8), (0, 1)
-WIDTHS, DEPTH_OF_WIDTHS = (4, 8, 16, 32), 16
-ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1"}
+WIDTH, DEPTHS, CHOSEN = 32, (0, 1, 4, 16, 64, 256, 1024, 4096), 256
+SEEDS = {1024: (1, 2), 4096: (1,)}  # of the deepest; else FIVE
+FIVE, VALIDATION = (1, 2, 3, 4, 5), (101, 102)
+FACTORS, FROZEN_FACTORS = (0.25, 1.0, 4.0, 16.0), (1 / 64, 1 / 16, 1 / 4, 1.0, 4.0, 16.0)
+"""Of the rule's learning rates. Where one layer learns alone, smaller rates may suit it."""
 
-
-@dataclass(frozen=True)
-class Variant:
-    """A kind of network, its colour in the plot, and how it learns."""
-
-    name: str
-    colour: str
-    rule: str = "signed"
-    network: dict = field(default_factory=dict)
-
-
-GAINS = edcore.Initial(fan_in=0.5, excitatory=1.5, inhibitory=0.5)
-BLUE, _, GREEN, PURPLE, LIGHT_BLUE, RED, _ = COLOURS
-KINDS = [
-    ("article", "black", {}),
-    ("fan_in ½, gains", RED, {"initial": GAINS}),
-    ("u0 = 2", LIGHT_BLUE, {"u0": 2.0}),
-    ("u0 = 6", BLUE, {"u0": 6.0}),
-    ("rms", PURPLE, {"rms": True}),
-    ("fan_in ½, u0 = 2", GREEN, {"initial": edcore.Initial(fan_in=0.5), "u0": 2.0}),
-]
-ED = [Variant(name, colour, rule, kind) for rule in ("signed", "split") for name, colour, kind in KINDS]
-BACK = [
-    Variant("back-propagation, sigmoid", METHODS["back-propagation"], "gradient", {"u0": 2.0}),
-    Variant("back-propagation, tanh", METHODS["back-propagation"], "gradient", {"u0": 2.0, "activation": "tanh"}),
-]
-OF_WIDTHS = [ED[0], ED[1], ED[2], ED[5]]
+RULES = ("signed", "split")
+INITIALS = {
+    "article": {},
+    "fan_in ½": {"initial": edcore.Initial(fan_in=0.5)},
+    "rms": {"rms": True},
+    "u0 = 2": {"u0": 2.0},
+}
+READ = 2000  # training samples of a readout, at most
+MUCH = 0.01  # a layer has learnt if its weights have moved by this share of their norm
+LINES = {
+    "ed": ("ED", METHODS["ED"], "o-"),
+    "first": ("ED, hidden layers beyond the first frozen", METHODS["ED"], "^--"),
+    "frozen": ("ED, hidden layers frozen", METHODS["hidden layers frozen"], "s-"),
+    "untrained": ("linear readout of untrained cells", METHODS["linear readout of untrained cells"], "v-"),
+    "trained": ("linear readout of trained cells", METHODS["linear readout of untrained cells"], "x:"),
+}
 
 
-@dataclass
-class Point:
-    """The figures of one variant at one depth and width: means over the seeds."""
+class Samples(NamedTuple):
+    """Samples to learn and to test, in which way, and when to test."""
 
-    accuracy: float
-    rate: float
-    living: float = np.nan  # share of hidden layers, at the start
-    g: float = np.nan
-    angle: float = np.nan
-
-
-@functools.cache
-def digits():
-    data = edcore.datasets.digits()
-    return data, targets(data.y_train, HEADS).astype(np.float32)
+    x: np.ndarray
+    y: np.ndarray
+    x_test: np.ndarray
+    y_test: np.ndarray
+    epochs: int
+    batch: int
 
 
-def trained(variant, depth, width, seed, rate):
-    """Return the test accuracy of a network that has learnt at this rate."""
-    if variant.rule == "gradient":
-        return back_propagated(variant, depth, width, seed, rate)
-    ed, (data, target) = drawn(variant, depth, width, seed, rate), digits()
-    ed.fit(data.x_train, target, epochs=EPOCHS, batch_size=BATCH)
-    return accuracy(ed, data.x_test, data.y_test)
+class Place(NamedTuple):
+    """A network, and what it learns."""
+
+    data: str
+    rule: str
+    initial: str
+    depth: int
 
 
-def drawn(variant, depth, width, seed, rate):
-    rule = edcore.Rule(variant.rule, alpha=rate, alpha_output=rate)
-    return edcore.ED(digits()[0].features, width, depth, heads=HEADS, rule=rule, seed=seed, **variant.network)
+def load(folder):
+    """Return both data sets by name."""
+    digits, mnist = edcore.datasets.digits(), edcore.datasets.mnist(folder, classes=(0, 1))
+    odd = [(y % 2).astype("float32") for y in (digits.y_train, digits.y_test)]
+    return {
+        "digits, odd or even": Samples(digits.x_train, odd[0], digits.x_test, odd[1], epochs=20, batch=32),
+        "MNIST, 0 or 1": Samples(
+            mnist.x_train, mnist.y_train.astype("float32"), mnist.x_test, mnist.y_test, epochs=1, batch=64
+        ),
+    }
 
 
-def back_propagated(variant, depth, width, seed, rate):
-    """Train from weights as textbooks have them: N(0, 1) / √sources, in units of the sigmoid's width."""
-    data, target = digits()
-    network = edcore.Network(data.features, width, depth, heads=HEADS, **variant.network)
-    weights = {key: np.zeros(shape, np.float32) for key, shape in network.weight_shapes.items()}
-    random = np.random.default_rng(seed)
-    for layer in network.layers:
-        matrix = layer_part(weights, layer, "weight")
-        scale = network.u0 / 2 if layer.activation == "sigmoid" else 1
-        matrix[...] = random.standard_normal(matrix.shape) * scale / np.sqrt(matrix.shape[1])
-    for epoch in range(EPOCHS):
-        order = permutation(seed, epoch, len(target))
-        for rows in np.split(order, range(BATCH, len(order), BATCH)):
-            x = data.x_train[rows]
-            states = forward(network, weights, x)
-            for key, step in descent(network, weights, states, target[rows] - outputs(network, states)).items():
-                weights[key] += np.float32(rate) * step
-    predicted = outputs(network, forward(network, weights, data.x_test)).argmax(axis=1)
-    return float((predicted == data.y_test).mean())
+def held_out(data):
+    """Return the training samples alone, a fifth of them to test with."""
+    test = len(data.x) // 5
+    return data._replace(x=data.x[test:], y=data.y[test:], x_test=data.x[:test], y_test=data.y[:test])
 
 
-def diagnosed(variant, depth, width, seed, _):
-    """Return means over the hidden layers before training: the share that lives, g and the angle."""
-    ed, (data, target) = drawn(variant, depth, width, seed, RATES[0]), digits()
+def draw_network(place, data, seed, factor=1.0):
+    rates = {"alpha": 0.8 * factor, "alpha_output": factor}
+    given = {"rule": place.rule, "seed": seed, "backend": "numba", **rates, **INITIALS[place.initial]}
+    return edcore.ED(data.x.shape[1], WIDTH, place.depth, **given)
+
+
+def right(outputs, y):
+    return float((np.round(outputs) == y).mean())
+
+
+def train(place, data, seed, factor):
+    """Let all layers learn."""
+    return draw_network(place, data, seed, factor).fit(data.x, data.y, epochs=data.epochs, batch_size=data.batch)
+
+
+def ed(place, data, seed, factor):
+    return right(train(place, data, seed, factor).predict(data.x_test), data.y_test)
+
+
+def frozen(place, data, seed, factor):
+    """Let the output layer learn alone, from the cells that never change: as freeze(ed) does, but these run once."""
+    ed = freeze(draw_network(place, data, seed, factor))
+    weights = {key: value for key, value in ed.weights.items() if key.startswith("output")}
+    train, test = (hidden_activities(ed.network, ed.weights, x) for x in (data.x, data.x_test))
+    for epoch in range(data.epochs):
+        order = permutation(seed, epoch, len(data.x))
+        for rows in np.split(order, range(data.batch, len(order), data.batch)):
+            trace = tuple(core.run_layers(ed.network, weights, core.Cells(train[:, rows], None)))
+            error = data.y[rows, None] - core.outputs(ed.network, trace[-1].y)
+            weights = core.update(ed.network, ed.rule, weights, trace, error)
+    *_, last = core.run_layers(ed.network, weights, core.Cells(test, None))
+    return right(core.outputs(ed.network, last.y)[:, 0], data.y_test)
+
+
+def first(place, data, seed, factor):
+    """Let the input layer and the output layer learn: the layers between are set back after each batch."""
+    ed = draw_network(place, data, seed, factor)
+    kept = {key: value for key, value in ed.weights.items() if key.startswith("hidden")}
+    for epoch in range(data.epochs):
+        order = permutation(seed, epoch, len(data.x))
+        for rows in np.split(order, range(data.batch, len(order), data.batch)):
+            ed.step(data.x[rows], data.y[rows])
+            ed.load_weights(ed.weights | kept)
+    return right(ed.predict(data.x_test), data.y_test)
+
+
+WAYS = {"ed": (ed, FACTORS), "first": (first, FACTORS), "frozen": (frozen, FROZEN_FACTORS)}
+
+
+def ways(place):
+    """Return the ways to learn that differ here and do not take too long."""
+    return [way for way in WAYS if way != "first" or 0 < place.depth <= 64]
+
+
+def choose(place, data):
+    """Return the best factor of each way, and the accuracy of each factor on the samples held out."""
+    data, found = held_out(data), {}
+    for way in ways(place):
+        learn, factors = WAYS[way]
+        seeds = VALIDATION if place.depth < CHOSEN else VALIDATION[:1]
+        scores = [np.mean([learn(place, data, seed, factor) for seed in seeds]) for factor in factors]
+        best = max(range(len(factors)), key=lambda n: (scores[n], -abs(np.log(factors[n]))))
+        found[way] = {"factor": factors[best], "held out": [round(float(score), 4) for score in scores]}
+    return found
+
+
+def measure(place, data, seed, factors):
+    """Return accuracies on the test samples, and how many hidden layers have changed and learnt."""
+    found = {way: WAYS[way][0](place, data, seed, factors[way]["factor"]) for way in ways(place) if way != "ed"}
+    start = draw_network(place, data, seed)
+    before = start.weights
+    trained = train(place, data, seed, factors["ed"]["factor"])
+    found["ed"] = right(trained.predict(data.x_test), data.y_test)
+    after, changed, learnt = trained.weights, [], []
+    for old, new in zip(in_layers(before), in_layers(after), strict=True):
+        changed.append(bool((old != new).any()))
+        learnt.append(bool(np.linalg.norm(new - old) > MUCH * np.linalg.norm(old)))
+    found |= {"changed": sum(changed[:-1]), "learnt": sum(learnt[:-1]), "output changed": changed[-1]}
+    found["untrained"] = right(Readout(start).fit(data.x[:READ], data.y[:READ]).predict(data.x_test), data.y_test)
+    found["trained"] = right(Readout(trained).fit(data.x[:READ], data.y[:READ]).predict(data.x_test), data.y_test)
+    # The cells of the first hidden layer are those of a network that ends there.
+    shallow = draw_network(place._replace(depth=0), data, seed)
+    empty = {key: value[:, :0] for key, value in after.items() if key.startswith("hidden")}
+    shallow.load_weights(after | empty)
+    found["first trained"] = right(Readout(shallow).fit(data.x[:READ], data.y[:READ]).predict(data.x_test), data.y_test)
+    return found
+
+
+def in_layers(weights):
+    """Yield the weights of each layer, without the biases."""
+    yield weights["input.weight"]
+    yield from weights["hidden.weight"][0]
+    yield weights["output.weight"]
+
+
+def look(place, data):
+    """Return means over the hidden layers beyond the first before training: living layers, g, the angle."""
+    ed = draw_network(place, data, seed=1)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeadStackWarning)
-        found = diagnose(ed, data.x_train[:SAMPLES], target[:SAMPLES])
-    hidden = slice(1, -1)
-    return 1 - found.dead[hidden].mean(), found.saturation[hidden].mean(), np.nanmean(found.angle[hidden])
+        found = diagnose(ed, data.x[:256], data.y[:256], most_layers=80)
+    stack = slice(1, -1)
+    living, g, angle = 1 - found.dead[stack].mean(), found.saturation[stack].mean(), np.nanmean(found.angle[stack])
+    return {"living": float(living), "g": float(g), "angle": float(angle)}
 
 
-def do(job):
-    return job[0](*job[1:])
+def measure_all(file, folder, depths):
+    """Measure what the file lacks, the shallow networks first."""
+    kept = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {"runs": []}
+    found, sets, start = kept.setdefault("found", {}), load(folder), time.process_time()
+
+    def once(place, what, compute, *more):
+        of = found.setdefault(" | ".join(map(str, place)), {})
+        if what not in of:
+            of[what] = compute(place, sets[place.data], *more)
+            file.write_text(json.dumps(kept, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+            print(f"{time.process_time() - start:6.0f} s  {place}, {what}: {of[what]}", flush=True)
+        return of[what]
+
+    kept["runs"].append(asdict(here()))
+    for depth in depths:
+        for place in (Place(data, rule, name, depth) for data in sets for rule in RULES for name in INITIALS):
+            factors = once(place._replace(depth=min(depth, CHOSEN)), "factors", choose)
+            for seed in SEEDS.get(depth, FIVE):
+                once(place, f"seed {seed}", measure, seed, factors)
+            if depth and place.data.startswith("digits"):
+                once(place, "before training", look)
+    kept["runs"][-1]["processor seconds"] = round(time.process_time() - start)
+    file.write_text(json.dumps(kept, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def measured():
-    """Return the point of each (variant, depth, width)."""
-    places = [(variant, depth, WIDTH) for variant in (*ED, *BACK) for depth in DEPTHS]
-    places += [(variant, DEPTH_OF_WIDTHS, width) for variant in OF_WIDTHS for width in WIDTHS if width != WIDTH]
-    jobs = [(trained, *place, seed, rate) for place in places for seed in SEEDS for rate in RATES]
-    jobs += [(diagnosed, *p, seed, None) for p in places for seed in SEEDS if p[1] and p[0] not in BACK]
-    jobs.sort(key=lambda job: -job[2] * job[3] ** 2)  # the longest first
-    os.environ.update(ONE_THREAD)  # of the processes, which are started afresh
-    fresh = multiprocessing.get_context("spawn")
-    with concurrent.futures.ProcessPoolExecutor(os.cpu_count(), mp_context=fresh) as processes:
-        found = dict(zip(map(str, jobs), processes.map(do, jobs), strict=True))
-    points = {}
-    for place in places:
-        reached = {rate: np.mean([found[str((trained, *place, seed, rate))] for seed in SEEDS]) for rate in RATES}
-        rate = max(reached, key=reached.get)
-        figures = [found.get(str((diagnosed, *place, seed, None)), ()) for seed in SEEDS]
-        points[place[0].name, place[0].rule, *place[1:]] = Point(reached[rate], rate, *np.mean(figures, axis=0))
-    return points
+class Figures:
+    """The content of the file."""
+
+    def __init__(self, file):
+        self.kept = json.loads(file.read_text(encoding="utf-8"))
+
+    def of(self, *place):
+        return self.kept["found"].get(" | ".join(map(str, place)), {})
+
+    def values(self, what, *place):
+        """Return the values of all seeds."""
+        return [one[what] for name, one in self.of(*place).items() if name.startswith("seed") and what in one]
+
+    def mean(self, what, *place):
+        values = self.values(what, *place)
+        return np.mean(values) if values else np.nan
+
+    def half(self, what, *place):
+        """Return half the width of the 95 % interval of the mean."""
+        values = self.values(what, *place)
+        n = len(values)
+        return student.ppf(0.975, n - 1) * np.std(values, ddof=1) / np.sqrt(n) if n > 1 else np.nan
 
 
-def table(heading, columns, rows):
-    print(f"\n{heading}\n\n| | {' | '.join(map(str, columns))} |\n|---|{'---|' * len(columns)}")
+def shown(value, form="{:.1f}"):
+    return "–" if np.isnan(value) else form.format(value)
+
+
+def print_tables(figures):
+    for data in dict.fromkeys(key.split(" | ")[0] for key in figures.kept["found"]):
+        for rule in RULES:
+            for initial in INITIALS:
+                rows = []
+                for what, (name, _, _) in (*LINES.items(), ("first trained", ("linear readout, first layer", "", ""))):
+                    cells = []
+                    for depth in DEPTHS:
+                        mean, half = (100 * f(what, data, rule, initial, depth) for f in (figures.mean, figures.half))
+                        cells.append(shown(mean) + ("" if np.isnan(half) else f" ± {half:.1f}"))
+                    rows.append((name, cells))
+                for what, name in (("changed", "layers changed"), ("learnt", "layers learnt")):
+                    rows.append((name, [shown(figures.mean(what, data, rule, initial, d), "{:.4g}") for d in DEPTHS]))
+                for way in WAYS:
+                    of = [figures.of(data, rule, initial, d).get("factors", {}).get(way) for d in DEPTHS]
+                    rows.append((f"factor, {way}", [f"{one['factor']:g}" if one else "–" for one in of]))
+                print_table(f"{data}, {rule}, {initial}", rows)
+    for what, form in (("living", "{:.0%}"), ("g", "{:.2g}"), ("angle", "{:.0f}°")):
+        rows = []
+        for rule in RULES:
+            for initial in INITIALS:
+                of = [figures.of("digits, odd or even", rule, initial, d).get("before training", {}) for d in DEPTHS]
+                rows.append((f"{initial}, {rule}", [shown(one.get(what, np.nan), form) for one in of]))
+        print_table(f"before training: {what}", rows)
+    for run in figures.kept["runs"]:
+        print(run)
+
+
+def print_table(heading, rows):
+    print(f"\n{heading}\n\n| depth | {' | '.join(map(str, DEPTHS))} |\n|---|{'---|' * len(DEPTHS)}")
     for name, cells in rows:
         print(f"| {name} | {' | '.join(cells)} |")
 
 
-def shown(value, form):
-    return "–" if np.isnan(value) else form.format(value)
-
-
-def tables(points):
-    forms = {
-        "Test accuracy in percent, and the rate": lambda one: f"{100 * one.accuracy:.1f} ({one.rate:g})",
-        "Living hidden layers before training, in percent": lambda one: shown(100 * one.living, "{:.0f}"),
-        "Mean g of the hidden layers before training": lambda one: shown(one.g, "{:.1e}"),
-        "Mean angle in the hidden layers before training": lambda one: shown(one.angle, "{:.0f}°"),
-    }
-    for heading, form in forms.items():
-        rows = []
-        for variant in (*ED, *BACK) if "accuracy" in heading else ED:
-            name = f"{variant.name}, {variant.rule}" if variant in ED else variant.name
-            rows.append((name, [form(points[variant.name, variant.rule, depth, WIDTH]) for depth in DEPTHS]))
-        table(heading, DEPTHS, rows)
-    rows = []
-    for variant in OF_WIDTHS:
-        found = [points[variant.name, variant.rule, DEPTH_OF_WIDTHS, width] for width in WIDTHS]
-        cells = [f"{100 * one.accuracy:.1f}; {100 * one.living:.0f}; {one.g:.1e}" for one in found]
-        rows.append((variant.name, cells))
-    table(f"Width, depth {DEPTH_OF_WIDTHS}, signed: accuracy; living layers; mean g", WIDTHS, rows)
-
-
-def draw(points, file):
+def draw(figures, file):
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(10, 7), layout="constrained")
-    axes = figure.subplots(2, 2, sharex=True)
-    panels = [
-        ("signed rule: test accuracy, %", "signed", lambda point: 100 * point.accuracy),
-        ("split rule: test accuracy, %", "split", lambda point: 100 * point.accuracy),
-        ("signed rule, hidden layers before training: mean g", "signed", lambda point: point.g),
-        ("… and mean angle to steepest descent, °", "signed", lambda point: point.angle),
-    ]
-    for place, (title, rule, value) in zip(axes.flat, panels, strict=True):
-        for variant in [*ED, *BACK] if "accuracy" in title else ED:
-            if variant in BACK or variant.rule == rule:
-                values = [value(points[variant.name, variant.rule, depth, WIDTH]) for depth in DEPTHS]
-                style = {BACK[0].name: ".--", BACK[1].name: ".:"}.get(variant.name, ".-")
-                place.plot(DEPTHS, values, style, color=variant.colour, label=variant.name)
-        place.set_title(title, loc="left", fontsize="medium")
-        place.set_xscale("symlog", linthresh=1, linscale=0.5)
-        place.set_xticks(DEPTHS, map(str, DEPTHS))
-        place.xaxis.minorticks_off()
-        place.set_xlim(-0.1, 80)
-        place.grid(axis="y", color="#E5E5E5", linewidth=0.8)
-        place.spines[["top", "right"]].set_visible(False)
-    for place in axes[0]:
-        place.set_ylim(60, 100)
-    axes[1, 0].set_yscale("log")
-    axes[1, 1].set_ylim(0, 100)
-    for place in axes[1]:
-        place.set_xlabel("depth (layers beyond the first hidden one)")
-    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=4, frameon=False)
+    panels, data = figure.subplots(3, len(INITIALS), sharex=True, sharey="row"), "digits, odd or even"
+    for column, initial in enumerate(INITIALS):
+        for axes, rule in zip(panels[:2, column], RULES, strict=True):
+            for what, (name, colour, style) in LINES.items():
+                means, halves = (
+                    [100 * f(what, data, rule, initial, depth) for depth in DEPTHS]
+                    for f in (figures.mean, figures.half)
+                )
+                axes.errorbar(DEPTHS, means, np.nan_to_num(halves), fmt=style, color=colour, label=name, markersize=4)
+            axes.set_title(f"{initial}, {rule}", loc="left", fontsize="medium")
+            axes.set_ylim(44, 101)
+        for rule, style in zip(RULES, ("o-", "s--"), strict=True):
+            share = [100 * figures.mean("learnt", data, rule, initial, depth) / (depth + 1) for depth in DEPTHS]
+            panels[2, column].plot(DEPTHS, share, style, color="black", markersize=4, label=f"{rule} rule")
+        panels[2, column].set_ylim(-4, 104)
+        panels[2, column].set_xlabel("depth")
+    for axes in panels.flat:
+        axes.set_xscale("symlog", linthresh=1, linscale=0.4)
+        axes.set_xticks(DEPTHS, ["0", "1", "4", "16", "64", "256", "", "4096"], fontsize="small")
+        axes.xaxis.minorticks_off()
+        axes.grid(axis="y", color="#E5E5E5", linewidth=0.8)
+        axes.spines[["top", "right"]].set_visible(False)
+    for axes in panels[:2, 0]:
+        axes.set_ylabel("test accuracy, %")
+    panels[2, 0].set_ylabel("hidden layers\nthat have learnt, %")
+    panels[2, 0].legend(frameon=False, fontsize="small")
+    figure.legend(*panels[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False)
     figure.savefig(file, dpi=100)
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("file", type=Path, help="the .json file")
+    parser.add_argument("--data-dir", type=Path, help="measure; the folder that holds MNIST/raw")
+    parser.add_argument("--depths", type=int, nargs="+", default=DEPTHS)
     parser.add_argument("--plot", type=Path, help="a .png file")
     arguments = parser.parse_args()
-    start = time.perf_counter()
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False).stdout
-    data, _ = digits()
-    print(f"digits, {len(data.x_train)} training and {len(data.x_test)} test images, {HEADS} heads of width {WIDTH},")
-    print(f"{EPOCHS} epochs in batches of {BATCH}, float32, seeds {SEEDS}, rates {RATES};")
-    print(f"{datetime.date.today()}, commit {commit.strip() or 'unknown'}, edcore {edcore.__version__},", end=" ")
-    print(f"NumPy {np.__version__}, Python {platform.python_version()}, {os.cpu_count()} cores {platform.machine()}")
-    points = measured()
-    tables(points)
-    print(f"\n{time.perf_counter() - start:.0f} s")
+    if arguments.data_dir:
+        np.seterr(over="ignore")  # of exp, where a sigmoid is saturated
+        measure_all(arguments.file, arguments.data_dir, arguments.depths)
+    print_tables(Figures(arguments.file))
     if arguments.plot:
-        draw(points, arguments.plot)
+        draw(Figures(arguments.file), arguments.plot)
 
 
 if __name__ == "__main__":
