@@ -33,7 +33,12 @@ def backend():
     return numba_cuda()
 
 
-@parametrize_with_backend_checks([] if MISSING else [numba_cuda()], quick=True)
+NAMES, CHECKS = parametrize_with_backend_checks([] if MISSING else [numba_cuda()], quick=True).args
+# The presets take a minute and a half to compile for the emulator, where test_numba_gpu.py has them at another size.
+SLOW = [one._replace(marks=[*one.marks, *([pytest.mark.slow] * one.id.endswith("presets"))]) for one in CHECKS]
+
+
+@pytest.mark.parametrize(NAMES, SLOW)
 def test_quick_conformance(backend, check):
     check(backend)
 

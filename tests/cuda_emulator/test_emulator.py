@@ -345,7 +345,8 @@ def test_is_right():
 
 def test_a_finding_fails_its_test_alone(tmp_path):
     (tmp_path / "test_planted.py").write_text(FAILS)
-    path = os.pathsep.join([str(Path(__file__).parents[1]), *filter(None, [os.environ.get("PYTHONPATH")])])
+    tests = Path(__file__).parents[1]
+    path = os.pathsep.join([*map(str, (tests, tests / "helpers")), *filter(None, [os.environ.get("PYTHONPATH")])])
     command = [
         sys.executable,
         "-m",
