@@ -146,6 +146,8 @@ def show_diagnosis(ed: ED, data: Dataset, console: Console) -> None:
     found = _diagnose(ed, data)
     console.print(f"\nlayers, on {min(SAMPLES, len(data.x_train))} training samples:\n")
     print_numbers(console, found.columns, found.rows)
+    if found.floor_in_words:
+        console.print(f"\n{found.floor_in_words}", soft_wrap=True)
     if found.warning:
         console.print(f"\nwarning: {as_options(found.warning)}", soft_wrap=True)
 

@@ -110,6 +110,25 @@ class Diagnosis:
         )
 
     @property
+    def floor_share(self) -> float | None:
+        """Share of all weights of the measured layers that are at the rule's floor; None where the rule has none.
+
+        Diffusing Blame (2026) reports 37 % after training on MNIST.
+        """
+        if self.at_floor is None:
+            return None
+        shapes, last = self.network.weight_shapes, self.network.depth + 1
+        names = ["input" if n == 0 else "output" if n == last else "hidden" for n in self.numbers]
+        sizes = [math.prod(shapes[f"{name}.weight"][-2:]) for name in names]
+        return math.fsum(self.at_floor * sizes) / sum(sizes)
+
+    @property
+    def floor_in_words(self) -> str:
+        """The share of weights at the floor as a sentence; empty where the rule has none."""
+        share = self.floor_share
+        return "" if share is None else f"{share:.1%} of these weights are at the floor of {self.rule.floor:g}."
+
+    @property
     def dead_hidden(self) -> int:
         """Number of measured layers of hidden cells, of hidden 1 to hidden `depth` + 1, that are dead."""
         return int(self.dead[:-1].sum())
@@ -153,7 +172,7 @@ class Diagnosis:
             "  ".join([row[0].ljust(first), *(cell.rjust(width) for cell, width in zip(row[1:], others, strict=True))])
             for row in table
         )
-        return "\n".join(line.rstrip() for line in lines)
+        return "\n".join([*(line.rstrip() for line in lines), *filter(None, [self.floor_in_words])])
 
     def _runs(self) -> list[tuple[int, int]]:
         """Return the layers of each row, counted from 0 at hidden 2, as the first and the one after the last."""

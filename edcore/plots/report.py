@@ -143,7 +143,7 @@ def _layers(found: Diagnosis) -> str:
         "mean |W| over that at the start. + / −: sum of positive over sum of negative weights. angle: between the "
         "update and steepest descent. update: its size over that of the weights. dead: no error changes the layer."
     )
-    note = f"{note} {found.sampled}".rstrip()
+    note = " ".join(filter(None, [note, found.floor_in_words, found.sampled]))
     table = _table([f"<tr>{heads}</tr>", *rows], ' class="layers"')
     return f'<h2>Layers</h2>\n{warning}{table}\n<p class="note">{note}</p>'
 

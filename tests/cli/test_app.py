@@ -156,6 +156,13 @@ def test_diagnose_warns_of_a_dead_stack_in_one_line(run):
     )
 
 
+def test_diagnose_tells_the_share_of_weights_at_the_floor(run):
+    code, out, _ = run("train", "--rule", "modulo", "--epochs", "2", "--seed", "1", "--diagnose")
+    assert code == 0
+    assert re.search(r"layer +mean g +flipped +growth +floor ", out)
+    assert re.search(r"\n\n\d+\.\d% of these weights are at the floor of 0\.0001\.\n", out)
+
+
 def test_diagnose_keeps_its_figures_whole_in_60_columns(run, monkeypatch):
     monkeypatch.setenv("COLUMNS", "60")
     code, out, _ = run("train", "--epochs", "1", "--seed", "1", "--diagnose")

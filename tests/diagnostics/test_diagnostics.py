@@ -1,5 +1,6 @@
 """What `diagnose` finds, on networks whose figures are known, and beside the core and the gradient on any others."""
 
+import dataclasses
 import importlib
 import re
 import tracemalloc
@@ -141,12 +142,16 @@ def test_the_floor():
     np.testing.assert_allclose(found.at_floor, [0, 0.25, 0])
     assert "floor" in found.columns
     assert found.rows[1][4] == "25.0%"
+    assert found.floor_share == pytest.approx(16 / (2 * 8 + 8 * 8 + 8 * 2))  # the two rows of eight, of all weights
+    assert str(found).endswith("\n16.7% of these weights are at the floor of 0.1.")
+    few = dataclasses.replace(found, at_floor=found.at_floor[[0, 2]], numbers=found.numbers[[0, 2]])
+    assert few.floor_share == 0
 
 
 def test_no_floor(data):
     found = quietly(ED(64, seed=0), data.x_train, data.y_train)
-    assert found.at_floor is None
-    assert "floor" not in found.columns
+    assert (found.at_floor, found.floor_share, found.floor_in_words) == (None, None, "")
+    assert "floor" not in str(found)
 
 
 # Beside the core and the gradient
