@@ -15,9 +15,10 @@ from edcore.arrays import Array, HostWeights, to_numpy
 from edcore.contract.backend import BackendInfo, fills_errors, takes_weights
 from edcore.contract.compilation import clock
 from edcore.contract.steps import Schedule
+from edcore.core.activations import FUNCTIONS
 from edcore.core.network import Network
 from edcore.core.rule import MEAN, SPLIT, Rule
-from edcore.errors import BackendUnavailableError
+from edcore.errors import BackendUnavailableError, said
 from edcore.interrupts import uninterrupted
 
 from . import compiled
@@ -43,6 +44,17 @@ class JaxBackend(ArrayAPIBackend):
     def __init__(self, device: str, info: BackendInfo) -> None:
         super().__init__(libraries.namespace_of(jax), libraries.native_device("jax", device), info)
         self._spare: list[LayerState] = []  # memory for the hidden states of a trace
+
+    def fault(self, activation: str, network: Network) -> tuple[str, str] | None:
+        """Return what fails, also where the functions are compiled, which see no values."""
+        if wrong := super().fault(activation, network):
+            return wrong
+        function, real = FUNCTIONS[activation], np.dtype(network.dtype).type
+        try:
+            jax.eval_shape(lambda z, u0: function.g(function.f(z, u0)), np.ones(1, network.dtype), real(network.u0))
+        except Exception as error:  # other people's code
+            return "f or g", f"raises {said(error)}"
+        return None
 
     def from_host(self, weights: HostWeights) -> JaxWeights:
         """Return the weights on the device, layers first."""
@@ -154,7 +166,7 @@ def _arguments(network: Network, rule: Rule = ANY_RULE, batch: int = 1) -> tuple
     real, parts = np.dtype(network.dtype).type, batch if MEAN[rule.reduction] else 1
     rates = real(rule.alpha / parts), real(rule.alpha_output / parts)
     scalars = Scalars(real(network.u0), real(network.bias), *rates, real(rule.floor or 0))
-    fields = network.outputs, network.activation, network.output_activation, network.rms
+    fields = network.outputs, FUNCTIONS[network.activation], FUNCTIONS[network.output_activation], network.rms
     return scalars, Variant(*fields, SPLIT[rule.error], rule.centred, rule.floor is not None)
 
 

@@ -16,7 +16,7 @@ import numpy as np
 from jax import lax
 
 from edcore.arrays import Array
-from edcore.core.activations import Activation, activity, derivative
+from edcore.core.activations import Function
 from edcore.core.method import RMS_EPS, SLAB
 
 Arrays: TypeAlias = dict[str, Array]
@@ -30,8 +30,8 @@ class Variant(NamedTuple):
     """The discrete fields of a network and a rule: each combination is compiled to other programs."""
 
     outputs: int
-    activation: Activation
-    output_activation: Activation
+    activation: Function  # not its name, so that what was compiled is never that of other functions
+    output_activation: Function
     rms: bool
     split: bool
     centred: bool
@@ -80,7 +80,7 @@ class TargetCells(NamedTuple):
     e: Array  # the error of each, or the one of all, (heads, batch, cells or 1)
     alpha: Array
     signs: Array
-    activation: Activation
+    activation: Function
 
 
 def forward(weights: Arrays, x: Array, scalars: Scalars, variant: Variant) -> Array:
@@ -156,7 +156,7 @@ def _update_layer(
 ) -> LayerWeights:
     """Return the layer (or a slab of them) plus α Σ_b x_bi E_bij g(y_bj) s_j, and its biases likewise."""
     weight, bias = layer
-    g = derivative(target.activation, cells.y)
+    g = target.activation.g(cells.y)
     delta = (g if cells.slope is None else g * cells.slope) * (target.alpha * target.signs)
     if variant.split:
         x, bias_cells = (
@@ -174,7 +174,7 @@ def _update_layer(
     return LayerWeights(weight, bias)
 
 
-def _target_cells(e: Array, cells: int, excitatory: int, alpha: Array, activation: Activation) -> TargetCells:
+def _target_cells(e: Array, cells: int, excitatory: int, alpha: Array, activation: Function) -> TargetCells:
     """Return the target cells of a layer, of which the excitatory ones come first."""
     outputs = e.shape[-1]
     if outputs > 1:  # cell j of a stream learns from the error of output j mod outputs
@@ -201,14 +201,14 @@ def _run_layer(layer: LayerWeights, x: Array, scalars: Scalars, variant: Variant
     """Return the cells of the input layer, or of a hidden layer."""
     z = _sums(layer, x, scalars)
     if not variant.rms:
-        return LayerState(activity(variant.activation, z, scalars.u0))
+        return LayerState(variant.activation.f(z, scalars.u0))
     r = jnp.sqrt(jnp.mean(z * z, axis=-1, keepdims=True) + RMS_EPS)
     z = z / (r + 0 * r)  # NaN where squares overflow
-    return LayerState(activity(variant.activation, z, scalars.u0), (1 - z * z / z.shape[-1]) / r)
+    return LayerState(variant.activation.f(z, scalars.u0), (1 - z * z / z.shape[-1]) / r)
 
 
 def _output_cells(weights: Arrays, x: Array, scalars: Scalars, variant: Variant) -> Array:
-    return activity(variant.output_activation, _sums(_layer(weights, "output"), x, scalars), scalars.u0)
+    return variant.output_activation.f(_sums(_layer(weights, "output"), x, scalars), scalars.u0)
 
 
 def _sums(layer: LayerWeights, x: Array, scalars: Scalars) -> Array:

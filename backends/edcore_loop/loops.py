@@ -11,7 +11,7 @@ import numpy as np
 from edcore.arrays import Array, HostWeights
 from edcore.contract.backend import Backend, known
 from edcore.contract.memory import Supported, fits
-from edcore.core.activations import ByName
+from edcore.core.activations import FUNCTIONS, ByName
 from edcore.core.method import RMS_EPS
 from edcore.core.network import Layer, Network
 from edcore.core.rule import MEAN, SPLIT, Rule
@@ -32,7 +32,7 @@ class LoopBackend(Backend):
 
     def supports(self, network: Network, rule: Rule) -> Supported:
         """Return True unless it lacks a value of a field, or the network is larger than memory."""
-        has = known(network, rule, activation=ACTIVATE, output_activation=ACTIVATE)
+        has = known(network, rule, activation=FUNCTIONS, output_activation=FUNCTIONS)
         return fits(network, self.memory()) if has is True else has
 
     def from_host(self, weights: HostWeights) -> HostWeights:
@@ -79,6 +79,7 @@ class LoopBackend(Backend):
                 y, slope = (part.tolist() for part in trace[head][number + 1])
                 bias_cells = [[network.bias] * network.n_bias] * len(x)
                 alpha = rule.alpha_output if layer.name == "output" else rule.alpha
+                derive = derivative(layer.activation)
                 for key, sources, signs in (
                     ("weight", x, layer.source_signs),
                     ("bias", bias_cells, network.bias_signs),
@@ -88,7 +89,7 @@ class LoopBackend(Backend):
                         for j, s_j in enumerate(layer.target_signs):
                             total = 0.0
                             for b in range(len(x)):
-                                g = DERIVE[layer.activation](y[b][j]) * slope[b][j]
+                                g = derive(y[b][j]) * slope[b][j]
                                 total += sources[b][i] * credit(rule, e[b][layer.teachers[j]], s_i) * g * s_j
                             if MEAN[rule.reduction]:
                                 total /= len(x)
@@ -130,6 +131,7 @@ def layer_cells(network: Network, layer: Layer, head: int, weights: HostWeights,
     w = weights[f"{layer.name}.weight"][layer.where(head)].tolist()
     bias = weights[f"{layer.name}.bias"][layer.where(head)].tolist()
     y, slope = (np.empty((len(sources), len(layer.target_signs)), network.dtype) for _ in range(2))
+    f = activity(layer.activation)
     for b, x in enumerate(sources.tolist()):
         sums = []
         for j in range(len(layer.target_signs)):
@@ -144,7 +146,7 @@ def layer_cells(network: Network, layer: Layer, head: int, weights: HostWeights,
             root = math.sqrt(sum(a * a for a in sums) / len(sums) + RMS_EPS)
             root = root if root < math.inf else math.nan  # squares overflow: no answer is better than a wrong one
         for j, a in enumerate(sums):
-            y[b, j] = ACTIVATE[layer.activation](a / root, network.u0)
+            y[b, j] = f(a / root, network.u0)
             slope[b, j] = (1.0 - a * a / (len(sums) * root * root)) / root if layer.rms else 1.0
     return y, slope
 
@@ -166,7 +168,7 @@ ACTIVATE: ByName[Callable[[float, float], float]] = ByName(
         "linear": lambda z, u0: z,
     },
 )
-"""f(z) of each activation; its names are those that this backend has."""
+"""f(z) of each activation of the library's own."""
 
 DERIVE: ByName[Callable[[float], float]] = ByName(
     "activation",
@@ -179,3 +181,25 @@ DERIVE: ByName[Callable[[float], float]] = ByName(
     },
 )
 """g(y): the derivative of f, from its value y, but for the sigmoid's factor 2 / u0."""
+
+
+def activity(activation: str) -> Callable[[float, float], float]:
+    """Return the f of an activation; one that was registered is called for each number alone, in float64."""
+    if activation in ACTIVATE:
+        return ACTIVATE[activation]
+    f = FUNCTIONS[activation].f
+    return lambda z, u0: alone(f, z, u0)
+
+
+def derivative(activation: str) -> Callable[[float], float]:
+    """Return the g of an activation, likewise."""
+    if activation in DERIVE:
+        return DERIVE[activation]
+    g = FUNCTIONS[activation].g
+    return lambda y: alone(g, y)
+
+
+def alone(function: Callable[..., Any], value: float, *others: float) -> float:
+    """Return the value of a function of arrays for one number."""
+    with np.errstate(all="ignore"):
+        return float(function(np.asarray([value]), *others)[0])

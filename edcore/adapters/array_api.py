@@ -34,7 +34,7 @@ from edcore.contract.memory import Memory, Supported, fits, memory
 from edcore.contract.stages import Stage
 from edcore.contract.steps import Schedule
 from edcore.core import method as core
-from edcore.core.activations import FUNCTIONS
+from edcore.core.activations import ACTIVATIONS, FUNCTIONS, fault
 from edcore.core.method import Cells, Trace
 from edcore.core.network import Network
 from edcore.core.rule import Rule
@@ -55,7 +55,8 @@ class ArrayAPIBackend(Backend):
     Attributes
     ----------
     activations : collection of str
-        The activations that it has, here the core's. A subclass that computes them by itself names its own.
+        The activations that it has, here the core's, with those that were registered. A subclass that computes them by
+        itself names its own.
     """
 
     activations: Collection[str] = FUNCTIONS
@@ -78,7 +79,16 @@ class ArrayAPIBackend(Backend):
             return has
         if not has_dtype(self.namespace, self._device, network.dtype):
             return missing_dtype(self.library, network.dtype)
+        for name in {network.activation, network.output_activation}.difference(ACTIVATIONS):
+            if wrong := self.fault(name, network):
+                fix = "it takes functions of the Array API standard, by array_api_compat.array_namespace"
+                return f"the {wrong[0]} of {name!r} {wrong[1]}; {fix}"
         return fits(network, self.memory())
+
+    def fault(self, activation: str, network: Network) -> tuple[str, str] | None:
+        """Return which function of a registered activation fails on this library's arrays, and how; None if none."""
+        with self.exact():
+            return fault(FUNCTIONS[activation], self.on_device(np.ones((1, 2, 3), network.dtype)), network.u0)
 
     def memory(self) -> Memory:
         """Return the memory of the device."""

@@ -17,6 +17,7 @@ from array_api_compat import array_namespace
 from edcore.arrays import Array, HostWeights, Weights, to_numpy
 from edcore.contract.memory import Memory, Supported, host_memory
 from edcore.contract.steps import Schedule, batches, run_forward
+from edcore.core.activations import ACTIVATIONS, FUNCTIONS
 from edcore.core.network import Network
 from edcore.core.rule import Rule
 
@@ -225,10 +226,12 @@ class BackendInfo:
 
 
 ANY = None
+CELLS = ("activation", "output_activation")
+REGISTERED = " (activations that were registered are computed with backend='numpy')"
 
 VALUES: dict[str, Collection[Any] | None] = {
     **dict.fromkeys(("in_", "width", "depth", "heads", "u0", "outputs", "bias", "initial"), ANY),
-    **dict.fromkeys(("activation", "output_activation"), ("sigmoid", "tanh", "relu", "relu6", "linear")),
+    **dict.fromkeys(CELLS, ("sigmoid", "tanh", "relu", "relu6", "linear")),
     **dict.fromkeys(("rms", "inhibitory_output", "centred"), (False, True)),
     "n_bias": (1, 2),
     "dtype": ("float32", "float64"),
@@ -276,7 +279,8 @@ def known(network: Network, rule: Rule, **values: Collection[Any]) -> Supported:
         for field in fields(kind):
             value, accepted = getattr(given, field.name), has.get(field.name, (field.default,))
             if accepted is not ANY and value not in accepted:
-                return f"it has no {field.name} {value!r}; it has {', '.join(map(str, accepted))}"
+                lacks = f"it has no {field.name} {value!r}; it has {', '.join(map(str, accepted))}"
+                return lacks + REGISTERED * (field.name in CELLS and value in FUNCTIONS and value not in ACTIVATIONS)
     if rule.error == "split" and network.outputs > 1:
         return f"it has no error 'split' for {network.outputs} outputs, but for one"
     return True

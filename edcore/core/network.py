@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from edcore.arguments import DType, assign, dtype_name, one_of, real, whole_number, yes_or_no
-from edcore.core.activations import FUNCTIONS, Activation
-from edcore.errors import InputError, shown
+from edcore.core.activations import FUNCTIONS, REGISTER, Activation
+from edcore.errors import InputError, UnknownNameError, shown
 
 LEAST_U0 = 1e-30
 """Below it, 2 / u0 times a sum may be more than float32 holds, and infinities cancel to NaN."""
@@ -116,7 +116,7 @@ class Network:
         Independent networks, at least 1.
     u0 : float
         Width of the sigmoid f(z) = 1 / (1 + exp(−2 z / u0)), at least 1e-30 (Kaneko 1999 and the article: 0.4; Fujita's
-        slope of 1: 2; Diffusing Blame: 6). The other activations have none.
+        slope of 1: 2; Diffusing Blame: 6). The other activations have none, unless they were registered.
     n_bias : int
         Bias cells of each layer: 1 (one excitatory cell) or 2 (one excitatory, one inhibitory).
     dtype : {"float32", "float64"}
@@ -124,10 +124,11 @@ class Network:
     outputs : int
         Outputs of each network, at least 1. With several, cell j of a stream learns from the error of output
         j mod outputs alone (Diffusing Blame, 2026), so width is at least outputs.
-    activation : {"sigmoid", "tanh", "relu", "relu6", "linear"}
-        The f of the cells of the input layer and of the hidden layers.
-    output_activation : {"sigmoid", "tanh", "relu", "relu6", "linear"}
-        The f of the output cells.
+    activation : {"sigmoid", "tanh", "relu", "relu6", "linear"} or str
+        The f of the cells of the input layer and of the hidden layers; also the name of one that was registered, see
+        `edcore.core.activations.register`.
+    output_activation : {"sigmoid", "tanh", "relu", "relu6", "linear"} or str
+        The f of the output cells, likewise.
     rms : bool
         Divide the sums a_j of each layer but the output layer by r = √(mean_j a_j² + 1e-5), over both streams; then
         z_j = a_j / r, and g has the factor (1/r) (1 − a_j² / (n r²)) for n cells (Fujita's RMS variant, 2025).
@@ -180,7 +181,8 @@ class Network:
             raise InputError("n_bias", repr(self.n_bias), "1 (an excitatory cell) or 2 (and an inhibitory one)")
         assign(self, "dtype", dtype_name(self.dtype))
         for name in ("activation", "output_activation"):
-            one_of(name, getattr(self, name), FUNCTIONS)
+            if not isinstance(value := getattr(self, name), str) or value not in FUNCTIONS:
+                raise UnknownNameError(name, value, FUNCTIONS, REGISTER.format(value) if isinstance(value, str) else "")
         for name in ("rms", "inhibitory_output"):
             assign(self, name, yes_or_no(name, getattr(self, name)))
         assign(self, "bias", real("bias", self.bias))

@@ -56,8 +56,8 @@ class EDClassifier(ClassifierMixin, BaseED):  # type: ignore[misc]  # scikit-lea
         weights and learning rates for standardised features.
     u0 : float, optional
         Width of the sigmoid. Left out: 2, or with a rule that of its preset.
-    activation : {"sigmoid", "tanh", "relu", "relu6", "linear"}, optional
-        Activation function of the cells. Left out: relu, or with a rule that of its preset.
+    activation : {"sigmoid", "tanh", "relu", "relu6", "linear"} or str, optional
+        Activation of the cells, perhaps a registered one. Left out: relu, or with a rule that of its preset.
     rms : bool, optional
         Divide the sums of each layer by their root mean square, see `Network`. Left out: no.
     initial : Initial, optional

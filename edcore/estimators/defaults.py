@@ -18,7 +18,7 @@ from sklearn.exceptions import ConvergenceWarning
 from edcore.arrays import Array, to_numpy
 from edcore.core.activations import FUNCTIONS
 from edcore.core.method import input_cells, run_layers
-from edcore.core.network import Initial
+from edcore.core.network import Initial, Network
 from edcore.core.rule import Rule
 from edcore.model.ed import ED
 
@@ -36,6 +36,10 @@ BATCH = 16
 
 SIGMOID, OTHERS = 0.3, 2.0
 """The mean square of the activity of a cell: around 1/2 for a sigmoid, and larger for cells that have no bound."""
+
+
+USUAL_SUMS = np.linspace(-2, 2, 41)
+"""Where most sums are that have a spread of 1."""
 
 
 def spread(bias: float) -> Initial:
@@ -63,11 +67,19 @@ def tuned_rule(ed: ED, power: float, batch: int) -> Rule:
     cells = 2 * network.width * (SIGMOID if network.activation == "sigmoid" else OTHERS)
     sources = max(2 * power, cells if network.depth else 0.0)  # both streams see x; all hidden layers have one rate
     # The slope counts twice: in what the cells learn, and in what that does to the output.
-    steeper = (FUNCTIONS[network.activation].steepest / FUNCTIONS["sigmoid"].steepest) ** 2
+    steeper = (_steepness(network) / FUNCTIONS["sigmoid"].steepest) ** 2
     share, narrow = min(BATCH, batch), min(1.0, network.u0 / U0)
     alpha = share * narrow * (LINEAR_HIDDEN if linear else HIDDEN) / steeper / min(sources + network.n_bias, largest)
     output = share * (LINEAR_OUTPUT if linear else narrow * OUTPUT) / (cells + network.n_bias)
     return replace(ed.rule, alpha=alpha, alpha_output=output)
+
+
+def _steepness(network: Network) -> float:
+    """Return the largest g of the hidden cells: for a function without a bound, that at the sums of most samples."""
+    function = FUNCTIONS[network.activation]
+    if function.steepest < np.inf:
+        return function.steepest
+    return float(abs(function.g(function.f(USUAL_SUMS, network.u0))).max()) or 1.0
 
 
 def warn_of_constant_cells(ed: ED, x: Array) -> None:

@@ -41,8 +41,8 @@ class EDRegressor(RegressorMixin, BaseED):  # type: ignore[misc]  # scikit-learn
         never learn the mean of y.
     u0
         As for `EDClassifier`.
-    activation : {"sigmoid", "tanh", "relu", "relu6", "linear"}, optional
-        Activation function of the cells. Left out: the sigmoid, or with a rule that of its preset.
+    activation : {"sigmoid", "tanh", "relu", "relu6", "linear"} or str, optional
+        Activation of the cells, perhaps a registered one. Left out: the sigmoid, or with a rule that of its preset.
     rms
         As for `EDClassifier`.
     initial : Initial, optional

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from edcore.arguments import value_range, whole_number
+from edcore.core.activations import FUNCTIONS, REGISTER, fingerprint
 from edcore.core.network import Initial, Network
 from edcore.core.rule import Rule, check_together
 from edcore.environment import VERSION
@@ -86,6 +87,7 @@ def header_of(
         "device": ed.device or "",
         "versions": {"edcore": VERSION, "python": platform.python_version(), "numpy": np.__version__},
         "run": run and dict(run),
+        **({"registered": registered} if (registered := fingerprint(ed.network)) else {}),
     }
 
 
@@ -95,8 +97,15 @@ def parse_header(path: Path, document: dict[str, Any], size: int, arrays: Arrays
     `arrays` are at least those of its estimator, if it has one.
     """
     with wrong_header(path):
+        registered = dict(document.get("registered", {}))
+        for name in registered.keys() - FUNCTIONS.keys():
+            raise DataFileError(f"{path}: its activation {name!r} is not registered here. {REGISTER.format(name)}")
         network = _value(Network, {**document["network"], "initial": _value(Initial, document["network"]["initial"])})
         check_together(network, rule := _value(Rule, document["rule"]))
+        for name, values in fingerprint(network).items():
+            if not np.allclose(np.asarray(registered[name], np.float64), values, rtol=1e-6, atol=1e-9):
+                fix = "Register the function that the network learnt with."
+                raise DataFileError(f"{path}: its activation {name!r} is another function than here. {fix}")
         return Saved(
             path=path,
             bytes=size,

@@ -28,7 +28,7 @@ import numpy.typing as npt
 from edcore.arrays import Array, HostWeights, Located, Weights, to_numpy
 from edcore.contract.backend import Backend, run_schedule
 from edcore.contract.steps import Schedule, batches, run_forward
-from edcore.core.activations import FUNCTIONS
+from edcore.core.activations import ACTIVATIONS, FUNCTIONS
 from edcore.core.method import RMS_EPS
 from edcore.core.network import Network
 from edcore.core.rule import MEAN, Rule
@@ -74,6 +74,8 @@ class Guard:
         if network.rms and network.activation in ("relu", "linear"):
             highest = 1.0  # sums are divided by their root, so it bounds the norm of a layer's cells
         self._inner = highest * math.sqrt(cells)
+        # Of one that was registered, nobody knows that abs(f(z)) is at most abs(z).
+        self._unknown = self._inner == math.inf and network.activation not in ACTIVATIONS
         self._bias = abs(network.bias) * math.sqrt(network.n_bias)
         self._farthest = outer.highest - outer.lowest  # the largest error, for targets that such cells can reach
         # RMS brings g the factor 1 / r, and r² is at least RMS_EPS. Centring can double an error. The norm over all
@@ -184,6 +186,8 @@ class Guard:
         if self._inner < math.inf:
             most = max(entered, self._inner)
             return Reach(size, most, norm * (most + bias))
+        if self._unknown:
+            return Reach(size, math.inf, math.inf)
         activities = sums = most = entered
         for _ in range(self._network.depth + 2):
             sums = norm * (activities + bias)

@@ -7,6 +7,7 @@ is tight where a network is well conditioned, and wide only where rounding itsel
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -14,11 +15,10 @@ import numpy as np
 import numpy.typing as npt
 
 from edcore.arrays import HostWeights
-from edcore.core.activations import ACTIVATIONS, Activation, activity, derivative
+from edcore.core.activations import FUNCTIONS, Activation, activity, derivative
 from edcore.core.method import RMS_EPS
 from edcore.core.network import Layer, Network
 from edcore.core.rule import MEAN, Rule
-from edcore.errors import UnknownNameError
 
 C = 8.0
 """The one constant: the units of rounding by which a single operation of a backend may be off."""
@@ -80,10 +80,10 @@ class Bounds:
             z, z_off, slope, slope_off = self._divided(z, z_off)
         with np.errstate(over="ignore"):  # exp of a saturated sigmoid
             y = activity(layer.activation, z, self.network.u0)
-        y_off = activity_off(layer.activation, z_off, y, self.network.u0) + C * self.eps * np.maximum(np.abs(y), 1)
+        y_off = activity_off(layer.activation, z, z_off, y, self.network.u0) + C * self.eps * np.maximum(np.abs(y), 1)
         g = derivative(layer.activation, y)
-        g_off = derivative_off(layer.activation, z, z_off, y, y_off) + C * self.eps
-        return CellBounds(y_off, g_off * (np.abs(slope) + slope_off) + g * slope_off)
+        g_off = derivative_off(layer.activation, z, z_off, y, y_off) + C * self.eps * np.maximum(np.abs(g), 1)
+        return CellBounds(y_off, g_off * (np.abs(slope) + slope_off) + np.abs(g) * slope_off)
 
     def _divided(self, a: Float, a_off: Float) -> tuple[Float, Float, Float, Float]:
         """Return sums divided by the root r of their mean square, and their slopes, each with its bound."""
@@ -121,7 +121,7 @@ class Bounds:
                 e, e_off = np.abs(error[:, taught]), error_off[:, taught]
                 x, x_off = np.abs(layers[number][0]), off[number].y
                 y, slope = layers[number + 1]
-                g, g_off = derivative(layer.activation, y) * np.abs(slope), off[number + 1].g
+                g, g_off = np.abs(derivative(layer.activation, y) * slope), off[number + 1].g
                 d, d_off = e * g, e_off * (g + g_off) + e * g_off
                 alpha = scale * (rule.alpha_output if layer.name == "output" else rule.alpha)
                 bias_cells = np.full((batch, self.network.n_bias), self.network.bias)
@@ -146,7 +146,7 @@ class Bounds:
         return pairs
 
 
-def activity_off(activation: Activation, z_off: Float, y: Float, u0: float) -> Float:
+def activity_off(activation: Activation, z: Float, z_off: Float, y: Float, u0: float) -> Float:
     """Return the bound on y = f(z), for a z that may be off by `z_off`."""
     # f(z) = range · (1 / (1 + exp(−t))) + a constant. |d ln f'/dt| ≤ 1, so f' grows at most by exp(t_off) over the
     # interval in which t may be.
@@ -157,7 +157,8 @@ def activity_off(activation: Activation, z_off: Float, y: Float, u0: float) -> F
     elif activation in ("relu", "relu6", "linear"):  # their slope is 1 at most
         return z_off
     else:
-        raise UnknownNameError("activation", activation, ACTIVATIONS)
+        f = FUNCTIONS[activation].f
+        return furthest(lambda z: f(z, u0), z, z_off)
     return np.minimum(np.where(t_off < 1, t_off * g * np.exp(np.minimum(t_off, 1)), span), span)
 
 
@@ -175,4 +176,14 @@ def derivative_off(activation: Activation, z: Float, z_off: Float, y: Float, y_o
         case "linear":
             return np.zeros_like(y)
         case _:
-            raise UnknownNameError("activation", activation, ACTIVATIONS)
+            function = FUNCTIONS[activation]
+            return furthest(lambda y: function.g(np.clip(y, function.lowest, function.highest)), y, y_off)
+
+
+def furthest(function: Callable[[Float], Float], at: Float, off: Float) -> Float:
+    """Return a bound on how far a function that was registered may be from its value, for arguments that may be off."""
+    # Nothing is known of it: it is tried between the ends, and the factor of 2 is for what it does between these.
+    with np.errstate(all="ignore"):
+        value = function(at)
+        tried = [abs(function(at + part * off) - value) for part in np.linspace(-1, 1, 17)]
+    return 2 * np.minimum(np.nan_to_num(np.max(tried, axis=0), nan=UNKNOWN), UNKNOWN)

@@ -18,12 +18,13 @@ import jax.numpy as jnp
 from edcore import Network, Rule
 from edcore.contract.backend import Backend
 from edcore.contract.steps import Schedule
+from edcore.core.activations import FUNCTIONS
 from edcore.core.weights import initialise
 from edcore.testing.compare import all_close, same_bits
 from edcore_jax import BACKEND, compiled
 from edcore_jax.method import Activities, LayerState, Scalars, Variant
 
-FUNCTIONS = ("forward", "trace", "update", "run")
+PROGRAMS = ("forward", "trace", "update", "run")
 NETWORK = Network(in_=5, width=3, depth=70, heads=2)
 VARIANT = replace(
     NETWORK, outputs=3, activation="relu6", output_activation="tanh", rms=True, bias=0.8, inhibitory_output=False
@@ -77,7 +78,7 @@ def arguments(network, rule, batch=4):
     hidden = array(network.depth + 1, network.heads, batch, 2 * network.width)
     room = LayerState(hidden, hidden if network.rms else None)
     x, error = array(batch, network.in_), array(batch, network.columns)
-    kind = network.outputs, network.activation, network.output_activation, network.rms
+    kind = network.outputs, FUNCTIONS[network.activation], FUNCTIONS[network.output_activation], network.rms
     given = Scalars(*[array()] * 5), Variant(*kind, rule.error == "split", rule.centred, rule.floor is not None)
     trace = Activities(array(1, batch, 2 * network.in_), room, array(network.heads, batch, len(network.output_signs)))
     whole, columns = array(dtype="int32"), array(network.columns)
@@ -90,7 +91,7 @@ def arguments(network, rule, batch=4):
 
 
 @KINDS
-@pytest.mark.parametrize("name", FUNCTIONS)
+@pytest.mark.parametrize("name", PROGRAMS)
 def test_programs_do_not_grow_with_depth(name, network, rule):
     texts, memory = [], []
     for depth in (128, 2048):
@@ -102,7 +103,7 @@ def test_programs_do_not_grow_with_depth(name, network, rule):
 
 
 @KINDS
-@pytest.mark.parametrize("name", FUNCTIONS)
+@pytest.mark.parametrize("name", PROGRAMS)
 @pytest.mark.parametrize(("dtype", "other"), [("float32", "f64"), ("float64", "f32")])
 def test_programs_compute_in_the_networks_dtype_alone(name, dtype, other, network, rule):
     given = arguments(replace(network, dtype=dtype), rule)[name]
@@ -270,7 +271,7 @@ def test_an_interrupt_in_update_waits_for_its_weights(backend, monkeypatch):
     backend.synchronize()
 
 
-@pytest.mark.parametrize("name", FUNCTIONS)
+@pytest.mark.parametrize("name", PROGRAMS)
 def test_products_are_in_full_precision(backend, monkeypatch, name):
     real, precisions = getattr(compiled, name), []
 

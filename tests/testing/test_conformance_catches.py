@@ -10,6 +10,7 @@ from edcore.adapters.array_api import NUMPY, ArrayAPIBackend
 from edcore.contract.backend import Availability, fills_errors, takes_weights
 from edcore.contract.memory import Memory, fits
 from edcore.core import method as core
+from edcore.core.activations import ACTIVATIONS
 from edcore.testing import iter_checks, parametrize_with_backend_checks
 
 
@@ -225,6 +226,28 @@ class AlwaysSigmoid(Sound):
         return super().forward(dataclasses.replace(network, activation="sigmoid"), weights, x)
 
 
+class NewActivationIsSigmoid(Sound):
+    """Take any activation that is not the library's own for the sigmoid, as a branch without a last word does."""
+
+    def _known(self, network):
+        names = ("activation", "output_activation")
+        new = {name: "sigmoid" for name in names if getattr(network, name) not in ACTIVATIONS}
+        return dataclasses.replace(network, **new)
+
+    def trace(self, network, weights, x):
+        return super().trace(self._known(network), weights, x)
+
+    def forward(self, network, weights, x):
+        return super().forward(self._known(network), weights, x)
+
+    def update(self, network, rule, weights, trace, error):
+        return super().update(self._known(network), rule, weights, trace, error)
+
+
+class NewActivationLearnsAsSigmoid(NewActivationIsSigmoid):
+    trace, forward = Sound.trace, Sound.forward
+
+
 class LinearIsSigmoid(Sound):
     def trace(self, network, weights, x):
         return super().trace(dataclasses.replace(network, output_activation="sigmoid"), weights, x)
@@ -376,6 +399,8 @@ CAUGHT = [
     (BiasCellsAreOne, "check_presets"),
     (AlwaysSigmoid, "check_variants"),
     (LinearIsSigmoid, "check_variants_fit"),
+    (NewActivationIsSigmoid, "check_new_activation"),
+    (NewActivationLearnsAsSigmoid, "check_new_activation"),
     (TaughtInBlocks, "check_variants"),
     (TaughtInBlocks, "check_presets"),
     (ForgottenOutputRate, "check_update_signed"),

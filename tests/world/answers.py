@@ -13,11 +13,10 @@ def without_locks(number):
     return mock.patch.object(fcntl, 'flock', side_effect=OSError(number, 'no locks'))
 """
 FUNCTION = """
-from unittest import mock
 from array_api_compat import array_namespace as of
-from edcore.core.activations import FUNCTIONS, Function
+from edcore.core.activations import registered
 
-softplus = Function(lambda z, u0: of(z).log1p(of(z).exp(z)), lambda y: 1 - of(y).exp(-y))
+softplus = registered("softplus", lambda z, u0: of(z).log1p(of(z).exp(z)), lambda y: 1 - of(y).exp(-y))
 """
 
 
@@ -60,7 +59,7 @@ ROWS = [
     ),
     Row(
         name="a new activation of the core: auto takes a backend that has it",
-        python=f"{FUNCTION}with mock.patch.dict(FUNCTIONS, softplus=softplus):\n"
+        python=f"{FUNCTION}with softplus:\n"
         "    ed = ED(4, hidden_width=3, activation='softplus', seed=0, initial=edcore.Initial(weight=0.2))\n"
         "    ed.fit(X, Y, epochs=9)\ned.backend",
         value="numpy",
@@ -68,13 +67,13 @@ ROWS = [
     *(
         Row(
             name=f"a new activation of the core in {backend}",
-            python=f"{FUNCTION}with mock.patch.dict(FUNCTIONS, softplus=softplus):\n"
+            python=f"{FUNCTION}with softplus:\n"
             f"    ED(4, activation='softplus', seed=0, backend={backend!r}).predict(X)",
             ends=REFUSED,
             says=("it has no activation 'softplus'",),
-            needs=() if backend == "loop" else (backend,),
+            needs=(backend,),
         )
-        for backend in ("loop", "numba", "torch")
+        for backend in ("numba", "torch")
     ),
     # 2: the suite under python -O
     Row(
