@@ -16,6 +16,7 @@ __version__ = VERSION
 
 if TYPE_CHECKING:
     from edcore import (
+        comparison,
         contract,
         core,
         datasets,
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
         testing,
         training,
     )
+    from edcore.comparison import compare
     from edcore.estimators import EDClassifier, EDRegressor
 
 __all__ = [
@@ -46,6 +48,8 @@ __all__ = [
     "Network",
     "Rule",
     "__version__",
+    "compare",
+    "comparison",
     "contract",
     "core",
     "datasets",
@@ -72,6 +76,8 @@ def __getattr__(name: str) -> Any:
     # Modules are loaded at first use, so that `import edcore` loads nothing heavier than NumPy.
     if name in ("EDClassifier", "EDRegressor"):
         return getattr(importlib.import_module("edcore.estimators"), name)
+    if name == "compare":
+        return importlib.import_module("edcore.comparison").compare
     if name in __all__:
         return importlib.import_module(f"edcore.{name}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

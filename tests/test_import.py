@@ -8,11 +8,11 @@ import edcore
 
 NAMES = {
     *("ED", "EDClassifier", "EDRegressor", "EDCoreError", "Initial", "Network", "PRESETS", "Rule", "__version__"),
-    *("list_backends", "use_backend"),
+    *("compare", "list_backends", "use_backend"),
 }
 MODULES = {
-    *("contract", "core", "datasets", "diagnostics", "dispatch", "distributed", "errors", "estimators", "io", "kaneko"),
-    *("parallel", "play", "plots", "streaming", "sweep", "testing", "training"),
+    *("comparison", "contract", "core", "datasets", "diagnostics", "dispatch", "distributed", "errors", "estimators"),
+    *("io", "kaneko", "parallel", "play", "plots", "streaming", "sweep", "testing", "training"),
 }
 CODE = """
 import json, sys
@@ -57,7 +57,9 @@ print(json.dumps(found))
 
 def test_public_modules_are_loaded_at_first_use():
     code = CODE.replace("import edcore\n", "import edcore; dir(edcore)\n").replace('.partition(".")[0]', "")
-    assert not loaded(code) & {f"edcore.{name}" for name in ("estimators", "plots", "streaming", "sweep", "kaneko")}
+    assert not loaded(code) & {
+        f"edcore.{name}" for name in ("comparison", "estimators", "plots", "streaming", "sweep", "kaneko")
+    }
 
 
 def test_import_loads_nothing_heavier_than_numpy_and_array_api_compat_and_warns_of_nothing():

@@ -21,6 +21,7 @@ from typer.core import TyperCommand, TyperGroup
 from edcore.arguments import check_text
 from edcore.cli.backends import CHECK_FAILED, check, info
 from edcore.cli.bench import bench
+from edcore.cli.compare import compare
 from edcore.cli.kaneko import kaneko
 from edcore.cli.options import prepared
 from edcore.cli.play import play
@@ -70,6 +71,11 @@ EXAMPLES = {
     "check": ("edcore check numba", "edcore check torch --device cuda"),
     "bench": ("edcore bench numba article --depth 64", "edcore bench --device cuda --json found.json"),
     "kaneko": ("edcore kaneko --inputs 2 --hidden 8", "edcore kaneko --inputs 2 --teacher 0,0,0,1 --json"),
+    "compare": (
+        "edcore compare digits --quick",
+        "edcore compare people.csv --target income --seeds 20 --plot compare.png",
+        "edcore compare digits --methods ED,bp,frozen --depth 2 --out digits.json",
+    ),
     "reproduce": ("edcore reproduce kaneko-xor --quick", "edcore reproduce mnist --data-dir data"),
     "play": ("edcore play", "edcore play --language ja", "edcore play --out play.html"),
 }
@@ -139,6 +145,7 @@ COMMANDS: tuple[Callable[..., Any], ...] = (
     check,
     bench,
     kaneko,
+    compare,
     reproduce,
     play,
 )

@@ -1,1 +1,6 @@
-"""ED beside other ways to learn: the baselines, and the controls that tell what the hidden layers have learnt."""
+"""ED beside other ways to learn, on a user's data: `edcore.compare`, and the baselines and controls that it runs."""
+
+from edcore.comparison.result import Comparison, Scores
+from edcore.comparison.run import compare
+
+__all__ = ["Comparison", "Scores", "compare"]

@@ -96,15 +96,7 @@ class Table:
 
     def split(self, share: float, seed: int) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
         """Return the rows to learn from and those to test on: this share, of each class if there are classes."""
-        order = permutation(seed, 0, len(self.y))
-        single = np.zeros(len(order), bool)
-        if self.task == "classification":
-            _, index, counts = np.unique(self.y, return_inverse=True, return_counts=True)
-            order = order[np.argsort(index[order], kind="stable")]
-            single = counts[index[order]] == 1  # to test on a class, one must learn it
-        place = np.cumsum(~single)
-        test = ~single & (np.floor(place * share + 1e-9) > np.floor((place - 1) * share + 1e-9))
-        return np.sort(order[~test]), np.sort(order[test])
+        return split_rows(self.y, share, seed, stratified=self.task == "classification")
 
     def checksum(self) -> str:
         """Return a checksum of the target and of the columns that become features."""
@@ -220,6 +212,21 @@ class Table:
         elif _mostly_differ(different, len(self.y)) and not asked:
             given = f"{given} with {different:,} different texts in {len(self.y):,} rows"
             raise InputError("target", given, "a column whose texts come again and again")
+
+
+def split_rows(
+    y: npt.NDArray[Any], share: float, seed: int, *, stratified: bool
+) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
+    """Return the rows to learn from and those to test on, in order: this share, or this share of each class."""
+    order = permutation(seed, 0, len(y))
+    single = np.zeros(len(order), bool)
+    if stratified:
+        _, index, counts = np.unique(y, return_inverse=True, return_counts=True)
+        order = order[np.argsort(index[order], kind="stable")]
+        single = counts[index[order]] == 1  # to test on a class, one must learn it
+    place = np.cumsum(~single)
+    test = ~single & (np.floor(place * share + 1e-9) > np.floor((place - 1) * share + 1e-9))
+    return np.sort(order[~test]), np.sort(order[test])
 
 
 def _mostly_differ(different: int, rows: int) -> bool:

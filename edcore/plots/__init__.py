@@ -15,6 +15,7 @@ from edcore.plots.drawing import network
 from edcore.plots.fields import receptive_fields
 from edcore.plots.layers import activities, weights
 from edcore.plots.learning import learning_curve
+from edcore.plots.methods import scores
 from edcore.plots.misclassified import mistakes
 from edcore.plots.summary import training_summary
 from edcore.plots.update import step
@@ -32,6 +33,7 @@ __all__ = [
     "network",
     "outputs",
     "receptive_fields",
+    "scores",
     "step",
     "training_summary",
     "weights",

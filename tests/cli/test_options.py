@@ -159,6 +159,8 @@ def test_a_shell_completes_commands_options_and_names():
     assert completed("edcore train --dataset parity2") == ["parity2", "parity20"]
     assert completed("edcore check lo") == ["loop"]
     assert completed("edcore reproduce kaneko-x") == ["kaneko-xor"]
+    assert completed("edcore compare dig") == ["digits"]
+    assert completed("edcore compare digits --methods fro") == ["frozen"]
 
 
 # What a run leaves behind

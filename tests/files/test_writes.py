@@ -387,6 +387,7 @@ def test_a_sweep_follows_its_file(ending):
         ("c.html", '[train]\nepochs = 1\nreport = "c.html"\n', ["train"]),
         ("b.toml", "[bench]\ndepth = 2\n", ["bench", "numpy", "--json", "b.toml"]),
         ("b.png", "[bench]\ndepth = 2\n", ["bench", "numpy", "--plot", "b.png"]),
+        ("c.json", "[compare]\nquick = true\n", ["compare", "xor", "--out", "c.json", "--force"]),
         ("kaneko-xor.md", "[reproduce]\nquick = true\n", ["reproduce", "kaneko-xor", "--out", "."]),
     ],
 )

@@ -16,6 +16,7 @@ import typer
 
 import edcore.bench.calibrate
 import edcore.bench.run
+import edcore.comparison.run
 import edcore.reproduce.catalogue
 from edcore import datasets
 from edcore.cli import kaneko as cli_kaneko
@@ -86,13 +87,13 @@ def config(data, folder):
 def config_of_options(data, folder):
     """Take a TOML file of existing options with values of all kinds, for a command that reads such files."""
     choices = Choices(data)
-    name = choices.pick(["train", "train", "train", "kaneko", "bench", "reproduce"])
+    name = choices.pick(["train", "train", "train", "kaneko", "bench", "reproduce", "compare"])
     options = _options(name)
     lines = [f"[{name}]"]
     while choices and len(lines) < 6:
         option = choices.pick(options)
         lines.append(f"{option} = {_toml(choices)}")
-    return _run("\n".join(lines).encode(), folder, name, *(["xor"] if name == "reproduce" else []))
+    return _run("\n".join(lines).encode(), folder, name, *(["xor"] if name in ("reproduce", "compare") else []))
 
 
 def lines(data, folder):
@@ -182,6 +183,7 @@ def small(began=None):
             (cli_kaneko, "Program", begin),
             (edcore.bench.run, "bench", begin),
             (edcore.bench.calibrate, "calibrate", begin),
+            (edcore.comparison.run, "compare_problem", begin),
             (edcore.reproduce.catalogue, "reproduce", begin),
             (ED, "bind", lambda ed, x=None: None),
             (catalogue, "_patterns", lambda name, bits, dtype: patterns(name, min(bits, FEW_BITS), dtype)),

@@ -65,6 +65,7 @@ main()
 COMMANDS = {
     "train": ["--backend", "numpy", "--epochs", "3", "--checkpoint", "net"],
     "bench": ["numpy", "--depth", "2"],
+    "compare": ["digits", "--quick", "--backend", "numpy"],
     "reproduce": ["kaneko-xor", "--quick", "--backend", "numpy"],
     "kaneko": ["--inputs", "5", "--hidden", "2", "--epochs", "100000", "--seed", "3"],
     "predict": ["trained", "digits"],

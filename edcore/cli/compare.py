@@ -1,0 +1,213 @@
+"""The command ``edcore compare``."""
+
+from __future__ import annotations
+
+import contextlib
+import json as json_
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from edcore.cli.options import (
+    FILES,
+    PICTURES,
+    BackendOption,
+    ConfigOption,
+    JsonOption,
+    check_different,
+    check_new,
+    check_picture,
+    check_writable,
+    complete_from,
+    flag,
+    write_files,
+)
+from edcore.console import bar, plain_console, print_json
+from edcore.datasets.catalogue import NAMES
+from edcore.errors import InputError
+from edcore.training.options import LEARNING, NETWORK, TEST_SIZE, dataset_names
+
+QUICK_SEEDS, QUICK_EPOCHS, QUICK_TRIALS, QUICK_SAMPLES = 3, 20, 3, 600
+"""What a quick look has of each, at most."""
+
+PARTS = 10
+"""Lines of progress, if stderr is no terminal and shows no bar."""
+
+PIPED_WIDTH = 110
+"""Columns of a table in a file, as a screen has."""
+
+
+def _names() -> Iterable[str]:
+    from edcore.comparison.methods import EDS, SHORT  # here, as scikit-learn is slow to load
+
+    return [*EDS, *SHORT, "linear"]
+
+
+def compare(
+    data: Annotated[
+        str,
+        typer.Argument(
+            metavar="DATA",
+            help="digits, mnist, fashion_mnist, xor, parityN, or a file with a table, as of edcore train --data.",
+            autocompletion=complete_from(dataset_names),
+        ),
+    ],
+    seeds: Annotated[int | None, typer.Option(help="Seeds, counted from 0.", show_default="10; 3 with --quick")] = None,
+    target: Annotated[str | None, typer.Option(help="The column of the table to predict.")] = None,
+    task: Annotated[str | None, flag("task")] = None,
+    test_size: Annotated[
+        float | None,
+        typer.Option(
+            help="Share of the rows to test on; of digits as well, which are split anew for each seed.",
+            show_default=f"{TEST_SIZE}",
+        ),
+    ] = None,
+    methods: Annotated[
+        str | None,
+        typer.Option(
+            metavar="A,B",
+            help="ED, signed, split, kaneko, edla, modulo, bp, adam, dfa, frozen, readout, linear, with commas between "
+            "them. The first is compared with the others.",
+            show_default="all but kaneko",
+            autocompletion=complete_from(_names),
+        ),
+    ] = None,
+    width: Annotated[int, typer.Option(help="Cells per stream of each layer.", rich_help_panel=NETWORK)] = 64,
+    depth: Annotated[
+        int,
+        typer.Option(
+            help="Layers beyond the input layer, whose cells are hidden too: 0 has one layer of hidden cells.",
+            rich_help_panel=NETWORK,
+        ),
+    ] = 0,
+    epochs: Annotated[
+        int | None,
+        typer.Option(
+            help="Passes over the samples to learn from.",
+            show_default="100; fewer beyond 5,000 samples",
+            rich_help_panel=LEARNING,
+        ),
+    ] = None,
+    batch_size: Annotated[int, typer.Option(help="Samples in a batch.", rich_help_panel=LEARNING)] = 16,
+    trials: Annotated[
+        int | None,
+        typer.Option(
+            help="Learning rates or penalties that each method tries, on samples that it does not test on.",
+            show_default="5; 3 with --quick",
+            rich_help_panel=LEARNING,
+        ),
+    ] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="A look, with fewer seeds, epochs and samples.")] = False,
+    data_dir: Annotated[Path, flag("data_dir")] = Path("data"),
+    classes: Annotated[str, typer.Option(help="Labels of a data set with commas between them, or all.")] = "all",
+    backend: BackendOption = "auto",
+    json: JsonOption = False,
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write all values: a .json.", rich_help_panel=FILES),
+    ] = None,
+    plot: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Draw them: a .png, .svg or .pdf.", rich_help_panel=FILES),
+    ] = None,
+    force: Annotated[
+        bool,
+        typer.Option("--force", help="Overwrite the files of --out and --plot if they exist.", rich_help_panel=FILES),
+    ] = False,
+    config: ConfigOption = None,
+) -> None:
+    """Compare ED with back-propagation, controls and linear methods, on a data set or on your own table.
+
+    All methods have the same splits and seeds, and try as many settings. Differences are tested in pairs.
+    """
+    for name, path, endings in (("out", out, (".json",)), ("plot", plot, PICTURES)):
+        check_writable(name, path, endings)
+        check_new(name, path, force)
+    check_picture("plot", plot)
+    check_different(config=config, out=out, plot=plot)
+    # Imported here, so that the other commands start faster.
+    from edcore.comparison.run import TRIALS, compare_problem, few_samples
+
+    problem = _problem(data, target, task, test_size, data_dir, classes, config)
+    if quick:
+        problem = few_samples(problem, QUICK_SAMPLES)
+    options: dict[str, Any] = {"hidden_width": width, "hidden_depth": depth, "batch_size": batch_size}
+    options |= {"epochs": QUICK_EPOCHS if quick and epochs is None else epochs}
+    names = None if methods is None else [name.strip() for name in methods.split(",")]
+    with _progress() as announce:
+        found = compare_problem(
+            problem,
+            names,
+            seeds if seeds is not None else QUICK_SEEDS if quick else 10,
+            options,
+            trials=trials if trials is not None else QUICK_TRIALS if quick else TRIALS,
+            backend=backend,
+            announce=announce,
+        )
+    found = replace(found, quick=quick)
+    console = plain_console(stderr=json, piped_width=PIPED_WIDTH)
+    found.show(console)
+    files: dict[Path, bytes] = {}
+    if out:
+        files[out] = (json_.dumps(found.as_dict(), indent=1) + "\n").encode()
+    if plot:
+        from edcore.plots.canvas import plain_text, rendered
+
+        with plain_text():
+            files[plot] = rendered(found.plot(), plot.suffix[1:].lower())
+    if json:
+        print_json(found.as_dict())
+    if files:
+        write_files("out" if out else "plot", files, new=not force)
+        console.print(f"\nwritten: {', '.join(map(str, files))}", soft_wrap=True)
+
+
+def _problem(
+    data: str,
+    target: str | None,
+    task: str | None,
+    test_size: float | None,
+    data_dir: Path,
+    classes: str,
+    config: Path | None,
+) -> Any:
+    """Return what is learnt: a data set, or a table of the user."""
+    from edcore.comparison.problem import problem_of_data, problem_of_table
+    from edcore.estimators.table_run import load_table
+    from edcore.training.setup import load_data
+
+    if data.replace("-", "_") not in dataset_names():
+        if target is None:
+            fix = f"DATA may also be a data set: {', '.join(NAMES)}."
+            raise InputError("target", f"none with {data}", "the name of the column of the table to predict", fix)
+        if classes != "all":
+            raise InputError("classes", repr(classes), "all for a table", "Leave it out.")
+        return problem_of_table(load_table(data, target, task), TEST_SIZE if test_size is None else test_size)
+    for name, value in (("target", target), ("task", task)):
+        if value is not None:
+            raise InputError(name, repr(value), f"none for the data set {data}", "Leave it out.")
+    return problem_of_data(load_data(data, data_dir, classes, "float32", config), test_size)
+
+
+@contextlib.contextmanager
+def _progress() -> Iterator[Callable[[int, int, str], None]]:
+    """Yield what shows on stderr how many runs are done, and what the next one is."""
+    console, start, latest = plain_console(stderr=True), time.perf_counter(), 0
+    with bar(console) as shown:
+        task = shown.add_task("", total=None)
+
+        def announce(done: int, runs: int, what: str) -> None:
+            nonlocal latest
+            shown.update(task, completed=done, total=runs, description=what)
+            part = done * PARTS // runs
+            if shown.disable and part > latest:
+                latest = part
+                left = (time.perf_counter() - start) / done * (runs - done)
+                print(f"{done:,} of {runs:,} runs, about {left:,.0f} s left", file=sys.stderr)
+
+        yield announce
