@@ -17,6 +17,7 @@ from edcore.comparison.part import Part, Shape
 from edcore.comparison.problem import FEW, Problem, problem_of
 from edcore.comparison.result import Comparison, Scores
 from edcore.core.randomness import permutation
+from edcore.environment import here
 from edcore.errors import EDCoreError, InputError, said, shown
 from edcore.training.options import TEST_SIZE
 
@@ -118,6 +119,7 @@ def compare_problem(
     announce: Announce | None = None,
 ) -> Comparison:
     """Compare the methods on a problem; `options` are those of all networks, by the names of `compare`."""
+    environment = here()  # before it starts: a checkout may have moved on at the end
     numbers, trials = _seeds(seeds), whole_number("trials", trials, 1)
     samples = len(problem.split(numbers[0])[0])
     epochs = options.get("epochs")
@@ -156,6 +158,7 @@ def compare_problem(
         seeds=numbers,
         scores=scores,
         overlap=0.0 if fixed else len(test) / len(train),
+        environment=environment,
         notes=[*problem.notes, *_notes(problem, shape, found, numbers, trials, len(train), len(test))],
     )
 
