@@ -10,7 +10,9 @@ from edcore.dispatch.choose import use_backend
 from edcore.dispatch.registry import list_backends
 from edcore.environment import VERSION
 from edcore.errors import EDCoreError
+from edcore.model.callbacks import EpochRecord
 from edcore.model.ed import ED
+from edcore.model.history import History
 
 __version__ = VERSION
 
@@ -44,6 +46,8 @@ __all__ = [
     "EDClassifier",
     "EDCoreError",
     "EDRegressor",
+    "EpochRecord",
+    "History",
     "Initial",
     "Network",
     "Rule",

@@ -8,7 +8,7 @@ import edcore
 
 NAMES = {
     *("ED", "EDClassifier", "EDRegressor", "EDCoreError", "Initial", "Network", "PRESETS", "Rule", "__version__"),
-    *("compare", "list_backends", "use_backend"),
+    *("EpochRecord", "History", "compare", "list_backends", "use_backend"),
 }
 MODULES = {
     *("comparison", "contract", "core", "datasets", "diagnostics", "dispatch", "distributed", "errors", "estimators"),

@@ -21,8 +21,8 @@ from edcore.arrays import HOST, Array, Place, place, rows, to_numpy
 from edcore.core.network import Initial
 from edcore.core.rule import Rule
 from edcore.errors import InputError
-from edcore.estimators.callbacks import Callback, EarlyStopping, EpochRecord, checked_callbacks
 from edcore.estimators.defaults import TUNED, tuned_rule, warn_of_constant_cells
+from edcore.estimators.early_stopping import EarlyStopping
 from edcore.estimators.inputs import (
     cast,
     checked_random_state,
@@ -50,8 +50,10 @@ from edcore.estimators.scaling import (
     scale,
     warn_of_clipping,
 )
+from edcore.model.callbacks import Callback, EpochRecord, any_stops, checked_callbacks
 from edcore.model.divergence import finite, outputs_of
 from edcore.model.ed import ED
+from edcore.model.rates import scaled
 
 
 class BaseED(PickledEstimator, metaclass=ABCMeta):
@@ -291,7 +293,7 @@ class BaseED(PickledEstimator, metaclass=ABCMeta):
         """Learn at most `epochs` epochs, and after each compute the loss, score, print and call the callbacks."""
         ed, callbacks = self.ed_, checked_callbacks(self.callbacks)
         interrupted = self.n_iter_ < self._end  # the last fit: its rates go on falling, its best weights count
-        first, rule = self.n_iter_ if interrupted else 0, ed.rule
+        first = self.n_iter_ if interrupted else 0
         begun, last = self.n_iter_ - first, first + epochs
         if not partial:
             self._end = begun + last
@@ -299,13 +301,9 @@ class BaseED(PickledEstimator, metaclass=ABCMeta):
         patience = whole_number("n_iter_no_change", self.n_iter_no_change, 1)
         stopping = EarlyStopping(real("tol", self.tol), patience, self._waiting if interrupted else None)
         for epoch in range(first, last):
-            if self.rule is None and not partial:
-                share = 1 - epoch / last
-                ed.rule = replace(rule, alpha=share * rule.alpha, alpha_output=share * rule.alpha_output)
-            try:
-                loss = samples.learn(ed, batch, shuffle, relative=not partial)
-            finally:
-                ed.rule = rule
+            rule = scaled(ed.rule, 1 - epoch / last) if self.rule is None and not partial else ed.rule
+            losses = samples.learn(ed, rule, batch, shuffle, relative=not partial)
+            loss = float(losses.mean())
             self.n_iter_ += 1
             self.loss_curve_.append(loss)
             score, stop = None, False
@@ -320,12 +318,12 @@ class BaseED(PickledEstimator, metaclass=ABCMeta):
             if self.verbose:
                 shown = "" if score is None else f", validation score {score:.4f}"
                 print(f"{type(self).__name__}: epoch {self.n_iter_}: loss {loss:.4f}{shown}")
-            answers = [callback(EpochRecord(self.n_iter_, loss, score, self)) for callback in callbacks]
+            stop |= any_stops(callbacks, EpochRecord(self.n_iter_, loss, score, self, ed, losses, rule))
             if self.ed_ is not ed:
                 raise InputError(
                     "callbacks", "one that calls fit", "callbacks that leave the estimator's network alone"
                 )
-            if stop or any(isinstance(answer, bool | np.bool_) and answer for answer in answers):
+            if stop:
                 break
         with np.errstate(all="ignore"):  # an overflow is an error below, with advice
             outputs = to_numpy(samples.outputs(ed))

@@ -15,7 +15,6 @@ from edcore.core.network import Initial
 from edcore.core.rule import Rule
 from edcore.errors import InputError, shown
 from edcore.estimators.base import BaseED
-from edcore.estimators.callbacks import Callback
 from edcore.estimators.defaults import spread
 from edcore.estimators.inputs import dtype_of
 from edcore.estimators.labels import (
@@ -31,6 +30,7 @@ from edcore.estimators.labels import (
 from edcore.estimators.refusals import refusal
 from edcore.estimators.samples import checked_sample_weight
 from edcore.estimators.scaling import nonzero
+from edcore.model.callbacks import Callback
 from edcore.model.classes import heads, predicted_classes, targets
 
 

@@ -15,6 +15,7 @@ from scipy.sparse import issparse
 from sklearn.model_selection import train_test_split
 
 from edcore.arrays import Array, like, rows
+from edcore.core.rule import Rule
 from edcore.errors import InputError
 from edcore.estimators.defaults import power_of
 from edcore.estimators.inputs import dtype_of, readable
@@ -65,12 +66,13 @@ class Samples:
             total, weights = total + share * power_of(piece, weight), weights + share
         return total / weights
 
-    def learn(self, ed: ED, batch_size: int, shuffle: bool, relative: bool) -> float:
-        """Learn one epoch; weights that are not relative are factors as they are.
+    def learn(self, ed: ED, rule: Rule, batch_size: int, shuffle: bool, relative: bool) -> npt.NDArray[np.float64]:
+        """Learn one epoch under a rule; weights that are not relative are factors as they are.
 
-        Returns the mean of abs(target − output), by the weights of the samples, each as it was visited.
+        Returns each head's mean of abs(target − output), by the weights of the samples, each as it was visited.
         """
         options: dict[str, Any] = {"batch_size": batch_size, "shuffle": shuffle, "sample_weight": self.weight}
+        options["rule"] = rule
         if issparse(self.x) or (self.weight is not None and not relative):
             piece = _rows_of(self.x) if issparse(self.x) else self.x.shape[0]
             return fit_in_pieces(ed, self.dense, self.target, piece=piece, relative=relative, **options)

@@ -22,10 +22,10 @@ from edcore.core.randomness import fresh_seed
 from edcore.datasets.tables import ENDINGS, read_table
 from edcore.datasets.user_files import STDIN, ending_of
 from edcore.errors import BackendUnavailableError, EDCoreError, InputError
-from edcore.estimators.callbacks import EpochRecord
 from edcore.estimators.table import Table
 from edcore.files.container import damaged
 from edcore.io import networks
+from edcore.model.callbacks import EpochRecord
 from edcore.training.options import TASKS, TEST_SIZE
 
 PARAMETERS = {

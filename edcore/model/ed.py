@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy.typing as npt
@@ -15,9 +16,11 @@ from edcore.core.randomness import checked_seed
 from edcore.core.rule import Rule, check_together
 from edcore.dispatch.choose import make_request
 from edcore.errors import InputError, NoTraceError, shown
+from edcore.model.callbacks import Callback, checked_callbacks
 from edcore.model.inputs import checked
 from edcore.model.learning import LearningNetwork
 from edcore.model.pieces import fit_samples
+from edcore.model.rates import RateSchedule, checked_schedule
 
 
 class ED(LearningNetwork):
@@ -277,6 +280,8 @@ class ED(LearningNetwork):
         shuffle: bool = True,
         tolerance: float = 0.0,
         sample_weight: Array | None = None,
+        callbacks: Callback | Sequence[Callback] | None = None,
+        schedule: RateSchedule | None = None,
     ) -> ED:
         """Learn all samples, in batches, without returning outputs: the fastest way to train.
 
@@ -299,6 +304,12 @@ class ED(LearningNetwork):
             The weight of each sample, at least 0: a factor of its error, and of its part of the sum that `tolerance`
             bounds. One of weight 0 is left out. Under a rule of means, only the ratios of weights count, and a batch at
             most as one of twice the mean weight.
+        callbacks : callable or list of callable, optional
+            Each is called with an `EpochRecord` after each epoch; if one returns True, learning stops. It may predict,
+            save, set `rule` and learn more, whose epochs count. `History` is one that keeps losses and accuracies.
+        schedule : callable or sequence of float, optional
+            Factors, at least 0, of both learning rates: a function of the epoch, which counts from 0 as `ED.epochs`
+            does, so that a resumed fit goes on with it; or one factor for each epoch of this call. `rule` stays.
 
         Returns
         -------
@@ -308,14 +319,16 @@ class ED(LearningNetwork):
         Raises
         ------
         InputError
-            If an argument is not accepted. Then nothing has been learnt.
+            If an argument is not accepted. Then nothing has been learnt; a function's factor is checked before its
+            epoch.
         DivergedError
             If weights would be NaN or infinite. Then they are those of the epochs that `ED.epochs` has.
 
         Notes
         -----
-        Many small epochs are one call to the backend. If a call is interrupted, or diverges, its epochs do not count
-        and their learning is dropped; the epochs before it stay.
+        Many small epochs are one call to the backend; with callbacks or a schedule, each epoch is one. If a call is
+        interrupted, or diverges, its epochs do not count and their learning is dropped; the epochs before it stay. So
+        they do if a callback raises an error.
 
         Examples
         --------
@@ -324,10 +337,18 @@ class ED(LearningNetwork):
         >>> ed = edcore.ED(seed=0).fit(data.x_train, data.y_train, epochs=5)
         >>> bool((ed.predict(data.x_test).round() == data.y_test).mean() > 0.95)
         True
+
+        Learn until the loss is small, with rates that fall:
+
+        >>> ed = edcore.ED(seed=0).fit(data.x_train, data.y_train, epochs=100, schedule=lambda epoch: 0.9**epoch,
+        ...                            callbacks=lambda record: record.loss < 0.01)
+        >>> bool(ed.epochs[0] < 100)
+        True
         """
         epochs, batch_size = whole_number("epochs", epochs, 0), whole_number("batch_size", batch_size, 1)
         shuffle, tolerance = yes_or_no("shuffle", shuffle), real("tolerance", tolerance)
         options: dict[str, Any] = {"shuffle": shuffle, "tolerance": tolerance, "sample_weight": sample_weight}
+        options |= {"callbacks": checked_callbacks(callbacks), "factor": checked_schedule(schedule, epochs)}
         fit_samples(self, x, target, epochs=epochs, batch_size=batch_size, **options)
         return self
 

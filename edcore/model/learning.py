@@ -11,6 +11,7 @@ from edcore.arrays import Array, Located, Place
 from edcore.contract.steps import Schedule
 from edcore.core.activations import FUNCTIONS
 from edcore.core.randomness import permutation
+from edcore.core.rule import Rule
 from edcore.interrupts import uninterrupted
 from edcore.model.bound import BoundNetwork
 from edcore.model.guard import Guard, Reach
@@ -32,10 +33,11 @@ class Early(NamedTuple):
 class LearningNetwork(BoundNetwork):
     """A bound network that learns samples which have been checked."""
 
-    def _guarded(self) -> Guard:
-        """Return the guard of the weights, under the rule as it is now."""
-        if self._guard is None or self._guard.rule is not self._rule:
-            self._guard = Guard(self._bind(None), self._network, self._rule)
+    def _guarded(self, rule: Rule | None = None) -> Guard:
+        """Return the guard of the weights, under this rule or else that of the network as it is now."""
+        rule = self._rule if rule is None else rule
+        if self._guard is None or self._guard.rule is not rule:
+            self._guard = Guard(self._bind(None), self._network, rule)
         return self._guard
 
     def _trace(self, x: Located, early: Early | None = None) -> tuple[Array, Any, Reach]:
@@ -101,54 +103,75 @@ class LearningNetwork(BoundNetwork):
             explain_memory(raised, self._network, self._bind(None), handed.shape[0])
             raise
 
-    def _fit(
-        self,
-        x: Located,
-        target: Array,
-        epochs: int,
-        batch_size: int,
-        shuffle: bool,
-        tolerance: float,
-        weights: npt.NDArray[np.floating] | None,
-        errors: npt.NDArray[np.float64] | None = None,
-    ) -> None:
-        """Learn checked samples for some epochs, many small ones in one call to the backend; fill in `errors`.
-
-        These are (epochs, heads), and become the sums that `Schedule.errors` describes.
-        """
-        samples = x.array.shape[0]
-        batch = self._rule.samples_per_update(min(batch_size, samples))
-        backend = self._bind(x, batch)
-        self._check_memory(batch)
-        handed, target = self._handed(x.array, x.place), self._handed(target, x.place)
-        target = target if len(target.shape) == 2 else target[:, None]
-        self._pending = None
-        learning = np.ones(self._network.heads, np.bool_)
-        begun, visits = int(self._epochs.max()), VISITS[0]
-        first, last = begun, begun + epochs
-        while first < last and learning.any():
-            until = min(last, first + max(1, visits // samples))
-            schedule = Schedule(
-                orders=self._orders(samples, first, until, shuffle),
-                batch_size=batch_size,
-                tolerance=tolerance,
-                learning=learning.copy(),
-                weights=weights,
-                errors=None if errors is None else errors[first - begun : until - begun],
-            )
-            try:
-                learned, stopped = self._guarded().fit(self._weights, handed, target, schedule, first, x.square)
-            except Exception as error:
-                explain_memory(error, self._network, backend, batch, samples=samples)
-                raise
-            with uninterrupted():  # or an interrupt between the two would count epochs that were not kept
-                self._weights = learned
-                self._epochs[learning] += np.where(stopped, stopped, until - first)[learning]
-            learning &= stopped == 0
-            first, visits = until, min(2 * visits, VISITS[1])
-
     def _orders(self, n: int, first: int, until: int, shuffle: bool) -> npt.NDArray[np.intp]:
         """Return the order of visits in each epoch, (epochs, n)."""
         if shuffle:
             return np.stack([permutation(self._seed, epoch, n) for epoch in range(first, until)])
         return np.broadcast_to(np.arange(n), (until - first, n))
+
+
+class Fit:
+    """Checked samples that a network learns, some epochs in each call to its backend, until all heads have stopped."""
+
+    def __init__(
+        self,
+        ed: LearningNetwork,
+        x: Located,
+        target: Array,
+        batch_size: int,
+        shuffle: bool,
+        tolerance: float = 0.0,
+        weights: npt.NDArray[np.floating] | None = None,
+    ) -> None:
+        self._ed, self._samples = ed, x.array.shape[0]
+        self.rule = ed._rule
+        self._batch = self.rule.samples_per_update(min(batch_size, self._samples))
+        ed._bind(x, self._batch)
+        ed._check_memory(self._batch)
+        self._x, target = ed._handed(x.array, x.place), ed._handed(target, x.place)
+        self._target = target if len(target.shape) == 2 else target[:, None]
+        self._square = x.square
+        self._shuffle, self._weights = shuffle, weights
+        self._options: dict[str, Any] = {"batch_size": batch_size, "tolerance": tolerance, "weights": weights}
+        self.learning = np.ones(ed._network.heads, np.bool_)
+        self.losses = np.full(ed._network.heads, np.nan)  # of each head in the last epoch that it has learnt
+        self.first = int(ed._epochs.max())  # the next epoch
+
+    def learn_all(self, epochs: int) -> None:
+        """Learn some epochs, many small ones in one call to the backend."""
+        last, visits = self.first + epochs, VISITS[0]
+        while self.first < last and self.learning.any():
+            self.learn(min(last - self.first, max(1, visits // self._samples)))
+            visits = min(2 * visits, VISITS[1])
+
+    def learn_epoch(self, rule: Rule | None = None) -> npt.NDArray[np.float64]:
+        """Learn one epoch.
+
+        Returns each head's mean of abs(target − output) over the samples, by their weights, each as it was visited.
+        """
+        errors, learning = np.zeros((1, len(self.learning))), self.learning.copy()
+        self.learn(1, rule, errors)
+        total = self._samples if self._weights is None else float(self._weights.sum(dtype=np.float64))
+        self.losses = np.where(learning, errors[0] / (total * self._ed._network.outputs), self.losses)
+        return self.losses
+
+    def learn(self, epochs: int, rule: Rule | None = None, errors: npt.NDArray[np.float64] | None = None) -> None:
+        """Learn some epochs in one call to the backend, under this rule or else the network's; fill in `errors`.
+
+        These are (epochs, heads), and become the sums that `Schedule.errors` describes.
+        """
+        ed, until = self._ed, self.first + epochs
+        orders = ed._orders(self._samples, self.first, until, self._shuffle)
+        schedule = Schedule(orders=orders, learning=self.learning.copy(), errors=errors, **self._options)
+        ed._pending = None
+        try:
+            guard = ed._guarded(rule)
+            learned, stopped = guard.fit(ed._weights, self._x, self._target, schedule, self.first, self._square)
+        except Exception as error:
+            explain_memory(error, ed._network, ed._bind(None), self._batch, samples=self._samples)
+            raise
+        with uninterrupted():  # or an interrupt between the two would count epochs that were not kept
+            ed._weights = learned
+            ed._epochs[self.learning] += np.where(stopped, stopped, epochs)[self.learning]
+        self.learning &= stopped == 0
+        self.first = until

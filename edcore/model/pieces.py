@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from edcore.arrays import Array, on_its_device, rows
+from edcore.arrays import Array, Located, on_its_device, rows
 from edcore.contract.steps import batches
-from edcore.core.rule import MEAN, check_centred
+from edcore.core.rule import MEAN, Rule, check_centred
 from edcore.interrupts import uninterrupted
+from edcore.model.callbacks import Callback, EpochRecord, any_stops
 from edcore.model.inputs import factors_of, weighed
-from edcore.model.learning import LearningNetwork
+from edcore.model.learning import Fit, LearningNetwork
+from edcore.model.rates import scaled
 
 Numbers = npt.NDArray[np.intp]
 
@@ -23,22 +26,36 @@ def fit_samples(
     target: Array,
     *,
     epochs: int,
-    batch_size: int,
-    shuffle: bool,
-    tolerance: float = 0.0,
-    sample_weight: Array | None = None,
-    errors: npt.NDArray[np.float64] | None = None,
-) -> float:
-    """Check samples and learn them, with the arguments of `ED.fit`; return the sum of the weights that are in `errors`.
-
-    These are (epochs, heads), and become the sums that `Schedule.errors` describes.
-    """
+    callbacks: Sequence[Callback] = (),
+    factor: Callable[[int, int], float] | None = None,
+    **options: Any,
+) -> None:
+    """Check samples and learn them, with the arguments of `ED.fit`; `factor` is the schedule, checked."""
     with on_its_device(x):
         found, target, _ = ed._see(x, target).checked()
-        found, target, weights, scale = weighed(found, target, sample_weight, ed.rule, ed._network.dtype)
-    check_centred(ed.rule, batch_size)
-    ed._fit(found, target, epochs, batch_size, shuffle, tolerance / scale, weights, errors)
-    return float(found.array.shape[0] if weights is None else weights.sum(dtype=np.float64))
+        if callbacks:  # which may change the user's arrays, and nobody would check them again
+            found = found._replace(array=found.xp.asarray(found.array, copy=True))
+            target = found.xp.asarray(target, copy=True)
+    fit = _begin(ed, found, target, **options)
+    if not callbacks and factor is None:
+        fit.learn_all(epochs)
+        return
+    for number in range(epochs):
+        if fit.rule is not ed.rule:  # a callback has set another
+            before, fit = fit, _begin(ed, found, target, **options)
+            fit.learning, fit.losses, fit.first = before.learning, before.losses, before.first
+        if not fit.learning.any():
+            break
+        rule = ed.rule if factor is None else scaled(ed.rule, factor(number, fit.first))
+        if not callbacks:
+            fit.learn(1, rule)
+            continue
+        losses, learnt = fit.learn_epoch(rule), ed.epochs
+        record = EpochRecord(fit.first, float(losses.mean()), ed=ed, losses=losses.copy(), rule=rule)
+        if any_stops(callbacks, record):
+            break
+        if (ed.epochs != learnt).any():  # a callback has learnt, or has set them
+            fit.first = int(ed.epochs.max())
 
 
 def fit_epoch(
@@ -49,16 +66,33 @@ def fit_epoch(
     batch_size: int,
     shuffle: bool,
     sample_weight: npt.NDArray[np.float64] | None = None,
-) -> float:
-    """Learn one epoch as `ED.fit` does.
+    rule: Rule | None = None,
+) -> npt.NDArray[np.float64]:
+    """Learn one epoch as `ED.fit` does, under this rule or else the network's.
 
-    Returns the mean of abs(target − output) over the samples, by their weights, each as it was visited.
+    Returns each head's mean of abs(target − output) over the samples, by their weights, each as it was visited.
     """
-    errors = np.zeros((1, ed.network.heads))
-    total = fit_samples(
-        ed, x, target, epochs=1, batch_size=batch_size, shuffle=shuffle, sample_weight=sample_weight, errors=errors
-    )
-    return _mean(ed, errors, total)
+    with on_its_device(x):
+        found, target, _ = ed._see(x, target).checked()
+    fit = _begin(ed, found, target, batch_size=batch_size, shuffle=shuffle, sample_weight=sample_weight)
+    return fit.learn_epoch(rule)
+
+
+def _begin(
+    ed: LearningNetwork,
+    x: Located,
+    target: Array,
+    *,
+    batch_size: int,
+    shuffle: bool,
+    tolerance: float = 0.0,
+    sample_weight: Array | None = None,
+) -> Fit:
+    """Return the fit of checked samples, by their weights under the network's rule."""
+    with on_its_device(x.array):
+        x, target, weights, scale = weighed(x, target, sample_weight, ed.rule, ed._network.dtype)
+    check_centred(ed.rule, batch_size)
+    return Fit(ed, x, target, batch_size, shuffle, tolerance / scale, weights)
 
 
 def fit_in_pieces(
@@ -71,7 +105,8 @@ def fit_in_pieces(
     shuffle: bool,
     sample_weight: npt.NDArray[np.float64] | None = None,
     relative: bool = True,
-) -> float:
+    rule: Rule | None = None,
+) -> npt.NDArray[np.float64]:
     """Do the same for x of which `features(numbers)` returns these rows, about `piece` of them.
 
     Weights that are not relative are factors as they are, also under a rule of means. An epoch that raises is undone.
@@ -93,7 +128,7 @@ def fit_in_pieces(
                 found, wanted, _ = ed._see(x, rows(target, numbers)).checked()
             own = None if factors is None or (factors == 1).all() else factors[numbers]
             part = np.zeros_like(errors)
-            ed._fit(found, wanted, 1, batch_size, False, 0.0, own, part)
+            Fit(ed, found, wanted, batch_size, False, weights=own).learn(1, rule, part)
             errors += part
         with uninterrupted():
             ed.epochs = before + 1  # each piece has counted as one
@@ -102,8 +137,4 @@ def fit_in_pieces(
             ed.load_weights(start)
             ed.epochs = before
         raise
-    return _mean(ed, errors, total)
-
-
-def _mean(ed: LearningNetwork, errors: npt.NDArray[np.float64], samples: float) -> float:
-    return float(errors.sum()) / (samples * ed.network.columns)
+    return errors[0] / (total * ed.network.outputs)

@@ -71,7 +71,8 @@ def compare(runs: Mapping[str, Any], *, of: str | None = None, ax: Picture | Non
     kinds = {curve.unit: name for name, curve in curves.items()}
     if len(kinds) > 1:
         given = " and ".join(f"{unit} ({name!r})" for unit, name in kinds.items())
-        raise InputError("runs", f"runs that count {given}", "runs of one kind: all of a network, or all of estimators")
+        accepted = "runs of one kind: all over batches (train), or all over epochs (ED.fit, estimators)"
+        raise InputError("runs", f"runs that count {given}", accepted)
     ax = axes_or_new(ax, (6.5, 4.2))
     styles = method_styles(curves)
     for name, curve in curves.items():

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edcore.errors import InputError
+from edcore.model.history import History as EpochHistory
 from edcore.plots.canvas import COLOURS, Picture, axes_or_new, set_title
 from edcore.training.history import History
 from edcore.training.loop import Progress
@@ -24,8 +25,15 @@ POINTS = 1000
 FEW = 40
 """Up to this number of evaluations each has a marker."""
 
-NAMES = "batches learnt", "error (mean |target − output|)", "accuracy on test samples"
+MEASURE = "(mean |target − output|)"
+
+NAMES = "batches learnt", f"error {MEASURE}", "accuracy on test samples"
 """What is drawn of a run."""
+
+UNITS = {"batches": "batch", "epochs": "epoch"}
+
+ACCURACY = "_accuracy"
+"""The end of a column's name in the history of a fit."""
 
 LEAST_SPAN = 0.1
 """The least span of an accuracy axis, so that small differences do not look large."""
@@ -46,15 +54,16 @@ class Curve(NamedTuple):
     score_name: str
 
 
-def learning_curve(run: Iterable[Progress] | History | Any, ax: Picture | None = None) -> Picture:
-    """Draw the error and the accuracy over the batches of a run.
+def learning_curve(run: Iterable[Progress] | History | EpochHistory | Any, ax: Picture | None = None) -> Picture:
+    """Draw the error and the accuracy over the batches of a run, or over the epochs of a fit.
 
     Parameters
     ----------
     run : iterable of Progress, History, or estimator
         The items that `edcore.training.train` yields, also those of a resumed run after the first ones. Or the
-        `edcore.training.History` of a run. Or a fitted estimator with ``loss_curve_``, one loss for each epoch, and
-        perhaps as many ``validation_scores_``.
+        `edcore.training.History` of a run. Or the `edcore.History` of `ED.fit`, with the accuracy on the samples that
+        it names last. Or a fitted estimator with ``loss_curve_``, one loss for each epoch, and perhaps as many
+        ``validation_scores_``.
     ax : matplotlib.axes.Axes, optional
         Where to draw. Left out, a new figure.
 
@@ -105,6 +114,8 @@ def curve_of(run: Any, name: str = "run") -> Curve:
     """Return the points of a run, a history or a fitted estimator; `name` stands in errors."""
     if isinstance(run, History):
         return _of_history(run, name)
+    if isinstance(run, EpochHistory):
+        return _of_epochs(run, name)
     return _of_estimator(run, name) if hasattr(run, "loss_curve_") else _of_progress(run, name)
 
 
@@ -136,6 +147,19 @@ def _of_history(run: History, name: str) -> Curve:
     return Curve((run.ends + before).astype(float), mean, least, largest, run.ends, scored, score, *NAMES)
 
 
+def _of_epochs(run: EpochHistory, name: str) -> Curve:
+    if not len(run):
+        raise InputError(
+            name, "a History of no epoch", "at least one epoch", "Call ed.fit(…, callbacks=history) first."
+        )
+    x, error = np.array(run["epoch"], float), np.array(run["loss"], float)
+    ends = np.arange(1, len(x) + 1)
+    column = next((column for column in reversed(run.columns) if column.endswith(ACCURACY)), None)
+    score = np.array([] if column is None else run[column], float)
+    score_name = f"accuracy on {column.removesuffix(ACCURACY)} samples" if column else NAMES[2]
+    return Curve(x, error, error, error, ends, x[: len(score)], score, "epochs", f"loss {MEASURE}", score_name)
+
+
 def _check_any(run: Sized, name: str) -> None:
     if not len(run):
         raise InputError(name, "no batch", "at least one edcore.training.Progress", "Train first.")
@@ -158,11 +182,11 @@ def _of_estimator(estimator: Any, name: str) -> Curve:
 def _draw_error(ax: Picture, curve: Curve) -> list[Any]:
     n, known = int(curve.ends[-1]), _finite(curve.error)
     half = n // (2 * SMOOTHED)
-    name = curve.error_name.partition(" ")[0]
+    name, unit = curve.error_name.partition(" ")[0], curve.unit.partition(" ")[0]
     if not half:
         return ax.plot(curve.x, known, color=COLOURS[0], marker="." if n <= FEW else None, label=name)
     if n <= POINTS:
-        raw = ax.plot(curve.x, known, color=COLOURS[0], alpha=0.3, linewidth=0.8, label=f"{name} of each batch")
+        raw = ax.plot(curve.x, known, color=COLOURS[0], alpha=0.3, linewidth=0.8, label=f"{name} of each {UNITS[unit]}")
     else:
         starts = np.linspace(0, n, min(n // 4, POINTS), endpoint=False).astype(int)
         points = np.unique(np.searchsorted(curve.ends, starts, side="right"))  # those with these batches
@@ -170,7 +194,7 @@ def _draw_error(ax: Picture, curve: Curve) -> list[Any]:
         style = {"color": COLOURS[0], "alpha": 0.25, "linewidth": 0}
         x = _x_of(curve, np.append(0, curve.ends)[points])
         raw = [ax.fill_between(x, low, high, **style, label=f"{name}, least to largest")]
-    label = f"mean over {2 * half + 1:,} batches"
+    label = f"mean over {2 * half + 1:,} {unit}"
     return [*raw, *ax.plot(*smooth_error(curve), color=COLOURS[0], linewidth=2, label=label)]
 
 

@@ -218,7 +218,7 @@ def test_a_regressor_of_many_features_learns_a_line():
 
 def test_the_default_rates_fall_to_0_in_each_fit(three, monkeypatch):
     seen, fit = [], samples.fit_epoch
-    monkeypatch.setattr(samples, "fit_epoch", lambda ed, *a, **k: (seen.append(ed.rule.alpha), fit(ed, *a, **k))[1])
+    monkeypatch.setattr(samples, "fit_epoch", lambda ed, *a, **k: (seen.append(k["rule"].alpha), fit(ed, *a, **k))[1])
     classifier = EDClassifier(warm_start=True, **QUICK).fit(*three)
     full = classifier.ed_.rule.alpha
     assert seen == pytest.approx([full, full * 2 / 3, full / 3])

@@ -168,6 +168,25 @@ def test_an_estimator_without_scores(scores):
     assert len(drawn(plots.learning_curve, fitted).axes) == 1
 
 
+def test_a_history_of_epochs(zeros_and_ones):
+    data = zeros_and_ones
+    history = edcore.History(train=(data.x_train, data.y_train), test=(data.x_test, data.y_test))
+    with pytest.raises(InputError, match="^run: given a History of no epoch"):
+        plots.learning_curve(history)
+    ed = ED(seed=0).fit(data.x_train, data.y_train, epochs=3, callbacks=history)
+    error, score = drawn(plots.learning_curve, history).axes
+    assert error.lines[0].get_xydata().tolist() == [[n, loss] for n, loss in enumerate(history["loss"], 1)]
+    assert score.lines[0].get_ydata().tolist() == history["test_accuracy"]
+    assert (error.get_xlabel(), score.get_ylabel()) == ("epochs", "accuracy on test samples")
+    alone = edcore.History()
+    ed.fit(data.x_train, data.y_train, epochs=100, callbacks=alone)
+    (error,) = drawn(plots.learning_curve, alone).axes
+    assert error.lines[0].get_xdata()[0] == 4
+    assert [text.get_text() for text in error.get_legend().get_texts()] == ["loss of each epoch", "mean over 3 epochs"]
+    assert "accuracy" in drawn(plots.compare, {"a": history}).axes[0].get_ylabel()
+    assert "loss" in drawn(plots.compare, {"a": history, "b": alone, "c": Fitted()}).axes[0].get_ylabel()
+
+
 def test_runs_that_are_refused():
     with pytest.raises(InputError, match=r"^run: given no batch; accepted: at least one .*\. Train first\.$"):
         plots.learning_curve([])

@@ -1,49 +1,12 @@
-"""Callbacks after each epoch, and early stopping."""
+"""Early stopping: the weights with the least validation loss are kept."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any
 
 from edcore.arrays import HostWeights
-from edcore.errors import InputError, shown
-
-
-@dataclass(frozen=True, slots=True)
-class EpochRecord:
-    """The argument of a callback after an epoch.
-
-    Parameters
-    ----------
-    epoch : int
-        Epochs learnt so far, from 1, with those of earlier calls.
-    loss : float
-        Mean of abs(target − output) over the training samples, each as the epoch came to it.
-    validation_score : float or None
-        Score on the validation samples; None without early stopping.
-    estimator : EDClassifier or EDRegressor
-        The estimator itself, which can predict.
-    """
-
-    epoch: int
-    loss: float
-    validation_score: float | None
-    estimator: Any
-
-
-Callback: TypeAlias = Callable[[EpochRecord], Any]
-
-
-def checked_callbacks(callbacks: Any) -> tuple[Callback, ...]:
-    """Return the callbacks as a tuple."""
-    if callbacks is None:
-        return ()
-    several = tuple(callbacks) if isinstance(callbacks, list | tuple) else (callbacks,)
-    if not all(callable(callback) for callback in several):
-        raise InputError("callbacks", shown(callbacks), "None, a callable, or a list of callables")
-    return several
 
 
 class EarlyStopping:
