@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -22,7 +22,10 @@ from edcore.cli.options import (
 )
 from edcore.console import plain_console
 from edcore.environment import check_package
-from edcore.errors import InputError
+from edcore.errors import InputError, shown
+
+if TYPE_CHECKING:
+    from edcore.reproduce.outcome import Outcome
 
 PIPED_WIDTH = 160  # columns of the table in a file or a pipe
 
@@ -45,6 +48,13 @@ def reproduce(
     seeds: Annotated[
         int | None, typer.Option(help="Seeds of each setting.", show_default="as the published result asks for")
     ] = None,
+    methods: Annotated[
+        str | None,
+        typer.Option(
+            help="Methods to run, with commas between them; the rows of others stay as they are in --out.",
+            show_default="all",
+        ),
+    ] = None,
     quick: Annotated[bool, typer.Option("--quick", help="A look, with fewer seeds, epochs or settings.")] = False,
     out: Annotated[Path, typer.Option(help="Folder for NAME.md, NAME.json and NAME.png.")] = Path("results"),
     data_dir: Annotated[
@@ -53,14 +63,18 @@ def reproduce(
     backend: BackendOption = "auto",
     config: ConfigOption = None,
 ) -> None:
-    """Repeat a published result, beside back-propagation and direct feedback alignment."""
+    """Repeat a published result, beside back-propagation, direct feedback alignment and frozen hidden layers."""
     # Imported here, so that the other commands start faster.
     from edcore.reproduce import catalogue, page
     from edcore.reproduce.options import Options
 
     _check(out, name, config)
-    options = Options(seeds=seeds, quick=quick, data_dir=data_dir, backend=backend, announce=_announce)
+    chosen = None if methods is None else tuple(method.strip() for method in methods.split(","))
+    kept = None if chosen is None else _read(out / f"{name}.json", quick)
+    options = Options(seeds=seeds, quick=quick, data_dir=data_dir, backend=backend, methods=chosen, announce=_announce)
     outcome = catalogue.reproduce(name, options)
+    if kept:
+        outcome = outcome.beside(kept)
     console = plain_console(piped_width=PIPED_WIDTH)
     page.show(outcome, console)
     from edcore.plots.canvas import plain_text
@@ -88,6 +102,22 @@ def _check(out: Path, name: str, config: Path | None) -> None:
     if not folder.is_dir() or not os.access(folder, os.W_OK):
         raise InputError("out", repr(str(out)), "a folder that can be written to, which may be new")
     check_package("matplotlib", "plots", "reproduce")
+
+
+def _read(file: Path, quick: bool) -> Outcome | None:
+    """Return the outcome in a file, whose rows are to be kept; None if there is no file."""
+    from edcore.reproduce.outcome import Outcome  # here, as above
+
+    if not file.exists():
+        return None
+    try:
+        kept = Outcome.from_dict(json.loads(file.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError, LookupError) as error:
+        raise InputError("out", shown(str(file)), "a folder with a file that `edcore reproduce` wrote") from error
+    if kept.quick != quick:
+        given = f"{file}, which is {'' if kept.quick else 'not '}of --quick, {'without' if kept.quick else 'with'} it"
+        raise InputError("out", given, "another folder", "Rows of a quick look and others do not mix.")
+    return kept
 
 
 def _announce(line: str) -> None:

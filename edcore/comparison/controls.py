@@ -2,7 +2,8 @@
 
 `freeze` keeps the input layer and the hidden layers of an ED as they begin; its output layer learns by ED. `Readout`
 leaves all cells untrained, and fits a linear readout of either sign to the last of them, as well as that can be done.
-An ED whose hidden layers learn something is above both.
+`SteppedReadout` fits it step by step, for those who count epochs. An ED whose hidden layers learn something is above
+all of them.
 """
 
 from __future__ import annotations
@@ -15,9 +16,17 @@ import numpy as np
 import numpy.typing as npt
 
 from edcore.arrays import HostWeights
-from edcore.comparison.baselines import Baseline, initial_weights
+from edcore.comparison.baselines import initial_weights
 from edcore.core.network import Network
-from edcore.diagnostics.gradient import forward_layer, input_state
+from edcore.core.randomness import permutation
+from edcore.diagnostics.gradient import (
+    LayerState,
+    backward_activation,
+    forward_layer,
+    input_state,
+    output_signal,
+    outputs,
+)
 from edcore.model.classes import ROWS_AT_ONCE
 from edcore.model.ed import ED
 
@@ -34,11 +43,64 @@ def freeze(ed: ED) -> ED:
     return ed
 
 
-def stepped_readout(ed: ED, rate: float) -> Baseline:
-    """Return the readout of an ED's untrained cells that learns by plain gradient steps, in the loop of all methods."""
-    # ED's own output weights are of fixed signs, and often saturate the output, where a gradient vanishes.
-    output = {key: value for key, value in initial_weights(ed.network, ed.seed).items() if key.startswith("output")}
-    return Baseline(ed.network, "back-propagation", (0.0, rate), ed.seed, weights=ed.weights | output)
+class SteppedReadout:
+    """The readout of an ED's untrained cells that learns by plain gradient steps, in the loop of all methods."""
+
+    def __init__(self, ed: ED, rate: float) -> None:
+        self.network, self.seed, self.rate = ed.network, ed.seed, rate
+        # ED's own output weights are of fixed signs, and often saturate the output, where a gradient vanishes.
+        output = {key: value for key, value in initial_weights(ed.network, ed.seed).items() if key.startswith("output")}
+        self.weights = ed.weights | output
+        self.epochs = np.zeros(ed.network.heads, np.intp)  # the number that each head has learnt
+
+    def predict(self, x: Floats) -> Floats:
+        """Return the outputs for x (batch, in_): (batch,) for one column, else (batch, columns)."""
+        state = LayerState(x, hidden_activities(self.network, self.weights, x), None)
+        found = outputs(self.network, [forward_layer(self.network, self.network.layer("output"), self.weights, state)])
+        return found[:, 0] if self.network.columns == 1 else found
+
+    def fit(
+        self,
+        x: Floats,
+        target: Floats,
+        *,
+        epochs: int = 1,
+        batch_size: int = 64,
+        shuffle: bool = True,
+        tolerance: float = 0.0,
+    ) -> SteppedReadout:
+        """Learn all samples in batches, as `edcore.ED.fit` does; each head stops by itself at the tolerance."""
+        network, layer = self.network, self.network.layer("output")
+        weights = {key: value for key, value in self.weights.items() if key.startswith("output")}
+        cells = hidden_activities(network, self.weights, x)  # they never change, so once is enough
+        target = target.reshape(len(x), -1).astype(network.dtype, copy=False)
+        heads = np.arange(network.heads)  # those that still learn; the others are left out of all computation
+        first = int(self.epochs.max())
+        for epoch in range(first, first + epochs):
+            order = permutation(self.seed, epoch, len(x)) if shuffle else np.arange(len(x))
+            total: Any = 0.0
+            for start in range(0, len(order), batch_size):
+                rows = order[start : start + batch_size]
+                sources = LayerState(x, cells[:, rows], None)
+                state = forward_layer(network, layer, weights, sources)
+                error = target[rows] - outputs(network, [state])
+                signal = self.rate * output_signal(network, error) / len(rows)
+                sums = backward_activation(network, layer, state, signal)
+                weights["output.weight"] += sources.y.swapaxes(-1, -2) @ sums
+                weights["output.bias"] += network.bias * sums.sum(axis=1, keepdims=True)
+                total = total + abs(error).sum(axis=0)
+            self.epochs[heads] += 1
+            done = total.reshape(network.heads, -1).sum(axis=1) < tolerance
+            if done.any() or epoch == first + epochs - 1:
+                for key, value in weights.items():
+                    self.weights[key][heads] = value
+                heads, cells = heads[~done], cells[~done]
+                weights = {key: value[~done] for key, value in weights.items()}
+                target = target[:, np.repeat(~done, network.outputs)]
+                if not len(heads):
+                    break
+                network = replace(network, heads=len(heads))
+        return self
 
 
 class Readout:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-from dataclasses import replace
 
 from edcore.environment import here
 from edcore.errors import UnknownNameError
@@ -37,4 +36,4 @@ def reproduce(name: str, options: Options | None = None) -> Outcome:
     module, function = FUNCTIONS[name]
     environment = here()  # before it starts: a checkout may have moved on at the end
     outcome: Outcome = getattr(importlib.import_module(f"edcore.reproduce.{module}"), function)(options or Options())
-    return replace(outcome, environment=environment)
+    return outcome.in_environment(environment)

@@ -8,6 +8,7 @@ from typing import cast
 import numpy as np
 
 from edcore.comparison.baselines import HOW, METHODS, Baseline, Learner, Method, rates_in_words
+from edcore.comparison.controls import FROZEN, READOUT
 from edcore.contract.compilation import clock
 from edcore.core.network import Network
 from edcore.core.presets import PRESETS
@@ -16,7 +17,7 @@ from edcore.datasets import catalogue as datasets
 from edcore.datasets.catalogue import Dataset
 from edcore.model.classes import accuracy, targets
 from edcore.model.ed import ED
-from edcore.reproduce.options import Options, backend_of
+from edcore.reproduce.options import Options, backend_of, draw, from_cells
 from edcore.reproduce.outcome import EDCORE, Outcome, Published, Score
 
 CLASSES, WIDTH, BATCH = 10, 2, 128
@@ -35,16 +36,20 @@ def digits(options: Options) -> Outcome:
     network = Network(data.features, WIDTH, heads=CLASSES, **PRESETS["edla"].network)
     rows = []
     _curve(ED(data.features, WIDTH, rule="edla", heads=CLASSES, seed=0, backend=options.backend), data, 1)  # compiles
-    for method in (EDCORE, *METHODS):
+    for method in options.chosen((EDCORE, *METHODS, FROZEN, READOUT)):
         curves, seconds = [], 0.0
         for seed in seeds:
             options.announce(f"seed {seed}: {method}")
-            learner: Learner = (
-                ED(data.features, WIDTH, rule="edla", heads=CLASSES, seed=seed, backend=options.backend)
-                if method == EDCORE
-                else Baseline(network, cast(Method, method), RATES[cast(Method, method)], seed)
-            )
-            curve, took = _curve(learner, _split(data, seed), ends[-1])
+            learner: Learner
+            if method in METHODS:
+                learner = Baseline(network, method, RATES[method], seed)
+            else:
+                ed = ED(data.features, WIDTH, rule="edla", heads=CLASSES, seed=seed, backend=options.backend)
+                learner = from_cells(ed, method)
+            # A readout is fitted to the end at once, so it is the same after all epochs.
+            curve, took = _curve(learner, _split(data, seed), 1 if method == READOUT else ends[-1])
+            if method == READOUT:
+                curve *= ends[-1]
             curves.append(curve)
             seconds += took
         scores = {str(end): tuple(curve[end - 1] for curve in curves) for end in ends}
@@ -83,7 +88,7 @@ def _split(data: Dataset, seed: int) -> Dataset:
 def _curve(learner: Learner, data: Dataset, epochs: int) -> tuple[list[float], float]:
     """Return the accuracy in percent after each epoch, and the seconds of training."""
     target = targets(data.y_train, CLASSES).astype("float32")
-    learner.predict(data.x_train[:1])  # chooses a backend and draws the weights
+    draw(learner, data.x_train)
     accuracies, seconds = [], 0.0
     for _ in range(epochs):
         start = clock()

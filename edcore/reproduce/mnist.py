@@ -8,6 +8,7 @@ from itertools import groupby
 from typing import cast
 
 from edcore.comparison.baselines import HOW, Baseline, Method, rates_in_words
+from edcore.comparison.controls import FROZEN, READOUT
 from edcore.contract.compilation import clock
 from edcore.core.network import Initial, Network
 from edcore.core.presets import PRESETS
@@ -15,11 +16,13 @@ from edcore.core.rule import Rule
 from edcore.datasets.catalogue import Dataset
 from edcore.model.classes import accuracy, targets
 from edcore.model.ed import ED
-from edcore.reproduce.options import Options, backend_of
+from edcore.reproduce.options import Options, backend_of, from_cells
 from edcore.reproduce.outcome import EDCORE, Outcome, Published, Score
 
 CLASSES, FEATURES, BATCH = 10, 784, 64
 SEEDS = 3
+MORE_SEEDS = 5  # without centred errors, where what happens differs from seed to seed
+UNCENTRED = "edcore, errors not centred"
 GAIN = 4.0  # of the baselines' input layer
 
 
@@ -108,43 +111,53 @@ def _scores(experiment: Experiment, data: Dataset, options: Options) -> Iterator
     """Yield the score of each method in one experiment."""
     target = targets(data.y_train, CLASSES).astype("float32")
     EDRun(experiment, 0, options).learner.fit(data.x_train[:BATCH], target[:BATCH], batch_size=BATCH)  # compiles
-    for method in (EDCORE, *experiment.rates):
+    baselines, rule = tuple(name for one in EXPERIMENTS for name in one.rates), experiment.rule
+    for method in options.chosen((EDCORE, *baselines, UNCENTRED, FROZEN, READOUT)):
+        if method not in experiment.rates if method in baselines else method == UNCENTRED and not rule.centred:
+            continue
         found, seconds = [], 0.0
-        for seed in range(1, options.count(SEEDS, 1) + 1):
-            run = (
-                EDRun(experiment, seed, options)
-                if method == EDCORE
-                else BaselineRun(experiment, cast(Method, method), seed)
-            )
-            for epoch, factor in enumerate(options.pick(experiment.epochs, experiment.epochs[:1]), 1):
+        # A readout takes minutes, and its spread is small.
+        seeds = {UNCENTRED: MORE_SEEDS, READOUT: 1}.get(method, SEEDS)
+        for seed in range(1, options.count(seeds, 1) + 1):
+            run: EDRun | BaselineRun
+            if method in baselines:
+                run = BaselineRun(experiment, method, seed)
+            else:
+                run = EDRun(experiment, seed, options, method)
+            epochs = experiment.epochs[:1] if method == READOUT else experiment.epochs
+            for epoch, factor in enumerate(options.pick(epochs, epochs[:1]), 1):
                 options.announce(f"{experiment.name}, {method}, seed {seed}: epoch {epoch}")
                 run.slow_down(factor)
                 start = clock()
                 run.learner.fit(data.x_train, target, batch_size=BATCH)
                 seconds += clock() - start
             found.append(100 * accuracy(cast(ED, run.learner), data.x_test, data.y_test))  # it calls predict only
+            options.announce(f"{experiment.name}, {method}, seed {seed}: {found[-1]:.2f} %")
         published = experiment.published if method == EDCORE else REPORTED.get(cast(Method, method))
         by = backend_of(run.learner)
         yield Score(experiment.name, method, tuple(found), seconds=seconds, published=published, backend=by)
 
 
 class EDRun:
-    """ED in an experiment; its learning rates can be changed between epochs."""
+    """ED in an experiment, as it is or changed; its learning rates can be changed between epochs."""
 
-    def __init__(self, experiment: Experiment, seed: int, options: Options) -> None:
-        self.experiment = experiment
+    def __init__(self, experiment: Experiment, seed: int, options: Options, method: str = EDCORE) -> None:
         given = {item.name: getattr(experiment.network, item.name) for item in fields(Network)}
         shape = {"in_": given.pop("in_"), "hidden_width": given.pop("width"), "hidden_depth": given.pop("depth")}
-        self.learner = ED(**shape, **given, rule=experiment.rule, seed=seed, backend=options.backend)
-        weights = self.learner.weights
+        rule = replace(experiment.rule, centred=False) if method == UNCENTRED else experiment.rule
+        ed = ED(**shape, **given, rule=rule, seed=seed, backend=options.backend)
+        weights = ed.weights
         # `Initial` has one scale for all layers, but here the output layer has another.
         weights["output.weight"] *= experiment.output_scale
-        self.learner.load_weights(weights)
+        ed.load_weights(weights)
+        self.learner = from_cells(ed, EDCORE if method == UNCENTRED else method)
+        self.rule = ed.rule  # with an alpha of 0 where hidden layers are frozen
 
     def slow_down(self, factor: float) -> None:
         """Set the learning rates to this factor of the first ones."""
-        rule = self.experiment.rule
-        self.learner.rule = replace(rule, alpha=factor * rule.alpha, alpha_output=factor * rule.alpha_output)
+        rule = self.rule
+        if isinstance(self.learner, ED):  # a readout has none
+            self.learner.rule = replace(rule, alpha=factor * rule.alpha, alpha_output=factor * rule.alpha_output)
 
 
 class BaselineRun:

@@ -7,13 +7,14 @@ from collections.abc import Iterator
 from typing import cast
 
 from edcore.comparison.baselines import HOW, METHODS, Baseline, Learner, Method
+from edcore.comparison.controls import FROZEN, READOUT
 from edcore.contract.compilation import clock
 from edcore.core.network import Network
 from edcore.core.randomness import permutation
 from edcore.datasets.catalogue import Dataset
 from edcore.model.classes import accuracy
 from edcore.model.ed import ED
-from edcore.reproduce.options import Options, backend_of
+from edcore.reproduce.options import Options, backend_of, from_cells
 from edcore.reproduce.outcome import EDCORE, Outcome, Published, Score
 
 WIDTH, BATCH = 32, 64
@@ -38,7 +39,9 @@ def mnist01(options: Options) -> Outcome:
     data = options.mnist((0, 1))
     rows: list[Score] = []
     for depth in options.pick(DEPTHS, DEPTHS[:2]):
-        for method in (EDCORE, *(METHODS if depth in BASELINE_SEEDS else ())):
+        for method in options.chosen((EDCORE, *METHODS, FROZEN, READOUT)):
+            if method in METHODS and depth not in BASELINE_SEEDS:
+                continue
             options.announce(f"depth {depth}: {method}")
             rows += _scores(data, depth, method, options)
     rows.sort(key=lambda score: score.group == PART)  # the scores of a panel together, and else in their order
@@ -70,9 +73,10 @@ def mnist01(options: Options) -> Outcome:
 def _scores(data: Dataset, depth: int, method: str, options: Options) -> Iterator[Score]:
     """Yield one method's scores at a depth: after the pass, and within it if there is a figure to compare with."""
     batches = math.ceil(len(data.x_train) / BATCH)
-    marks = [*(count for deep, count in MEASURED if deep == depth and count), batches]
-    seeds = range(1, options.count((SEEDS if method == EDCORE else BASELINE_SEEDS)[depth], 1) + 1)
-    if method == EDCORE:
+    # A readout is fitted to the end at once, so within the pass there is none.
+    marks = [*(count for deep, count in MEASURED if deep == depth and count and method != READOUT), batches]
+    seeds = range(1, options.count((BASELINE_SEEDS if method in METHODS else SEEDS)[depth], 1) + 1)
+    if method in (EDCORE, FROZEN):
         _curve(_learner(data, depth, method, 0, options), data, 0, [1])  # compiles
     learners = [_learner(data, depth, method, seed, options) for seed in seeds]
     curves = [_curve(learner, data, seed, marks) for learner, seed in zip(learners, seeds, strict=True)]
@@ -91,11 +95,11 @@ def _scores(data: Dataset, depth: int, method: str, options: Options) -> Iterato
 
 
 def _learner(data: Dataset, depth: int, method: str, seed: int, options: Options) -> Learner:
-    if method == EDCORE:
-        return ED(data.features, WIDTH, depth, seed=seed, backend=options.backend)
-    rates = RATES[cast(Method, method)]
+    if method not in METHODS:
+        return from_cells(ED(data.features, WIDTH, depth, seed=seed, backend=options.backend), method)
+    rates = RATES[method]
     pair = rates[max(start for start in rates if start <= depth)]
-    return Baseline(Network(data.features, WIDTH, depth), cast(Method, method), pair, seed)
+    return Baseline(Network(data.features, WIDTH, depth), method, pair, seed)
 
 
 def _curve(learner: Learner, data: Dataset, seed: int, marks: list[int]) -> list[tuple[float, float]]:

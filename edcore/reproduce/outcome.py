@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from statistics import fmean, stdev
 from typing import Any
 
@@ -39,6 +39,8 @@ class Score:
     group: str = ""  # the settings of one group share a panel of the plot
     published: Published | None = None
     backend: str = ""  # of edcore; empty for the other methods, which use NumPy
+    date: str = ""  # of its run, as the environment of that has it
+    commit: str = ""  # of its run
 
     @property
     def place(self) -> str:
@@ -83,6 +85,14 @@ def standard_errors_apart(score: Score, other: Score) -> float | None:
     return (score.mean - other.mean) / math.hypot(score.error, other.error)
 
 
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Where and with what some methods ran."""
+
+    environment: Environment
+    versions: dict[str, str]  # of the libraries that took part
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
     """All scores of a reproduction, and all that is needed to judge them."""
@@ -93,11 +103,13 @@ class Outcome:
     axis: str  # what the settings are
     rows: list[Score]  # methods within settings
     notes: list[str]  # sentences in Markdown on how it was done
+    alike: tuple[str, str] | None = None  # two methods that should agree, as only their random numbers differ
     digits: int = 2  # of a value, after the point
     logarithmic: bool = False  # whether the plot has a logarithmic axis for the values
     quick: bool = False  # whether it had fewer seeds, epochs or settings
     environment: Environment = field(default_factory=here)
     versions: dict[str, str] = field(default_factory=versions)  # of the libraries that took part
+    earlier: tuple[Run, ...] = ()  # of the rows that were kept from before
 
     @property
     def settings(self) -> list[tuple[str, str]]:
@@ -114,6 +126,31 @@ class Outcome:
         wanted = group, setting, method
         return next((one for one in self.rows if (one.group, one.setting, one.method) == wanted), None)
 
+    def in_environment(self, environment: Environment) -> Outcome:
+        """Return this outcome as one that was computed there; its rows keep date and commit."""
+        rows = [replace(score, date=environment.date, commit=environment.commit) for score in self.rows]
+        return replace(self, rows=rows, environment=environment)
+
+    def beside(self, kept: Outcome) -> Outcome:
+        """Return this outcome with the rows of an earlier one, those of the methods that this one has left out."""
+        mine, places = set(self.methods), list(dict.fromkeys([*kept.settings, *self.settings]))
+        methods = list(dict.fromkeys([*kept.methods, *self.methods]))
+        rows = [*(score for score in kept.rows if score.method not in mine), *self.rows]
+        rows.sort(key=lambda score: (places.index((score.group, score.setting)), methods.index(score.method)))
+        dates = {score.date for score in rows} - {self.environment.date}
+        runs = *kept.earlier, Run(kept.environment, kept.versions)
+        return replace(self, rows=rows, earlier=tuple(run for run in runs if run.environment.date in dates))
+
+    @property
+    def runs(self) -> list[tuple[Run, list[str]]]:
+        """The runs that the rows come from, each with its methods."""
+        runs = *self.earlier, Run(self.environment, self.versions)
+        found = []
+        for run in runs:
+            of = dict.fromkeys(score.method for score in self.rows if score.date in ("", run.environment.date))
+            found.append((run, list(of)))
+        return found
+
     def as_dict(self) -> dict[str, Any]:
         """Return the outcome as values that JSON has, with the statistics of each score."""
         rows = [
@@ -127,11 +164,21 @@ class Outcome:
     @classmethod
     def from_dict(cls, content: dict[str, Any]) -> Outcome:
         """Return the outcome of which `as_dict` returned this."""
-        rows = [_score(row) for row in content["rows"]]
-        return cls(**content | {"rows": rows, "environment": Environment(**content["environment"])})
+        environment = Environment(**content["environment"])
+        earlier = tuple(Run(Environment(**one["environment"]), one["versions"]) for one in content.get("earlier", ()))
+        # Files from before runs were kept apart have one run.
+        of = {"date": environment.date, "commit": environment.commit}
+        rows = [_score(of | row) for row in content["rows"]]
+        alike = content.get("alike") and tuple(content["alike"])
+        more = {"rows": rows, "environment": environment, "earlier": earlier, "alike": alike}
+        return cls(**content | more)
 
 
 def _score(row: dict[str, Any]) -> Score:
-    fields = {name: row[name] for name in ("setting", "method", "timed_out", "seconds", "group", "backend")}
+    names = ("setting", "method", "timed_out", "seconds", "group", "backend", "date", "commit")
     published = row["published"]
-    return Score(values=tuple(row["values"]), published=published and Published(**published), **fields)
+    return Score(
+        values=tuple(row["values"]),
+        published=published and Published(**published),
+        **{name: row[name] for name in names},
+    )

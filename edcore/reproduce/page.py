@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from rich.console import Console
 
 from edcore.bench.tables import ABSENT, NumberTable
-from edcore.reproduce.outcome import NEAR, Outcome, Published, Score
+from edcore.comparison.controls import FROZEN, READOUT
+from edcore.reproduce.outcome import EDCORE, NEAR, Outcome, Published, Score, standard_errors_apart
+from edcore.sweep.statistics import paired
 
 QUICK = "This is a quick look (`--quick`), with fewer seeds, epochs or settings: its figures are no reproduction."
 
@@ -108,15 +110,86 @@ def _verdicts(outcome: Outcome) -> Iterator[str]:
             "z is the difference to the published figure in standard errors of both. The spread of the published runs "
             "is not known and taken to be ours."
         )
+    yield from agreement(outcome)
+    yield from _controls(outcome)
+
+
+def agreement(outcome: Outcome) -> Iterator[str]:
+    """Yield where two methods agree that should, and where both differ from the published mean."""
+    first, second = outcome.alike or ("", "")
+    pairs = [
+        (score, other)
+        for score in outcome.rows
+        if score.method == first and (other := outcome.score(score.group, score.setting, second))
+    ]
+    judged = [(ours, other, z) for ours, other in pairs if (z := standard_errors_apart(ours, other)) is not None]
+    if not judged:
+        return
+    far = [f"{ours.place} (z {z:+.1f})" for ours, _, z in judged if abs(z) > NEAR]
+    yield (
+        f"{first} and {second}, whose random numbers differ, lie within {NEAR:g} standard errors of each other "
+        f"in {len(judged) - len(far)} of {len(judged)} settings{'; apart: ' * bool(far)}{'; '.join(far)}."
+    )
+    both = [ours.place for ours, other, z in judged if abs(z) <= NEAR and _differs(ours) and _differs(other)]
+    if both:
+        yield (
+            f"In {len(both)} setting{'s' * (len(both) != 1)} both agree with each other and differ from the published "
+            f"mean: {'; '.join(both)}. There the program as Kaneko published it does not give his table. He "
+            "remarks that some figures came from a modified program, and not which."
+        )
+
+
+def _differs(score: Score) -> bool:
+    return score.z is not None and abs(score.z) > NEAR
+
+
+def _controls(outcome: Outcome) -> Iterator[str]:
+    """Yield how ED compares with each control: in runs that learn, or in means of the same seeds."""
+    for control in (FROZEN, READOUT):
+        pairs = [
+            (ours, score)
+            for score in outcome.rows
+            if score.method == control and (ours := outcome.score(score.group, score.setting, EDCORE))
+        ]
+        if any(score.timed_out for pair in pairs for score in pair):
+            learnt, runs = (
+                [sum(each) for each in zip(*of, strict=True)]
+                for of in (
+                    [[len(score.values) for score in pair] for pair in pairs],
+                    [[score.seeds for score in pair] for pair in pairs],
+                )
+            )
+            yield (
+                f"{control}: {learnt[1]:,} of {runs[1]:,} runs learn; of {EDCORE} in the same settings {learnt[0]:,} "
+                f"of {runs[0]:,}."
+            )
+        elif pairs:
+            apart = [paired(ours.values[: score.seeds], score.values[: ours.seeds]) for ours, score in pairs]
+            found = [one for one in apart if one]
+            sure = sum(one.low is not None and one.low > 0 for one in found)
+            bounds = " to ".join(f"{bound:+,.{outcome.digits}f}" for bound in _bounds([one.value for one in found]))
+            yield (
+                f"{control}: {EDCORE} is higher by {bounds} in the mean of the same seeds, and surely (at 95 %) in "
+                f"{sure} of {len(found)} settings."
+            )
+
+
+def _bounds(values: list[float]) -> list[float]:
+    """Return the lowest and the highest value, or the only one."""
+    return [min(values), max(values)] if len(values) > 1 else values
 
 
 def _environment(outcome: Outcome) -> Iterator[str]:
-    here = outcome.environment
-    commit = f" (commit {here.commit})" if here.commit else ""
-    libraries = {"edcore": here.edcore, **outcome.versions}
-    yield f"{here.date[:10]}, {', '.join(f'{name} {version}' for name, version in libraries.items())}{commit}"
-    backends = ", ".join(dict.fromkeys(score.backend for score in outcome.rows if score.backend))
-    yield f"backend {backends} on {here.cpu}, {here.cores} cores, {here.system}, Python {here.python}"
+    runs = outcome.runs
+    for run, methods in runs:
+        here = run.environment
+        commit = f" (commit {here.commit})" if here.commit else ""
+        libraries = ", ".join(f"{name} {version}" for name, version in {"edcore": here.edcore, **run.versions}.items())
+        which = f"{', '.join(methods)}: " if len(runs) > 1 else ""
+        yield f"{which}{here.date[:10]}, {libraries}{commit}"
+        backends = dict.fromkeys(score.backend for score in outcome.rows if score.backend and score.method in methods)
+        by = f"backend {', '.join(backends)} on " if backends else ""
+        yield f"{by}{here.cpu}, {here.cores} cores, {here.system}, Python {here.python}"
 
 
 def _setting_columns(outcome: Outcome) -> list[str]:

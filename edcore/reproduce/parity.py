@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edcore.comparison.baselines import HOW, METHODS, Baseline, Learner, Method
+from edcore.comparison.controls import FROZEN, READOUT, SteppedReadout, freeze
 from edcore.contract.compilation import clock
 from edcore.core.network import Network
 from edcore.core.presets import PRESETS
@@ -18,7 +19,7 @@ from edcore.datasets import catalogue as datasets
 from edcore.kaneko import Parameters, run
 from edcore.model.ed import ED
 from edcore.reproduce.options import Options, backend_of
-from edcore.reproduce.outcome import EDCORE, NEAR, Outcome, Published, Score, standard_errors_apart
+from edcore.reproduce.outcome import EDCORE, Outcome, Published, Score
 
 Epochs: TypeAlias = npt.NDArray[np.intp]
 
@@ -108,10 +109,15 @@ def parity(options: Options) -> Outcome:
 def rates(method: Method, bits: int, hidden: int) -> tuple[float, float]:
     """Return a baseline's learning rates: of the hidden cells, and of the output."""
     # They were chosen on XOR with 2, 8, 64 and 512 cells, and on 4 bits with 64, among 2 to 6 pairs each.
-    output = min(0.3, 4.8 / hidden)
+    output = output_rate(hidden)
     if method == "direct feedback alignment":
         return 0.1, output
     return min(0.15 * hidden, 1.2 * math.sqrt(hidden)) * 2 / bits, output
+
+
+def output_rate(hidden: int) -> float:
+    """Return the learning rate of the output of a baseline, or of a readout."""
+    return min(0.3, 4.8 / hidden)
 
 
 def _scores(task: ParityTask, hidden: int, group: str, options: Options) -> Iterator[Score]:
@@ -124,23 +130,34 @@ def _scores(task: ParityTask, hidden: int, group: str, options: Options) -> Iter
         values = tuple(epochs[~late].astype(float).tolist())
         return Score(str(hidden), method, values, int(late.sum()), seconds, group, published, by)
 
+    chosen = options.chosen((EDCORE, PROGRAM, *METHODS, FROZEN, READOUT))
     published, runs = _published("Kaneko 1999", task.published[hidden]), options.count(RUNS, 3)
-    options.announce(f"{place}: {EDCORE}")
-    _learnt(_edcore(task.bits, hidden, runs, options), task.bits, runs, 1)  # compiles
-    ed = _edcore(task.bits, hidden, runs, options)
-    yield score(EDCORE, _learnt(ed, task.bits, runs, limit), published, backend_of(ed))
-    if hidden in task.program:
+    if EDCORE in chosen or FROZEN in chosen:
+        _learnt(_edcore(task.bits, hidden, runs, options), task.bits, runs, 1)  # compiles
+    if EDCORE in chosen:
+        options.announce(f"{place}: {EDCORE}")
+        ed = _edcore(task.bits, hidden, runs, options)
+        yield score(EDCORE, _learnt(ed, task.bits, runs, limit), published, backend_of(ed))
+    if PROGRAM in chosen and hidden in task.program:
         options.announce(f"{place}: {PROGRAM}")
         yield score(PROGRAM, _program(task.bits, hidden, runs, limit), published)
-    runs = options.count(task.baseline_runs, 2)
-    network = Network(task.bits, hidden // 2, heads=runs, dtype="float64", **PRESETS["kaneko"].network)
-    for method in METHODS if hidden in task.baselines else ():
+    few = options.count(task.baseline_runs, 2)
+    network = Network(task.bits, hidden // 2, heads=few, dtype="float64", **PRESETS["kaneko"].network)
+    for method in (method for method in METHODS if method in chosen and hidden in task.baselines):
         options.announce(f"{place}: {method}")
         pair = rates(method, task.bits, hidden)
         baseline = Baseline(network, method, pair, _seed(task.bits, hidden))
         momentum = task is XOR and method == "back-propagation"
         theirs = _published("Kaneko 1999, with momentum", MOMENTUM[hidden], same=False) if momentum else None
-        yield score(method, _learnt(baseline, task.bits, runs, limit), theirs)
+        yield score(method, _learnt(baseline, task.bits, few, limit), theirs)
+    if FROZEN in chosen:
+        options.announce(f"{place}: {FROZEN}")
+        ed = freeze(_edcore(task.bits, hidden, runs, options))
+        yield score(FROZEN, _learnt(ed, task.bits, runs, limit), None, backend_of(ed))
+    if READOUT in chosen and task.baselines:
+        options.announce(f"{place}: {READOUT}")
+        readout = SteppedReadout(_edcore(task.bits, hidden, few, options), output_rate(hidden))
+        yield score(READOUT, _learnt(readout, task.bits, few, limit), None)
 
 
 def _edcore(bits: int, hidden: int, runs: int, options: Options) -> ED:
@@ -193,7 +210,6 @@ def _outcome(name: str, title: str, rows: list[Score], notes: list[str], options
         axis="hidden cells",
         rows=rows,
         notes=[
-            *([] if options.quick else agreement(rows)),
             *notes,
             f"A run stops after the epoch whose sum of absolute errors is below {TOLERANCE:g}, and has timed out after "
             f"{limit:,} epochs. Time-outs are left out of means, as in Kaneko's tables; X: there were some.",
@@ -206,36 +222,8 @@ def _outcome(name: str, title: str, rows: list[Score], notes: list[str], options
             "and 512 cells and on 4 bits with 64, among 2 to 6 pairs each. Kaneko's back-propagation has momentum, and "
             "other cells and rates.",
         ],
+        alike=(EDCORE, PROGRAM),
         digits=2,
         logarithmic=True,
         quick=options.quick,
     )
-
-
-def agreement(rows: list[Score]) -> Iterator[str]:
-    """Yield where edcore and the program agree, and where both differ from the published mean."""
-    programs = {(score.group, score.setting): score for score in rows if score.method == PROGRAM}
-    pairs = [
-        (score, programs[score.group, score.setting])
-        for score in rows
-        if score.method == EDCORE and (score.group, score.setting) in programs
-    ]
-    judged = [(ours, program, z) for ours, program in pairs if (z := standard_errors_apart(ours, program)) is not None]
-    if not judged:
-        return
-    far = [f"{ours.place} (z {z:+.1f})" for ours, _, z in judged if abs(z) > NEAR]
-    yield (
-        f"{EDCORE} and {PROGRAM}, whose random numbers differ, lie within {NEAR:g} standard errors of each other "
-        f"in {len(judged) - len(far)} of {len(judged)} settings{'; apart: ' * bool(far)}{'; '.join(far)}."
-    )
-    both = [ours.place for ours, program, z in judged if abs(z) <= NEAR and _differs(ours) and _differs(program)]
-    if both:
-        yield (
-            f"In {len(both)} setting{'s' * (len(both) != 1)} both agree with each other and differ from the published "
-            f"mean: {'; '.join(both)}. There the program as Kaneko published it does not give his table. He "
-            "remarks that some figures came from a modified program, and not which."
-        )
-
-
-def _differs(score: Score) -> bool:
-    return score.z is not None and abs(score.z) > NEAR

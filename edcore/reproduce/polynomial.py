@@ -11,13 +11,14 @@ import numpy as np
 import numpy.typing as npt
 
 from edcore.comparison.baselines import HOW, METHODS, Baseline, Learner, Method, rates_in_words
+from edcore.comparison.controls import FROZEN, READOUT
 from edcore.contract.compilation import clock
 from edcore.core.activations import Activation
 from edcore.core.network import Initial, Network
 from edcore.core.presets import PRESETS
 from edcore.model.ed import ED
 from edcore.model.inputs import NEGATIVE
-from edcore.reproduce.options import Options, backend_of
+from edcore.reproduce.options import Options, backend_of, draw, from_cells
 from edcore.reproduce.outcome import EDCORE, Outcome, Published, Score
 
 Floats: TypeAlias = npt.NDArray[Any]
@@ -71,7 +72,7 @@ def polynomial(options: Options) -> Outcome:
     """Return R² on 100 test points, by activation and cells."""
     rows = []
     for paper in options.pick(NETWORKS, NETWORKS[::2]):
-        for method in (EDCORE, *METHODS):
+        for method in options.chosen((EDCORE, *METHODS, FROZEN, READOUT)):
             options.announce(f"{paper.activation}, {paper.width} + {paper.width} cells: {method}")
             rows.append(_score(paper, method, options))
     return Outcome(
@@ -113,7 +114,7 @@ def _score(paper: PaperNetwork, method: str, options: Options) -> Score:
 
 def _learn(learner: Learner, points: Points, epochs: int) -> float:
     """Train, and return the seconds that it took."""
-    learner.predict(points.x)  # chooses a backend and draws the weights
+    draw(learner, points.x)
     start = clock()
     with warnings.catch_warnings():
         # The paper has negative inputs too, and reports the result with them.
@@ -128,9 +129,9 @@ def _learner(paper: PaperNetwork, method: str, seed: int, options: Options) -> L
         "output_activation": "linear",
         "initial": Initial("uniform"),
     }
-    if method == EDCORE:
+    if method not in METHODS:
         options_of_both |= {"alpha": paper.alpha, "alpha_output": paper.alpha, "seed": seed, "backend": options.backend}
-        return ED(1, paper.width, rule="edla", **options_of_both)
+        return from_cells(ED(1, paper.width, rule="edla", **options_of_both), method)
     network = replace(Network(1, paper.width, **PRESETS["edla"].network), **options_of_both)
     return next(Baseline(network, name, paper.rates[name], seed) for name in METHODS if name == method)
 

@@ -7,7 +7,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 import edcore
-from edcore.comparison.controls import Readout, freeze, hidden_activities, stepped_readout
+from edcore.comparison.baselines import Baseline
+from edcore.comparison.controls import Readout, SteppedReadout, freeze, hidden_activities
 from edcore.diagnostics.gradient import forward
 from edcore.model.classes import accuracy, targets
 
@@ -76,7 +77,7 @@ def test_targets_that_are_no_classes_are_read_by_ridge():
 
 def test_a_stepped_readout_moves_the_output_layer_down_the_gradient():
     ed = ed_of(u0=2.0)
-    readout = stepped_readout(ed, 0.5)
+    readout = SteppedReadout(ed, 0.5)
     before = np.square(readout.predict(X) - Y).mean()
     readout.fit(X, Y, epochs=20, batch_size=20)
     assert np.square(readout.predict(X) - Y).mean() < before
@@ -84,3 +85,26 @@ def test_a_stepped_readout_moves_the_output_layer_down_the_gradient():
         assert np.array_equal(value, readout.weights[key]) == (not key.startswith("output")), key
     assert (readout.weights["output.weight"] < 0).any()
     assert readout.epochs.tolist() == [20]
+
+
+@pytest.mark.parametrize("shape", [{"heads": 3}, {"heads": 2, "outputs": 3, "output_activation": "linear"}])
+def test_a_stepped_readout_takes_the_steps_of_back_propagation_without_those_of_hidden_layers(shape):
+    ed = ed_of(**shape, u0=2.0, n_bias=2)
+    target = random.random((200, ed.network.columns))
+    readout = SteppedReadout(ed, 0.3)
+    weights = {key: value.copy() for key, value in readout.weights.items()}
+    other = Baseline(ed.network, "back-propagation", (0.0, 0.3), 3, weights=weights)
+    for one in (readout, other):
+        one.fit(X, target, epochs=3, batch_size=30).fit(X, target, batch_size=30)
+    for key, value in other.weights.items():
+        np.testing.assert_allclose(readout.weights[key], value, rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(readout.predict(X), other.predict(X), rtol=1e-9)
+
+
+def test_heads_of_a_stepped_readout_stop_by_themselves():
+    target = np.stack([X[:, 0] > 2, Y], axis=1).astype(float)  # the first has one class, which is soon learnt
+    readout = SteppedReadout(ed_of(heads=2, u0=2.0), 0.3).fit(X, target, epochs=9, tolerance=30.0)
+    stopped, going = readout.epochs
+    assert 0 < stopped < going == 9
+    alone = SteppedReadout(ed_of(heads=2, u0=2.0), 0.3).fit(X, target, epochs=int(stopped))
+    np.testing.assert_allclose(readout.weights["output.weight"][0], alone.weights["output.weight"][0], rtol=1e-9)

@@ -15,6 +15,7 @@ import pytest
 import edcore
 from edcore.cli import app as cli
 from edcore.comparison.baselines import EPS, METHODS, Baseline, feedback_matrices, initial_weights
+from edcore.comparison.controls import FROZEN, READOUT
 from edcore.core.network import Network
 from edcore.core.randomness import permutation
 from edcore.diagnostics.gradient import descent, forward, outputs
@@ -217,6 +218,25 @@ def test_a_quick_look_says_so_and_judges_nothing():
     assert "standard errors of what was published" not in text
 
 
+def test_what_ed_has_above_its_controls():
+    rows = [
+        *(Score(depth, "edcore", values) for depth, values in (("1", (90.0, 91.0, 92.0)), ("4", (80.0, 70.0, 90.0)))),
+        *(Score(depth, FROZEN, values) for depth, values in (("1", (50.0, 51.5, 52.0)), ("4", (75.0, 75.0, 75.0)))),
+    ]
+    text = page.markdown(made_up(rows=rows))
+    sentence = (
+        "edcore is higher by +5.00 to +39.83 in the mean of the same seeds, and surely (at 95 %) in 1 of 2 settings."
+    )
+    assert f"- {FROZEN}: {sentence}" in text
+    assert READOUT not in text
+
+
+def test_runs_that_learn_with_a_control():
+    rows = [*made_up().rows, Score("8", FROZEN, (70.0,), 3, group="XOR"), Score("16", FROZEN, (), 4, group="XOR")]
+    text = page.markdown(made_up(rows=rows))
+    assert f"- {FROZEN}: 1 of 8 runs learn; of edcore in the same settings 3 of 8." in text
+
+
 def test_a_picture():
     pytest.importorskip("matplotlib")
     assert png(made_up()).startswith(b"\x89PNG")
@@ -239,13 +259,14 @@ def check_a_quick_look(name, options):
     lines = []
     found = catalogue.reproduce(name, replace(options, announce=lines.append))
     assert (found.name, found.quick) == (name, True)
-    assert set(found.methods) >= {"edcore", *METHODS}
-    assert all(any(method in line for line in lines) for method in ("edcore", *METHODS))
+    assert set(found.methods) >= {"edcore", *METHODS, FROZEN, READOUT}
+    assert all(any(method in line for line in lines) for method in ("edcore", *METHODS, FROZEN, READOUT))
     for row in found.rows:
         assert row.seeds >= 1
         assert all(map(math.isfinite, row.values))
         assert row.seconds > 0
-        assert row.backend == ("numpy" if row.method == "edcore" else "")
+        assert row.backend == ("numpy" if row.method in ("edcore", FROZEN, mnist.UNCENTRED) else "")
+        assert (row.date, row.commit) == (found.environment.date, found.environment.commit)
     assert any(row.published for row in found.rows if row.method == "edcore")
     assert Outcome.from_dict(json.loads(json.dumps(found.as_dict()))) == found
     assert "NaN" not in json.dumps(found.as_dict())
@@ -279,10 +300,13 @@ def kaneko(setting, *means):
 
 
 def test_where_edcore_and_the_program_agree_and_the_table_does_not():
-    first, second = parity.agreement([*kaneko("8", 50.0, 50.5), *kaneko("16", 50.0, 60.0), *kaneko("32", 100.0, 99.9)])
+    rows = [*kaneko("8", 50.0, 50.5), *kaneko("16", 50.0, 60.0), *kaneko("32", 100.0, 99.9)]
+    first, second = page.agreement(made_up(rows=rows, alike=("edcore", parity.PROGRAM)))
     assert first.endswith("lie within 2 standard errors of each other in 2 of 3 settings; apart: 16 (z -12.2).")
     assert second.startswith("In 1 setting both agree with each other and differ from the published mean: 8. ")
-    assert len(list(parity.agreement(kaneko("32", 100.0, 99.9)))) == 1
+    near = made_up(rows=kaneko("32", 100.0, 99.9), alike=("edcore", parity.PROGRAM))
+    assert len(list(page.agreement(near))) == 1
+    assert not list(page.agreement(replace(near, alike=None)))
 
 
 def test_what_kaneko_published_stands_at_its_hidden_cells():
@@ -306,6 +330,64 @@ def test_weights_of_the_mnist_networks_are_scaled_and_keep_the_floor(experiment)
     made.slow_down(0.5)
     assert made.learner.rule.alpha == experiment.rule.alpha / 2
     assert (made.learner.rule.centred, made.learner.rule.floor) == (experiment.rule.centred, experiment.rule.floor)
+
+
+# Some of the methods
+
+
+LATER = replace(HERE, date="2026-03-04T05:06:07+00:00", commit="def5678", cpu="Another CPU")
+
+
+def some_again():
+    """An outcome of which back-propagation ran again, and a control for the first time, beside what was there."""
+    rows = [
+        Score("8", BP, (60.0,), group="XOR"),
+        Score("8", FROZEN, (90.0,), group="XOR", backend="numba"),
+        Score("32", FROZEN, (95.0,), group="XOR", backend="numba"),
+    ]
+    there = made_up().in_environment(HERE)
+    return made_up(rows=rows, environment=LATER, versions={"numpy": "2.1.0"}).in_environment(LATER).beside(there)
+
+
+def test_rows_of_other_methods_are_kept_with_the_date_and_commit_of_their_run():
+    found = [(row.setting, row.method, row.values, row.date[:10], row.commit) for row in some_again().rows]
+    assert found == [
+        ("8", "edcore", (70.0, 80.0, 90.0), "2026-01-02", "abc1234"),
+        ("8", BP, (60.0,), "2026-03-04", "def5678"),
+        ("8", FROZEN, (90.0,), "2026-03-04", "def5678"),
+        ("16", "edcore", (), "2026-01-02", "abc1234"),
+        ("32", FROZEN, (95.0,), "2026-03-04", "def5678"),
+    ]
+
+
+def test_the_page_says_which_methods_ran_when_and_where():
+    text = page.markdown(some_again())
+    assert "edcore: 2026-01-02, edcore 0.1.0, numpy 2.0.0 (commit abc1234)  \nbackend numpy on A CPU, 2 cores" in text
+    assert f"{BP}, {FROZEN}: 2026-03-04, edcore 0.1.0, numpy 2.1.0 (commit def5678)  \nbackend numba on Another" in text
+    assert Outcome.from_dict(json.loads(json.dumps(some_again().as_dict()))) == some_again()
+
+
+def test_a_run_that_no_row_is_left_of_is_forgotten():
+    again = made_up(environment=LATER).in_environment(LATER).beside(some_again())
+    assert [run.environment.date[:10] for run, _ in again.runs] == ["2026-03-04"]
+    assert again.earlier == ()
+
+
+def test_a_file_from_before_runs_were_kept_apart_is_of_one_run():
+    content = made_up().as_dict()
+    del content["earlier"], content["alike"]
+    for row in content["rows"]:
+        del row["date"], row["commit"]
+    assert Outcome.from_dict(content) == made_up().in_environment(HERE)
+
+
+def test_only_the_methods_that_are_wanted_run():
+    lines = []
+    options = Options(quick=True, backend="numpy", seeds=2, methods=(FROZEN, BP), announce=lines.append)
+    found = catalogue.reproduce("kaneko-xor", options)
+    assert found.methods == [BP, FROZEN]
+    assert lines
+    assert all(line.endswith((BP, FROZEN)) for line in lines)
 
 
 # The command
@@ -359,11 +441,39 @@ def test_the_command_leaves_three_files(command):
 def test_every_option_of_the_command_arrives(command, instant):
     pytest.importorskip("matplotlib")
     options = "--seeds 7 --quick --out a/b --data-dir d --backend torch"
-    code, _, err, files = command("mnist", *options.split())
+    code, _, err, files = command("mnist", *options.split(), "--methods", f"edcore, {FROZEN}")
     assert (code, err) == (0, "it goes on\n")
     assert files == {"a", "a/b", "a/b/mnist.md", "a/b/mnist.json", "a/b/mnist.png"}
     ((name, given),) = instant
-    assert (name, given) == ("mnist", Options(7, True, Path("d"), "torch", given.announce))
+    assert (name, given) == ("mnist", Options(7, True, Path("d"), "torch", ("edcore", FROZEN), given.announce))
+
+
+def test_the_command_keeps_the_rows_of_other_methods(command):
+    pytest.importorskip("matplotlib")
+    quick = ("kaneko-xor", "--quick", "--seeds", "2", "--backend", "numpy")
+    command(*quick, "--methods", "edcore,back-propagation")
+    before = json.loads(Path("results/kaneko-xor.json").read_text(encoding="utf-8"))
+    code, out, err, _ = command(*quick, "--methods", FROZEN)
+    assert code == 0
+    assert set(re.findall(r"cells: (.*)\n", err)) == {FROZEN}
+    after = json.loads(Path("results/kaneko-xor.json").read_text(encoding="utf-8"))
+    assert [row for row in after["rows"] if row["method"] != FROZEN] == before["rows"]
+    assert [row["method"] for row in after["rows"][:3]] == ["edcore", BP, FROZEN]
+    assert FROZEN in out
+
+
+def test_rows_of_a_quick_look_do_not_mix_with_others(command, instant):
+    pytest.importorskip("matplotlib")
+    command("mnist")
+    code, _, err, _ = command("mnist", "--quick", "--methods", FROZEN)
+    assert (code, len(instant)) == (2, 1)
+    assert re.search(
+        r"--out: given results.mnist.json, which is not of --quick, with it; accepted: another folder", err
+    )
+    Path("results/mnist.json").write_text("{}", encoding="utf-8")
+    code, _, err, _ = command("mnist", "--methods", FROZEN)
+    assert (code, len(instant)) == (2, 1)
+    assert "--out: given 'results/mnist.json'" in err.replace("\\", "/")
 
 
 def test_the_help_names_every_reproduction(command):
@@ -375,6 +485,7 @@ def test_the_help_names_every_reproduction(command):
     ("arguments", "message"),
     [
         (["kaneko-xr"], r"NAME: given 'kaneko-xr'; .* Did you mean 'kaneko-xor'\?"),
+        (["kaneko-xor", "--methods", "edcor"], r"--methods: given 'edcor'; .* Did you mean 'edcore'\?"),
         (["kaneko-xor", "--seeds", "0"], r"--seeds: given 0; .* 1\."),
         (["mnist"], r"--data-dir: given none; .*MNIST/raw.*"),
         (["kaneko-xor", "--out", "file/a"], r"--out: given 'file/a'; accepted: a folder .*"),
