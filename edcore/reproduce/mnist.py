@@ -116,8 +116,8 @@ def _scores(experiment: Experiment, data: Dataset, options: Options) -> Iterator
         if method not in experiment.rates if method in baselines else method == UNCENTRED and not rule.centred:
             continue
         found, seconds = [], 0.0
-        # A readout takes minutes, and its spread is small.
-        seeds = {UNCENTRED: MORE_SEEDS, READOUT: 1}.get(method, SEEDS)
+        # The controls take minutes, and their spread is small.
+        seeds = {UNCENTRED: MORE_SEEDS, FROZEN: 1, READOUT: 1}.get(method, SEEDS)
         for seed in range(1, options.count(seeds, 1) + 1):
             run: EDRun | BaselineRun
             if method in baselines:

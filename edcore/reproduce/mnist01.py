@@ -75,7 +75,7 @@ def _scores(data: Dataset, depth: int, method: str, options: Options) -> Iterato
     batches = math.ceil(len(data.x_train) / BATCH)
     # A readout is fitted to the end at once, so within the pass there is none.
     marks = [*(count for deep, count in MEASURED if deep == depth and count and method != READOUT), batches]
-    seeds = range(1, options.count((BASELINE_SEEDS if method in METHODS else SEEDS)[depth], 1) + 1)
+    seeds = range(1, options.count(SEEDS[depth] if method in (EDCORE, FROZEN) else BASELINE_SEEDS.get(depth, 1), 1) + 1)
     if method in (EDCORE, FROZEN):
         _curve(_learner(data, depth, method, 0, options), data, 0, [1])  # compiles
     learners = [_learner(data, depth, method, seed, options) for seed in seeds]

@@ -32,8 +32,8 @@ from edcore.diagnostics.diagnose import DeadStackWarning, diagnose
 from edcore.environment import here
 from edcore.plots.canvas import METHODS
 
-WIDTH, DEPTHS, CHOSEN = 32, (0, 1, 4, 16, 64, 256, 1024, 4096), 256
-SEEDS = {256: (1, 2, 3), 1024: (1, 2), 4096: (1,)}  # of the deepest; else FIVE
+WIDTH, DEPTHS, CHOSEN = 32, (0, 1, 4, 16, 64, 256, 1024, 4096), 64
+SEEDS = {256: (1, 2, 3), 1024: (1,), 4096: (1,)}  # of the deepest; else FIVE
 FIVE, VALIDATION = (1, 2, 3, 4, 5), (101, 102)
 FACTORS, FROZEN_FACTORS = (0.25, 1.0, 4.0, 16.0), (1 / 64, 1 / 16, 1 / 4, 1.0, 4.0, 16.0)
 """Of the rule's learning rates. Where one layer learns alone, smaller rates may suit it."""
@@ -145,7 +145,7 @@ WAYS = {"ed": (ed, FACTORS), "first": (first, FACTORS), "frozen": (frozen, FROZE
 
 def ways(place):
     """Return the ways to learn that differ here and do not take too long."""
-    return [way for way in WAYS if way != "first" or 0 < place.depth <= 64]
+    return [way for way in WAYS if way != "first" or 0 < place.depth <= CHOSEN]
 
 
 def choose(place, data):
