@@ -11,18 +11,26 @@ from edcore.core.network import Layer, Network
 from edcore.core.randomness import permutation
 from edcore.diagnostics.gradient import RMS_EPS, layer_part
 from edcore.environment import missing
+from edcore.errors import InputError
 
-WIDE = 300_000
+WIDE = 1_000_000
 """Weights of a network from which PyTorch is faster than NumPy; for smaller ones its calls take longer than they do."""
+
+KNOWN = ("sigmoid", "tanh", "relu", "relu6", "linear")
+"""The activations that it computes; a registered one is NumPy's."""
 
 
 def suits(network: Network) -> bool:
-    """Return whether PyTorch is installed, and faster for the network."""
-    return network.parameters >= WIDE and not missing("torch")
+    """Return whether PyTorch is installed, computes the network, and is faster than NumPy for it."""
+    known = all(layer.activation in KNOWN for layer in network.layers)
+    return known and network.parameters >= WIDE and not missing("torch")
 
 
 class TorchBaseline(Baseline):
-    """A baseline that steps by PyTorch, on the same weights in memory; without a tolerance."""
+    """A baseline that steps by PyTorch, on the same weights in memory; it has no tolerance."""
+
+    _tensors: dict[str, Any] | None = None
+    _optimizer: Any = None
 
     def fit(
         self,
@@ -35,35 +43,44 @@ class TorchBaseline(Baseline):
         tolerance: float = 0.0,
     ) -> Baseline:
         """Learn all samples in batches, as `Baseline.fit` does."""
-        if tolerance:  # heads would stop by themselves
-            options: dict[str, Any] = {"epochs": epochs, "batch_size": batch_size, "shuffle": shuffle}
-            return super().fit(x, target, **options, tolerance=tolerance)
         import torch
 
+        if tolerance:
+            raise InputError("tolerance", f"{tolerance:g} by PyTorch", "0", "NumPy's baseline has heads that stop.")
         network, dtype = self.network, self.network.dtype
         inputs = torch.from_numpy(np.concatenate([x, x], axis=1).astype(dtype, copy=False))
         wanted = torch.from_numpy(target.reshape(len(x), network.heads, -1).swapaxes(0, 1).astype(dtype))
-        weights = {key: torch.from_numpy(value).requires_grad_() for key, value in self.weights.items()}
-        moments = {
-            key: (torch.from_numpy(mean), torch.from_numpy(square)) for key, (mean, square) in self._moments.items()
-        }
         feedback = self._feedback and [torch.from_numpy(matrices) for matrices in self._feedback]
+        weights, optimizer = self._prepared()
         first = int(self.epochs.max())
         for epoch in range(first, first + epochs):
             order = permutation(self.seed, epoch, len(x)) if shuffle else np.arange(len(x))
             for start in range(0, len(order), batch_size):
                 rows = torch.from_numpy(order[start : start + batch_size])
-                ascent = self._ascent(weights, inputs[rows], wanted[:, rows], feedback)
-                steps = torch.autograd.grad(ascent, list(weights.values()), allow_unused=True)
-                with torch.no_grad():
-                    self._steps += bool(moments)
-                    for (key, value), step in zip(weights.items(), steps, strict=True):
-                        if step is None:  # a layer that the network does not have
-                            continue
-                        taken = self._adam_step(*moments[key], step) if moments else step
-                        value.add_(taken, alpha=self.rates[key.startswith("output")])
+                optimizer.zero_grad(set_to_none=True)
+                self._ascent(weights, inputs[rows], wanted[:, rows], feedback).backward()
+                optimizer.step()
             self.epochs += 1
         return self
+
+    def _prepared(self) -> tuple[dict[str, Any], Any]:
+        """Return the weights as tensors, which share their memory, and the optimizer with the present rates."""
+        import torch
+
+        if self._tensors is None:
+            self._tensors = {key: torch.from_numpy(value).requires_grad_() for key, value in self.weights.items()}
+            parts = [
+                [value for key, value in self._tensors.items() if key.startswith("output") is of]
+                for of in (False, True)
+            ]
+            groups = [{"params": part, "lr": rate} for part, rate in zip(parts, self.rates, strict=True)]
+            options: dict[str, Any] = {"maximize": True, "fused": True}
+            if self._moments:
+                options |= {"betas": (DECAY, SQUARE_DECAY), "eps": EPS}
+            self._optimizer = (torch.optim.Adam if self._moments else torch.optim.SGD)(groups, **options)
+        for group, rate in zip(self._optimizer.param_groups, self.rates, strict=True):
+            group["lr"] = rate
+        return self._tensors, self._optimizer
 
     def _ascent(self, weights: dict[str, Any], x: Any, wanted: Any, feedback: Any) -> Any:
         """Return a number whose gradient is the step of the method."""
@@ -88,11 +105,5 @@ class TorchBaseline(Baseline):
             z = z / torch.sqrt((z * z).mean(dim=-1, keepdim=True) + RMS_EPS)
         if layer.activation == "sigmoid":
             return torch.sigmoid(z * (2 / self.network.u0))
-        known = {"tanh": torch.tanh, "relu": torch.relu, "relu6": torch.nn.functional.relu6, "linear": lambda z: z}
-        return known[layer.activation](z)
-
-    def _adam_step(self, mean: Any, square: Any, step: Any) -> Any:
-        mean += (1 - DECAY) * (step - mean)
-        square += (1 - SQUARE_DECAY) * (step * step - square)
-        root = (square / (1 - SQUARE_DECAY**self._steps)).sqrt()
-        return mean / (1 - DECAY**self._steps) / (root + EPS)
+        functions = {"tanh": torch.tanh, "relu": torch.relu, "relu6": torch.nn.functional.relu6, "linear": lambda z: z}
+        return functions[layer.activation](z)
