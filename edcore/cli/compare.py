@@ -25,11 +25,13 @@ from edcore.cli.options import (
     check_writable,
     complete_from,
     flag,
-    write_files,
+    write_file,
 )
+from edcore.cli.plot import Drawing, draw, rendered
 from edcore.console import bar, plain_console, print_json
 from edcore.datasets.catalogue import NAMES
 from edcore.errors import InputError
+from edcore.interrupts import Stop
 from edcore.training.options import LEARNING, NETWORK, TEST_SIZE, dataset_names
 
 QUICK_SEEDS, QUICK_EPOCHS, QUICK_TRIALS, QUICK_SAMPLES = 3, 20, 3, 600
@@ -152,19 +154,20 @@ def compare(
     found = replace(found, quick=quick)
     console = plain_console(stderr=json, piped_width=PIPED_WIDTH)
     found.show(console)
-    files: dict[Path, bytes] = {}
-    if out:
-        files[out] = (json_.dumps(found.as_dict(), indent=1) + "\n").encode()
-    if plot:
-        from edcore.plots.canvas import plain_text, rendered
-
-        with plain_text():
-            files[plot] = rendered(found.plot(), plot.suffix[1:].lower())
     if json:
         print_json(found.as_dict())
-    if files:
-        write_files("out" if out else "plot", files, new=not force)
-        console.print(f"\nwritten: {', '.join(map(str, files))}", soft_wrap=True)
+    if out:
+        write_file("out", out, (json_.dumps(found.as_dict(), indent=1) + "\n").encode(), new=not force)
+        console.print(f"\nwritten: {out}", soft_wrap=True)
+    if plot:
+        console.print()
+        with Stop() as stop:
+            stop.ending = True
+            drawing = Drawing("plot", plot, lambda kind: rendered(found.plot(), kind))
+            if failed := draw([drawing], console, stop, force=force):
+                raise failed[0]
+        if stop.late:
+            raise typer.Exit(128 + stop.late)
 
 
 def _problem(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any, NamedTuple, TypeAlias, cast, get_args
 
@@ -18,6 +18,7 @@ from sklearn.preprocessing import StandardScaler
 from edcore.comparison.baselines import Baseline, Method
 from edcore.comparison.controls import FROZEN, READOUT, Readout
 from edcore.comparison.part import Part, Shape, core_of, seeded, usual_ed
+from edcore.comparison.problem import Problem
 from edcore.comparison.torch_steps import TorchBaseline, suits
 from edcore.contract.compilation import clock
 from edcore.core.presets import PRESETS, preset
@@ -189,15 +190,18 @@ class Linear(Learner):
             return _fitted(make_pipeline(StandardScaler(), last), part.x, part.y, part.x_test)
 
 
-def learners(names: Any, task: str, shape: Shape) -> tuple[dict[str, Learner], Any]:
+def learners(names: Any, problem: Problem, shape: Shape) -> tuple[dict[str, Learner], Any]:
     """Return the methods by their names, and the first ED among them with whether it is the user's, or None."""
-    if names is None:
-        names = [name for name in USUAL if task == "classification" or name != "ED modulo"]
+    task = problem.task
+    if names is None:  # one network with all outputs has a cell for each class at least
+        fits = task == "classification" and len(np.unique(problem.y)) <= shape.hidden_width
+        names = [name for name in USUAL if fits or name != "ED modulo"]
     if not isinstance(names, Mapping):
-        if isinstance(names, str) or not names or not all(isinstance(name, str) for name in names):
+        listed = [names] if isinstance(names, str) or not isinstance(names, Iterable) else list(names)
+        if isinstance(names, str) or not listed or not all(isinstance(name, str) for name in listed):
             accepted = "names, as ['ED', 'back-propagation'], or a mapping of names to estimators"
             raise InputError("methods", shown(names), accepted)
-        names = dict.fromkeys(names)
+        names = dict.fromkeys(listed)
     if not names:
         raise InputError("methods", "none", "at least one name")
     short = {**SHORT, "linear": LINEAR[task]}
@@ -209,7 +213,8 @@ def learners(names: Any, task: str, shape: Shape) -> tuple[dict[str, Learner], A
             raise InputError("methods", f"{full!r} twice", "each method once")
         if estimator is None and full not in known:
             raise UnknownNameError("methods", name, (*known, *short), "For another one, map a name to an estimator.")
-        if estimator is not None and not (hasattr(estimator, "fit") and hasattr(estimator, "predict")):
+        fits_and_predicts = hasattr(estimator, "fit") and hasattr(estimator, "predict")
+        if estimator is not None and (isinstance(estimator, type) or not fits_and_predicts):
             raise InputError(f"methods[{name!r}]", shown(estimator), "an estimator with fit and predict, or None")
         found[full] = estimator
     made: dict[str, Learner] = {}

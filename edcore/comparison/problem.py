@@ -14,7 +14,7 @@ from edcore.arguments import one_of, real
 from edcore.arrays import to_numpy
 from edcore.datasets.catalogue import Dataset
 from edcore.errors import InputError, shown
-from edcore.estimators.inputs import cast, readable
+from edcore.estimators.inputs import cast, check_one_kind, readable
 from edcore.estimators.labels import distinct
 from edcore.estimators.table import MOST_CLASSES, Table, split_rows
 from edcore.model.inputs import checked
@@ -141,7 +141,9 @@ def _arrays(x: Any, y: Any, task: str | None, test_size: float, name: str, of: s
     samples = to_numpy(checked(f"{of}x", x, (None, None), _dtype(x)).array)
     if not samples.size:
         raise InputError(f"{of}x", f"shape {samples.shape}", "at least one sample of at least one feature")
-    labels = np.asarray(to_numpy(readable(f"{of}y", y)) if hasattr(y, "__array_namespace__") else readable(f"{of}y", y))
+    given = readable(f"{of}y", y)
+    labels = np.asarray(to_numpy(given) if hasattr(given, "__array_namespace__") else given)
+    check_one_kind(f"{of}y", given, labels)
     if labels.shape != (len(samples),):
         raise InputError(f"{of}y", f"shape {labels.shape}", f"({len(samples)},), a class or a number for each sample")
     usual = _usual_task(labels)
@@ -168,7 +170,7 @@ def _enough(task: str, y: npt.NDArray[Any], test_size: float) -> float:
     least = 1 if task == "classification" else 2
     if min(len(test), len(y) - len(test)) < least:
         given = f"{share:g} of {len(y):,} samples, which are {len(test):,} to test on"
-        raise InputError("test_size", given, f"a share of at least {least} and of not all", "Give more samples.")
+        raise InputError("test_size", given, f"a share that leaves at least {least} on each side", "Give more samples.")
     return share
 
 

@@ -214,7 +214,9 @@ class Comparison:
         return [self._number(mean.value, sign), ABSENT if mean.half is None else self._number(mean.half)]
 
     def _number(self, value: float, sign: str = "") -> str:
-        return f"{100 * value:{sign}.2f}" if self.task == "classification" else f"{value:{sign}.4f}"
+        if self.task == "classification":
+            return f"{100 * value:{sign}.2f}"
+        return f"{value:{sign}.4f}" if abs(value) < 1000 else f"{value:{sign}.3g}"  # as R² of a run that went far off
 
 
 def _dict(mean: Mean | None) -> dict[str, float | None] | None:

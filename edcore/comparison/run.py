@@ -12,7 +12,7 @@ import numpy as np
 
 from edcore.arguments import whole_number
 from edcore.comparison.controls import READOUT
-from edcore.comparison.methods import FACTOR, LINEAR, PENALTY_FACTOR, Learner, Learnt, Setting, learners
+from edcore.comparison.methods import FACTOR, LINEAR, PENALTY_FACTOR, Given, Learner, Learnt, Setting, learners
 from edcore.comparison.part import Part, Shape
 from edcore.comparison.problem import FEW, Problem, problem_of
 from edcore.comparison.result import Comparison, Scores
@@ -131,7 +131,7 @@ def compare_problem(
         whole_number("batch_size", options.get("batch_size", 16), 1),
         backend,
     )
-    found, first = learners(methods, problem.task, shape)
+    found, first = learners(methods, problem, shape)
     train, test = problem.split(numbers[0])
     inner = Part(problem, *problem.validation(train, numbers[0]), numbers[0], shape, first)
     settings = {name: one.settings(inner, trials) for name, one in found.items()}
@@ -202,9 +202,9 @@ def _run(
         with warnings.catch_warnings(record=True) as warned:
             warnings.simplefilter("always")
             learnt = learner.learn(part, setting)
-    except EDCoreError:
-        raise
     except Exception as error:  # an estimator of the user may raise anything
+        if isinstance(error, EDCoreError) and not isinstance(learner, Given):
+            raise
         raise EDCoreError(f"methods: {name!r} failed with seed {part.seed} ({said(error)}).") from error
     score = None if learnt.predicted is None else problem.score(part.y_test, learnt.predicted)
     if score is not None and not np.isfinite(score):

@@ -64,6 +64,7 @@ def method_styles(names: Iterable[str]) -> dict[str, dict[str, str]]:
         colours.remove(styles[method][0])
         markers.remove(styles[method][1])
     others = [name for name in names if of[name] not in METHODS]
+    colours, markers = colours or list(COLOURS[:-1]), markers or list(MARKERS)
     styles |= {
         name: (colours[number % len(colours)], markers[number % len(markers)]) for number, name in enumerate(others)
     }

@@ -197,6 +197,7 @@ def test_means_and_differences_are_those_of_the_values():
 
 
 def made_up(first, second, **changes):
+    """A comparison of these values."""
     scores = [
         Scores("ED", tuple(first), (1.0,) * len(first), {"alpha": 0.1}, 3, True, "numba"),
         Scores("bp", tuple(second), (2.0,) * len(second), {}, 1, False, "numpy"),
@@ -261,6 +262,17 @@ def test_what_an_estimator_raises_has_its_name_and_seed():
         edcore.compare(X, Y, methods={"mine": Fails()}, seeds=[5])
 
 
+def test_an_estimator_that_refuses_the_samples_is_named():
+    with pytest.raises(EDCoreError, match=r"methods: 'mine' failed with seed 0 \(InputError: y: given dtype <U3"):
+        edcore.compare(X, TEXTS, methods={"mine": edcore.EDRegressor()}, seeds=1)
+
+
+def test_without_a_cell_for_each_class_modulo_is_left_out():
+    y = np.arange(150) % 15
+    found = edcore.compare(X, y, **QUICK | {"seeds": 1, "epochs": 1})
+    assert [one.method for one in found.scores] == [name for name in USUAL if name != "ED modulo"]
+
+
 def test_warnings_are_told_and_not_raised():
     class Warns(DummyClassifier):
         def fit(self, x, y):
@@ -294,6 +306,8 @@ def test_epochs_are_fewer_where_there_are_many_samples():
         ({"methods": {}}, r"methods: given none"),
         ({"methods": "ED"}, r"methods: given 'ED'; accepted: names"),
         ({"methods": ["bp", "back-propagation"]}, r"methods: given 'back-propagation' twice"),
+        ({"methods": 3}, r"methods: given 3; accepted: names"),
+        ({"methods": {"mine": edcore.EDClassifier}}, r"methods\['mine'\]: given <class "),
         ({"methods": {"mine": 3}}, r"methods\['mine'\]: given 3; accepted: an estimator"),
         ({"seeds": 0}, r"seeds: given 0"),
         ({"seeds": [1, 1]}, r"seeds: given \[1, 1\]"),
@@ -322,6 +336,8 @@ def test_wrong_options_are_refused(options, message):
         (X[0], Y, r"x: given shape \(6,\)"),
         (X, Y[:5], r"y: given shape \(5,\)"),
         (X, Y * 0, r"y: given only one class, 0"),
+        (X, ["a", 1] * 75, r"y: given the label 1 beside texts"),
+        (X[:4], Y[:4] > 0, r"test_size: given 0.2 of 4 samples, which are 0 to test on"),
         (X, np.stack([Y, Y], axis=1), r"y: given shape \(150, 2\)"),
         (X, NUMBERS * 0 + 0.5, r"y: given a single value"),
         ([["a"]] * 150, Y, r"x: given "),
@@ -351,5 +367,9 @@ def test_a_picture():
     assert [label.get_text() for label in ax.get_yticklabels()] == ["ED", "bp"]
     assert ax.get_xlabel() == "accuracy (%) on test samples"
     assert sorted(ax.lines[0].get_xdata()) == [90, 92]
+    every = [*USUAL, "ED kaneko", *(f"other {number}" for number in range(12))]
+    scores = [Scores(name, (0.9, 0.8), (1.0, 1.0), {}, 1, False, "numpy") for name in every]
+    (ax,) = made_up([0.9, 0.8], [0.8, 0.8], scores=scores).plot().axes
+    assert [label.get_text() for label in ax.get_yticklabels()] == every
     with pytest.raises(InputError, match="comparison: given int"):
         edcore.plots.scores(3)
