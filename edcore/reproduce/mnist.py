@@ -21,8 +21,6 @@ from edcore.reproduce.outcome import EDCORE, Outcome, Published, Score
 
 CLASSES, FEATURES, BATCH = 10, 784, 64
 SEEDS = 3
-MORE_SEEDS = 5  # without centred errors, where what happens differs from seed to seed
-UNCENTRED = "edcore, errors not centred"
 GAIN = 4.0  # of the baselines' input layer
 
 
@@ -111,13 +109,13 @@ def _scores(experiment: Experiment, data: Dataset, options: Options) -> Iterator
     """Yield the score of each method in one experiment."""
     target = targets(data.y_train, CLASSES).astype("float32")
     EDRun(experiment, 0, options).learner.fit(data.x_train[:BATCH], target[:BATCH], batch_size=BATCH)  # compiles
-    baselines, rule = tuple(name for one in EXPERIMENTS for name in one.rates), experiment.rule
-    for method in options.chosen((EDCORE, *baselines, UNCENTRED, FROZEN, READOUT)):
-        if method not in experiment.rates if method in baselines else method == UNCENTRED and not rule.centred:
+    baselines = tuple(name for one in EXPERIMENTS for name in one.rates)
+    for method in options.chosen((EDCORE, *baselines, FROZEN, READOUT)):
+        if method in baselines and method not in experiment.rates:
             continue
         found, seconds = [], 0.0
         # The controls take minutes, and their spread is small.
-        seeds = {UNCENTRED: MORE_SEEDS, FROZEN: 1, READOUT: 1}.get(method, SEEDS)
+        seeds = 1 if method in (FROZEN, READOUT) else SEEDS
         for seed in range(1, options.count(seeds, 1) + 1):
             run: EDRun | BaselineRun
             if method in baselines:
@@ -139,18 +137,17 @@ def _scores(experiment: Experiment, data: Dataset, options: Options) -> Iterator
 
 
 class EDRun:
-    """ED in an experiment, as it is or changed; its learning rates can be changed between epochs."""
+    """ED in an experiment, as it is or as a control; its learning rates can be changed between epochs."""
 
     def __init__(self, experiment: Experiment, seed: int, options: Options, method: str = EDCORE) -> None:
         given = {item.name: getattr(experiment.network, item.name) for item in fields(Network)}
         shape = {"in_": given.pop("in_"), "hidden_width": given.pop("width"), "hidden_depth": given.pop("depth")}
-        rule = replace(experiment.rule, centred=False) if method == UNCENTRED else experiment.rule
-        ed = ED(**shape, **given, rule=rule, seed=seed, backend=options.backend)
+        ed = ED(**shape, **given, rule=experiment.rule, seed=seed, backend=options.backend)
         weights = ed.weights
         # `Initial` has one scale for all layers, but here the output layer has another.
         weights["output.weight"] *= experiment.output_scale
         ed.load_weights(weights)
-        self.learner = from_cells(ed, EDCORE if method == UNCENTRED else method)
+        self.learner = from_cells(ed, method)
         self.rule = ed.rule  # with an alpha of 0 where hidden layers are frozen
 
     def slow_down(self, factor: float) -> None:

@@ -166,11 +166,12 @@ def _controls(outcome: Outcome) -> Iterator[str]:
         elif pairs:
             apart = [paired(ours.values[: score.seeds], score.values[: ours.seeds]) for ours, score in pairs]
             found = [one for one in apart if one]
-            sure = sum(one.low is not None and one.low > 0 for one in found)
+            sure = [one for one in found if one.half and abs(one.value) > one.half]
+            above = sum(one.value > 0 for one in sure)
             bounds = " to ".join(f"{bound:+,.{outcome.digits}f}" for bound in _bounds([one.value for one in found]))
             yield (
-                f"{control}: {EDCORE} is higher by {bounds} in the mean of the same seeds, and surely (at 95 %) in "
-                f"{sure} of {len(found)} settings."
+                f"{control}: {EDCORE} minus it, in the mean of the same seeds, is {bounds}; surely (at 95 %) above 0 "
+                f"in {above} of {len(found)} settings, below 0 in {len(sure) - above}."
             )
 
 

@@ -23,6 +23,9 @@ from typing import NamedTuple
 
 import numpy as np
 from scipy.stats import t as student
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 import edcore
 from edcore.comparison.controls import Readout, freeze, hidden_activities
@@ -189,6 +192,12 @@ def in_layers(weights):
     yield weights["output.weight"]
 
 
+def logistic(data):
+    """Return the accuracy of a linear readout of the pixels, as of cells."""
+    model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000)).fit(data.x, data.y)
+    return float(model.score(data.x_test, data.y_test))
+
+
 def look(place, data):
     """Return means over the hidden layers beyond the first before training: living layers, g, the angle."""
     ed = draw_network(place, data, seed=1)
@@ -223,6 +232,8 @@ def measure_all(file, folder, depths):
                 once(place, f"seed {seed}", measure, seed, factors)
             if 0 < depth <= 1024 and place.data.startswith("digits"):
                 once(place, "before training", look)
+    if "pixels" not in kept:  # a linear model of what goes in
+        kept["pixels"] = {name: logistic(data) for name, data in sets.items()}
     kept["runs"][-1]["processor seconds"] = round(time.process_time() - start)
     file.write_text(json.dumps(kept, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
@@ -279,6 +290,7 @@ def print_tables(figures):
                 of = [figures.of("digits, odd or even", rule, initial, d).get("before training", {}) for d in DEPTHS]
                 rows.append((f"{initial}, {rule}", [shown(one.get(what, np.nan), form) for one in of]))
         print_table(f"before training: {what}", rows)
+    print(f"\nlogistic regression on the pixels: {figures.kept.get('pixels')}")
     for run in figures.kept["runs"]:
         print(run)
 
