@@ -28,6 +28,9 @@ METHODS = {
 }
 """The colour of each method of learning, on all pictures. The colour of class number n is ``COLOURS[n]``."""
 
+REST = "#4D4D4D"
+"""Dark grey, for what has no colour of its own beside all methods."""
+
 EXCITATORY, INHIBITORY = "#B2182B", "#2166AC"
 """Colours of cells and synapses by sign: the ends of `DIVERGING`."""
 
@@ -63,6 +66,7 @@ def method_styles(names: Iterable[str]) -> dict[str, dict[str, str]]:
     for method in {*of.values()} & {*METHODS}:
         colours.remove(styles[method][0])
         markers.remove(styles[method][1])
+    colours, markers = colours or [REST], markers or list(MARKERS)
     others = [name for name in names if of[name] not in METHODS]
     colours, markers = colours or list(COLOURS[:-1]), markers or list(MARKERS)
     styles |= {

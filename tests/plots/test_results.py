@@ -247,6 +247,12 @@ def test_methods_keep_their_colour_and_others_get_another():
     assert len({*map(str, styles.values())}) == 3
 
 
+def test_others_are_grey_beside_all_methods():
+    styles = method_styles([*METHODS, "ED split", "logistic regression"])
+    assert styles["ED split"]["color"] == styles["logistic regression"]["color"] not in {*METHODS.values()}
+    assert len({*map(str, styles.values())}) == len(METHODS) + 2
+
+
 def test_classes_have_a_colour_each():
     assert class_colours(3) == list(COLOURS[:3])
     assert len({to_rgba(colour) for colour in class_colours(12)}) == 12
