@@ -68,7 +68,6 @@ def method_styles(names: Iterable[str]) -> dict[str, dict[str, str]]:
         markers.remove(styles[method][1])
     colours, markers = colours or [REST], markers or list(MARKERS)
     others = [name for name in names if of[name] not in METHODS]
-    colours, markers = colours or list(COLOURS[:-1]), markers or list(MARKERS)
     styles |= {
         name: (colours[number % len(colours)], markers[number % len(markers)]) for number, name in enumerate(others)
     }
