@@ -240,6 +240,11 @@ class Network:
         return (first, *(hidden._replace(position=position) for position in range(self.depth)), last)
 
     @property
+    def layer_names(self) -> tuple[str, ...]:
+        """Names of all layers: hidden 1 is the input layer, as its cells are the first hidden ones."""
+        return (*(f"hidden {number}" for number in range(1, self.depth + 2)), "output")
+
+    @property
     def weight_shapes(self) -> dict[str, tuple[int, ...]]:
         """Key → shape of every weight array: sources by targets, signs folded in."""
         heads, inputs, hidden = self.heads, 2 * self.in_, 2 * self.width

@@ -96,8 +96,9 @@ class Diagnosis:
 
     @property
     def layers(self) -> tuple[str, ...]:
-        """Name of each layer that was measured: hidden 1 is the input layer, as its cells are the first hidden ones."""
-        return (*(f"hidden {number + 1}" for number in self.numbers[:-1]), "output")
+        """Name of each layer that was measured, see `Network.layer_names`."""
+        names = self.network.layer_names
+        return tuple(names[number] for number in self.numbers)
 
     @property
     def sampled(self) -> str:

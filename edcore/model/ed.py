@@ -18,12 +18,12 @@ from edcore.dispatch.choose import make_request
 from edcore.errors import InputError, NoTraceError, shown
 from edcore.model.callbacks import Callback, checked_callbacks
 from edcore.model.inputs import checked
-from edcore.model.learning import LearningNetwork
+from edcore.model.inspection import InspectedNetwork
 from edcore.model.pieces import fit_samples
 from edcore.model.rates import RateSchedule, checked_schedule
 
 
-class ED(LearningNetwork):
+class ED(InspectedNetwork):
     """Independent networks, one for each output, that learn by the ED method (Kaneko 1999; the article of 2024).
 
     Parameters

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -36,6 +38,26 @@ def check_room(network: Network) -> None:
     if need > left and need > (left := host_room()):
         making = f"to draw the weights and hand them to the backend needs {_size(need)}"
         raise OutOfMemoryError(f"this machine is out of memory: {making}, and {_size(left)} are left. {FREE}")
+
+
+@contextlib.contextmanager
+def host_holds(network: Network, batch: int, *, copies: int, passes: int) -> Iterator[None]:
+    """Refuse a block that needs copies of the weights and passes of a batch on this machine, if there is no room."""
+    weights, sample = copies * needed(network), passes * _sample(network)
+    need, left = weights + batch * sample, host_memory().free
+    of_weights = f"{copies} copies of the weights need {_size(weights)}" if copies > 1 else _weights(network)
+    what = f"{of_weights}, the activities of a batch of {batch:,} {_size(batch * sample)} more"
+    if need > left and need > (left := host_room()):
+        raise _host_is_full(what, left, weights, sample)
+    try:
+        yield
+    except MemoryError as error:
+        raise _host_is_full(what, host_room(), weights, sample) from error
+
+
+def _host_is_full(what: str, left: int, weights: int, sample: int) -> OutOfMemoryError:
+    fix = _fix((left - weights) // sample)
+    return OutOfMemoryError(f"this machine is out of memory: {what}, and {_size(left)} are left. {fix}")
 
 
 def too_much(network: Network, backend: Backend, batch: int) -> OutOfMemoryError:

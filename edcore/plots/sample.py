@@ -84,18 +84,16 @@ def copy_of(ed: ED) -> ED:
 
 
 def ed_pass(ed: ED, x: Floats, target: Floats, head: int) -> Pass:
-    """Return the step that ED makes, computed by a copy of the network."""
-    network, old = ed.network, ed.weights
+    """Return the step that ED makes."""
+    network = ed.network
     if ed.rule.centred:
         fix = "Its errors less their mean are 0: take a copy with another rule."
         raise InputError("ed", "a network with a centred rule", "one that learns from a single sample", fix)
-    copy = copy_of(ed)
-    before = copy.step(x, target[:, 0] if network.columns == 1 else target)
-    error = _of_head(network, target - np.asarray(before, np.float64).reshape(1, -1), head)
-    new = copy.weights
-    changes = weights_of(network, {key: new[key].astype(np.float64) - old[key] for key in old}, head)
+    changes = weights_of(network, ed.updates(x, target[:, 0] if network.columns == 1 else target), head)
+    cells = [layer[head, 0].astype(np.float64) for layer in ed.activities(x).values()]
+    error = _of_head(network, target, head) - cells[-1][: network.outputs]
     arriving = [error[list(layer.teachers)] for layer in network.layers]
-    return Pass(activities(network, old, x, head), error, arriving, changes)
+    return Pass(cells, error, arriving, changes)
 
 
 def gradient_pass(ed: ED, x: Floats, target: Floats, head: int) -> Pass:
