@@ -113,11 +113,10 @@ class Baseline:
         rates: tuple[float, float],
         seed: int,
         gain: float = 1.0,
-        weights: HostWeights | None = None,
     ) -> None:
         self.network, self.seed = network, seed
         self.rates = rates  # of all layers but the output layer, and of the output layer
-        self.weights = initial_weights(network, seed, gain) if weights is None else weights
+        self.weights = initial_weights(network, seed, gain)
         self.epochs = np.zeros(network.heads, np.intp)  # the number that each head has learnt
         self._feedback = feedback_matrices(network, seed) if method == "direct feedback alignment" else None
         self._steps, self._moments = 0, {}  # of Adam

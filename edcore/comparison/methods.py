@@ -6,7 +6,7 @@ import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from typing import Any, NamedTuple, TypeAlias, cast, get_args
+from typing import Any, NamedTuple, TypeAlias, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -26,7 +26,6 @@ from edcore.core.rule import Rule
 from edcore.errors import DivergedError, InputError, UnknownNameError, shown
 from edcore.estimators.base import BaseED
 from edcore.model.classes import predict_in_parts
-from edcore.model.ed import ED
 
 Setting: TypeAlias = dict[str, float]
 
@@ -155,7 +154,7 @@ class Gradient(Learner):
                 baseline.rates = share * rates[0], share * rates[1]
                 baseline.fit(shared.x, shared.target, batch_size=part.shape.batch_size)
             seconds = clock() - start
-            outputs = predict_in_parts(cast(ED, baseline), shared.x_test)  # it calls predict only
+            outputs = predict_in_parts(baseline, shared.x_test)
         return Learnt(shared.read(outputs), seconds, "torch" if by_torch else "numpy")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -11,7 +11,14 @@ from array_api_compat import array_namespace
 from edcore.arrays import Array
 from edcore.contract.memory import host_room
 from edcore.errors import OutOfMemoryError
-from edcore.model.ed import ED
+
+
+class Predictor(Protocol):
+    """An ED, or what stands beside it in a comparison."""
+
+    def predict(self, x: Any) -> Any:
+        """Return the outputs for x."""
+
 
 ROWS_AT_ONCE = 1024
 """Samples that are predicted in one part: the size of a test set does not show in memory."""
@@ -52,7 +59,7 @@ def predicted_classes(outputs: npt.NDArray[Any]) -> npt.NDArray[np.intp]:
     return (outputs > 0.5).astype(np.intp) if outputs.ndim == 1 else outputs.argmax(axis=1)
 
 
-def predict_in_parts(ed: ED, x: Array) -> Array:
+def predict_in_parts(ed: Predictor, x: Array) -> Array:
     """Return the network's outputs, computed in parts, so that many samples take no more memory than a few."""
     n = x.shape[0]
     if n <= ROWS_AT_ONCE:
@@ -62,6 +69,6 @@ def predict_in_parts(ed: ED, x: Array) -> Array:
     return array_namespace(*parts).concat(parts)
 
 
-def accuracy(ed: ED, x: npt.NDArray[Any], y: npt.NDArray[np.int64]) -> float:
+def accuracy(ed: Predictor, x: npt.NDArray[Any], y: npt.NDArray[np.int64]) -> float:
     """Return the share of samples, between 0 and 1, for which the network predicts the right class."""
     return float((predicted_classes(predict_in_parts(ed, x)) == y).mean())

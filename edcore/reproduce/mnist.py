@@ -129,7 +129,7 @@ def _scores(experiment: Experiment, data: Dataset, options: Options) -> Iterator
                 start = clock()
                 run.learner.fit(data.x_train, target, batch_size=BATCH)
                 seconds += clock() - start
-            found.append(100 * accuracy(cast(ED, run.learner), data.x_test, data.y_test))  # it calls predict only
+            found.append(100 * accuracy(run.learner, data.x_test, data.y_test))
             options.announce(f"{experiment.name}, {method}, seed {seed}: {found[-1]:.2f} %")
         published = experiment.published if method == EDCORE else REPORTED.get(cast(Method, method))
         by = backend_of(run.learner)

@@ -93,7 +93,8 @@ def test_a_stepped_readout_takes_the_steps_of_back_propagation_without_those_of_
     target = random.random((200, ed.network.columns))
     readout = SteppedReadout(ed, 0.3)
     weights = {key: value.copy() for key, value in readout.weights.items()}
-    other = Baseline(ed.network, "back-propagation", (0.0, 0.3), 3, weights=weights)
+    other = Baseline(ed.network, "back-propagation", (0.0, 0.3), 3)
+    other.weights = weights
     for one in (readout, other):
         one.fit(X, target, epochs=3, batch_size=30).fit(X, target, batch_size=30)
     for key, value in other.weights.items():
