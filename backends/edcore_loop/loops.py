@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -71,10 +71,16 @@ class LoopBackend(Backend):
         self, network: Network, rule: Rule, weights: HostWeights, trace: Activities, error: Array
     ) -> HostWeights:
         """Return the weights after ΔW_ij = α · reduce_b [ x_bi · E_bij · g(y_bj) · s_j ] for every synapse."""
+        return self.update_layers(network, rule, weights, trace, [error] * len(network.layers))
+
+    def update_layers(
+        self, network: Network, rule: Rule, weights: HostWeights, trace: Activities, errors: Sequence[Array]
+    ) -> HostWeights:
+        """Return them where each layer has an error of its own."""
         learned = self.from_host(weights)
         for head in range(network.heads):
-            e = errors(network, rule, error, head)
             for number, layer in enumerate(network.layers):
+                e = errors_of_cells(network, rule, layer, errors[number], head)
                 x = trace[head][number][0].tolist()
                 y, slope = (part.tolist() for part in trace[head][number + 1])
                 bias_cells = [[network.bias] * network.n_bias] * len(x)
@@ -90,7 +96,7 @@ class LoopBackend(Backend):
                             total = 0.0
                             for b in range(len(x)):
                                 g = derive(y[b][j]) * slope[b][j]
-                                total += sources[b][i] * credit(rule, e[b][layer.teachers[j]], s_i) * g * s_j
+                                total += sources[b][i] * credit(rule, e[j][b], s_i) * g * s_j
                             if MEAN[rule.reduction]:
                                 total /= len(x)
                             w[i, j] = float(w[i, j]) + alpha * total
@@ -99,14 +105,16 @@ class LoopBackend(Backend):
         return learned
 
 
-def errors(network: Network, rule: Rule, error: Array, head: int) -> list[list[float]]:
-    """Return the errors (batch, outputs) that one head learns from."""
+def errors_of_cells(network: Network, rule: Rule, layer: Layer, error: Array, head: int) -> list[list[float]]:
+    """Return the errors (cells, batch) that the target cells of one head's layer learn from."""
     e = []
-    for k in range(network.outputs):
-        column = error[:, head * network.outputs + k].tolist()
+    for j, teacher in enumerate(layer.teachers):
+        # (batch, columns) has that of the cell's output, (heads, batch, cells) its own.
+        of_cell = error[:, head * network.outputs + teacher] if error.ndim == 2 else error[head, :, j]
+        column = of_cell.tolist()
         mean = math.fsum(column) / len(column) if rule.centred else 0.0
         e.append([value - mean for value in column])
-    return [list(sample) for sample in zip(*e, strict=True)]
+    return e
 
 
 def credit(rule: Rule, e: float, source_sign: int) -> float:

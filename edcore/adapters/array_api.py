@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -60,6 +60,11 @@ class ArrayAPIBackend(Backend):
     """
 
     activations: Collection[str] = FUNCTIONS
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if "update" in vars(cls) and "update_layers" not in vars(cls):  # the core's would not do the same
+            cls.update_layers = None  # type: ignore[assignment, method-assign]
 
     def __init__(self, namespace: Any, device: Any = None, info: BackendInfo | None = None) -> None:
         self.namespace = namespace
@@ -122,6 +127,15 @@ class ArrayAPIBackend(Backend):
         """Return the weights of `core.update`."""
         with self.exact():
             learned = core.update(network, rule, weights, trace, self.on_device(error))
+        self._latest = learned
+        return learned
+
+    def update_layers(
+        self, network: Network, rule: Rule, weights: Weights, trace: Any, errors: Sequence[Array]
+    ) -> Weights:
+        """Return the weights of `core.update_layers`."""
+        with self.exact():
+            learned = core.update_layers(network, rule, weights, trace, [self.on_device(error) for error in errors])
         self._latest = learned
         return learned
 

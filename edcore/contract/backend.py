@@ -6,7 +6,7 @@ hands them back. `edcore.testing` checks all promises made here.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
@@ -131,6 +131,21 @@ class Backend(Protocol):
     def synchronize(self) -> None:
         """Wait until the device has finished all work that was given to it."""
         return None  # noqa: RET501 -- an empty body would make the method abstract
+
+
+@runtime_checkable
+class LearnsByLayer(Backend, Protocol):
+    """A backend with one more method, if each layer can learn from an error of its own."""
+
+    def update_layers(
+        self, network: Network, rule: Rule, weights: Weights, trace: Any, errors: Sequence[Array]
+    ) -> Weights:
+        """Return the weights after one update in which each layer learns from its own error.
+
+        `errors` has depth + 2 arrays: of the input layer, the hidden layers, the output layer. Each is (batch, columns)
+        or (heads, batch, cells), see `edcore.core.update_layers`. All else is as for `Backend.update`.
+        """
+        ...
 
 
 Fit = TypeVar("Fit", bound=Callable[..., Any])

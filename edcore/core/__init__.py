@@ -13,6 +13,7 @@ from edcore.core.method import (
     run_layers,
     trace,
     update,
+    update_layers,
     weighted_error,
 )
 from edcore.core.network import Initial, Network
@@ -37,5 +38,6 @@ __all__ = [
     "run_layers",
     "trace",
     "update",
+    "update_layers",
     "weighted_error",
 ]

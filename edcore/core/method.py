@@ -7,7 +7,7 @@ folded. The error e of an output is broadcast, unchanged, to every layer::
     ΔW_ij = α · reduce_b [ x_bi · E_bij · g(y_bj) · s_j ]        g(y) = y (1 − y)
 
 so all layers can be updated at once, with no error propagated backwards (Kaneko 1999). The variants differ in E
-(`Rule`) and in f with its g (`Network`).
+(`Rule`) and in f with its g (`Network`). Where each layer is given an error of its own, E is that (`update_layers`).
 
 Shapes: x (batch, in_); error and outputs (batch, columns), see `Network.columns`; inside, the heads are the first axis
 and the batch is contracted inside one matrix product, so nothing of size batch × sources × targets is ever built.
@@ -18,7 +18,7 @@ overflows to infinity, which gives the right activity, 0; array libraries may wa
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple, TypeAlias
 
 from array_api_compat import array_namespace, device
@@ -110,6 +110,29 @@ def update(network: Network, rule: Rule, weights: Weights, trace: Trace, error: 
     return learned
 
 
+def update_layers(network: Network, rule: Rule, weights: Weights, trace: Trace, errors: Sequence[Array]) -> Weights:
+    """Return the weights after one update in which each layer l learns from its own error e^l, not from the outputs'.
+
+    ΔW^l_ij = α · reduce_b [ x_bi · E^l_bij · g(y_bj) · s_j ], where E^l follows from e^l as E from e. `errors` has
+    one e^l for each layer: the input layer, the hidden layers, the output layer. It is (batch, columns), from which
+    target cell j takes the error of its output (`Layer.teachers`), as in `update`; or (heads, batch, cells), with an
+    error e^l_bj for each target cell, the + cells first, whose sign s_j is not in it. A centred rule centres each, over
+    the batch. With the same (batch, columns) for all layers this is `update`.
+    """
+    learned, layers = dict(weights), iter([*zip(errors, trace[:-1], trace[1:], strict=True)])
+    for name in _layers(weights):
+        if name == "hidden":
+            keys = "hidden.weight", "hidden.bias"
+            parts = [{key: weights[key][:, d, ...] for key in keys} for d in range(weights[keys[0]].shape[1])]
+            stack = [_learn_own(network, rule, name, part, *next(layers)) for part in parts]
+            xp = array_namespace(weights[keys[0]])
+            new = {key: xp.stack([part[key] for part in stack], axis=1) for key in keys if stack}
+        else:
+            new = _learn_own(network, rule, name, weights, *next(layers))
+        learned = learned | new
+    return learned
+
+
 def weighted_error(rule: Rule, error: Array, weight: Array) -> Array:
     """Return the error (batch, columns) with which `update` learns each sample b with its weight w_b (batch,).
 
@@ -131,6 +154,19 @@ def weighted_error(rule: Rule, error: Array, weight: Array) -> Array:
 def _layers(weights: Weights) -> Iterator[LayerName]:
     """Yield the names of the layers that there are weights of, in their order."""
     return (name for name in LAYERS if f"{name}.weight" in weights)
+
+
+def _learn_own(
+    network: Network, rule: Rule, name: LayerName, weights: Weights, error: Array, x: Cells, y: Cells
+) -> Weights:
+    """Return the learned weights of one layer for its own error, as `update` would have it: (heads, batch, …)."""
+    xp = array_namespace(error)
+    e = error
+    if error.ndim == 2:
+        e = xp.permute_dims(xp.reshape(error, (-1, network.heads, network.outputs)), (1, 0, 2))
+    if rule.centred:
+        e = e - xp.mean(e, axis=1, keepdims=True)
+    return _learn_layer(network, rule, name, weights, e / e.shape[1] if MEAN[rule.reduction] else e, x, y)
 
 
 def _learn_stack(network: Network, rule: Rule, weights: Weights, e: Array, trace: Trace) -> Weights:
@@ -155,7 +191,7 @@ def _learn_layer(
     bias_cells = xp.full((e.shape[-2], network.n_bias), network.bias, dtype=e.dtype, device=device(e))
     # E_bij is e_bj for all synapses, or a factor of the source cell: it is multiplied in where that costs least.
     signed = not SPLIT[rule.error]
-    e_j = xp.take(e, _indices(e, layer.teachers), axis=-1) if network.outputs > 1 else e
+    e_j = xp.take(e, _indices(e, layer.teachers), axis=-1) if 1 < network.outputs == e.shape[-1] else e
     g = derivative(layer.activation, y.y)
     if y.slope is not None:
         g = g * y.slope
@@ -163,8 +199,14 @@ def _learn_layer(
     learned = {}
     for part, source, signs in (("weight", x.y, layer.source_signs), ("bias", bias_cells, network.bias_signs)):
         key = f"{name}.{part}"
-        credited = source if signed else source * _split_errors(e, signs)
-        learned[key] = weights[key] + xp.matrix_transpose(credited) @ delta
+        if signed or e.shape[-1] == network.outputs:
+            credited = source if signed else source * _split_errors(e, signs)
+            learned[key] = weights[key] + xp.matrix_transpose(credited) @ delta
+        else:  # split by the sign of each target cell's own error: which part counts depends on i and on j
+            parts = (
+                xp.matrix_transpose(source) @ (delta * part) for part in (xp.maximum(e, 0 * e), xp.minimum(e, 0 * e))
+            )
+            learned[key] = weights[key] + xp.where(_like(e, signs)[:, None] > 0, *parts)
     if rule.floor is not None:
         signs = _like(e, layer.source_signs)[:, None] * _like(e, layer.target_signs)
         size = learned[f"{name}.weight"] * signs

@@ -18,6 +18,7 @@ from threadpoolctl import threadpool_limits
 from edcore.arguments import whole_number
 from edcore.arrays import Array, HostWeights, to_numpy
 from edcore.core import method as core
+from edcore.core.activations import derivative
 from edcore.core.network import Layer, Network
 from edcore.core.rule import ONLINE, Rule
 from edcore.core.weights import draw_layer
@@ -201,9 +202,15 @@ class _Measurement:
         rule = replace(self.rule, order="batch", reduction=reduction, floor=None)
         trace = tuple(core.Cells(state.y, _root_slope(state)) for state in states)
         step = core.update(part, rule, zeros, trace, error)
-        # With sources and errors of one sign nothing cancels; of y, no activation's g knows the sign.
-        trace = tuple(core.Cells(abs(cells.y), cells.slope) for cells in trace)
-        most = core.update(part, replace(rule, error="signed", centred=False), zeros, trace, np.ones_like(error))
+        # With sources and factors of one sign nothing cancels. To linear cells, whose g is 1, the factors are errors.
+        linear = replace(part, activation="linear", output_activation="linear", rms=False)
+        rule = replace(rule, error="signed", centred=False)
+        sources = tuple(core.Cells(abs(cells.y), None) for cells in trace)
+        factors = [
+            abs(derivative(layer.activation, cells.y) * (1 if cells.slope is None else cells.slope))
+            for layer, cells in zip(part.layers, trace[1:], strict=True)
+        ]
+        most = core.update_layers(linear, rule, zeros, sources, factors)
         return step, {key: abs(value) for key, value in most.items()}
 
     def _before(self, layer: Layer, number: int) -> Floats:

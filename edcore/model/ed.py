@@ -19,6 +19,7 @@ from edcore.errors import InputError, NoTraceError, shown
 from edcore.model.callbacks import Callback, checked_callbacks
 from edcore.model.inputs import checked
 from edcore.model.inspection import InspectedNetwork
+from edcore.model.layer_errors import are_of_layers
 from edcore.model.pieces import fit_samples
 from edcore.model.rates import RateSchedule, checked_schedule
 
@@ -208,34 +209,36 @@ class ED(InspectedNetwork):
         self._pending = found, reach, trace, tuple(outputs.shape)
         return outputs
 
-    def update(self, error: Array) -> None:
+    def update(self, error: Array | Sequence[Array]) -> None:
         """Update all layers at once, from the trace of the last call.
 
         Parameters
         ----------
-        error : array, shape of that call's outputs
-            target − output, of any library.
+        error : array, shape of that call's outputs; or a list of arrays, one for each layer
+            target − output, of any library. With a list, each layer learns from its own error: the input layer, the
+            hidden layers, the output layer. Each array is of the outputs' shape, or (heads, batch, cells) with an error
+            for each cell of that layer, the excitatory cells first (see `edcore.core.update_layers`). The backends
+            numpy and loop take a list, and others over the Array API.
 
         Raises
         ------
         NoTraceError
             If there was no call since the last update.
         InputError
-            If the error has another shape, is empty, is not real and finite, or if the rule is online and the batch is
-            larger than one sample.
+            If the error has another shape, is empty, is not real and finite, or is a list, which the backend does not
+            take; or if the rule is online and the batch is larger than one sample.
         DivergedError
             If weights would be NaN or infinite. Then they are as they were.
         """
         if self._pending is None:
             raise NoTraceError("update: there is no trace; call ed(x) once before each update (predict keeps none).")
         x, reach, trace, shape = self._pending
+        if isinstance(error, list | tuple) and are_of_layers(error, len(shape)):
+            self._update_layers(error, self._pending)
+            return
         with on_its_device(error):
             found = checked("error", error, shape, self._network.dtype, ", that of the outputs", x.place)
-        if shape[0] == 0:
-            raise InputError("error", "an empty batch", "at least one sample")
-        if self._rule.samples_per_update(shape[0]) < shape[0]:
-            fix = "Use step or fit, which go through a batch one by one."
-            raise InputError("error", f"{shape[0]} samples", "one sample, as the rule is online", fix)
+        self._check_batch(shape[0])
         self._learn(x, reach, trace, found.array, found.place, found.square)
 
     def step(self, x: Array, target: Array) -> Array:

@@ -26,7 +26,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edcore.arrays import Array, HostWeights, Located, Weights, to_numpy
-from edcore.contract.backend import Backend, run_schedule
+from edcore.contract.backend import Backend, LearnsByLayer, run_schedule
 from edcore.contract.steps import Schedule, batches, run_forward
 from edcore.core.activations import ACTIVATIONS, FUNCTIONS
 from edcore.core.method import RMS_EPS
@@ -107,16 +107,24 @@ class Guard:
         if not reach.sums <= self._most_sums and not finite(to_numpy(outputs)):
             raise self._divergence(weights, x.array, outputs=outputs).error()
 
-    def update(self, weights: Weights, x: Located, reach: Reach, trace: Any, error: Array, square: float) -> Weights:
+    def update(
+        self, weights: Weights, x: Located, reach: Reach, trace: Any, error: Any, square: float, batch: int = 0
+    ) -> Weights:
         """Return the weights after `Backend.update`, for errors whose squares are at most `square`, each or in all.
 
-        If they would not be finite, that is a DivergedError, and the weights that were given have their values.
+        With a `batch`, its number of samples, `error` are those of the layers, and `square` is that of the largest.
+        If the weights would not be finite, that is a DivergedError, and those that were given have their values.
         """
-        backend, network, batch = self._backend, self._network, error.shape[0]
+        backend, network = self._backend, self._network
+        learn: Any = backend.update
+        if batch:
+            learn = cast(LearnsByLayer, backend).update_layers
+        else:
+            batch = error.shape[0]
         if reach is ALLOWED:
             if self._left and square <= self._allowed[2]:
                 self._left -= 1
-                return backend.update(network, self.rule, weights, trace, error)
+                return learn(network, self.rule, weights, trace, error)
             reach = self._reach(math.sqrt(x.square))
         most = math.sqrt(square)
         norm = self._after(reach, batch, most)
@@ -126,11 +134,11 @@ class Guard:
         if norm <= self._most:
             # Set beforehand, as an interrupt can come at the end of the update: a bound may be too large, never small.
             self._norm, self._measured = norm, False
-            new = backend.update(network, self.rule, weights, trace, error)
+            new = learn(network, self.rule, weights, trace, error)
             self._allow(reach.size, batch, most)
             return new
         with np.errstate(all="ignore"):  # the check below finds an overflow
-            new = backend.update(network, self.rule, backend.copy(weights), trace, error)
+            new = learn(network, self.rule, backend.copy(weights), trace, error)
         if not self._measure(new):
             self._measure(weights)
             raise self._divergence(weights, x.array, after=new).error()

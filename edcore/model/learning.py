@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,10 +13,12 @@ from edcore.contract.steps import Schedule
 from edcore.core.activations import FUNCTIONS
 from edcore.core.randomness import permutation
 from edcore.core.rule import Rule
+from edcore.errors import InputError
 from edcore.interrupts import uninterrupted
 from edcore.model.bound import BoundNetwork
 from edcore.model.guard import Guard, Reach
 from edcore.model.inputs import Samples, sum_of_squares
+from edcore.model.layer_errors import check_layer_errors
 from edcore.model.out_of_memory import explain_memory
 
 VISITS = 2**12, 2**20
@@ -101,6 +104,30 @@ class LearningNetwork(BoundNetwork):
             self._weights = self._guarded().update(self._weights, x, reach, trace, handed, square)
         except Exception as raised:
             explain_memory(raised, self._network, self._bind(None), handed.shape[0])
+            raise
+
+    def _check_batch(self, samples: int) -> None:
+        """Refuse an update from no samples, or by an online rule from several."""
+        if samples == 0:
+            raise InputError("error", "an empty batch", "at least one sample")
+        if self._rule.samples_per_update(samples) < samples:
+            fix = "Use step or fit, which go through a batch one by one."
+            raise InputError("error", f"{samples} samples", "one sample, as the rule is online", fix)
+
+    def _update_layers(self, errors: Sequence[Any], pending: tuple[Located, Reach, Any, tuple[int, ...]]) -> None:
+        """Let each layer learn from its own error, from the trace of the last call."""
+        x, reach, trace, shape = pending
+        backend, batch = self._bind(None), shape[0]
+        found = check_layer_errors(errors, self._network, shape, x.place, backend)
+        self._check_batch(batch)
+        handed = [self._handed(error.array, error.place) for error in found]
+        self._pending = None
+        try:
+            handed = [error[:, None] if len(error.shape) == 1 else error for error in handed]
+            square = max(error.square for error in found)
+            self._weights = self._guarded().update(self._weights, x, reach, trace, handed, square, batch)
+        except Exception as raised:
+            explain_memory(raised, self._network, backend, batch)
             raise
 
     def _orders(self, n: int, first: int, until: int, shuffle: bool) -> npt.NDArray[np.intp]:

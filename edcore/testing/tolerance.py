@@ -7,7 +7,7 @@ is tight where a network is well conditioned, and wide only where rounding itsel
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -105,20 +105,27 @@ class Bounds:
 
     def updated(self, rule: Rule, trace: OracleTrace, error: Float, error_off: Float | None = None) -> HostWeights:
         """Return the bounds on the weights after an update for `error`, which may be off by `error_off`."""
+        layers = len(self.network.layers)
+        error_off = np.zeros_like(error) if error_off is None else error_off
+        return self.updated_layers(rule, trace, [error] * layers, [error_off] * layers)
+
+    def updated_layers(
+        self, rule: Rule, trace: OracleTrace, errors: Sequence[Float], errors_off: Sequence[Float] | None = None
+    ) -> HostWeights:
+        """Return them where each layer learns from an error of its own."""
         bounds = {key: np.zeros_like(value, np.float64) for key, value in self.weights.items()}
         all_off = self.cells(trace)
-        batch = len(error)
-        error_off = np.zeros_like(error) if error_off is None else error_off
-        if rule.centred:
-            sizes = np.abs(error) + np.mean(np.abs(error), axis=0)
-            error_off = error_off + np.mean(error_off, axis=0) + C * self.eps * sizes
-            error = error - np.mean(error, axis=0)
+        batch = len(trace[0][0][0])
+        errors_off = [np.zeros_like(error) for error in errors] if errors_off is None else errors_off
         scale = 1 / batch if MEAN[rule.reduction] else 1.0
         for head, (layers, off) in enumerate(zip(trace, all_off, strict=True)):
-            first = head * self.network.outputs
             for number, layer in enumerate(self.network.layers):
-                taught = [first + teacher for teacher in layer.teachers]
-                e, e_off = np.abs(error[:, taught]), error_off[:, taught]
+                error, e_off = (self._of_cells(head, layer, part[number]) for part in (errors, errors_off))
+                if rule.centred:
+                    sizes = np.abs(error) + np.mean(np.abs(error), axis=0)
+                    e_off = e_off + np.mean(e_off, axis=0) + C * self.eps * sizes
+                    error = error - np.mean(error, axis=0)
+                e = np.abs(error)
                 x, x_off = np.abs(layers[number][0]), off[number].y
                 y, slope = layers[number + 1]
                 g, g_off = np.abs(derivative(layer.activation, y) * slope), off[number + 1].g
@@ -136,6 +143,12 @@ class Bounds:
                     rounding = 2 * self.eps * (np.abs(w) + alpha * size)
                     bounds[f"{layer.name}.{key}"][layer.where(head)] = w_off + alpha * increment_off + rounding
         return bounds
+
+    def _of_cells(self, head: int, layer: Layer, error: Float) -> Float:
+        """Return the errors (batch, cells) of a layer's target cells: those of their outputs, or their own."""
+        if error.ndim == 3:
+            return error[head]
+        return error[:, [head * self.network.outputs + teacher for teacher in layer.teachers]]
 
     def _layer(self, name: str, where: tuple[int, ...]) -> Any:
         """Return the weights of a layer with their bounds, and its biases with theirs."""

@@ -248,6 +248,30 @@ class NewActivationLearnsAsSigmoid(NewActivationIsSigmoid):
     trace, forward = Sound.trace, Sound.forward
 
 
+class LayersLearnFromTheOutputsError(Sound):
+    def update_layers(self, network, rule, weights, trace, errors):
+        return super().update_layers(network, rule, weights, trace, [errors[-1]] * len(errors))
+
+
+class LayerErrorsAreShifted(Sound):
+    def update_layers(self, network, rule, weights, trace, errors):
+        given = list(errors)
+        if network.depth and all(error.ndim == 2 for error in given):
+            given[1], given[0] = given[0], given[1]
+        return super().update_layers(network, rule, weights, trace, given)
+
+
+class LayerErrorsAreNotCentred(Sound):
+    def update_layers(self, network, rule, weights, trace, errors):
+        return super().update_layers(network, dataclasses.replace(rule, centred=False), weights, trace, errors)
+
+
+class CellsOfTheStreamsAreSwapped(Sound):
+    def update_layers(self, network, rule, weights, trace, errors):
+        given = [e if e.ndim == 2 else np.roll(e, e.shape[-1] // 2, axis=-1) for e in errors]
+        return super().update_layers(network, rule, weights, trace, given)
+
+
 class LinearIsSigmoid(Sound):
     def trace(self, network, weights, x):
         return super().trace(dataclasses.replace(network, output_activation="sigmoid"), weights, x)
@@ -399,6 +423,10 @@ CAUGHT = [
     (BiasCellsAreOne, "check_presets"),
     (AlwaysSigmoid, "check_variants"),
     (LinearIsSigmoid, "check_variants_fit"),
+    (LayersLearnFromTheOutputsError, "check_layer_errors"),
+    (LayerErrorsAreShifted, "check_layer_errors"),
+    (LayerErrorsAreNotCentred, "check_layer_errors"),
+    (CellsOfTheStreamsAreSwapped, "check_layer_errors"),
     (NewActivationIsSigmoid, "check_new_activation"),
     (NewActivationLearnsAsSigmoid, "check_new_activation"),
     (TaughtInBlocks, "check_variants"),
