@@ -166,13 +166,13 @@ def _controls(outcome: Outcome) -> Iterator[str]:
         elif pairs:
             apart = [paired(ours.values[: score.seeds], score.values[: ours.seeds]) for ours, score in pairs]
             found = [one for one in apart if one]
-            sure = [one for one in found if one.half and abs(one.value) > one.half]
-            above = sum(one.value > 0 for one in sure)
             bounds = " to ".join(f"{bound:+,.{outcome.digits}f}" for bound in _bounds([one.value for one in found]))
-            yield (
-                f"{control}: {EDCORE} minus it, in the mean of the same seeds, is {bounds}; surely (at 95 %) above 0 "
-                f"in {above} of {len(found)} settings, below 0 in {len(sure) - above}."
+            known = [one for one in found if one.half is not None]  # of several seeds
+            above, below = (sum(side * one.value > (one.half or 0) for one in known) for side in (1, -1))
+            sure = (
+                f"; surely (at 95 %) above 0 in {above} of {len(known)} settings, below 0 in {below}" if known else ""
             )
+            yield f"{control}: {EDCORE} minus it, in the mean of the same seeds, is {bounds}{sure}."
 
 
 def _bounds(values: list[float]) -> list[float]:

@@ -209,7 +209,7 @@ def look(place, data):
     return {"living": float(living), "g": float(g), "angle": float(angle)}
 
 
-def measure_all(file, folder, depths):
+def measure_all(file, folder, depths, only):
     """Measure what the file lacks, the shallow networks first."""
     kept = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {"runs": []}
     found, sets, start = kept.setdefault("found", {}), load(folder), time.process_time()
@@ -224,9 +224,9 @@ def measure_all(file, folder, depths):
 
     kept["runs"].append(asdict(here()))
     for depth in depths:
-        # The digits, with more batches, would take ten minutes at the depth of 4096.
-        names = [name for name in sets if depth <= 1024 or name.startswith("MNIST")]
-        for place in (Place(data, rule, name, depth) for data in names for rule in RULES for name in INITIALS):
+        for place in (Place(data, rule, name, depth) for data in sets for rule in RULES for name in INITIALS):
+            if not all(word in place for word in only):
+                continue
             factors = once(place._replace(depth=min(depth, CHOSEN)), "factors", choose)
             for seed in SEEDS.get(depth, FIVE):
                 once(place, f"seed {seed}", measure, seed, factors)
@@ -267,29 +267,36 @@ def shown(value, form="{:.1f}"):
 
 
 def print_tables(figures):
+    kinds, measures = [(rule, initial) for rule in RULES for initial in INITIALS], {k: v[0] for k, v in LINES.items()}
+    measures["first trained"] = "linear readout of the first trained hidden layer"
     for data in dict.fromkeys(key.split(" | ")[0] for key in figures.kept["found"]):
-        for rule in RULES:
-            for initial in INITIALS:
-                rows = []
-                for what, (name, _, _) in (*LINES.items(), ("first trained", ("linear readout, first layer", "", ""))):
-                    cells = []
-                    for depth in DEPTHS:
-                        mean, half = (100 * f(what, data, rule, initial, depth) for f in (figures.mean, figures.half))
-                        cells.append(shown(mean) + ("" if np.isnan(half) else f" ± {half:.1f}"))
-                    rows.append((name, cells))
-                for what, name in (("changed", "layers changed"), ("learnt", "layers learnt")):
-                    rows.append((name, [shown(figures.mean(what, data, rule, initial, d), "{:.4g}") for d in DEPTHS]))
-                for way in WAYS:
-                    of = [figures.of(data, rule, initial, d).get("factors", {}).get(way) for d in DEPTHS]
-                    rows.append((f"factor, {way}", [f"{one['factor']:g}" if one else "–" for one in of]))
-                print_table(f"{data}, {rule}, {initial}", rows)
+        for what, name in measures.items():
+            rows = []
+            for kind in kinds:
+                cells = []
+                for depth in DEPTHS:
+                    mean, half = (100 * of(what, data, *kind, depth) for of in (figures.mean, figures.half))
+                    cells.append(shown(mean) + ("" if np.isnan(half) else f" ± {half:.1f}"))
+                rows.append((", ".join(kind), cells))
+            print_table(f"{data}: {name}, test accuracy in percent", rows)
+        for what in ("changed", "learnt"):
+            rows = []
+            for kind in kinds:
+                means = [figures.mean(what, data, *kind, depth) for depth in DEPTHS]
+                rows.append((", ".join(kind), [shown(mean, "{:.4g}") for mean in means]))
+            print_table(f"{data}: hidden layers that have {what}", rows)
+        for way in WAYS:
+            rows = []
+            for kind in kinds:
+                of = [figures.of(data, *kind, depth).get("factors", {}).get(way) for depth in DEPTHS]
+                rows.append((", ".join(kind), [f"{one['factor']:g}" if one else "–" for one in of]))
+            print_table(f"{data}: factor of the learning rates, {LINES[way][0]}", rows)
     for what, form in (("living", "{:.0%}"), ("g", "{:.2g}"), ("angle", "{:.0f}°")):
         rows = []
-        for rule in RULES:
-            for initial in INITIALS:
-                of = [figures.of("digits, odd or even", rule, initial, d).get("before training", {}) for d in DEPTHS]
-                rows.append((f"{initial}, {rule}", [shown(one.get(what, np.nan), form) for one in of]))
-        print_table(f"before training: {what}", rows)
+        for kind in kinds:
+            of = [figures.of("digits, odd or even", *kind, depth).get("before training", {}) for depth in DEPTHS]
+            rows.append((", ".join(kind), [shown(one.get(what, np.nan), form) for one in of]))
+        print_table(f"digits, before training: {what}, the mean of the hidden layers beyond the first", rows)
     print(f"\nlogistic regression on the pixels: {figures.kept.get('pixels')}")
     for run in figures.kept["runs"]:
         print(run)
@@ -340,11 +347,12 @@ def main():
     parser.add_argument("file", type=Path, help="the .json file")
     parser.add_argument("--data-dir", type=Path, help="measure; the folder that holds MNIST/raw")
     parser.add_argument("--depths", type=int, nargs="+", default=DEPTHS)
+    parser.add_argument("--only", nargs="+", default=(), help="such as: signed article")
     parser.add_argument("--plot", type=Path, help="a .png file")
     arguments = parser.parse_args()
     if arguments.data_dir:
         np.seterr(over="ignore")  # of exp, where a sigmoid is saturated
-        measure_all(arguments.file, arguments.data_dir, arguments.depths)
+        measure_all(arguments.file, arguments.data_dir, arguments.depths, arguments.only)
     print_tables(Figures(arguments.file))
     if arguments.plot:
         draw(Figures(arguments.file), arguments.plot)
