@@ -186,6 +186,21 @@ def test_weights_stay_finite_without_bounds(name, method):
         assert all(np.isfinite(value).all() for value in kept[-1].values())
 
 
+@pytest.mark.parametrize("name", ["loop", "numpy"])
+def test_a_bound_of_g_is_none_of_f(name):
+    """f(z) is far larger than z: outputs that overflow are found, and so are weights that do."""
+    with registered("steep", lambda z, u0: z * 1e18, lambda y: 0 * y + 1, steepest=1):
+        fields = {"activation": "steep", "output_activation": "linear", "seed": 1, "backend": name}
+        with pytest.raises(DivergedError, match="outputs|activities"):
+            ED(2, 3, 2, **fields)([[1, 1]])
+        ed = ED(2, 3, 0, rule=Rule(alpha=1e18, alpha_output=1e18), **fields)
+        before = ed.weights
+        outputs = ed([[1, 1]])
+        with pytest.raises(DivergedError):
+            ed.update(0 * outputs + 1e3)
+        assert all((value == before[key]).all() for key, value in ed.weights.items())
+
+
 def test_the_gradient_is_that_of_f(softsign):
     """Whatever g is, here f' without the factor 1 / u0."""
     network = Network(2, 3, 1, u0=0.5, activation="softsign", output_activation="linear", dtype="float64", outputs=2)
