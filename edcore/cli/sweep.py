@@ -17,7 +17,8 @@ import typer
 from rich.console import Console
 
 from edcore.arguments import whole_number
-from edcore.cli.options import JsonOption, check_writable
+from edcore.cli.options import FILES, JsonOption, check_different, check_new, check_picture, check_writable
+from edcore.cli.plot import Drawing, draw, rendered
 from edcore.console import bar, plain_console, print_json
 from edcore.environment import check_package
 from edcore.errors import EDCoreError, InputError
@@ -29,6 +30,9 @@ FAILED = 1
 
 PARTS = 10
 """Lines of progress, if stdout is no terminal and shows no bar."""
+
+PIPED_WIDTH = 110
+"""Columns of a table in a file, as a screen has."""
 
 RESTARTED = {"max_restarts": -1, "max_task_retries": 3}
 """Ray restarts a worker that has died, and gives it the same task again."""
@@ -60,6 +64,15 @@ def sweep(
         str | None,
         typer.Option(metavar="ADDRESS", help="Of a Ray cluster, as 10.0.0.1:6379, or auto.", rich_help_panel=PLACE),
     ] = None,
+    plot: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Draw the means and their intervals: a .png, .svg or .pdf.", rich_help_panel=FILES
+        ),
+    ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Overwrite the file of --plot if it exists.", rich_help_panel=FILES)
+    ] = False,
     json: JsonOption = False,
 ) -> None:
     r"""Carry out a run for each seed and each combination of options, and write its results as a row of a table.
@@ -74,9 +87,9 @@ def sweep(
     \[grid]
     width = [2, 4, 8]
 
-    If a sweep is stopped, the same command goes on with it.
+    If a sweep is stopped, the same command goes on with it. At the end stands a table of means over the seeds.
     """
-    from edcore.sweep import Results, Sweep
+    from edcore.sweep import Results, Sweep, summarise
 
     if sum(given is not None for given in (jobs, dask, ray)) > 1:
         raise InputError("jobs", "two of --jobs, --dask and --ray", "one of them")
@@ -85,11 +98,14 @@ def sweep(
     check_writable("out", file, (".csv", ".parquet"))
     if file.suffix.lower() == ".parquet":
         check_package("pyarrow", "parquet", "--out of a .parquet")
+    check_new("plot", plot, force)
+    check_picture("plot", plot)
+    check_different(out=file, plot=plot)
     try:
         plan.check(local=dask is None and ray is None)
     except EDCoreError as error:
         raise EDCoreError(f"{config}: {as_options(str(error), toml=True)}") from error
-    console = plain_console(stderr=json)
+    console = plain_console(stderr=json, piped_width=PIPED_WIDTH)
     start = time.perf_counter()
     stop = Stop()  # it comes at once while the program waits for a row, and else after the row is written
     with stop, _workers(jobs, dask, ray), Results(file, plan) as results:
@@ -116,8 +132,23 @@ def sweep(
     summary = {"runs": len(plan), "done": done, "failed": failed, "new": done - before, "out": str(file)}
     summary |= {"seconds": time.perf_counter() - start}
     _summarise(console, summary)
+    points = summarise(file, plan)
+    if done == len(plan):
+        console.print()
+        points.show(console)
     if json:
-        print_json(summary)
+        print_json(summary | {"points": points.to_dict()})
+    if plot and done == len(plan) and not stop.signal:
+        if failed == done:
+            console.print(f"{plot} is not drawn, as no run has learnt", soft_wrap=True)
+            raise typer.Exit(FAILED)
+        console.print()
+        with Stop() as late:
+            late.ending = True
+            drawing = Drawing("plot", plot, lambda kind: rendered(points.plot(), kind))
+            if errors := draw([drawing], console, late, force=force):
+                raise errors[0]
+        stop.signal = late.late
     raise typer.Exit(128 + stop.signal if stop.signal else FAILED if failed else 0)
 
 

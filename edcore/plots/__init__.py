@@ -18,6 +18,7 @@ from edcore.plots.learning import learning_curve
 from edcore.plots.methods import scores
 from edcore.plots.misclassified import mistakes
 from edcore.plots.summary import training_summary
+from edcore.plots.sweeping import sweep
 from edcore.plots.update import step
 
 __all__ = [
@@ -35,6 +36,7 @@ __all__ = [
     "receptive_fields",
     "scores",
     "step",
+    "sweep",
     "training_summary",
     "weights",
 ]

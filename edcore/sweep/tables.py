@@ -6,13 +6,15 @@ import contextlib
 import csv
 import io
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol
 
+from edcore.environment import check_package
 from edcore.errors import DataFileError, EDCoreError, InputError
 from edcore.files.atomic import write_atomically
+from edcore.sweep.options import TYPES
 
 OTHER = "Use another file, or the sweep that wrote this one: all options and the version of edcore must be the same."
 
@@ -170,6 +172,52 @@ class Parquet:
         parquet.write_table(pyarrow.Table.from_pylist(self._all, self._schema), file)
         write_atomically(self._path, file.getvalue(), new=self._content is None)
         self._content, self._saved = file.getvalue(), len(self._all)
+
+
+def read_rows(path: Path) -> Iterator[dict[str, Any]]:
+    """Yield the rows of a sweep's file, with values of their types, but for a last line that was cut short."""
+    ending = path.suffix.lower()
+    if ending not in (".csv", ".parquet"):
+        raise InputError("rows", repr(str(path)), "a file of edcore sweep, whose name ends in .csv or .parquet")
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise DataFileError(f"{path} cannot be read ({error.strerror or error}). Check its name.") from error
+    if ending == ".parquet":
+        check_package("pyarrow", "parquet", str(path))
+        from pyarrow import ArrowException, parquet
+
+        try:
+            table = parquet.read_table(io.BytesIO(content))
+        except (ArrowException, OSError, ValueError) as error:
+            raise DataFileError(f"{path} is not a Parquet file, or damaged ({error!s:.200}).") from error
+        _check_columns(path, table.column_names)
+        yield from table.to_pylist()
+        return
+    kinds = {**TYPES, **dict.fromkeys(("run", "seed", "learnt_epochs"), int)}
+    kinds |= dict.fromkeys(("accuracy", "error", "seconds"), float)
+    try:
+        whole = content[: content.rfind(b"\n") + 1].decode("utf-8")
+        lines = csv.DictReader(io.StringIO(whole, newline=""), strict=True)
+        _check_columns(path, lines.fieldnames or ())
+        for row in lines:
+            yield {name: _value(kinds.get(name, str), text) for name, text in row.items()}
+    except InputError:
+        raise
+    except (ValueError, TypeError, KeyError, csv.Error) as error:
+        raise DataFileError(f"{path} is not the table of a sweep, or damaged ({error}).") from error
+
+
+def _check_columns(path: Path, names: Iterable[str]) -> None:
+    if not {"run", "seed", "accuracy", "learnt_epochs", "failed", "sweep"} <= {*names}:
+        raise InputError("rows", f"{str(path)!r}, which has other columns", "a file of edcore sweep")
+
+
+def _value(kind: type, text: str) -> Any:
+    """Return the value of a cell; None of an empty one."""
+    if not text:
+        return None
+    return {"True": True, "False": False}[text] if kind is bool else kind(text)
 
 
 def _replaced(path: Path) -> DataFileError:

@@ -628,6 +628,7 @@ def test_the_command_makes_a_file_and_goes_on_with_it(command_line, config):
     code, out, _ = command_line("sweep", config, "--jobs", "2", "--json")
     result = json.loads(out)
     assert result.pop("seconds") > 0
+    assert len(result.pop("points")) == 4
     assert result == {"runs": 12, "done": 12, "failed": 0, "new": 7, "out": "xor.csv"}
     assert rows_of("xor.csv") == whole
     code, out, _ = command_line("sweep", config)
