@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json as json_
+import shlex
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -32,7 +33,7 @@ from edcore.console import bar, plain_console, print_json
 from edcore.datasets.catalogue import NAMES
 from edcore.errors import InputError
 from edcore.interrupts import Stop
-from edcore.training.options import LEARNING, NETWORK, TEST_SIZE, dataset_names
+from edcore.training.options import LEARNING, NETWORK, TEST_SIZE, dataset_names, typed
 
 QUICK_SEEDS, QUICK_EPOCHS, QUICK_TRIALS, QUICK_SAMPLES = 3, 20, 3, 600
 """What a quick look has of each, at most."""
@@ -51,6 +52,7 @@ def _names() -> Iterable[str]:
 
 
 def compare(
+    context: typer.Context,
     data: Annotated[
         str,
         typer.Argument(
@@ -111,7 +113,7 @@ def compare(
     json: JsonOption = False,
     out: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Write all values: a .json.", rich_help_panel=FILES),
+        typer.Option(metavar="FILE", help="Write all values, a .json, or a page, a .md.", rich_help_panel=FILES),
     ] = None,
     plot: Annotated[
         Path | None,
@@ -127,7 +129,7 @@ def compare(
 
     All methods have the same splits and seeds, and try as many settings. Differences are tested in pairs.
     """
-    for name, path, endings in (("out", out, (".json",)), ("plot", plot, PICTURES)):
+    for name, path, endings in (("out", out, (".json", ".md")), ("plot", plot, PICTURES)):
         check_writable(name, path, endings)
         check_new(name, path, force)
     check_picture("plot", plot)
@@ -151,13 +153,15 @@ def compare(
             backend=backend,
             announce=announce,
         )
-    found = replace(found, quick=quick)
+    found = replace(found, quick=quick, command=_command(context, data))
     console = plain_console(stderr=json, piped_width=PIPED_WIDTH)
     found.show(console)
     if json:
         print_json(found.as_dict())
     if out:
-        write_file("out", out, (json_.dumps(found.as_dict(), indent=1) + "\n").encode(), new=not force)
+        page = found.markdown(plot.name if plot else "")
+        text = page if out.suffix.lower() == ".md" else json_.dumps(found.as_dict(), indent=1) + "\n"
+        write_file("out", out, text.encode(), new=not force)
         console.print(f"\nwritten: {out}", soft_wrap=True)
     if plot:
         console.print()
@@ -168,6 +172,16 @@ def compare(
                 raise failed[0]
         if stop.late:
             raise typer.Exit(128 + stop.late)
+
+
+def _command(context: typer.Context, data: str) -> str:
+    """Return the command that repeats the comparison."""
+    words = ["edcore", "compare", data]
+    for name, value in context.params.items():
+        source = context.get_parameter_source(name)
+        if source and source.name != "DEFAULT" and name not in ("data", "out", "plot", "json", "force", "config"):
+            words += [typed(name)] if value is True else [typed(name), str(value)]
+    return shlex.join(words)
 
 
 def _problem(

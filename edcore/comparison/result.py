@@ -64,6 +64,8 @@ class Comparison:
         Sentences on how it was done.
     quick : bool
         Whether it is a quick look, with fewer seeds, epochs and samples.
+    command : str
+        What repeats it in a shell; empty for one of `edcore.compare`.
     environment, versions
         When, where and by which versions.
     """
@@ -76,6 +78,7 @@ class Comparison:
     overlap: float
     notes: list[str]
     quick: bool = False
+    command: str = ""
     environment: Environment = field(default_factory=here)
     versions: dict[str, str] = field(default_factory=versions)
 
@@ -172,6 +175,16 @@ class Comparison:
             console.print()
             for line in lines:
                 console.print(line, soft_wrap=True)
+
+    def markdown(self, picture: str = "") -> str:
+        """Return it as a page in Markdown, with the picture of this name."""
+        title, *_ = reversed(list(self._lead()))
+        lines = [f"# {title}", "", *([QUICK, ""] if self.quick else [])]
+        lines += [f"```shell\n{self.command}\n```", ""] if self.command else []
+        lines += [f"![{title}: each method with its values and its interval]({picture})", ""] if picture else []
+        lines += [*self.table().in_markdown(), "", *(f"- {line}" for line in self.sentences()), "", "## How", ""]
+        lines += [f"- {line}" for line in [*self.notes, *self._settings()]]
+        return "\n".join([*lines, "", "  \n".join(self._machine()), ""])
 
     def plot(self, ax: Any = None) -> Any:
         """Draw all values, means and intervals, as `edcore.plots.scores` does; return matplotlib's figure."""

@@ -71,10 +71,12 @@ def compare(
         Left out: classification if y has texts, truth values, or at most 20 different whole numbers.
     test_size : float
         The share of the rows to test on; also of those to learn from by which settings are chosen.
-    hidden_width, hidden_depth, batch_size
+    hidden_width, hidden_depth : int
         As for `EDClassifier`: those of all networks but your own estimators.
     epochs : int, optional
         Epochs of all networks but your own. Left out, 100, and fewer beyond 5,000 samples: 500,000 samples are learnt.
+    batch_size : int
+        Samples in a batch of these networks.
     trials : int
         Settings that each method tries: learning rates a factor 3 apart, or penalties a factor 10 apart. The best on a
         part of the first seed's training rows is taken for all seeds. With 1 the usual one is taken.
@@ -253,9 +255,10 @@ def _notes(
             f"Each of the {count} has its own {kind}, {train:,} rows to learn from and {test:,} to test on, the same "
             "for all methods."
         )
+    layers = f"each of {shape.hidden_depth + 1} hidden layers" if shape.hidden_depth else "one hidden layer"
     networks = (
-        f"Networks have {shape.hidden_width} + {shape.hidden_width} cells in each of {shape.hidden_depth + 1} hidden "
-        f"layer{'s' * (shape.hidden_depth > 0)}, and learn {shape.max_iter} epochs in batches of {shape.batch_size}. "
+        f"Networks have {shape.hidden_width} + {shape.hidden_width} cells in {layers}, and learn {shape.max_iter} epochs "
+        f"in batches of {shape.batch_size}. "
         "The gradient methods and the untrained cells share the network, the scaled samples and the order of the first "
         "ED; gradients are those of the squared error, with weights of either sign and rates that fall to 0."
     )
@@ -266,7 +269,7 @@ def _notes(
         rates = [f"{trials} learning rates, a factor {FACTOR:g} apart"]
         if READOUT in found or LINEAR[problem.task] in found:
             rates.append(f"{trials} penalties, a factor {PENALTY_FACTOR:g} apart")
-        notes.append(f"Each method tries as many settings ({' or '.join(rates)}) and keeps the best on {of}.")
+        notes.append(f"Each method tries as many settings ({', or '.join(rates)}) and keeps the best on {of}.")
     if len(seeds) > 1:
         text = "Intervals of means are Student's, at 95 %, over the seeds. Differences and p are of pairs"
         text += (

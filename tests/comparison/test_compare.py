@@ -2,6 +2,7 @@
 
 import json
 import warnings
+from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
@@ -241,6 +242,16 @@ def test_json_brings_back_all_of_it():
     assert str(Comparison.from_dict(content)) == str(found)
     assert content["scores"][0]["difference"] is None
     assert content["scores"][1]["difference"]["value"] == pytest.approx(0.095)
+
+
+@pytest.mark.parametrize("name", ["people"])
+def test_a_committed_page_is_that_of_its_values(name):
+    folder = Path(__file__).parents[2] / "docs" / "results"
+    found = Comparison.from_dict(json.loads((folder / f"compare-{name}.json").read_text(encoding="utf-8")))
+    assert not found.quick
+    assert len(found.seeds) >= 10
+    assert (folder / f"compare-{name}.md").read_text(encoding="utf-8") == found.markdown(f"compare-{name}.png")
+    assert (folder / f"compare-{name}.png").exists()
 
 
 def test_runs_that_diverge_are_counted():

@@ -1,6 +1,7 @@
 """The command ``edcore compare``."""
 
 import json
+import shlex
 from pathlib import Path
 
 import pytest
@@ -36,6 +37,7 @@ def test_a_table_is_compared_and_all_files_are_written(run, table):
     assert all(one.method in out for one in found.scores)
     assert Path("found.png").read_bytes().startswith(b"\x89PNG")
     assert "runs, about" in err
+    assert found.command == shlex.join(["edcore", "compare", table, "--target", "ripe", *SMALL, *methods[:2]])
     assert "written: found.json\n" in out
     assert "drawing found.png … done in" in out
 
@@ -67,8 +69,11 @@ def test_a_quick_look_says_so(run):
 
 
 def test_xor_is_tested_on_what_it_learns(run):
-    code, out, err = run("compare", "xor", *SMALL, "--methods", "ED,bp")
+    code, out, err = run("compare", "xor", *SMALL, "--methods", "ED,bp", "--out", "xor.md")
     assert code == 0, err
+    page = Path("xor.md").read_text(encoding="utf-8")
+    assert page.startswith("# Accuracy of xor, mean of 2 seeds\n\n```shell\nedcore compare xor --width 4 ")
+    assert "\n| ED | " in page
     assert "learn all 4 samples and are tested on them" in out
 
 
@@ -114,7 +119,7 @@ def test_options_from_a_file(run, table):
         (["digits", "--width", "0"], "--width: given 0"),
         (["digits", "--epochs", "0"], "--epochs: given 0"),
         (["digits", "--backend", "nump"], "Did you mean 'numpy'?"),
-        (["digits", "--out", "found.csv"], "--out: given 'found.csv'; accepted: a file whose name ends in .json"),
+        (["digits", "--out", "found.csv"], "--out: given 'found.csv'; accepted: a file whose name ends in .json, .md"),
         (["digits", "--out", "table.json"], "--out: given 'table.json', which exists"),
         (["digits", "--plot", "no/found.png"], "--plot: given 'no/found.png'; accepted: a file in a folder"),
     ],
