@@ -257,8 +257,8 @@ def _notes(
         )
     layers = f"each of {shape.hidden_depth + 1} hidden layers" if shape.hidden_depth else "one hidden layer"
     networks = (
-        f"Networks have {shape.hidden_width} + {shape.hidden_width} cells in {layers}, and learn {shape.max_iter} epochs "
-        f"in batches of {shape.batch_size}. "
+        f"Networks have {shape.hidden_width} + {shape.hidden_width} cells in {layers}, and learn {shape.max_iter} "
+        f"epochs in batches of {shape.batch_size}. "
         "The gradient methods and the untrained cells share the network, the scaled samples and the order of the first "
         "ED; gradients are those of the squared error, with weights of either sign and rates that fall to 0."
     )
