@@ -62,8 +62,11 @@ def checked_callbacks(callbacks: Any) -> tuple[Callback, ...]:
     if callbacks is None:
         return ()
     several = tuple(callbacks) if isinstance(callbacks, list | tuple) else (callbacks,)
-    if not all(callable(callback) for callback in several):
-        fix = "edcore.History is one that keeps what is learnt." if "History" in shown(callbacks) else ""
+    if not all(callable(callback) and not isinstance(callback, type) for callback in several):
+        classes = [callback.__name__ for callback in several if isinstance(callback, type)]
+        fix = f"Make one: {classes[0]}()." if classes else ""
+        if "History" in type(callbacks).__name__:
+            fix = "edcore.History is one that keeps what is learnt."
         raise InputError("callbacks", shown(callbacks), "None, a callable, or a list of callables", fix)
     return several
 

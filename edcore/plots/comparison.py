@@ -81,6 +81,7 @@ def compare(runs: Mapping[str, Any], *, of: str | None = None, ax: Picture | Non
         ax.plot(x, y, label=printable(name), linewidth=1.8, markersize=5, markevery=marks, **styles[name])
     first = next(iter(curves.values()))
     ax.set_xlabel(first.unit)
+    ax.xaxis.get_major_locator().set_params(integer=True)
     ax.set_ylabel(first.score_name if of == "accuracy" else first.error_name)
     if of == "error":
         ax.set_ylim(bottom=0)

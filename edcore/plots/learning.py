@@ -98,6 +98,7 @@ def learning_curve(run: Iterable[Progress] | History | EpochHistory | Any, ax: P
     ax = axes_or_new(ax, (7, 4.2))
     lines = _draw_error(ax, curve)
     ax.set_xlabel(curve.unit)
+    ax.xaxis.get_major_locator().set_params(integer=True)
     ax.set_ylabel(curve.error_name, color=COLOURS[0])
     ax.set_ylim(bottom=0)
     ax.spines[["top"]].set_visible(False)

@@ -87,7 +87,7 @@ def sweep(summary: Summary, *, of: str | None = None, ax: Picture | None = None)
             _draw_rows(pane, curves, what)
         pane.spines[["top", "right"]].set_visible(False)
     seeds = max(point.runs for point in points)
-    set_title(panes[0], f"Means of up to {seeds:,} seeds, with 95 %" if seeds > 1 else "One seed")
+    set_title(panes[0], f"Means of up to {seeds:,} seeds, intervals of 95 %" if seeds > 1 else "One seed")
     return panes[0].figure
 
 

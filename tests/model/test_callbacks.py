@@ -230,7 +230,9 @@ def test_a_callback_that_changes_the_users_arrays_changes_nothing():
     assert same(ed.weights, network().fit(X, Y, epochs=4, sample_weight=WEIGHT).weights)
 
 
-@pytest.mark.parametrize("callbacks", ["name", 3, [print, None], edcore.training.History(), {"a": print}, (print, 1)])
+@pytest.mark.parametrize(
+    "callbacks", ["name", 3, [print, None], edcore.training.History(), {"a": print}, (print, 1), edcore.History]
+)
 def test_what_cannot_be_called_is_refused(callbacks):
     ed = network()
     with pytest.raises(InputError, match="^callbacks: given .*; accepted: None, a callable, or a list of callables"):
