@@ -135,8 +135,9 @@ def register(
         Its name: a letter, then letters, digits, ``_``, ``-`` or ``.``.
     f : callable
         ``f(z, u0) -> y``: the activity of each sum. Like g it is written in the Array API standard, and returns an
-        array of the library, the shape and the dtype of its argument, whose elements do not depend on each other.
-        `u0` is `Network.u0`, which it need not use.
+        array of the library, the shape and the dtype of its argument, whose elements depend on its own arguments
+        alone, and not on each other: backends may keep what they have compiled. `u0` is `Network.u0`, which it need not
+        use.
     g : callable
         ``g(y) -> array``: the factor that each update takes, from the activity itself. It may be the derivative of f,
         or leave out a constant factor of it as the sigmoid's does (there, 2 / u0), or be another function.
