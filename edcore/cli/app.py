@@ -19,8 +19,9 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from edcore.arguments import check_text
-from edcore.cli.backends import CHECK_FAILED, check, info
+from edcore.cli.backends import info
 from edcore.cli.bench import bench
+from edcore.cli.check import CHECK_FAILED, check
 from edcore.cli.compare import compare
 from edcore.cli.kaneko import kaneko
 from edcore.cli.options import prepared
@@ -68,7 +69,11 @@ EXAMPLES = {
     "predict": ("edcore predict run.safetensors digits", "edcore predict model.safetensors new.csv --proba"),
     "inspect": ("edcore inspect run.safetensors", "edcore inspect run.safetensors --json"),
     "info": ("edcore info", "edcore info --explain 784 32 4096"),
-    "check": ("edcore check numba", "edcore check torch --device cuda"),
+    "check": (
+        "edcore check numba",
+        "edcore check torch --device cuda",
+        "edcore check mine --check check_forward",
+    ),
     "bench": ("edcore bench numba article --depth 64", "edcore bench --device cuda --json found.json"),
     "kaneko": ("edcore kaneko --inputs 2 --hidden 8", "edcore kaneko --inputs 2 --teacher 0,0,0,1 --json"),
     "compare": (
@@ -102,7 +107,7 @@ class CheckedCommand(PlainIfNarrow, TyperCommand):
         if not ctx.resilient_parsing:  # as it is while a shell completes a line
             values, _, order = self.make_parser(ctx).parse_args(list(args))
             for parameter, count in Counter(order).items():
-                if count > 1 and parameter.param_type_name == "option":
+                if count > 1 and parameter.param_type_name == "option" and not getattr(parameter, "multiple", False):
                     raise InputError(str(parameter.name), f"{count} times", "each option once", "Give it once.")
             declared = signature(cast(Any, self.callback), eval_str=True).parameters
             for option in [str(parameter.name) for parameter in order if parameter.name in declared]:

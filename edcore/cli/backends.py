@@ -1,4 +1,4 @@
-"""The commands ``edcore info`` and ``edcore check``: list the backends, explain what auto chooses, test a backend."""
+"""The command ``edcore info``: list the backends, and explain what auto chooses."""
 
 from __future__ import annotations
 
@@ -13,9 +13,8 @@ from rich.console import Console
 from rich.table import Column
 
 from edcore.arguments import whole_number
-from edcore.cli.options import DeviceOption, JsonOption, complete_from
+from edcore.cli.options import JsonOption
 from edcore.console import plain_console, print_json, print_words
-from edcore.contract.backend import Backend
 from edcore.contract.memory import needed
 from edcore.core.network import Network
 from edcore.core.rule import Rule
@@ -24,10 +23,8 @@ from edcore.dispatch.calibration import USUAL_BATCH, Ranking, calibration
 from edcore.dispatch.choose import choose_backend, make_request
 from edcore.dispatch.explain import Verdict, choices_by_library, explain
 from edcore.environment import VERSION, install_helps
-from edcore.errors import EDCoreError, InputError, UnknownNameError
-from edcore.training.options import DEPTH, SCHEDULES, WIDTH, as_options, backend_names
-
-CHECK_FAILED = 1
+from edcore.errors import InputError
+from edcore.training.options import DEPTH, SCHEDULES, WIDTH, as_options
 
 DIGIT_FEATURES = 64  # inputs of the default data set
 
@@ -60,56 +57,6 @@ def info(
     console.print(
         f"\nauto takes {chosen.info.name} on {chosen.device} for the default network of edcore train.", soft_wrap=True
     )
-
-
-def check(
-    name: Annotated[
-        str,
-        typer.Argument(
-            metavar="NAME", help="A backend that edcore info lists.", autocompletion=complete_from(backend_names)
-        ),
-    ],
-    device: DeviceOption = None,
-    quick: Annotated[
-        bool, typer.Option("--quick", help="A tenth of the examples and smaller sizes, as for a simulator.")
-    ] = False,
-    json: JsonOption = False,
-) -> None:
-    """Run the conformance suite on a backend, ours or anybody's."""
-    if name not in registry.installed():  # so auto is refused
-        raise UnknownNameError("NAME", name, registry.installed(), "`edcore info` lists the backends.")
-    backend = choose_backend(make_request(name, device), Network(in_=2), Rule())
-    console = plain_console(stderr=json)
-    failed, passed = {}, []
-    for check_name, error in _checks(backend, quick):
-        if error is None:
-            passed.append(check_name)
-            console.print(f"ok      {check_name}", soft_wrap=True)
-        else:
-            failed[check_name] = error
-            console.print(f"FAILED  {check_name}: {error}", soft_wrap=True)
-    console.print(f"{len(passed)} passed, {len(failed)} failed: {backend.info.name} on {backend.device}")
-    if json:
-        print_json({"backend": backend.info.name, "device": backend.device, "passed": passed, "failed": failed})
-    raise typer.Exit(CHECK_FAILED if failed else 0)
-
-
-def _checks(backend: Backend, quick: bool) -> Iterator[tuple[str, str | None]]:
-    """Run all checks; yield the name of each, and the first line of its error or None."""
-    try:
-        from edcore.testing import iter_checks
-    except ModuleNotFoundError as error:
-        if error.name != "hypothesis":
-            raise
-        fix = 'Install it with: pip install "edcore[testing]".'
-        raise EDCoreError(f"check: the suite needs the package hypothesis, which is not installed. {fix}") from error
-    for name, run in iter_checks(quick):
-        try:
-            run(backend)
-        except Exception as error:  # a backend can raise anything
-            yield name, next(iter(str(error).strip().splitlines()), type(error).__name__)
-        else:
-            yield name, None
 
 
 def _shape(explain: tuple[int, int, int]) -> Network:

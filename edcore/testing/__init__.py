@@ -13,25 +13,30 @@ and ``edcore check my_backend`` does the same on the command line. The suite nee
 
 from __future__ import annotations
 
+import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from edcore.testing.checks import iter_checks
+    from edcore.testing.findings import Report
     from edcore.testing.parametrize import parametrize_with_backend_checks
+    from edcore.testing.reporting import report
 
 
-__all__ = ["iter_checks", "parametrize_with_backend_checks"]
+__all__ = ["Report", "iter_checks", "parametrize_with_backend_checks", "report"]
+
+
+MODULES = {
+    "Report": "findings",
+    "iter_checks": "checks",
+    "parametrize_with_backend_checks": "parametrize",
+    "report": "reporting",
+}
 
 
 def __getattr__(name: str) -> Any:
     # Loaded at first use: pytest imports this package for its plug-in in every environment with edcore, also without
     # Hypothesis.
-    if name == "iter_checks":
-        from edcore.testing.checks import iter_checks
-
-        return iter_checks
-    if name == "parametrize_with_backend_checks":
-        from edcore.testing.parametrize import parametrize_with_backend_checks
-
-        return parametrize_with_backend_checks
+    if name in MODULES:
+        return getattr(importlib.import_module(f"{__name__}.{MODULES[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -12,7 +13,9 @@ from edcore.core.network import Network
 from edcore.core.rule import Rule
 from edcore.dispatch.choose import choose_backend, make_request
 from edcore.errors import BackendUnavailableError, UnknownNameError
-from edcore.testing.checks import iter_checks
+from edcore.testing.checks import Check, iter_checks
+from edcore.testing.findings import lines_of
+from edcore.testing.reporting import explain
 
 
 def parametrize_with_backend_checks(
@@ -32,7 +35,8 @@ def parametrize_with_backend_checks(
     Returns
     -------
     pytest.MarkDecorator
-        A decorator for a test with the arguments ``backend`` and ``check``.
+        A decorator for a test with the arguments ``backend`` and ``check``. A failure has a note of what is likely
+        wrong.
 
     Raises
     ------
@@ -55,8 +59,19 @@ def parametrize_with_backend_checks(
         backend, name, marks = _ready(given)
         for check_name, check in checks.items():
             xfail = [pytest.mark.xfail(reason=expected[check_name], strict=True)] if check_name in expected else []
-            parameters.append(pytest.param(backend, check, marks=[*marks, *xfail], id=f"{name}-{check_name}"))
+            explained = functools.partial(_explained, check_name, check)
+            parameters.append(pytest.param(backend, explained, marks=[*marks, *xfail], id=f"{name}-{check_name}"))
     return pytest.mark.parametrize(("backend", "check"), parameters)
+
+
+def _explained(name: str, check: Check, backend: Backend) -> None:
+    """Run a check; what is likely wrong is a note of the error that it raises."""
+    try:
+        check(backend)
+    except Exception as error:
+        for line in lines_of(explain(backend, name, error)):
+            error.add_note(line)
+        raise
 
 
 def _ready(given: str | Backend) -> tuple[Backend | None, str, list[Any]]:

@@ -26,13 +26,16 @@ class Case:
     weights: HostWeights  # of the article's signs
     x: Array  # (batch, in_), from 0 to 1, both ends included
     error: Array  # (batch, columns), of both signs
+    scale: float = 1.0  # these two are the arguments of `drawn_case` that drew it
+    seed: int = 0
 
     @property
     def in_float64(self) -> Case:
         """The same case in the precision of the oracle."""
         network = dataclasses.replace(self.network, dtype="float64")
         weights = {key: value.astype(np.float64) for key, value in self.weights.items()}
-        return Case(network, self.rule, weights, self.x.astype(np.float64), self.error.astype(np.float64))
+        x, error = self.x.astype(np.float64), self.error.astype(np.float64)
+        return dataclasses.replace(self, network=network, weights=weights, x=x, error=error)
 
 
 def networks(dtypes: tuple[str, ...] = ("float32", "float64")) -> st.SearchStrategy[Network]:
@@ -115,12 +118,12 @@ def variants(draw: st.DrawFn, dtypes: tuple[str, ...], order: str = "batch", gen
     return drawn_case(network, rule, draw(st.sampled_from([2, 5])), scale, seed=draw(st.integers(0, 15)))
 
 
-def preset_case(name: str, dtype: DType, width: int = 5) -> Case:
+def preset_case(name: str, dtype: DType, width: int = 5, batch: int = 5) -> Case:
     """Return a case of a preset, with sizes that differ from those of all tiles."""
     found = PRESETS[name]
     outputs = 3 if name == "modulo" else 1
     fields = {**found.network, "initial": Initial(), "dtype": dtype, "outputs": outputs}
-    return drawn_case(Network(4, width, heads=2, **fields), found.rule, 5, 0.3, seed=1)
+    return drawn_case(Network(4, width, heads=2, **fields), found.rule, batch, 0.3, seed=1)
 
 
 def drawn_case(network: Network, rule: Rule, batch: int, scale: float, seed: int) -> Case:
@@ -134,4 +137,4 @@ def drawn_case(network: Network, rule: Rule, batch: int, scale: float, seed: int
     random = np.random.default_rng(seed)
     x = np.clip(random.uniform(-0.2, 1.2, (batch, network.in_)), 0, 1).astype(network.dtype)
     error = random.uniform(-1, 1, (batch, network.columns)).astype(network.dtype)
-    return Case(network, rule, weights, x, error)
+    return Case(network, rule, weights, x, error, scale, seed)

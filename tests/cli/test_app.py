@@ -13,7 +13,6 @@ import pytest
 from typer.main import get_command
 
 import edcore
-import edcore.testing
 from edcore import datasets, training
 from edcore.cli import app as cli
 from edcore.contract.backend import API_VERSION, Availability, BackendInfo
@@ -521,85 +520,6 @@ def test_info_refuses_a_wrong_environment_after_the_table(run, monkeypatch):
     assert err.startswith("edcore: EDCORE_BACKEND: given 'nump'; accepted: ")
 
 
-# check
-
-
-@pytest.fixture
-def checks(monkeypatch):
-    """The checks that the suite has; a test lists its own."""
-    checks = []
-    monkeypatch.setitem(vars(edcore.testing), "iter_checks", lambda quick: iter(checks[:1] if quick else checks))
-    return checks
-
-
-def passes(backend):
-    assert backend.info.name == "loop"
-
-
-LONG_MESSAGE = "hidden.bias is [not] learnt: " + "0.1 and not 0.2, " * 5 + "…"
-
-
-def fails(backend):
-    raise AssertionError(f"{LONG_MESSAGE}\nand much more")
-
-
-def breaks(backend):
-    raise ZeroDivisionError
-
-
-def test_check_passes(run, checks):
-    checks += [("check_one", passes), ("check_two", passes)]
-    code, out, err = run("check", "loop")
-    assert (code, err) == (0, "")
-    assert out == "ok      check_one\nok      check_two\n2 passed, 0 failed: loop on cpu\n"
-
-
-def test_check_quickly(run, checks):
-    checks += [("check_quick", passes), ("check_two", passes)]
-    _, out, _ = run("check", "loop", "--quick")
-    assert out == "ok      check_quick\n1 passed, 0 failed: loop on cpu\n"
-
-
-def test_check_fails_and_goes_on(run, checks):
-    checks += [("check_one", fails), ("check_two", passes), ("check_three", breaks)]
-    code, out, _ = run("check", "loop", "--device", "cpu")
-    assert code == 1
-    assert out.splitlines() == [
-        f"FAILED  check_one: {LONG_MESSAGE}",
-        "ok      check_two",
-        "FAILED  check_three: ZeroDivisionError",
-        "1 passed, 2 failed: loop on cpu",
-    ]
-
-
-@pytest.mark.parametrize("name", ["auto", "lop"])
-def test_check_wants_the_name_of_a_backend(refused, name):
-    assert re.match(rf"NAME: given '{name}'; accepted: 'array_api_strict', .*'loop'", refused("check", name))
-
-
-def test_check_of_a_backend_that_cannot_run(refused, unready):
-    assert refused("check", "unready").startswith("backend='unready' cannot run here: it was left at home.")
-
-
-def test_check_on_a_device_that_the_backend_lacks(refused):
-    assert refused("check", "loop", "--device", "cuda") == "--device: given 'cuda'; accepted: a device of loop: cpu."
-
-
-def test_check_without_hypothesis_says_how_to_install_it(refused, monkeypatch):
-    for name in [name for name in sys.modules if name.startswith("edcore.testing.")]:
-        monkeypatch.delitem(sys.modules, name)
-    monkeypatch.setitem(sys.modules, "hypothesis", None)
-    assert 'pip install "edcore[testing]"' in refused("check", "loop")
-
-
-@pytest.mark.slow
-def test_check_runs_the_whole_suite(run):
-    code, out, _ = run("check", "numpy")
-    names = [name for name, _ in edcore.testing.iter_checks()]
-    assert code == 0
-    assert out.splitlines() == [*(f"ok      {name}" for name in names), f"{len(names)} passed, 0 failed: numpy on cpu"]
-
-
 # JSON
 
 
@@ -613,19 +533,6 @@ def test_info_as_json(run, unready):
     assert result["auto"]["backend"] in states
     assert result["network"]["width"] == 32
     assert json.loads(run("info", "--explain", "784", "512", "4", "--json")[1])["network"]["width"] == 512
-
-
-def test_check_as_json(run, checks):
-    checks += [("check_one", fails), ("check_two", passes)]
-    code, out, err = run("check", "loop", "--json")
-    assert code == 1
-    assert json.loads(out) == {
-        "backend": "loop",
-        "device": "cpu",
-        "passed": ["check_two"],
-        "failed": {"check_one": LONG_MESSAGE},
-    }
-    assert "1 passed, 1 failed" in err
 
 
 def test_train_as_json(run):

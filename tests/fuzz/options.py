@@ -114,7 +114,7 @@ def lines(data, folder):
     (folder / "run.safetensors").write_bytes(examples()[1])
     (folder / "x.csv").write_text("1,2\n3,4\n")
     (folder / "x.toml").write_text("[train]\nwidth = 2\n[grid]\nseed = [1]\n")
-    with contextlib.chdir(folder), small(), mock.patch("edcore.cli.backends._checks", return_value=[]):
+    with contextlib.chdir(folder), small(), mock.patch("edcore.testing.reporting.iter_checks", return_value=[]):
         return run(*words, quiet_success=False) == 0
 
 

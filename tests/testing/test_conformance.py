@@ -85,6 +85,8 @@ def test_command_fails_for_a_wrong_backend(tmp_path, optimised):
     environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
     done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
     assert done.returncode == 1, done.stderr
-    failed = json.loads(done.stdout)["failed"]
+    found = json.loads(done.stdout)
+    assert [finding["cause"] for finding in found["findings"]] == ["sign"]
+    failed = found["failed"]
     assert failed.keys() >= {"check_update_signed", "check_update_split", "check_presets", "check_fit"}
     assert "but the oracle has" in failed["check_update_signed"]

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import TypeAlias
 
 from edcore.contract.backend import Backend
-from edcore.testing.checks import contract, memory, numbers, runs, seams
+from edcore.testing.checks import calls, contract, memory, numbers, runs, seams
 from edcore.testing.checks.examples import QUICK
 
 Check: TypeAlias = Callable[[Backend], None]
@@ -37,7 +37,7 @@ def iter_checks(quick: bool = False) -> Iterator[tuple[str, Check]]:
     >>> [name for name, check in iter_checks()][:2]
     ['check_protocol', 'check_probe_never_raises']
     """
-    for module in (contract, numbers, memory, runs, seams):
+    for module in (contract, numbers, memory, calls, runs, seams):
         for name, check in vars(module).items():
             if name.startswith("check_"):
                 yield name, functools.partial(check, extent=QUICK) if quick else check

@@ -8,7 +8,7 @@ from edcore.core.network import Network
 from edcore.core.rule import Rule
 from edcore.core.weights import initialise
 from edcore.model.ed import ED
-from edcore.testing.checks.examples import FULL, Extent, dtypes, for_all
+from edcore.testing.checks.examples import FULL, Extent, dtypes, examine, for_all
 from edcore.testing.compare import require, same_bits
 from edcore.testing.strategies import Case, cases, drawn_case
 
@@ -32,9 +32,9 @@ def check_protocol(backend: Backend, extent: Extent = FULL) -> None:
     """The backend has the members of the contract, and supports a small network in at least one precision."""
     require(isinstance(backend, Backend), "it lacks a member of edcore.contract.Backend")
     require(isinstance(backend.device, str), f"its device is {backend.device!r}, which is no string")
-    require(dtypes(backend), "it supports a small network in no precision")
     free, total = backend.memory()
-    require(0 <= free <= total, f"of its {total} bytes of memory {free} are free")
+    require(0 <= free <= total, f"of its {total} bytes of memory {free} are free", "memory")
+    dtypes(backend)
 
 
 def check_probe_never_raises(backend: Backend, extent: Extent = FULL) -> None:
@@ -75,31 +75,36 @@ def check_host_round_trip(backend: Backend, extent: Extent = FULL) -> None:
     def run(case: Case) -> None:
         given_weights = {key: value.copy() for key, value in case.weights.items()}
         weights = backend.from_host(given_weights)
+        same_bits(backend.to_host(weights), case.weights, "after from_host and to_host", "round_trip")
         for value in given_weights.values():
             value[...] = 0
         first = backend.to_host(weights)
-        same_bits(first, case.weights, "after from_host and to_host")
+        same_bits(first, case.weights, "after the arrays given to from_host were written to", "from_host_shares")
         for value in first.values():
             value[...] = 0
-        same_bits(backend.to_host(weights), case.weights, "after the array of an earlier to_host was written to")
+        what = "after the array of an earlier to_host was written to"
+        same_bits(backend.to_host(weights), case.weights, what, "to_host_shares")
 
     for_all(extent, cases(dtypes(backend)), run)
 
 
 def check_copy(backend: Backend, extent: Extent = FULL) -> None:
     """A copy learns, and the original weights keep every bit until they learn too."""
-    for dtype in dtypes(backend):
-        network = Network(in_=3, width=2, depth=2, heads=2, u0=1.0, dtype=dtype)
-        case = drawn_case(network, Rule(), batch=3, scale=0.3, seed=1)
+
+    def run(case: Case) -> None:
         weights = backend.from_host(case.weights)
         learned = []
         for one in (backend.copy(weights), weights):
-            same_bits(backend.to_host(weights), case.weights, "of weights before they learnt")
+            same_bits(backend.to_host(weights), case.weights, "of weights before they learnt", "copy_shares")
             _, trace = backend.trace(network, one, case.x)
             learned.append(backend.update(network, case.rule, one, trace, case.error))
         copied, original = (backend.to_host(one) for one in learned)
-        same_bits(copied, original, "of a copy that learnt the same")
+        same_bits(copied, original, "of a copy that learnt the same", "copy_differs")
         require(not (original["input.weight"] == case.weights["input.weight"]).all(), "nothing was learnt")
+
+    for dtype in dtypes(backend):
+        network = Network(in_=3, width=2, depth=2, heads=2, u0=1.0, dtype=dtype)
+        examine(drawn_case(network, Rule(), batch=3, scale=0.3, seed=1), run)
 
 
 def check_same_seed_same_weights(backend: Backend, extent: Extent = FULL) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from collections.abc import Callable
 
@@ -34,6 +35,25 @@ QUICK = Extent(
 )
 
 
+@dataclasses.dataclass(frozen=True)
+class Example:
+    """A case on which a check failed, and what the check does with each case."""
+
+    case: Case
+    run: Callable[[Case], None]
+    drawn: bool  # by `drawn_case`, so that a simpler one can be drawn
+
+
+def examine(case: Case, run: Callable[[Case], None], *, drawn: bool = True) -> None:
+    """Run a check on one case; an error that it raises has them as its `example`, for `edcore.testing.diagnosis`."""
+    try:
+        run(case)
+    except Exception as error:
+        with contextlib.suppress(AttributeError):  # a backend's own exception may take no attributes
+            error.example = Example(case, run, drawn)  # type: ignore[attr-defined]
+        raise
+
+
 def for_all(extent: Extent, strategy: st.SearchStrategy[Case], run: Callable[[Case], None]) -> None:
     """Run a check on the examples of a strategy."""
     # `given` stands inside, as Hypothesis refuses it on inherited tests.
@@ -49,7 +69,7 @@ def for_all(extent: Extent, strategy: st.SearchStrategy[Case], run: Callable[[Ca
     )
     @given(strategy)
     def test(case: Case) -> None:
-        run(case)
+        examine(case, run)
 
     test()
 
@@ -62,7 +82,7 @@ def fewer(extent: Extent) -> Extent:
 def supported(backend: Backend, case: Case) -> bool:
     """Return whether the backend has the case's network and rule; if not, assert that it says why."""
     answer = backend.supports(case.network, case.rule)
-    require(answer is True or (isinstance(answer, str) and answer), f"supports returned {answer!r}")
+    require(answer is True or (isinstance(answer, str) and answer), f"supports returned {answer!r}", "no_reason")
     return answer is True
 
 
@@ -79,5 +99,8 @@ def dtypes(backend: Backend) -> tuple[DType, ...]:
     """Return the precisions in which the backend supports a small network."""
     answers = {dtype: backend.supports(Network(in_=1, width=1, dtype=dtype), Rule()) for dtype in DTYPES}
     for dtype, answer in answers.items():
-        require(answer is True or (isinstance(answer, str) and answer), f"supports returned {answer!r} for {dtype}")
-    return tuple(dtype for dtype, answer in answers.items() if answer is True)
+        given = f"supports returned {answer!r} for {dtype}"
+        require(answer is True or (isinstance(answer, str) and answer), given, "no_reason")
+    has = tuple(dtype for dtype, answer in answers.items() if answer is True)
+    require(has, f"it supports a small network in no precision: {answers}", "no_precision")
+    return has

@@ -39,8 +39,8 @@ def check_any_memory_layout(backend: Backend, extent: Extent = FULL) -> None:
         expected = updated(backend, case)
         same_bits(updated(backend, strided), expected, "for strided inputs")
         same_bits(updated(backend, frozen), expected, "for read-only inputs")
-        require((frozen.x == case.x).all(), "x was written to")
-        require((frozen.error == case.error).all(), "the errors were written to")
+        require((frozen.x == case.x).all(), "x was written to", "writes_inputs")
+        require((frozen.error == case.error).all(), "the errors were written to", "writes_inputs")
 
     for_all(extent, cases(dtypes(backend)), run)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import warnings
 
 import numpy as np
@@ -12,7 +13,7 @@ from edcore.contract.backend import Backend
 from edcore.core.network import Network
 from edcore.core.presets import PRESETS
 from edcore.core.rule import Rule
-from edcore.testing.checks.examples import FULL, Extent, dtypes, fewer, for_all, supported
+from edcore.testing.checks.examples import FULL, Extent, dtypes, examine, fewer, for_all, supported
 from edcore.testing.checks.oracle import (
     compare_fit,
     compare_forward,
@@ -46,26 +47,41 @@ def check_deep_stack(backend: Backend, extent: Extent = FULL) -> None:
     for dtype in dtypes(backend):
         for rule in (Rule("signed"), Rule("split")):
             network = Network(in_=2, width=2, depth=extent.depth, heads=2, u0=1.0, n_bias=2, dtype=dtype)
-            compare_update(backend, drawn_case(network, rule, batch=3, scale=0.2, seed=1))
+            case = drawn_case(network, rule, batch=3, scale=0.2, seed=1)
+            examine(case, functools.partial(compare_update, backend))
 
 
 def check_sizes_beyond_one_tile(backend: Backend, extent: Extent = FULL) -> None:
     """Many features, cells, samples and heads are all computed, in forward and in update."""
+
+    def run(case: Case) -> None:
+        compare_update(backend, case)
+        compare_forward(backend, case)
+
     for dtype in dtypes(backend):
         for sizes in extent.large:
             in_, width, heads = sizes.get("in_", 2), sizes.get("width", 2), sizes.get("heads", 1)
             # Many sources make large sums: smaller weights keep the cells from saturating.
             scale = 1 / max(in_, width)
-            case = drawn_case(
-                Network(in_, width, 1, heads, 1.0, dtype=dtype), Rule("split"), sizes["batch"], scale, seed=1
-            )
-            compare_update(backend, case)
-            compare_forward(backend, case)
+            network = Network(in_, width, 1, heads, 1.0, dtype=dtype)
+            examine(drawn_case(network, Rule("split"), sizes["batch"], scale, seed=1), run)
 
 
 def check_small_increments_of_large_weights(backend: Backend, extent: Extent = FULL) -> None:
     """A batch is summed before it is added: samples that are each lost beside a large weight count together."""
     samples = 16
+
+    def run(case: Case) -> None:
+        ulp = float(2 * np.finfo(case.x.dtype).eps)
+        learned = updated(backend, case)
+        for layer in case.network.layers:
+            key = f"{layer.name}.weight"
+            activities = 1.0 if layer.name == "input" else 0.5
+            change = learned[key].astype(np.float64) - case.weights[key]
+            one = 1.875 * activities / 4 * ulp
+            expected = np.zeros_like(change) + samples * one * np.array(layer.target_signs)
+            close(change, expected, np.full_like(change, 2 * ulp), f"{key}'s change by {samples} small increments")
+
     for dtype in dtypes(backend):
         ulp = float(2 * np.finfo(dtype).eps)
         for sizes in extent.large:
@@ -77,14 +93,7 @@ def check_small_increments_of_large_weights(backend: Backend, extent: Extent = F
             x = np.ones((samples, network.in_), dtype)
             error = np.full((samples, network.columns), ulp, dtype)
             rule = Rule(alpha=1.875, alpha_output=1.875, reduction="sum")
-            learned = updated(backend, Case(network, rule, weights, x, error))
-            for layer in network.layers:
-                key = f"{layer.name}.weight"
-                activities = 1.0 if layer.name == "input" else 0.5
-                change = learned[key].astype(np.float64) - weights[key]
-                one = 1.875 * activities / 4 * ulp
-                expected = np.zeros_like(change) + samples * one * np.array(layer.target_signs)
-                close(change, expected, np.full_like(change, 2 * ulp), f"{key}'s change by {samples} small increments")
+            examine(Case(network, rule, weights, x, error), run, drawn=False)
 
 
 def check_rms_of_huge_sums(backend: Backend, extent: Extent = FULL) -> None:
@@ -102,8 +111,8 @@ def check_rms_of_huge_sums(backend: Backend, extent: Extent = FULL) -> None:
             weights = backend.from_host(case.weights | first)
             with np.errstate(all="ignore"), warnings.catch_warnings():  # also those of a simulator's threads
                 warnings.simplefilter("ignore")
-                forward = to_numpy(backend.forward(case.network, weights, case.x))
-                traced = to_numpy(backend.trace(case.network, weights, case.x)[0])
+                forward = to_numpy(backend.forward(case.network, weights, case.x)).copy()
+                traced = to_numpy(backend.trace(case.network, weights, case.x)[0]).copy()
             outputs.append((forward, traced))
         bound = np.full_like(outputs[0][0], C * np.finfo(dtype).eps)
         for name, expected, large, huge in zip(("forward", "trace"), *outputs, strict=True):
@@ -125,7 +134,7 @@ def check_zero_error_leaves_every_bit(backend: Backend, extent: Extent = FULL) -
 
     def run(case: Case) -> None:
         silent = dataclasses.replace(case, error=0 * case.error)
-        same_bits(updated(backend, silent), case.weights, "after an update for an error of 0")
+        same_bits(updated(backend, silent), case.weights, "after an update for an error of 0", "zero_error")
 
     for_all(extent, cases(dtypes(backend)), run)
 
@@ -144,16 +153,22 @@ def check_split_keeps_signs(backend: Backend, extent: Extent = FULL) -> None:
 
 def check_presets(backend: Backend, extent: Extent = FULL) -> None:
     """Each preset is computed, or refused with a reason: forward, one update, and a run."""
+
+    def step(case: Case) -> None:
+        compare_forward(backend, case)
+        size = case.rule.samples_per_update(len(case.x))
+        compare_update(backend, dataclasses.replace(case, x=case.x[:size], error=case.error[:size]))
+
+    def run(case: Case) -> None:
+        compare_fit(backend, case)
+
     for name in PRESETS:
         for dtype in dtypes(backend):
             case = preset_case(name, dtype)
             if not supported(backend, case):
                 continue
-            compare_forward(backend, case)
-            size = case.rule.samples_per_update(len(case.x))
-            compare_update(backend, dataclasses.replace(case, x=case.x[:size], error=case.error[:size]))
-            case = preset_case(name, dtype, extent.width)
-            compare_fit(backend, dataclasses.replace(case, x=case.x[:2], error=case.error[:2]))
+            examine(case, step)
+            examine(preset_case(name, dtype, extent.width, batch=2), run)
 
 
 def check_variants(backend: Backend, extent: Extent = FULL) -> None:
@@ -165,7 +180,7 @@ def check_variants(backend: Backend, extent: Extent = FULL) -> None:
         compare_forward(backend, case)
         compare_update(backend, case)
         silent = dataclasses.replace(case, error=0 * case.error)
-        same_bits(updated(backend, silent), case.weights, "after an update for an error of 0")
+        same_bits(updated(backend, silent), case.weights, "after an update for an error of 0", "zero_error")
 
     for_all(extent, variants(dtypes(backend)), run)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 
@@ -37,48 +37,76 @@ def compare_update(backend: Backend, case: Case) -> None:
 
 def compare_fit(backend: Backend, case: Case) -> None:
     """Assert that a fit gives the weights of the oracle's steps, within the bounds."""
-    # Two epochs, each in another order and with a smaller last batch.
-    x = np.concatenate([case.x, 1 - case.x[::-1], case.x[:1] / 2])
-    target = (np.concatenate([case.error, case.error[::-1], case.error[:1]]) > 0).astype(x.dtype)
+    x, target, schedule = fit_plan(case)
     given_weights = backend.from_host(case.weights)
-    schedule = make_schedule(dataclasses.replace(case, x=x), epochs=2, batch_size=len(case.x))
     none = dataclasses.replace(schedule, orders=schedule.orders[:0])
     unchanged, _ = backend.fit(case.network, case.rule, backend.from_host(case.weights), x, target, none)
-    same_bits(backend.to_host(unchanged), case.weights, "after a fit of no epochs")
+    same_bits(backend.to_host(unchanged), case.weights, "after a fit of no epochs", "no_epochs")
     learned, stopped = backend.fit(case.network, case.rule, given_weights, x, target, schedule)
-    require(not np.any(stopped), f"heads stopped without a tolerance: {stopped}")
+    require(not np.any(stopped), f"heads stopped without a tolerance: {stopped}", "stops")
     again = np.broadcast_to(schedule.orders[0], (2, len(x)))  # as ED.fit does it without shuffling
     plain, repeated = (dataclasses.replace(schedule, orders=orders) for orders in (again.copy(), again))
     frozen_x, frozen_target = (np.repeat(array, 2, axis=1)[:, ::2] for array in (x, target))
     frozen_x.flags.writeable = frozen_target.flags.writeable = False
     one, _ = backend.fit(case.network, case.rule, backend.from_host(case.weights), x, target, plain)
     other, _ = backend.fit(case.network, case.rule, backend.from_host(case.weights), frozen_x, frozen_target, repeated)
-    same_bits(backend.to_host(other), backend.to_host(one), "for strided, read-only samples and repeated orders")
-    expected, bounds = case.in_float64.weights, None
-    for order in schedule.orders:
-        for rows in batches(case, order, schedule.batch_size):
-            expected, bounds = oracle_step(case, expected, bounds, x[rows], target[rows])
+    what = "for strided, read-only samples and repeated orders"
+    same_bits(backend.to_host(other), backend.to_host(one), what, "fit_layout")
+    expected, bounds = oracle_run(case, x, target, steps(case, schedule))
     all_close(backend.to_host(learned), expected, bounds, "after fit")
 
 
 def compare_weighted_fit(backend: Backend, case: Case) -> None:
     """Assert that a fit of samples with weights gives the weights of the oracle's steps, within the bounds."""
-    network, x, target = case.network, case.x, (case.error > 0).astype(case.x.dtype)
-    schedule = make_schedule(case, epochs=2)
-    weights = np.resize(np.array([2.0, 0.5, 0.0, 1.25, 3.0], x.dtype), len(x))
+    x, target, schedule, weights = weighted_plan(case)
+
+    expected, bounds = oracle_run(case, x, target, steps(case, schedule), weights)
+    all_close(weighted_fit(backend, case, weights, 2), expected, bounds, "after fit, for samples with weights")
+    same_bits(
+        weighted_fit(backend, case, weights * 0, 1),
+        case.weights,
+        "after fit, for samples of weight 0",
+        "sample_weights",
+    )
+
+
+def fit_plan(case: Case) -> tuple[Array, Array, Schedule]:
+    """Return samples, targets and the schedule of two epochs, each in another order and with a smaller last batch."""
+    x = np.concatenate([case.x, 1 - case.x[::-1], case.x[:1] / 2])
+    target = (np.concatenate([case.error, case.error[::-1], case.error[:1]]) > 0).astype(x.dtype)
+    return x, target, make_schedule(dataclasses.replace(case, x=x), epochs=2, batch_size=len(case.x))
+
+
+def weighted_plan(case: Case) -> tuple[Array, Array, Schedule, Array]:
+    """Return the case's samples, targets, a schedule of two epochs, and a weight of each sample."""
+    weights = np.resize(np.array([2.0, 0.5, 0.0, 1.25, 3.0], case.x.dtype), len(case.x))
     weights.flags.writeable = False
+    return case.x, (case.error > 0).astype(case.x.dtype), make_schedule(case, epochs=2), weights
 
-    def fitted(weights: Array, epochs: int) -> HostWeights:
-        given = dataclasses.replace(schedule, orders=schedule.orders[:epochs], weights=weights)
-        learned, _ = run_schedule(backend, network, case.rule, backend.from_host(case.weights), x, target, given)
-        return backend.to_host(learned)
 
-    expected, bounds = case.in_float64.weights, None
+def weighted_fit(backend: Backend, case: Case, weights: Array, epochs: int) -> HostWeights:
+    """Return the backend's weights after some epochs of the samples with these weights, on the host."""
+    x, target, schedule, _ = weighted_plan(case)
+    given = dataclasses.replace(schedule, orders=schedule.orders[:epochs], weights=weights)
+    learned, _ = run_schedule(backend, case.network, case.rule, backend.from_host(case.weights), x, target, given)
+    return backend.to_host(learned)
+
+
+def steps(case: Case, schedule: Schedule) -> Iterator[Array]:
+    """Yield the rows of each update of a run."""
     for order in schedule.orders:
-        for rows in batches(case, order, schedule.batch_size):
-            expected, bounds = oracle_step(case, expected, bounds, x[rows], target[rows], weights[rows])
-    all_close(fitted(weights, 2), expected, bounds, "after fit, for samples with weights")
-    same_bits(fitted(weights * 0, 1), case.weights, "after fit, for samples of weight 0")
+        yield from batches(case, order, schedule.batch_size)
+
+
+def oracle_run(
+    case: Case, x: Array, target: Array, steps: Iterable[Array], weights: Array | None = None
+) -> tuple[HostWeights, HostWeights | None]:
+    """Return the oracle's weights after a step for each array of rows, and how far from them the backend's may be."""
+    expected, bounds = case.in_float64.weights, None
+    for rows in steps:
+        weight = None if weights is None else weights[rows]
+        expected, bounds = oracle_step(case, expected, bounds, x[rows], target[rows], weight)
+    return expected, bounds
 
 
 def batches(case: Case, order: Array, batch_size: int) -> Iterator[Array]:
@@ -155,8 +183,8 @@ def updated(backend: Backend, case: Case) -> HostWeights:
 def checked_outputs(case: Case, outputs: Array) -> Array:
     """Return the outputs on the host, with the right shape and dtype."""
     host = to_numpy(outputs)
-    require(host.shape == (len(case.x), case.network.columns), f"outputs have shape {host.shape}")
-    require(host.dtype == case.network.dtype, f"outputs have dtype {host.dtype}")
+    require(host.shape == (len(case.x), case.network.columns), f"outputs have shape {host.shape}", "shape")
+    require(host.dtype == case.network.dtype, f"outputs have dtype {host.dtype}", "dtype")
     return host
 
 

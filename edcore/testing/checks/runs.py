@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from edcore.contract.backend import Backend, run_schedule
 from edcore.core.network import Network
 from edcore.core.rule import Rule
-from edcore.testing.checks.examples import FULL, Extent, dtypes, fewer, for_all, gentle, supported
+from edcore.testing.checks.examples import FULL, Extent, dtypes, examine, fewer, for_all, gentle, supported
 from edcore.testing.checks.oracle import (
     checked_outputs,
     compare_fit,
@@ -68,7 +68,7 @@ def check_fit_weights(backend: Backend, extent: Extent = FULL) -> None:
     for dtype, rule in zip(itertools.cycle(dtypes(backend)), kinds[: extent.examples // 2], strict=False):
         case = drawn_case(Network(2, 1, 1, 2, 1.0, dtype=dtype), rule, batch=5, scale=0.3, seed=1)
         if supported(backend, case):
-            compare_weighted_fit(backend, case)
+            examine(case, lambda case: compare_weighted_fit(backend, case))
 
 
 def check_fit_stops(backend: Backend, extent: Extent = FULL) -> None:
@@ -83,22 +83,27 @@ def check_fit_stops(backend: Backend, extent: Extent = FULL) -> None:
             return
         schedule = dataclasses.replace(make_schedule(case, epochs=3), tolerance=tolerance)
         learned, stopped = backend.fit(case.network, case.rule, backend.from_host(case.weights), x, target, schedule)
-        require(isinstance(stopped, np.ndarray), f"fit returned {stopped!r} for when each head stopped")
+        require(isinstance(stopped, np.ndarray), f"fit returned {stopped!r} for when each head stopped", "stops")
         told = np.zeros(sums.shape)
         asked = dataclasses.replace(make_schedule(case, epochs=3), errors=told)
         run_schedule(backend, case.network, case.rule, backend.from_host(case.weights), x, target, asked)
-        require(np.allclose(told, sums, rtol=1e-3, atol=1e-6), f"the errors of the epochs are {told}, not {sums}")
+        close_enough = np.allclose(told, sums, rtol=1e-3, atol=1e-6)
+        require(close_enough, f"the errors of the epochs are {told.tolist()}, not {sums.tolist()}", "errors_filled")
         below = sums < tolerance
         expected = np.where(below.any(axis=0), np.argmax(below, axis=0) + 1, 0)
-        require(np.array_equal(stopped, expected), f"heads stopped after epochs {stopped}, not {expected}")
+        require(np.array_equal(stopped, expected), f"heads stopped after epochs {stopped}, not {expected}", "stops")
         got = backend.to_host(learned)
         for head, epochs in enumerate(expected):
             learning = np.arange(case.network.heads) == head
             alone = dataclasses.replace(make_schedule(case, int(epochs) or 3), tolerance=tolerance, learning=learning)
             shorter, stopped = backend.fit(case.network, case.rule, backend.from_host(case.weights), x, target, alone)
-            require(np.array_equal(stopped, expected * learning), f"alone, head {head} stopped after {stopped}")
+            require(
+                np.array_equal(stopped, expected * learning), f"alone, head {head} stopped after {stopped}", "stops"
+            )
             shorter = backend.to_host(shorter)
-            same_bits(of_heads(got, learning), of_heads(shorter, learning), f"of head {head}, which stopped or did not")
-            same_bits(of_heads(shorter, ~learning), of_heads(case.weights, ~learning), "of heads that do not learn")
+            what = f"of head {head}, which stopped or did not"
+            same_bits(of_heads(got, learning), of_heads(shorter, learning), what, "stopped_heads")
+            what = "of heads that do not learn"
+            same_bits(of_heads(shorter, ~learning), of_heads(case.weights, ~learning), what, "learning_mask")
 
     for_all(fewer(extent), gentle(backend, st.one_of(rules(), rules(order="online"))), run)

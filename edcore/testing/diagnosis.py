@@ -1,0 +1,356 @@
+"""Why a check failed: the numbers of a backend beside those of the usual faults, and where an exception comes from."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from edcore.arrays import Array, HostWeights
+from edcore.contract.backend import Backend
+from edcore.core.network import Network
+from edcore.core.rule import Rule
+from edcore.testing.checks.calls import results
+from edcore.testing.checks.examples import Example
+from edcore.testing.checks.oracle import (
+    checked_outputs,
+    fit_plan,
+    oracle_run,
+    oracle_step,
+    steps,
+    updated,
+    weighted_fit,
+    weighted_plan,
+)
+from edcore.testing.compare import BrokenPromiseError, Place, close
+from edcore.testing.hints import BY_CHECK
+from edcore.testing.origins import Source, innermost, is_ours, source_of
+from edcore.testing.strategies import Case, drawn_case
+from edcore.testing.suspects import ORACLE, Suspect
+from edcore.testing.suspects.forward import forward_suspects
+from edcore.testing.suspects.run import fit_suspects
+from edcore.testing.suspects.update import learned, update_suspects
+from edcore.testing.tolerance import Bounds
+
+SLACK = 10.0  # the bounds are those of the right numbers, and those of a fault may be larger
+UNDETERMINED = ("forward", "update", "fit", "scaled_partly", "scaled", "low_precision")
+"""The causes of numbers that are wrong in no usual way."""
+
+LARGE = 20  # sizes from here on take the oracle's loops long
+
+
+@dataclasses.dataclass(frozen=True)
+class Diagnosis:
+    """Why one check failed."""
+
+    cause: str
+    detail: str = ""
+    stage: str = ""  # forward, update or fit, if numbers are wrong there
+    place: Place | None = None
+    before: float | None = None
+    ratio: float | None = None  # of the change at that place, got by expected
+    ratios: dict[str, float | None] = dataclasses.field(default_factory=dict)  # by array and cells; None if it varies
+    source: Source | None = None
+
+
+def diagnose(backend: Backend, name: str, error: Exception) -> Diagnosis:
+    """Return why a check of this name raised this error."""
+    flaky = isinstance(error, ExceptionGroup)
+    error = innermost(error)
+    if not isinstance(error, BrokenPromiseError):
+        return _of_exception(backend, name, error)
+    example = getattr(error, "example", None)
+    found = in_case(backend, example.case) if example is not None and not flaky else None
+    if found is not None:
+        if found.cause in UNDETERMINED and BY_CHECK.get(name) == "added_one_by_one":
+            return dataclasses.replace(found, cause=BY_CHECK[name], detail="")
+        return found
+    if flaky or (example is not None and unstable(backend, example.case)):
+        return Diagnosis("not_deterministic")
+    if not error.cause and example is not None and " fit" in str(error):
+        found = _of_fit(backend, example.case, weighted=name == "check_fit_weights")
+        return found or Diagnosis(BY_CHECK.get(name, "fit"), stage="fit", place=error.place)
+    if name == "check_empty_batch" and error.cause in (
+        "shape",
+        "dtype",
+    ):  # as other batches have the right shape and dtype
+        return Diagnosis("empty_batch")
+    cause = error.cause or BY_CHECK.get(name, "unknown")
+    if cause == "unknown" and example is not None and _passes(example):
+        cause = "not_deterministic"
+    return Diagnosis(cause, place=error.place)
+
+
+def _passes(example: Example) -> bool:
+    """Return whether a check passes now on the case on which it failed."""
+    try:
+        example.run(example.case)
+    except Exception:
+        return False
+    return True
+
+
+def in_case(backend: Backend, case: Case) -> Diagnosis | None:
+    """Return what is wrong in the forward pass or in one update of a case, or None."""
+    case = _one_step(case)
+    try:
+        return _of_forward(backend, case) or _of_update(backend, case)
+    except BrokenPromiseError as error:
+        return Diagnosis(error.cause or "unknown", stage="forward", place=error.place)
+    except Exception:  # of the backend, on other numbers than those of the check
+        return None
+
+
+def unstable(backend: Backend, case: Case) -> bool:
+    """Return whether the same calls give other bits."""
+    try:
+        first, *others = ({k: v.tobytes() for k, v in results(backend, case).items()} for _ in range(4))
+    except Exception:
+        return False
+    return any(other != first for other in others)
+
+
+class Witness(NamedTuple):
+    """A case, the oracle's activities and numbers, how far from them the backend's may be, and those it has."""
+
+    case: Case
+    activities: Any
+    before: HostWeights
+    expected: HostWeights
+    bounds: HostWeights
+    got: HostWeights
+
+    def matches(self, numbers: HostWeights, slack: float) -> bool:
+        """Return whether the backend has these numbers."""
+        return all((np.abs(self.got[k] - numbers[k]) <= slack * self.bounds[k] + 1e-300).all() for k in numbers)
+
+    @property
+    def right(self) -> bool:
+        """Whether the backend has the oracle's numbers."""
+        return self.matches(self.expected, 1.0)
+
+    @property
+    def error(self) -> float:
+        """The largest error of a number, relative to the largest magnitude of its array."""
+        sizes = {key: max(float(np.abs(value).max(initial=0)), 1e-30) for key, value in self.expected.items()}
+        return max(float(np.abs(self.got[key] - self.expected[key]).max(initial=0)) / sizes[key] for key in sizes)
+
+
+def _one_step(case: Case) -> Case:
+    """Return the case with the samples of one update."""
+    size = case.rule.samples_per_update(len(case.x))
+    return dataclasses.replace(case, x=case.x[:size], error=case.error[:size])
+
+
+def _others(backend: Backend, case: Case) -> Iterator[Case]:
+    """Yield cases beside the failing one, in which another fault has other numbers: a larger one and a classic one."""
+    network, rule, seed = case.network, case.rule, case.seed + 1
+    sizes = {"in_": 3, "width": 4, "depth": 2, "heads": 2}
+    if max(network.in_, network.width, network.depth, network.heads, len(case.x)) >= LARGE:
+        larger = network
+    else:
+        larger = dataclasses.replace(network, **{k: max(v, getattr(network, k)) for k, v in sizes.items()})
+    classic = Network(3, 4, 2, 2, u0=1.0, n_bias=2, dtype=network.dtype)
+    usual = Rule(rule.error, alpha=0.8, alpha_output=0.3, reduction=rule.reduction)
+    for other, learning in ((larger, rule), (classic, usual)):
+        if backend.supports(other, learning) is True:
+            yield _one_step(drawn_case(other, learning, max(len(case.x), 5), 0.3, seed))
+
+
+def _of_forward(backend: Backend, case: Case) -> Diagnosis | None:
+    """Return what is wrong in the outputs, or None."""
+
+    def outputs_of(call: str, case: Case) -> Array:
+        weights = backend.from_host(case.weights)
+        found = backend.forward(case.network, weights, case.x)
+        return checked_outputs(case, found if call == "forward" else backend.trace(case.network, weights, case.x)[0])
+
+    def witness(call: str, case: Case) -> Witness:
+        exact = case.in_float64
+        expected, activities = ORACLE.trace(exact.network, exact.weights, exact.x)
+        bound = Bounds(case.network, exact.weights).outputs(activities)
+        numbers = (0 * expected, expected, bound, outputs_of(call, case))
+        return Witness(exact, activities, *({"outputs": value} for value in numbers))
+
+    wrong = [call for call in ("forward", "trace") if not witness(call, case).right]
+    if not wrong:
+        return None
+    witnesses = [witness(wrong[0], one) for one in (case, *_others(backend, case))]
+    place = _worst(witnesses[0], "outputs")
+    only = f"in {wrong[0]} alone" if len(wrong) == 1 else ""
+    cause, detail = _suspected(witnesses, forward_suspects(), lambda s, w: {"outputs": s.compute(w.case)})
+    detail = ", ".join(filter(None, (detail, only)))
+    return Diagnosis(cause or "forward", detail, "forward", place)
+
+
+def _of_update(backend: Backend, case: Case) -> Diagnosis | None:
+    """Return what is wrong in one update, or None."""
+
+    def witness(case: Case) -> Witness:
+        exact = case.in_float64
+        _, activities = ORACLE.trace(exact.network, exact.weights, exact.x)
+        bounds = Bounds(case.network, exact.weights).updated(case.rule, activities, exact.error)
+        got = updated(backend, case)
+        for key, value in exact.weights.items():
+            if key not in got:
+                raise BrokenPromiseError(f"the keys are {sorted(got)}", "keys")
+            if got[key].shape != value.shape or got[key].dtype != case.x.dtype:
+                cause = "shape" if got[key].shape != value.shape else "dtype"
+                raise BrokenPromiseError(f"{key} has {cause} {getattr(got[key], cause)} after an update", cause)
+        return Witness(exact, activities, exact.weights, learned(exact, activities), bounds, got)
+
+    first = witness(case)
+    if first.right:
+        return None
+    witnesses = [first, *map(witness, _others(backend, case))]
+    key = next(key for key in first.expected if not first._replace(expected={key: first.expected[key]}).right)
+    place = _worst(first, key)
+    before = float(first.before[key][place.index])
+    expected = place.expected - before
+    ratio = (place.got - before) / expected if expected else None
+    ratios = changes(first)
+    cause, detail = _suspected(witnesses, update_suspects(), lambda s, w: s.compute(w.case, w.activities))
+    if not cause:
+        wrong = max((witness for witness in witnesses if not witness.right), key=lambda one: len(changes(one)))
+        cause, detail = _by_ratio(wrong.case, changes(wrong))
+    return Diagnosis(cause, detail, "update", place, before, ratio, ratios)
+
+
+def _suspected(witnesses: list[Witness], suspects: Iterator[Suspect], numbers: Any) -> tuple[str, str]:
+    """Return the cause and the detail of the fault whose numbers the backend has in all cases, or empty texts."""
+    worst = max(witness.error for witness in witnesses)
+    if next(iter(witnesses[0].got.values())).dtype == np.float32:
+        if 2e-6 < worst < 5e-3:
+            return "low_precision", f"relative errors are up to {worst:.1g}"
+    elif 1e-12 < worst < 1e-5:
+        return "float32_sums", ""
+    for suspect in suspects:
+        for number, witness in enumerate(witnesses):
+            with np.errstate(all="ignore"):
+                found = numbers(suspect, witness)
+            nothing = found is None or any(value is None for value in found.values())
+            if nothing and number == 0:
+                break
+            if not witness.matches(witness.expected if nothing else found, SLACK):
+                break
+        else:
+            return suspect.cause, suspect.detail
+    return "", ""
+
+
+def changes(witness: Witness) -> dict[str, float | None]:
+    """Return the ratio of the changes, got by expected, by array and sign of the target cells; None if it varies."""
+    ratios: dict[str, float | None] = {}
+    for name in ("input", "hidden", "output"):
+        layer = witness.case.network.layer(name)
+        signs = np.array(layer.target_signs)
+        for part in ("weight", "bias"):
+            key = f"{name}.{part}"
+            step, got = (value[key] - witness.before[key] for value in (witness.expected, witness.got))
+            for sign, cells in ((1, "excitatory"), (-1, "inhibitory")):
+                clear = (np.abs(step) > 20 * witness.bounds[key]) & (signs == sign)
+                if clear.any():
+                    found = got[clear] / step[clear]
+                    middle = float(np.median(found))
+                    steady = float(np.abs(found - middle).max()) <= 0.02 * max(1.0, abs(middle))
+                    ratios[f"{key} of {cells} cells"] = middle if steady else None
+    return ratios
+
+
+def _by_ratio(case: Case, ratios: dict[str, float | None]) -> tuple[str, str]:
+    """Return the cause and the detail that the ratios of the changes tell."""
+    batch = len(case.x)
+    factors = {value for value in ratios.values() if value is not None}
+    if None in ratios.values() or not factors:
+        return "update", ""
+    low, high = min(factors), max(factors)
+    if high - low > 0.02 * max(1.0, abs(high)):
+        wrong = {key: value for key, value in ratios.items() if value is not None and abs(value - 1) > 0.02}
+        for cause, factor in (("sign", -1.0), ("not_updated", 0.0)):
+            if all(abs(value - factor) < 0.02 for value in wrong.values()):
+                return cause, ", ".join(wrong)
+        return "scaled_partly", ", ".join(f"{key}: {value:.4g}" for key, value in wrong.items())
+    known = {
+        "sign": -1.0,
+        "not_updated": 0.0,
+        "mean_missing": float(batch),
+        "mean_twice": 1 / batch,
+        "derivative_factor": 2 / case.network.u0,
+    }
+    for cause, factor in known.items():
+        if abs(high - factor) <= 0.02 * max(1.0, abs(factor)) and factor != 1:
+            return cause, ""
+    return "scaled", f"{high:.4g}"
+
+
+def _worst(witness: Witness, key: str) -> Place:
+    """Return the number of an array that is furthest beyond its bound."""
+    try:
+        close(witness.got[key], witness.expected[key], witness.bounds[key], key, key)
+    except BrokenPromiseError as error:
+        if error.place is not None:
+            return error.place
+    raise ValueError(f"{key} is within its bounds")
+
+
+def _of_fit(backend: Backend, case: Case, *, weighted: bool) -> Diagnosis | None:
+    """Return what is wrong in a run, or None."""
+    if weighted:
+        x, target, schedule, given = weighted_plan(case)
+        got = weighted_fit(backend, case, given, len(schedule.orders))
+        for weights, detail in (
+            (None, "they are passed over"),
+            (given[schedule.orders[0]], "they are taken by the place in the order"),
+        ):
+            if _distance(got, *oracle_run(case, x, target, steps(case, schedule), weights)) <= 1:
+                return Diagnosis("sample_weights", detail, "fit")
+        return None
+    x, target, schedule = fit_plan(case)
+    learnt, _ = backend.fit(case.network, case.rule, backend.from_host(case.weights), x, target, schedule)
+    got = backend.to_host(learnt)
+    if _distance(got, *oracle_run(case, x, target, steps(case, schedule))) <= 1:
+        return None
+    nearest: tuple[float, Diagnosis | None] = 1.0, None  # as the bounds may be wide after many steps
+    for cause, detail, suspected in fit_suspects(case.rule, schedule.orders, schedule.batch_size):
+        expected: HostWeights = case.in_float64.weights
+        bounds: HostWeights | None = None
+        for rows, factor in suspected:
+            if factor == 1:
+                expected, bounds = oracle_step(case, expected, bounds, x[rows], target[rows])
+            else:
+                alpha, alpha_output = case.rule.alpha * factor, case.rule.alpha_output * factor
+                rule = dataclasses.replace(case.rule, alpha=alpha, alpha_output=alpha_output)
+                slower = dataclasses.replace(case, rule=rule)
+                expected, bounds = oracle_step(slower, expected, bounds, x[rows], target[rows])
+        if (distance := _distance(got, expected, bounds)) < nearest[0]:
+            nearest = distance, Diagnosis(cause, detail, "fit")
+    return nearest[1]
+
+
+def _distance(got: HostWeights, expected: HostWeights, bounds: HostWeights | None) -> float:
+    """Return the largest difference of a weight, in units of its bound."""
+    return max(
+        float((np.abs(got[key] - value) / (bounds[key] + 1e-300 if bounds else 1e-300)).max(initial=0))
+        for key, value in expected.items()
+    )
+
+
+def _of_exception(backend: Backend, name: str, error: Exception) -> Diagnosis:
+    source = source_of(backend, error)
+    cause = "unusable" if is_ours(os.path.abspath(source.file)) else "exception"
+    if getattr(error, "second_thread", False):
+        cause = "second_thread"
+    elif "read-only" in str(error) or "not writeable" in str(error):
+        cause = "writes_inputs"
+    elif name in ("check_empty_batch", "check_probe_never_raises"):
+        cause = BY_CHECK[name]
+    return Diagnosis(cause, source=source)
+
+
+def example_of(error: Exception) -> Example | None:
+    """Return the case on which a check failed, and what it does with each case."""
+    found: Example | None = getattr(innermost(error), "example", None)
+    return found

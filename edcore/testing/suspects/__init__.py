@@ -1,0 +1,35 @@
+"""What a backend would compute if it had one of the usual faults: the fault whose numbers it has is the likely cause.
+
+Each suspect is the oracle with one thing changed, in float64. A suspect returns None where its fault changes nothing.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from edcore.arrays import Array
+from edcore.testing.strategies import Case
+from edcore_loop.loops import LoopBackend
+
+ORACLE = LoopBackend()
+
+
+class Suspect(NamedTuple):
+    """A usual fault: the name of its hint, and the numbers that a backend with it has."""
+
+    cause: str
+    detail: str
+    compute: Callable[..., Any]
+
+
+def with_network(case: Case, **fields: Any) -> Case | None:
+    """Return the case with other fields of its network, or None if they are those that it has."""
+    network = dataclasses.replace(case.network, **fields)
+    return None if network == case.network else dataclasses.replace(case, network=network)
+
+
+def with_weights(case: Case, **arrays: Array) -> Case:
+    """Return the case with other arrays of weights, whose keys are written with _ for the dot."""
+    return dataclasses.replace(case, weights=case.weights | {k.replace("_", ".", 1): v for k, v in arrays.items()})

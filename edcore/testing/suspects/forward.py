@@ -1,0 +1,117 @@
+"""The usual faults of a forward pass."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+from edcore.arrays import Array
+from edcore.core.activations import ACTIVATIONS
+from edcore.testing.strategies import Case
+from edcore.testing.suspects import ORACLE, Suspect, with_network, with_weights
+
+# Each function returns the case whose right outputs are those of the fault.
+
+
+def _transposed(case: Case) -> Case:
+    return with_weights(case, hidden_weight=np.swapaxes(case.weights["hidden.weight"], -1, -2))
+
+
+def _without_biases(case: Case) -> Case:
+    return with_weights(case, **{key.replace(".", "_"): 0 * case.weights[key] for key in case.weights if "bias" in key})
+
+
+def _one_bias_cell(case: Case) -> Case | None:
+    if case.network.n_bias == 1:
+        return None
+    kept = {key: value.copy() for key, value in case.weights.items()}
+    for key in kept:
+        if "bias" in key:
+            kept[key][..., 1, :] = 0
+    return dataclasses.replace(case, weights=kept)
+
+
+def _one_stream(case: Case) -> Case:
+    weight = case.weights["input.weight"].copy()
+    weight[:, case.network.in_ :] = 0
+    return with_weights(case, input_weight=weight)
+
+
+def _signs_twice(case: Case) -> Case:
+    changed = {}
+    for layer in case.network.layers:
+        key = f"{layer.name}.weight"
+        changed[key] = case.weights[key] * np.array(layer.source_signs)[:, None]
+    return dataclasses.replace(case, weights=case.weights | changed)
+
+
+def _without_last_layer(case: Case) -> Case | None:
+    if not case.network.depth:
+        return None
+    fewer = {key: case.weights[key][:, :-1] for key in ("hidden.weight", "hidden.bias")}
+    network = dataclasses.replace(case.network, depth=case.network.depth - 1)
+    return dataclasses.replace(case, network=network, weights=case.weights | fewer)
+
+
+def _layers_reversed(case: Case) -> Case:
+    return dataclasses.replace(
+        case, weights=case.weights | {key: case.weights[key][:, ::-1] for key in ("hidden.weight", "hidden.bias")}
+    )
+
+
+def _heads_reversed(case: Case) -> Case:
+    return dataclasses.replace(case, weights={key: value[::-1] for key, value in case.weights.items()})
+
+
+def _inhibitory_outputs(case: Case) -> Case | None:
+    if not case.network.inhibitory_output:
+        return None
+    n = case.network.outputs
+    return with_weights(
+        case, **{f"output_{p}": np.roll(case.weights[f"output.{p}"], n, -1) for p in ("weight", "bias")}
+    )
+
+
+def _of(changed: Callable[[Case], Case | None]) -> Callable[[Case], Array | None]:
+    """Return a function that returns the outputs of a changed case."""
+
+    def compute(case: Case) -> Array | None:
+        other = changed(case)
+        return None if other is None else ORACLE.trace(other.network, other.weights, other.x)[0]
+
+    return compute
+
+
+def _outputs_first(case: Case) -> Array:
+    outputs = ORACLE.trace(case.network, case.weights, case.x)[0]
+    by_head = outputs.reshape(len(outputs), case.network.heads, case.network.outputs)
+    return np.swapaxes(by_head, 1, 2).reshape(outputs.shape)
+
+
+def forward_suspects() -> Iterator[Suspect]:
+    """Yield the usual faults of a forward pass; each gives the outputs of a case."""
+    yield Suspect("bias_activity", "", _of(lambda case: with_network(case, bias=1.0)))
+    yield Suspect("rms_forgotten", "", _of(lambda case: with_network(case, rms=False)))
+    yield Suspect("u0_factor", "as 1 / (1 + exp(−z))", _of(lambda case: with_network(case, u0=2.0)))
+    yield Suspect(
+        "u0_factor", "as 1 / (1 + exp(−z / u0))", _of(lambda case: with_network(case, u0=2 * case.network.u0))
+    )
+    yield Suspect("u0_factor", "with u0 = 0.4", _of(lambda case: with_network(case, u0=0.4)))
+    for name in ACTIVATIONS:
+        for field in ("activation", "output_activation"):
+            other = _of(lambda case, field=field, name=name: with_network(case, **{field: name}))  # type: ignore[misc]
+            yield Suspect(field, f"as {name}", other)
+        both = _of(lambda case, name=name: with_network(case, activation=name, output_activation=name))  # type: ignore[misc]
+        yield Suspect("activation", f"as {name}, and the output cells too", both)
+    yield Suspect("transposed", "", _of(_transposed))
+    yield Suspect("bias_left_out", "", _of(_without_biases))
+    yield Suspect("bias_left_out", "of the inhibitory bias cell", _of(_one_bias_cell))
+    yield Suspect("one_stream", "", _of(_one_stream))
+    yield Suspect("signs_twice", "", _of(_signs_twice))
+    yield Suspect("layer_skipped", "", _of(_without_last_layer))
+    yield Suspect("layers_reversed", "", _of(_layers_reversed))
+    yield Suspect("heads_order", "", _of(_heads_reversed))
+    yield Suspect("inhibitory_outputs", "", _of(_inhibitory_outputs))
+    yield Suspect("outputs_order", "", _outputs_first)
