@@ -650,7 +650,7 @@ def learn(line):
     def trace(frame, event, argument):
         if "edcore" not in frame.f_code.co_filename or frame.f_code.co_name in ("_receive", "uninterrupted"):
             return None
-        if event == "line" and frame.f_code.co_name in ("_learn", "learn", "fit_epoch", "fit_samples", "_fit"):
+        if event == "line" and frame.f_code.co_name in ("_learn", "learn", "learn_epoch", "fit_epoch"):
             seen[0] += 1
             if seen[0] == line:
                 sys.settrace(None)
@@ -671,6 +671,38 @@ all(learn(line) for line in range(1, 120, 3))
 """,
         value=True,
         slow=True,
+    ),
+    Row(
+        name="Ctrl-C at any line of a fit with callbacks and a schedule",
+        python="""
+import signal, sys
+def learn(line):
+    ed, history, seen = ED(4, 2, 0, seed=0, backend="numpy"), edcore.History(X, Y), [0]
+    rule = ed.rule
+    def trace(frame, event, argument):
+        if "edcore" not in frame.f_code.co_filename or frame.f_code.co_name in ("_receive", "uninterrupted"):
+            return None
+        if event == "line" and frame.f_code.co_name in ("fit_samples", "learn", "learn_epoch", "__call__", "scaled"):
+            seen[0] += 1
+            if seen[0] == line:
+                sys.settrace(None)
+                signal.raise_signal(signal.SIGINT)
+        return trace
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        ed.fit(X, Y, epochs=3, schedule=[1, 0.5, 0.25], callbacks=history)
+    except KeyboardInterrupt:
+        pass
+    finally:
+        sys.settrace(before)
+    learnt = int(ed.epochs[0])
+    plain = ED(4, 2, 0, seed=0, backend="numpy").fit(X, Y, epochs=learnt, schedule=[1, 0.5, 0.25][:learnt])
+    same = all((plain.weights[key] == value).all() for key, value in ed.weights.items())
+    return same and ed.rule is rule and learnt - len(history) in (0, 1)
+all(learn(line) for line in range(1, 140))
+""",
+        value=True,
     ),
     Row(
         name="the cores of a measurement are those that it may use",
