@@ -21,8 +21,11 @@ SHORT = 14
 
 
 def tables(outcome: Outcome) -> list[NumberTable]:
-    """Return the tables of an outcome: the means side by side, and all figures."""
-    return [_means(outcome), _all_figures(outcome)]
+    """Return the tables of an outcome: the means side by side, those of ED and its controls, and all figures."""
+    controls = [method for method in outcome.methods if method in (FROZEN, READOUT)]
+    methods = [method for method in outcome.methods if method not in (FROZEN, READOUT)]
+    beside = [_means(outcome, [EDCORE, *controls], "The controls", published=False)] if controls else []
+    return [_means(outcome, methods, "The means"), *beside, _all_figures(outcome)]
 
 
 def show(outcome: Outcome, console: Console) -> None:
@@ -59,26 +62,26 @@ def _lead(outcome: Outcome) -> Iterator[str]:
     yield f"{outcome.measure[0].upper()}{outcome.measure[1:]}, by {outcome.axis} and method."
 
 
-def _means(outcome: Outcome) -> NumberTable:
-    """Return the means of all methods side by side, with the published figures in front of those to compare."""
+def _means(outcome: Outcome, methods: list[str], title: str, *, published: bool = True) -> NumberTable:
+    """Return the means of methods side by side, perhaps with the published figures in front of those to compare."""
     columns, cells = _setting_columns(outcome), [_setting_cells(outcome, *key) for key in outcome.settings]
     words, sources = len(columns), set()
-    for method in outcome.methods:
+    for method in methods:
         scores = [outcome.score(*key, method) for key in outcome.settings]
         for source in dict.fromkeys(score.published.source for score in scores if score and score.published):
-            if source not in sources:
+            if published and source not in sources:
                 sources.add(source)
                 columns.append(source)
                 for line, score in zip(cells, scores, strict=True):
-                    published = score.published if score else None
-                    line.append(_published(outcome, published if published and published.source == source else None))
-        with_z = any(score and score.z is not None for score in scores)
+                    figure = score.published if score else None
+                    line.append(_published(outcome, figure if figure and figure.source == source else None))
+        with_z = published and any(score and score.z is not None for score in scores)
         columns += [method, "z"] if with_z else [method]
         for line, score in zip(cells, scores, strict=True):
             line.append(_mean(outcome, score))
             if with_z:
                 line.append(_signed(score.z if score else None))
-    return NumberTable(columns, cells, words, "The means")
+    return NumberTable(columns, cells, words, title)
 
 
 def _all_figures(outcome: Outcome) -> NumberTable:
