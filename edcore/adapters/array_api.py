@@ -34,10 +34,11 @@ from edcore.contract.memory import Memory, Supported, fits, memory
 from edcore.contract.stages import Stage
 from edcore.contract.steps import Schedule
 from edcore.core import method as core
-from edcore.core.activations import ACTIVATIONS, FUNCTIONS, fault
+from edcore.core.activations import ACTIVATIONS, FUNCTIONS
 from edcore.core.method import Cells, Trace
 from edcore.core.network import Network
 from edcore.core.rule import Rule
+from edcore.core.trial import fault
 
 
 class ArrayAPIBackend(Backend):
@@ -93,7 +94,8 @@ class ArrayAPIBackend(Backend):
     def fault(self, activation: str, network: Network) -> tuple[str, str] | None:
         """Return which function of a registered activation fails on this library's arrays, and how; None if none."""
         with self.exact():
-            return fault(FUNCTIONS[activation], self.on_device(np.ones((1, 2, 3), network.dtype)), network.u0)
+            z = self.on_device(np.ones((1, 2, 3), network.dtype))
+            return fault(*FUNCTIONS[activation][:2], z, network.u0)
 
     def memory(self) -> Memory:
         """Return the memory of the device."""

@@ -6,33 +6,22 @@ The oracle (`edcore_loop`) and the compiled kernels state their own, so that the
 from __future__ import annotations
 
 import contextlib
-import itertools
 import math
 import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 import numpy as np
-import numpy.typing as npt
 from array_api_compat import array_namespace
 
-from edcore.arguments import LARGEST
 from edcore.arrays import Array
-from edcore.errors import InputError, UnknownNameError, said, shown
+from edcore.core.trial import checked_bounds, tried
+from edcore.errors import InputError, UnknownNameError, shown
 
 Activation: TypeAlias = str
 ACTIVATIONS: tuple[Activation, ...] = ("sigmoid", "tanh", "relu", "relu6", "linear")
 """f(z) = 1 / (1 + exp(−2 z / u0)), tanh z, max(z, 0), min(max(z, 0), 6) and z. Their g: y (1 − y), 1 − y², 1 where
 y > 0, 1 where 0 < y < 6, and 1."""
-
-MOST_TRIED = 30
-TRIED = np.concatenate(
-    [np.linspace(-MOST_TRIED, MOST_TRIED, 61), np.linspace(-4.05, 4.21, 60), [-1e4, -1e-3, 1e-3, 1e4]]
-)
-"""The sums on which a function is tried when it is registered. It may be infinite beyond `MOST_TRIED`."""
-
-WIDTHS = 0.4, 2.0
-"""The u0 with which it is tried."""
 
 T = TypeVar("T")
 
@@ -182,8 +171,8 @@ def register(
     if name in ACTIVATIONS:
         fix = "Backends have their own code for it."
         raise InputError("name", repr(name), f"another name than {', '.join(ACTIVATIONS)}", fix)
-    function = Function(f, g, *_checked_bounds(lowest, highest, steepest))
-    given = _tried(function)
+    bounds = checked_bounds(lowest, highest, steepest)
+    function, given = Function(f, g, *bounds), tried(f, g, bounds)
     if (known := FUNCTIONS.get(name)) is not None and (known[2:], _VALUES.get(name)) != (function[2:], given):
         fix = "Networks and files know a function by its name: give this one another, or start Python again."
         raise InputError("name", f"{name!r} with other functions than before", "a new name, or the same functions", fix)
@@ -201,25 +190,6 @@ def registered(name: str, *functions: Any, **bounds: Any) -> Iterator[None]:
         del FUNCTIONS[name], _VALUES[name]
 
 
-def fault(function: Function, z: Array, u0: float) -> tuple[str, str] | None:
-    """Return which of f and g cannot compute an array, and what it does instead; None if both can."""
-    given = z
-    for name in ("f", "g"):
-        try:
-            value = function.f(given, u0) if name == "f" else function.g(given)
-        except Exception as error:  # other people's code
-            return name, f"raises {said(error)}"
-        if type(value) is not type(given):
-            returned, argument = (f"{type(array).__module__}.{type(array).__name__}" for array in (value, given))
-            return name, f"returns {shown(value) if np.isscalar(value) else returned} for {argument}"
-        if tuple(value.shape) != tuple(given.shape):
-            return name, f"returns shape {tuple(value.shape)} for shape {tuple(given.shape)}"
-        if value.dtype != given.dtype:
-            return name, f"returns {value.dtype} for {given.dtype}"
-        given = value
-    return None
-
-
 def fingerprint(network: Any) -> dict[str, list[float]]:
     """Return some values of f and g of a network's activations that were registered, by which files know them again."""
     found = {}
@@ -228,76 +198,3 @@ def fingerprint(network: Any) -> dict[str, list[float]]:
             y = FUNCTIONS[name].f(np.linspace(-3.1, 2.9, 9), network.u0)
             found[name] = [*y.tolist(), *FUNCTIONS[name].g(y).tolist()]
     return found
-
-
-def _checked_bounds(lowest: Any, highest: Any, steepest: Any) -> tuple[float, float, float]:
-    """Return the bounds of a function, or refuse them."""
-    found = []
-    for name, value in (("lowest", lowest), ("highest", highest), ("steepest", steepest)):
-        fine = isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
-        if not fine or math.isnan(value) or LARGEST < abs(value) < math.inf:
-            raise InputError(
-                name, shown(value), f"a number of at most {LARGEST:g}, or math.inf where there is no bound"
-            )
-        found.append(float(value))
-    if not found[0] < found[1]:
-        raise InputError("lowest", shown(lowest), f"a number below highest={found[1]:g}")
-    if not found[2] > 0:
-        raise InputError("steepest", shown(steepest), "a number above 0, the largest magnitude of g")
-    return found[0], found[1], found[2]
-
-
-def _tried(function: Function) -> bytes:
-    """Return the values of f and g on some numbers, or refuse functions that no network can have."""
-    for name in ("f", "g"):
-        if not callable(value := getattr(function, name)):
-            raise InputError(name, shown(value), "a function")
-    bits = []
-    with np.errstate(all="ignore"):
-        for u0, dtype in itertools.product(WIDTHS, (np.float32, np.float64)):
-            z = TRIED.astype(dtype).reshape(5, -1, 1)
-            if wrong := fault(function, z, u0):
-                raise _refusal(wrong[0], wrong[1])
-            slope = function.g((y := function.f(z, u0)).copy())
-            _check_values(function, z, y, slope)
-            _check_alone("f", lambda z, u0=u0: function.f(z, u0), z, y)
-            _check_alone("g", function.g, y, slope)
-            bits += [y.tobytes(), slope.tobytes()]
-    return b"".join(bits)
-
-
-def _check_values(function: Function, z: npt.NDArray[Any], y: npt.NDArray[Any], g: npt.NDArray[Any]) -> None:
-    """Refuse values of f and g that are not finite, or outside the bounds."""
-    usual = abs(z) <= MOST_TRIED
-    for name, fine in (("f", np.where(usual, np.isfinite(y), ~np.isnan(y))), ("g", ~usual | np.isfinite(g))):
-        if not fine.all():
-            raise _refusal(name, f"is {'NaN or infinite' if usual[~fine].any() else 'NaN'} at z = {z[~fine][0]:g}")
-    off = float(np.finfo(z.dtype).eps) * 8
-    sizes = float(y.min()), float(y.max()), float(abs(g[usual]).max())
-    for name, bound, found, of in zip(
-        Function._fields[2:], function[2:], sizes, ("f(z)", "f(z)", "abs(g(y))"), strict=True
-    ):
-        beyond = bound - found if name == "lowest" else found - bound
-        if beyond > off * max(1.0, abs(bound)):
-            fix = "Leave it out where it is not known."
-            raise InputError(name, f"{bound:g}, where {of} comes to {found:g}", "a bound that holds for all z", fix)
-
-
-def _check_alone(name: str, call: Callable[..., Any], given: npt.NDArray[Any], value: npt.NDArray[Any]) -> None:
-    """Refuse a function that gives other values when it is called again, or for each number alone."""
-    before, off = given.tobytes(), float(np.finfo(given.dtype).eps) * 64
-    if call(given).tobytes() != value.tobytes() or given.tobytes() != before:
-        raise _refusal(name, "writes to its argument, or returns something else at each call")
-    try:
-        alone = np.stack([call(given[i, j : j + 1]) for i, j in np.ndindex(given.shape[:2])])
-    except Exception as error:  # other people's code
-        raise _refusal(name, f"raises {said(error)} for an array of one number") from error
-    if alone.shape[1:] != (1, 1) or not np.allclose(alone.ravel(), value.ravel(), rtol=off, atol=off, equal_nan=True):
-        raise _refusal(name, "depends on the other numbers of the array")
-
-
-def _refusal(name: str, does: str) -> InputError:
-    of = "z, u0" if name == "f" else "y"
-    accepted = f"{name}({of}) that returns an array of {of[0]}'s library, shape and dtype, number by number"
-    fix = "Take exp and the like from array_api_compat.array_namespace, and write 0 * y + 1 for a constant."
-    return InputError(name, f"a function that {does}", accepted, fix)

@@ -129,6 +129,7 @@ def test_functions_that_no_network_can_have(functions, message):
         ({"lowest": 1, "highest": -1}, "lowest: given 1; accepted: a number below highest=-1"),
         ({"steepest": 0}, "steepest: given 0; accepted: a number above 0"),
         ({"steepest": True}, "steepest: given True"),
+        ({"highest": 10**400}, "highest: given"),
     ],
 )
 def test_bounds(bounds, message):
