@@ -22,8 +22,9 @@ def compare(runs: Mapping[str, Any], *, of: str | None = None, ax: Picture | Non
     Parameters
     ----------
     runs : mapping of str to iterable of Progress, History, or estimator
-        The runs by name, each as for `learning_curve`. The names "ED", "back-propagation", "back-propagation with Adam"
-        and "direct feedback alignment" have the colours that they have on all pictures.
+        The runs by name, each as for `learning_curve`. The names "ED", "back-propagation", "back-propagation with
+        Adam", "direct feedback alignment", "hidden layers frozen" and "linear readout of untrained cells" have the
+        colours that they have on all pictures.
     of : {"accuracy", "error"}, optional
         What to draw: the accuracy on the test samples, or the error, smoothed as by `learning_curve`. Left out, the
         accuracy if all runs have it. For estimators these are the validation score and the loss.

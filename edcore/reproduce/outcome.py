@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, replace
 from statistics import fmean, stdev
 from typing import Any
 
+from edcore.comparison.controls import FROZEN, READOUT
 from edcore.environment import Environment, here, versions
 
 EDCORE = "edcore"
@@ -118,8 +120,8 @@ class Outcome:
 
     @property
     def methods(self) -> list[str]:
-        """The methods, each once, in their order."""
-        return list(dict.fromkeys(score.method for score in self.rows))
+        """The methods, each once, in their order; the controls are last, though they may have more settings."""
+        return _controls_last(score.method for score in self.rows)
 
     def score(self, group: str, setting: str, method: str) -> Score | None:
         """Return the score of a method in a setting; None if it was left out."""
@@ -134,7 +136,7 @@ class Outcome:
     def beside(self, kept: Outcome) -> Outcome:
         """Return this outcome with the rows of an earlier one, those of the methods that this one has left out."""
         mine, places = set(self.methods), list(dict.fromkeys([*kept.settings, *self.settings]))
-        methods = list(dict.fromkeys([*kept.methods, *self.methods]))
+        methods = _controls_last([*kept.methods, *self.methods])
         rows = [*(score for score in kept.rows if score.method not in mine), *self.rows]
         rows.sort(key=lambda score: (places.index((score.group, score.setting)), methods.index(score.method)))
         dates = {score.date for score in rows} - {self.environment.date}
@@ -172,6 +174,11 @@ class Outcome:
         alike = content.get("alike") and tuple(content["alike"])
         more = {"rows": rows, "environment": environment, "earlier": earlier, "alike": alike}
         return cls(**content | more)
+
+
+def _controls_last(methods: Iterable[str]) -> list[str]:
+    """Return the methods, each once, in their order, but the controls at the end."""
+    return sorted(dict.fromkeys(methods), key=(FROZEN, READOUT).__contains__)
 
 
 def _score(row: dict[str, Any]) -> Score:

@@ -548,5 +548,6 @@ def test_a_committed_page_is_that_of_its_values(name):
         pytest.skip(f"{name} has not been committed")
     found = Outcome.from_dict(json.loads((folder / f"{name}.json").read_text(encoding="utf-8")))
     assert not found.quick
+    assert {FROZEN, READOUT} <= {*found.methods}
     assert (folder / f"{name}.md").read_text(encoding="utf-8") == page.markdown(found)
     assert (folder / f"{name}.png").exists()
