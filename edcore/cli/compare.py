@@ -33,7 +33,7 @@ from edcore.console import bar, plain_console, print_json
 from edcore.datasets.catalogue import NAMES
 from edcore.errors import InputError
 from edcore.interrupts import Stop
-from edcore.training.options import LEARNING, NETWORK, TEST_SIZE, dataset_names, typed
+from edcore.training.options import DATA, LEARNING, NETWORK, TABLE, TEST_SIZE, dataset_names, typed
 
 QUICK_SEEDS, QUICK_EPOCHS, QUICK_TRIALS, QUICK_SAMPLES = 3, 20, 3, 600
 """What a quick look has of each, at most."""
@@ -62,13 +62,14 @@ def compare(
         ),
     ],
     seeds: Annotated[int | None, typer.Option(help="Seeds, counted from 0.", show_default="10; 3 with --quick")] = None,
-    target: Annotated[str | None, typer.Option(help="The column of the table to predict.")] = None,
+    target: Annotated[str | None, typer.Option(help="The column to predict.", rich_help_panel=TABLE)] = None,
     task: Annotated[str | None, flag("task")] = None,
     test_size: Annotated[
         float | None,
         typer.Option(
             help="Share of the rows to test on; of digits as well, which are split anew for each seed.",
             show_default=f"{TEST_SIZE}",
+            rich_help_panel=TABLE,
         ),
     ] = None,
     methods: Annotated[
@@ -108,7 +109,9 @@ def compare(
     ] = None,
     quick: Annotated[bool, typer.Option("--quick", help="A look, with fewer seeds, epochs and samples.")] = False,
     data_dir: Annotated[Path, flag("data_dir")] = Path("data"),
-    classes: Annotated[str, typer.Option(help="Labels of a data set with commas between them, or all.")] = "all",
+    classes: Annotated[
+        str, typer.Option(help="Labels of a data set with commas between them, or all.", rich_help_panel=DATA)
+    ] = "all",
     backend: BackendOption = "auto",
     json: JsonOption = False,
     out: Annotated[
