@@ -313,6 +313,7 @@ def draw(figures, file):
 
     figure = Figure(figsize=(10, 7), layout="constrained")
     panels, data = figure.subplots(3, len(INITIALS), sharex=True, sharey="row"), "digits, odd or even"
+    places = range(len(DEPTHS))
     for column, initial in enumerate(INITIALS):
         for axes, rule in zip(panels[:2, column], RULES, strict=True):
             for what, (name, colour, style) in LINES.items():
@@ -320,18 +321,16 @@ def draw(figures, file):
                     [100 * f(what, data, rule, initial, depth) for depth in DEPTHS]
                     for f in (figures.mean, figures.half)
                 )
-                axes.errorbar(DEPTHS, means, np.nan_to_num(halves), fmt=style, color=colour, label=name, markersize=4)
+                axes.errorbar(places, means, np.nan_to_num(halves), fmt=style, color=colour, label=name, markersize=4)
             axes.set_title(f"{initial}, {rule}", loc="left", fontsize="medium")
             axes.set_ylim(44, 101)
         for rule, style in zip(RULES, ("o-", "s--"), strict=True):
             share = [100 * figures.mean("learnt", data, rule, initial, depth) / (depth + 1) for depth in DEPTHS]
-            panels[2, column].plot(DEPTHS, share, style, color="black", markersize=4, label=f"{rule} rule")
+            panels[2, column].plot(places, share, style, color="black", markersize=4, label=f"{rule} rule")
         panels[2, column].set_ylim(-4, 104)
         panels[2, column].set_xlabel("depth")
     for axes in panels.flat:
-        axes.set_xscale("symlog", linthresh=1, linscale=0.4)
-        axes.set_xticks(DEPTHS, ["0", "1", "4", "16", "64", "256", "", "4096"], fontsize="small")
-        axes.xaxis.minorticks_off()
+        axes.set_xticks(places, map(str, DEPTHS), fontsize="x-small")
         axes.grid(axis="y", color="#E5E5E5", linewidth=0.8)
         axes.spines[["top", "right"]].set_visible(False)
     for axes in panels[:2, 0]:
