@@ -2,6 +2,7 @@
 
 import json
 import warnings
+from importlib.util import find_spec
 from pathlib import Path
 from typing import ClassVar
 
@@ -262,6 +263,17 @@ def test_runs_that_diverge_are_counted():
 
     found = edcore.compare(X, Y, methods={"ED": None, "bad": Diverges()}, **QUICK)
     assert found["bad"].values == (None, None, None)
+
+
+def test_a_method_all_of_whose_settings_diverge_does_not_end_the_comparison(monkeypatch):
+    monkeypatch.setattr(Linear, "learn", lambda self, part, setting: Learnt(None))
+    found = edcore.compare(X, NUMBERS, methods=["ED", "linear"], **QUICK | {"trials": 3})
+    assert found["ridge regression"].values == (None, None, None)
+    assert found["ridge regression"].setting == {"penalty": 0.1}
+    assert None not in found["ED"].values
+    assert "ridge regression diverged with 3 of 3 seeds, which its mean leaves out." in str(found)
+    if find_spec("matplotlib"):
+        assert len(found.plot().axes[0].get_yticklabels()) == 2
 
 
 def test_what_an_estimator_raises_has_its_name_and_seed():
