@@ -78,7 +78,7 @@ def compare(
             metavar="A,B",
             help="ED, signed, split, kaneko, edla, modulo, bp, adam, dfa, frozen, readout, linear, with commas between "
             "them. The first is compared with the others.",
-            show_default="all but kaneko",
+            show_default="all but kaneko; for numbers no preset",
             autocompletion=complete_from(_names),
         ),
     ] = None,

@@ -45,7 +45,7 @@ SHORT = {
 """Names that are shorter to type; "linear" is logistic or ridge regression."""
 
 USUAL = ("ED", "ED signed", "ED split", "ED edla", "ED modulo", "bp", "adam", "dfa", "frozen", "readout", "linear")
-"""The methods if none are named. ED modulo has classes alone, and Kaneko's program learns samples one by one."""
+"""The methods if none are named. Presets have rates for classes, not for numbers; Kaneko's learns one by one."""
 
 FACTOR, PENALTY_FACTOR = 3.0, 10.0
 """From one setting that is tried to the next: of learning rates, and of a regression's penalty."""
@@ -57,6 +57,9 @@ RATES: dict[Method, tuple[float, float]] = {
     "direct feedback alignment": (0.03, 0.3),
 }
 """The learning rates in the middle of those that are tried: of the hidden layers, and of the output layer."""
+
+LINEAR_SHARE = 0.1
+"""The share of these for plain steps of linear outputs, whose slope is not that of a sigmoid."""
 
 
 class Learnt(NamedTuple):
@@ -140,6 +143,8 @@ class Gradient(Learner):
     def settings(self, part: Part, trials: int) -> list[Setting]:
         """Return multiples of both rates."""
         hidden, output = RATES[self.method]
+        if part.task == "regression" and self.method != "back-propagation with Adam":
+            hidden, output = LINEAR_SHARE * hidden, LINEAR_SHARE * output
         return [{"rate": factor * hidden, "output rate": factor * output} for factor in powers(FACTOR, trials)]
 
     def learn(self, part: Part, setting: Setting) -> Learnt:
@@ -193,8 +198,10 @@ def learners(names: Any, problem: Problem, shape: Shape) -> tuple[dict[str, Lear
     """Return the methods by their names, and the first ED among them with whether it is the user's, or None."""
     task = problem.task
     if names is None:  # one network with all outputs has a cell for each class at least
-        fits = task == "classification" and len(np.unique(problem.y)) <= shape.hidden_width
-        names = [name for name in USUAL if fits or name != "ED modulo"]
+        presets = [name for name in EDS if EDS[name]] if task == "regression" else []
+        if task == "classification" and len(np.unique(problem.y)) > shape.hidden_width:
+            presets = ["ED modulo"]
+        names = [name for name in USUAL if name not in presets]
     if not isinstance(names, Mapping):
         listed = [names] if isinstance(names, str) or not isinstance(names, Iterable) else list(names)
         if isinstance(names, str) or not listed or not all(isinstance(name, str) for name in listed):

@@ -17,6 +17,8 @@ from edcore.sweep.statistics import LEVEL, Mean, mean_of, paired
 
 QUICK = "This is a quick look (--quick), with fewer seeds, epochs and samples: its figures are no comparison."
 
+FIXED = "\N{NO-BREAK SPACE}"
+
 WIDTH = 110
 """Columns of the table that `print` shows."""
 
@@ -178,10 +180,12 @@ class Comparison:
 
     def markdown(self, picture: str = "") -> str:
         """Return it as a page in Markdown, with the picture of this name."""
-        title, *_ = reversed(list(self._lead()))
-        lines = [f"# {title}", "", *([QUICK, ""] if self.quick else [])]
+        others, lead = len(self.scores) - 1, list(self._lead())
+        title = f"{self.first.method} beside {others} other method{'s' * (others != 1)}"
+        lines = [f"# {self.name}: {title}" if self.name else f"# {title}", ""]
+        lines += [part for line in lead for part in (line, "")]
         lines += [f"```shell\n{self.command}\n```", ""] if self.command else []
-        lines += [f"![{title}: each method with its values and its interval]({picture})", ""] if picture else []
+        lines += [f"![{lead[-1][:-1]}: each method with its values and its interval]({picture})", ""] if picture else []
         lines += [*self.table().in_markdown(), "", *(f"- {line}" for line in self.sentences()), "", "## How", ""]
         lines += [f"- {line}" for line in [*self.notes, *self._settings()]]
         return "\n".join([*lines, "", "  \n".join(self._machine()), ""])
@@ -200,7 +204,7 @@ class Comparison:
             yield QUICK
         count = len(self.seeds)
         of = f" of {self.name}" if self.name else ""
-        yield f"{self.measure[0].upper()}{self.measure[1:]}{of}, mean of {count} seed{'s' * (count != 1)}"
+        yield f"{self.measure[0].upper()}{self.measure[1:]}{of}, mean of {count} seed{'s' * (count != 1)}."
 
     def _settings(self) -> Iterator[str]:
         """Yield the settings that the methods have chosen, and what else there is to say of one."""
@@ -241,4 +245,4 @@ def _dict(mean: Mean | None) -> dict[str, float | None] | None:
 def _p(mean: Mean | None, equals: bool = False) -> str:
     if mean is None or mean.p is None:
         return ABSENT
-    return "< 0.001" if mean.p < 0.001 else f"{'= ' * equals}{mean.p:.3f}"
+    return f"<{FIXED}0.001" if mean.p < 0.001 else f"{'= ' * equals}{mean.p:.3f}"

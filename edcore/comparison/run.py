@@ -61,7 +61,7 @@ def compare(
         ``"frozen"`` is the first ED with hidden layers that do not learn, ``"readout"`` a linear readout of its
         untrained cells; ``"linear"`` is logistic or ridge regression. In a mapping, a name may have an estimator of
         scikit-learn, such as ``EDClassifier(rule=…)`` or a pipeline, which is taken as it is; None stands for a name
-        from the list. Left out, all but ``"kaneko"``.
+        from the list. Left out, all but ``"kaneko"``, and for numbers no preset.
     seeds : int or iterable of int
         The number of seeds, counted from 0, or the seeds. Each gives all methods the same rows to learn from and to
         test on, the same order, and all networks that share cells the same seed of the weights.

@@ -72,7 +72,8 @@ def test_xor_is_tested_on_what_it_learns(run):
     code, out, err = run("compare", "xor", *SMALL, "--methods", "ED,bp", "--out", "xor.md")
     assert code == 0, err
     page = Path("xor.md").read_text(encoding="utf-8")
-    assert page.startswith("# Accuracy of xor, mean of 2 seeds\n\n```shell\nedcore compare xor --width 4 ")
+    lead = "Accuracy of xor, mean of 2 seeds."
+    assert page.startswith(f"# xor: ED beside 1 other method\n\n{lead}\n\n```shell\nedcore compare xor ")
     assert "\n| ED | " in page
     assert "learn all 4 samples and are tested on them" in out
 
