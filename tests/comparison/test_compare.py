@@ -245,7 +245,7 @@ def test_json_brings_back_all_of_it():
     assert content["scores"][1]["difference"]["value"] == pytest.approx(0.095)
 
 
-@pytest.mark.parametrize("name", ["digits", "people", "cancer"])
+@pytest.mark.parametrize("name", ["digits", "people", "cancer", "diabetes"])
 def test_a_committed_page_is_that_of_its_values(name):
     folder = Path(__file__).parents[2] / "docs" / "results"
     found = Comparison.from_dict(json.loads((folder / f"compare-{name}.json").read_text(encoding="utf-8")))
