@@ -44,15 +44,35 @@ LARGE = 20  # sizes from here on take the oracle's loops long
 
 @dataclasses.dataclass(frozen=True)
 class Diagnosis:
-    """Why one check failed."""
+    """Why one check failed.
+
+    Parameters
+    ----------
+    cause : str
+        A key of `edcore.testing.hints.HINTS`.
+    detail : str
+        Which of several kinds of this cause.
+    stage : {"", "forward", "update", "fit"}
+        The first step at which numbers are wrong; empty if none are.
+    place : Place, optional
+        The worst number.
+    before : float, optional
+        The weight at that place before the update.
+    ratio : float, optional
+        (got − before) / (expected − before) at that place.
+    ratios : dict of str to float or None
+        That ratio for each array and sign of its target cells; None where it varies.
+    source : Source, optional
+        Where an exception comes from.
+    """
 
     cause: str
     detail: str = ""
-    stage: str = ""  # forward, update or fit, if numbers are wrong there
+    stage: str = ""
     place: Place | None = None
     before: float | None = None
-    ratio: float | None = None  # of the change at that place, got by expected
-    ratios: dict[str, float | None] = dataclasses.field(default_factory=dict)  # by array and cells; None if it varies
+    ratio: float | None = None
+    ratios: dict[str, float | None] = dataclasses.field(default_factory=dict)
     source: Source | None = None
 
 

@@ -29,14 +29,28 @@ TESTING = Path(__file__).parent
 
 @dataclasses.dataclass(frozen=True)
 class Source:
-    """Where an exception comes from: the innermost line of the backend's code."""
+    """Where an exception comes from: the innermost line of the backend's code.
+
+    Parameters
+    ----------
+    type, message : str
+        Its kind, and what it says.
+    file : str
+        The file, relative to the current folder if it lies there.
+    line : int
+        The line, from 1.
+    function : str
+        The function that the line is in.
+    call : str
+        The method of the contract that was called, such as ``"update"``; empty if none was.
+    """
 
     type: str
     message: str
     file: str
     line: int
     function: str
-    call: str  # the method of the contract, or ""
+    call: str
 
 
 def innermost(error: Exception) -> Exception:
