@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -78,7 +78,9 @@ class Problem:
 def problem_of(x: Any, y: Any, test: Any, task: str | None, test_size: float, name: str = "") -> Problem:
     """Return the problem of arrays or of a table, or refuse them; `test` is what to test on, (x, y), or None."""
     if test is None:
-        return _table(x, y, task, test_size, name) if _is_table(x) else _arrays(x, y, task, test_size, name)
+        if _is_table(x):
+            return _table(x, y, task, test_size, name)
+        return _checked(_arrays(x, y, task, test_size, name))
     if not isinstance(test, tuple | list) or len(test) != 2:
         raise InputError("test", shown(test), "None, or a pair (x, y) of samples to test on")
     if _is_table(x) or _is_table(test[0]):
@@ -88,24 +90,19 @@ def problem_of(x: Any, y: Any, test: Any, task: str | None, test_size: float, na
     last = _arrays(x_test, y_test, first.task, test_size, name, "test ")
     if first.x.shape[1] != last.x.shape[1]:
         raise InputError("test", f"{last.x.shape[1]} features", f"the {first.x.shape[1]} features of x")
-    if first.y.dtype.kind in "OSU" and last.y.dtype.kind not in "OSU":
+    if (first.y.dtype.kind in "OSU") != (last.y.dtype.kind in "OSU"):  # NumPy would write numbers as texts
         raise InputError("test", "labels of another kind than y", "labels of the same kind")
+    if first.task == "regression" and len(last.y) < 2:
+        raise InputError("test", "1 sample", "at least 2 samples, as R² needs")
     both = np.concatenate([first.x, last.x]), np.concatenate([first.y, last.y])
-    return Problem(*both, first.task, test_size, len(first.y), name=name)
+    return _checked(Problem(*both, first.task, test_size, len(first.y), name=name))
 
 
 def problem_of_table(table: Table, test_size: float) -> Problem:
     """Return the problem of a table whose target has been picked."""
     y = table.y if table.task == "classification" else table.y.astype(np.float64)
-    return Problem(
-        table.x,
-        y,
-        table.task,
-        _enough(table.task, y, test_size),
-        columns=table.pipeline()[0],
-        name=table.name,
-        notes=tuple(table.notes),
-    )
+    columns, notes = table.pipeline()[0], tuple(table.notes)
+    return _checked(Problem(table.x, y, table.task, test_size, columns=columns, name=table.name, notes=notes))
 
 
 def problem_of_data(data: Dataset, test_size: float | None) -> Problem:
@@ -152,26 +149,28 @@ def _arrays(x: Any, y: Any, task: str | None, test_size: float, name: str, of: s
         targets = to_numpy(checked(f"{of}y", y, (len(samples),), "float64").array)
         if not of and not np.ptp(targets):
             raise InputError("y", "a single value", "targets that vary")
-        return Problem(samples, targets, task, _enough(task, targets, test_size), name=name)
+        return Problem(samples, targets, task, test_size, name=name)
     classes = distinct(f"{of}y", labels)
     if not of and len(classes) < 2:
         raise InputError("y", f"only one class, {shown(classes[0].tolist())}", "at least two classes")
     if labels.dtype.kind == "f" and (labels % 1).any():
         raise InputError("task", "'classification' with fractions in y", "'regression', or whole numbers")
-    return Problem(samples, labels, task, _enough(task, labels, test_size), name=name)
+    return Problem(samples, labels, task, test_size, name=name)
 
 
-def _enough(task: str, y: npt.NDArray[Any], test_size: float) -> float:
-    """Return the share of samples to test on, or refuse one that leaves nothing on one side."""
-    share = real("test_size", test_size, positive=True)
+def _checked(problem: Problem) -> Problem:
+    """Return the problem, or refuse its share of the samples to test on, as one that leaves nothing on one side."""
+    share, y = real("test_size", problem.test_size, positive=True), problem.y
     if share >= 1:
         raise InputError("test_size", f"{share:g}", "a number between 0 and 1")
-    _, test = split_rows(y, share, 0, stratified=task == "classification")
-    least = 1 if task == "classification" else 2
-    if min(len(test), len(y) - len(test)) < least:
-        given = f"{share:g} of {len(y):,} samples, which are {len(test):,} to test on"
-        raise InputError("test_size", given, f"a share that leaves at least {least} on each side", "Give more samples.")
-    return share
+    if problem.fixed is None:
+        _, test = problem.split(0)
+        least = 1 if problem.task == "classification" else 2
+        if min(len(test), len(y) - len(test)) < least:
+            given = f"{share:g} of {len(y):,} samples, which are {len(test):,} to test on"
+            accepted = f"a share that leaves at least {least} on each side"
+            raise InputError("test_size", given, accepted, "Give more samples.")
+    return replace(problem, test_size=share)
 
 
 def _dtype(x: Any) -> str:

@@ -171,6 +171,23 @@ def test_given_test_samples_are_those_of_all_seeds():
     assert "nothing of other samples" in str(found)
 
 
+def test_given_test_samples_may_be_few():
+    data = edcore.datasets.xor()
+    patterns = data.x_train, data.y_train
+    found = edcore.compare(*patterns, test=patterns, methods=["ED", "linear"], **QUICK | {"epochs": 100})
+    assert found["ED"].values == (1.0, 1.0, 1.0)
+    assert edcore.compare(X, Y, test=(X[:1], Y[:1]), methods=["linear"], **QUICK)["logistic regression"].values
+    with pytest.raises(InputError, match="^test: given 1 sample; accepted: at least 2 samples"):
+        edcore.compare(X, NUMBERS, test=(X[:1], NUMBERS[:1]), **QUICK)
+
+
+@pytest.mark.parametrize("y", [Y.astype(float), Y > 0])
+def test_numbers_are_not_compared_with_texts(y):
+    for train, test in ((y, y.astype(str)), (y.astype(str), y)):
+        with pytest.raises(InputError, match="^test: given labels of another kind than y"):
+            edcore.compare(X, train, test=(X, test), **QUICK)
+
+
 def test_patterns_that_are_all_learnt_are_those_that_are_tested():
     problem = problem_of_data(edcore.datasets.xor(), None)
     assert problem.tests_what_it_learns
