@@ -138,7 +138,7 @@ def summarise(rows: str | os.PathLike[str] | Iterable[Mapping[str, Any]], sweep:
     Raises
     ------
     InputError
-        If the rows are those of no sweep or of another one, or a run has two.
+        If the rows are those of no sweep or of another one, or a run or a seed has two.
     DataFileError
         If the file cannot be read, or is damaged other than by a last line that was cut short.
 
@@ -190,6 +190,7 @@ def _checked(rows: Any) -> list[Mapping[str, Any]]:
             if not row["failed"]:
                 found |= {name: float(row[name]) for name in FOUND}
             key = row["sweep"], found["run"]
+            found["seed"] = int(row["seed"])
             {*found.values()}
         except (TypeError, ValueError, KeyError):
             raise InputError("rows", shown(row), "rows of Sweep.rows or of its file") from None
@@ -200,6 +201,11 @@ def _checked(rows: Any) -> list[Mapping[str, Any]]:
 
 
 def _point(options: Mapping[str, Value | None], rows: list[Mapping[str, Any]]) -> Point:
+    seeds = {row["seed"] for row in rows}
+    if len(seeds) < len(rows):  # as of two sweeps: the same run twice would make the interval too narrow
+        same = ", ".join(f"{name} {value}" for name, value in options.items())
+        given = f"{len(rows):,} runs of {len(seeds):,} seeds{' with ' * bool(same)}{same}"
+        raise InputError("rows", given, "one run for each seed and combination", "Summarise each sweep alone.")
     good = [row for row in rows if not row["failed"]]
     means = [mean_of([row[name] for row in good]) for name in FOUND]
     return Point(dict(options), len(rows), len(rows) - len(good), *means)

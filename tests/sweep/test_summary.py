@@ -123,12 +123,20 @@ def test_a_long_table_says_what_it_leaves_out():
         (lambda rows: [{**rows[0], "run": "x"}], "rows: given "),
         (lambda rows: [{**rows[0], "accuracy": None}], "rows: given "),
         (lambda rows: [*rows, rows[0]], "rows: given two rows of run"),
+        (lambda rows: [{**rows[0], "seed": None}], "rows: given "),
         (lambda rows: "xor.txt", "rows: given 'xor.txt'; accepted: a file of edcore sweep"),
     ],
 )
 def test_what_is_no_row_is_refused(rows, change, message):
     with pytest.raises(InputError, match=f"^{message}"):
         summarise(change(rows))
+
+
+def test_a_seed_counts_once(rows):
+    other = list(Sweep(OPTIONS, {"width": [4, 8], "alpha": [0.4]}, seeds=3).rows(n_jobs=1))
+    with pytest.raises(InputError, match="^rows: given 6 runs of 3 seeds with width 4, alpha 0.4; accepted: one run"):
+        summarise([*rows, *other])
+    assert [point.runs for point in summarise([*rows, *other[1::2]]).points] == [3] * 5
 
 
 def test_rows_of_another_sweep_are_refused(rows):
