@@ -182,7 +182,9 @@ def _command(context: typer.Context, data: str) -> str:
     words = ["edcore", "compare", data]
     for name, value in context.params.items():
         source = context.get_parameter_source(name)
-        if source and source.name != "DEFAULT" and name not in ("data", "out", "plot", "json", "force", "config"):
+        if not source or source.name == "DEFAULT" or name in ("data", "out", "plot", "json", "force", "config"):
+            continue
+        if value is not False:  # as a file may have it of --quick
             words += [typed(name)] if value is True else [typed(name), str(value)]
     return shlex.join(words)
 

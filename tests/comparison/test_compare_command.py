@@ -98,10 +98,18 @@ def test_the_samples_of_mnist_are_its_own(run, mnist_dir):
 
 
 def test_options_from_a_file(run, table):
-    Path("run.toml").write_text('[compare]\ntarget = "ripe"\nmethods = ["ED", "linear"]\nseeds = 2\nepochs = 1\n')
-    code, out, err = run("compare", table, "--config", "run.toml", "--trials", "1", "--backend", "numpy")
+    options = 'target = "ripe"\nmethods = ["ED", "linear"]\nseeds = 2\nepochs = 1\nquick = false\n'
+    Path("run.toml").write_text(f"[compare]\n{options}")
+    more = ["--trials", "1", "--backend", "numpy", "--out", "found.json"]
+    code, out, err = run("compare", table, "--config", "run.toml", *more)
     assert code == 0, err
     assert "mean of 2 seeds" in out
+    command = json.loads(Path("found.json").read_text())["command"]
+    _, *repeated = shlex.split(command)
+    assert "--methods ED,linear" in command
+    code, again, err = run(*repeated)
+    assert code == 0, err
+    assert again.splitlines()[4].split()[:-1] == out.splitlines()[4].split()[:-1]  # but for the seconds
 
 
 @pytest.mark.parametrize(
