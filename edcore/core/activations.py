@@ -102,6 +102,9 @@ _VALUES: dict[str, bytes] = {}
 REGISTER = "In Python, register a function of your own first: edcore.core.activations.register({!r}, f, g)."
 """What to do about a name that is not known here."""
 
+LEARNT_WITH = "Register the function that the network learnt with."
+"""What to do about a name that is another function here."""
+
 
 def register(
     name: str,
@@ -148,7 +151,7 @@ def register(
     To register the same functions again, as a notebook's cell does that runs twice, is fine: they are the same if they
     give the same bits on some hundred numbers, and the newer ones are taken from then on. Other functions need another
     name, as networks, files and pickles know a function by its name alone: it never changes its meaning while Python
-    runs. Files keep some values of f and g, by which `edcore.io.load` refuses another function of the same name.
+    runs. Files and pickles keep some values of f and g, by which another function of the same name is refused.
 
     A process has the functions that were registered in it: for `edcore.parallel` and scikit-learn's ``n_jobs``, call
     this in a module that the workers import, beside what they are given to run.
@@ -191,10 +194,18 @@ def registered(name: str, *functions: Any, **bounds: Any) -> Iterator[None]:
 
 
 def fingerprint(network: Any) -> dict[str, list[float]]:
-    """Return some values of f and g of a network's activations that were registered, by which files know them again."""
+    """Return some values of f and g of a network's activations that were registered, by which `changed` knows them."""
     found = {}
     with np.errstate(all="ignore"):
         for name in {network.activation, network.output_activation}.difference(ACTIVATIONS):
             y = FUNCTIONS[name].f(np.linspace(-3.1, 2.9, 9), network.u0)
             found[name] = [*y.tolist(), *FUNCTIONS[name].g(y).tolist()]
     return found
+
+
+def changed(network: Any, kept: Mapping[str, Any]) -> str | None:
+    """Return an activation of a network that is another function than the one of this fingerprint; None if none is."""
+    for name, values in fingerprint(network).items():
+        if name not in kept or not np.allclose(np.asarray(kept[name], np.float64), values, rtol=1e-6, atol=1e-9):
+            return name
+    return None

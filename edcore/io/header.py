@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from edcore.arguments import value_range, whole_number
-from edcore.core.activations import FUNCTIONS, REGISTER, fingerprint
+from edcore.core.activations import FUNCTIONS, LEARNT_WITH, REGISTER, changed, fingerprint
 from edcore.core.network import Initial, Network
 from edcore.core.rule import Rule, check_together
 from edcore.environment import VERSION
@@ -102,10 +102,8 @@ def parse_header(path: Path, document: dict[str, Any], size: int, arrays: Arrays
             raise DataFileError(f"{path}: its activation {name!r} is not registered here. {REGISTER.format(name)}")
         network = _value(Network, {**document["network"], "initial": _value(Initial, document["network"]["initial"])})
         check_together(network, rule := _value(Rule, document["rule"]))
-        for name, values in fingerprint(network).items():
-            if not np.allclose(np.asarray(registered[name], np.float64), values, rtol=1e-6, atol=1e-9):
-                fix = "Register the function that the network learnt with."
-                raise DataFileError(f"{path}: its activation {name!r} is another function than here. {fix}")
+        if other := changed(network, registered):
+            raise DataFileError(f"{path}: its activation {other!r} is another function than here. {LEARNT_WITH}")
         return Saved(
             path=path,
             bytes=size,

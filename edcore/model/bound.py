@@ -12,6 +12,7 @@ from edcore.arguments import value_range, whole_number
 from edcore.arrays import HOST, Array, HostWeights, Located, Place, check_fork, like, on_its_device, to_numpy
 from edcore.contract.backend import Backend
 from edcore.contract.memory import host_room
+from edcore.core.activations import LEARNT_WITH, changed, fingerprint
 from edcore.core.network import Network
 from edcore.core.presets import PRESETS
 from edcore.core.randomness import checked_seed
@@ -20,7 +21,7 @@ from edcore.core.weights import initialise
 from edcore.dispatch import registry
 from edcore.dispatch.choose import Request, check_support, choose_backend
 from edcore.environment import VERSION, of_version
-from edcore.errors import InputError, shown
+from edcore.errors import EDCoreError, InputError, shown
 from edcore.interrupts import ForkLock
 from edcore.model.attributes import described, refused
 from edcore.model.guard import Guard, Reach
@@ -71,6 +72,7 @@ class BoundNetwork:
                 "weights": self.weights if self._backend else self._start,
                 "epochs": self._epochs,
                 "x_range": self._x_range,
+                "registered": fingerprint(self._network),
                 "version": VERSION,
                 "others": {name: value for name, value in vars(self).items() if name not in self._own},
             }
@@ -80,6 +82,8 @@ class BoundNetwork:
         with of_version("an ED", state.get("version")):
             network, in_known, rule, *others = state["begin"]
             self._begin(replace(network), in_known, replace(rule), *others)  # which checks what the pickle has of them
+            if other := changed(network, state.get("registered", {})):
+                raise EDCoreError(f"an ED was pickled whose activation {other!r} is another function. {LEARNT_WITH}")
             self._start, self._epochs = state["weights"], state["epochs"].copy()
             self._x_range = state.get("x_range")
             vars(self).update(state.get("others", {}))

@@ -14,7 +14,7 @@ from edcore import ED, EDClassifier, EDRegressor, Initial, Network, Rule
 from edcore.core.activations import ACTIVATIONS, FUNCTIONS, register, registered
 from edcore.core.weights import initialise
 from edcore.diagnostics import diagnose, gradient
-from edcore.errors import DataFileError, DivergedError, InputError, UnknownNameError
+from edcore.errors import DataFileError, DivergedError, EDCoreError, InputError, UnknownNameError
 
 X, TARGET = [[0, 0], [0, 1], [1, 0], [1, 1]], [0, 1, 1, 0]
 
@@ -261,6 +261,9 @@ def test_pickles(softsign):
     assert (pickle.loads(kept).predict(X) == ed.predict(X)).all()
     function = FUNCTIONS.pop("softsign")
     with pytest.raises(UnknownNameError, match="softsign.*register"):
+        pickle.loads(kept)
+    FUNCTIONS["softsign"] = function._replace(g=lambda y: 1 - abs(y))
+    with pytest.raises(EDCoreError, match="'softsign' is another function. Register the function that the network"):
         pickle.loads(kept)
     FUNCTIONS["softsign"] = function
 
