@@ -31,7 +31,7 @@ from edcore.cli.options import (
 from edcore.cli.plot import Drawing, draw, rendered
 from edcore.console import bar, plain_console, print_json
 from edcore.datasets.catalogue import NAMES
-from edcore.errors import InputError
+from edcore.errors import InputError, UnknownNameError
 from edcore.interrupts import Stop
 from edcore.training.options import DATA, LEARNING, NETWORK, TABLE, TEST_SIZE, dataset_names, typed
 
@@ -204,6 +204,8 @@ def _problem(
     from edcore.training.setup import load_data
 
     if data.replace("-", "_") not in dataset_names():
+        if target is None and not Path(data).exists():  # such as digit
+            raise UnknownNameError("DATA", data, NAMES, "A table is a file, and needs --target too.")
         if target is None:
             fix = f"DATA may also be a data set: {', '.join(NAMES)}."
             raise InputError("target", f"none with {data}", "the name of the column of the table to predict", fix)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -63,11 +64,22 @@ class Problem:
         """Return these samples as the user gave them."""
         return self.x[numbers] if isinstance(self.x, np.ndarray) else self.x.iloc[numbers]
 
-    def score(self, y: npt.NDArray[Any], predicted: npt.NDArray[Any]) -> float:
-        """Return the accuracy of predicted classes, or R² of predicted numbers."""
+    def score(self, name: str, y: npt.NDArray[Any], predicted: npt.NDArray[Any]) -> float:
+        """Return the accuracy of the classes that a method has predicted, or R² of its numbers; refuse other values."""
+        accepted = f"a {'class of y' if self.task == 'classification' else 'number'} for each sample"
+        if predicted.shape == (len(y), 1):
+            predicted = predicted[:, 0]
+        if predicted.shape != y.shape:  # NumPy would compare a single one with all targets
+            given = f"predictions of shape {predicted.shape} for {len(y):,} samples"
+            raise InputError(f"methods[{name!r}]", given, accepted)
         if self.task == "classification":
+            known = set(self.y.tolist())
+            if strange := [value for value in predicted.tolist() if value not in known]:
+                raise InputError(f"methods[{name!r}]", f"predictions such as {shown(strange[0])}", accepted)
             return float(np.mean(predicted == y))
-        return float(r2_score(y, predicted))
+        if predicted.dtype.kind not in "fiub":
+            raise InputError(f"methods[{name!r}]", f"predictions such as {shown(predicted.tolist()[0])}", accepted)
+        return float(r2_score(y, predicted)) if np.isfinite(predicted).all() else math.nan
 
     @property
     def measure(self) -> str:

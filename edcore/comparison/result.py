@@ -12,6 +12,7 @@ from rich.console import Console
 
 from edcore.arguments import one_of
 from edcore.bench.tables import ABSENT, NumberTable
+from edcore.comparison.methods import LINEAR, SHORT
 from edcore.environment import Environment, here, versions
 from edcore.sweep.statistics import LEVEL, Mean, mean_of, paired
 
@@ -85,9 +86,10 @@ class Comparison:
     versions: dict[str, str] = field(default_factory=versions)
 
     def __getitem__(self, method: str) -> Scores:
-        """Return the scores of a method."""
+        """Return the scores of a method, by its name or a shorter one that `compare` takes."""
         names = [one.method for one in self.scores]
-        return self.scores[names.index(one_of("method", method, names))]
+        full = (SHORT | {"linear": LINEAR[self.task]}).get(method)
+        return self.scores[names.index(full if full in names else one_of("method", method, names))]
 
     @property
     def first(self) -> Scores:
@@ -127,17 +129,19 @@ class Comparison:
     def sentences(self) -> Iterator[str]:
         """Yield what the differences say, a sentence for each method but the first."""
         first, unit = self.first.method, " points" if self.task == "classification" else ""
+        if len(self.seeds) == 1:
+            yield "One seed has no interval, and says nothing of differences: take 10."
+            return
         for one in self.scores[1:]:
             found = self.difference(one.method)
             if found is None or found.half is None:
-                if len(self.seeds) == 1:
-                    continue
                 yield f"{first} and {one.method}: too few seeds have learnt to tell a difference."
                 continue
             value, half = self._number(abs(found.value)), self._number(found.half)
             if abs(found.value) > found.half:
                 side = "above" if found.value > 0 else "below"
-                yield f"{first} is {side} {one.method} by {value} ± {half}{unit} (p {_p(found, equals=True)})."
+                test = "the same with each seed" if found.p is None else f"p {_p(found, equals=True)}"
+                yield f"{first} is {side} {one.method} by {value} ± {half}{unit} ({test})."
             else:
                 signed = self._number(found.value, "+")
                 yield f"No difference between {first} and {one.method} can be seen: {signed} ± {half}{unit}."

@@ -206,7 +206,7 @@ def _run(
         if isinstance(error, EDCoreError) and not isinstance(learner, Given):
             raise
         raise EDCoreError(f"methods: {name!r} failed with seed {part.seed} ({said(error)}).") from error
-    score = None if learnt.predicted is None else problem.score(part.y_test, learnt.predicted)
+    score = None if learnt.predicted is None else problem.score(name, part.y_test, learnt.predicted)
     if score is not None and not np.isfinite(score):
         score = None
     return score, learnt, str(warned[0].message) if warned else ""
@@ -248,11 +248,9 @@ def _notes(
             "intervals say how far weights and order matter, and nothing of other samples."
         )
     else:
+        whose = f"Each of the {count} has its own" if len(seeds) > 1 else "The seed has a"
         kind = "stratified split" if problem.task == "classification" else "split"
-        rows = (
-            f"Each of the {count} has its own {kind}, {train:,} rows to learn from and {test:,} to test on, the same "
-            "for all methods."
-        )
+        rows = f"{whose} {kind}, {train:,} rows to learn from and {test:,} to test on, the same for all methods."
     layers = f"each of {shape.hidden_depth + 1} hidden layers" if shape.hidden_depth else "one hidden layer"
     networks = (
         f"Networks have {shape.hidden_width} + {shape.hidden_width} cells in {layers}, and learn {shape.max_iter} "

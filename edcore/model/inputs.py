@@ -387,6 +387,8 @@ def _shape_hint(name: str, given: tuple[int, ...], wanted: tuple[int | None, ...
         )
     if len(given) == 2 and len(wanted) == 1 and name == "sample_weight":
         return "Drop the second axis: sample_weight[:, 0]."
+    if name == "error" and given[1:] == wanted and given[:1] != wanted[:1]:
+        return "An error for each layer is a list: list(error)."
     if len(given) == 2 and len(wanted) == 1:
         return f"One head has one axis: {name}[:, 0]; or give the network one head for each column."
     return ""

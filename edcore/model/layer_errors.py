@@ -15,12 +15,12 @@ from edcore.model.inputs import checked
 
 
 def are_of_layers(error: Sequence[Any], axes: int) -> bool:
-    """Return whether a list has an array for each layer: each then has at least the axes of the outputs.
+    """Return whether a list has an array for each layer: one of them has at least the axes of the outputs.
 
     An element of a list of samples has fewer.
     """
     try:
-        return len(error) > 0 and np.ndim(error[0]) >= axes
+        return any(np.ndim(one) >= axes for one in error)
     except Exception:  # nested lists of several lengths, and what has no axes at all
         return False
 
@@ -41,10 +41,17 @@ def check_layer_errors(
     cells = {name: len(network.layer(name).target_signs) for name in ("input", "hidden", "output")}
     found = []
     for number, error in enumerate(errors):
+        if error is None:
+            raise InputError(f"error[{number}]", "None", "an array", "A layer keeps its weights where its error is 0.")
+        name = "input" if number == 0 else "output" if number == layers - 1 else "hidden"
+        by_cell = network.heads, shape[0], cells[name]
         wanted, meaning = shape, ", that of the outputs"
         if np.ndim(error) > 2:
-            name = "input" if number == 0 else "output" if number == layers - 1 else "hidden"
-            wanted, meaning = (network.heads, shape[0], cells[name]), ", of heads, samples and cells of that layer"
+            wanted, meaning = by_cell, ", of heads, samples and cells of that layer"
+        elif np.shape(error) == by_cell[1:] != shape:
+            given, accepted = f"shape {by_cell[1:]}", f"shape {by_cell}, of heads, samples and cells of that layer"
+            fix = f"Write error[{number}][None]." if network.heads == 1 else ""
+            raise InputError(f"error[{number}]", given, accepted, fix)
         with on_its_device(error):
             found.append(checked(f"error[{number}]", error, wanted, network.dtype, meaning, place))
     return found

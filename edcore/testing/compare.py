@@ -61,7 +61,7 @@ def same_bits(got: HostWeights, expected: HostWeights, what: str, cause: str = "
     require(got.keys() == expected.keys(), f"the keys are {sorted(got)}", "keys")
     for key, value in expected.items():
         require(got[key].dtype == value.dtype, f"{key} has dtype {got[key].dtype}", "dtype")
-        require(got[key].shape == value.shape, f"{key} has shape {got[key].shape}", "shape")
+        require(got[key].shape == value.shape, f"{key} has shape {got[key].shape}, and not {value.shape}", "shape")
         require(got[key].tobytes() == value.tobytes(), f"{key} has other bits {what}", cause)
 
 

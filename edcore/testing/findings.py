@@ -100,7 +100,7 @@ def lines_of(finding: Finding, *, verbose: bool = False) -> list[str]:
         before = "" if found.before is None else f"before {found.before:.9g}, "
         lines.append(f"{spot(found.place)}: {before}got {found.place.got:.9g}, expected {found.place.expected:.9g}")
     if found.ratio is not None:
-        lines.append(f"Ratio of the change there, got by expected: {found.ratio:.4g}")
+        lines.append(f"Ratio of the change there, got by expected: {found.ratio + 0.0:.4g}")  # 0 rather than -0
     shown = {key: "varies" if ratio is None else f"{ratio:.2g}" for key, ratio in found.ratios.items()}
     if len(set(shown.values())) > 1:
         each = [f"{key} {ratio}" for key, ratio in shown.items() if ratio != "1"]

@@ -106,7 +106,7 @@ def test_settings_are_tried_on_rows_that_the_first_seed_learns_from(monkeypatch)
 
     def learn(self, part, setting):
         seen.append((part.seed, setting["penalty"], part.x, part.x_test))
-        return Learnt(part.y_test if setting["penalty"] == 0.1 else part.y_test - 1)
+        return Learnt(part.y_test if setting["penalty"] == 0.1 else (part.y_test + 1) % 3)
 
     monkeypatch.setattr(Linear, "learn", learn)
     found = edcore.compare(X, Y, methods=["linear"], seeds=2, trials=3)
@@ -239,7 +239,23 @@ def test_sentences(first, second, sentence):
 
 
 def test_one_seed_says_nothing_of_differences():
-    assert list(made_up([0.9], [0.8]).sentences()) == []
+    assert list(made_up([0.9], [0.8]).sentences()) == [
+        "One seed has no interval, and says nothing of differences: take 10."
+    ]
+
+
+def test_differences_that_are_equal_but_for_rounding_have_no_p():
+    sentence = "ED is above bp by 25.00 ± 0.00 points (the same with each seed)."
+    assert list(made_up([0.65, 0.775], [0.4, 0.525]).sentences()) == [sentence]
+
+
+def test_methods_are_found_by_the_names_that_compare_takes():
+    found = edcore.compare(X, Y, methods=["ED", "bp", "linear"], **QUICK)
+    assert found["bp"] is found["back-propagation"]
+    assert found.mean("linear") == found.mean("logistic regression")
+    assert made_up([0.9], [0.8])["bp"].seconds == (2.0,)  # a method of the user has this name
+    with pytest.raises(UnknownNameError, match="method: given 'adam'; accepted: 'ED', 'back-propagation'"):
+        found.difference("adam")
 
 
 def test_it_prints_as_a_table_with_all_that_is_needed_to_judge_it():
@@ -300,6 +316,46 @@ def test_what_an_estimator_raises_has_its_name_and_seed():
 
     with pytest.raises(EDCoreError, match=r"methods: 'mine' failed with seed 5 \(RuntimeError: no luck\)"):
         edcore.compare(X, Y, methods={"mine": Fails()}, seeds=[5])
+
+
+class Predicts(DummyClassifier):
+    """An estimator that predicts what it is given, without a look at the samples."""
+
+    def __init__(self, predicted=None):
+        self.predicted = predicted
+
+    def fit(self, x, y):
+        return self
+
+    def predict(self, x):
+        return (
+            np.resize(self.predicted, (len(x), *np.shape(self.predicted)[1:]))
+            if np.ndim(self.predicted)
+            else np.full((3,), self.predicted)
+        )
+
+
+@pytest.mark.parametrize(
+    ("y", "predicted", "message"),
+    [
+        (Y, 1, r"methods\['mine'\]: given predictions of shape \(3,\) for 30 samples; accepted: a class of y for each"),
+        (Y, [0.4], r"methods\['mine'\]: given predictions such as 0.4; accepted: a class of y for each sample"),
+        (Y, [0, np.nan], r"given predictions such as nan; accepted: a class of y"),
+        (Y, ["1"], r"given predictions such as '1'; accepted: a class of y"),
+        (TEXTS, ["ant", "dog"], r"given predictions such as 'dog'; accepted: a class of y"),
+        (NUMBERS, 0.5, r"given predictions of shape \(3,\) for 30 samples; accepted: a number for each"),
+        (NUMBERS, ["a"], r"given predictions such as 'a'; accepted: a number for each"),
+    ],
+)
+def test_what_an_estimator_may_not_predict(y, predicted, message):
+    with pytest.raises(InputError, match=message):
+        edcore.compare(X, y, methods={"mine": Predicts(predicted)}, seeds=1)
+
+
+def test_columns_are_predictions_and_infinite_numbers_have_diverged():
+    for y, predicted, values in ((Y, [[0]], [(Y == 0).mean()]), (NUMBERS, [np.inf], [None])):
+        found = edcore.compare(X, y, methods={"mine": Predicts(predicted)}, seeds=1, test=(X, y))
+        assert list(found["mine"].values) == values
 
 
 def test_an_estimator_that_refuses_the_samples_is_named():

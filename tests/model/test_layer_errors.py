@@ -153,7 +153,15 @@ WRONG = [
     (lambda e: [e[0], e[1][None], *e[2:]], r"error\[1\]: given shape \(1, 5, 2\).*\(2, 5, 8\).* cells of that layer"),
     (lambda e: [*e[:3], np.zeros((2, 5, 8))], r"error\[3\]: given shape \(2, 5, 8\).*\(2, 5, 2\)"),
     (lambda e: [*e[:3], np.nan * e[3]], r"error\[3\]: .*NaN"),
-    (lambda e: [*e[:3], None], r"error\[3\]"),
+    (
+        lambda e: [*e[:3], None],
+        r"error\[3\]: given None; accepted: an array. A layer keeps its weights where its error",
+    ),
+    (lambda e: [None, *e[1:]], r"error\[0\]: given None"),
+    (
+        lambda e: [e[0], np.zeros((5, 8)), *e[2:]],
+        r"error\[1\]: given shape \(5, 8\); accepted: shape \(2, 5, 8\), of heads",
+    ),
     (lambda e: [*e[:3], e[3].astype(str)], r"error\[3\]"),
 ]
 
@@ -167,6 +175,24 @@ def test_wrong_lists(wrong, message):
         ed.update(wrong(errors_of(ed)))
     assert all((ed.weights[key] == value).all() for key, value in before.items())
     ed.update(errors_of(ed))  # the trace is still there
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        (
+            [np.zeros((5, 8)), *np.zeros((3, 5))],
+            r"error\[0\]: given shape \(5, 8\); .*\(1, 5, 8\).* Write error\[0\]\[None\]\.",
+        ),
+        (np.zeros((4, 5)), r"error: given shape \(4, 5\); .* An error for each layer is a list: list\(error\)\."),
+        (np.zeros((5, 1)), r"error: given shape \(5, 1\); .* One head has one axis: error\[:, 0\]"),
+    ],
+)
+def test_wrong_errors_of_one_head(wrong, message):
+    ed = network(heads=1)
+    ed(X)
+    with pytest.raises(InputError, match=message):
+        ed.update(wrong)
 
 
 def test_one_trace_for_one_update():

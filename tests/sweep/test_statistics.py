@@ -46,5 +46,11 @@ def test_equal_values_have_an_interval_and_no_test():
     assert (found.value, found.low, found.high, found.p) == (0.5, 0.5, 0.5, None)
 
 
+def test_a_spread_of_rounding_alone_is_none():
+    found = paired([0.65, 0.775], [0.4, 0.525])  # 0.25 and 0.25 + 2**-54
+    assert (found.half, found.p) == (0.0, None)
+    assert paired([0.65, 0.775 + 1e-9], [0.4, 0.525]).p is not None
+
+
 def test_no_values_have_no_mean():
     assert mean_of([]) is None

@@ -183,8 +183,9 @@ def updated(backend: Backend, case: Case) -> HostWeights:
 def checked_outputs(case: Case, outputs: Array) -> Array:
     """Return the outputs on the host, with the right shape and dtype."""
     host = to_numpy(outputs)
-    require(host.shape == (len(case.x), case.network.columns), f"outputs have shape {host.shape}", "shape")
-    require(host.dtype == case.network.dtype, f"outputs have dtype {host.dtype}", "dtype")
+    shape, dtype = (len(case.x), case.network.columns), case.network.dtype
+    require(host.shape == shape, f"outputs have shape {host.shape}, and not {shape}", "shape")
+    require(host.dtype == dtype, f"outputs have dtype {host.dtype}, and not {dtype}", "dtype")
     return host
 
 
