@@ -70,11 +70,6 @@ class Learnt(NamedTuple):
     backend: str = ""
 
 
-def is_ed(estimator: Any) -> bool:
-    """Return whether an estimator, or the last step of a pipeline, is an ED."""
-    return isinstance(core_of(estimator), BaseED)
-
-
 def powers(factor: float, trials: int) -> list[float]:
     """Return so many powers of a factor, around 1."""
     return [factor ** (number - (trials - 1) // 2) for number in range(trials)]
@@ -228,7 +223,7 @@ def learners(names: Any, problem: Problem, shape: Shape) -> tuple[dict[str, Lear
     for name, estimator in found.items():
         if estimator is not None:
             made[name] = Given(estimator)
-            first = first or ((estimator, True) if is_ed(estimator) else None)
+            first = first or ((estimator, True) if isinstance(core_of(estimator), BaseED) else None)
         elif name in EDS:
             rule = EDS[name]
             if task == "regression" and rule and preset(rule).rule.centred:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from edcore.comparison.baselines import DECAY, EPS, SQUARE_DECAY, Baseline, Floats
+from edcore.core.activations import ACTIVATIONS
 from edcore.core.network import Layer, Network
 from edcore.core.randomness import permutation
 from edcore.diagnostics.gradient import RMS_EPS, layer_part
@@ -16,13 +17,10 @@ from edcore.errors import InputError
 WIDE = 1_000_000
 """Weights of a network from which PyTorch is faster than NumPy; for smaller ones its calls take longer than they do."""
 
-KNOWN = ("sigmoid", "tanh", "relu", "relu6", "linear")
-"""The activations that it computes; a registered one is NumPy's."""
-
 
 def suits(network: Network) -> bool:
     """Return whether PyTorch is installed, computes the network, and is faster than NumPy for it."""
-    known = all(layer.activation in KNOWN for layer in network.layers)
+    known = all(layer.activation in ACTIVATIONS for layer in network.layers)  # a registered one is NumPy's
     return known and network.parameters >= WIDE and not missing("torch")
 
 

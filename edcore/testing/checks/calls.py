@@ -7,8 +7,6 @@ import functools
 import threading
 from collections.abc import Callable, Iterator
 
-import numpy as np
-
 from edcore.arrays import HostWeights, to_numpy
 from edcore.contract.backend import Backend
 from edcore.core.network import Network
@@ -30,7 +28,8 @@ def check_second_call(backend: Backend, extent: Extent = FULL) -> None:
         weights = {key: value.copy() for key, value in first.weights.items()}
         arrays = dataclasses.replace(first, weights=weights, x=first.x.copy(), error=first.error.copy())
         same_bits(results(backend, arrays), kept, "at the second call", "second_call")
-        for old, new in ((arrays.x, second.x), (arrays.error, second.error), *_both(weights, second.weights)):
+        both = ((weights[key], second.weights[key]) for key in weights)
+        for old, new in ((arrays.x, second.x), (arrays.error, second.error), *both):
             old[...] = new  # the same arrays with other numbers, and all else as it was
         _compare_cached(backend, arrays, "for other numbers in the same arrays")
         _compare_cached(backend, dataclasses.replace(arrays, rule=second.rule), "for other learning rates")
@@ -102,7 +101,3 @@ def _pairs(backend: Backend, extent: Extent) -> Iterator[tuple[Case, Case]]:
             second = drawn_case(*other, BATCH, scale=0.2, seed=2)
             if supported(backend, first):
                 yield first, second
-
-
-def _both(weights: HostWeights, others: HostWeights) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    return ((value, others[key]) for key, value in weights.items())
