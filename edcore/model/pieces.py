@@ -13,7 +13,7 @@ from edcore.contract.steps import batches
 from edcore.core.rule import MEAN, Rule, check_centred
 from edcore.interrupts import uninterrupted
 from edcore.model.callbacks import Callback, EpochRecord, any_stops
-from edcore.model.inputs import factors_of, weighed
+from edcore.model.inputs import checked_weights_of, factors_of, weighed
 from edcore.model.learning import Fit, LearningNetwork
 from edcore.model.rates import scaled
 
@@ -36,6 +36,8 @@ def fit_samples(
         if callbacks:  # which may change the user's arrays, and nobody would check them again
             found = found._replace(array=found.xp.asarray(found.array, copy=True))
             target = found.xp.asarray(target, copy=True)
+            if (weight := options.get("sample_weight")) is not None:
+                options["sample_weight"] = checked_weights_of(weight, found.array.shape[0]).copy()
     fit = _begin(ed, found, target, **options)
     if not callbacks and factor is None:
         fit.learn_all(epochs)
