@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import re
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -38,6 +39,15 @@ from edcore.testing.tolerance import Bounds
 SLACK = 10.0  # the bounds are those of the right numbers, and those of a fault may be larger
 UNDETERMINED = ("forward", "update", "fit", "scaled_partly", "scaled", "low_precision")
 """The causes of numbers that are wrong in no usual way."""
+
+EXCEPTIONS = "exception", "shapes_differ"
+"""The causes of exceptions, of which those of other lines are other findings."""
+
+SHARES = "from_host_shares", "to_host_shares", "copy_shares"
+"""The causes of weights that change later, as others have their memory, so that numbers beside others tell nothing."""
+
+SHAPES = re.compile(r"matmul|mat1|core dimension|dot_general|shapes?\b.*(align|broadcast|mismatch|match|multipl)", re.I)
+"""What libraries say of products of arrays that do not fit."""
 
 LARGE = 20  # sizes from here on take the oracle's loops long
 
@@ -82,6 +92,8 @@ def diagnose(backend: Backend, name: str, error: Exception) -> Diagnosis:
     error = innermost(error)
     if not isinstance(error, BrokenPromiseError):
         return _of_exception(backend, name, error)
+    if error.cause in SHARES:
+        return Diagnosis(error.cause)
     example = getattr(error, "example", None)
     found = in_case(backend, example.case) if example is not None and not flaky else None
     if found is not None:
@@ -120,8 +132,9 @@ def in_case(backend: Backend, case: Case) -> Diagnosis | None:
         return _of_forward(backend, case) or _of_update(backend, case)
     except BrokenPromiseError as error:
         return Diagnosis(error.cause or "unknown", stage="forward", place=error.place)
-    except Exception:  # of the backend, on other numbers than those of the check
-        return None
+    except Exception as error:  # of the backend, on other numbers than those of the check
+        found = _of_exception(backend, "", error)
+        return found if found.cause in EXCEPTIONS else None
 
 
 def unstable(backend: Backend, case: Case) -> bool:
@@ -367,7 +380,29 @@ def _of_exception(backend: Backend, name: str, error: Exception) -> Diagnosis:
         cause = "writes_inputs"
     elif name in ("check_empty_batch", "check_probe_never_raises"):
         cause = BY_CHECK[name]
+    elif "NoneType" in str(error) and (method := _returns_nothing(backend)):
+        return Diagnosis("returns_nothing", method)
+    elif cause == "exception" and SHAPES.search(str(error)):
+        cause = "shapes_differ"
     return Diagnosis(cause, source=source)
+
+
+def _returns_nothing(backend: Backend) -> str:
+    """Return the first method that returns None in a simple network, or an empty text."""
+    case = drawn_case(Network(in_=1, width=1, depth=0), Rule(), 1, 1.0, 0)
+    network = case.network
+
+    def called() -> Iterator[tuple[str, Any]]:
+        yield "from_host", (weights := backend.from_host(case.weights))
+        yield "to_host", backend.to_host(weights)
+        yield "forward", backend.forward(network, weights, case.x)
+        yield "trace", (traced := backend.trace(network, weights, case.x))
+        yield "update", backend.update(network, case.rule, weights, traced[1], case.error)
+
+    try:
+        return next((name for name, value in called() if value is None), "")
+    except Exception:  # of the backend: another fault
+        return ""
 
 
 def example_of(error: Exception) -> Example | None:

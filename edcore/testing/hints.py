@@ -247,6 +247,12 @@ HINTS = {
     ),
     "initial": Hint("A seed gives other initial weights.", "Keep those that from_host is given; draw none."),
     "exception": Hint("It raises an exception.", "Look at the line named below."),
+    "shapes_differ": Hint(
+        "Shapes do not fit.",
+        "Look at the line named below. Weights are sources by targets, z = x W with x in rows: is there a W.T? "
+        "The input cells are [x, x], 2 · in_ of them.",
+    ),
+    "returns_nothing": Hint("A method returns None.", "It is not written, or its return is missing."),
     "unusable": Hint(
         "What a call returned cannot be used.", "Return what the contract says: weights, an array, or a pair of them."
     ),

@@ -10,7 +10,17 @@ from typing import TypeAlias
 from edcore.contract.backend import Backend
 from edcore.errors import UnknownNameError
 from edcore.testing.checks import Check, iter_checks
-from edcore.testing.diagnosis import LARGE, UNDETERMINED, Diagnosis, diagnose, example_of, in_case
+from edcore.testing.compare import BrokenPromiseError
+from edcore.testing.diagnosis import (
+    EXCEPTIONS,
+    LARGE,
+    SHARES,
+    UNDETERMINED,
+    Diagnosis,
+    diagnose,
+    example_of,
+    in_case,
+)
 from edcore.testing.findings import Finding, Report
 from edcore.testing.hints import HINTS
 from edcore.testing.origins import innermost, source_of
@@ -55,10 +65,25 @@ STATES = {
 }
 """Causes by which results depend on earlier calls, and the checks that are there for them."""
 
+CLEAREST = {**STATES, **dict.fromkeys(SHARES, "check_host_round_trip"), "copy_shares": "check_copy"}
+"""The checks with the clearest errors."""
+
+CHANGING = (*STATES, *SHARES, "writes_inputs", "second_thread", "results_change", "heads_mixed", "unknown")
+"""Causes that come with weights that change later."""
+
 IN_OTHERS = {"sum_missing": "mean_twice", "floor": "floor_forgotten", "second_thread": "not_deterministic"}
 """Causes that another one explains."""
 
-SOURCES = ("zero_error", "results_change", "not_deterministic", "second_call", "cached", "writes_inputs", "memory")
+SOURCES = (
+    "zero_error",
+    "results_change",
+    "not_deterministic",
+    "second_call",
+    "cached",
+    "writes_inputs",
+    "memory",
+    *SHARES,
+)
 
 
 def report(
@@ -135,6 +160,11 @@ def _findings(backend: Backend, errors: dict[str, Exception], every: dict[str, C
     """Return a finding for each cause."""
     order = dict.fromkeys(name for name in (*SIMPLEST, *errors) if name in errors)
     found = {name: diagnose(backend, name, errors[name]) for name in order}
+    for name, one in found.items():  # an empty batch fails as others do
+        source = one.source
+        same = [other for other in found.values() if other.cause in EXCEPTIONS and _line(other) == _line(one)]
+        if name == "check_empty_batch" and source is not None and same:
+            found[name] = same[0]
     state = _state(backend, found, every)
     groups = dict[Key, list[str]]()
     for name, diagnosis in found.items():
@@ -143,24 +173,39 @@ def _findings(backend: Backend, errors: dict[str, Exception], every: dict[str, C
         if (cause,) in groups and (other,) in groups:
             groups[other,] += groups.pop((cause,))
     for (cause, *_), names in groups.items():
-        if cause in STATES:  # the check that is there for it has the clearest error
-            names.sort(key=lambda name: name != STATES[cause])
-    perhaps = _fold(groups, {key: found[names[0]].stage for key, names in groups.items()})
+        if cause in CLEAREST:  # the check that is there for it has the clearest error
+            names.sort(key=lambda name: name != CLEAREST[cause])
+        if cause in EXCEPTIONS:  # of numbers that are wrong by it, the error says less
+            names.sort(key=lambda name: isinstance(innermost(errors[name]), BrokenPromiseError))
+    perhaps = _fold(groups, {key: _stage(found[names[0]]) for key, names in groups.items()})
     return [
         _finding(backend, key[0], names, perhaps.get(key, ()), errors[names[0]], found[names[0]])
         for key, names in groups.items()
     ]
 
 
+def _line(diagnosis: Diagnosis) -> Key:
+    source = diagnosis.source
+    return () if source is None else (source.type, source.file, str(source.line))
+
+
+def _stage(diagnosis: Diagnosis) -> str:
+    """Return the step at which numbers are wrong, or an exception is raised."""
+    if diagnosis.cause not in EXCEPTIONS or diagnosis.source is None:
+        return diagnosis.stage
+    stage = diagnosis.source.call.replace("trace", "forward")
+    return stage if stage in STAGES else ""
+
+
 def _key(diagnosis: Diagnosis, state: str) -> Key:
     """Return what the findings of one cause have in common; two exceptions differ by their lines."""
+    if state in SHARES and (diagnosis.stage or diagnosis.cause in CHANGING):
+        return (state,)
     if state == "not_deterministic" and diagnosis.cause in STATES:
         return (state,)
     if state in ("second_call", "cached") and (diagnosis.stage or diagnosis.cause in STATES):
         return (state,)
-    if diagnosis.source is None or diagnosis.cause != "exception":
-        return (diagnosis.cause,)
-    return diagnosis.cause, diagnosis.source.type, diagnosis.source.file, str(diagnosis.source.line)
+    return (diagnosis.cause, *_line(diagnosis)) if diagnosis.cause in EXCEPTIONS else (diagnosis.cause,)
 
 
 def _fold(groups: dict[Key, list[str]], stages: dict[Key, str]) -> dict[Key, tuple[str, ...]]:
@@ -182,6 +227,9 @@ def _fold(groups: dict[Key, list[str]], stages: dict[Key, str]) -> dict[Key, tup
 
 def _state(backend: Backend, found: dict[str, Diagnosis], every: dict[str, Check]) -> str:
     """Return the cause if results depend on earlier calls, so that numbers beside those of a fault tell nothing."""
+    for name in ("check_host_round_trip", "check_copy"):
+        if name in found and found[name].cause in SHARES:
+            return found[name].cause
     again = found.get("check_same_call_same_bits")
     if again is not None and again.cause == "not_deterministic":
         return again.cause
@@ -218,7 +266,7 @@ def _finding(
     diagnosis = dataclasses.replace(diagnosis, cause=cause)
     hint = HINTS[cause]
     title = hint.title
-    if diagnosis.source is not None and cause == "exception":
+    if diagnosis.source is not None and cause in EXCEPTIONS:
         source = diagnosis.source
         title = f"{source.call or 'A call'} raises {source.type}: {source.message}"
     elif diagnosis.detail:

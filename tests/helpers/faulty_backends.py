@@ -7,7 +7,7 @@ import array_api_compat.numpy as xp
 import numpy as np
 
 from edcore.adapters.array_api import NUMPY, ArrayAPIBackend
-from edcore.contract.backend import Availability, fills_errors, takes_weights
+from edcore.contract.backend import Availability, Backend, fills_errors, takes_weights
 from edcore.contract.memory import Memory, fits
 from edcore.core import method as core
 from edcore.core.activations import ACTIVATIONS
@@ -446,6 +446,42 @@ class FailsForSeveralHeads(Sound):
         if network.heads > 1:
             raise IndexError("head 1 is out of bounds")
         return super().update(network, rule, weights, trace, error)
+
+
+class TransposedEverywhere(Sound):
+    """z = x W.T, which fails where a layer's weights are not square, and is wrong where they are."""
+
+    def trace(self, network, weights, x):
+        flipped = {key: value.swapaxes(-1, -2) if "weight" in key else value for key, value in weights.items()}
+        for layer in network.layers:
+            np.zeros(len(layer.source_signs)) @ flipped[f"{layer.name}.weight"][layer.where(0)]
+        return super().trace(network, flipped, x)
+
+
+class UpdateReturnsNone(Sound):
+    def update(self, network, rule, weights, trace, error):
+        super().update(network, rule, weights, trace, error)
+
+
+class HasNoToHost(Sound):
+    to_host = Backend.to_host
+
+
+class WeightsAreTheCallers(Sound):
+    """No copy is made: an update writes into the weights that the caller gave."""
+
+    def from_host(self, weights):
+        return weights
+
+    to_host = from_host
+
+    def copy(self, weights):
+        return weights
+
+    def update(self, network, rule, weights, trace, error):
+        for key, value in super().update(network, rule, weights, trace, error).items():
+            weights[key][...] = value
+        return weights
 
 
 class KeepsWeightsByShape(Sound):

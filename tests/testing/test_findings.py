@@ -160,6 +160,25 @@ def test_an_exception_has_its_file_and_line():
     assert finding.title == "update raises IndexError: head 1 is out of bounds"
 
 
+@pytest.mark.parametrize(
+    ("fault", "cause", "title"),
+    [
+        (faulty.TransposedEverywhere, "shapes_differ", "trace raises ValueError: matmul"),
+        (faulty.UpdateReturnsNone, "returns_nothing", "A method returns None: update."),
+        (faulty.HasNoToHost, "returns_nothing", "A method returns None: to_host."),
+        (faulty.WeightsAreTheCallers, "from_host_shares", "from_host keeps the caller's memory."),
+    ],
+)
+def test_a_fault_that_breaks_nearly_all_is_one_finding(fault, cause, title):
+    found = report(fault(), quick=True)
+    assert len(found.failed) > 8
+    assert [finding.cause for finding in found.findings] == [cause]
+    assert found.findings[0].title.startswith(title)
+    assert found.findings[0].advice == HINTS[cause].advice
+    size = "in_=1, width=2" if cause == "shapes_differ" else "in_=1, width=1"  # 2 by 2 weights can be transposed
+    assert f"Network({size}, depth=0)" in found.findings[0].case
+
+
 def test_an_exception_of_a_library_has_the_line_of_the_backend():
     class Library(faulty.Sound):
         def forward(self, network, weights, x):

@@ -96,8 +96,8 @@ def check_copy(backend: Backend, extent: Extent = FULL) -> None:
         learned = []
         for one in (backend.copy(weights), weights):
             same_bits(backend.to_host(weights), case.weights, "of weights before they learnt", "copy_shares")
-            _, trace = backend.trace(network, one, case.x)
-            learned.append(backend.update(network, case.rule, one, trace, case.error))
+            _, trace = backend.trace(case.network, one, case.x)
+            learned.append(backend.update(case.network, case.rule, one, trace, case.error))
         copied, original = (backend.to_host(one) for one in learned)
         same_bits(copied, original, "of a copy that learnt the same", "copy_differs")
         require(not (original["input.weight"] == case.weights["input.weight"]).all(), "nothing was learnt")
