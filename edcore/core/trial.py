@@ -53,9 +53,12 @@ def tried(f: F, g: G, bounds: tuple[float, float, float]) -> bytes:
     with np.errstate(all="ignore"):
         for u0, dtype in itertools.product(WIDTHS, (np.float32, np.float64)):
             z = TRIED.astype(dtype).reshape(5, -1, 1)
+            before = z.tobytes()
             if wrong := fault(f, g, z, u0):
                 raise _refusal(*wrong)
             slope = g((y := f(z, u0)).copy())
+            if z.tobytes() != before:  # here, as a function may write the same again
+                raise _refusal("f", "writes to its argument")
             _check_values(bounds, z, y, slope)
             _check_alone("f", lambda z, u0=u0: f(z, u0), z, y)
             _check_alone("g", g, y, slope)

@@ -37,9 +37,19 @@ def distinct(name: str, labels: Any) -> npt.NDArray[Any]:
         raise
     except Exception:  # what labels are made of may raise anything
         fine = False
+    if not fine and (gap := _first_gap(labels)) is not None:
+        raise InputError(name, f"a gap among the labels, the first at [{gap}]", accepted, "Leave such samples out.")
     if not fine:
         raise InputError(name, shown(labels), accepted)
     return known
+
+
+def _first_gap(labels: Any) -> int | None:
+    """Return the place of the first label that is None or NaN, or None."""
+    try:
+        return next((place for place, label in enumerate(labels) if label is None or label != label), None)
+    except Exception:  # labels that are no sequence, or that compare in their own way
+        return None
 
 
 def in_library(known: npt.NDArray[Any], x: Array) -> Array:

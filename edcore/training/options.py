@@ -198,7 +198,7 @@ OF_ARGUMENTS = {
 INITIAL = re.compile(r"\binitial=Initial\((weight|fan_in)=([^)]*)\)")
 PYTHON = r"""(True|False|None|'[^']*'|"[^"]*"|[-+]?[0-9][-+.0-9e]*[0-9]|[0-9])"""
 ARGUMENT = re.compile(rf"(?<![\w'\"/.-])([a-z_][a-z0-9_]*)={PYTHON}(?![\w/]|\.\w)")
-LISTED = re.compile(r"\(\w+(?:, \w+)*\)")
+LISTED = re.compile(r"(?<!\w)\(\w+(?:, \w+)*\)")
 BARE = re.compile(r"(?<![\w'\"/.-])([a-z]+_[a-z_]*)(?![\w'\"/.=-]*[\w'\"/=:-])")
 """Arguments of Python in a sentence, such as ``rms=True``; their names in brackets; and those with a _, but not in
 paths or quotes."""

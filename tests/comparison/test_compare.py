@@ -432,6 +432,7 @@ def test_wrong_options_are_refused(options, message):
         (X[0], Y, r"x: given shape \(6,\)"),
         (X, Y[:5], r"y: given shape \(5,\)"),
         (X, Y * 0, r"y: given only one class, 0"),
+        (X, np.array([None, "a", "b"] * 50, object), r"y: given a gap among the labels, the first at \[0\]; .*Leave"),
         (X, ["a", 1] * 75, r"y: given the label 1 beside texts"),
         (X[:4], Y[:4] > 0, r"test_size: given 0.2 of 4 samples, which are 0 to test on"),
         (X, np.stack([Y, Y], axis=1), r"y: given shape \(150, 2\)"),

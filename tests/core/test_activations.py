@@ -104,6 +104,7 @@ WRONG = [
     ((f, lambda y: y / abs(y).max()), "g: given a function that depends on the other numbers"),
     ((lambda z, u0: z if z.size > 1 else z[0], g), "f: given a function that"),
     ((noisy, g), "f: given a function that writes to its argument, or returns something else at each call"),
+    ((lambda z, u0: np.maximum(z, 0, out=z), g), "f: given a function that writes to its argument"),
     ((in_place, g), "f: given a function that writes to its argument"),
     ((f, lambda y: in_place(y, 1)), "g: given a function that writes to its argument"),
     ((lambda z, u0: z if z > 0 else 0 * z, g), "f: given a function that raises ValueError"),

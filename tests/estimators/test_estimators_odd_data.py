@@ -116,8 +116,11 @@ def test_labels_of_numpys_string_dtype():
     ],
 )
 def test_labels_that_are_not_all_texts_are_refused(labels):
-    with pytest.raises(InputError, match=r"^y: given array.*; accepted: one label a sample, all numbers or all texts"):
+    with pytest.raises(
+        InputError, match=r"^y: given a.*; accepted: one label a sample, all numbers or all texts"
+    ) as caught:
         EDClassifier(**OPTIONS).fit(X, labels)
+    assert (labels[0] is None) == ("given a gap among the labels, the first at [0]" in str(caught.value))
 
 
 @pytest.mark.parametrize("offset", [2**40, 2**60, -(2**62)])

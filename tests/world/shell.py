@@ -136,8 +136,10 @@ ADVICE = [
     Row(
         name="a name of Python's argument in a sentence is that of an option, and a path stays as it is",
         python="from edcore.training.options import as_options\n"
-        "as_options(\"/x/alpha=0.5.csv, 'rule=None', data_dir/y: set early_stopping=False, or another data_dir.\")",
-        value="/x/alpha=0.5.csv, 'rule=None', data_dir/y: set --no-early-stopping, or another --data-dir.",
+        "as_options(\"/x/alpha=0.5.csv, 'rule=None', data_dir/y: set early_stopping=False, or "
+        'another data_dir, by load(device).")',
+        value="/x/alpha=0.5.csv, 'rule=None', data_dir/y: set --no-early-stopping, or "
+        "another --data-dir, by load(device).",
     ),
 ]
 
