@@ -106,8 +106,18 @@ def problem_of(x: Any, y: Any, test: Any, task: str | None, test_size: float, na
         raise InputError("test", "labels of another kind than y", "labels of the same kind")
     if first.task == "regression" and len(last.y) < 2:
         raise InputError("test", "1 sample", "at least 2 samples, as R² needs")
+    notes = _unknown_classes(first.y, last.y) if first.task == "classification" else ()
     both = np.concatenate([first.x, last.x]), np.concatenate([first.y, last.y])
-    return _checked(Problem(*both, first.task, test_size, len(first.y), name=name))
+    return _checked(Problem(*both, first.task, test_size, len(first.y), name=name, notes=notes))
+
+
+def _unknown_classes(y: npt.NDArray[Any], y_test: npt.NDArray[Any]) -> tuple[str, ...]:
+    """Return a sentence on test samples that no method can get right, as where labels count from 1; or none."""
+    unknown = y_test[~np.isin(y_test, y)]
+    if not unknown.size:
+        return ()
+    given = shown(np.unique(unknown).tolist())
+    return (f"{unknown.size:,} of {len(y_test):,} test samples are of classes that no sample to learn has: {given}.",)
 
 
 def problem_of_table(table: Table, test_size: float) -> Problem:

@@ -171,6 +171,14 @@ def test_given_test_samples_are_those_of_all_seeds():
     assert "nothing of other samples" in str(found)
 
 
+def test_test_samples_of_unknown_classes_are_told():
+    options = {"methods": ["linear"], **QUICK, "seeds": 1}
+    sentence = f"{(Y == 2).sum()} of 150 test samples are of classes that no sample to learn has: [2]."
+    for y, y_test, told in ((Y % 2, Y, [sentence]), (Y, Y, []), (TEXTS, TEXTS, [])):
+        found = edcore.compare(X, y, test=(X, y_test), **options)
+        assert [note for note in found.notes if "classes that no sample" in note] == told
+
+
 def test_given_test_samples_may_be_few():
     data = edcore.datasets.xor()
     patterns = data.x_train, data.y_train
