@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from typing import Any, TypeAlias
@@ -23,10 +23,14 @@ def checked_schedule(schedule: Any, epochs: int) -> Callable[[int, int], float] 
         return None
     if callable(schedule):
         return lambda _, epoch: real(f"schedule({epoch})", schedule(epoch))
-    if isinstance(schedule, str | bytes | Mapping | Set) or not hasattr(schedule, "__len__"):
+    try:
+        values = [schedule[number] for number in range(len(schedule))]
+    except Exception:  # what is no sequence raises errors of many kinds
+        values = None
+    if values is None or isinstance(schedule, str | bytes | Mapping):
         accepted = "None, a function of the epoch, or a sequence of factors, one for each epoch"
         raise InputError("schedule", shown(schedule), accepted)
-    factors = [real(f"schedule[{number}]", factor) for number, factor in enumerate(schedule)]
+    factors = [real(f"schedule[{number}]", factor) for number, factor in enumerate(values)]
     if len(factors) != epochs:
         fix = "A function of the epoch has no end: schedule=lambda epoch: 0.9**epoch."
         raise InputError("schedule", f"{len(factors):,} factors for {epochs:,} epochs", "one for each epoch", fix)

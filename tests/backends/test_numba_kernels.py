@@ -34,8 +34,9 @@ def backend():
 
 
 NAMES, CHECKS = parametrize_with_backend_checks([] if MISSING else [numba_cuda()], quick=True).args
-# The presets take a minute and a half to compile for the emulator, where test_numba_gpu.py has them at another size.
-SLOW = [one._replace(marks=[*one.marks, *([pytest.mark.slow] * one.id.endswith("presets"))]) for one in CHECKS]
+# These take minutes to compile for the emulator, where test_numba_gpu.py has the presets at another size.
+MINUTES = "check_presets", "check_second_call"
+SLOW = [one._replace(marks=[*one.marks, *([pytest.mark.slow] * one.id.endswith(MINUTES))]) for one in CHECKS]
 
 
 @pytest.mark.parametrize(NAMES, SLOW)
