@@ -6,7 +6,7 @@ import dataclasses
 import os
 import re
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -26,7 +26,7 @@ from edcore.testing.checks.oracle import (
     weighted_fit,
     weighted_plan,
 )
-from edcore.testing.compare import BrokenPromiseError, Place, close
+from edcore.testing.compare import BrokenPromiseError, Place
 from edcore.testing.hints import BY_CHECK
 from edcore.testing.origins import Source, innermost, is_ours, source_of
 from edcore.testing.strategies import Case, drawn_case
@@ -35,6 +35,7 @@ from edcore.testing.suspects.forward import forward_suspects
 from edcore.testing.suspects.run import fit_suspects
 from edcore.testing.suspects.update import learned, update_suspects
 from edcore.testing.tolerance import Bounds
+from edcore.testing.witness import Witness, by_ratio, changes, worst_place
 
 SLACK = 10.0  # the bounds are those of the right numbers, and those of a fault may be larger
 UNDETERMINED = ("forward", "update", "fit", "scaled_partly", "scaled", "low_precision")
@@ -146,32 +147,6 @@ def unstable(backend: Backend, case: Case) -> bool:
     return any(other != first for other in others)
 
 
-class Witness(NamedTuple):
-    """A case, the oracle's activities and numbers, how far from them the backend's may be, and those it has."""
-
-    case: Case
-    activities: Any
-    before: HostWeights
-    expected: HostWeights
-    bounds: HostWeights
-    got: HostWeights
-
-    def matches(self, numbers: HostWeights, slack: float) -> bool:
-        """Return whether the backend has these numbers."""
-        return all((np.abs(self.got[k] - numbers[k]) <= slack * self.bounds[k] + 1e-300).all() for k in numbers)
-
-    @property
-    def right(self) -> bool:
-        """Whether the backend has the oracle's numbers."""
-        return self.matches(self.expected, 1.0)
-
-    @property
-    def error(self) -> float:
-        """The largest error of a number, relative to the largest magnitude of its array."""
-        sizes = {key: max(float(np.abs(value).max(initial=0)), 1e-30) for key, value in self.expected.items()}
-        return max(float(np.abs(self.got[key] - self.expected[key]).max(initial=0)) / sizes[key] for key in sizes)
-
-
 def _one_step(case: Case) -> Case:
     """Return the case with the samples of one update."""
     size = case.rule.samples_per_update(len(case.x))
@@ -212,7 +187,7 @@ def _of_forward(backend: Backend, case: Case) -> Diagnosis | None:
     if not wrong:
         return None
     witnesses = [witness(wrong[0], one) for one in (case, *_others(backend, case))]
-    place = _worst(witnesses[0], "outputs")
+    place = worst_place(witnesses[0], "outputs")
     only = f"in {wrong[0]} alone" if len(wrong) == 1 else ""
     cause, detail = _suspected(witnesses, forward_suspects(), lambda s, w: {"outputs": s.compute(w.case)})
     detail = ", ".join(filter(None, (detail, only)))
@@ -240,7 +215,7 @@ def _of_update(backend: Backend, case: Case) -> Diagnosis | None:
         return None
     witnesses = [first, *map(witness, _others(backend, case))]
     key = next(key for key in first.expected if not first._replace(expected={key: first.expected[key]}).right)
-    place = _worst(first, key)
+    place = worst_place(first, key)
     before = float(first.before[key][place.index])
     expected = place.expected - before
     ratio = (place.got - before) / expected if expected else None
@@ -248,7 +223,7 @@ def _of_update(backend: Backend, case: Case) -> Diagnosis | None:
     cause, detail = _suspected(witnesses, update_suspects(), lambda s, w: s.compute(w.case, w.activities))
     if not cause:
         wrong = max((witness for witness in witnesses if not witness.right), key=lambda one: len(changes(one)))
-        cause, detail = _by_ratio(wrong.case, changes(wrong))
+        cause, detail = by_ratio(wrong.case, changes(wrong))
     return Diagnosis(cause, detail, "update", place, before, ratio, ratios)
 
 
@@ -272,61 +247,6 @@ def _suspected(witnesses: list[Witness], suspects: Iterator[Suspect], numbers: A
         else:
             return suspect.cause, suspect.detail
     return "", ""
-
-
-def changes(witness: Witness) -> dict[str, float | None]:
-    """Return the ratio of the changes, got by expected, by array and sign of the target cells; None if it varies."""
-    ratios: dict[str, float | None] = {}
-    for name in ("input", "hidden", "output"):
-        layer = witness.case.network.layer(name)
-        signs = np.array(layer.target_signs)
-        for part in ("weight", "bias"):
-            key = f"{name}.{part}"
-            step, got = (value[key] - witness.before[key] for value in (witness.expected, witness.got))
-            for sign, cells in ((1, "excitatory"), (-1, "inhibitory")):
-                clear = (np.abs(step) > 20 * witness.bounds[key]) & (signs == sign)
-                if clear.any():
-                    found = got[clear] / step[clear]
-                    middle = float(np.median(found))
-                    steady = float(np.abs(found - middle).max()) <= 0.02 * max(1.0, abs(middle))
-                    ratios[f"{key} of {cells} cells"] = middle if steady else None
-    return ratios
-
-
-def _by_ratio(case: Case, ratios: dict[str, float | None]) -> tuple[str, str]:
-    """Return the cause and the detail that the ratios of the changes tell."""
-    batch = len(case.x)
-    factors = {value for value in ratios.values() if value is not None}
-    if None in ratios.values() or not factors:
-        return "update", ""
-    low, high = min(factors), max(factors)
-    if high - low > 0.02 * max(1.0, abs(high)):
-        wrong = {key: value for key, value in ratios.items() if value is not None and abs(value - 1) > 0.02}
-        for cause, factor in (("sign", -1.0), ("not_updated", 0.0)):
-            if all(abs(value - factor) < 0.02 for value in wrong.values()):
-                return cause, ", ".join(wrong)
-        return "scaled_partly", ", ".join(f"{key}: {value:.4g}" for key, value in wrong.items())
-    known = {
-        "sign": -1.0,
-        "not_updated": 0.0,
-        "mean_missing": float(batch),
-        "mean_twice": 1 / batch,
-        "derivative_factor": 2 / case.network.u0,
-    }
-    for cause, factor in known.items():
-        if abs(high - factor) <= 0.02 * max(1.0, abs(factor)) and factor != 1:
-            return cause, ""
-    return "scaled", f"{high:.4g}"
-
-
-def _worst(witness: Witness, key: str) -> Place:
-    """Return the number of an array that is furthest beyond its bound."""
-    try:
-        close(witness.got[key], witness.expected[key], witness.bounds[key], key, key)
-    except BrokenPromiseError as error:
-        if error.place is not None:
-            return error.place
-    raise ValueError(f"{key} is within its bounds")
 
 
 def _of_fit(backend: Backend, case: Case, *, weighted: bool) -> Diagnosis | None:
