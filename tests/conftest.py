@@ -10,6 +10,7 @@ os.environ.setdefault("JAX_ENABLE_X64", "1")
 os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # or it takes most of a GPU's memory from the others
 
 from edcore.contract import compilation
+from edcore.core import activations
 from edcore.dispatch import calibration, registry
 
 HERE = Path(__file__).parent
@@ -53,6 +54,15 @@ def fresh_registry(monkeypatch):
     registry.refresh()
     yield registry
     registry.refresh()
+
+
+@pytest.fixture
+def no_activation_stays():
+    """Forget the activations that a test has registered, as other tests in its process have others of their names."""
+    before = {*activations.FUNCTIONS}
+    yield
+    for name in activations.FUNCTIONS.keys() - before:
+        del activations.FUNCTIONS[name], activations._VALUES[name]
 
 
 @pytest.fixture

@@ -73,6 +73,7 @@ def pattern(line):
 
 
 @pytest.mark.filterwarnings("error")
+@pytest.mark.usefixtures("no_activation_stays")
 @pytest.mark.parametrize("page", [pytest.param(page, id=str(page.relative_to(ROOT))) for page in RUN])
 def test_examples_run(page, tmp_path, monkeypatch, fresh_registry, command_line):
     monkeypatch.chdir(tmp_path)
