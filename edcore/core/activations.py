@@ -163,8 +163,8 @@ def register(
     >>> import edcore
     >>> from edcore.core.activations import register
     >>> f, g = lambda z, u0: z / (1 + abs(z)), lambda y: (1 - abs(y)) ** 2
-    >>> register("soft_sign", f, g, lowest=-1, highest=1, steepest=1)
-    >>> ed = edcore.ED(hidden_width=8, hidden_depth=0, activation="soft_sign", seed=1)
+    >>> register("ratio", f, g, lowest=-1, highest=1, steepest=1)
+    >>> ed = edcore.ED(hidden_width=8, hidden_depth=0, activation="ratio", seed=1)
     >>> data = edcore.datasets.xor()
     >>> ed.fit(data.x_train, data.y_train, epochs=300).predict(data.x_test).round().tolist()
     [0.0, 1.0, 1.0, 0.0]
