@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, Literal, Protocol, TypeAlias
+from typing import Any, Literal, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -103,6 +103,22 @@ class Learner(Protocol):
         ...
 
 
+class Learning(NamedTuple):
+    """The heads that still learn, as a network of their own; those that have stopped are left out of what is done."""
+
+    network: Network
+    heads: npt.NDArray[np.intp]
+    weights: HostWeights  # those that are trained
+    fixed: list[Floats]  # what else each head has: feedback matrices, or activities that never change
+
+    def without(self, done: npt.NDArray[np.bool_]) -> Learning:
+        """Return those that go on, of which there is one at least."""
+        on = ~done
+        weights = {key: value[on] for key, value in self.weights.items()}
+        network = replace(self.network, heads=int(on.sum()))
+        return Learning(network, self.heads[on], weights, [value[on] for value in self.fixed])
+
+
 class Baseline:
     """A network that learns by one of the methods, with the calls of `edcore.ED` that the reproductions use."""
 
@@ -118,7 +134,7 @@ class Baseline:
         self.rates = rates  # of all layers but the output layer, and of the output layer
         self.weights = initial_weights(network, seed, gain)
         self.epochs = np.zeros(network.heads, np.intp)  # the number that each head has learnt
-        self._feedback = feedback_matrices(network, seed) if method == "direct feedback alignment" else None
+        self._feedback = feedback_matrices(network, seed) if method == "direct feedback alignment" else []
         self._steps, self._moments = 0, {}  # of Adam
         if method == "back-propagation with Adam":
             self._moments = {key: (np.zeros_like(value), np.zeros_like(value)) for key, value in self.weights.items()}
@@ -139,39 +155,44 @@ class Baseline:
         tolerance: float = 0.0,
     ) -> Baseline:
         """Learn all samples in batches, as `edcore.ED.fit` does; each head stops by itself at the tolerance."""
-        network, weights, feedback, dtype = self.network, self.weights, self._feedback, self.network.dtype
+        dtype = self.network.dtype
         x, target = x.astype(dtype, copy=False), target.reshape(len(x), -1).astype(dtype, copy=False)
-        heads = np.arange(network.heads)  # those that still learn; the others are left out of all computation
-        first = int(self.epochs.max())
+        part, first = self._begin(x), int(self.epochs.max())
         for epoch in range(first, first + epochs):
             order = permutation(self.seed, epoch, len(x)) if shuffle else np.arange(len(x))
             total: Any = 0.0
             for start in range(0, len(order), batch_size):
                 rows = order[start : start + batch_size]
-                states = forward(network, weights, x[rows])
-                error = target[rows] - outputs(network, states)
-                step = descent(network, weights, states, error, feedback)
-                if self._moments:
-                    self._adam(step, heads)
-                for key, value in weights.items():
-                    value += self.rates[key.startswith("output")] * step[key]
+                error = self._learn(part, x, target[rows], rows)
                 total = total + abs(error).sum(axis=0)
-            self.epochs[heads] += 1
-            done = total.reshape(network.heads, -1).sum(axis=1) < tolerance
+            self.epochs[part.heads] += 1
+            done = total.reshape(part.network.heads, -1).sum(axis=1) < tolerance
             if done.any():
-                self._keep(heads, weights)
-                heads, weights = heads[~done], {key: value[~done] for key, value in weights.items()}
-                feedback = feedback and [matrices[~done] for matrices in feedback]
-                target = target[:, np.repeat(~done, network.outputs)]
-                if not len(heads):
-                    break
-                network = replace(network, heads=len(heads))
-        self._keep(heads, weights)
+                self._keep(part)
+                if done.all():
+                    return self
+                target, part = target[:, np.repeat(~done, part.network.outputs)], part.without(done)
+        self._keep(part)
         return self
 
-    def _keep(self, heads: npt.NDArray[np.intp], weights: HostWeights) -> None:
-        for key, value in weights.items():
-            self.weights[key][heads] = value
+    def _begin(self, x: Floats) -> Learning:
+        """Return all heads, which are about to learn these samples."""
+        return Learning(self.network, np.arange(self.network.heads), self.weights, self._feedback)
+
+    def _learn(self, part: Learning, x: Floats, target: Floats, rows: npt.NDArray[np.intp]) -> Floats:
+        """Learn some rows of x, whose targets are given; return their errors (batch, columns)."""
+        states = forward(part.network, part.weights, x[rows])
+        error = target - outputs(part.network, states)
+        step = descent(part.network, part.weights, states, error, part.fixed or None)
+        if self._moments:
+            self._adam(step, part.heads)
+        for key, value in part.weights.items():
+            value += self.rates[key.startswith("output")] * step[key]
+        return error
+
+    def _keep(self, part: Learning) -> None:
+        for key, value in part.weights.items():
+            self.weights[key][part.heads] = value
 
     def _adam(self, step: HostWeights, heads: npt.NDArray[np.intp]) -> None:
         """Turn gradients into Adam's steps of rate 1, in place."""

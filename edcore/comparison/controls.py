@@ -16,9 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from edcore.arrays import HostWeights
-from edcore.comparison.baselines import initial_weights
+from edcore.comparison.baselines import Baseline, Learning
 from edcore.core.network import Network
-from edcore.core.randomness import permutation
 from edcore.diagnostics.gradient import (
     LayerState,
     backward_activation,
@@ -36,6 +35,8 @@ FROZEN = "hidden layers frozen"
 READOUT = "linear readout of untrained cells"
 """The names of the controls, in all tables and pictures."""
 
+OUTPUT = "output.weight", "output.bias"
+
 
 def freeze(ed: ED) -> ED:
     """Let only the output layer of an ED learn, from now on; return it."""
@@ -43,15 +44,13 @@ def freeze(ed: ED) -> ED:
     return ed
 
 
-class SteppedReadout:
+class SteppedReadout(Baseline):
     """The readout of an ED's untrained cells that learns by plain gradient steps, in the loop of all methods."""
 
     def __init__(self, ed: ED, rate: float) -> None:
-        self.network, self.seed, self.rate = ed.network, ed.seed, rate
+        super().__init__(ed.network, "back-propagation", (0.0, rate), ed.seed)
         # ED's own output weights are of fixed signs, and often saturate the output, where a gradient vanishes.
-        output = {key: value for key, value in initial_weights(ed.network, ed.seed).items() if key.startswith("output")}
-        self.weights = ed.weights | output
-        self.epochs = np.zeros(ed.network.heads, np.intp)  # the number that each head has learnt
+        self.weights = ed.weights | {key: self.weights[key] for key in OUTPUT}
 
     def predict(self, x: Floats) -> Floats:
         """Return the outputs for x (batch, in_): (batch,) for one column, else (batch, columns)."""
@@ -59,48 +58,22 @@ class SteppedReadout:
         found = outputs(self.network, [forward_layer(self.network, self.network.layer("output"), self.weights, state)])
         return found[:, 0] if self.network.columns == 1 else found
 
-    def fit(
-        self,
-        x: Floats,
-        target: Floats,
-        *,
-        epochs: int = 1,
-        batch_size: int = 64,
-        shuffle: bool = True,
-        tolerance: float = 0.0,
-    ) -> SteppedReadout:
-        """Learn all samples in batches, as `edcore.ED.fit` does; each head stops by itself at the tolerance."""
-        network, layer = self.network, self.network.layer("output")
-        weights = {key: value for key, value in self.weights.items() if key.startswith("output")}
-        cells = hidden_activities(network, self.weights, x)  # they never change, so once is enough
-        target = target.reshape(len(x), -1).astype(network.dtype, copy=False)
-        heads = np.arange(network.heads)  # those that still learn; the others are left out of all computation
-        first = int(self.epochs.max())
-        for epoch in range(first, first + epochs):
-            order = permutation(self.seed, epoch, len(x)) if shuffle else np.arange(len(x))
-            total: Any = 0.0
-            for start in range(0, len(order), batch_size):
-                rows = order[start : start + batch_size]
-                sources = LayerState(x, cells[:, rows], None)
-                state = forward_layer(network, layer, weights, sources)
-                error = target[rows] - outputs(network, [state])
-                signal = self.rate * output_signal(network, error) / len(rows)
-                sums = backward_activation(network, layer, state, signal)
-                weights["output.weight"] += sources.y.swapaxes(-1, -2) @ sums
-                weights["output.bias"] += network.bias * sums.sum(axis=1, keepdims=True)
-                total = total + abs(error).sum(axis=0)
-            self.epochs[heads] += 1
-            done = total.reshape(network.heads, -1).sum(axis=1) < tolerance
-            if done.any() or epoch == first + epochs - 1:
-                for key, value in weights.items():
-                    self.weights[key][heads] = value
-                heads, cells = heads[~done], cells[~done]
-                weights = {key: value[~done] for key, value in weights.items()}
-                target = target[:, np.repeat(~done, network.outputs)]
-                if not len(heads):
-                    break
-                network = replace(network, heads=len(heads))
-        return self
+    def _begin(self, x: Floats) -> Learning:
+        """Return all heads, with the activities of their cells, which never change: to compute them once is enough."""
+        output, cells = {key: self.weights[key] for key in OUTPUT}, hidden_activities(self.network, self.weights, x)
+        return super()._begin(x)._replace(weights=output, fixed=[cells])
+
+    def _learn(self, part: Learning, x: Floats, target: Floats, rows: npt.NDArray[np.intp]) -> Floats:
+        """Learn some samples by the weights of the output layer alone; return their errors (batch, columns)."""
+        network, weights, layer = part.network, part.weights, part.network.layer("output")
+        sources = LayerState(x, part.fixed[0][:, rows], None)
+        state = forward_layer(network, layer, weights, sources)
+        error = target - outputs(network, [state])
+        signal = self.rates[1] * output_signal(network, error) / len(rows)
+        sums = backward_activation(network, layer, state, signal)
+        weights["output.weight"] += sources.y.swapaxes(-1, -2) @ sums
+        weights["output.bias"] += network.bias * sums.sum(axis=1, keepdims=True)
+        return error
 
 
 class Readout:

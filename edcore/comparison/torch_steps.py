@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
-from edcore.comparison.baselines import DECAY, EPS, SQUARE_DECAY, Baseline, Floats
+from edcore.comparison.baselines import DECAY, EPS, SQUARE_DECAY, Baseline, Floats, Learning
 from edcore.core.activations import ACTIVATIONS
 from edcore.core.network import Layer, Network
-from edcore.core.randomness import permutation
 from edcore.diagnostics.gradient import RMS_EPS, layer_part
 from edcore.environment import missing
 from edcore.errors import InputError
@@ -27,42 +27,17 @@ def suits(network: Network) -> bool:
 class TorchBaseline(Baseline):
     """A baseline that steps by PyTorch, on the same weights in memory; it has no tolerance."""
 
-    _tensors: dict[str, Any] | None = None
+    _tensors: Any = None  # the weights, once a fit has begun
     _optimizer: Any = None
 
-    def fit(
-        self,
-        x: Floats,
-        target: Floats,
-        *,
-        epochs: int = 1,
-        batch_size: int = 64,
-        shuffle: bool = True,
-        tolerance: float = 0.0,
-    ) -> Baseline:
+    def fit(self, x: Floats, target: Floats, *, tolerance: float = 0.0, **options: Any) -> Baseline:
         """Learn all samples in batches, as `Baseline.fit` does."""
-        import torch
-
         if tolerance:
             raise InputError("tolerance", f"{tolerance:g} by PyTorch", "0", "NumPy's baseline has heads that stop.")
-        network, dtype = self.network, self.network.dtype
-        inputs = torch.from_numpy(np.concatenate([x, x], axis=1).astype(dtype, copy=False))
-        wanted = torch.from_numpy(target.reshape(len(x), network.heads, -1).swapaxes(0, 1).astype(dtype))
-        feedback = self._feedback and [torch.from_numpy(matrices) for matrices in self._feedback]
-        weights, optimizer = self._prepared()
-        first = int(self.epochs.max())
-        for epoch in range(first, first + epochs):
-            order = permutation(self.seed, epoch, len(x)) if shuffle else np.arange(len(x))
-            for start in range(0, len(order), batch_size):
-                rows = torch.from_numpy(order[start : start + batch_size])
-                optimizer.zero_grad(set_to_none=True)
-                self._ascent(weights, inputs[rows], wanted[:, rows], feedback).backward()
-                optimizer.step()
-            self.epochs += 1
-        return self
+        return super().fit(x, target, **options)
 
-    def _prepared(self) -> tuple[dict[str, Any], Any]:
-        """Return the weights as tensors, which share their memory, and the optimizer with the present rates."""
+    def _begin(self, x: Floats) -> Learning:
+        """Return all heads, with their weights as tensors, which share their memory, and the present rates."""
         import torch
 
         if self._tensors is None:
@@ -78,21 +53,30 @@ class TorchBaseline(Baseline):
             self._optimizer = (torch.optim.Adam if self._moments else torch.optim.SGD)(groups, **options)
         for group, rate in zip(self._optimizer.param_groups, self.rates, strict=True):
             group["lr"] = rate
-        return self._tensors, self._optimizer
+        return super()._begin(x)
 
-    def _ascent(self, weights: dict[str, Any], x: Any, wanted: Any, feedback: Any) -> Any:
-        """Return a number whose gradient is the step of the method."""
-        activities, y = [], x[None]
-        for layer in self.network.layers:
+    def _learn(self, part: Learning, x: Floats, target: Floats, rows: npt.NDArray[np.intp]) -> Floats:
+        """Learn some rows of x, whose targets are given; return their errors (batch, columns)."""
+        import torch
+
+        network, samples = self.network, x[rows]
+        activities, y = [], torch.from_numpy(np.concatenate([samples, samples], axis=1))[None]
+        feedback = [torch.from_numpy(matrices) for matrices in part.fixed]
+        for layer in network.layers:
             # Under feedback alignment a layer gets its signal, and hands none back.
-            y = self._layer(layer, weights, y.detach() if feedback else y)
+            y = self._layer(layer, self._tensors, y.detach() if feedback else y)
             activities.append(y)
-        outputs = y[..., : self.network.outputs]
-        signal = (wanted - outputs).detach() / len(x)
-        ascent = (outputs * signal).sum()
-        for cells, matrices in zip(activities, feedback or (), strict=False):
+        outputs = y[..., : network.outputs]
+        wanted = torch.from_numpy(target.reshape(len(rows), network.heads, -1)).swapaxes(0, 1)
+        error = (wanted - outputs).detach()
+        signal = error / len(rows)
+        ascent = (outputs * signal).sum()  # whose gradient is the step of the method
+        for cells, matrices in zip(activities, feedback, strict=False):
             ascent = ascent + (cells * (signal @ matrices)).sum()
-        return ascent
+        self._optimizer.zero_grad(set_to_none=True)
+        ascent.backward()
+        self._optimizer.step()
+        return error.swapaxes(0, 1).reshape(target.shape).numpy()
 
     def _layer(self, layer: Layer, weights: dict[str, Any], y: Any) -> Any:
         import torch
