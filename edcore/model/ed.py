@@ -234,7 +234,7 @@ class ED(InspectedNetwork):
             raise NoTraceError("update: there is no trace; call ed(x) once before each update (predict keeps none).")
         x, reach, trace, shape = self._pending
         if isinstance(error, list | tuple) and are_of_layers(error, len(shape)):
-            self._update_layers(error, self._pending)
+            self._learn_layers(error, self._pending)
             return
         with on_its_device(error):
             found = checked("error", error, shape, self._network.dtype, ", that of the outputs", x.place)

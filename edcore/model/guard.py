@@ -108,17 +108,17 @@ class Guard:
             raise self._divergence(weights, x.array, outputs=outputs).error()
 
     def update(
-        self, weights: Weights, x: Located, reach: Reach, trace: Any, error: Any, square: float, batch: int = 0
+        self, weights: Weights, x: Located, reach: Reach, trace: Any, error: Array | list[Array], square: float
     ) -> Weights:
         """Return the weights after `Backend.update`, for errors whose squares are at most `square`, each or in all.
 
-        With a `batch`, its number of samples, `error` are those of the layers, and `square` is that of the largest.
-        If the weights would not be finite, that is a DivergedError, and those that were given have their values.
+        A list has an error for each layer, and `square` is that of the largest. If the weights would not be finite,
+        that is a DivergedError, and those that were given have their values.
         """
         backend, network = self._backend, self._network
         learn: Any = backend.update
-        if batch:
-            learn = cast(LearnsByLayer, backend).update_layers
+        if isinstance(error, list):
+            learn, batch = cast(LearnsByLayer, backend).update_layers, error[-1].shape[-2]
         else:
             batch = error.shape[0]
         if reach is ALLOWED:

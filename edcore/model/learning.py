@@ -98,12 +98,25 @@ class LearningNetwork(BoundNetwork):
     def _learn(self, x: Located, reach: Reach, trace: Any, error: Array, place: Place, square: float) -> None:
         """Learn the errors of a forward pass, whose squares are at most `square`."""
         handed = self._handed(error, place)
+        handed = handed if len(handed.shape) == 2 else handed[:, None]
+        self._apply(x, reach, trace, handed, square)
+
+    def _learn_layers(self, errors: Sequence[Any], pending: tuple[Located, Reach, Any, tuple[int, ...]]) -> None:
+        """Let each layer learn from its own error, from the trace of the last call."""
+        x, reach, trace, shape = pending
+        found = check_layer_errors(errors, self._network, shape, x.place, self._bind(None))
+        self._check_batch(shape[0])
+        handed = [self._handed(error.array, error.place) for error in found]
+        handed = [error[:, None] if len(error.shape) == 1 else error for error in handed]
+        self._apply(x, reach, trace, handed, max(error.square for error in found))
+
+    def _apply(self, x: Located, reach: Reach, trace: Any, errors: Array | list[Array], square: float) -> None:
+        """Update the weights for errors as the backend takes them: those of the outputs, or a list of each layer's."""
         self._pending = None
         try:
-            handed = handed if len(handed.shape) == 2 else handed[:, None]
-            self._weights = self._guarded().update(self._weights, x, reach, trace, handed, square)
+            self._weights = self._guarded().update(self._weights, x, reach, trace, errors, square)
         except Exception as raised:
-            explain_memory(raised, self._network, self._bind(None), handed.shape[0])
+            explain_memory(raised, self._network, self._bind(None), x.array.shape[0])
             raise
 
     def _check_batch(self, samples: int) -> None:
@@ -113,22 +126,6 @@ class LearningNetwork(BoundNetwork):
         if self._rule.samples_per_update(samples) < samples:
             fix = "Use step or fit, which go through a batch one by one."
             raise InputError("error", f"{samples} samples", "one sample, as the rule is online", fix)
-
-    def _update_layers(self, errors: Sequence[Any], pending: tuple[Located, Reach, Any, tuple[int, ...]]) -> None:
-        """Let each layer learn from its own error, from the trace of the last call."""
-        x, reach, trace, shape = pending
-        backend, batch = self._bind(None), shape[0]
-        found = check_layer_errors(errors, self._network, shape, x.place, backend)
-        self._check_batch(batch)
-        handed = [self._handed(error.array, error.place) for error in found]
-        self._pending = None
-        try:
-            handed = [error[:, None] if len(error.shape) == 1 else error for error in handed]
-            square = max(error.square for error in found)
-            self._weights = self._guarded().update(self._weights, x, reach, trace, handed, square, batch)
-        except Exception as raised:
-            explain_memory(raised, self._network, backend, batch)
-            raise
 
     def _orders(self, n: int, first: int, until: int, shuffle: bool) -> npt.NDArray[np.intp]:
         """Return the order of visits in each epoch, (epochs, n)."""
