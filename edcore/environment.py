@@ -7,7 +7,7 @@ import os
 import platform
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import import_module
@@ -106,6 +106,17 @@ class Environment:
     system: str
     cpu: str
     cores: int  # that this process may use, by its affinity and its container's share of time
+
+    def software(self, libraries: Mapping[str, str]) -> str:
+        """Return the day, the versions of edcore and of these libraries, and the commit, in words."""
+        commit = f" (commit {self.commit})" if self.commit else ""
+        versions = {"edcore": self.edcore, **libraries}
+        return f"{self.date[:10]}, {', '.join(f'{name} {version}' for name, version in versions.items())}{commit}"
+
+    @property
+    def machine(self) -> str:
+        """The processor, the system, and Python, in words."""
+        return f"{self.cpu}, {self.cores} cores, {self.system}, Python {self.python}"
 
 
 def here() -> Environment:

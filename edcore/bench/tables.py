@@ -60,10 +60,8 @@ def _heading(benchmark: Benchmark) -> Iterator[str]:
         f"{setting.repeats} repeat{'s' * (setting.repeats != 1)}"
     )
     device = f"{machine.device}, " if machine and machine.device else ""
-    yield f"{setting.device}: {device}{where.cpu}, {where.cores} cores, {where.system}, Python {where.python}"
-    commit = f" (commit {where.commit})" if where.commit else ""
-    versions = ", ".join(f"{name} {version}" for name, version in benchmark.versions.items())
-    yield f"{where.date[:10]}, {versions}{commit}"
+    yield f"{setting.device}: {device}{where.machine}"
+    yield where.software(benchmark.versions)
     yield (
         f"a step takes at least {_scaled(work.flop_step, 'FLOP')} of matrix products and moves at least "
         f"{_scaled(work.bytes_step, 'B')}"

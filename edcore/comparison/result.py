@@ -222,12 +222,8 @@ class Comparison:
             if one.warned:
                 yield f"{one.method} {one.warned}"
 
-    def _machine(self) -> Iterator[str]:
-        here = self.environment
-        commit = f" (commit {here.commit})" if here.commit else ""
-        libraries = {"edcore": here.edcore, **self.versions}
-        yield f"{here.date[:10]}, {', '.join(f'{name} {version}' for name, version in libraries.items())}{commit}"
-        yield f"{here.cpu}, {here.cores} cores, {here.system}, Python {here.python}"
+    def _machine(self) -> tuple[str, str]:
+        return self.environment.software(self.versions), self.environment.machine
 
     def _cells(self, mean: Mean | None, sign: str = "") -> list[str]:
         if mean is None:

@@ -186,14 +186,11 @@ def _bounds(values: list[float]) -> list[float]:
 def _environment(outcome: Outcome) -> Iterator[str]:
     runs = outcome.runs
     for run, methods in runs:
-        here = run.environment
-        commit = f" (commit {here.commit})" if here.commit else ""
-        libraries = ", ".join(f"{name} {version}" for name, version in {"edcore": here.edcore, **run.versions}.items())
         which = f"{', '.join(methods)}: " if len(runs) > 1 else ""
-        yield f"{which}{here.date[:10]}, {libraries}{commit}"
+        yield f"{which}{run.environment.software(run.versions)}"
         backends = dict.fromkeys(score.backend for score in outcome.rows if score.backend and score.method in methods)
         by = f"backend {', '.join(backends)} on " if backends else ""
-        yield f"{by}{here.cpu}, {here.cores} cores, {here.system}, Python {here.python}"
+        yield f"{by}{run.environment.machine}"
 
 
 def _setting_columns(outcome: Outcome) -> list[str]:
