@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from rich.console import Console
 
@@ -24,7 +25,8 @@ def tables(outcome: Outcome) -> list[NumberTable]:
     """Return the tables of an outcome: the means side by side, those of ED and its controls, and all figures."""
     controls = [method for method in outcome.methods if method in (FROZEN, READOUT)]
     methods = [method for method in outcome.methods if method not in (FROZEN, READOUT)]
-    beside = [_means(outcome, [EDCORE, *controls], "The controls", published=False)] if controls else []
+    alone = replace(outcome, rows=[replace(score, published=None) for score in outcome.rows])
+    beside = [_means(alone, [EDCORE, *controls], "The controls")] if controls else []
     return [_means(outcome, methods, "The means"), *beside, _all_figures(outcome)]
 
 
@@ -62,20 +64,20 @@ def _lead(outcome: Outcome) -> Iterator[str]:
     yield f"{outcome.measure[0].upper()}{outcome.measure[1:]}, by {outcome.axis} and method."
 
 
-def _means(outcome: Outcome, methods: list[str], title: str, *, published: bool = True) -> NumberTable:
-    """Return the means of methods side by side, perhaps with the published figures in front of those to compare."""
+def _means(outcome: Outcome, methods: list[str], title: str) -> NumberTable:
+    """Return the means of methods side by side, with the published figures in front of those to compare."""
     columns, cells = _setting_columns(outcome), [_setting_cells(outcome, *key) for key in outcome.settings]
     words, sources = len(columns), set()
     for method in methods:
         scores = [outcome.score(*key, method) for key in outcome.settings]
         for source in dict.fromkeys(score.published.source for score in scores if score and score.published):
-            if published and source not in sources:
+            if source not in sources:
                 sources.add(source)
                 columns.append(source)
                 for line, score in zip(cells, scores, strict=True):
-                    figure = score.published if score else None
-                    line.append(_published(outcome, figure if figure and figure.source == source else None))
-        with_z = published and any(score and score.z is not None for score in scores)
+                    published = score.published if score else None
+                    line.append(_published(outcome, published if published and published.source == source else None))
+        with_z = any(score and score.z is not None for score in scores)
         columns += [method, "z"] if with_z else [method]
         for line, score in zip(cells, scores, strict=True):
             line.append(_mean(outcome, score))
@@ -120,11 +122,7 @@ def _verdicts(outcome: Outcome) -> Iterator[str]:
 def agreement(outcome: Outcome) -> Iterator[str]:
     """Yield where two methods agree that should, and where both differ from the published mean."""
     first, second = outcome.alike or ("", "")
-    pairs = [
-        (score, other)
-        for score in outcome.rows
-        if score.method == first and (other := outcome.score(score.group, score.setting, second))
-    ]
+    pairs = _pairs(outcome, first, second)
     judged = [(ours, other, z) for ours, other in pairs if (z := standard_errors_apart(ours, other)) is not None]
     if not judged:
         return
@@ -149,27 +147,16 @@ def _differs(score: Score) -> bool:
 def _controls(outcome: Outcome) -> Iterator[str]:
     """Yield how ED compares with each control: in runs that learn, or in means of the same seeds."""
     for control in (FROZEN, READOUT):
-        pairs = [
-            (ours, score)
-            for score in outcome.rows
-            if score.method == control and (ours := outcome.score(score.group, score.setting, EDCORE))
-        ]
+        pairs = _pairs(outcome, EDCORE, control)
         if any(score.timed_out for pair in pairs for score in pair):
-            learnt, runs = (
-                [sum(each) for each in zip(*of, strict=True)]
-                for of in (
-                    [[len(score.values) for score in pair] for pair in pairs],
-                    [[score.seeds for score in pair] for pair in pairs],
-                )
-            )
-            yield (
-                f"{control}: {learnt[1]:,} of {runs[1]:,} runs learn; of {EDCORE} in the same settings {learnt[0]:,} "
-                f"of {runs[0]:,}."
-            )
+            ours, theirs = map(_learnt, zip(*pairs, strict=True))
+            yield f"{control}: {theirs} runs learn; of {EDCORE} in the same settings {ours}."
         elif pairs:
             apart = [paired(ours.values[: score.seeds], score.values[: ours.seeds]) for ours, score in pairs]
             found = [one for one in apart if one]
-            bounds = " to ".join(f"{bound:+,.{outcome.digits}f}" for bound in _bounds([one.value for one in found]))
+            values = sorted(one.value for one in found)
+            ends = values if len(values) < 2 else [values[0], values[-1]]
+            bounds = " to ".join(f"{end:+,.{outcome.digits}f}" for end in ends)
             known = [one for one in found if one.half is not None]  # of several seeds
             above, below = (sum(side * one.value > (one.half or 0) for one in known) for side in (1, -1))
             sure = (
@@ -178,9 +165,15 @@ def _controls(outcome: Outcome) -> Iterator[str]:
             yield f"{control}: {EDCORE} minus it, in the mean of the same seeds, is {bounds}{sure}."
 
 
-def _bounds(values: list[float]) -> list[float]:
-    """Return the lowest and the highest value, or the only one."""
-    return [min(values), max(values)] if len(values) > 1 else values
+def _pairs(outcome: Outcome, first: str, second: str) -> list[tuple[Score, Score]]:
+    """Return the scores of two methods in the settings that both have."""
+    both = ([outcome.score(*key, method) for method in (first, second)] for key in outcome.settings)
+    return [(ours, other) for ours, other in both if ours and other]
+
+
+def _learnt(scores: Sequence[Score]) -> str:
+    """Return how many runs have learnt, of all."""
+    return f"{sum(len(score.values) for score in scores):,} of {sum(score.seeds for score in scores):,}"
 
 
 def _environment(outcome: Outcome) -> Iterator[str]:
