@@ -6,6 +6,7 @@ What is printed has texts of files in it, which may be anybody's: all of it goes
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import re
 import sys
@@ -22,6 +23,15 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from edcore.errors import printable
+
+ABSENT = "–"
+"""The cell of a table where a number would be, and there is none."""
+
+FIXED = "\N{NO-BREAK SPACE}"
+"""Between words of a cell that shall stay in one line."""
+
+WIDTH = 110
+"""Columns of a table in a text, a file or a pipe, about as many as a screen has."""
 
 NARROW = 70
 """Columns below which the help has no tables, and names and values that do not fit beside each other are in lines."""
@@ -178,6 +188,13 @@ def plain_console(*, stderr: bool = False, piped_width: int | None = None) -> Co
     width = piped_width if piped_width and not file.isatty() else None
     # No markup and no emoji: Rich would take edcore[cupy] and cuda:1 for such.
     return _Printable(markup=False, emoji=False, highlight=False, file=file, width=width)
+
+
+def in_text(show: Callable[[Console], None]) -> str:
+    """Return what a function prints on a console, without blanks at the ends of lines."""
+    text = io.StringIO()
+    show(_Printable(markup=False, emoji=False, highlight=False, file=text, width=WIDTH))
+    return "\n".join(line.rstrip() for line in text.getvalue().splitlines())
 
 
 class _Printable(Console):

@@ -9,10 +9,8 @@ from rich.console import Console
 
 from edcore.bench.setting import Work
 from edcore.bench.timings import Benchmark, Timings, milliseconds
-from edcore.console import print_numbers
+from edcore.console import ABSENT, print_numbers
 from edcore.dispatch.choose import FULL
-
-ABSENT = "–"
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import io
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -11,17 +10,13 @@ from typing import Any
 from rich.console import Console
 
 from edcore.arguments import one_of
-from edcore.bench.tables import ABSENT, NumberTable
+from edcore.bench.tables import NumberTable
 from edcore.comparison.methods import LINEAR, SHORT
+from edcore.console import ABSENT, FIXED, in_text
 from edcore.environment import Environment, here, versions
 from edcore.sweep.statistics import LEVEL, Mean, mean_of, paired
 
 QUICK = "This is a quick look (--quick), with fewer seeds, epochs and samples: its figures are no comparison."
-
-FIXED = "\N{NO-BREAK SPACE}"
-
-WIDTH = 110
-"""Columns of the table that `print` shows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,9 +194,7 @@ class Comparison:
         return importlib.import_module("edcore.plots").scores(self, ax)  # by its name, as it stands on a floor above
 
     def __str__(self) -> str:
-        text = io.StringIO()
-        self.show(Console(file=text, width=WIDTH, markup=False, emoji=False, highlight=False))
-        return "\n".join(line.rstrip() for line in text.getvalue().splitlines())
+        return in_text(self.show)
 
     def _lead(self) -> Iterator[str]:
         if self.quick:

@@ -7,18 +7,16 @@ from dataclasses import replace
 
 from rich.console import Console
 
-from edcore.bench.tables import ABSENT, NumberTable
+from edcore.bench.tables import NumberTable
 from edcore.comparison.controls import FROZEN, READOUT
+from edcore.console import ABSENT, FIXED
 from edcore.reproduce.outcome import EDCORE, NEAR, Outcome, Published, Score, standard_errors_apart
 from edcore.sweep.statistics import paired
 
 QUICK = "This is a quick look (`--quick`), with fewer seeds, epochs or settings: its figures are no reproduction."
 
-FIXED = "\N{NO-BREAK SPACE}"
-"""Between words of a cell that shall stay in one line."""
-
 SHORT = 14
-"""The most letters of such a cell."""
+"""The most letters of a cell that shall stay in one line."""
 
 
 def tables(outcome: Outcome) -> list[NumberTable]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import io
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -12,17 +11,12 @@ from typing import Any
 from rich.console import Console
 
 from edcore.arguments import checked_path
-from edcore.console import print_numbers
+from edcore.console import ABSENT, in_text, print_numbers
 from edcore.errors import InputError, shown
 from edcore.sweep.options import TYPES, Value
 from edcore.sweep.plan import Sweep
 from edcore.sweep.statistics import Mean, mean_of
 from edcore.sweep.tables import read_rows
-
-ABSENT = "–"
-
-WIDTH = 110
-"""Columns of the table that `print` shows."""
 
 MOST = 100
 """The most combinations in that table."""
@@ -113,9 +107,7 @@ class Summary:
         return importlib.import_module("edcore.plots").sweep(self, ax=ax)  # by its name, as it stands on a floor above
 
     def __str__(self) -> str:
-        text = io.StringIO()
-        self.show(Console(file=text, width=WIDTH, markup=False, emoji=False, highlight=False))
-        return "\n".join(line.rstrip() for line in text.getvalue().splitlines())
+        return in_text(self.show)
 
 
 def summarise(rows: str | os.PathLike[str] | Iterable[Mapping[str, Any]], sweep: Sweep | None = None) -> Summary:
