@@ -28,11 +28,10 @@ from edcore.cli.options import (
     flag,
     write_file,
 )
-from edcore.cli.plot import Drawing, draw, rendered
-from edcore.console import bar, plain_console, print_json
+from edcore.cli.plot import Drawing, draw_alone, rendered
+from edcore.console import WIDTH, bar, plain_console, print_json
 from edcore.datasets.catalogue import NAMES
 from edcore.errors import InputError, UnknownNameError
-from edcore.interrupts import Stop
 from edcore.training.options import DATA, LEARNING, NETWORK, TABLE, TEST_SIZE, dataset_names, typed
 
 QUICK_SEEDS, QUICK_EPOCHS, QUICK_TRIALS, QUICK_SAMPLES = 3, 20, 3, 600
@@ -40,9 +39,6 @@ QUICK_SEEDS, QUICK_EPOCHS, QUICK_TRIALS, QUICK_SAMPLES = 3, 20, 3, 600
 
 PARTS = 10
 """Lines of progress, if stderr is no terminal and shows no bar."""
-
-PIPED_WIDTH = 110
-"""Columns of a table in a file, as a screen has."""
 
 
 def _names() -> Iterable[str]:
@@ -157,7 +153,7 @@ def compare(
             announce=announce,
         )
     found = replace(found, quick=quick, command=_command(context, data))
-    console = plain_console(stderr=json, piped_width=PIPED_WIDTH)
+    console = plain_console(stderr=json, piped_width=WIDTH)
     found.show(console)
     if json:
         print_json(found.as_dict())
@@ -168,13 +164,7 @@ def compare(
         console.print(f"\nwritten: {out}", soft_wrap=True)
     if plot:
         console.print()
-        with Stop() as stop:
-            stop.ending = True
-            drawing = Drawing("plot", plot, lambda kind: rendered(found.plot(), kind))
-            if failed := draw([drawing], console, stop, force=force):
-                raise failed[0]
-        if stop.late:
-            raise typer.Exit(128 + stop.late)
+        draw_alone(Drawing("plot", plot, lambda kind: rendered(found.plot(), kind)), console, force)
 
 
 def _command(context: typer.Context, data: str) -> str:

@@ -76,6 +76,16 @@ def draw(
     return failed
 
 
+def draw_alone(drawing: Drawing, console: Console, force: bool) -> None:
+    """Draw the last file of a command: an error or a signal ends the command."""
+    with Stop() as stop:
+        stop.ending = True
+        if failed := draw([drawing], console, stop, force=force):
+            raise failed[0]
+    if stop.late:
+        raise typer.Exit(128 + stop.late)
+
+
 def say_unwritten(drawings: Sequence[Drawing], console: Console, kept: Path | None = None) -> None:
     """Print which files were not written, as a signal came before, and the commands that make them of a kept run."""
     if drawings:
@@ -165,7 +175,7 @@ def plot(
         figure = _of_run(_read(saved, given), kind)
     else:
         figure = _of_table(saved, OF_TABLES[0] if kind == SUMMARY else kind, given)
-    _draw_alone(Drawing("out", path, lambda ending: rendered(figure(), ending)), force)
+    draw_alone(Drawing("out", path, lambda ending: rendered(figure(), ending)), plain_console(), force)
 
 
 def report(
@@ -184,7 +194,7 @@ def report(
         fix = "edcore plot draws its learning curve."
         raise InputError("RUN", f"{str(run)!r}, which holds an estimator", "the file of a run on a data set", fix)
     found = _read(saved, _given(data_dir=data_dir, backend=backend, device=device))
-    _draw_alone(Drawing("out", path, lambda _: report_of(found, _snapshots(found))), force)
+    draw_alone(Drawing("out", path, lambda _: report_of(found, _snapshots(found))), plain_console(), force)
 
 
 def _check(run: Path, path: Path, endings: tuple[str, ...], force: bool) -> None:
@@ -245,13 +255,3 @@ def _of_table(saved: Saved, kind: str, given: dict[str, Any]) -> Callable[[], An
     places = {label: place for place, label in enumerate(classes)}
     right, found = ([places[label] for label in part] for part in (true, predicted))
     return lambda: confusion_matrix(right, found, classes)
-
-
-def _draw_alone(drawing: Drawing, force: bool) -> None:
-    """Draw the file of a command, and end it."""
-    with Stop() as stop:
-        failed = draw([drawing], plain_console(), stop, force=force)
-    if failed:
-        raise failed[0]
-    if stop.signal:
-        raise typer.Exit(128 + stop.signal)

@@ -18,8 +18,8 @@ from rich.console import Console
 
 from edcore.arguments import whole_number
 from edcore.cli.options import FILES, JsonOption, check_different, check_new, check_picture, check_writable
-from edcore.cli.plot import Drawing, draw, rendered
-from edcore.console import bar, plain_console, print_json
+from edcore.cli.plot import Drawing, draw_alone, rendered
+from edcore.console import WIDTH, bar, plain_console, print_json
 from edcore.environment import check_package
 from edcore.errors import EDCoreError, InputError
 from edcore.interrupts import Stop
@@ -30,9 +30,6 @@ FAILED = 1
 
 PARTS = 10
 """Lines of progress, if stdout is no terminal and shows no bar."""
-
-PIPED_WIDTH = 110
-"""Columns of a table in a file, as a screen has."""
 
 RESTARTED = {"max_restarts": -1, "max_task_retries": 3}
 """Ray restarts a worker that has died, and gives it the same task again."""
@@ -105,7 +102,7 @@ def sweep(
         plan.check(local=dask is None and ray is None)
     except EDCoreError as error:
         raise EDCoreError(f"{config}: {as_options(str(error), toml=True)}") from error
-    console = plain_console(stderr=json, piped_width=PIPED_WIDTH)
+    console = plain_console(stderr=json, piped_width=WIDTH)
     start = time.perf_counter()
     stop = Stop()  # it comes at once while the program waits for a row, and else after the row is written
     with stop, _workers(jobs, dask, ray), Results(file, plan) as results:
@@ -143,12 +140,7 @@ def sweep(
             console.print(f"{plot} is not drawn, as no run has learnt", soft_wrap=True)
             raise typer.Exit(FAILED)
         console.print()
-        with Stop() as late:
-            late.ending = True
-            drawing = Drawing("plot", plot, lambda kind: rendered(points.plot(), kind))
-            if errors := draw([drawing], console, late, force=force):
-                raise errors[0]
-        stop.signal = late.late
+        draw_alone(Drawing("plot", plot, lambda kind: rendered(points.plot(), kind)), console, force)
     raise typer.Exit(128 + stop.signal if stop.signal else FAILED if failed else 0)
 
 
