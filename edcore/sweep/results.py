@@ -13,9 +13,9 @@ from edcore.arguments import ReadOnly, checked_path
 from edcore.errors import DataFileError, InputError, shown
 from edcore.files.atomic import with_retries
 from edcore.files.locking import locked
-from edcore.sweep.options import TYPES, cell
+from edcore.sweep.options import cell
 from edcore.sweep.plan import Sweep
-from edcore.sweep.tables import CSV, Parquet, Table
+from edcore.sweep.tables import CSV, Parquet, Table, columns_of
 
 SHARE = 10
 """The time from one save to the next, in multiples of the time that the last save took."""
@@ -84,11 +84,8 @@ class Results(ReadOnly):
             raise InputError("out", repr(str(path)), f"a file whose name ends in {' or '.join(FORMATS)}")
         if not isinstance(sweep, Sweep):
             raise InputError("sweep", shown(sweep), "an edcore.sweep.Sweep(…)")
-        columns: dict[str, type] = {"run": int, "seed": int} | {name: TYPES[name] for name in sweep.parameters}
-        columns |= {"accuracy": float, "error": float, "learnt_epochs": int, "seconds": float, "weights": str}
-        columns |= dict.fromkeys(("backend", "device", "failed", "sweep"), str)
         self._done: dict[int, None] = {}
-        self._set(columns=MappingProxyType(columns), done=self._done.keys(), failed=0)
+        self._set(columns=MappingProxyType(columns_of(sweep.parameters)), done=self._done.keys(), failed=0)
         self._fingerprint = sweep.fingerprint
         self._stack = ExitStack()
         self._table: Table | None = None  # of the block

@@ -19,6 +19,13 @@ from edcore.sweep.options import TYPES
 OTHER = "Use another file, or the sweep that wrote this one: all options and the version of edcore must be the same."
 
 
+def columns_of(parameters: Iterable[str]) -> dict[str, type]:
+    """Return names and types of the columns of a sweep with these options."""
+    columns: dict[str, type] = {"run": int, "seed": int} | {name: TYPES[name] for name in parameters}
+    columns |= {"accuracy": float, "error": float, "learnt_epochs": int, "seconds": float, "weights": str}
+    return columns | dict.fromkeys(("backend", "device", "failed", "sweep"), str)
+
+
 class Table(Protocol):
     """A file of rows. The last column holds the fingerprint of the sweep."""
 
@@ -123,7 +130,6 @@ class Parquet:
     def __init__(self, path: Path, columns: Mapping[str, type], fingerprint: str) -> None:
         try:
             import pyarrow
-            from pyarrow import parquet
         except ImportError as error:
             fix = 'Install it with: pip install "edcore[parquet]".'
             raise EDCoreError(f"{path} needs the package pyarrow, which is not installed. {fix}") from error
@@ -134,12 +140,7 @@ class Parquet:
         self._content: bytes | None = None  # of the file, as this program knows it
         if path.exists():
             self._content = content = path.read_bytes()
-            try:
-                table = parquet.read_table(io.BytesIO(content))
-                rows = table.to_pylist()
-            except (pyarrow.ArrowException, OSError, ValueError) as error:  # PyArrow has an OSError for damage, too
-                reason = " ".join(str(error).split())
-                raise DataFileError(f"{path} is not a Parquet file, or damaged ({reason:.200}).") from error
+            table, rows = _read_parquet(path, content)
             if not table.schema.equals(self._schema):
                 raise InputError("out", f"{str(path)!r}, which has other columns", "a file of this sweep", OTHER)
             self.rows = rows
@@ -185,17 +186,11 @@ def read_rows(path: Path) -> Iterator[dict[str, Any]]:
         raise DataFileError(f"{path} cannot be read ({error.strerror or error}). Check its name.") from error
     if ending == ".parquet":
         check_package("pyarrow", "parquet", str(path))
-        from pyarrow import ArrowException, parquet
-
-        try:
-            table = parquet.read_table(io.BytesIO(content))
-        except (ArrowException, OSError, ValueError) as error:
-            raise DataFileError(f"{path} is not a Parquet file, or damaged ({error!s:.200}).") from error
+        table, rows = _read_parquet(path, content)
         _check_columns(path, table.column_names)
-        yield from table.to_pylist()
+        yield from rows
         return
-    kinds = {**TYPES, **dict.fromkeys(("run", "seed", "learnt_epochs"), int)}
-    kinds |= dict.fromkeys(("accuracy", "error", "seconds"), float)
+    kinds = columns_of(TYPES)
     try:
         whole = content[: content.rfind(b"\n") + 1].decode("utf-8")
         lines = csv.DictReader(io.StringIO(whole, newline=""), strict=True)
@@ -206,6 +201,18 @@ def read_rows(path: Path) -> Iterator[dict[str, Any]]:
         raise
     except (ValueError, TypeError, KeyError, csv.Error) as error:
         raise DataFileError(f"{path} is not the table of a sweep, or damaged ({error}).") from error
+
+
+def _read_parquet(path: Path, content: bytes) -> tuple[Any, list[dict[str, Any]]]:
+    """Return the table in the content of a Parquet file, and its rows, or refuse it."""
+    from pyarrow import ArrowException, parquet
+
+    try:
+        table = parquet.read_table(io.BytesIO(content))
+        return table, table.to_pylist()
+    except (ArrowException, OSError, ValueError) as error:  # PyArrow has an OSError for damage, too
+        reason = " ".join(str(error).split())
+        raise DataFileError(f"{path} is not a Parquet file, or damaged ({reason:.200}).") from error
 
 
 def _check_columns(path: Path, names: Iterable[str]) -> None:
