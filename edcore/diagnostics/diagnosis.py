@@ -118,9 +118,8 @@ class Diagnosis:
         """
         if self.at_floor is None:
             return None
-        shapes, last = self.network.weight_shapes, self.network.depth + 1
-        names = ["input" if n == 0 else "output" if n == last else "hidden" for n in self.numbers]
-        sizes = [math.prod(shapes[f"{name}.weight"][-2:]) for name in names]
+        layers = self.network.layers
+        sizes = [len(layers[n].source_signs) * len(layers[n].target_signs) for n in self.numbers]
         return math.fsum(self.at_floor * sizes) / sum(sizes)
 
     @property
