@@ -22,7 +22,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from scipy.stats import t as student
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -34,6 +33,7 @@ from edcore.core.randomness import permutation
 from edcore.diagnostics.diagnose import DeadStackWarning, diagnose
 from edcore.environment import here
 from edcore.plots.canvas import METHODS
+from edcore.sweep.statistics import mean_of
 
 WIDTH, DEPTHS, CHOSEN = 32, (0, 1, 4, 16, 64, 256, 1024, 4096), 64
 SEEDS = {256: (1, 2, 3), 1024: (1,), 4096: (1,)}  # of the deepest; else FIVE
@@ -107,6 +107,13 @@ def right(outputs, y):
     return float((np.round(outputs) == y).mean())
 
 
+def batches(data, seed):
+    """Yield the rows of each batch, in the order of ED.fit."""
+    for epoch in range(data.epochs):
+        order = permutation(seed, epoch, len(data.x))
+        yield from np.split(order, range(data.batch, len(order), data.batch))
+
+
 def train(place, data, seed, factor):
     """Let all layers learn."""
     return draw_network(place, data, seed, factor).fit(data.x, data.y, epochs=data.epochs, batch_size=data.batch)
@@ -121,12 +128,10 @@ def frozen(place, data, seed, factor):
     ed = freeze(draw_network(place, data, seed, factor))
     weights = {key: value for key, value in ed.weights.items() if key.startswith("output")}
     train, test = (hidden_activities(ed.network, ed.weights, x) for x in (data.x, data.x_test))
-    for epoch in range(data.epochs):
-        order = permutation(seed, epoch, len(data.x))
-        for rows in np.split(order, range(data.batch, len(order), data.batch)):
-            trace = tuple(core.run_layers(ed.network, weights, core.Cells(train[:, rows], None)))
-            error = data.y[rows, None] - core.outputs(ed.network, trace[-1].y)
-            weights = core.update(ed.network, ed.rule, weights, trace, error)
+    for rows in batches(data, seed):
+        trace = tuple(core.run_layers(ed.network, weights, core.Cells(train[:, rows], None)))
+        error = data.y[rows, None] - core.outputs(ed.network, trace[-1].y)
+        weights = core.update(ed.network, ed.rule, weights, trace, error)
     *_, last = core.run_layers(ed.network, weights, core.Cells(test, None))
     return right(core.outputs(ed.network, last.y)[:, 0], data.y_test)
 
@@ -135,11 +140,9 @@ def first(place, data, seed, factor):
     """Let the input layer and the output layer learn: the layers between are set back after each batch."""
     ed = draw_network(place, data, seed, factor)
     kept = {key: value for key, value in ed.weights.items() if key.startswith("hidden")}
-    for epoch in range(data.epochs):
-        order = permutation(seed, epoch, len(data.x))
-        for rows in np.split(order, range(data.batch, len(order), data.batch)):
-            ed.step(data.x[rows], data.y[rows])
-            ed.load_weights(ed.weights | kept)
+    for rows in batches(data, seed):
+        ed.step(data.x[rows], data.y[rows])
+        ed.load_weights(ed.weights | kept)
     return right(ed.predict(data.x_test), data.y_test)
 
 
@@ -247,19 +250,11 @@ class Figures:
     def of(self, *place):
         return self.kept["found"].get(" | ".join(map(str, place)), {})
 
-    def values(self, what, *place):
-        """Return the values of all seeds."""
-        return [one[what] for name, one in self.of(*place).items() if name.startswith("seed") and what in one]
-
     def mean(self, what, *place):
-        values = self.values(what, *place)
-        return np.mean(values) if values else np.nan
-
-    def half(self, what, *place):
-        """Return half the width of the 95 % interval of the mean."""
-        values = self.values(what, *place)
-        n = len(values)
-        return student.ppf(0.975, n - 1) * np.std(values, ddof=1) / np.sqrt(n) if n > 1 else np.nan
+        """Return the mean over the seeds, and half the width of its 95 % interval; NaN where there is none."""
+        seeds = (one for name, one in self.of(*place).items() if name.startswith("seed"))
+        found = mean_of([one[what] for one in seeds if what in one])
+        return np.array([found.value, found.half] if found else [None, None], float)
 
 
 def shown(value, form="{:.1f}"):
@@ -275,14 +270,14 @@ def print_tables(figures):
             for kind in kinds:
                 cells = []
                 for depth in DEPTHS:
-                    mean, half = (100 * of(what, data, *kind, depth) for of in (figures.mean, figures.half))
+                    mean, half = 100 * figures.mean(what, data, *kind, depth)
                     cells.append(shown(mean) + ("" if np.isnan(half) else f" ± {half:.1f}"))
                 rows.append((", ".join(kind), cells))
             print_table(f"{data}: {name}, test accuracy in percent", rows)
         for what in ("changed", "learnt"):
             rows = []
             for kind in kinds:
-                means = [figures.mean(what, data, *kind, depth) for depth in DEPTHS]
+                means = [figures.mean(what, data, *kind, depth)[0] for depth in DEPTHS]
                 rows.append((", ".join(kind), [shown(mean, "{:.4g}") for mean in means]))
             print_table(f"{data}: hidden layers that have {what}", rows)
         for way in WAYS:
@@ -317,15 +312,12 @@ def draw(figures, file):
     for column, initial in enumerate(INITIALS):
         for axes, rule in zip(panels[:2, column], RULES, strict=True):
             for what, (name, colour, style) in LINES.items():
-                means, halves = (
-                    [100 * f(what, data, rule, initial, depth) for depth in DEPTHS]
-                    for f in (figures.mean, figures.half)
-                )
+                means, halves = np.transpose([100 * figures.mean(what, data, rule, initial, depth) for depth in DEPTHS])
                 axes.errorbar(places, means, np.nan_to_num(halves), fmt=style, color=colour, label=name, markersize=4)
             axes.set_title(f"{initial}, {rule}", loc="left", fontsize="medium")
             axes.set_ylim(44, 101)
         for rule, style in zip(RULES, ("o-", "s--"), strict=True):
-            share = [100 * figures.mean("learnt", data, rule, initial, depth) / (depth + 1) for depth in DEPTHS]
+            share = [100 * figures.mean("learnt", data, rule, initial, depth)[0] / (depth + 1) for depth in DEPTHS]
             panels[2, column].plot(places, share, style, color="black", markersize=4, label=f"{rule} rule")
         panels[2, column].set_ylim(-4, 104)
         panels[2, column].set_xlabel("depth")
