@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json as json_
-import shlex
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -32,7 +31,7 @@ from edcore.cli.plot import Drawing, draw_alone, rendered
 from edcore.console import WIDTH, bar, plain_console, print_json
 from edcore.datasets.catalogue import NAMES
 from edcore.errors import InputError, UnknownNameError
-from edcore.training.options import DATA, LEARNING, NETWORK, TABLE, TEST_SIZE, dataset_names, typed
+from edcore.training.options import DATA, LEARNING, TABLE, TEST_SIZE, dataset_names, typed_command
 
 QUICK_SEEDS, QUICK_EPOCHS, QUICK_TRIALS, QUICK_SAMPLES = 3, 20, 3, 600
 """What a quick look has of each, at most."""
@@ -78,23 +77,10 @@ def compare(
             autocompletion=complete_from(_names),
         ),
     ] = None,
-    width: Annotated[int, typer.Option(help="Cells per stream of each layer.", rich_help_panel=NETWORK)] = 64,
-    depth: Annotated[
-        int,
-        typer.Option(
-            help="Layers beyond the input layer, whose cells are hidden too: 0 has one layer of hidden cells.",
-            rich_help_panel=NETWORK,
-        ),
-    ] = 0,
-    epochs: Annotated[
-        int | None,
-        typer.Option(
-            help="Passes over the samples to learn from.",
-            show_default="100; fewer beyond 5,000 samples",
-            rich_help_panel=LEARNING,
-        ),
-    ] = None,
-    batch_size: Annotated[int, typer.Option(help="Samples in a batch.", rich_help_panel=LEARNING)] = 16,
+    width: Annotated[int, flag("width", True)] = 64,
+    depth: Annotated[int, flag("depth", True)] = 0,
+    epochs: Annotated[int | None, flag("epochs", "100; fewer beyond 5,000 samples")] = None,
+    batch_size: Annotated[int, flag("batch_size", True)] = 16,
     trials: Annotated[
         int | None,
         typer.Option(
@@ -169,14 +155,13 @@ def compare(
 
 def _command(context: typer.Context, data: str) -> str:
     """Return the command that repeats the comparison."""
-    words = ["edcore", "compare", data]
-    for name, value in context.params.items():
-        source = context.get_parameter_source(name)
-        if not source or source.name == "DEFAULT" or name in ("data", "out", "plot", "json", "force", "config"):
-            continue
-        if value is not False:  # as a file may have it of --quick
-            words += [typed(name)] if value is True else [typed(name), str(value)]
-    return shlex.join(words)
+    sources = {name: context.get_parameter_source(name) for name in context.params}
+    given = {name: context.params[name] for name, source in sources.items() if source and source.name != "DEFAULT"}
+    for name in ("data", "out", "plot", "json", "force", "config"):
+        given.pop(name, None)
+    return typed_command(
+        "compare", [data], given | {"quick": given.get("quick") or None}
+    )  # a file may have false of it
 
 
 def _problem(

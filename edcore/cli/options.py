@@ -38,12 +38,12 @@ def complete_from(names: Callable[[], Iterable[str]]) -> Callable[[str], list[st
     return matching
 
 
-def flag(name: str) -> Any:
-    """Return the flag of a training option."""
+def flag(name: str, shown_default: str | bool = "") -> Any:
+    """Return the flag of a training option; for another default, with words for that or True, which shows it."""
     option = OPTIONS[name]
     return typer.Option(
         help=option.help,
-        show_default=option.shown_default or True,
+        show_default=shown_default or option.shown_default or True,
         autocompletion=complete_from(option.names) if option.names else None,
         rich_help_panel=option.panel,
     )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import math
 import os
-import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -26,7 +25,7 @@ from edcore.estimators.table import Table
 from edcore.files.container import damaged
 from edcore.io import networks
 from edcore.model.callbacks import EpochRecord
-from edcore.training.options import TASKS, TEST_SIZE
+from edcore.training.options import TASKS, TEST_SIZE, typed_command
 
 PARAMETERS = {
     "width": "hidden_width",
@@ -91,21 +90,15 @@ class TableRun:
     @property
     def command(self) -> str:
         """The command that repeats the run."""
-        estimator, given = self.estimator, ["--data", self.data, "--target", self.target]
-        options = {"task": self.table.task, "test_size": self.test_size, "epochs": self.epochs, "seed": self.seed}
+        estimator = self.estimator
+        options = {"data": self.data, "target": self.target, "task": self.table.task, "test_size": self.test_size}
+        options |= {"epochs": self.epochs, "seed": self.seed}
         usual = type(estimator)()
         for name, parameter in PARAMETERS.items():
             value = getattr(estimator, parameter)
             if value != getattr(usual, parameter):
                 options[name] = value
-        for name, value in options.items():
-            option = f"--{name.replace('_', '-')}"
-            given += (
-                [option if value else option.replace("--", "--no-")]
-                if isinstance(value, bool)
-                else [option, str(value)]
-            )
-        return shlex.join(["edcore", "train", *given])
+        return typed_command("train", (), options)
 
     def learn(self, callback: Callable[[EpochRecord], None] | None = None) -> None:
         """Learn the epochs that are left; `callback` is called after each."""

@@ -1,7 +1,8 @@
 """The options of a training run, in one table: `edcore train` makes its flags from it, `edcore sweep` its columns."""
 
 import re
-from collections.abc import Callable, Collection, Iterable
+import shlex
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, NamedTuple, get_args
@@ -207,6 +208,17 @@ paths or quotes."""
 def typed(name: str) -> str:
     """Return an option as it is typed: --batch-size for batch_size."""
     return f"--{name.replace('_', '-')}"
+
+
+def typed_command(word: str, given: Iterable[str], options: Mapping[str, Any]) -> str:
+    """Return a command of edcore as it is typed, without the options that are None."""
+    words = ["edcore", word, *given]
+    for name, value in options.items():
+        if isinstance(value, bool):
+            words.append(typed(name if value else f"no_{name}"))
+        elif value is not None:
+            words += [typed(name), str(value)]
+    return shlex.join(words)
 
 
 def as_options(sentence: str, known: Collection[str] = tuple(OPTIONS), *, toml: bool = False) -> str:

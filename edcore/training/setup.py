@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,7 +17,7 @@ from edcore.model.classes import heads
 from edcore.model.ed import ED
 from edcore.training.checkpoint import RunState, check_data, fingerprint, read, with_epochs
 from edcore.training.history import History
-from edcore.training.options import DEPTH, KEPT, PATTERN_SCHEDULE, SCHEDULES, TrainOptions
+from edcore.training.options import DEPTH, KEPT, PATTERN_SCHEDULE, SCHEDULES, TrainOptions, typed_command
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,16 +32,10 @@ class TrainingRun:
     @property
     def command(self) -> str:
         """The command that repeats the run."""
-        state, given = self.state, []
+        state = self.state
         schedule = {"batch_size": state.batch_size, "epochs": state.epochs, "eval_every": state.eval_every}
         place = {"backend": self.ed.backend, "device": self.ed.device}
-        for name, value in (state.options | schedule | place).items():
-            option = f"--{name.replace('_', '-')}"
-            if value is True or value is False:
-                given.append(option if value else f"--no-{option.removeprefix('--')}")
-            elif value is not None:
-                given += [option, str(value)]
-        return shlex.join(["edcore", "train", *given])
+        return typed_command("train", (), state.options | schedule | place)
 
 
 def begin(
