@@ -9,7 +9,7 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from edcore.arrays import Array
+from edcore.arrays import HostWeights
 from edcore.testing.strategies import Case
 from edcore_loop.loops import LoopBackend
 
@@ -30,6 +30,12 @@ def with_network(case: Case, **fields: Any) -> Case | None:
     return None if network == case.network else dataclasses.replace(case, network=network)
 
 
-def with_weights(case: Case, **arrays: Array) -> Case:
-    """Return the case with other arrays of weights, whose keys are written with _ for the dot."""
-    return dataclasses.replace(case, weights=case.weights | {k.replace("_", ".", 1): v for k, v in arrays.items()})
+def with_rule(case: Case, **fields: Any) -> Case | None:
+    """Return the case with other fields of its rule, or None if they are those that it has."""
+    rule = dataclasses.replace(case.rule, **fields)
+    return None if rule == case.rule else dataclasses.replace(case, rule=rule)
+
+
+def with_weights(case: Case, arrays: HostWeights) -> Case:
+    """Return the case with other arrays of weights."""
+    return dataclasses.replace(case, weights=case.weights | arrays)

@@ -16,27 +16,24 @@ from edcore.testing.suspects import ORACLE, Suspect, with_network, with_weights
 
 
 def _transposed(case: Case) -> Case:
-    return with_weights(case, hidden_weight=np.swapaxes(case.weights["hidden.weight"], -1, -2))
+    return with_weights(case, {"hidden.weight": np.swapaxes(case.weights["hidden.weight"], -1, -2)})
 
 
 def _without_biases(case: Case) -> Case:
-    return with_weights(case, **{key.replace(".", "_"): 0 * case.weights[key] for key in case.weights if "bias" in key})
+    return with_weights(case, {key: 0 * value for key, value in case.weights.items() if "bias" in key})
 
 
 def _one_bias_cell(case: Case) -> Case | None:
     if case.network.n_bias == 1:
         return None
-    kept = {key: value.copy() for key, value in case.weights.items()}
-    for key in kept:
-        if "bias" in key:
-            kept[key][..., 1, :] = 0
-    return dataclasses.replace(case, weights=kept)
+    kept = np.array([1, 0])[:, None]
+    return with_weights(case, {key: kept * value for key, value in case.weights.items() if "bias" in key})
 
 
 def _one_stream(case: Case) -> Case:
     weight = case.weights["input.weight"].copy()
     weight[:, case.network.in_ :] = 0
-    return with_weights(case, input_weight=weight)
+    return with_weights(case, {"input.weight": weight})
 
 
 def _signs_twice(case: Case) -> Case:
@@ -44,7 +41,7 @@ def _signs_twice(case: Case) -> Case:
     for layer in case.network.layers:
         key = f"{layer.name}.weight"
         changed[key] = case.weights[key] * np.array(layer.source_signs)[:, None]
-    return dataclasses.replace(case, weights=case.weights | changed)
+    return with_weights(case, changed)
 
 
 def _without_last_layer(case: Case) -> Case | None:
@@ -56,22 +53,18 @@ def _without_last_layer(case: Case) -> Case | None:
 
 
 def _layers_reversed(case: Case) -> Case:
-    return dataclasses.replace(
-        case, weights=case.weights | {key: case.weights[key][:, ::-1] for key in ("hidden.weight", "hidden.bias")}
-    )
+    return with_weights(case, {key: case.weights[key][:, ::-1] for key in ("hidden.weight", "hidden.bias")})
 
 
 def _heads_reversed(case: Case) -> Case:
-    return dataclasses.replace(case, weights={key: value[::-1] for key, value in case.weights.items()})
+    return with_weights(case, {key: value[::-1] for key, value in case.weights.items()})
 
 
 def _inhibitory_outputs(case: Case) -> Case | None:
     if not case.network.inhibitory_output:
         return None
     n = case.network.outputs
-    return with_weights(
-        case, **{f"output_{p}": np.roll(case.weights[f"output.{p}"], n, -1) for p in ("weight", "bias")}
-    )
+    return with_weights(case, {key: np.roll(case.weights[key], n, -1) for key in ("output.weight", "output.bias")})
 
 
 def _of(changed: Callable[[Case], Case | None]) -> Callable[[Case], Array | None]:

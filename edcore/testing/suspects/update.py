@@ -11,8 +11,8 @@ import numpy as np
 from edcore.arrays import Array, HostWeights
 from edcore.core.network import Layer, Network
 from edcore.testing.strategies import Case
-from edcore.testing.suspects import ORACLE, Suspect, with_network
-from edcore_loop.loops import DERIVE, Activities
+from edcore.testing.suspects import ORACLE, Suspect, with_network, with_rule
+from edcore_loop.loops import Activities
 
 Learn: TypeAlias = Callable[[Case, Activities], "HostWeights | None"]
 
@@ -24,66 +24,60 @@ def learned(case: Case, activities: Activities) -> HostWeights:
     return ORACLE.update(case.network, case.rule, case.weights, activities, case.error)
 
 
+def _of(changed: Callable[[Case], Case | None]) -> Learn:
+    """Return the right update of a changed case."""
+
+    def compute(case: Case, activities: Activities) -> HostWeights | None:
+        other = changed(case)
+        return None if other is None else learned(other, activities)
+
+    return compute
+
+
 def _by_rule(**fields: Any) -> Learn:
     """Return the update under a rule with other fields."""
-
-    def compute(case: Case, activities: Activities) -> HostWeights | None:
-        rule = dataclasses.replace(case.rule, **fields)
-        return None if rule == case.rule else learned(dataclasses.replace(case, rule=rule), activities)
-
-    return compute
+    return _of(lambda case: with_rule(case, **fields))
 
 
-def _rates_swapped(case: Case, activities: Activities) -> HostWeights:
-    rule = dataclasses.replace(case.rule, alpha=case.rule.alpha_output, alpha_output=case.rule.alpha)
-    return learned(dataclasses.replace(case, rule=rule), activities)
+def _by_network(**fields: Any) -> Learn:
+    """Return the update as in a network with other fields, for the activities of the right one."""
+    return _of(lambda case: with_network(case, **fields))
 
 
-def _one_rate(field: str) -> Learn:
-    def compute(case: Case, activities: Activities) -> HostWeights:
-        rate = getattr(case.rule, field)
-        rule = dataclasses.replace(case.rule, alpha=rate, alpha_output=rate)
-        return learned(dataclasses.replace(case, rule=rule), activities)
-
-    return compute
-
-
-def _by_error(changed: Callable[[Case], Array | None]) -> Learn:
+def _by_error(changed: Callable[[Case], Array]) -> Learn:
     """Return the update for another error."""
 
-    def compute(case: Case, activities: Activities) -> HostWeights | None:
+    def other(case: Case) -> Case | None:
         error = changed(case)
-        return None if error is None else learned(dataclasses.replace(case, error=error), activities)
+        return None if np.array_equal(error, case.error) else dataclasses.replace(case, error=error)
 
-    return compute
+    return _of(other)
+
+
+def _rates_swapped(case: Case) -> Case | None:
+    return with_rule(case, alpha=case.rule.alpha_output, alpha_output=case.rule.alpha)
+
+
+def _always_split(case: Case) -> Case | None:
+    return None if case.network.outputs > 1 else with_rule(case, error="split")
 
 
 def _by_head(case: Case) -> Array:
     return case.error.reshape(len(case.error), case.network.heads, case.network.outputs)
 
 
-def _mean_of_heads(case: Case) -> Array | None:
-    if case.network.heads == 1:
-        return None
+def _mean_of_heads(case: Case) -> Array:
     by_head = _by_head(case)
     return np.broadcast_to(by_head.mean(axis=1, keepdims=True), by_head.shape).reshape(case.error.shape)
 
 
-def _first_head(case: Case) -> Array | None:
-    if case.network.heads == 1:
-        return None
+def _first_head(case: Case) -> Array:
     return np.broadcast_to(_by_head(case)[:, :1], _by_head(case).shape).reshape(case.error.shape)
 
 
-def _outputs_mixed(case: Case) -> Array | None:
-    if case.network.outputs == 1 or case.network.heads == 1:
-        return None
+def _outputs_mixed(case: Case) -> Array:
     by_output = case.error.reshape(len(case.error), case.network.outputs, case.network.heads)
     return np.swapaxes(by_output, 1, 2).reshape(case.error.shape)
-
-
-def _mean_twice(case: Case) -> Array | None:
-    return None if len(case.error) == 1 else case.error / len(case.error)
 
 
 Change: TypeAlias = Callable[[Case, Layer, str, Array], Array]
@@ -129,58 +123,32 @@ def _square_transposed(case: Case, layer: Layer, part: str, step: Array) -> Arra
     return step.T if part == "weight" and step.shape[0] == step.shape[1] else step
 
 
-def _without_derivative(case: Case, activities: Activities) -> HostWeights:
-    changed: Activities = [[layers[0]] for layers in activities]
-    for head, layers in enumerate(activities):
-        for layer, (y, slope) in zip(case.network.layers, layers[1:], strict=True):
-            g = np.vectorize(DERIVE[layer.activation], otypes=[float])(y)
-            changed[head].append((y, np.divide(slope, g, out=np.zeros_like(slope), where=g != 0)))
-    return learned(case, changed)
-
-
 def _without_rms_slope(case: Case, activities: Activities) -> HostWeights | None:
     if not case.network.rms:
         return None
     return learned(case, [[(y, np.ones_like(slope)) for y, slope in layers] for layers in activities])
 
 
-class _Taught(Network):
-    """A network whose hidden cells are taught in blocks: the first cells by output 0, and so on."""
-
-    @property
-    def layers(self) -> tuple[Layer, ...]:
-        """All layers, with other teachers for the hidden cells."""
-        taught = self.taught() * 2
-        return tuple(
-            layer if layer.name == "output" else layer._replace(teachers=taught)
-            for layer in Network.layers.fget(self)  # type: ignore[attr-defined]
-        )
-
-    def taught(self) -> tuple[int, ...]:
-        """Return the teacher of each cell of a stream."""
-        return tuple(sorted(j % self.outputs for j in range(self.width)))
-
-
-class _TaughtInEqualBlocks(_Taught):
-    def taught(self) -> tuple[int, ...]:
-        return tuple(j * self.outputs // self.width for j in range(self.width))
-
-
-class _TaughtByFirst(_Taught):
-    def taught(self) -> tuple[int, ...]:
-        return (0,) * self.width
-
-
-def _taught(kind: type[_Taught]) -> Learn:
-    """Return the update of a network with other teachers."""
+def _taught(teachers: Callable[[Network], list[int]]) -> Learn:
+    """Return the update with another output as the teacher of each hidden cell of a stream."""
 
     def compute(case: Case, activities: Activities) -> HostWeights | None:
-        if case.network.outputs == 1:
+        network = case.network
+        if network.outputs == 1:
             return None
-        fields = {field.name: getattr(case.network, field.name) for field in dataclasses.fields(case.network)}
-        return learned(dataclasses.replace(case, network=kind(**fields)), activities)
+        own = _by_head(case).swapaxes(0, 1)[..., teachers(network) * 2]  # (heads, batch, cells)
+        errors = [*[own] * (len(network.layers) - 1), case.error]
+        return ORACLE.update_layers(network, case.rule, case.weights, activities, errors)
 
     return compute
+
+
+def _in_blocks(network: Network) -> list[int]:
+    return sorted(j % network.outputs for j in range(network.width))
+
+
+def _in_equal_blocks(network: Network) -> list[int]:
+    return [j * network.outputs // network.width for j in range(network.width)]
 
 
 def _split_by(chosen: Callable[[Layer, Network, str], Array]) -> Learn:
@@ -209,11 +177,6 @@ def _of_sources(layer: Layer, network: Network, part: str) -> Array:
     return np.array(layer.source_signs if part == "weight" else network.bias_signs)[:, None]
 
 
-def _bias_of_one(case: Case, activities: Activities) -> HostWeights | None:
-    other = with_network(case, bias=1.0)
-    return None if other is None else learned(other, activities)
-
-
 def _floor_on_biases(case: Case, activities: Activities) -> HostWeights | None:
     if case.rule.floor is None:
         return None
@@ -234,28 +197,32 @@ def update_suspects() -> Iterator[Suspect]:
         yield Suspect("sign", f"from the {cells} cells", _changed(_flip("source", sign)))
     yield Suspect("mean_missing", "", _by_rule(reduction="sum"))
     yield Suspect("sum_missing", "", _by_rule(reduction="mean"))
-    yield Suspect("mean_twice", "", _by_error(_mean_twice))
-    yield Suspect("rates", "each has the other's place", _rates_swapped)
-    yield Suspect("rates", "all layers learn with alpha", _one_rate("alpha"))
-    yield Suspect("rates", "all layers learn with alpha_output", _one_rate("alpha_output"))
+    yield Suspect("mean_twice", "", _by_error(lambda case: case.error / len(case.error)))
+    yield Suspect("rates", "each has the other's place", _of(_rates_swapped))
+    yield Suspect(
+        "rates", "all layers learn with alpha", _of(lambda case: with_rule(case, alpha_output=case.rule.alpha))
+    )
+    output_rate = _of(lambda case: with_rule(case, alpha=case.rule.alpha_output))
+    yield Suspect("rates", "all layers learn with alpha_output", output_rate)
     yield Suspect("derivative_factor", "", _changed(_slope_factor))
-    yield Suspect("derivative_missing", "", _without_derivative)
+    linear = _by_network(activation="linear", output_activation="linear")  # whose g is 1
+    yield Suspect("derivative_missing", "", linear)
     yield Suspect("rms_slope", "", _without_rms_slope)
     yield Suspect("split_missing", "", _by_rule(error="signed"))
     yield Suspect("split_by_target", "", _split_by(lambda layer, network, part: np.array(layer.target_signs)))
     yield Suspect("split_reversed", "", _split_by(lambda layer, network, part: -_of_sources(layer, network, part)))
-    yield Suspect("split_always", "", _always_split)
+    yield Suspect("split_always", "", _of(_always_split))
     yield Suspect("centring_forgotten", "", _by_rule(centred=False))
     yield Suspect("floor_forgotten", "", _by_rule(floor=None))
     yield Suspect("floor_on_biases", "", _floor_on_biases)
-    yield Suspect("bias_activity", "in the update", _bias_of_one)
+    yield Suspect("bias_activity", "in the update", _by_network(bias=1.0))
     yield Suspect("heads_mixed", "each learns from the mean of all errors", _by_error(_mean_of_heads))
     yield Suspect("heads_mixed", "all learn from the first head's error", _by_error(_first_head))
     yield Suspect("heads_mixed", "each learns from another's error", _by_error(lambda case: case.error[:, ::-1]))
     yield Suspect("outputs_order", "in the errors", _by_error(_outputs_mixed))
-    yield Suspect("teachers", "in blocks, the first cells by output 0", _taught(_Taught))
-    yield Suspect("teachers", "in blocks, the first cells by output 0", _taught(_TaughtInEqualBlocks))
-    yield Suspect("teachers", "all by output 0", _taught(_TaughtByFirst))
+    yield Suspect("teachers", "in blocks, the first cells by output 0", _taught(_in_blocks))
+    yield Suspect("teachers", "in blocks, the first cells by output 0", _taught(_in_equal_blocks))
+    yield Suspect("teachers", "all by output 0", _taught(lambda network: [0] * network.width))
     every, hidden = ("input", "hidden", "output"), ("input", "hidden")
     yield Suspect("not_updated", "all of them", _changed(_only(())))
     yield Suspect("not_updated", "the biases", _changed(_only(every, ("weight",))))
@@ -265,9 +232,3 @@ def update_suspects() -> Iterator[Suspect]:
     yield Suspect("not_updated", "those of the input layer", _changed(_only(("hidden", "output"))))
     yield Suspect("not_updated", "those of the hidden stack", _changed(_only(("input", "output"))))
     yield Suspect("update_transposed", "", _changed(_square_transposed))
-
-
-def _always_split(case: Case, activities: Activities) -> HostWeights | None:
-    if case.rule.error == "split" or case.network.outputs > 1:
-        return None
-    return learned(dataclasses.replace(case, rule=dataclasses.replace(case.rule, error="split")), activities)
