@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from edcore.arrays import Array, HostWeights
+from edcore.arrays import HostWeights
 from edcore.contract.backend import Backend
 from edcore.core.network import Network
 from edcore.core.rule import Rule
@@ -35,7 +35,7 @@ from edcore.testing.suspects.forward import forward_suspects
 from edcore.testing.suspects.run import fit_suspects
 from edcore.testing.suspects.update import learned, update_suspects
 from edcore.testing.tolerance import Bounds
-from edcore.testing.witness import Witness, by_ratio, changes, worst_place
+from edcore.testing.witness import Witness, by_ratio, changes
 
 SLACK = 10.0  # the bounds are those of the right numbers, and those of a fault may be larger
 UNDETERMINED = ("forward", "update", "fit", "scaled_partly", "scaled", "low_precision")
@@ -171,27 +171,27 @@ def _others(backend: Backend, case: Case) -> Iterator[Case]:
 def _of_forward(backend: Backend, case: Case) -> Diagnosis | None:
     """Return what is wrong in the outputs, or None."""
 
-    def outputs_of(call: str, case: Case) -> Array:
-        weights = backend.from_host(case.weights)
-        found = backend.forward(case.network, weights, case.x)
-        return checked_outputs(case, found if call == "forward" else backend.trace(case.network, weights, case.x)[0])
-
     def witness(call: str, case: Case) -> Witness:
         exact = case.in_float64
         expected, activities = ORACLE.trace(exact.network, exact.weights, exact.x)
         bound = Bounds(case.network, exact.weights).outputs(activities)
-        numbers = (0 * expected, expected, bound, outputs_of(call, case))
+        weights = backend.from_host(case.weights)
+        if call == "forward":
+            outputs = backend.forward(case.network, weights, case.x)
+        else:
+            outputs, _ = backend.trace(case.network, weights, case.x)
+        numbers = (0 * expected, expected, bound, checked_outputs(case, outputs))
         return Witness(exact, activities, *({"outputs": value} for value in numbers))
 
-    wrong = [call for call in ("forward", "trace") if not witness(call, case).right]
+    wrong = {call: one for call in ("forward", "trace") if (one := witness(call, case)).place}
     if not wrong:
         return None
-    witnesses = [witness(wrong[0], one) for one in (case, *_others(backend, case))]
-    place = worst_place(witnesses[0], "outputs")
-    only = f"in {wrong[0]} alone" if len(wrong) == 1 else ""
-    cause, detail = _suspected(witnesses, forward_suspects(), lambda s, w: {"outputs": s.compute(w.case)})
+    call, first = next(iter(wrong.items()))
+    only = f"in {call} alone" if len(wrong) == 1 else ""
+    witnesses = [first, *(witness(call, one) for one in _others(backend, case))]
+    cause, detail = _suspected(witnesses, forward_suspects())
     detail = ", ".join(filter(None, (detail, only)))
-    return Diagnosis(cause or "forward", detail, "forward", place)
+    return Diagnosis(cause or "forward", detail, "forward", first.place)
 
 
 def _of_update(backend: Backend, case: Case) -> Diagnosis | None:
@@ -211,23 +211,20 @@ def _of_update(backend: Backend, case: Case) -> Diagnosis | None:
         return Witness(exact, activities, exact.weights, learned(exact, activities), bounds, got)
 
     first = witness(case)
-    if first.right:
+    if (place := first.place) is None:
         return None
     witnesses = [first, *map(witness, _others(backend, case))]
-    key = next(key for key in first.expected if not first._replace(expected={key: first.expected[key]}).right)
-    place = worst_place(first, key)
-    before = float(first.before[key][place.index])
+    before = float(first.before[place.what][place.index])
     expected = place.expected - before
     ratio = (place.got - before) / expected if expected else None
-    ratios = changes(first)
-    cause, detail = _suspected(witnesses, update_suspects(), lambda s, w: s.compute(w.case, w.activities))
+    cause, detail = _suspected(witnesses, update_suspects())
     if not cause:
-        wrong = max((witness for witness in witnesses if not witness.right), key=lambda one: len(changes(one)))
-        cause, detail = by_ratio(wrong.case, changes(wrong))
-    return Diagnosis(cause, detail, "update", place, before, ratio, ratios)
+        wrong = [(one.case, changes(one)) for one in witnesses if one.place]
+        cause, detail = by_ratio(*max(wrong, key=lambda one: len(one[1])))
+    return Diagnosis(cause, detail, "update", place, before, ratio, changes(first))
 
 
-def _suspected(witnesses: list[Witness], suspects: Iterator[Suspect], numbers: Any) -> tuple[str, str]:
+def _suspected(witnesses: list[Witness], suspects: Iterator[Suspect]) -> tuple[str, str]:
     """Return the cause and the detail of the fault whose numbers the backend has in all cases, or empty texts."""
     worst = max(witness.error for witness in witnesses)
     if next(iter(witnesses[0].got.values())).dtype == np.float32:
@@ -238,11 +235,10 @@ def _suspected(witnesses: list[Witness], suspects: Iterator[Suspect], numbers: A
     for suspect in suspects:
         for number, witness in enumerate(witnesses):
             with np.errstate(all="ignore"):
-                found = numbers(suspect, witness)
-            nothing = found is None or any(value is None for value in found.values())
-            if nothing and number == 0:
+                found = suspect.compute(witness.case, witness.activities)
+            if found is None and number == 0:
                 break
-            if not witness.matches(witness.expected if nothing else found, SLACK):
+            if not witness.matches(witness.expected if found is None else found, SLACK):
                 break
         else:
             return suspect.cause, suspect.detail
@@ -271,13 +267,8 @@ def _of_fit(backend: Backend, case: Case, *, weighted: bool) -> Diagnosis | None
         expected: HostWeights = case.in_float64.weights
         bounds: HostWeights | None = None
         for rows, factor in suspected:
-            if factor == 1:
-                expected, bounds = oracle_step(case, expected, bounds, x[rows], target[rows])
-            else:
-                alpha, alpha_output = case.rule.alpha * factor, case.rule.alpha_output * factor
-                rule = dataclasses.replace(case.rule, alpha=alpha, alpha_output=alpha_output)
-                slower = dataclasses.replace(case, rule=rule)
-                expected, bounds = oracle_step(slower, expected, bounds, x[rows], target[rows])
+            weight = None if factor == 1 else np.full(len(rows), factor)
+            expected, bounds = oracle_step(case, expected, bounds, x[rows], target[rows], weight)
         if (distance := _distance(got, expected, bounds)) < nearest[0]:
             nearest = distance, Diagnosis(cause, detail, "fit")
     return nearest[1]

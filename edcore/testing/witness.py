@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from edcore.arrays import HostWeights
-from edcore.testing.compare import BrokenPromiseError, Place, close
+from edcore.testing.compare import BrokenPromiseError, Place, all_close
 from edcore.testing.strategies import Case
 
 
@@ -26,9 +26,13 @@ class Witness(NamedTuple):
         return all((np.abs(self.got[k] - numbers[k]) <= slack * self.bounds[k] + 1e-300).all() for k in numbers)
 
     @property
-    def right(self) -> bool:
-        """Whether the backend has the oracle's numbers."""
-        return self.matches(self.expected, 1.0)
+    def place(self) -> Place | None:
+        """The number that is furthest beyond its bound, in the first array that has one; None if all are right."""
+        try:
+            all_close(self.got, self.expected, self.bounds, "")
+        except BrokenPromiseError as error:
+            return error.place
+        return None
 
     @property
     def error(self) -> float:
@@ -80,13 +84,3 @@ def by_ratio(case: Case, ratios: dict[str, float | None]) -> tuple[str, str]:
         if abs(high - factor) <= 0.02 * max(1.0, abs(factor)) and factor != 1:
             return cause, ""
     return "scaled", f"{high:.4g}"
-
-
-def worst_place(witness: Witness, key: str) -> Place:
-    """Return the number of an array that is furthest beyond its bound."""
-    try:
-        close(witness.got[key], witness.expected[key], witness.bounds[key], key, key)
-    except BrokenPromiseError as error:
-        if error.place is not None:
-            return error.place
-    raise ValueError(f"{key} is within its bounds")

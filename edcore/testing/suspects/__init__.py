@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 from edcore.arrays import HostWeights
 from edcore.testing.strategies import Case
-from edcore_loop.loops import LoopBackend
+from edcore_loop.loops import Activities, LoopBackend
 
 ORACLE = LoopBackend()
+
+Compute: TypeAlias = Callable[[Case, Activities], "HostWeights | None"]
+"""What a backend with a fault gives for a case, whose right activities are given too: its outputs, or its weights."""
 
 
 class Suspect(NamedTuple):
@@ -21,7 +24,7 @@ class Suspect(NamedTuple):
 
     cause: str
     detail: str
-    compute: Callable[..., Any]
+    compute: Compute
 
 
 def with_network(case: Case, **fields: Any) -> Case | None:

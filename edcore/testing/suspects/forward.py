@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from edcore.arrays import Array
+from edcore.arrays import HostWeights
 from edcore.core.activations import ACTIVATIONS
 from edcore.testing.strategies import Case
-from edcore.testing.suspects import ORACLE, Suspect, with_network, with_weights
+from edcore.testing.suspects import ORACLE, Compute, Suspect, with_network, with_weights
+from edcore_loop.loops import Activities
 
 # Each function returns the case whose right outputs are those of the fault.
 
@@ -67,20 +68,20 @@ def _inhibitory_outputs(case: Case) -> Case | None:
     return with_weights(case, {key: np.roll(case.weights[key], n, -1) for key in ("output.weight", "output.bias")})
 
 
-def _of(changed: Callable[[Case], Case | None]) -> Callable[[Case], Array | None]:
+def _of(changed: Callable[[Case], Case | None]) -> Compute:
     """Return a function that returns the outputs of a changed case."""
 
-    def compute(case: Case) -> Array | None:
+    def compute(case: Case, activities: Activities) -> HostWeights | None:
         other = changed(case)
-        return None if other is None else ORACLE.trace(other.network, other.weights, other.x)[0]
+        return None if other is None else {"outputs": ORACLE.forward(other.network, other.weights, other.x)}
 
     return compute
 
 
-def _outputs_first(case: Case) -> Array:
-    outputs = ORACLE.trace(case.network, case.weights, case.x)[0]
+def _outputs_first(case: Case, activities: Activities) -> HostWeights:
+    outputs = ORACLE.forward(case.network, case.weights, case.x)
     by_head = outputs.reshape(len(outputs), case.network.heads, case.network.outputs)
-    return np.swapaxes(by_head, 1, 2).reshape(outputs.shape)
+    return {"outputs": np.swapaxes(by_head, 1, 2).reshape(outputs.shape)}
 
 
 def forward_suspects() -> Iterator[Suspect]:

@@ -11,10 +11,8 @@ import numpy as np
 from edcore.arrays import Array, HostWeights
 from edcore.core.network import Layer, Network
 from edcore.testing.strategies import Case
-from edcore.testing.suspects import ORACLE, Suspect, with_network, with_rule
+from edcore.testing.suspects import ORACLE, Compute, Suspect, with_network, with_rule
 from edcore_loop.loops import Activities
-
-Learn: TypeAlias = Callable[[Case, Activities], "HostWeights | None"]
 
 # Each function returns the weights that the fault leaves.
 
@@ -24,7 +22,7 @@ def learned(case: Case, activities: Activities) -> HostWeights:
     return ORACLE.update(case.network, case.rule, case.weights, activities, case.error)
 
 
-def _of(changed: Callable[[Case], Case | None]) -> Learn:
+def _of(changed: Callable[[Case], Case | None]) -> Compute:
     """Return the right update of a changed case."""
 
     def compute(case: Case, activities: Activities) -> HostWeights | None:
@@ -34,17 +32,17 @@ def _of(changed: Callable[[Case], Case | None]) -> Learn:
     return compute
 
 
-def _by_rule(**fields: Any) -> Learn:
+def _by_rule(**fields: Any) -> Compute:
     """Return the update under a rule with other fields."""
     return _of(lambda case: with_rule(case, **fields))
 
 
-def _by_network(**fields: Any) -> Learn:
+def _by_network(**fields: Any) -> Compute:
     """Return the update as in a network with other fields, for the activities of the right one."""
     return _of(lambda case: with_network(case, **fields))
 
 
-def _by_error(changed: Callable[[Case], Array]) -> Learn:
+def _by_error(changed: Callable[[Case], Array]) -> Compute:
     """Return the update for another error."""
 
     def other(case: Case) -> Case | None:
@@ -83,7 +81,7 @@ def _outputs_mixed(case: Case) -> Array:
 Change: TypeAlias = Callable[[Case, Layer, str, Array], Array]
 
 
-def _changed(change: Change) -> Learn:
+def _changed(change: Change) -> Compute:
     """Return the update with the changes of each layer's weights, and of its biases, as `change` makes them."""
 
     def compute(case: Case, activities: Activities) -> HostWeights:
@@ -129,7 +127,7 @@ def _without_rms_slope(case: Case, activities: Activities) -> HostWeights | None
     return learned(case, [[(y, np.ones_like(slope)) for y, slope in layers] for layers in activities])
 
 
-def _taught(teachers: Callable[[Network], list[int]]) -> Learn:
+def _taught(teachers: Callable[[Network], list[int]]) -> Compute:
     """Return the update with another output as the teacher of each hidden cell of a stream."""
 
     def compute(case: Case, activities: Activities) -> HostWeights | None:
@@ -151,7 +149,7 @@ def _in_equal_blocks(network: Network) -> list[int]:
     return [j * network.outputs // network.width for j in range(network.width)]
 
 
-def _split_by(chosen: Callable[[Layer, Network, str], Array]) -> Learn:
+def _split_by(chosen: Callable[[Layer, Network, str], Array]) -> Compute:
     """Return the split update with max(e, 0) where the chosen signs are positive, and min(e, 0) elsewhere."""
 
     def compute(case: Case, activities: Activities) -> HostWeights | None:
