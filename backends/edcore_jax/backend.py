@@ -167,7 +167,7 @@ def _arguments(network: Network, rule: Rule = ANY_RULE, batch: int = 1) -> tuple
     rates = real(rule.alpha / parts), real(rule.alpha_output / parts)
     scalars = Scalars(real(network.u0), real(network.bias), *rates, real(rule.floor or 0))
     fields = network.outputs, FUNCTIONS[network.activation], FUNCTIONS[network.output_activation], network.rms
-    return scalars, Variant(*fields, SPLIT[rule.error], rule.centred, rule.floor is not None)
+    return scalars, Variant(*fields, SPLIT[rule.error], rule.centred, rule.floor is not None, network.one_hot)
 
 
 def _swapped(key: str, array: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:

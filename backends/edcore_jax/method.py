@@ -36,6 +36,7 @@ class Variant(NamedTuple):
     split: bool
     centred: bool
     floor: bool  # whether there is one
+    one_hot: int
 
 
 class Scalars(NamedTuple):
@@ -89,7 +90,7 @@ def forward(weights: Arrays, x: Array, scalars: Scalars, variant: Variant) -> Ar
     def step(y: Array, layer: LayerWeights) -> tuple[Array, None]:
         return _run_layer(layer, y, scalars, variant).y, None
 
-    y = _run_layer(_layer(weights, "input"), _both_streams(x), scalars, variant).y
+    y = _run_layer(_layer(weights, "input"), _both_streams(x, variant), scalars, variant).y
     y, _ = lax.scan(step, y, _layer(weights, "hidden"))
     return _join_heads(_output_cells(weights, y, scalars, variant), variant.outputs)
 
@@ -102,7 +103,7 @@ def trace(room: LayerState, weights: Arrays, x: Array, scalars: Scalars, variant
         cells = _run_layer(layer, y, scalars, variant)
         return (_write_layer(room, cells, number), number + 1, cells.y), None
 
-    source = _both_streams(x)
+    source = _both_streams(x, variant)
     cells = _run_layer(_layer(weights, "input"), source, scalars, variant)
     # The states are written into memory that is used again: the arrays that scan returns would be fresh at each call.
     start = _write_layer(room, cells, jnp.int32(0)), jnp.int32(1), cells.y
@@ -226,8 +227,10 @@ def _write_layer(room: LayerState, cells: LayerState, number: Array) -> LayerSta
     return written
 
 
-def _both_streams(x: Array) -> Array:
-    """Return x for both streams, the same for all heads."""
+def _both_streams(x: Array, variant: Variant) -> Array:
+    """Return the inputs of both streams, the same for all heads."""
+    if variant.one_hot:
+        x = jax.nn.one_hot(x.astype(jnp.int32), variant.one_hot, dtype=x.dtype).reshape(len(x), -1)
     return jnp.concatenate([x, x], axis=-1)[None]
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from edcore.arrays import Array, HostWeights
-from edcore.contract.backend import Backend, known
+from edcore.contract.backend import ANY, Backend, known
 from edcore.contract.memory import Supported, fits
 from edcore.core.activations import FUNCTIONS, ByName
 from edcore.core.method import RMS_EPS
@@ -32,7 +32,7 @@ class LoopBackend(Backend):
 
     def supports(self, network: Network, rule: Rule) -> Supported:
         """Return True unless it lacks a value of a field, or the network is larger than memory."""
-        has = known(network, rule, activation=FUNCTIONS, output_activation=FUNCTIONS)
+        has = known(network, rule, activation=FUNCTIONS, output_activation=FUNCTIONS, one_hot=ANY)
         return fits(network, self.memory()) if has is True else has
 
     def from_host(self, weights: HostWeights) -> HostWeights:
@@ -129,8 +129,11 @@ def input_cells(network: Network, x: Array) -> Array:
     y = np.empty((len(x), 2 * network.in_), network.dtype)
     for b in range(len(x)):
         for i in range(network.in_):
-            y[b, i] = x[b, i]
-            y[b, network.in_ + i] = x[b, i]
+            value = x[b, i // network.categories]
+            if network.one_hot:  # of the inputs for which this column stands, the one of this number is 1
+                value = 1.0 if value == i % network.one_hot else 0.0
+            y[b, i] = value
+            y[b, network.in_ + i] = value
     return y
 
 

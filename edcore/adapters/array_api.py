@@ -29,7 +29,16 @@ from edcore.arrays import (
     to_numpy,
     unavailable,
 )
-from edcore.contract.backend import API_VERSION, Availability, Backend, BackendInfo, fills_errors, known, takes_weights
+from edcore.contract.backend import (
+    ANY,
+    API_VERSION,
+    Availability,
+    Backend,
+    BackendInfo,
+    fills_errors,
+    known,
+    takes_weights,
+)
 from edcore.contract.memory import Memory, Supported, fits, memory
 from edcore.contract.stages import Stage
 from edcore.contract.steps import Schedule
@@ -80,7 +89,7 @@ class ArrayAPIBackend(Backend):
 
     def supports(self, network: Network, rule: Rule) -> Supported:
         """Return True, or what it lacks: a value of a field, or the dtype or the memory of its device."""
-        has = known(network, rule, activation=self.activations, output_activation=self.activations)
+        has = known(network, rule, activation=self.activations, output_activation=self.activations, one_hot=ANY)
         if has is not True:
             return has
         if not has_dtype(self.namespace, self._device, network.dtype):
@@ -279,7 +288,7 @@ class ArrayStage:
 
     def _entering(self, arriving: Array) -> Cells:
         arriving = self._backend.on_device(arriving)
-        return core.input_cells(arriving) if self._stage.first else Cells(arriving, None)
+        return core.input_cells(self._stage.network, arriving) if self._stage.first else Cells(arriving, None)
 
     def _leaving(self, cells: Cells) -> Array:
         return core.outputs(self._stage.network, cells.y) if self._stage.last else cells.y

@@ -10,7 +10,7 @@ from array_api_compat import device as array_device
 
 from edcore.adapters.operations import Form, Operations
 from edcore.arrays import Array
-from edcore.core.method import RMS_EPS
+from edcore.core.method import RMS_EPS, expand_one_hot
 from edcore.core.network import LAYERS, Layer, LayerName, Network
 
 KEPT = 2
@@ -106,6 +106,7 @@ class ForwardPass:
     def __call__(self, x: Array) -> Array:
         """Return the outputs (batch, columns), which stay as they are when the pass is run again."""
         both_streams = self._x[0, 0, ...]
+        x = expand_one_hot(self.network, x)
         both_streams[:, : self.network.in_] = x
         both_streams[:, self.network.in_ :] = x
         if self.batch:

@@ -138,7 +138,7 @@ def _load(data: str, saved: Saved, model: Any, data_dir: Path) -> Samples:
     if estimator is not None and estimator.feature_names is not None and path.suffix.lower() != ".npy":
         return _load_table(data, saved.path, estimator, model)
     x = read_samples(data, gaps=estimator is not None and last_of(model) is not model)
-    features = saved.network.in_ if estimator is None else estimator.features
+    features = saved.network.features if estimator is None else estimator.features
     if data != STDIN and path.suffix.lower() == ".csv" and x.shape[1] > 2 and (x[0] == np.arange(x.shape[1])).all():
         # The names of columns may be numbers, which look like a sample.
         warning = "counts from 0. It is taken for a sample; if it names the columns, remove it."
@@ -169,7 +169,7 @@ def _load_data_set(data: str, saved: Saved, data_dir: Path) -> Samples:
     except InputError as error:
         accepted = f"a .csv, a .npy, or a data set with the classes of {saved.path}"
         raise InputError("DATA", repr(data), accepted, f"As a data set: {error}") from error
-    features = saved.network.in_ if saved.estimator is None else saved.estimator.features
+    features = saved.network.features if saved.estimator is None else saved.estimator.features
     if (given := found.x_test.shape[1]) != features:
         raise InputError("DATA", f"{data} with {given:,} features", f"{features:,}, as {saved.path} has learnt")
     return Samples(found.x_test, np.array(found.classes)[found.y_test], "test samples")

@@ -117,7 +117,7 @@ def hidden_activities(network: Network, weights: HostWeights, x: Floats) -> Floa
     """Return the activities of the last hidden layer, (heads, samples, cells), computed in parts."""
     found = []
     for start in range(0, len(x), ROWS_AT_ONCE):
-        state = input_state(x[start : start + ROWS_AT_ONCE].astype(network.dtype, copy=False))
+        state = input_state(network, x[start : start + ROWS_AT_ONCE].astype(network.dtype, copy=False))
         for layer in network.layers[:-1]:
             state = forward_layer(network, layer, weights, state)
         found.append(np.broadcast_to(state.y, (network.heads, *state.y.shape[1:])))

@@ -259,7 +259,7 @@ VALUES: dict[str, Collection[Any] | None] = {
 here, as all backends would then be taken to have it: each that has it names it."""
 
 
-def known(network: Network, rule: Rule, **values: Collection[Any]) -> Supported:
+def known(network: Network, rule: Rule, **values: Collection[Any] | None) -> Supported:
     """Return True if a backend has the value of each field of a network and a rule, else the first that it lacks.
 
     A backend that calls it in `supports` never computes what it does not know as something else: a new activation, a
@@ -271,9 +271,9 @@ def known(network: Network, rule: Rule, **values: Collection[Any]) -> Supported:
         The network.
     rule : Rule
         The rule.
-    **values : collection
-        The values that the backend has of a field, such as ``activation=("sigmoid", "tanh")``. Of all other fields it
-        has those of version 1 of the contract.
+    **values : collection or None
+        The values that the backend has of a field, such as ``activation=("sigmoid", "tanh")``; None if it has all. Of
+        all other fields it has those of version 1 of the contract.
 
     Returns
     -------

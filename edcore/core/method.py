@@ -9,11 +9,12 @@ folded. The error e of an output is broadcast, unchanged, to every layer::
 so all layers can be updated at once, with no error propagated backwards (Kaneko 1999). The variants differ in E
 (`Rule`) and in f with its g (`Network`). Where each layer is given an error of its own, E is that (`update_layers`).
 
-Shapes: x (batch, in_); error and outputs (batch, columns), see `Network.columns`; inside, the heads are the first axis
-and the batch is contracted inside one matrix product, so nothing of size batch × sources × targets is ever built.
-Weights are a dictionary, laid out as `Network.weight_shapes` says; those of a few consecutive layers alone are a stage
-of a network, which several devices share. Nothing is written in place: every result is a new array. A saturated exp
-overflows to infinity, which gives the right activity, 0; array libraries may warn of it.
+Shapes: x (batch, in_), or categories for it (`Network.one_hot`); error and outputs (batch, columns), see
+`Network.columns`; inside, the heads are the first axis and the batch is contracted inside one matrix product, so
+nothing of size batch × sources × targets is ever built. Weights are a dictionary, laid out as `Network.weight_shapes`
+says; those of a few consecutive layers alone are a stage of a network, which several devices share. Nothing is written
+in place: every result is a new array. A saturated exp overflows to infinity, which gives the right activity, 0; array
+libraries may warn of it.
 """
 
 from __future__ import annotations
@@ -52,20 +53,30 @@ Trace: TypeAlias = tuple[Cells, ...]
 
 def forward(network: Network, weights: Weights, x: Array) -> Array:
     """Return the outputs (batch, columns) for x (batch, in_), keeping no more than one layer's activities."""
-    for cells in run_layers(network, weights, input_cells(x)):
+    for cells in run_layers(network, weights, input_cells(network, x)):
         last = cells
     return outputs(network, last.y)
 
 
 def trace(network: Network, weights: Weights, x: Array) -> tuple[Array, Trace]:
     """Return the outputs (batch, columns) for x (batch, in_), and the trace that `update` needs."""
-    cells = tuple(run_layers(network, weights, input_cells(x)))
+    cells = tuple(run_layers(network, weights, input_cells(network, x)))
     return outputs(network, cells[-1].y), cells
 
 
-def input_cells(x: Array) -> Cells:
+def input_cells(network: Network, x: Array) -> Cells:
     """Return the input cells, (1, batch, 2 · in_): both streams see the same input."""
+    x = expand_one_hot(network, x)
     return Cells(array_namespace(x).concat([x, x], axis=-1)[None, ...], None)
+
+
+def expand_one_hot(network: Network, x: Array) -> Array:
+    """Return the inputs (batch, in_) for x: x itself, or for its categories 1 at their places and 0 elsewhere."""
+    if not network.one_hot:
+        return x
+    xp = array_namespace(x)
+    categories = xp.arange(network.one_hot, dtype=x.dtype, device=device(x))
+    return xp.reshape(xp.astype(x[:, :, None] == categories, x.dtype), (x.shape[0], network.in_))
 
 
 def run_layers(network: Network, weights: Weights, cells: Cells) -> Iterator[Cells]:

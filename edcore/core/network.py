@@ -139,6 +139,10 @@ class Network:
         it.
     initial : Initial
         How the weights are drawn before training.
+    one_hot : int
+        With a number, at least 2, x holds categories: each of its `features` columns has whole numbers from 0 to
+        one_hot − 1, and stands for one_hot inputs, of which the one of that number is 1 and the others are 0. So in_ is
+        a multiple of it. With 0, x (batch, in_) has the inputs themselves.
 
     Raises
     ------
@@ -169,6 +173,7 @@ class Network:
     bias: float = 1.0
     inhibitory_output: bool = True
     initial: Initial = field(default_factory=Initial)
+    one_hot: int = 0
 
     def __post_init__(self) -> None:
         for name, least in (("in_", 1), ("width", 1), ("depth", 0), ("heads", 1), ("outputs", 1)):
@@ -188,9 +193,25 @@ class Network:
         assign(self, "bias", real("bias", self.bias))
         if not isinstance(self.initial, Initial):
             raise InputError("initial", shown(self.initial), "an edcore.Initial(…)")
+        assign(self, "one_hot", whole_number("one_hot", self.one_hot, 0))
+        if self.one_hot == 1:
+            raise InputError("one_hot", "1", "0 (x has numbers), or at least 2 categories")
+        if self.in_ % self.categories:
+            fix = f"Each column of x stands for {self.one_hot} inputs."
+            raise InputError("in_", repr(self.in_), f"a multiple of one_hot={self.one_hot}", fix)
         if self.width < self.outputs:
             fix = "Cell j learns from output j mod outputs: with fewer cells, some outputs would teach none of them."
             raise InputError("width", repr(self.width), f"at least {self.outputs}, the number of outputs", fix)
+
+    @property
+    def categories(self) -> int:
+        """Inputs for which a column of x stands: 1 unless there is `one_hot`."""
+        return self.one_hot or 1
+
+    @property
+    def features(self) -> int:
+        """Columns of x."""
+        return self.in_ // self.categories
 
     @property
     def input_signs(self) -> tuple[int, ...]:

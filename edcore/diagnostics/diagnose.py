@@ -159,7 +159,7 @@ class _Measurement:
         # of each slab only; a slab's states are computed again from it when its turn comes.
         network, layers, depth = self.network, self.network.layers, self.network.depth
         slab = max(1, min(SLAB_LAYERS, SLAB_BYTES // (8 * network.heads * len(network.hidden_signs) ** 2)))
-        inputs = last = input_state(x)
+        inputs = last = input_state(network, x)
         fronts = {}  # by the first hidden layer of a slab, from 0: the state in front of it
         for number, layer in enumerate(layers):
             last = forward_layer(network, layer, self.now, last)

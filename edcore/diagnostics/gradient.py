@@ -60,14 +60,16 @@ def descent(
 
 def forward(network: Network, weights: HostWeights, x: Floats) -> list[LayerState]:
     """Return the input cells and then the state of each layer in turn, for x (batch, in_)."""
-    states = [input_state(x)]
+    states = [input_state(network, x)]
     for layer in network.layers:
         states.append(forward_layer(network, layer, weights, states[-1]))
     return states
 
 
-def input_state(x: Floats) -> LayerState:
-    """Return the input cells for x (batch, in_): both streams of it, for all heads."""
+def input_state(network: Network, x: Floats) -> LayerState:
+    """Return the input cells for x: both streams of it, for all heads."""
+    if network.one_hot:
+        x = np.eye(network.one_hot, dtype=x.dtype)[x.astype(np.intp)].reshape(len(x), network.in_)
     both = np.concatenate([x, x], axis=1)[None]
     return LayerState(both, both, None)
 

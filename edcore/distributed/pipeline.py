@@ -250,7 +250,8 @@ class Pipeline(SharedNetwork):
         found, weights = [], self._worker.to_host()
 
         def compute(rows: slice, arriving: Array) -> Array:
-            cells = core.input_cells(arriving) if self.stage.first else core.Cells(to_numpy(arriving), None)
+            first = self.stage.first
+            cells = core.input_cells(self.network, arriving) if first else core.Cells(to_numpy(arriving), None)
             layers = list(core.run_layers(self.network, weights, cells))[1:]
             found.append(first_in_cells(layers, self.stage.start))
             return core.outputs(self.network, layers[-1].y) if self.stage.last else layers[-1].y

@@ -158,7 +158,7 @@ class SharedNetwork(ReadOnly, abc.ABC):
             return None
         if x is None:
             raise InputError("x", f"None at rank {self.rank}", "the samples")
-        shape = samples, self.network.in_
+        shape = samples, self.network.features
         x = to_numpy(checked("x", x, shape, self.network.dtype, ", a row for each target").array)
         if self.rule.error == "split" and self.rule.floor is None:
             warn_of_negative(x.min())

@@ -89,7 +89,7 @@ def warn_of_constant_cells(ed: ED, x: Array) -> None:
         return
     weights = {key: value.astype(np.float64) for key, value in ed.weights.items()}
     with np.errstate(all="ignore"):
-        layers = list(run_layers(ed.network, weights, input_cells(seen)))[1:-1]
+        layers = list(run_layers(ed.network, weights, input_cells(ed.network, seen)))[1:-1]
         shares = [float(np.mean(np.ptp(cells.y, axis=1) < CONSTANT)) for cells in layers]
     if max(shares) >= 0.5:
         warnings.warn(

@@ -281,12 +281,12 @@ class BoundNetwork:
                 if self._backend is None:
                     return self._choose(x, batch)
         check_fork(self._backend.info.name)
-        if x is not None and x.array.shape[1] != self._network.in_:  # another thread's x has been the first meanwhile
+        if x is not None and x.array.shape[1] != self._network.features:  # another thread was first
             self._checked_x(x.array)
         return self._backend
 
     def _choose(self, x: Located | None, batch: int | None) -> Backend:
-        network = self.network if x is None else replace(self._network, in_=x.array.shape[1])
+        network = self.network if x is None else self._network_for(x.array)
         backend = choose_backend(self._request, network, self._rule, x, batch)
         try:
             weights = backend.from_host(self._start or self._draw(network))
@@ -304,6 +304,10 @@ class BoundNetwork:
         """Return the initial weights, if there is room for them."""
         check_room(network)
         return initialise(network, self._seed, self._rule.floor)
+
+    def _network_for(self, x: Array) -> Network:
+        """Return the network whose x has the columns of this one."""
+        return replace(self._network, in_=x.shape[1] * self._network.categories)
 
     def _check_memory(self, batch: int) -> None:
         if batch > self._most:
@@ -324,4 +328,4 @@ class BoundNetwork:
 
 def network_for(ed: BoundNetwork, x: Any) -> Network:
     """Return the network that this x makes of an `ED`, if it is the first; the `ED` is not bound by that."""
-    return replace(ed._network, in_=ed._checked_x(x).array.shape[1])
+    return ed._network_for(ed._checked_x(x).array)

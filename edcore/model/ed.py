@@ -51,6 +51,8 @@ class ED(InspectedNetwork):
         Outputs of each network, see `Network`.
     u0, activation, output_activation, rms, n_bias, bias, inhibitory_output, initial : optional
         The cells and the initial weights, see `Network`. Left out, they are the preset's.
+    one_hot : int
+        Categories of each column of x, where these stand for inputs, see `Network`. 0 for x of numbers.
     seed : int, optional
         Seed of the initial weights and of `fit`'s shuffling. Left out, a fresh one is drawn, which `ED.seed` has.
     backend : str or Backend
@@ -108,6 +110,7 @@ class ED(InspectedNetwork):
         bias: float | None = None,
         inhibitory_output: bool | None = None,
         initial: Initial | None = None,
+        one_hot: int = 0,
         seed: int | None = None,
         backend: str | Backend = "auto",
         device: str | None = None,
@@ -115,7 +118,9 @@ class ED(InspectedNetwork):
     ) -> None:
         cells: dict[str, Any] = {"u0": u0, "activation": activation, "output_activation": output_activation}
         cells |= {"rms": rms, "n_bias": n_bias, "bias": bias, "inhibitory_output": inhibitory_output}
-        shape = {"in_": 1 if in_ is None else in_, "heads": heads, "outputs": outputs, "dtype": dtype}
+        one_hot = whole_number("one_hot", one_hot, 0)
+        shape = {"in_": (one_hot or 1) if in_ is None else in_, "heads": heads, "outputs": outputs, "dtype": dtype}
+        shape["one_hot"] = one_hot
         shape["width"] = whole_number("hidden_width", hidden_width, 1)
         shape["depth"] = None if hidden_depth is None else whole_number("hidden_depth", hidden_depth, 0)
         network, learning = variant(rule, alpha, alpha_output, shape | cells | {"initial": initial})

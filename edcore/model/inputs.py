@@ -88,7 +88,7 @@ class Samples(NamedTuple):
         except Exception as failure:
             _finite("x", x, given[0], network.dtype)  # whose values perhaps can be read
             raise unreadable("target", given[1], failure) from failure
-        x = _finite("x", x, given[0], network.dtype, square)
+        x = _of_inputs(_finite("x", x, given[0], network.dtype, square), network)
         if not (least > -math.inf and most < math.inf):
             _check_finite("target", target, given[1], network.dtype)
         check_range(least, most, network.output_activation)
@@ -99,15 +99,15 @@ class Samples(NamedTuple):
 
 def checked_x(x: Any, network: Network, in_known: bool, follows: Place | None) -> Located:
     """Return x, checked for a network, whose place it must have if the network follows one."""
-    found = checked("x", x, (None, network.in_ if in_known else None), network.dtype)
+    found = checked("x", x, (None, network.features if in_known else None), network.dtype)
     _check_x(found, follows)
-    return found
+    return _of_inputs(found, network)
 
 
 def see_samples(x: Any, target: Any, network: Network, rule: Rule, in_known: bool, follows: Place | None) -> Samples:
     """Return x and the targets of at least one sample, both of x's library, before their values are looked at."""
     dtype, refusal = network.dtype, None
-    found, given = _see("x", x, (None, network.in_ if in_known else None), dtype)
+    found, given = _see("x", x, (None, network.features if in_known else None), dtype)
     samples = found.array.shape[0]
     shape = (samples,) if network.columns == 1 else (samples, network.columns)
     try:
@@ -235,6 +235,24 @@ def squares_of(host: npt.NDArray[Any]) -> float:
 def _at_least(total: float, array: Array) -> float:
     """Return a bound on the sum of the squares, of which some may have vanished in the total."""
     return total + math.prod(array.shape) * VANISHED
+
+
+def _of_inputs(x: Located, network: Network) -> Located:
+    """Return x with the sum of squares of the inputs, which are not its own numbers where those are categories."""
+    if not network.one_hot:
+        return x
+    values, size = x.array, math.prod(x.array.shape)
+    if size:
+        least, most, off = read((libraries.least, values), (libraries.most, values), (_farthest_from_whole, values))
+        if least < 0 or most > network.one_hot - 1 or off:
+            given = f"values from {float(least):g} to {float(most):g}" + ", not all of them whole" * bool(off)
+            fix = "Each column of x stands for one_hot inputs."
+            raise InputError("x", given, f"whole numbers from 0 to {network.one_hot - 1} (one_hot - 1)", fix)
+    return x._replace(square=float(size))
+
+
+def _farthest_from_whole(xp: Any, values: Array) -> Array:
+    return xp.max(xp.abs(values - xp.round(values)))
 
 
 def _check_x(x: Located, follows: Place | None) -> None:

@@ -96,7 +96,7 @@ def _sample(network: Network) -> int:
 
 
 def _data(network: Network, samples: int) -> int:
-    return samples * (network.in_ + network.columns) * np.dtype(network.dtype).itemsize
+    return samples * (network.features + network.columns) * np.dtype(network.dtype).itemsize
 
 
 def _weights(network: Network) -> str:

@@ -82,7 +82,7 @@ def network(
     head = checked_head(shape, head)
     if x is None and target is not None:
         raise InputError("x", "None with a target", "one sample with a target", "A step is made of both.")
-    sample = None if x is None else one_sample("x", x, shape.in_)
+    sample = None if x is None else one_sample("x", x, shape.features)
     wanted = None if target is None else one_sample("target", target, shape.columns)
     weights = ed.weights
     layers = weights_of(shape, weights, head)

@@ -205,7 +205,7 @@ def _activities(network: Network, weights: HostWeights, x: Floats, head: int, ch
     """Return the activities (samples, cells) of some layers; only one layer's activities are held besides these."""
     one = replace(network, heads=1)
     part = {key: value[head : head + 1] for key, value in weights.items()}
-    state, found = input_state(x), []
+    state, found = input_state(network, x), []
     with np.errstate(all="ignore"):  # activities that overflow are left out
         for number, layer in enumerate(network.layers):
             state = forward_layer(one, layer, part, state)

@@ -85,7 +85,7 @@ def broadcast(ed: ED, x: Any, target: Any, head: int) -> Scene:
     """Show one step: the sample goes forward, then the error reaches all layers at once, or one after the other."""
     network = ed.network
     check_size(network)
-    sample, wanted = one_sample("x", x, network.in_), one_sample("target", target, network.columns)
+    sample, wanted = one_sample("x", x, network.features), one_sample("target", target, network.columns)
     passes = {"ED": ed_pass(ed, sample, wanted, head), "Back-propagation": gradient_pass(ed, sample, wanted, head)}
     columns, weights = arrange(network, numbers=False), weights_of(network, ed.weights, head)
     width, height = (high - low for low, high in columns.limits)

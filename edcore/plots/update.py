@@ -75,7 +75,7 @@ def step(ed: ED, x: npt.ArrayLike, target: npt.ArrayLike, *, compare: bool = Tru
     """
     network = checked_ed(ed).network
     head, compare = checked_head(network, head), yes_or_no("compare", compare)
-    sample, wanted = one_sample("x", x, network.in_), one_sample("target", target, network.columns)
+    sample, wanted = one_sample("x", x, network.features), one_sample("target", target, network.columns)
     rows = {"ED": ed_pass(ed, sample, wanted, head)}
     if compare:
         rows["back-propagation"] = gradient_pass(ed, sample, wanted, head)

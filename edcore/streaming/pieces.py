@@ -90,7 +90,7 @@ class Source:
         """Return these rows of x, transformed and checked as `ED.fit` checks them."""
         place = f"x[{start}:{stop}]"
         rows = _transformed(place, self._read("x", self.x, start, stop), self.transform)
-        return _checked(place, rows, (stop - start, network.in_), network)
+        return _checked(place, rows, (stop - start, network.features), network)
 
     def target_rows(self, start: int, stop: int, network: Network) -> Rows:
         """Return these rows of target, transformed and checked."""
@@ -211,7 +211,7 @@ def read_blocks(
     n = int(pieces[-1])
     source.check_chunks()
     order = np.arange(len(pieces) - 1) if shuffled is None else piece_order(*shuffled, len(pieces) - 1)
-    x: Rows = np.empty((0, network.in_), network.dtype)
+    x: Rows = np.empty((0, network.features), network.dtype)
     target: Rows = np.empty((0,) if network.columns == 1 else (0, network.columns), network.dtype)
     seen = 0
     for number, parts in enumerate(_buffers(pieces, order, buffer_rows)):

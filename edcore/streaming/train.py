@@ -301,7 +301,9 @@ def _buffer_rows(network: Network, buffer_size: int | None) -> int:
     """Return the most rows of a buffer."""
     if buffer_size is not None:
         return whole_number("buffer_size", buffer_size, 1)
-    return max(1, BUFFER_BYTES // (np.dtype(network.dtype).itemsize * (network.in_ + network.columns) + ORDER_BYTES))
+    return max(
+        1, BUFFER_BYTES // (np.dtype(network.dtype).itemsize * (network.features + network.columns) + ORDER_BYTES)
+    )
 
 
 def _batches_learnt(after: Progress | None, done: int, batches: int) -> int:
