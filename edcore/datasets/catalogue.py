@@ -45,7 +45,7 @@ class Dataset:
         Test inputs, like `x_train`.
     y_test : ndarray of int64, shape (test samples,)
         Their classes, like `y_train`.
-    classes : tuple of int
+    classes : tuple of int or str
         The labels that the classes have in the original data, at least two.
 
     Raises
@@ -68,7 +68,7 @@ class Dataset:
     y_train: npt.NDArray[np.int64] = field(repr=False)
     x_test: npt.NDArray[Any] = field(repr=False)
     y_test: npt.NDArray[np.int64] = field(repr=False)
-    classes: tuple[int, ...]
+    classes: tuple[int | str, ...]
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str):

@@ -74,7 +74,7 @@ def ending_of(path: Path) -> str:
 
 
 def read_content(path: str | os.PathLike[str], endings: tuple[str, ...]) -> Content:
-    """Return the content of a file with one of these endings, or of standard input or a pipe, as .csv."""
+    """Return the content of a file with one of these endings, or any if there are none; standard input is .csv."""
     name = os.fspath(path)
     if name == STDIN:
         return Content("standard input", _read(sys.stdin.buffer, "standard input"), ".csv")
@@ -87,6 +87,7 @@ def read_content(path: str | os.PathLike[str], endings: tuple[str, ...]) -> Cont
         file = Path(url2pathname(urlsplit(name).path))
     shown = ", ".join(one for one in endings if not one.endswith(PACKED))
     accepted = f"accepted: a file that ends in {shown} (a text also with {', '.join(PACKED)}), or - for standard input"
+    accepted = accepted if endings else "accepted: a file, or - for standard input"
     try:
         mode = file.stat().st_mode
         if stat.S_ISDIR(mode):
@@ -95,7 +96,7 @@ def read_content(path: str | os.PathLike[str], endings: tuple[str, ...]) -> Cont
             raise DataFileError(f"{name}: a pipe; {accepted}, which a pipe can be: - < {name}")
         if not is_pipe(name):  # the name of one says nothing
             kind = ending_of(file)
-            if kind not in endings:
+            if endings and kind not in endings:
                 what = f"with the ending {kind!r}" if kind else "with no ending"
                 fix = " Save it as CSV (UTF-8) in the spreadsheet." if kind in (".xlsx", ".xls", ".ods") else ""
                 raise DataFileError(f"{name}: a file {what}; {accepted}.{fix}")

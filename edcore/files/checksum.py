@@ -9,6 +9,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+ROWS = 2**16
+"""Rows that are copied at once of an array that is a view, as windows of a text are, which overlap."""
+
 
 def checksum(arrays: Iterable[npt.NDArray[Any]], prefix: str = "") -> str:
     """Return the SHA-256 of arrays, in hexadecimal digits."""
@@ -16,5 +19,7 @@ def checksum(arrays: Iterable[npt.NDArray[Any]], prefix: str = "") -> str:
     for array in arrays:
         # The same bytes under another dtype or shape are other numbers.
         sha256.update(f"{array.dtype.str} {array.shape}".encode())
-        sha256.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
+        whole = array.flags.c_contiguous
+        for part in [array] if whole else (array[row : row + ROWS] for row in range(0, len(array), ROWS)):
+            sha256.update(np.ascontiguousarray(part).reshape(-1).view(np.uint8).data)
     return sha256.hexdigest()

@@ -227,8 +227,10 @@ def squares_of(host: npt.NDArray[Any]) -> float:
     """Return the sum of the squares of an array: by BLAS, with no temporary array, as each step asks for one."""
     if host.size <= ON_ONE_THREAD:
         return float(np.vdot(host, host))
-    flat = host.reshape(-1)
-    parts = (flat[start : start + ON_ONE_THREAD] for start in range(0, flat.size, ON_ONE_THREAD))
+    # The windows of a text overlap: in one row, they would take many times the memory.
+    whole = host.reshape(-1) if host.flags.c_contiguous else host
+    step = max(1, ON_ONE_THREAD // whole[0].size)
+    parts = (whole[start : start + step] for start in range(0, len(whole), step))
     return sum(float(np.vdot(part, part)) for part in parts)
 
 

@@ -142,7 +142,7 @@ def confusion(result: Result) -> Panel:
     )
 
 
-def _draw_confusion(true: Any, predicted: Any, classes: tuple[int, ...], part: str, figure: Picture) -> None:
+def _draw_confusion(true: Any, predicted: Any, classes: tuple[int | str, ...], part: str, figure: Picture) -> None:
     ax = figure.add_subplot()
     confusion_matrix(true, predicted, classes, ax)
     if part:
