@@ -226,6 +226,10 @@ HINTS = {
         "An activation that was registered is computed as another one.",
         "Take its f and g from edcore.core.activations.FUNCTIONS, or refuse its name in supports.",
     ),
+    "one_hot": Hint(
+        "Categories are not computed as the inputs that they stand for.",
+        "Where network.one_hot is K, input K · c + k is 1 if x[:, c] is k, else 0: see edcore.core.expand_one_hot.",
+    ),
     "layer_errors": Hint(
         "update_layers is wrong where update is right.",
         "Layer n learns from errors[n]: (batch, columns) as in update, or one for each cell, (heads, batch, cells).",
@@ -286,5 +290,6 @@ BY_CHECK = {
     "check_trajectory": "update",
     "check_new_activation": "new_activation",
     "check_layer_errors": "layer_errors",
+    "check_one_hot": "one_hot",
 }
 """The cause of a failed check where its error names none, and a single step of its case is right."""

@@ -52,6 +52,7 @@ CONSEQUENCES = (
     "learning_mask",
     "new_activation",
     "layer_errors",
+    "one_hot",
     "sample_weights",
     "no_precision",
     "unusable",

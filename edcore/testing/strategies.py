@@ -24,7 +24,7 @@ class Case:
     network: Network
     rule: Rule
     weights: HostWeights  # of the article's signs
-    x: Array  # (batch, in_), from 0 to 1, both ends included
+    x: Array  # (batch, in_), from 0 to 1, both ends included, or (batch, features) of categories
     error: Array  # (batch, columns), of both signs
     scale: float = 1.0  # these two are the arguments of `drawn_case` that drew it
     seed: int = 0
@@ -135,6 +135,9 @@ def drawn_case(network: Network, rule: Rule, batch: int, scale: float, seed: int
         for key in (f"{layer}.weight" for layer in LAYERS):
             weights[key] = np.where(abs(weights[key]) < abs(least[key]), least[key], weights[key])
     random = np.random.default_rng(seed)
-    x = np.clip(random.uniform(-0.2, 1.2, (batch, network.in_)), 0, 1).astype(network.dtype)
+    if network.one_hot:
+        x = random.integers(0, network.one_hot, (batch, network.features)).astype(network.dtype)
+    else:
+        x = np.clip(random.uniform(-0.2, 1.2, (batch, network.in_)), 0, 1).astype(network.dtype)
     error = random.uniform(-1, 1, (batch, network.columns)).astype(network.dtype)
     return Case(network, rule, weights, x, error, scale, seed)

@@ -247,6 +247,25 @@ class NewActivationLearnsAsSigmoid(NewActivationIsSigmoid):
     trace, forward = Sound.trace, Sound.forward
 
 
+class OneHotByCategory(Sound):
+    """Number the inputs by their category first, not by their column."""
+
+    def forward(self, network, weights, x):
+        return super().forward(*self._expanded(network, weights, x))
+
+    def trace(self, network, weights, x):
+        return super().trace(*self._expanded(network, weights, x))
+
+    def update(self, network, rule, weights, trace, error):
+        return super().update(dataclasses.replace(network, one_hot=0), rule, weights, trace, error)
+
+    def _expanded(self, network, weights, x):
+        if not network.one_hot:
+            return network, weights, x
+        inputs = np.eye(network.one_hot, dtype=x.dtype)[x.astype(int)].swapaxes(1, 2).reshape(len(x), network.in_)
+        return dataclasses.replace(network, one_hot=0), weights, inputs
+
+
 class LayersLearnFromTheOutputsError(Sound):
     def update_layers(self, network, rule, weights, trace, errors):
         return super().update_layers(network, rule, weights, trace, [errors[-1]] * len(errors))

@@ -74,6 +74,7 @@ FAULTS = [
     (faulty.FitNeverStops, "stops", "check_fit_stops", ""),
     # what a researcher adds
     (faulty.NewActivationIsSigmoid, "new_activation", "check_new_activation", ""),
+    (faulty.OneHotByCategory, "one_hot", "check_one_hot", ""),
     (faulty.LayersLearnFromTheOutputsError, "layer_errors", "check_layer_errors", ""),
     # the contract
     (faulty.MoreIsFreeThanThereIs, "memory", "check_protocol", ""),

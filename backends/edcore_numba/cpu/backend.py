@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edcore.arrays import Array, HostWeights, to_numpy
-from edcore.contract.backend import Backend, fills_errors, known, takes_weights
+from edcore.contract.backend import ANY, Backend, fills_errors, known, takes_weights
 from edcore.contract.memory import Supported, fits
 from edcore.contract.stages import Stage
 from edcore.contract.steps import Schedule
@@ -52,7 +52,7 @@ class NumbaCPU(Backend):
 
     def supports(self, network: Network, rule: Rule) -> Supported:
         """Return True unless it lacks a value of a field, or the network is larger than memory."""
-        has = known(network, rule, activation=NUMBERS, output_activation=NUMBERS)
+        has = known(network, rule, activation=NUMBERS, output_activation=NUMBERS, one_hot=ANY)
         return fits(network, self.memory()) if has is True else has
 
     def from_host(self, weights: HostWeights) -> NumbaWeights:
@@ -186,7 +186,7 @@ class NumbaCPU(Backend):
         heads, count, dtype = network.heads, network.outputs, network.dtype
         shapes = (heads, batch, 2 * count), (heads, count, batch)
         outputs, errors = (np.empty(shape, dtype) for shape in shapes)
-        return np.empty((batch, network.in_), dtype), *self.room(network, batch), outputs, errors
+        return np.empty((batch, network.features), dtype), *self.room(network, batch), outputs, errors
 
     def _workers(self, weights: NumbaWeights, rows: int) -> int:
         """Return the number of threads for one pass."""
@@ -196,7 +196,8 @@ class NumbaCPU(Backend):
 def _is_classic(network: Network, rule: Rule) -> bool:
     """Return whether cells are of the kind for which `one_sample` has code."""
     sigmoid = network.activation == network.output_activation == "sigmoid" and network.outputs == 1
-    return sigmoid and not network.rms and rule.floor is None and not rule.centred
+    plain = not network.rms and not network.one_hot
+    return sigmoid and plain and rule.floor is None and not rule.centred
 
 
 def _shares(network: Network, rows: int, workers: int) -> tuple[int, int]:

@@ -6,10 +6,10 @@ of which each `worker` of `workers` has its share.
 
 Weights are the tuple of the arrays in `WEIGHTS`, matrices in panels, and of what is known of them (see `weights`).
 Everything is contiguous, and the output layer has − cells, whether the network has them or not. Activities are x
-(batch, in_), hidden (heads, depth + 1, batch, cells) of the input layer and of each hidden layer, and outputs (heads,
-batch, 2 · outputs). With rms slopes are like hidden, else they are the bounds of `unchanged`, one for each row; they
-are empty where no update follows. Errors are (heads, outputs, batch). All but x may have room for more rows than x has.
-`heads` are the heads at work. `variant` is a `Variant`, or a tuple of its fields.
+(batch, in_), or its categories (batch, features), hidden (heads, depth + 1, batch, cells) of the input layer and of
+each hidden layer, and outputs (heads, batch, 2 · outputs). With rms slopes are like hidden, else they are the bounds of
+`unchanged`, one for each row; they are empty where no update follows. Errors are (heads, outputs, batch). All but x may
+have room for more rows than x has. `heads` are the heads at work. `variant` is a `Variant`, or a tuple of its fields.
 """
 
 # mypy: disable-error-code="no-untyped-def"
@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from .categories import COLUMNS, clamp_inputs, gather_weights, learn_inputs, order_rows
 from .compiling import compiled, compiled_inside, inlined
 from .deltas import SIGMOID
 from .functions import call
@@ -78,9 +79,9 @@ def update_part(weights, heads, x, hidden, slopes, outputs, errors, variant, wor
     fields = Variant(*variant)
     features, width, depth, batch = x.shape[1], weights[0].shape[2] // 2, weights[2].shape[1], x.shape[0]
     size = BLOCKS[1]
-    while size > BLOCKS[0] and len(heads) * _count_blocks(features, width, depth, size) < PIECES * workers:
+    while size > BLOCKS[0] and len(heads) * _count_blocks(features, width, depth, size, fields) < PIECES * workers:
         size //= 2
-    each = _count_blocks(features, width, depth, size)
+    each = _count_blocks(features, width, depth, size, fields)
     buffers, of_head, pieces = new_buffers(weights, x, batch, size, fields), -1, len(heads) * each
     run = max(1, min(RUN, pieces // (PIECES * workers)))
     if worker == 0 and not fields.skips:
@@ -108,7 +109,7 @@ def update_head(weights, head, x, hidden, slopes, outputs, errors, variant, buff
     """Let all layers of one head learn, on this thread; the buffers are those of `new_buffers`."""
     width, size = weights[0].shape[2] // 2, BLOCKS[1]
     _write_credited(errors, x.shape[0], width, variant, buffers)
-    for number in range(_count_blocks(x.shape[1], width, weights[2].shape[1], size) - 1, -1, -1):
+    for number in range(_count_blocks(x.shape[1], width, weights[2].shape[1], size, variant) - 1, -1, -1):
         _update_block(weights, head, (size, number), x, hidden, slopes, outputs, variant, buffers)
 
 
@@ -130,7 +131,10 @@ def run_rows(weights, head, x, first, rows, hidden, row, slopes, outputs, varian
     if features:
         # Both streams see the same x, so it is multiplied by the sum of their weights.
         bias = _sum_biases(input_bias, head, biases, cells, variant.bias, sums)
-        _multiply(source, features, input_weight.ravel(), head, bias, y, cells, rows, both, fused, variant, group)
+        if variant.categories:
+            gather_weights(x, first, input_weight[head], bias, y, cells, rows, fused, variant, group)
+        else:
+            _multiply(source, features, input_weight.ravel(), head, bias, y, cells, rows, both, fused, variant, group)
         if not fused:
             apply_activation(hidden, slot, row, rows, variant.activation, variant.rms, slopes, slot, scale)
     _meet(group)
@@ -212,9 +216,10 @@ def _sum_biases(bias, place, biases, targets, activity, sums) -> Any:
 
 
 @inlined
-def _count_blocks(features, width, depth, size) -> int:
-    """Return the number of blocks of `size` sources of one head."""
-    return (features + size - 1) // size + (width + size - 1) // size * (depth + 1)
+def _count_blocks(features, width, depth, size, variant) -> int:
+    """Return the number of blocks of `size` sources of one head; of columns of categories, `COLUMNS` are one."""
+    first = COLUMNS if variant.categories else size
+    return (features + first - 1) // first + (width + size - 1) // size * (depth + 1)
 
 
 @compiled_inside
@@ -299,7 +304,8 @@ def _update_block(weights, head, block, x, hidden, slopes, outputs, variant, buf
     features, width, depth = x.shape[1], input_weight.shape[2] // 2, hidden_weight.shape[1]
     copies, delta, active, credited = buffers
     size, place = block
-    first, inner = (features + size - 1) // size, (width + size - 1) // size
+    inner = (width + size - 1) // size
+    first = _count_blocks(features, width, -1, size, variant)
     layer, low, errors = (place - first) // inner, (place - first) % inner * size, credited[0]
     activation, number, batch = variant.activation, 0, x.shape[0]
     if first <= place and layer < depth and variant.skips:
@@ -315,6 +321,8 @@ def _update_block(weights, head, block, x, hidden, slopes, outputs, variant, buf
         # Both streams' sources are x; in all other layers the second stream's lie beside the first one's.
         weight, bias, source, y = input_weight[head], input_bias[head], x, hidden[0]
         low, sources, shift = place * size, features, 0
+        if variant.categories:
+            size, low, sources = COLUMNS, place * COLUMNS, weight.shape[0] // 2
     elif layer < depth:
         weight, bias, source, y = hidden_weight[head, layer], hidden_bias[head, layer], hidden[layer], hidden[layer + 1]
         sources, shift, number = width, width, layer + 1
@@ -325,10 +333,12 @@ def _update_block(weights, head, block, x, hidden, slopes, outputs, variant, buf
     same = shift == 0 and not variant.split  # the weights of both streams change alike
     high, cells = min(low + size, sources), y.shape[1]
     d, a, none, panel = at(delta, 0), at(active, 0), active[0] - active[0], PANEL_BYTES // x.itemsize
+    gathered, columns = place < first and variant.categories > 0, (low, min(low + size, features))
     for start in range(0, batch, CHUNK):
         stop = min(start + CHUNK, batch)
         rows, row, each = stop - start, source.shape[1], 1
         begin, beside = at(source, start * row + low), shift
+        ordered = order_rows(x, start, rows if gathered else 0, columns, variant.categories)
         if row * x.itemsize > SPREAD:
             _pack(source, start, rows, low, high - low, copies)
             begin, row, each, beside = at(copies, 0), -1, rows, 0
@@ -353,7 +363,10 @@ def _update_block(weights, head, block, x, hidden, slopes, outputs, variant, buf
                 soon = w
                 if weight.size * x.itemsize <= NARROW:  # the next block is the layer before
                     soon = shifted(w, -weight.size) if stream else shifted(begin, -batch * cells)
-                if stream == 0 or not same:
+                if gathered and (stream == 0 or not same):
+                    floor = variant.floor if batch <= CHUNK else type(variant.floor)(-1)
+                    learn_inputs(ordered, delta, weight, column, targets, stream, times, floor)
+                elif stream == 0 or not same:
                     a_b = part, each, 1, row, d, targets, rows
                     c_y = w, targets, w, targets, high - low, targets
                     call(variant.multiply, a_b + c_y + (soon, times, apart, 0, none))
@@ -361,6 +374,9 @@ def _update_block(weights, head, block, x, hidden, slopes, outputs, variant, buf
                     b = at(bias, stream * cells + column)
                     c_y = b, targets, b, targets, 1, targets
                     call(variant.multiply, (a, 0, 0, 0, d, targets, rows, *c_y, b, 1, 0, 0, none))
-    if variant.floor >= 0:
+    if variant.floor >= 0 and gathered:
+        if batch > CHUNK:  # else they are clamped as they learn
+            clamp_inputs(order_rows(x, 0, batch, columns, variant.categories)[1], weight, variant.floor, panel)
+    elif variant.floor >= 0:
         for stream in range(2):
             clamp(weight, stream * sources + low, high - low, stream == 0, variant.floor, panel)

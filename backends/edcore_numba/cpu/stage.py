@@ -58,7 +58,7 @@ class NumbaStage:
     def _around(self, batch: int, hidden: Array, slopes: Array) -> list[npt.NDArray[Any]]:
         """Return the trace of a batch, with room for x and the outputs where the stage has them."""
         network, stage = self._network, self._stage
-        x = np.empty((batch, network.in_ if stage.first else 0), network.dtype)
+        x = np.empty((batch, network.features if stage.first else 0), network.dtype)
         return [x, hidden, slopes, np.empty((network.heads, batch, 2 * network.outputs * stage.last), network.dtype)]
 
     def _run(

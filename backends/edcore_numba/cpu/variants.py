@@ -40,6 +40,7 @@ class Variant(NamedTuple):
     output_activation: int
     rms: bool
     outputs: int  # of a head
+    categories: int  # inputs for which a column of x stands, of which one is 1; 0 if x has the inputs
     split: bool
     centred: bool
     mean: bool
@@ -69,6 +70,7 @@ def variant_of(network: Network, rule: Rule | None = None, calls: bool = True) -
         output_activation=NUMBERS[network.output_activation],
         rms=network.rms,
         outputs=network.outputs,
+        categories=network.one_hot,
         split=SPLIT[rule.error],
         centred=rule.centred,
         mean=MEAN[rule.reduction],
@@ -133,11 +135,19 @@ def clamp(weight, first, rows, excitatory, floor, panel) -> None:
         targets = min(panel, cells - low)
         for row in range(first, first + rows):
             block = flat[low * sources + row * targets : low * sources + (row + 1) * targets]
-            for j in range(targets):
-                if (low + j < cells // 2) == excitatory:
-                    block[j] = floor if block[j] < floor else block[j]
-                else:
-                    block[j] = -floor if block[j] > -floor else block[j]
+            middle = min(max(cells // 2 - low, 0), targets)
+            for j in range(middle):
+                block[j] = _further(block[j], excitatory, floor)
+            for j in range(middle, targets):
+                block[j] = _further(block[j], not excitatory, floor)
+
+
+@inlined
+def _further(weight, positive, floor) -> Any:
+    """Return the weight if it has this sign and at least the floor's magnitude, or is NaN; else the floor."""
+    if positive:
+        return floor if weight < floor else weight
+    return -floor if weight > -floor else weight
 
 
 @inlined

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import itertools
 import warnings
+from typing import Any
 
 import numpy as np
 
@@ -183,6 +185,22 @@ def check_variants(backend: Backend, extent: Extent = FULL) -> None:
         same_bits(updated(backend, silent), case.weights, "after an update for an error of 0", "zero_error")
 
     for_all(extent, variants(dtypes(backend)), run)
+
+
+def check_one_hot(backend: Backend, extent: Extent = FULL) -> None:
+    """Categories are computed as the inputs that they stand for, or refused: in one step, and in a run."""
+    kinds: tuple[tuple[Rule, dict[str, Any]], ...] = (
+        (Rule("split"), {"n_bias": 2}),
+        (Rule(centred=True, floor=0.05), {"outputs": 2, "activation": "tanh", "heads": 2}),
+        (Rule(reduction="sum", alpha=0.1, alpha_output=0.1), {"rms": True, "activation": "relu"}),
+    )
+    for (rule, kind), dtype in itertools.product(kinds, dtypes(backend)):
+        case = drawn_case(Network(15, 5, 1, u0=1.0, dtype=dtype, one_hot=3, **kind), rule, batch=33, scale=0.3, seed=1)
+        if not supported(backend, case):
+            continue
+        compare_forward(backend, case)
+        compare_update(backend, case)
+        compare_fit(backend, dataclasses.replace(case, x=case.x[:5], error=case.error[:5]))
 
 
 def check_floor(backend: Backend, extent: Extent = FULL) -> None:

@@ -72,7 +72,9 @@ def compare_weighted_fit(backend: Backend, case: Case) -> None:
 
 def fit_plan(case: Case) -> tuple[Array, Array, Schedule]:
     """Return samples, targets and the schedule of two epochs, each in another order and with a smaller last batch."""
-    x = np.concatenate([case.x, 1 - case.x[::-1], case.x[:1] / 2])
+    categories = case.network.one_hot
+    others = [(categories or 2) - 1 - case.x[::-1], case.x[:1] if categories else case.x[:1] / 2]
+    x = np.concatenate([case.x, *others])
     target = (np.concatenate([case.error, case.error[::-1], case.error[:1]]) > 0).astype(x.dtype)
     return x, target, make_schedule(dataclasses.replace(case, x=x), epochs=2, batch_size=len(case.x))
 
