@@ -2,6 +2,7 @@
 
 from edcore.datasets.catalogue import NAMES, Dataset, digits, fashion_mnist, load, mnist, parity, xor
 from edcore.datasets.text import Text, python_topics, read_text
+from edcore.datasets.writing import write_text
 
 __all__ = [
     "NAMES",
@@ -14,5 +15,6 @@ __all__ = [
     "parity",
     "python_topics",
     "read_text",
+    "write_text",
     "xor",
 ]

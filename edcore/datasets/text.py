@@ -6,7 +6,7 @@ import hashlib
 import math
 import os
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 import numpy.typing as npt
@@ -106,7 +106,7 @@ class Text(ReadOnly):
         context, held_out = whole_number("context", context, 1), real("held_out", held_out, positive=True)
         if held_out >= 1:
             raise InputError("held_out", repr(held_out), "a number above 0 and below 1", "0.1 holds a tenth out.")
-        content = content.removeprefix("\N{ZERO WIDTH NO-BREAK SPACE}").replace("\r\n", "\n").replace("\r", "\n")
+        content = normalised(content)
         points = code_points("content", content)
         least = max(math.ceil(1 / held_out), math.ceil((context + 1) / (1 - held_out)))
         if len(points) < least:
@@ -279,6 +279,11 @@ def python_topics(
     return Text(content, name="topics", characters=characters, context=context, held_out=held_out)
 
 
+def normalised(content: str) -> str:
+    """Return a text with line ends of one kind, and without the mark that editors put at its begin."""
+    return content.removeprefix("\N{ZERO WIDTH NO-BREAK SPACE}").replace("\r\n", "\n").replace("\r", "\n")
+
+
 def code_points(argument: str, content: str) -> npt.NDArray[np.uint32]:
     """Return the code points of a text, or refuse half of a UTF-16 pair, which is no character."""
     try:
@@ -298,20 +303,23 @@ def encode(points: npt.NDArray[np.uint32], characters: Sequence[str]) -> npt.NDA
     return np.where(known[found] == points, found, len(known)).astype(dtype)
 
 
+def are_characters(classes: Sequence[Any] | None) -> TypeGuard[Sequence[str]]:
+    """Return whether the classes of a network are the characters of texts."""
+    return (
+        classes is not None
+        and 3 <= len(classes) == len(set(classes)) <= MOST_CHARACTERS
+        and all(isinstance(one, str) and len(one) == 1 for one in classes)
+        and classes[-1] == OTHER
+    )
+
+
 def checked_characters(characters: Iterable[Any]) -> tuple[str, ...]:
     """Return the characters of a vocabulary, in the order of their codes, or refuse them."""
-    try:
-        found = tuple(characters)
-    except TypeError:
-        found = ()
-    if (
-        not 3 <= len(found) == len(set(found)) <= MOST_CHARACTERS
-        or any(not isinstance(one, str) or len(one) != 1 for one in found)
-        or found[-1] != OTHER
-    ):
+    found = tuple(characters) if isinstance(characters, Iterable) else ()
+    if not are_characters(found):
         accepted = f"a whole number, or from 3 to {MOST_CHARACTERS:,} different ones of which {OTHER!r} is the last"
         raise InputError("characters", shown(characters), accepted)
-    return found
+    return tuple(found)
 
 
 def _checked_number(characters: int) -> int:

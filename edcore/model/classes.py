@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +12,9 @@ from edcore.arrays import Array
 from edcore.contract.memory import host_room
 from edcore.errors import OutOfMemoryError
 
+if TYPE_CHECKING:
+    from edcore.model.ed import ED
+
 
 class Predictor(Protocol):
     """An ED, or what stands beside it in a comparison."""
@@ -19,6 +22,9 @@ class Predictor(Protocol):
     def predict(self, x: Any) -> Any:
         """Return the outputs for x."""
 
+
+LEAST = 2.0**-126
+"""The least probability that counts: float32 has smaller ones, but rounds them."""
 
 ROWS_AT_ONCE = 1024
 """Samples that are predicted in one part: the size of a test set does not show in memory."""
@@ -67,6 +73,30 @@ def predict_in_parts(ed: Predictor, x: Array) -> Array:
     # Not beyond the end: the Array API leaves such slices undefined, and array-api-strict refuses them.
     parts = [ed.predict(x[start : min(start + ROWS_AT_ONCE, n), ...]) for start in range(0, n, ROWS_AT_ONCE)]
     return array_namespace(*parts).concat(parts)
+
+
+class Score(NamedTuple):
+    """How well classes are predicted: the share that is right, and the bits that each takes on average."""
+
+    accuracy: float
+    bits: float | None  # the mean of -log2 p of the right class; None where outputs are no probabilities
+
+
+def evaluate(ed: ED, x: npt.NDArray[Any], y: npt.NDArray[np.int64]) -> Score:
+    """Return how well a network predicts the classes of some samples, which are predicted in parts."""
+    right, bits, probabilities = 0, 0.0, ed.network.output_activation == "softmax"
+    for start in range(0, len(x), ROWS_AT_ONCE):
+        rows = slice(start, start + ROWS_AT_ONCE)
+        outputs = ed.predict(x[rows])
+        right += int((predicted_classes(outputs) == y[rows]).sum())
+        if probabilities:
+            bits += float(bits_of(outputs[np.arange(len(outputs)), y[rows]]).sum())
+    return Score(right / len(x), bits / len(x) if probabilities else None)
+
+
+def bits_of(probabilities: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
+    """Return -log2 of probabilities; one that float32 has rounded to 0 counts as the least that it holds."""
+    return -np.log2(np.maximum(probabilities.astype(np.float64), LEAST))
 
 
 def accuracy(ed: Predictor, x: npt.NDArray[Any], y: npt.NDArray[np.int64]) -> float:

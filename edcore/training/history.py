@@ -24,6 +24,9 @@ PREFIX = "run."
 ERROR, SECONDS, ACCURACY = "run.error", "run.seconds", "run.accuracy"
 """Keys of the arrays of up to `ROWS` batches, with a number for each; an accuracy that was not measured is NaN."""
 
+BITS = "run.bits"
+"""Key of the bits of each evaluation, in the files of runs whose outputs are probabilities."""
+
 CURVE, EVALUATIONS, LATEST = "run.curve", "run.evaluations", "run.latest"
 """Keys of the arrays of more batches, with `SECONDS`: those of the evaluations, and at the end."""
 
@@ -149,14 +152,20 @@ class History(ReadOnly):
             accuracy[at], clock[at] = [progress.accuracy for progress in kept], seconds[: len(at)]
             clock = np.maximum.accumulate(clock)
             clock[-1:] = seconds[-1:]
-            return {ERROR: self.errors[:, 0], SECONDS: clock, ACCURACY: accuracy}
+            return {ERROR: self.errors[:, 0], SECONDS: clock, ACCURACY: accuracy, **self._bits()}
         last = latest.error if latest else 0.0
         return {
             CURVE: self.errors,
             EVALUATIONS: np.array([(entry.batch, entry.error, entry.accuracy) for entry in kept], float).reshape(-1, 3),
             SECONDS: seconds,
             LATEST: np.array([self.first_error, last, self._sum, self.mean_error, self.averaged]),
+            **self._bits(),
         }
+
+    def _bits(self) -> dict[str, npt.NDArray[np.float64]]:
+        """Return the array of the bits of the evaluations, if they have some."""
+        bits = np.array([entry.bits for entry in self.evaluations], float)  # None becomes NaN
+        return {} if np.isnan(bits).all() else {BITS: bits}
 
     @classmethod
     def from_arrays(
@@ -173,7 +182,7 @@ class History(ReadOnly):
             columns = [_float64(arrays[key], batches).tolist() for key in (ERROR, SECONDS, ACCURACY)]
             rows = enumerate(zip(*columns, strict=True), 1)
             found = (progress(batch, error, clock, _measured(share)) for batch, (error, clock, share) in rows)
-            return cls.of(found)._checked()
+            return cls.of(found)._with_bits(arrays)._checked()
         history = cls()
         history._batches = batches
         history._set(block=1 << (max(-(-batches // ROWS), 1) - 1).bit_length())
@@ -191,13 +200,23 @@ class History(ReadOnly):
         latest = progress(batches, error, clock[-1], kept[-1].accuracy if m and at[-2] == batches else None)
         history._set(evaluations=kept, latest=latest, first_error=first_error)
         history._set(mean_error=mean_error, averaged=int(averaged))
-        return history._checked()
+        return history._with_bits(arrays)._checked()
+
+    def _with_bits(self, arrays: Mapping[str, npt.NDArray[Any]]) -> History:
+        """Return it with the bits of its evaluations, if a file has them."""
+        if BITS in arrays:
+            bits = _float64(arrays[BITS], len(self.evaluations)).tolist()
+            kept = [replace(one, bits=_measured(each)) for one, each in zip(self.evaluations, bits, strict=True)]
+            latest = kept[-1] if kept and self.latest and kept[-1].batch == self.latest.batch else self.latest
+            self._set(evaluations=kept, latest=latest)
+        return self
 
     def _checked(self) -> History:
         """Return it, or raise a ValueError for figures that no run has; an error may be infinite, never NaN."""
         clock = [progress.seconds for progress in [*self.evaluations, self.latest] if progress]
-        shares = [progress.accuracy for progress in self.evaluations if progress.accuracy is not None]
-        if not all(map(math.isfinite, clock + shares)) or math.isnan(self.mean_error + self._sum):
+        found = [*clock, *(figure for one in self.evaluations for figure in (one.accuracy, one.bits))]
+        finite = all(math.isfinite(figure) for figure in found if figure is not None)
+        if not finite or math.isnan(self.mean_error + self._sum):
             raise ValueError("NaN or infinite figures")
         return self
 
@@ -222,5 +241,5 @@ def _float64(array: npt.NDArray[Any], *shape: int) -> npt.NDArray[Any]:
     return array
 
 
-def _measured(accuracy: float) -> float | None:
-    return None if math.isnan(accuracy) else accuracy
+def _measured(figure: float) -> float | None:
+    return None if math.isnan(figure) else figure

@@ -5,18 +5,23 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from edcore.arguments import whole_number
+from edcore.arguments import whole_number, yes_or_no
 from edcore.contract.compilation import clock
 from edcore.core.randomness import permutation
 from edcore.core.rule import check_centred
 from edcore.datasets.catalogue import Dataset
 from edcore.errors import DivergedError, InputError, shown
-from edcore.model.classes import accuracy, heads, targets
+from edcore.model.classes import evaluate, heads, targets
 from edcore.model.ed import ED, checked_ed
+from edcore.model.rates import scaled
+
+DECAY_STEPS = 100
+"""Rules of a run whose rates fall: for each, the guard of the weights measures them anew."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +44,9 @@ class Progress:
         Seconds of training up to the latest evaluation, without the evaluations themselves.
     accuracy : float or None
         Share of the test samples whose class is predicted right; None if no evaluation followed this batch.
+    bits : float or None
+        Mean of −log₂ p over the test samples, for the probability p of a sample's class, such as the bits per character
+        of a text; None if there was no evaluation, or the outputs are no probabilities (softmax).
     """
 
     epoch: int
@@ -48,6 +56,7 @@ class Progress:
     error: float
     seconds: float
     accuracy: float | None
+    bits: float | None = None
 
 
 def train(
@@ -57,6 +66,7 @@ def train(
     epochs: int = 1,
     batch_size: int = 64,
     eval_every: int = 50,
+    decay: bool = False,
     learnt: Sequence[Progress] = (),
 ) -> Iterator[Progress]:
     """Train a network on a data set. Each item of the iterator is computed when it is asked for.
@@ -75,9 +85,12 @@ def train(
         Samples in a batch; the last one of an epoch may be smaller.
     eval_every : int
         Batches from one evaluation on the test samples to the next. The last batch is always followed by one.
+    decay : bool
+        Let both learning rates fall linearly over the run, in 100 steps to a hundredth. The rule of the network stays.
     learnt : sequence of Progress
         Progress of the batches that the network has learnt already, or of the latest of them alone, in a run with the
-        same seed, data and batch size. The run goes on after it, to the same bits as if it had never stopped.
+        same seed, data and batch size. The run goes on after it, to the same bits as if it had never stopped. With
+        `decay`, that holds for the same number of epochs.
 
     Returns
     -------
@@ -102,7 +115,7 @@ def train(
     """
     epochs = whole_number("epochs", epochs, 1)
     batch_size = whole_number("batch_size", batch_size, 1)
-    eval_every = whole_number("eval_every", eval_every, 1)
+    eval_every, decay = whole_number("eval_every", eval_every, 1), yes_or_no("decay", decay)
     check_centred(checked_ed(ed).rule, batch_size)
     if not isinstance(data, Dataset):
         raise InputError("data", type(data).__name__, "an edcore.datasets.Dataset(…)")
@@ -115,38 +128,52 @@ def train(
     if latest and epochs < fewest:
         fix = f"The run has learnt {latest.batch:,} batches already, and cannot forget them."
         raise InputError("epochs", str(epochs), f"a whole number of at least {fewest:,}", fix)
-    return _run(ed, data, epochs, batch_size, eval_every, latest)
+    return _run(ed, data, epochs, batch_size, eval_every, decay, latest)
 
 
 def _run(
-    ed: ED, data: Dataset, epochs: int, batch_size: int, eval_every: int, latest: Progress | None
+    ed: ED, data: Dataset, epochs: int, batch_size: int, eval_every: int, decay: bool, latest: Progress | None
 ) -> Iterator[Progress]:
-    target = targets(data.y_train, heads(len(data.classes)))
-    batches_of_epoch = math.ceil(len(target) / batch_size)
+    outputs_of_all, n = heads(len(data.classes)), len(data.y_train)
+    batches_of_epoch = math.ceil(n / batch_size)
     batches = epochs * batches_of_epoch
     learnt, samples, seconds = (latest.batch, latest.samples, latest.seconds) if latest else (0, 0, 0.0)
     # The first prediction chooses the backend and gives it the initial weights, which is not training time.
-    ed.bind(data.x_train[:1], min(batch_size, len(target)))
+    ed.bind(data.x_train[:1], min(batch_size, n))
     with np.errstate(all="ignore"):  # the first step finds an overflow, and says what helps
         ed.predict(data.x_train[:1])
     start = clock()
-    remaining = _remaining(ed.seed, len(target), epochs, batch_size, learnt)
+    remaining = _remaining(ed.seed, n, epochs, batch_size, learnt)
     for batch, (epoch, rows) in enumerate(remaining, learnt + 1):
+        target = targets(data.y_train[rows], outputs_of_all)  # of a batch: those of a long text take much memory
+        factor = 1 - (batch - 1) * DECAY_STEPS // batches / DECAY_STEPS if decay else 1.0
         try:
-            outputs = ed.step(data.x_train[rows], target[rows])
+            outputs = _step(ed, data.x_train[rows], target, factor)
         except DivergedError as diverged:
             raise diverged.at(epoch, (batch - 1) % batches_of_epoch + 1) from None
         samples += len(rows)
-        measured = None
+        measured: tuple[float | None, float | None] = None, None
         # The clock is read only here: each reading must wait until the device has finished, which stalls it.
         if evaluating := batch % eval_every == 0 or batch == batches:
             ed.synchronize()
             seconds += clock() - start
-            measured = accuracy(ed, data.x_test, data.y_test)
-        error = float(abs(target[rows] - outputs).mean())
-        yield Progress(epoch, batch, batches, samples, error, seconds, measured)
+            measured = evaluate(ed, data.x_test, data.y_test)
+        error = float(abs(target - outputs).mean())
+        yield Progress(epoch, batch, batches, samples, error, seconds, *measured)
         if evaluating:
             start = clock()
+
+
+def _step(ed: ED, x: npt.NDArray[Any], target: npt.NDArray[Any], factor: float) -> npt.NDArray[Any]:
+    """Learn a batch with both learning rates times a factor."""
+    if factor == 1:
+        return ed.step(x, target)
+    rule = ed.rule
+    ed.rule = scaled(rule, factor)
+    try:
+        return ed.step(x, target)
+    finally:
+        ed.rule = rule  # between two batches, a checkpoint is written
 
 
 def _remaining(

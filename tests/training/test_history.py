@@ -30,13 +30,15 @@ def errors_of(n, seed=0):
     return np.random.default_rng(seed).random(n) * np.linspace(1, 0.2, n)
 
 
-def entry(batch, error, accuracy=None, batches=10**6):
-    return Progress(1, batch, batches, batch, float(error), batch * 0.5, accuracy)
+def entry(batch, error, accuracy=None, batches=10**6, bits=None):
+    return Progress(1, batch, batches, batch, float(error), batch * 0.5, accuracy, bits)
 
 
-def run_of(errors, eval_every=7):
+def run_of(errors, eval_every=7, *, probabilities=False):
     for batch, error in enumerate(errors, 1):
-        yield entry(batch, error, None if batch % eval_every else batch / 10**6)
+        measured = not batch % eval_every
+        bits = 1 + 1 / batch if measured and probabilities else None
+        yield entry(batch, error, batch / 10**6 if measured else None, bits=bits)
 
 
 def same(one, other):
@@ -266,9 +268,11 @@ def again(history):
     )
 
 
-@pytest.mark.parametrize("eval_every", [1, 7, 100, 10**9])
-def test_a_history_that_is_written_and_read_goes_on_to_the_same_bits(eval_every):
-    run = list(run_of(errors_of(9_000), eval_every))
+@pytest.mark.parametrize(
+    ("eval_every", "probabilities"), [(1, True), (7, False), (7, True), (100, True), (10**9, False)]
+)
+def test_a_history_that_is_written_and_read_goes_on_to_the_same_bits(eval_every, probabilities):
+    run = list(run_of(errors_of(9_000), eval_every, probabilities=probabilities))
     whole = History.of(run)
     for cut in (0, 1, 700, ROWS, ROWS + 1, 2_100, 4 * ROWS, 4 * ROWS + 1, 8_400, 9_000):
         parts = again(History.of(run[:cut]))
@@ -278,6 +282,16 @@ def test_a_history_that_is_written_and_read_goes_on_to_the_same_bits(eval_every)
         same(parts.to_arrays(), whole.to_arrays())
         for name in ("block", "evaluations", "latest", "first_error", "mean_error", "averaged"):
             assert getattr(parts, name) == getattr(whole, name), (cut, name)
+
+
+def test_bits_are_in_a_file_only_if_some_were_measured():
+    with_some = [entry(1, 0.5, 0.5, bits=2.0), entry(2, 0.4, 0.5), entry(3, 0.4, 0.6, bits=1.5)]
+    assert again(History.of(with_some)).evaluations == with_some
+    assert "run.bits" not in History.of(run_of(errors_of(100))).to_arrays()
+    for wrong in (np.array([1.0]), np.array([1.0, np.inf, 1.0]), np.array([1, 1, 1])):
+        arrays = {**History.of(with_some).to_arrays(), "run.bits": wrong}
+        with pytest.raises(ValueError, match="float64|infinite"):
+            History.from_arrays(arrays, 3, lambda batch, error, _, accuracy: entry(batch, error, accuracy))
 
 
 def kept(file):

@@ -2,12 +2,14 @@
 
 import itertools
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from edcore import ED, datasets, training
 from edcore.contract.backend import API_VERSION, Availability, BackendInfo
+from edcore.core.randomness import permutation
 from edcore.errors import InputError
 from edcore.model.classes import ROWS_AT_ONCE, accuracy, heads, targets
 from edcore_loop.loops import LoopBackend
@@ -97,6 +99,24 @@ def test_it_evaluates_at_the_points_asked_for_and_at_the_end(digits):
     run = list(training.train(ed, digits, epochs=2, batch_size=100, eval_every=4))
     assert [progress.batch for progress in run if progress.accuracy is not None] == [4, 6]
     assert run[-1].accuracy == accuracy(ed, digits.x_test, digits.y_test)
+
+
+@pytest.mark.parametrize("epochs", [1, 3])
+def test_rates_that_fall_do_so_linearly_and_the_rule_stays(digits, epochs):
+    ed, same = network(digits, alpha=0.5), network(digits, alpha=0.5)
+    rule, factors = ed.rule, []
+    for progress in training.train(ed, digits, epochs=epochs, batch_size=4, decay=True):
+        assert ed.rule is rule
+        factors.append(1 - ((progress.batch - 1) * 100 // progress.batches) / 100)
+    orders = [permutation(1, epoch, len(digits.x_train)) for epoch in range(epochs)]
+    rows = [order[start : start + 4] for order in orders for start in range(0, len(order), 4)]
+    for batch, factor in zip(rows, factors, strict=True):
+        same.rule = replace(rule, alpha=factor * rule.alpha, alpha_output=factor * rule.alpha_output)
+        same.step(digits.x_train[batch], digits.y_train[batch])
+    assert factors[0] == 1
+    assert 0 < factors[-1] <= 0.02 + 1e-9
+    for key, value in ed.weights.items():
+        np.testing.assert_array_equal(value, same.weights[key])
 
 
 def test_the_error_is_that_of_the_batch_before_it_was_learnt(digits):
