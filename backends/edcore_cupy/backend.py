@@ -29,6 +29,8 @@ class CuPyBackend(InPlaceBackend):
         The kernels of narrow networks.
     """
 
+    has_softmax = False
+
     def __init__(self, namespace: Any, device: Any, info: BackendInfo, operations: Operations, narrow: Narrow) -> None:
         super().__init__(namespace, device, info, operations)
         self._narrow = narrow

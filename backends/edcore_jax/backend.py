@@ -15,7 +15,7 @@ from edcore.arrays import Array, HostWeights, to_numpy
 from edcore.contract.backend import BackendInfo, fills_errors, takes_weights
 from edcore.contract.compilation import clock
 from edcore.contract.steps import Schedule
-from edcore.core.activations import FUNCTIONS
+from edcore.core.activations import FUNCTIONS, SOFTMAX
 from edcore.core.network import Network
 from edcore.core.rule import MEAN, SPLIT, Rule
 from edcore.errors import BackendUnavailableError, said
@@ -166,8 +166,9 @@ def _arguments(network: Network, rule: Rule = ANY_RULE, batch: int = 1) -> tuple
     real, parts = np.dtype(network.dtype).type, batch if MEAN[rule.reduction] else 1
     rates = real(rule.alpha / parts), real(rule.alpha_output / parts)
     scalars = Scalars(real(network.u0), real(network.bias), *rates, real(rule.floor or 0))
-    fields = network.outputs, FUNCTIONS[network.activation], FUNCTIONS[network.output_activation], network.rms
-    return scalars, Variant(*fields, SPLIT[rule.error], rule.centred, rule.floor is not None, network.one_hot)
+    fields = network.outputs, FUNCTIONS[network.activation], FUNCTIONS[network.output_cells], network.rms
+    learning, softmax = (SPLIT[rule.error], rule.centred, rule.floor is not None), network.output_activation == SOFTMAX
+    return scalars, Variant(*fields, *learning, network.one_hot, softmax)
 
 
 def _swapped(key: str, array: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:

@@ -36,7 +36,8 @@ class Variant(NamedTuple):
     split: bool
     centred: bool
     floor: bool  # whether there is one
-    one_hot: int
+    one_hot: int = 0
+    softmax: bool = False  # of the outputs
 
 
 class Scalars(NamedTuple):
@@ -92,7 +93,7 @@ def forward(weights: Arrays, x: Array, scalars: Scalars, variant: Variant) -> Ar
 
     y = _run_layer(_layer(weights, "input"), _both_streams(x, variant), scalars, variant).y
     y, _ = lax.scan(step, y, _layer(weights, "hidden"))
-    return _join_heads(_output_cells(weights, y, scalars, variant), variant.outputs)
+    return _outputs(_output_cells(weights, y, scalars, variant), variant)
 
 
 def trace(room: LayerState, weights: Arrays, x: Array, scalars: Scalars, variant: Variant) -> tuple[Array, Activities]:
@@ -109,7 +110,7 @@ def trace(room: LayerState, weights: Arrays, x: Array, scalars: Scalars, variant
     start = _write_layer(room, cells, jnp.int32(0)), jnp.int32(1), cells.y
     (hidden, _, y), _ = lax.scan(step, start, _layer(weights, "hidden"))
     output = _output_cells(weights, y, scalars, variant)
-    return _join_heads(output, variant.outputs), Activities(source, hidden, output)
+    return _outputs(output, variant), Activities(source, hidden, output)
 
 
 def update(weights: Arrays, trace: Activities, error: Array, scalars: Scalars, variant: Variant) -> Arrays:
@@ -234,6 +235,8 @@ def _both_streams(x: Array, variant: Variant) -> Array:
     return jnp.concatenate([x, x], axis=-1)[None]
 
 
-def _join_heads(y: Array, outputs: int) -> Array:
-    """Return the excitatory output cells of each head in turn, as (batch, columns)."""
-    return y[..., :outputs].transpose(1, 0, 2).reshape(y.shape[1], len(y) * outputs)
+def _outputs(y: Array, variant: Variant) -> Array:
+    """Return what is read of the excitatory output cells of each head in turn, as (batch, columns)."""
+    read = y[..., : variant.outputs]
+    read = jax.nn.softmax(read) if variant.softmax else read
+    return read.transpose(1, 0, 2).reshape(y.shape[1], len(y) * variant.outputs)

@@ -11,7 +11,7 @@ import numpy as np
 from edcore.arrays import Array, HostWeights
 from edcore.contract.backend import ANY, Backend, known
 from edcore.contract.memory import Supported, fits
-from edcore.core.activations import FUNCTIONS, ByName
+from edcore.core.activations import FUNCTIONS, SOFTMAX, ByName
 from edcore.core.method import RMS_EPS
 from edcore.core.network import Layer, Network
 from edcore.core.rule import MEAN, SPLIT, Rule
@@ -32,7 +32,8 @@ class LoopBackend(Backend):
 
     def supports(self, network: Network, rule: Rule) -> Supported:
         """Return True unless it lacks a value of a field, or the network is larger than memory."""
-        has = known(network, rule, activation=FUNCTIONS, output_activation=FUNCTIONS, one_hot=ANY)
+        outputs = (*FUNCTIONS, SOFTMAX)
+        has = known(network, rule, activation=FUNCTIONS, output_activation=outputs, one_hot=ANY)
         return fits(network, self.memory()) if has is True else has
 
     def from_host(self, weights: HostWeights) -> HostWeights:
@@ -50,8 +51,7 @@ class LoopBackend(Backend):
             y = input_cells(network, x)
             for layer in network.layers:
                 y, _ = layer_cells(network, layer, head, weights, y)
-            for k in range(network.outputs):
-                outputs[:, head * network.outputs + k] = y[:, k]
+            write_outputs(network, head, y, outputs)
         return outputs
 
     def trace(self, network: Network, weights: HostWeights, x: Array) -> tuple[Array, Activities]:
@@ -63,8 +63,7 @@ class LoopBackend(Backend):
             trace.append([(y, np.ones_like(y))])
             for layer in network.layers:
                 trace[head].append(layer_cells(network, layer, head, weights, trace[head][-1][0]))
-            for k in range(network.outputs):
-                outputs[:, head * network.outputs + k] = trace[head][-1][0][:, k]
+            write_outputs(network, head, trace[head][-1][0], outputs)
         return outputs, trace
 
     def update(
@@ -160,6 +159,22 @@ def layer_cells(network: Network, layer: Layer, head: int, weights: HostWeights,
             y[b, j] = f(a / root, network.u0)
             slope[b, j] = (1.0 - a * a / (len(sums) * root * root)) / root if layer.rms else 1.0
     return y, slope
+
+
+def write_outputs(network: Network, head: int, y: Array, outputs: Array) -> None:
+    """Write a head's outputs: its excitatory output cells, or the softmax over them."""
+    for b in range(len(y)):
+        read = y[b, : network.outputs].tolist()
+        if network.output_activation == SOFTMAX:
+            read = softmax(read)
+        for k in range(network.outputs):
+            outputs[b, head * network.outputs + k] = read[k]
+
+
+def softmax(z: list[float]) -> list[float]:
+    """Return exp(z_k) / Σ_k exp(z_k), without overflow: the largest z is subtracted from all, which changes nothing."""
+    exponentials = [math.exp(z_k - max(z)) for z_k in z]
+    return [exponential / sum(exponentials) for exponential in exponentials]
 
 
 def sigmoid(t: float) -> float:

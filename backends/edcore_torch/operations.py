@@ -81,6 +81,10 @@ class TorchOperations(Operations):
             y *= form.slope
         ACTIVATE[form.activation](y)
 
+    def softmax(self, z: Array) -> Array:
+        """Return the softmax by PyTorch's kernel."""
+        return torch.softmax(z, dim=-1)
+
     def squares(self, z: Array, total: Array) -> None:
         """Compute the sum as a norm, which needs no memory for the squares."""
         torch.linalg.vector_norm(z, dim=-1, keepdim=True, out=total).square_()

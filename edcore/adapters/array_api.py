@@ -43,7 +43,7 @@ from edcore.contract.memory import Memory, Supported, fits, memory
 from edcore.contract.stages import Stage
 from edcore.contract.steps import Schedule
 from edcore.core import method as core
-from edcore.core.activations import ACTIVATIONS, FUNCTIONS
+from edcore.core.activations import ACTIVATIONS, FUNCTIONS, SOFTMAX
 from edcore.core.method import Cells, Trace
 from edcore.core.network import Network
 from edcore.core.rule import Rule
@@ -67,12 +67,17 @@ class ArrayAPIBackend(Backend):
     activations : collection of str
         The activations that it has, here the core's, with those that were registered. A subclass that computes them by
         itself names its own.
+    has_softmax : bool
+        Whether it has softmax outputs too: True, but for a subclass that names its activations and not this.
     """
 
     activations: Collection[str] = FUNCTIONS
+    has_softmax = True
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
+        if "activations" in vars(cls) and "has_softmax" not in vars(cls):
+            cls.has_softmax = False
         if "update" in vars(cls) and "update_layers" not in vars(cls):  # the core's would not do the same
             cls.update_layers = None  # type: ignore[assignment, method-assign]
 
@@ -89,12 +94,13 @@ class ArrayAPIBackend(Backend):
 
     def supports(self, network: Network, rule: Rule) -> Supported:
         """Return True, or what it lacks: a value of a field, or the dtype or the memory of its device."""
-        has = known(network, rule, activation=self.activations, output_activation=self.activations, one_hot=ANY)
+        outputs = (*self.activations, SOFTMAX) if self.has_softmax else self.activations
+        has = known(network, rule, activation=self.activations, output_activation=outputs, one_hot=ANY)
         if has is not True:
             return has
         if not has_dtype(self.namespace, self._device, network.dtype):
             return missing_dtype(self.library, network.dtype)
-        for name in {network.activation, network.output_activation}.difference(ACTIVATIONS):
+        for name in {network.activation, network.output_cells}.difference(ACTIVATIONS):
             if wrong := self.fault(name, network):
                 fix = "it takes functions of the Array API standard, by array_api_compat.array_namespace"
                 return f"the {wrong[0]} of {name!r} {wrong[1]}; {fix}"

@@ -10,6 +10,7 @@ from array_api_compat import device as array_device
 
 from edcore.adapters.operations import Form, Operations
 from edcore.arrays import Array
+from edcore.core.activations import SOFTMAX
 from edcore.core.method import RMS_EPS, expand_one_hot
 from edcore.core.network import LAYERS, Layer, LayerName, Network
 
@@ -111,7 +112,11 @@ class ForwardPass:
         both_streams[:, self.network.in_ :] = x
         if self.batch:
             self._run(self._run_layers)
-        return self._xp.asarray(self._outputs, copy=True).reshape(self.batch, self.network.columns)
+        if self.network.output_activation == SOFTMAX:
+            outputs = self._ops.softmax(self._outputs)
+        else:
+            outputs = self._xp.asarray(self._outputs, copy=True)
+        return outputs.reshape(self.batch, self.network.columns)
 
     def _run_layers(self) -> None:
         """Compute all layers. A graph is recorded of this, so it allocates nothing and reads no value on the host."""

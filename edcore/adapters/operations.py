@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Generic, NamedTuple, Protocol, Self, TypeAlias, TypeVar
 
 from edcore.arrays import Array
+from edcore.core import activations
 from edcore.core.activations import Activation
 
 Work: TypeAlias = Callable[[], None]
@@ -32,7 +33,7 @@ class Operations(Protocol):
     Attributes
     ----------
     activations : collection of str
-        The activations that it has.
+        The activations that it has, beside softmax.
     slab : int
         Numbers δ that are computed at once: few enough for a CPU's cache, or for a GPU's memory.
     """
@@ -58,6 +59,10 @@ class Operations(Protocol):
     def activate(self, form: Form, y: Array) -> None:
         """Replace z by f(slope · z) in y."""
         ...
+
+    def softmax(self, z: Array) -> Array:
+        """Return the softmax of z over its last axis, in new memory."""
+        return activations.softmax(z)
 
     def squares(self, z: Array, total: Array) -> None:
         """Compute the sum of z² over the cells, which `total` has as an axis of 1."""

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edcore.comparison.baselines import DECAY, EPS, SQUARE_DECAY, Baseline, Floats, Learning
-from edcore.core.activations import ACTIVATIONS
+from edcore.core.activations import ACTIVATIONS, SOFTMAX
 from edcore.core.network import Layer, Network
 from edcore.diagnostics.gradient import RMS_EPS, layer_part
 from edcore.environment import missing
@@ -68,7 +68,8 @@ class TorchBaseline(Baseline):
             activities.append(y)
         outputs = y[..., : network.outputs]
         wanted = torch.from_numpy(target.reshape(len(rows), network.heads, -1)).swapaxes(0, 1)
-        error = (wanted - outputs).detach()
+        read = torch.softmax(outputs, dim=-1) if network.output_activation == SOFTMAX else outputs
+        error = (wanted - read).detach()
         signal = error / len(rows)
         ascent = (outputs * signal).sum()  # whose gradient is the step of the method
         for cells, matrices in zip(activities, feedback, strict=False):

@@ -23,6 +23,9 @@ ACTIVATIONS: tuple[Activation, ...] = ("sigmoid", "tanh", "relu", "relu6", "line
 """f(z) = 1 / (1 + exp(−2 z / u0)), tanh z, max(z, 0), min(max(z, 0), 6) and z. Their g: y (1 − y), 1 − y², 1 where
 y > 0, 1 where 0 < y < 6, and 1."""
 
+SOFTMAX: Activation = "softmax"
+"""Of output cells alone: they are linear, and a head's outputs are the softmax over its excitatory ones."""
+
 T = TypeVar("T")
 
 
@@ -62,6 +65,18 @@ def derivative(activation: str, y: Array) -> Array:
     return FUNCTIONS[activation].g(y)
 
 
+def softmax(z: Array) -> Array:
+    """Return exp(z_k) / Σ_k exp(z_k) over the last axis, with the largest z subtracted, so that no exp overflows."""
+    xp = array_namespace(z)
+    weight = xp.exp(z - xp.max(z, axis=-1, keepdims=True))
+    return weight / xp.sum(weight, axis=-1, keepdims=True)
+
+
+def readout(activation: str) -> Function:
+    """Return the g and the bounds of outputs: those of an activation, or of softmax, whose f is not one of numbers."""
+    return READ_BY_SOFTMAX if activation == SOFTMAX else FUNCTIONS[activation]
+
+
 def _sigmoid(z: Array, u0: float) -> Array:
     return 1 / (1 + array_namespace(z).exp(z * (-2 / u0)))
 
@@ -95,6 +110,8 @@ FUNCTIONS = ByName(
     },
 )
 """The functions by their names: those of `ACTIVATIONS`, then those that were registered."""
+
+READ_BY_SOFTMAX = Function(lambda z, u0: softmax(z), FUNCTIONS["linear"].g, 0.0, 1.0, 1.0)
 
 _VALUES: dict[str, bytes] = {}
 """What each function that was registered gave on the numbers on which it was tried."""
@@ -171,9 +188,9 @@ def register(
     """
     if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z][\w.-]{0,49}", name, re.ASCII):
         raise InputError("name", shown(name), "a letter, then at most 49 letters, digits, '_', '-' or '.'")
-    if name in ACTIVATIONS:
+    if name in (*ACTIVATIONS, SOFTMAX):
         fix = "Backends have their own code for it."
-        raise InputError("name", repr(name), f"another name than {', '.join(ACTIVATIONS)}", fix)
+        raise InputError("name", repr(name), f"another name than {', '.join((*ACTIVATIONS, SOFTMAX))}", fix)
     bounds = checked_bounds(lowest, highest, steepest)
     function, given = Function(f, g, *bounds), tried(f, g, bounds)
     if (known := FUNCTIONS.get(name)) is not None and (known[2:], _VALUES.get(name)) != (function[2:], given):
@@ -197,7 +214,7 @@ def fingerprint(network: Any) -> dict[str, list[float]]:
     """Return some values of f and g of a network's activations that were registered, by which `changed` knows them."""
     found = {}
     with np.errstate(all="ignore"):
-        for name in {network.activation, network.output_activation}.difference(ACTIVATIONS):
+        for name in {network.activation, network.output_cells}.difference(ACTIVATIONS):
             y = FUNCTIONS[name].f(np.linspace(-3.1, 2.9, 9), network.u0)
             found[name] = [*y.tolist(), *FUNCTIONS[name].g(y).tolist()]
     return found

@@ -8,6 +8,8 @@ folded. The error e of an output is broadcast, unchanged, to every layer::
 
 so all layers can be updated at once, with no error propagated backwards (Kaneko 1999). The variants differ in E
 (`Rule`) and in f with its g (`Network`). Where each layer is given an error of its own, E is that (`update_layers`).
+The outputs are the activities of the excitatory output cells. With softmax these are linear, and it is taken of them as
+they are read out, in `read_out`: the update sees of it the error alone.
 
 Shapes: x (batch, in_), or categories for it (`Network.one_hot`); error and outputs (batch, columns), see
 `Network.columns`; inside, the heads are the first axis and the batch is contracted inside one matrix product, so
@@ -25,7 +27,7 @@ from typing import NamedTuple, TypeAlias
 from array_api_compat import array_namespace, device
 
 from edcore.arrays import Array, Weights
-from edcore.core.activations import activity, derivative
+from edcore.core.activations import SOFTMAX, activity, derivative, softmax
 from edcore.core.network import LAYERS, LayerName, Network
 from edcore.core.rule import MEAN, SPLIT, Rule
 
@@ -94,9 +96,15 @@ def run_layers(network: Network, weights: Weights, cells: Cells) -> Iterator[Cel
 
 
 def outputs(network: Network, y: Array) -> Array:
-    """Return the excitatory output cells of each head in turn, as (batch, columns)."""
+    """Return the outputs of each head in turn, as (batch, columns), for all output cells y."""
     xp = array_namespace(y)
-    return xp.reshape(xp.permute_dims(y[..., : network.outputs], (1, 0, 2)), (y.shape[1], network.columns))
+    return xp.reshape(xp.permute_dims(read_out(network, y), (1, 0, 2)), (y.shape[1], network.columns))
+
+
+def read_out(network: Network, y: Array) -> Array:
+    """Return what is read of the output cells y: the excitatory ones, or the softmax over those of each head."""
+    excitatory = y[..., : network.outputs]
+    return softmax(excitatory) if network.output_activation == SOFTMAX else excitatory
 
 
 def update(network: Network, rule: Rule, weights: Weights, trace: Trace, error: Array) -> Weights:
@@ -237,7 +245,7 @@ def _run_layer(network: Network, name: LayerName, x: Array, weight: Array, bias:
     for cell in range(network.n_bias):
         z = z + network.bias * bias[:, cell : cell + 1, :]
     if name == "output":
-        return Cells(activity(network.output_activation, z, network.u0), None)
+        return Cells(activity(network.output_cells, z, network.u0), None)
     if not network.rms:
         return Cells(activity(network.activation, z, network.u0), None)
     r = xp.sqrt(xp.mean(z * z, axis=-1, keepdims=True) + RMS_EPS)

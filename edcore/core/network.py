@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edcore.arguments import DType, assign, dtype_name, one_of, real, whole_number, yes_or_no
-from edcore.core.activations import FUNCTIONS, REGISTER, Activation
+from edcore.core.activations import FUNCTIONS, REGISTER, SOFTMAX, Activation
 from edcore.errors import InputError, UnknownNameError, shown
 
 LEAST_U0 = 1e-30
@@ -127,8 +127,11 @@ class Network:
     activation : {"sigmoid", "tanh", "relu", "relu6", "linear"} or str
         The f of the cells of the input layer and of the hidden layers; also the name of one that was registered, see
         `edcore.core.activations.register`.
-    output_activation : {"sigmoid", "tanh", "relu", "relu6", "linear"} or str
-        The f of the output cells, likewise.
+    output_activation : {"sigmoid", "tanh", "relu", "relu6", "linear", "softmax"} or str
+        The f of the output cells, likewise. With ``"softmax"`` they are linear, and the outputs of a head are
+        p_k = exp(z_k) / Σ_k exp(z_k), over its excitatory output cells: probabilities, which add up to 1. It needs at
+        least two outputs. The error is target − p as for the others, so the output layer, whose g is 1, follows the
+        gradient of the cross-entropy −Σ_k target_k log p_k.
     rms : bool
         Divide the sums a_j of each layer but the output layer by r = √(mean_j a_j² + 1e-5), over both streams; then
         z_j = a_j / r, and g has the factor (1/r) (1 − a_j² / (n r²)) for n cells (Fujita's RMS variant, 2025).
@@ -186,8 +189,15 @@ class Network:
             raise InputError("n_bias", repr(self.n_bias), "1 (an excitatory cell) or 2 (and an inhibitory one)")
         assign(self, "dtype", dtype_name(self.dtype))
         for name in ("activation", "output_activation"):
-            if not isinstance(value := getattr(self, name), str) or value not in FUNCTIONS:
-                raise UnknownNameError(name, value, FUNCTIONS, REGISTER.format(value) if isinstance(value, str) else "")
+            known = (*FUNCTIONS, SOFTMAX) if name == "output_activation" else FUNCTIONS
+            if not isinstance(value := getattr(self, name), str) or value not in known:
+                if value == SOFTMAX:
+                    fix = "It is for outputs, as it joins the cells of a layer: write output_activation='softmax'."
+                    raise InputError(name, repr(value), f"one of {', '.join(FUNCTIONS)}", fix)
+                raise UnknownNameError(name, value, known, REGISTER.format(value) if isinstance(value, str) else "")
+        if self.output_activation == SOFTMAX and self.outputs == 1:
+            fix = "The softmax of one output is always 1. Heads are networks of their own: write outputs=… for heads=…."
+            raise InputError("outputs", "1 with output_activation='softmax'", "at least 2, one for each class", fix)
         for name in ("rms", "inhibitory_output"):
             assign(self, name, yes_or_no(name, getattr(self, name)))
         assign(self, "bias", real("bias", self.bias))
@@ -229,6 +239,11 @@ class Network:
         return (1,) * self.outputs + (-1,) * (self.outputs if self.inhibitory_output else 0)
 
     @property
+    def output_cells(self) -> Activation:
+        """The f of each output cell by itself: with softmax, a function of all of a head's, they are linear."""
+        return "linear" if self.output_activation == SOFTMAX else self.output_activation
+
+    @property
     def bias_signs(self) -> tuple[int, ...]:
         """Signs of the bias cells."""
         return (1, -1)[: self.n_bias]
@@ -250,7 +265,7 @@ class Network:
         hidden, taught = self.hidden_signs, tuple(j % self.outputs for j in range(self.width)) * 2
         if name == "output":
             signs, streams = self.output_signs, len(self.output_signs) // self.outputs
-            return Layer(name, None, hidden, signs, tuple(range(self.outputs)) * streams, self.output_activation, False)
+            return Layer(name, None, hidden, signs, tuple(range(self.outputs)) * streams, self.output_cells, False)
         sources, position = (self.input_signs, None) if name == "input" else (hidden, 0)
         return Layer(name, position, sources, hidden, taught, self.activation, self.rms)
 

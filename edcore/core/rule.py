@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from edcore.arguments import assign, one_of, real, yes_or_no
-from edcore.core.activations import ByName
+from edcore.core.activations import SOFTMAX, ByName
 from edcore.errors import InputError
 
 if TYPE_CHECKING:
@@ -97,7 +97,9 @@ def check_together(network: Network, rule: Rule) -> None:
             "outputs",
             f"{network.outputs} with a split rule",
             "1 with a split rule",
-            f"Split has one error for each network: write heads={network.outputs}, or take a signed rule ('modulo').",
+            "Split has one error for each network: "
+            + f"write heads={network.outputs}, or " * (network.output_activation != SOFTMAX)
+            + "take a signed rule ('modulo').",
         )
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edcore.arrays import HostWeights
-from edcore.core.activations import ACTIVATIONS, Activation, activity, derivative
+from edcore.core.activations import ACTIVATIONS, SOFTMAX, Activation, activity, derivative, softmax
 from edcore.core.network import Layer, Network
 
 Floats: TypeAlias = npt.NDArray[Any]
@@ -40,6 +40,8 @@ def descent(
     feedback: list[Floats] | None = None,
 ) -> HostWeights:
     """Return the direction of steepest descent, −∂L/∂W, for the loss L = ½ mean_b Σ_k (target_bk − output_bk)².
+
+    With softmax it is the cross-entropy L = −mean_b Σ_k target_bk log output_bk, for targets that add up to 1.
 
     With `feedback`, one matrix (heads, outputs, cells) for each layer but the last, it is the direction of direct
     feedback alignment (Nøkland 2016): the output error reaches each hidden layer through its matrix.
@@ -90,6 +92,7 @@ def forward_layer(network: Network, layer: Layer, weights: HostWeights, sources:
 def outputs(network: Network, states: list[LayerState]) -> Floats:
     """Return the outputs (batch, columns) of a forward pass."""
     y = states[-1].y[..., : network.outputs]
+    y = softmax(y) if network.output_activation == SOFTMAX else y
     return y.swapaxes(0, 1).reshape(y.shape[1], network.columns)
 
 

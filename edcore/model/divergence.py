@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from edcore.arrays import HostWeights
 from edcore.core import method as core
-from edcore.core.activations import FUNCTIONS
+from edcore.core.activations import FUNCTIONS, readout
 from edcore.core.network import LAYERS, Network
 from edcore.core.rule import MEAN, Rule
 from edcore.errors import DivergedError
@@ -67,7 +67,7 @@ class Divergence(NamedTuple):
     @property
     def _fix(self) -> str:
         rule, network = self.rule, self.network
-        inner, outer = FUNCTIONS[network.activation], FUNCTIONS[network.output_activation]
+        inner, outer = FUNCTIONS[network.activation], readout(network.output_activation)
         unbounded = inner.largest == math.inf
         parts = ["rms=True"] if unbounded and not network.rms else []
         # Divided by their root mean square, cells have no more than bounded ones. What can grow from there on are

@@ -28,7 +28,7 @@ import numpy.typing as npt
 from edcore.arrays import Array, HostWeights, Located, Weights, to_numpy
 from edcore.contract.backend import Backend, LearnsByLayer, run_schedule
 from edcore.contract.steps import Schedule, batches, run_forward
-from edcore.core.activations import ACTIVATIONS, FUNCTIONS
+from edcore.core.activations import ACTIVATIONS, FUNCTIONS, readout
 from edcore.core.method import RMS_EPS
 from edcore.core.network import Network
 from edcore.core.rule import MEAN, Rule
@@ -69,7 +69,7 @@ class Guard:
         self._most = self._largest * MARGIN
         self._most_sums = math.sqrt(self._most) if network.rms else self._most  # which are squared there
         self._rounding = 4 * float(info.eps)  # of an update, as a share
-        inner, outer = FUNCTIONS[network.activation], FUNCTIONS[network.output_activation]
+        inner, outer = FUNCTIONS[network.activation], readout(network.output_activation)
         highest = inner.largest
         if network.rms and network.activation in ("relu", "linear"):
             highest = 1.0  # sums are divided by their root, so it bounds the norm of a layer's cells

@@ -34,7 +34,7 @@ from edcore.arrays import (
     rows,
     to_numpy,
 )
-from edcore.core.activations import FUNCTIONS, Activation
+from edcore.core.activations import Activation, readout
 from edcore.core.network import LAYERS, Layer, Network
 from edcore.core.rule import MEAN, Rule
 from edcore.errors import EDCoreError, InputError, shown
@@ -155,7 +155,7 @@ def check_device(name: str, found: Located, wanted: Place, meaning: str = "x is"
 
 def check_range(least: float, most: float, activation: Activation, name: str = "target") -> None:
     """Refuse targets from `least` to `most` that output cells of this activation cannot reach."""
-    _, _, low, high, _ = FUNCTIONS[activation]
+    _, _, low, high, _ = readout(activation)
     if least < low or most > high:
         fix = "Write classes one-hot: numpy.eye(classes)[labels]; for other numbers there is a linear output."
         accepted = f"{low:g} to {high:g}, as the outputs are ({activation})"

@@ -34,8 +34,8 @@ class InspectedNetwork(LearningNetwork):
         dict of str to ndarray, shape (heads, batch, cells)
             By the name of the layer, in the order in which they follow: ``input``, ``hidden 1``, …, ``output``, as in
             `edcore.diagnostics`. The excitatory cells come first, then the inhibitory ones: of the outputs, the
-            network's are the first `Network.outputs`. Heads share the input, which is read-only where there are
-            several.
+            network's are the first `Network.outputs`. With softmax these are the probabilities, and the inhibitory ones
+            their sums. Heads share the input, which is read-only where there are several.
 
         Raises
         ------
@@ -69,7 +69,10 @@ class InspectedNetwork(LearningNetwork):
             _, trace = _run(network, self._rule, self.weights, samples)
         inputs = np.broadcast_to(trace[0].y, (network.heads, *trace[0].y.shape[1:]))
         names = ("input", *network.layer_names)
-        return dict(zip(names, [inputs, *(cells.y for cells in trace[1:])], strict=True))
+        activities = dict(zip(names, [inputs, *(cells.y for cells in trace[1:])], strict=True))
+        last = activities["output"]
+        last[..., : network.outputs] = core.read_out(network, last)
+        return activities
 
     def updates(self, x: Array, target: Array) -> HostWeights:
         """Return by how much `step` would change each weight; nothing is changed.

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from edcore.arrays import Array, Located, Place
 from edcore.contract.steps import Schedule
-from edcore.core.activations import FUNCTIONS
+from edcore.core.activations import readout
 from edcore.core.randomness import permutation
 from edcore.core.rule import Rule
 from edcore.errors import InputError
@@ -68,7 +68,7 @@ class LearningNetwork(BoundNetwork):
         The errors' squares are then read together with those values. Nothing is learnt, so these can still be refused.
         """
         x, network = samples.x, self._network
-        if x.place.device == "cpu" or FUNCTIONS[network.output_activation].highest < np.inf:
+        if x.place.device == "cpu" or readout(network.output_activation).highest < np.inf:
             return None
         batch = x.array.shape[0]
         if self._backend is None or self._rule.samples_per_update(batch) < batch:

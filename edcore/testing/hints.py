@@ -33,6 +33,10 @@ HINTS = {
         "The output cells have another activation.",
         "Look up network.output_activation for the output layer alone, and refuse in supports what you lack.",
     ),
+    "softmax": Hint(
+        "The softmax of the outputs is wrong.",
+        "It is exp(z − max z) / Σ exp(z − max z) over the excitatory output cells of one head; or refuse it.",
+    ),
     "transposed": Hint(
         "The hidden weights are transposed.", "They are sources by targets: z = x W, with x in rows. Look for a W.T."
     ),
@@ -278,6 +282,7 @@ BY_CHECK = {
     "check_zero_error_leaves_every_bit": "zero_error",
     "check_split_keeps_signs": "split_signs",
     "check_floor": "floor",
+    "check_softmax": "softmax",
     "check_heads_are_independent": "heads_mixed",
     "check_empty_batch": "empty_batch",
     "check_any_memory_layout": "layout",

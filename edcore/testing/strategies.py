@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from edcore.arguments import DType
 from edcore.arrays import Array, HostWeights
-from edcore.core.activations import ACTIVATIONS
+from edcore.core.activations import ACTIVATIONS, SOFTMAX
 from edcore.core.network import LAYERS, Initial, Network
 from edcore.core.presets import PRESETS
 from edcore.core.rule import Rule
@@ -96,7 +96,7 @@ def variants(draw: st.DrawFn, dtypes: tuple[str, ...], order: str = "batch", gen
             dtype=st.sampled_from(dtypes),
             outputs=st.just(outputs),
             activation=st.sampled_from(ACTIVATIONS),
-            output_activation=st.sampled_from(ACTIVATIONS),
+            output_activation=st.sampled_from(ACTIVATIONS if outputs == 1 else (*ACTIVATIONS, SOFTMAX)),
             rms=st.booleans(),
             bias=st.sampled_from([0.8, 1.0]),
             inhibitory_output=st.booleans(),

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edcore.arrays import HostWeights
-from edcore.core.activations import FUNCTIONS, Activation, activity, derivative
+from edcore.core.activations import FUNCTIONS, SOFTMAX, Activation, activity, derivative, softmax
 from edcore.core.method import RMS_EPS
 from edcore.core.network import Layer, Network
 from edcore.core.rule import MEAN, Rule
@@ -101,7 +101,12 @@ class Bounds:
 
     def outputs(self, trace: OracleTrace) -> Float:
         """Return the bounds on the outputs (batch, columns)."""
-        return np.concatenate([layers[-1].y[:, : self.network.outputs] for layers in self.cells(trace)], axis=1)
+        read = slice(self.network.outputs)
+        bounds = [layers[-1].y[:, read] for layers in self.cells(trace)]
+        if self.network.output_activation == SOFTMAX:
+            sums = [layers[-1][0][:, read] for layers in trace]
+            bounds = [softmax_off(z, z_off) + C * self.eps for z, z_off in zip(sums, bounds, strict=True)]
+        return np.concatenate(bounds, axis=1)
 
     def updated(self, rule: Rule, trace: OracleTrace, error: Float, error_off: Float | None = None) -> HostWeights:
         """Return the bounds on the weights after an update for `error`, which may be off by `error_off`."""
@@ -173,6 +178,18 @@ def activity_off(activation: Activation, z: Float, z_off: Float, y: Float, u0: f
         f = FUNCTIONS[activation].f
         return furthest(lambda z: f(z, u0), z, z_off)
     return np.minimum(np.where(t_off < 1, t_off * g * np.exp(np.minimum(t_off, 1)), span), span)
+
+
+def softmax_off(z: Float, z_off: Float) -> Float:
+    """Return the bound on the softmax of z over its last axis, for a z that may be off by `z_off`."""
+    # Each output is furthest off where its own z is off to one side, and all others are to the other.
+    p = softmax(z)
+    off = np.zeros_like(p)
+    for k in range(z.shape[-1]):
+        one = np.where(np.arange(z.shape[-1]) == k, 1, -1) * z_off
+        for changed in (z + one, z - one):
+            off[..., k] = np.maximum(off[..., k], np.abs(softmax(changed) - p)[..., k])
+    return off
 
 
 def derivative_off(activation: Activation, z: Float, z_off: Float, y: Float, y_off: Float) -> Float:

@@ -22,8 +22,14 @@ class Witness(NamedTuple):
     got: HostWeights
 
     def matches(self, numbers: HostWeights, slack: float) -> bool:
-        """Return whether the backend has these numbers."""
-        return all((np.abs(self.got[k] - numbers[k]) <= slack * self.bounds[k] + 1e-300).all() for k in numbers)
+        """Return whether the backend has these numbers; NaN is one like any other."""
+
+        def same(key: str) -> bool:
+            got, wanted = self.got[key], numbers[key]
+            near = np.abs(got - wanted) <= slack * self.bounds[key] + 1e-300
+            return bool((near | (np.isnan(got) & np.isnan(wanted))).all())
+
+        return all(map(same, numbers))
 
     @property
     def place(self) -> Place | None:

@@ -47,6 +47,9 @@ UNKNOWN = [
 ]
 
 
+SOFTMAX = Network(2, 3, outputs=2, output_activation="softmax")
+
+
 @pytest.fixture(params=[*READY, "in place"])
 def backend(request):
     if request.param == "in place":  # as CuPy's plain array code does it
@@ -63,6 +66,7 @@ def made_up(field, value):
 
 @pytest.mark.parametrize(("field", "value", "has"), UNKNOWN)
 def test_unknown_value_is_refused_by_name(backend, field, value, has):
+    has += ", softmax" * (field == "output_activation" and backend.supports(SOFTMAX, Rule()) is True)
     assert backend.supports(*made_up(field, value)) == f"it has no {field} {value!r}; it has {has}"
 
 
@@ -220,13 +224,19 @@ def test_names_of_activations_are_those_of_the_core(name):
     backend = choose_backend(make_request(name, None), Network(1), Rule())
     for activation in ACTIVATIONS:
         assert backend.supports(Network(2, activation=activation, output_activation=activation), Rule()) is True
+    assert name == "numba" or backend.supports(SOFTMAX, Rule()) is True
 
 
 def test_subclass_that_names_fewer():
     class Own(ArrayAPIBackend):
         activations = ("sigmoid",)
 
+    class WithSoftmax(Own):
+        activations, has_softmax = ("sigmoid",), True
+
     backend = Own(xp)
+    assert backend.supports(SOFTMAX, Rule()) == "it has no output_activation 'softmax'; it has sigmoid"
+    assert WithSoftmax(xp).supports(SOFTMAX, Rule()) is True
     assert backend.supports(Network(2), Rule()) is True
     assert backend.supports(Network(2, activation="relu"), Rule()) == "it has no activation 'relu'; it has sigmoid"
 

@@ -54,7 +54,7 @@ def test_what_is_given_wins_over_the_preset():
         ({"rule": "edla", "outputs": 3}, "outputs: given 3 with a split rule; accepted: 1 with a split rule.*heads=3"),
         ({"rule": "modulo", "outputs": 9}, "width: given 4; accepted: at least 9, the number of outputs.*teach none"),
         ({"rule": "modulo", "outputs": 0}, "outputs: given 0; accepted: a whole number of at least 1"),
-        ({"activation": "softmax"}, "activation: given 'softmax'; accepted: 'linear', 'relu', 'relu6', 'sigmoid'"),
+        ({"activation": "softmax"}, "activation: given 'softmax'; accepted: one of sigmoid, tanh, relu, relu6, linear"),
         ({"output_activation": "Linear"}, "output_activation: given 'Linear'.*Did you mean 'linear'"),
         ({"rms": 1}, "rms: given 1; accepted: True or False"),
         ({"bias": -1}, "bias: given -1; accepted: a finite number of at least 0"),

@@ -10,7 +10,7 @@ from edcore.adapters.array_api import NUMPY, ArrayAPIBackend
 from edcore.contract.backend import Availability, Backend, fills_errors, takes_weights
 from edcore.contract.memory import Memory, fits
 from edcore.core import method as core
-from edcore.core.activations import ACTIVATIONS
+from edcore.core.activations import ACTIVATIONS, SOFTMAX, softmax
 
 
 class Sound(ArrayAPIBackend):
@@ -230,7 +230,7 @@ class NewActivationIsSigmoid(Sound):
 
     def _known(self, network):
         names = ("activation", "output_activation")
-        new = {name: "sigmoid" for name in names if getattr(network, name) not in ACTIVATIONS}
+        new = {name: "sigmoid" for name in names if getattr(network, name) not in (*ACTIVATIONS, SOFTMAX)}
         return dataclasses.replace(network, **new)
 
     def trace(self, network, weights, x):
@@ -296,6 +296,44 @@ class LinearIsSigmoid(Sound):
 
     def forward(self, network, weights, x):
         return super().forward(dataclasses.replace(network, output_activation="sigmoid"), weights, x)
+
+
+class OwnSoftmax(Sound):
+    """Sound, with a softmax of its own over the sums (heads, batch, cells) of the output cells."""
+
+    def trace(self, network, weights, x):
+        if network.output_activation != SOFTMAX:
+            return super().trace(network, weights, x)
+        _, trace = super().trace(network, weights, x)
+        with np.errstate(all="ignore"):
+            read = self.softmax(trace[-1].y, network.outputs)[..., : network.outputs]
+        return read.swapaxes(0, 1).reshape(len(x), network.columns), trace
+
+    def forward(self, network, weights, x):
+        return self.trace(network, weights, x)[0]
+
+
+class SoftmaxOverflows(OwnSoftmax):
+    def softmax(self, sums, outputs):
+        exponentials = np.exp(sums[..., :outputs])
+        return exponentials / exponentials.sum(axis=-1, keepdims=True)
+
+
+class SoftmaxOfAllHeads(OwnSoftmax):
+    def softmax(self, sums, outputs):
+        most = sums[..., :outputs].max(axis=(0, 2), keepdims=True)
+        exponentials = np.exp(sums[..., :outputs] - most)
+        return exponentials / exponentials.sum(axis=(0, 2), keepdims=True)
+
+
+class SoftmaxOfBothStreams(OwnSoftmax):
+    def softmax(self, sums, outputs):
+        return softmax(sums)
+
+
+class SoftmaxIsLinear(OwnSoftmax):
+    def softmax(self, sums, outputs):
+        return sums
 
 
 class TaughtInBlocks(Sound):

@@ -31,6 +31,10 @@ FAULTS = [
     (faulty.BiasCellsAreOne, "bias_activity", "check_presets", ""),
     (faulty.AlwaysSigmoid, "activation", "check_variants", "sigmoid"),
     (faulty.LinearIsSigmoid, "output_activation", "check_variants", "sigmoid"),
+    (faulty.SoftmaxOverflows, "softmax", "check_softmax", "not subtracted"),
+    (faulty.SoftmaxOfAllHeads, "softmax", "check_softmax", "all heads"),
+    (faulty.SoftmaxOfBothStreams, "softmax", "check_softmax", "both streams"),
+    (faulty.SoftmaxIsLinear, "softmax", "check_softmax", "are the sums"),
     # one update
     (faulty.WrongSign, "sign", "check_update_signed", ""),
     (faulty.WrongSignInOneStream, "sign", "check_update_signed", "input.weight of inhibitory cells"),

@@ -220,6 +220,29 @@ def check_floor(backend: Backend, extent: Extent = FULL) -> None:
     for_all(fewer(extent), variants(dtypes(backend)).filter(lambda case: case.rule.floor is not None), run)
 
 
+def check_softmax(backend: Backend, extent: Extent = FULL) -> None:
+    """The softmax of each head's sums is computed, or refused with a reason; it never overflows."""
+
+    def learn(case: Case) -> None:
+        compare_forward(backend, case)
+        compare_update(backend, case)
+        compare_fit(backend, case)
+
+    for dtype in dtypes(backend):
+        for outputs, both in ((2, True), (3, False), (37, True)):
+            cells = {"activation": "tanh", "output_activation": "softmax", "inhibitory_output": both}
+            shape: dict[str, Any] = {"outputs": outputs, "n_bias": 2, "dtype": dtype, **cells}
+            case = drawn_case(Network(3, max(outputs, 5), 0, 2, **shape), Rule(alpha=0.1), batch=5, scale=0.3, seed=1)
+            if not supported(backend, case):
+                continue
+            examine(case, learn if outputs < 9 else functools.partial(compare_forward, backend))
+            # The same in all sums of a head changes no output, and exp(±1000) is beyond float64.
+            bias = case.weights["output.bias"].copy()
+            bias[:, 0] += np.array([[1000], [-1000]])
+            far = dataclasses.replace(case, weights=case.weights | {"output.bias": bias})
+            examine(far, functools.partial(compare_forward, backend), drawn=False)
+
+
 def check_heads_are_independent(backend: Backend, extent: Extent = FULL) -> None:
     """A head learns as it would alone, and nothing from the errors of other heads."""
 

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from edcore.arrays import HostWeights
-from edcore.core.activations import ACTIVATIONS
+from edcore.arrays import Array, HostWeights
+from edcore.core.activations import ACTIVATIONS, SOFTMAX, softmax
 from edcore.testing.strategies import Case
 from edcore.testing.suspects import ORACLE, Compute, Suspect, with_network, with_weights
 from edcore_loop.loops import Activities
@@ -78,6 +78,28 @@ def _of(changed: Callable[[Case], Case | None]) -> Compute:
     return compute
 
 
+def _softmax(of_sums: Callable[[Array, int], Array]) -> Compute:
+    """Return a function that returns another softmax of the sums (heads, batch, cells), of a number of outputs."""
+
+    def compute(case: Case, activities: Activities) -> HostWeights | None:
+        if case.network.output_activation != SOFTMAX:
+            return None
+        found = of_sums(np.stack([layers[-1][0] for layers in activities]), case.network.outputs)
+        return {"outputs": np.swapaxes(found[..., : case.network.outputs], 0, 1).reshape(len(case.x), -1)}
+
+    return compute
+
+
+def _without_maximum(sums: Array, outputs: int) -> Array:
+    exponentials = np.exp(sums[..., :outputs])
+    return exponentials / exponentials.sum(axis=-1, keepdims=True)
+
+
+def _over_all_heads(sums: Array, outputs: int) -> Array:
+    columns = np.swapaxes(sums[..., :outputs], 0, 1)
+    return np.swapaxes(softmax(columns.reshape(len(columns), -1)).reshape(columns.shape), 0, 1)
+
+
 def _outputs_first(case: Case, activities: Activities) -> HostWeights:
     outputs = ORACLE.forward(case.network, case.weights, case.x)
     by_head = outputs.reshape(len(outputs), case.network.heads, case.network.outputs)
@@ -99,6 +121,10 @@ def forward_suspects() -> Iterator[Suspect]:
             yield Suspect(field, f"as {name}", other)
         both = _of(lambda case, name=name: with_network(case, activation=name, output_activation=name))  # type: ignore[misc]
         yield Suspect("activation", f"as {name}, and the output cells too", both)
+    yield Suspect("softmax", "the largest sum is not subtracted, and exp overflows", _softmax(_without_maximum))
+    yield Suspect("softmax", "the outputs are the sums", _softmax(lambda sums, outputs: sums))
+    yield Suspect("softmax", "it is over all heads at once", _softmax(_over_all_heads))
+    yield Suspect("softmax", "it is over both streams", _softmax(lambda sums, outputs: softmax(sums)))
     yield Suspect("transposed", "", _of(_transposed))
     yield Suspect("bias_left_out", "", _of(_without_biases))
     yield Suspect("bias_left_out", "of the inhibitory bias cell", _of(_one_bias_cell))
