@@ -169,8 +169,9 @@ def test_an_older_processors_results_agree(processor):
 
 
 @pytest.mark.skipif(numba.config.NUMBA_NUM_THREADS < 2, reason="Numba has one thread")
-def test_threads_that_share_the_output_cells_apply_their_activation_once():
-    network = Network(in_=64, width=800, depth=1, outputs=100, output_activation="tanh", u0=2.0)
+@pytest.mark.parametrize("activation", ["tanh", "softmax"])
+def test_threads_that_share_the_output_cells_apply_their_activation_once(activation):
+    network = Network(in_=64, width=800, depth=1, outputs=100, output_activation=activation, u0=2.0)
     start = initialise(network, 0)
     weights = {key: value / (3000 if key.startswith("output") else 30) for key, value in start.items()}
     x, one, before = np.random.default_rng(0).random((40, 64), np.float32), cpu.NumbaCPU(), numba.get_num_threads()

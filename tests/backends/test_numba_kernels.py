@@ -115,6 +115,7 @@ VARIANTS = [
     ),
     ({"width": 3, "activation": "relu6", "output_activation": "tanh", "n_bias": 2}, {"error": "split"}),
     ({"width": 3, "activation": "linear", "output_activation": "relu", "outputs": 2, "dtype": "float64"}, {}),
+    ({"width": 9, "heads": 2, "outputs": 5, "output_activation": "softmax", "inhibitory_output": False}, {}),
 ]
 
 

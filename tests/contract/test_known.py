@@ -224,7 +224,7 @@ def test_names_of_activations_are_those_of_the_core(name):
     backend = choose_backend(make_request(name, None), Network(1), Rule())
     for activation in ACTIVATIONS:
         assert backend.supports(Network(2, activation=activation, output_activation=activation), Rule()) is True
-    assert name == "numba" or backend.supports(SOFTMAX, Rule()) is True
+    assert backend.supports(SOFTMAX, Rule()) is True
 
 
 def test_subclass_that_names_fewer():

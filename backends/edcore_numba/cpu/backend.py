@@ -22,7 +22,7 @@ from . import epochs, kernels
 from .processor import CANCELLED, new_meeting
 from .stage import NumbaStage
 from .threads import Limits, number_of_threads, run_kernel, run_on_threads
-from .variants import NUMBERS, variant_of
+from .variants import NUMBERS, OF_OUTPUTS, variant_of
 from .vectors import PANEL_BYTES
 from .weights import NumbaWeights, copied, empty, in_columns, in_panels, join_heads
 
@@ -52,7 +52,7 @@ class NumbaCPU(Backend):
 
     def supports(self, network: Network, rule: Rule) -> Supported:
         """Return True unless it lacks a value of a field, or the network is larger than memory."""
-        has = known(network, rule, activation=NUMBERS, output_activation=NUMBERS, one_hot=ANY)
+        has = known(network, rule, activation=NUMBERS, output_activation=OF_OUTPUTS, one_hot=ANY)
         return fits(network, self.memory()) if has is True else has
 
     def from_host(self, weights: HostWeights) -> NumbaWeights:

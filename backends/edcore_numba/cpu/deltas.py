@@ -13,8 +13,8 @@ from numba.extending import intrinsic
 
 from .vectors import INDEX, Vector, code_of, in_vectors
 
-SIGMOID, TANH, RELU, RELU6, LINEAR = range(5)
-"""The numbers of the activations."""
+SIGMOID, TANH, RELU, RELU6, LINEAR, SOFTMAX = range(6)
+"""The numbers of the activations, and of softmax, whose cells learn as linear ones."""
 
 
 @intrinsic
@@ -62,7 +62,7 @@ def compute_delta(context, errors, e_row, y, slopes, y_row, delta, rows, columns
                         b.store(vector.load(of_row, b.add(first, column)), room)
                 value, activity = b.fmul(b.load(room), signs), vector.load(y, place)
                 b.store(value, room)
-                for number in (SIGMOID, TANH, RELU, RELU6):  # a linear cell's slope is 1
+                for number in (SIGMOID, TANH, RELU, RELU6):  # the slope of others is 1
                     with b.if_then(b.icmp_signed("==", kind, INDEX(number))):
                         b.store(times_slope(vector, value, activity, number), room)
                 with b.if_then(b.icmp_signed("!=", rms, INDEX(0))):

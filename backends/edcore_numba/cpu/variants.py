@@ -19,12 +19,14 @@ from edcore.core.network import Network
 from edcore.core.rule import MEAN, SPLIT, Rule
 
 from .compiling import compiled, compiled_inside, inlined
-from .deltas import LINEAR, RELU, RELU6, SIGMOID, TANH
+from .deltas import LINEAR, RELU, RELU6, SIGMOID, SOFTMAX, TANH
 from .functions import NONE, functions_of
 
 NUMBERS = ByName("activation", {"sigmoid": SIGMOID, "tanh": TANH, "relu": RELU, "relu6": RELU6, "linear": LINEAR})
 """The activations that the kernels have."""
 
+OF_OUTPUTS = ByName("output_activation", NUMBERS | {"softmax": SOFTMAX})
+"""Those of output cells."""
 
 SKIPPED = 16
 """The least width at which it is worth while to look for layers that cannot change."""
@@ -67,7 +69,7 @@ def variant_of(network: Network, rule: Rule | None = None, calls: bool = True) -
         bias=real(network.bias),
         floor=real(-1 if rule.floor is None else rule.floor),
         activation=NUMBERS[network.activation],
-        output_activation=NUMBERS[network.output_activation],
+        output_activation=OF_OUTPUTS[network.output_activation],
         rms=network.rms,
         outputs=network.outputs,
         categories=network.one_hot,
@@ -119,6 +121,15 @@ def apply_activation(y, place, first, rows, activation, rms, slopes, layer, scal
             for j in range(cells):
                 above = real(0) if cell[j] < real(0) else cell[j]
                 cell[j] = real(6) if above > real(6) else above
+        elif activation == SOFTMAX:  # of the excitatory cells, the first half; a NaN makes all of them NaN
+            outputs, most, total = cells // 2, cell[0], real(0)
+            for j in range(1, outputs):
+                most = cell[j] if cell[j] > most else most
+            for j in range(outputs):
+                cell[j] = math.exp(cell[j] - most)
+                total += cell[j]
+            for j in range(outputs):
+                cell[j] /= total
         elif activation != LINEAR:
             raise ValueError("the kernels have no such activation")
 
