@@ -120,7 +120,7 @@ class Layout:
 @cache
 def layout_of(network: Network) -> Layout:
     """Return the layout of a network's weights."""
-    return Layout(2 * network.width, np.dtype(network.dtype).itemsize)
+    return Layout(2 * network.widest, np.dtype(network.dtype).itemsize)
 
 
 def shapes_of(weights: HostWeights) -> Shapes:

@@ -16,13 +16,13 @@ from edcore.contract.backend import BackendInfo, fills_errors, takes_weights
 from edcore.contract.compilation import clock
 from edcore.contract.steps import Schedule
 from edcore.core.activations import FUNCTIONS, SOFTMAX
-from edcore.core.network import Network
+from edcore.core.network import SHARED, Network
 from edcore.core.rule import MEAN, SPLIT, Rule
 from edcore.errors import BackendUnavailableError, said
 from edcore.interrupts import uninterrupted
 
 from . import compiled
-from .method import Activities, Arrays, LayerState, Scalars, Variant
+from .method import Activities, Arrays, LayerState, Scalars, States, Variant
 
 JaxWeights: TypeAlias = list[Arrays]
 """A list of one dictionary, which an update replaces."""
@@ -43,7 +43,7 @@ class JaxBackend(ArrayAPIBackend):
 
     def __init__(self, device: str, info: BackendInfo) -> None:
         super().__init__(libraries.namespace_of(jax), libraries.native_device("jax", device), info)
-        self._spare: list[LayerState] = []  # memory for the hidden states of a trace
+        self._spare: list[States] = []  # memory for the hidden states of a trace
 
     def fault(self, activation: str, network: Network) -> tuple[str, str] | None:
         """Return what fails, also where the functions are compiled, which see no values."""
@@ -144,17 +144,22 @@ class JaxBackend(ArrayAPIBackend):
         """Return the array as one of JAX, on this device; a NumPy array as a copy, whose memory JAX may share."""
         return jax.device_put(np.array(array, order="C") if isinstance(array, np.ndarray) else array, self._device)
 
-    def _room(self, network: Network, batch: int) -> LayerState:
+    def _room(self, network: Network, batch: int) -> States:
         """Return memory for the hidden states of a trace."""
-        shape = (network.depth + 1, network.heads, batch, len(network.hidden_signs))
-        parts = [(shape, network.dtype)] * (2 if network.rms else 1)
+        shapes: list[tuple[int, ...]] = [(network.heads, batch, 2 * width) for width in network.widths]
+        if isinstance(network.width, int):
+            shapes = [(len(shapes), *shapes[0])]
+        each = 2 if network.rms else 1
+        parts = [(shape, network.dtype) for shape in shapes for _ in range(each)]
         try:
             spare = self._spare.pop()
         except IndexError:
             spare = None
         if spare is not None and [(part.shape, part.dtype) for part in jax.tree.leaves(spare)] == parts:
             return spare
-        return LayerState(*(jnp.empty(*part, device=self._device) for part in parts))
+        arrays = [jnp.empty(*part, device=self._device) for part in parts]
+        states = tuple(LayerState(*arrays[first : first + each]) for first in range(0, len(arrays), each))
+        return states[0] if isinstance(network.width, int) else states
 
 
 def _arguments(network: Network, rule: Rule = ANY_RULE, batch: int = 1) -> tuple[Scalars, Variant]:
@@ -172,5 +177,5 @@ def _arguments(network: Network, rule: Rule = ANY_RULE, batch: int = 1) -> tuple
 
 
 def _swapped(key: str, array: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
-    """Return hidden weights (heads, layers, …) as (layers, heads, …), and the other way round."""
-    return array.swapaxes(0, 1) if key.startswith("hidden") else array
+    """Return weights (heads, layers, …) as (layers, heads, …), and the other way round."""
+    return array.swapaxes(0, 1) if key in SHARED else array

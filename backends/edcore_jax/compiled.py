@@ -14,9 +14,9 @@ from edcore.arrays import Array
 from edcore.contract.compilation import add_compiling, say_compiling
 
 from . import method
-from .method import Arrays, LayerState, Scalars, Variant
+from .method import Arrays, Scalars, States, Variant
 
-State: TypeAlias = tuple[Arrays, Array, LayerState]
+State: TypeAlias = tuple[Arrays, Array, States]
 """The weights, the sums of abs(error) of each column, and the memory for the hidden states of one batch."""
 
 
@@ -27,7 +27,7 @@ def _copy(weights: Arrays) -> Arrays:
 def _run(
     weights: Arrays,
     total: Array,
-    room: LayerState,
+    room: States,
     x: Array,
     target: Array,
     order: Array,
@@ -40,7 +40,7 @@ def _run(
     """Return the state after a number of batches, whose samples stand in `order`, from `first` on."""
     # The size of a batch is a shape, that of the room. The number of batches is an argument, so that one program does
     # for all numbers.
-    size = room.y.shape[2]
+    size = jax.tree.leaves(room)[0].shape[-2]
 
     def step(number: Array, state: State) -> State:
         weights, total, room = state

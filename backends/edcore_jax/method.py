@@ -1,5 +1,6 @@
 """The method of `edcore.core` as pure functions for XLA, with loops over the layers: programs do not grow with depth.
 
+Layers of several widths have no array in common, so there each layer is a part of the program, which grows with them.
 Layers are the first axis of the hidden weights: a loop cuts along it without a copy. The sizes of the network are in
 the shapes of arrays, its other discrete fields in `Variant`; signs follow, as the excitatory cells come first. All
 numbers are scalars of the network's dtype, so that other values need no other program.
@@ -18,6 +19,7 @@ from jax import lax
 from edcore.arrays import Array
 from edcore.core.activations import Function
 from edcore.core.method import RMS_EPS, SLAB
+from edcore.core.network import stack_names_of
 
 Arrays: TypeAlias = dict[str, Array]
 """Weights under the keys of `Network.weight_shapes`, the hidden ones as (layers, heads, sources, targets)."""
@@ -57,11 +59,15 @@ class LayerState(NamedTuple):
     slope: Array | None = None  # under rms, the factor of g from the division by the root
 
 
+States: TypeAlias = LayerState | tuple[LayerState, ...]
+"""Of the input layer, then of each hidden layer: (depth + 1, …), or one by one where they have several widths."""
+
+
 class Activities(NamedTuple):
     """The trace: the activities of one forward pass."""
 
     source: Array
-    hidden: LayerState  # (depth + 1, …): of the input layer, then of each hidden layer
+    hidden: States
     output: Array
 
 
@@ -92,11 +98,12 @@ def forward(weights: Arrays, x: Array, scalars: Scalars, variant: Variant) -> Ar
         return _run_layer(layer, y, scalars, variant).y, None
 
     y = _run_layer(_layer(weights, "input"), _both_streams(x, variant), scalars, variant).y
-    y, _ = lax.scan(step, y, _layer(weights, "hidden"))
+    for key in _inner_keys(weights)[1:]:
+        y = lax.scan(step, y, _layer(weights, key))[0] if key == "hidden" else step(y, _layer(weights, key))[0]
     return _outputs(_output_cells(weights, y, scalars, variant), variant)
 
 
-def trace(room: LayerState, weights: Arrays, x: Array, scalars: Scalars, variant: Variant) -> tuple[Array, Activities]:
+def trace(room: States, weights: Arrays, x: Array, scalars: Scalars, variant: Variant) -> tuple[Array, Activities]:
     """Return the outputs (batch, columns) for x (batch, in_), and the trace, with its hidden states in `room`."""
 
     def step(state: Carry, layer: LayerWeights) -> tuple[Carry, None]:
@@ -106,9 +113,16 @@ def trace(room: LayerState, weights: Arrays, x: Array, scalars: Scalars, variant
 
     source = _both_streams(x, variant)
     cells = _run_layer(_layer(weights, "input"), source, scalars, variant)
-    # The states are written into memory that is used again: the arrays that scan returns would be fresh at each call.
-    start = _write_layer(room, cells, jnp.int32(0)), jnp.int32(1), cells.y
-    (hidden, _, y), _ = lax.scan(step, start, _layer(weights, "hidden"))
+    hidden: States
+    if isinstance(room, LayerState):
+        # The states are written into memory that is used again: what scan returns would be fresh at each call.
+        start = _write_layer(room, cells, jnp.int32(0)), jnp.int32(1), cells.y
+        (hidden, _, y), _ = lax.scan(step, start, _layer(weights, "hidden"))
+    else:
+        hidden = (cells,)
+        for key in _inner_keys(weights)[1:]:
+            hidden += (_run_layer(_layer(weights, key), hidden[-1].y, scalars, variant),)
+        y = hidden[-1].y
     output = _output_cells(weights, y, scalars, variant)
     return _outputs(output, variant), Activities(source, hidden, output)
 
@@ -119,14 +133,24 @@ def update(weights: Arrays, trace: Activities, error: Array, scalars: Scalars, v
     if variant.centred:
         error = error - error.mean(axis=0)
     e = error.reshape(len(error), -1, variant.outputs).transpose(1, 0, 2)
-    inner = _target_cells(e, hidden.y.shape[-1], hidden.y.shape[-1] // 2, scalars.alpha, variant.activation)
     outer = _target_cells(e, output.shape[-1], variant.outputs, scalars.alpha_output, variant.output_activation)
-    first: LayerState = jax.tree.map(lambda part: part[0], hidden)
-    learned = {
-        "input": _update_layer(_layer(weights, "input"), source, first, inner, scalars, variant),
-        "hidden": _update_stack(_layer(weights, "hidden"), hidden, inner, scalars, variant),
-        "output": _update_layer(_layer(weights, "output"), hidden.y[-1], LayerState(output), outer, scalars, variant),
-    }
+    if isinstance(hidden, LayerState):
+        inner, last = _inner_cells(e, hidden, scalars, variant), hidden.y[-1]
+        first: LayerState = jax.tree.map(lambda part: part[0], hidden)
+        learned = {
+            "input": _update_layer(_layer(weights, "input"), source, first, inner, scalars, variant),
+            "hidden": _update_stack(_layer(weights, "hidden"), hidden, inner, scalars, variant),
+        }
+    else:
+        sources, last = (source, *(cells.y for cells in hidden)), hidden[-1].y
+        learned = {
+            key: _update_layer(
+                _layer(weights, key), x, cells, _inner_cells(e, cells, scalars, variant), scalars, variant
+            )
+            for key, x, cells in zip(_inner_keys(weights), sources, hidden, strict=False)
+        }
+    output_layer = _layer(weights, "output")
+    learned["output"] = _update_layer(output_layer, last, LayerState(output), outer, scalars, variant)
     return {f"{name}.{part}": array for name, layer in learned.items() for part, array in layer._asdict().items()}
 
 
@@ -183,6 +207,17 @@ def _target_cells(e: Array, cells: int, excitatory: int, alpha: Array, activatio
         # All indices are inside. "clip" saves the test of JAX's default, which fills in NaN for others.
         e = jnp.take(e, np.arange(cells) % excitatory % outputs, axis=-1, mode="clip")
     return TargetCells(e, alpha, _signs(cells, excitatory, e.dtype), activation)
+
+
+def _inner_cells(e: Array, hidden: LayerState, scalars: Scalars, variant: Variant) -> TargetCells:
+    """Return the target cells of the input layer, or of hidden layers."""
+    cells = hidden.y.shape[-1]
+    return _target_cells(e, cells, cells // 2, scalars.alpha, variant.activation)
+
+
+def _inner_keys(weights: Arrays) -> list[str]:
+    """Return the keys of the input layer and of the hidden layers, one for all of them or one for each."""
+    return stack_names_of(weights)[:-1]
 
 
 def _split_error(e: Array, cells: int) -> Array:

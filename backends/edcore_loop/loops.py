@@ -33,7 +33,7 @@ class LoopBackend(Backend):
     def supports(self, network: Network, rule: Rule) -> Supported:
         """Return True unless it lacks a value of a field, or the network is larger than memory."""
         outputs = (*FUNCTIONS, SOFTMAX)
-        has = known(network, rule, activation=FUNCTIONS, output_activation=outputs, one_hot=ANY)
+        has = known(network, rule, activation=FUNCTIONS, output_activation=outputs, one_hot=ANY, width=ANY)
         return fits(network, self.memory()) if has is True else has
 
     def from_host(self, weights: HostWeights) -> HostWeights:

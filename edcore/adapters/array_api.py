@@ -95,7 +95,7 @@ class ArrayAPIBackend(Backend):
     def supports(self, network: Network, rule: Rule) -> Supported:
         """Return True, or what it lacks: a value of a field, or the dtype or the memory of its device."""
         outputs = (*self.activations, SOFTMAX) if self.has_softmax else self.activations
-        has = known(network, rule, activation=self.activations, output_activation=outputs, one_hot=ANY)
+        has = known(network, rule, activation=self.activations, output_activation=outputs, one_hot=ANY, width=ANY)
         if has is not True:
             return has
         if not has_dtype(self.namespace, self._device, network.dtype):

@@ -23,7 +23,7 @@ from edcore.adapters.in_place_memory import ForwardPass, PassPool, Stack, Stacke
 from edcore.adapters.operations import Operations
 from edcore.arrays import Array, HostWeights, to_numpy
 from edcore.contract.backend import BackendInfo
-from edcore.core.network import Layer, Network
+from edcore.core.network import SHARED, Layer, Network
 from edcore.core.rule import MEAN, SPLIT, Rule
 from edcore.interrupts import uninterrupted
 
@@ -55,8 +55,7 @@ class InPlaceBackend(ArrayAPIBackend):
         with self._computing():
             host = {key: to_numpy(value) for key, value in weights.arrays.items()}
         return {
-            key: np.array(value.swapaxes(0, 1) if key.startswith("hidden") else value[0], order="C")
-            for key, value in host.items()
+            key: np.array(value.swapaxes(0, 1) if key in SHARED else value[0], order="C") for key, value in host.items()
         }
 
     def copy(self, weights: StackedWeights) -> StackedWeights:
@@ -228,4 +227,4 @@ def _runs(signs: tuple[int, ...], sign: int) -> list[slice]:
 
 def _layers_first(key: str, value: Array) -> Array:
     """Return weights (heads, layers, …) or (heads, …) as (layers, heads, …)."""
-    return value.swapaxes(0, 1) if key.startswith("hidden") else value[None]
+    return value.swapaxes(0, 1) if key in SHARED else value[None]

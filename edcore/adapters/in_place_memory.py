@@ -12,7 +12,7 @@ from edcore.adapters.operations import Form, Operations
 from edcore.arrays import Array
 from edcore.core.activations import SOFTMAX
 from edcore.core.method import RMS_EPS, expand_one_hot
-from edcore.core.network import LAYERS, Layer, LayerName, Network
+from edcore.core.network import Layer, Network, stack_names_of
 
 KEPT = 2
 """Batch sizes whose memory is kept: that of most batches, and that of an epoch's last one."""
@@ -23,7 +23,7 @@ class StackedWeights:
 
     def __init__(self, xp: Any, arrays: dict[str, Array]) -> None:
         self.xp, self.arrays, self.passes = xp, arrays, PassPool()
-        biases = {name: arrays[f"{name}.bias"] for name in LAYERS}
+        biases = {name: arrays[f"{name}.bias"] for name in stack_names_of(arrays)}
         # A layer adds one bias to each cell: where there are two bias cells, the sum of theirs.
         self.sums = {
             name: bias if bias.shape[-2] == 1 else xp.sum(bias, axis=-2, keepdims=True) for name, bias in biases.items()
@@ -31,7 +31,7 @@ class StackedWeights:
         # The weights and the biases of each layer, made once for all passes: views take as much as narrow layers do.
         self.layers = [
             (_one(weight), _one(bias))
-            for name in LAYERS
+            for name in biases
             for weight, bias in zip(arrays[f"{name}.weight"], self.sums[name], strict=True)
         ]
 
@@ -77,32 +77,30 @@ class ForwardPass:
         self, xp: Any, ops: Operations, network: Network, weights: StackedWeights, batch: int, traced: bool
     ) -> None:
         self.network, self.batch, self.traced = network, batch, traced
-        operands = [(len(layer.source_signs), len(layer.target_signs)) for layer in map(network.layer, LAYERS)]
+        operands = [(len(layer.source_signs), len(layer.target_signs)) for layer in network.stacks]
         ops = ops.with_memory(
             network.heads * batch * max(sources for sources, _ in operands),
             network.heads * max(sources * targets for sources, targets in operands),
         )
         self._xp, self._ops, self._run, self._weights = xp, ops, ops.runner(), weights.layers
         self._like = weights.arrays["input.weight"]
-        hidden, output = network.layer("hidden"), network.layer("output")
-        layers, cells = network.depth + 1, len(hidden.target_signs)
-        kept = layers if traced else min(layers, 2)
+        inner, output = network.layer("input"), network.layer("output")
         self._x = self._empty(1, 1, 2 * network.in_)
         self._x_of_heads = xp.broadcast_to(self._x, (1, network.heads, batch, 2 * network.in_))
-        self._hidden = self._empty(kept, network.heads, cells)
+        self._hidden = self._empty_layers()
         self._y = self._empty(1, network.heads, len(output.target_signs))
-        self._slopes = self._empty(kept, network.heads, cells) if traced and hidden.rms else None
+        self._slopes = self._empty_layers() if traced and inner.rms else None
         self._outputs = self._y[0, :, :, : network.outputs].swapaxes(0, 1)
         self._first, self._last = _one(self._x_of_heads[0, ...]), _one(self._y[0, ...])
-        self._places = [_one(place) for place in self._hidden]
-        self._slope_places = [None] if self._slopes is None else [_one(place) for place in self._slopes]
-        self._root = _one(self._empty(1, network.heads, 1)[0, ...]) if hidden.rms else None
-        self._inner, self._outer = _form(network, hidden), _form(network, output)
+        self._places = [_one(place) for stack in self._hidden for place in stack]
+        self._slope_places = [_one(place) for stack in self._slopes or () for place in stack] or [None]
+        self._root = _one(self._empty(1, network.heads, 1)[0, ...]) if inner.rms else None
+        self._inner, self._outer = _form(network, inner), _form(network, output)
         self._sums = self._inner if self._root is None else Form("linear", 1.0, network.bias)
         self._scaled: list[tuple[Array, float, Array]] = []
         if ops.scales_biases(network.heads):
             self._weights = self._with_scaled_biases(weights)
-        self.stacks = tuple(self._stack(name) for name in LAYERS) if traced else ()
+        self.stacks = tuple(itertools.starmap(self._stack, enumerate(network.stacks))) if traced else ()
 
     def __call__(self, x: Array) -> Array:
         """Return the outputs (batch, columns), which stay as they are when the pass is run again."""
@@ -135,8 +133,8 @@ class ForwardPass:
 
     def _with_scaled_biases(self, weights: StackedWeights) -> list[tuple[Array, Array]]:
         """Return the weights of each layer, and its biases as a row that is scaled at the beginning of a pass."""
-        for name in LAYERS:
-            biases, form = weights.sums[name], self._outer if name == "output" else self._sums
+        for name, biases in weights.sums.items():
+            form = self._outer if name == "output" else self._sums
             scaled = self._xp.empty_like(biases)
             self._scaled.append((biases, form.slope * form.active, scaled))
         rows = (layer[0, 0, :] for _, _, scaled in self._scaled for layer in scaled)
@@ -162,16 +160,31 @@ class ForwardPass:
         shape = layers, heads, self.batch, cells
         return self._xp.empty(shape, dtype=self._like.dtype, device=array_device(self._like))
 
-    def _stack(self, name: LayerName) -> Stack:
-        layer, device, slopes = self.network.layer(name), array_device(self._like), self._slopes
+    def _empty_layers(self) -> list[Array]:
+        """Return memory for the layers of hidden cells: one array for those of one width, one for each of several."""
+        network, widths = self.network, self.network.widths
+        if isinstance(network.width, int):
+            return [self._empty(len(widths) if self.traced else min(len(widths), 2), network.heads, 2 * network.width)]
+        if self.traced:
+            return [self._empty(1, network.heads, 2 * width) for width in widths]
+        most = network.heads * 2 * network.widest
+        turns = self._empty(2, 1, most).reshape(2, self.batch * most)  # two layers take turns
+        shapes = [(1, network.heads, self.batch, 2 * width) for width in widths]
+        return [turns[number % 2, : math.prod(shape)].reshape(shape) for number, shape in enumerate(shapes)]
+
+    def _stack(self, number: int, layer: Layer) -> Stack:
+        device, hidden, slopes = array_device(self._like), self._hidden, self._slopes
         signs = self._xp.asarray(layer.target_signs, dtype=self._like.dtype, device=device)
         teachers = None
         if self.network.outputs > 1:
             teachers = self._xp.asarray(layer.teachers, dtype=self._xp.int64, device=device)
-        if name == "output":
-            return Stack(layer, self._hidden[-1:], self._y, None, signs, teachers)
-        x, stack = (self._x_of_heads, slice(1)) if name == "input" else (self._hidden[:-1], slice(1, None))
-        return Stack(layer, x, self._hidden[stack], None if slopes is None else slopes[stack], signs, teachers)
+        if layer.name == "output":
+            return Stack(layer, hidden[-1][-1:], self._y, None, signs, teachers)
+        at, part = number, slice(None)
+        if isinstance(self.network.width, int):  # one array has them all
+            at, part = 0, slice(1) if layer.name == "input" else slice(1, None)
+        x = self._x_of_heads if layer.name == "input" else hidden[0][:-1] if layer.name == "hidden" else hidden[at - 1]
+        return Stack(layer, x, hidden[at][part], None if slopes is None else slopes[at][part], signs, teachers)
 
 
 class PassPool:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from edcore.arrays import Array, HostWeights, exact, native_device, synchronize
-from edcore.core.network import LAYERS, LayerName, Network
+from edcore.core.network import LAYERS, Network
 from edcore.core.rule import Rule
 
 UNROLLED = 64
@@ -31,7 +31,7 @@ class TorchNetwork:
         one = network.heads == 1
         self._linear = self.torch.addmm if one else self.torch.baddbmm
         self.weights = {key: self._copy(_layers_first(key, weights)) for key in network.weight_shapes}
-        signs = zip(LAYERS, (network.hidden_signs, network.hidden_signs, network.output_signs), strict=True)
+        signs = zip(LAYERS, (layer.target_signs for layer in network.stacks), strict=True)
         self._signs = {name: self._copy(np.asarray(values, network.dtype)) for name, values in signs}
         cells = 2 * network.width
         self._x = self._copy(np.empty((batch, 2 * network.in_), network.dtype))  # both streams see the same input
@@ -93,7 +93,7 @@ class TorchNetwork:
         self._learn("hidden", self._hidden[:-1], self._hidden[1:], e * self._rule.alpha)
         self._learn("output", self._hidden[-1:], self._output, e * self._rule.alpha_output)
 
-    def _learn(self, name: LayerName, x: Any, y: Any, e: Any) -> None:
+    def _learn(self, name: str, x: Any, y: Any, e: Any) -> None:
         delta = (1 - y).mul_(y).mul_(e * self._signs[name])
         self.weights[f"{name}.weight"].flatten(0, 1).baddbmm_(x.flatten(0, 1).mT, delta.flatten(0, 1))
         self.weights[f"{name}.bias"].add_(delta.sum(-2, keepdim=True))
@@ -200,8 +200,8 @@ def _jax_update(
     x = jnp.broadcast_to(doubled, (1, network.heads, *doubled.shape[-2:]))
     learned = {}
     for name, source, y, signs, rate in (
-        ("input", x, hidden[:1], network.hidden_signs, rule.alpha),
-        ("hidden", hidden[:-1], hidden[1:], network.hidden_signs, rule.alpha),
+        ("input", x, hidden[:1], network.layer("input").target_signs, rule.alpha),
+        ("hidden", hidden[:-1], hidden[1:], network.layer("hidden").target_signs, rule.alpha),
         ("output", hidden[-1:], out, network.output_signs, rule.alpha_output),
     ):
         delta = y * (1 - y) * (e * rate * jnp.asarray(signs, y.dtype))

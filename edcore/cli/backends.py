@@ -106,7 +106,7 @@ def _rows(verdicts: list[Verdict], network: Network, batch: int) -> Iterator[tup
     """Yield each type of device that is ready and has a table, the row that decided there, and the table's source."""
     for kind in dict.fromkeys(one.device for one in verdicts if one.device and not one.reason):
         if table := calibration(kind):
-            yield kind, table.nearest(network.width, batch), table.source
+            yield kind, table.nearest(network.widest, batch), table.source
 
 
 def show_choice(network: Network, rule: Rule, batch: int, console: Console) -> None:

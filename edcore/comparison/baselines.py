@@ -72,9 +72,9 @@ def initial_weights(network: Network, seed: int, gain: float = 1.0) -> HostWeigh
 def feedback_matrices(network: Network, seed: int) -> list[Floats]:
     """Draw direct feedback alignment's matrices (heads, outputs, cells), one a hidden layer: N(0, 1) / √outputs."""
     random = np.random.default_rng((FEEDBACK, seed))
-    shape = (network.heads, network.outputs, len(network.hidden_signs))
+    shapes = [(network.heads, network.outputs, 2 * width) for width in network.widths]
     scale = 1 / math.sqrt(network.outputs)
-    return [(random.standard_normal(shape) * scale).astype(network.dtype) for _ in network.layers[:-1]]
+    return [(random.standard_normal(shape) * scale).astype(network.dtype) for shape in shapes]
 
 
 class Learner(Protocol):

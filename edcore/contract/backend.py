@@ -241,11 +241,15 @@ class BackendInfo:
 
 
 ANY = None
+"""In the place of the values of a field: all of them."""
+ONE_WIDTH = ("one width for all layers",)
+"""In the place of the values of `Network.width`: all that are no tuple."""
 CELLS = ("activation", "output_activation")
 REGISTERED = " (activations that were registered are computed with backend='numpy')"
 
 VALUES: dict[str, Collection[Any] | None] = {
-    **dict.fromkeys(("in_", "width", "depth", "heads", "u0", "outputs", "bias", "initial"), ANY),
+    "width": ONE_WIDTH,
+    **dict.fromkeys(("in_", "depth", "heads", "u0", "outputs", "bias", "initial"), ANY),
     **dict.fromkeys(CELLS, ("sigmoid", "tanh", "relu", "relu6", "linear")),
     **dict.fromkeys(("rms", "inhibitory_output", "centred"), (False, True)),
     "n_bias": (1, 2),
@@ -272,8 +276,8 @@ def known(network: Network, rule: Rule, **values: Collection[Any] | None) -> Sup
     rule : Rule
         The rule.
     **values : collection or None
-        The values that the backend has of a field, such as ``activation=("sigmoid", "tanh")``; None if it has all. Of
-        all other fields it has those of version 1 of the contract.
+        The values that the backend has of a field, such as ``activation=("sigmoid", "tanh")``; None if it has all, such
+        as ``width=None`` for layers of several widths. Of all other fields it has those of version 1 of the contract.
 
     Returns
     -------
@@ -293,6 +297,8 @@ def known(network: Network, rule: Rule, **values: Collection[Any] | None) -> Sup
             return f"it knows {kind.__name__} alone, and not its subclass {type(given).__name__}"
         for field in fields(kind):
             value, accepted = getattr(given, field.name), has.get(field.name, (field.default,))
+            if accepted is ONE_WIDTH and isinstance(value, int):
+                continue
             if accepted is not ANY and value not in accepted:
                 lacks = f"it has no {field.name} {value!r}; it has {', '.join(map(str, accepted))}"
                 return lacks + REGISTERED * (field.name in CELLS and value in FUNCTIONS and value not in ACTIVATIONS)

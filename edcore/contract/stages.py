@@ -9,14 +9,14 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
 from edcore.arguments import whole_number
 from edcore.arrays import Array, HostWeights
-from edcore.core.network import Network
+from edcore.core.network import SHARED, Network
 from edcore.core.rule import Rule
 from edcore.core.weights import draw_layer
 from edcore.errors import InputError
@@ -77,12 +77,23 @@ class Stage:
     @property
     def weight_shapes(self) -> dict[str, tuple[int, ...]]:
         """Key → shape of its weight arrays, as `Network.weight_shapes`, with no key for a layer that it has not."""
-        there = {"input": self.first, "hidden": True, "output": self.last}
+        keys, shapes = self.network.stack_names, self.network.weight_shapes
+        if isinstance(self.network.width, int):
+            keys = keys[not self.first : len(keys) - (not self.last)]
+        else:
+            keys = keys[self.start : self.stop]
+        names = [f"{key}.{part}" for key in keys for part in ("weight", "bias")]
         return {
-            key: (shape[0], self.depth, *shape[2:]) if key.startswith("hidden") else shape
-            for key, shape in self.network.weight_shapes.items()
-            if there[key.partition(".")[0]]
+            name: (shapes[name][0], self.depth, *shapes[name][2:]) if name in SHARED else shapes[name] for name in names
         }
+
+    @property
+    def part(self) -> Network:
+        """A network of its hidden layers, with an input layer and an output layer: no stage needs more than that."""
+        widths = self.network.width
+        if not isinstance(widths, int):
+            widths = widths[self.hidden.start : self.hidden.stop + 1]
+        return replace(self.network, width=widths, depth=self.depth)
 
     @property
     def parameters(self) -> int:
@@ -91,16 +102,13 @@ class Stage:
 
     def of(self, weights: HostWeights) -> HostWeights:
         """Return this stage's part of all weights, as views."""
-        return {
-            key: weights[key][:, self.hidden] if key.startswith("hidden") else weights[key]
-            for key in self.weight_shapes
-        }
+        return {key: weights[key][:, self.hidden] if key in SHARED else weights[key] for key in self.weight_shapes}
 
 
 class StageWorker(Protocol):
     """A stage on a device: its weights, and the activities of the batch that goes through it.
 
-    The first stage takes x (rows, in_), the others the activities (heads, rows, 2 · width) of the layer before. The
+    The first stage takes x (rows, in_), the others the activities (heads, rows, cells) of the layer before. The
     last one returns the outputs (rows, columns), the others the activities of their last layer.
     """
 
@@ -150,7 +158,8 @@ def divide(network: Network, stages: int) -> tuple[Stage, ...]:
     if whole_number("stages", stages, 1) > layers:
         fix = "A stage has at least one layer: use fewer processes, or a deeper network."
         raise InputError("stages", str(stages), f"at most {layers}, the layers of the network", fix)
-    sizes = [math.prod(layer_shape) for layer_shape in _layer_shapes(network)]
+    cells = 2 * network.in_, *(2 * width for width in network.widths), len(network.output_signs)
+    sizes = [sources * targets for sources, targets in itertools.pairwise(cells)]
     before = [0, *itertools.accumulate(sizes)]
     cuts = [0]
     for number in range(1, stages):
@@ -167,8 +176,7 @@ def initialise_stage(stage: Stage, seed: int, floor: float | None = None) -> Hos
     """
     network = stage.network
     weights: dict[str, Any] = {key: np.empty(shape, network.dtype) for key, shape in stage.weight_shapes.items()}
-    for number in range(stage.start, stage.stop):
-        layer = network.layer("input" if number == 0 else "output" if number == network.depth + 1 else "hidden")
+    for number, layer in enumerate(network.layers[stage.start : stage.stop], stage.start):
         for head in range(network.heads):
             where = (head,) if layer.position is None else (head, number - 1 - stage.hidden.start)
             weight, bias = draw_layer(network, layer, number, head, seed, floor)
@@ -177,15 +185,7 @@ def initialise_stage(stage: Stage, seed: int, floor: float | None = None) -> Hos
 
 
 def join_weights(parts: Sequence[HostWeights]) -> HostWeights:
-    """Return all weights of a network from those of its stages, in their order. Hidden layers are copied."""
-    return {
-        key: np.concatenate([part[key] for part in parts], axis=1) if key.startswith("hidden") else value
-        for part in (parts[0], parts[-1])
-        for key, value in part.items()
-    }
-
-
-def _layer_shapes(network: Network) -> list[tuple[int, ...]]:
-    shapes = network.weight_shapes
-    hidden = shapes["hidden.weight"]
-    return [shapes["input.weight"], *([(hidden[0], *hidden[2:])] * network.depth), shapes["output.weight"]]
+    """Return all weights of a network from those of its stages, in their order. Those that layers share are copied."""
+    joined = {key: value for part in parts for key, value in part.items()}
+    shared = {key: np.concatenate([part[key] for part in parts], axis=1) for key in SHARED if key in joined}
+    return joined | shared

@@ -28,7 +28,7 @@ from array_api_compat import array_namespace, device
 
 from edcore.arrays import Array, Weights
 from edcore.core.activations import SOFTMAX, activity, derivative, softmax
-from edcore.core.network import LAYERS, LayerName, Network
+from edcore.core.network import Network
 from edcore.core.rule import MEAN, SPLIT, Rule
 
 SLAB = 64
@@ -84,7 +84,7 @@ def expand_one_hot(network: Network, x: Array) -> Array:
 def run_layers(network: Network, weights: Weights, cells: Cells) -> Iterator[Cells]:
     """Yield the cells that go in, then those of each layer in turn."""
     yield cells
-    for name in _layers(weights):
+    for name in _names(network, weights):
         w, b = weights[f"{name}.weight"], weights[f"{name}.bias"]
         if name == "hidden":
             for d in range(w.shape[1]):
@@ -118,7 +118,7 @@ def update(network: Network, rule: Rule, weights: Weights, trace: Trace, error: 
     scaled = error / error.shape[0] if MEAN[rule.reduction] else error
     e = xp.permute_dims(xp.reshape(scaled, (-1, network.heads, network.outputs)), (1, 0, 2))
     learned, source = dict(weights), 0
-    for name in _layers(weights):
+    for name in _names(network, weights):
         if name == "hidden":
             last = source + weights["hidden.weight"].shape[1]
             new = _learn_stack(network, rule, weights, e, trace[source : last + 1])
@@ -139,7 +139,7 @@ def update_layers(network: Network, rule: Rule, weights: Weights, trace: Trace, 
     the batch. With the same (batch, columns) for all layers this is `update`.
     """
     learned, layers = dict(weights), iter([*zip(errors, trace[:-1], trace[1:], strict=True)])
-    for name in _layers(weights):
+    for name in _names(network, weights):
         if name == "hidden":
             keys = "hidden.weight", "hidden.bias"
             parts = [{key: weights[key][:, d, ...] for key in keys} for d in range(weights[keys[0]].shape[1])]
@@ -170,14 +170,12 @@ def weighted_error(rule: Rule, error: Array, weight: Array) -> Array:
     return w * error  # whose plain mean is 0 if it was centred, so that `update` centres nothing more
 
 
-def _layers(weights: Weights) -> Iterator[LayerName]:
-    """Yield the names of the layers that there are weights of, in their order."""
-    return (name for name in LAYERS if f"{name}.weight" in weights)
+def _names(network: Network, weights: Weights) -> Iterator[str]:
+    """Yield the names of the layers that there are weights of, in their order: a stage has those of some."""
+    return (name for name in network.stack_names if f"{name}.weight" in weights)
 
 
-def _learn_own(
-    network: Network, rule: Rule, name: LayerName, weights: Weights, error: Array, x: Cells, y: Cells
-) -> Weights:
+def _learn_own(network: Network, rule: Rule, name: str, weights: Weights, error: Array, x: Cells, y: Cells) -> Weights:
     """Return the learned weights of one layer for its own error, as `update` would have it: (heads, batch, …)."""
     xp = array_namespace(error)
     e = error
@@ -200,9 +198,7 @@ def _learn_stack(network: Network, rule: Rule, weights: Weights, e: Array, trace
     return {key: xp.concat([slab[key] for slab in slabs], axis=1) for key in keys if slabs}
 
 
-def _learn_layer(
-    network: Network, rule: Rule, name: LayerName, weights: Weights, e: Array, x: Cells, y: Cells
-) -> Weights:
+def _learn_layer(network: Network, rule: Rule, name: str, weights: Weights, e: Array, x: Cells, y: Cells) -> Weights:
     """Return the weights of a layer (or a slab of them) plus α Σ_b x_bi E_bij g(y_bj) s_j, and its biases likewise."""
     xp = array_namespace(e)
     layer = network.layer(name)
@@ -239,7 +235,7 @@ def _split_errors(e: Array, source_signs: tuple[int, ...]) -> Array:
     return xp.where(_like(e, source_signs) > 0, xp.maximum(e, zero), xp.minimum(e, zero))
 
 
-def _run_layer(network: Network, name: LayerName, x: Array, weight: Array, bias: Array) -> Cells:
+def _run_layer(network: Network, name: str, x: Array, weight: Array, bias: Array) -> Cells:
     """Return f(x W + bias), for the biases of one bias cell or two."""
     xp, z = array_namespace(x), x @ weight
     for cell in range(network.n_bias):

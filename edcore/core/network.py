@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple, TypeAlias
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -17,10 +19,16 @@ LEAST_U0 = 1e-30
 """Below it, 2 / u0 times a sum may be more than float32 holds, and infinities cancel to NaN."""
 
 
-LayerName: TypeAlias = Literal["input", "hidden", "output"]
-LAYERS: tuple[LayerName, ...] = ("input", "hidden", "output")
+LAYERS = ("input", "hidden", "output")
+"""Names of the layers of a network of one width."""
 WEIGHTS = tuple(f"{layer}.{part}" for layer in LAYERS for part in ("weight", "bias"))
-"""Keys of a dictionary of weights, in the order of the layers."""
+"""Keys of the weights of a network of one width, in the order of the layers."""
+SHARED = WEIGHTS[2:4]
+"""Those that all its hidden layers have in common, as (heads, layers, …)."""
+
+
+MOST_WIDTHS = 4
+"""Widths that are named one by one."""
 
 
 class Layer(NamedTuple):
@@ -29,8 +37,8 @@ class Layer(NamedTuple):
     Its weights are ``weights[name + ".weight"][where(head)]``, of shape (sources, targets), and likewise its biases.
     """
 
-    name: LayerName
-    position: int | None  # its place in the hidden stack
+    name: str  # "input", "hidden", "output"; "hidden.2" where each hidden layer has arrays of its own
+    position: int | None  # its place in the array that all hidden layers of one width have in common
     source_signs: tuple[int, ...]
     target_signs: tuple[int, ...]
     teachers: tuple[int, ...]  # for each target cell, the output from whose error it learns
@@ -40,6 +48,35 @@ class Layer(NamedTuple):
     def where(self, head: int) -> tuple[int, ...]:
         """Return the index of this layer's weights of one head."""
         return (head,) if self.position is None else (head, self.position)
+
+
+def stack_names_of(keys: Iterable[str]) -> list[str]:
+    """Return the `Network.stack_names` that some keys of weights begin with: "hidden.2" of "hidden.2.bias"."""
+    ends = {"input": 0.0, "output": math.inf}
+    found = {key.rpartition(".")[0] for key in keys}
+    return sorted(found, key=lambda name: ends.get(name, float(name.partition(".")[2] or 1)))
+
+
+def checked_width(name: str, value: Any) -> int | tuple[int, ...]:
+    """Return one width as an int, or several as a tuple, or refuse the argument `name`."""
+    accepted = "a whole number of at least 1, or one for each layer of hidden cells, such as (512, 128)"
+    if isinstance(value, list | tuple) or (isinstance(value, np.ndarray) and value.ndim == 1):
+        if len(value):
+            return tuple(whole_number(name, width, 1, accepted) for width in value)
+        raise InputError(name, shown(value), accepted)
+    return whole_number(name, value, 1, accepted)
+
+
+def checked_depth(name: str, value: Any, width: int | tuple[int, ...]) -> int:
+    """Return the depth, or refuse the argument `name`. Of None, it is that of several widths, or 1."""
+    depth = None if value is None else whole_number(name, value, 0)
+    if isinstance(width, int):
+        return 1 if depth is None else depth
+    if depth not in (None, len(width) - 1):
+        widths = f"{len(width)} widths" if len(width) > 1 else "1 width"
+        fix = "They are those of the input layer and of each hidden layer. Leave the depth out to have as many."
+        raise InputError(name, shown(value), f"{len(width) - 1}, beside {widths}", fix)
+    return len(width) - 1
 
 
 MOST_FAN_IN = 10  # beyond it, all weights are as good as zero
@@ -101,17 +138,18 @@ class Network:
 
     Each layer holds its excitatory (+) cells first and its inhibitory (−) cells second. A network has an input layer
     (in_ → width), `depth` hidden layers (width → width) and an output layer (width → outputs); all counts are per
-    stream.
+    stream. Of several widths, each is that of one layer, from the input layer to the last hidden one.
 
     Parameters
     ----------
     in_ : int
         Input features, at least 1. They are fed to both streams.
-    width : int
-        Cells per stream of the input layer and of each hidden layer, at least 1.
-    depth : int
+    width : int or tuple of int
+        Cells per stream of the input layer and of each hidden layer, at least 1. A tuple has one for each of them,
+        such as (512, 128) for depth 1. Equal ones are taken as one width.
+    depth : int, optional
         Hidden layers beyond the input layer, at least 0: the article's depth. The cells of the input layer are hidden
-        too, so a network has depth + 1 layers of hidden cells.
+        too, so a network has depth + 1 layers of hidden cells. Left out, it is 1, or what a tuple of widths says.
     heads : int
         Independent networks, at least 1.
     u0 : float
@@ -123,7 +161,7 @@ class Network:
         Precision of weights and activities.
     outputs : int
         Outputs of each network, at least 1. With several, cell j of a stream learns from the error of output
-        j mod outputs alone (Diffusing Blame, 2026), so width is at least outputs.
+        j mod outputs alone (Diffusing Blame, 2026), so each width is at least outputs.
     activation : {"sigmoid", "tanh", "relu", "relu6", "linear"} or str
         The f of the cells of the input layer and of the hidden layers; also the name of one that was registered, see
         `edcore.core.activations.register`.
@@ -150,7 +188,7 @@ class Network:
     Raises
     ------
     InputError
-        If a value is outside what is listed above, or width is smaller than outputs.
+        If a value is outside what is listed above, a width is smaller than outputs, or depth contradicts the widths.
 
     Examples
     --------
@@ -160,11 +198,13 @@ class Network:
     17139906
     >>> network.weight_shapes["hidden.weight"]
     (1, 4096, 64, 64)
+    >>> Network(in_=784, width=(512, 128)).weight_shapes["hidden.1.weight"]
+    (1, 1024, 256)
     """
 
     in_: int
-    width: int = 32
-    depth: int = 1
+    width: int | tuple[int, ...] = 32
+    depth: int = None  # type: ignore[assignment]  # an int in each network
     heads: int = 1
     u0: float = 0.4
     n_bias: int = 1
@@ -179,8 +219,12 @@ class Network:
     one_hot: int = 0
 
     def __post_init__(self) -> None:
-        for name, least in (("in_", 1), ("width", 1), ("depth", 0), ("heads", 1), ("outputs", 1)):
-            assign(self, name, whole_number(name, getattr(self, name), least))
+        assign(self, "width", checked_width("width", self.width))
+        assign(self, "depth", checked_depth("depth", self.depth, self.width))
+        if isinstance(self.width, tuple) and len({*self.width}) == 1:  # one network has one layout, file and hash
+            assign(self, "width", self.width[0])
+        for name in ("in_", "heads", "outputs"):
+            assign(self, name, whole_number(name, getattr(self, name), 1))
         assign(self, "u0", real("u0", self.u0, positive=True))
         if self.u0 < LEAST_U0:
             raise InputError("u0", repr(self.u0), f"a number of at least {LEAST_U0:g}", "Smaller ones give infinities.")
@@ -209,7 +253,7 @@ class Network:
         if self.in_ % self.categories:
             fix = f"Each column of x stands for {self.one_hot} inputs."
             raise InputError("in_", repr(self.in_), f"a multiple of one_hot={self.one_hot}", fix)
-        if self.width < self.outputs:
+        if min(self._given) < self.outputs:
             fix = "Cell j learns from output j mod outputs: with fewer cells, some outputs would teach none of them."
             raise InputError("width", repr(self.width), f"at least {self.outputs}, the number of outputs", fix)
 
@@ -229,9 +273,19 @@ class Network:
         return (1,) * self.in_ + (-1,) * self.in_
 
     @property
-    def hidden_signs(self) -> tuple[int, ...]:
-        """Signs of the cells of the input layer and of each hidden layer."""
-        return (1,) * self.width + (-1,) * self.width
+    def widths(self) -> tuple[int, ...]:
+        """Cells per stream of the input layer and of each hidden layer in turn."""
+        return self.width if isinstance(self.width, tuple) else (self.width,) * (self.depth + 1)
+
+    @property
+    def widest(self) -> int:
+        """The largest of these widths."""
+        return max(self._given)
+
+    @property
+    def _given(self) -> tuple[int, ...]:
+        """Several widths, or the one that all layers have."""
+        return self.width if isinstance(self.width, tuple) else (self.width,)
 
     @property
     def output_signs(self) -> tuple[int, ...]:
@@ -258,21 +312,51 @@ class Network:
         """The layers of hidden cells in words, such as "1 hidden layer of 8 + 8 cells"."""
         count = f"{self.depth + 1:,} hidden layers" if self.depth else "1 hidden layer"
         depth = f" (depth {self.depth:,})" if self.depth else ""
-        return f"{count} of {self.width:,} + {self.width:,} cells{depth}"
+        return f"{count} of {self.hidden_cells}{depth}"
 
-    def layer(self, name: LayerName) -> Layer:
-        """Return the layer of this name; of the hidden layers, which are all alike, the first."""
-        hidden, taught = self.hidden_signs, tuple(j % self.outputs for j in range(self.width)) * 2
+    @property
+    def hidden_cells(self) -> str:
+        """Their cells in words: "8 + 8 cells", or "512 + 512 and 128 + 128 cells"; of many widths, the extremes."""
+        many = len(self._given) > MOST_WIDTHS
+        words = [f"{width:,} + {width:,}" for width in ((min(self._given), self.widest) if many else self._given)]
+        listed = " to ".join(words) if many else " and ".join(filter(None, (", ".join(words[:-1]), words[-1])))
+        return f"{listed} cells"
+
+    @property
+    def stack_names(self) -> tuple[str, ...]:
+        """Names of the layers that have weights of their own, in their order: hidden layers of one width share them."""
+        if isinstance(self.width, int):
+            return "input", "hidden", "output"
+        return ("input", *(f"hidden.{number}" for number in range(1, self.depth + 1)), "output")
+
+    def layer(self, name: str) -> Layer:
+        """Return the layer of this name; of hidden layers that share one, which are all alike, the first."""
         if name == "output":
-            signs, streams = self.output_signs, len(self.output_signs) // self.outputs
-            return Layer(name, None, hidden, signs, tuple(range(self.outputs)) * streams, self.output_cells, False)
-        sources, position = (self.input_signs, None) if name == "input" else (hidden, 0)
-        return Layer(name, position, sources, hidden, taught, self.activation, self.rms)
+            sources, signs = self._hidden_signs(self.depth), self.output_signs
+            taught = tuple(range(self.outputs)) * (len(signs) // self.outputs)
+            return Layer(name, None, sources, signs, taught, self.output_cells, False)
+        number = 0 if name == "input" else int(name.partition(".")[2] or 1)
+        sources, signs = self._hidden_signs(number - 1) if number else self.input_signs, self._hidden_signs(number)
+        taught = tuple(j % self.outputs for j in range(len(signs) // 2)) * 2
+        position = 0 if name == "hidden" else None
+        return Layer(name, position, sources, signs, taught, self.activation, self.rms)
+
+    def _hidden_signs(self, number: int) -> tuple[int, ...]:
+        """Return the signs of the cells of a layer: 0 is the input layer, 1 the first hidden one."""
+        width = self.width if isinstance(self.width, int) else self.width[number]
+        return (1,) * width + (-1,) * width
+
+    @property
+    def stacks(self) -> tuple[Layer, ...]:
+        """The first layer of each array of weights, in their order; there may be no hidden one."""
+        return tuple(map(self.layer, self.stack_names))
 
     @property
     def layers(self) -> tuple[Layer, ...]:
         """All layers, from the input layer to the output layer."""
-        first, hidden, last = self.layer("input"), self.layer("hidden"), self.layer("output")
+        if isinstance(self.width, tuple):
+            return self.stacks
+        first, hidden, last = self.stacks
         return (first, *(hidden._replace(position=position) for position in range(self.depth)), last)
 
     @property
@@ -283,15 +367,20 @@ class Network:
     @property
     def weight_shapes(self) -> dict[str, tuple[int, ...]]:
         """Key → shape of every weight array: sources by targets, signs folded in."""
-        heads, inputs, hidden = self.heads, 2 * self.in_, 2 * self.width
-        outputs, biases = self.outputs * (2 if self.inhibitory_output else 1), self.n_bias
+        outputs = self.outputs * (2 if self.inhibitory_output else 1)
+        heads: tuple[int, ...] = (self.heads,)
+        first, last = 2 * self._given[0], 2 * self._given[-1]
+        joined = {"input": (heads, 2 * self.in_, first)}
+        if isinstance(self.width, int):
+            joined["hidden"] = ((self.heads, self.depth), first, first)
+        else:
+            pairs = enumerate(itertools.pairwise(self.width), 1)
+            joined |= {f"hidden.{number}": (heads, 2 * of, 2 * to) for number, (of, to) in pairs}
+        joined["output"] = (heads, last, outputs)
         return {
-            "input.weight": (heads, inputs, hidden),
-            "input.bias": (heads, biases, hidden),
-            "hidden.weight": (heads, self.depth, hidden, hidden),
-            "hidden.bias": (heads, self.depth, biases, hidden),
-            "output.weight": (heads, hidden, outputs),
-            "output.bias": (heads, biases, outputs),
+            f"{name}.{part}": (*before, rows, targets)
+            for name, (before, sources, targets) in joined.items()
+            for part, rows in (("weight", sources), ("bias", self.n_bias))
         }
 
     @property

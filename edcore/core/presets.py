@@ -113,6 +113,10 @@ def variant(
 ) -> tuple[Network, Rule]:
     """Return the network and the rule of a preset, in which fields of `Network` that are given, and not None, win."""
     found = preset(rule, alpha, alpha_output)
-    network = Network(**{**found.network, **{name: value for name, value in given.items() if value is not None}})
+    own = {name: value for name, value in given.items() if value is not None}
+    usual = dict(found.network)
+    if not isinstance(own.get("width", 0), int):  # several widths say the depth
+        usual.pop("depth", None)
+    network = Network(**{**usual, **own})
     check_together(network, found.rule)
     return network, found.rule

@@ -123,7 +123,7 @@ def diagnose(
     first = None if start is None else checked_weights(network, start, name="start")
     samples, wanted = (to_numpy(array).astype(np.float64) for array in (x, target))
     # Threads share no product of so few cells with profit, and lose much time where other programs have the cores.
-    threads = threadpool_limits(1, "blas") if network.width <= NARROW else contextlib.nullcontext()
+    threads = threadpool_limits(1, "blas") if network.widest <= NARROW else contextlib.nullcontext()
     with threads, np.errstate(all="ignore"):  # a figure that overflows is NaN in the table
         measurement = _Measurement(network, rule, now, first, ed.seed, frozenset(picked))
         figures = list(measurement.layers(samples, wanted.reshape(-1, network.columns)))
@@ -158,7 +158,7 @@ class _Measurement:
         # The states of thousands of layers would take too much memory. The first forward pass keeps the state in front
         # of each slab only; a slab's states are computed again from it when its turn comes.
         network, layers, depth = self.network, self.network.layers, self.network.depth
-        slab = max(1, min(SLAB_LAYERS, SLAB_BYTES // (8 * network.heads * len(network.hidden_signs) ** 2)))
+        slab = max(1, min(SLAB_LAYERS, SLAB_BYTES // (8 * network.heads * (2 * network.widest) ** 2)))
         inputs = last = input_state(network, x)
         fronts = {}  # by the first hidden layer of a slab, from 0: the state in front of it
         for number, layer in enumerate(layers):
@@ -178,17 +178,21 @@ class _Measurement:
             for number in sorted(self.picked.intersection(range(first + 1, stop + 1))):
                 chain += [number] if chain[-1] == number - 1 else [number - 1, number]
             part = [inputs, *(states[number - first] for number in chain), last]
-            step, most = self._updates(replace(network, depth=len(chain) - 1), part, error)
+            width = network.width
+            if not isinstance(width, int):
+                width = tuple(width[number] for number in chain)
+            slab_network = replace(network, width=width, depth=len(chain) - 1)
+            in_slab = dict(zip([*chain, depth + 1], slab_network.layers, strict=True))
+            step, most = self._updates(slab_network, part, error)
             for number in reversed(range(first + 1 if first else 0, stop + 1 + (stop == depth))):
                 layer = layers[number]
                 sources = states[number - first - 1] if number else inputs
                 targets = last if layer.name == "output" else states[number - first]
                 sums = backward_activation(network, layer, targets, signal)
                 if number in self.picked:
-                    in_slab = layer if layer.position is None else layer._replace(position=chain.index(number) - 1)
                     biases = np.repeat(network.bias * sums.sum(axis=1, keepdims=True), network.n_bias, axis=1)
                     descent = np.concatenate([sources.y.swapaxes(-1, -2) @ sums, biases], axis=1)
-                    step_most = _joined(step, in_slab), _joined(most, in_slab)
+                    step_most = _joined(step, in_slab[number]), _joined(most, in_slab[number])
                     yield self._figures(layer, self._before(layer, number), targets, *step_most, descent)
                 signal = backward_weights(layer, self.now, sums)
                 # Only its direction counts: scaled to 1 it does not vanish on its way through a deep stack.

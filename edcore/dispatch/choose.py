@@ -122,7 +122,7 @@ def choose_backend(
 
 def _auto(request: Request, network: Network, rule: Rule, batch: int) -> Backend:
     """Return the first ready backend in the order of preference; log why each before it was passed over."""
-    preferred = preferences(network.width, request.device, batch=batch)
+    preferred = preferences(network.widest, request.device, batch=batch)
     passed_over = []
     for candidate in preferred.candidates:
         reason, backend = why_not(candidate, network, rule, request.precision)
@@ -183,7 +183,7 @@ def _follow(x: Located, request: Request, network: Network, rule: Rule, batch: i
         if request.precision != FULL:
             _lacking(request.precision, who)
         return _followed(ArrayAPIBackend(x.xp, array_device(x.array)), library, who, network, rule)
-    for candidate in preferences(network.width, device, library, batch=batch).candidates:
+    for candidate in preferences(network.widest, device, library, batch=batch).candidates:
         if candidate.info is own:
             break
         reason, backend = why_not(candidate, network, rule, request.precision)

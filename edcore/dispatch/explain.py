@@ -39,7 +39,7 @@ def explain(
     >>> [verdict.reason for verdict in explain(Network(in_=2), Rule()) if verdict.name == "loop"]
     ["it is used only when asked for, as backend='loop'"]
     """
-    preferred = preferences(network.width, device, library, batch=rule.samples_per_update(batch))
+    preferred = preferences(network.widest, device, library, batch=rule.samples_per_update(batch))
     considered = [
         Verdict(one.info.name, one.kind, one.ms, why_not(one, network, rule)[0]) for one in preferred.candidates
     ]

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from edcore.arrays import Array, HostWeights, to_numpy
 from edcore.contract.backend import Backend
-from edcore.core.network import LAYERS, Network
+from edcore.core.network import Network
 from edcore.core.rule import Rule
 from edcore.core.weights import initialise
 from edcore.dispatch.choose import choose_backend, make_request
@@ -196,8 +196,8 @@ class DataParallel(SharedNetwork):
 
     def _clamp(self, weights: HostWeights) -> None:
         """Hold the weights at the rule's floor, as `edcore.core` does."""
-        for name in LAYERS:
-            layer, key = self.network.layer(name), f"{name}.weight"
+        for layer in self.network.stacks:
+            key = f"{layer.name}.weight"
             signs = np.outer(layer.source_signs, layer.target_signs).astype(self.network.dtype)
             weights[key] = signs * np.maximum(weights[key] * signs, weights[key].dtype.type(self.rule.floor))
 

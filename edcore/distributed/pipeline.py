@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -116,7 +115,7 @@ class Pipeline(SharedNetwork):
         request = make_request(backend, device)
         if request.backend == "auto" and device is None:
             request = make_request(*self._default_backend())
-        self._backend = choose_backend(request, replace(network, depth=self.stage.depth), rule)
+        self._backend = choose_backend(request, self.stage.part, rule)
         if not isinstance(self._backend, Staged):
             raise BackendUnavailableError(
                 f"the backend {self.backend!r} on {self.device!r} has no stages: it cannot compute some layers of a "
@@ -265,8 +264,8 @@ class Pipeline(SharedNetwork):
         parts = min(self._parts or self.size, samples)
         cuts = [samples * part // parts for part in range(parts + 1)]
         rows = [slice(start, stop) for start, stop in itertools.pairwise(cuts)]
-        shapes = [(network.heads, part.stop - part.start, 2 * network.width) for part in rows]
-        first, last = self.stage.first, self.stage.last
+        first, last, before = self.stage.first, self.stage.last, max(self.stage.start - 1, 0)
+        shapes = [(network.heads, part.stop - part.start, 2 * network.widths[before]) for part in rows]
         # All receives are posted first, so that a part arrives while the part before is computed.
         arriving = [] if first else [comm.receive(shape, network.dtype, self.rank - 1) for shape in shapes]
         outputs, leaving = np.zeros((samples, network.columns), network.dtype), []

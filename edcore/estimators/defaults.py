@@ -64,7 +64,7 @@ def tuned_rule(ed: ED, power: float, batch: int) -> Rule:
     """Return the rule of a network, which learns by means, for samples of mean Σ x² = `power` in batches of `batch`."""
     network, largest = ed.network, np.finfo(np.float64).max
     linear = network.output_activation == "linear"
-    cells = 2 * network.width * (SIGMOID if network.activation == "sigmoid" else OTHERS)
+    cells = 2 * network.widest * (SIGMOID if network.activation == "sigmoid" else OTHERS)
     sources = max(2 * power, cells if network.depth else 0.0)  # both streams see x; all hidden layers have one rate
     # The slope counts twice: in what the cells learn, and in what that does to the output.
     steeper = (_steepness(network) / FUNCTIONS["sigmoid"].steepest) ** 2

@@ -57,7 +57,8 @@ def _differences(network: Network, in_known: bool, rule: Rule, name: str) -> dic
     found |= {
         NAMES.get(field, field): getattr(network, field)
         for field, value in usual.items()
-        if field != "in_" and getattr(network, field) != value
+        if field not in (("in_",) if isinstance(network.width, int) else ("in_", "depth"))  # the widths say the depth
+        and getattr(network, field) != value
     }
     rates = {rate: getattr(rule, rate) for rate in ("alpha", "alpha_output")}
     if replace(preset.rule, **rates) != rule:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from edcore.arrays import HostWeights
 from edcore.core import method as core
 from edcore.core.activations import FUNCTIONS, readout
-from edcore.core.network import LAYERS, Network
+from edcore.core.network import Network, stack_names_of
 from edcore.core.rule import MEAN, Rule
 from edcore.errors import DivergedError
 
@@ -73,7 +73,7 @@ class Divergence(NamedTuple):
         # Divided by their root mean square, cells have no more than bounded ones. What can grow from there on are
         # outputs without bounds, whose error comes back larger if an update moves them by more than it.
         highest = 1.0 if unbounded else inner.largest
-        sources = 2 * network.width * highest**2 + network.n_bias * network.bias**2
+        sources = 2 * network.widths[-1] * highest**2 + network.n_bias * network.bias**2
         if not parts or outer.largest == math.inf or max(rule.alpha, rule.alpha_output) > HIGH:
             samples = 1 if MEAN[rule.reduction] else SAMPLES
             alpha, output = min(rule.alpha / 10, 1 / samples), min(rule.alpha_output / 10, 1 / sources / samples)
@@ -112,10 +112,10 @@ def outputs_of(network: Network, rule: Rule, outputs: npt.NDArray[Any]) -> Diver
 def first_in_weights(weights: HostWeights, start: int = 0) -> Found | None:
     """Return the first layer that has weights which are not finite, of all or of a stage that starts with a layer."""
     number = start
-    for name in LAYERS:
-        parts = [weights[key] for key in (f"{name}.weight", f"{name}.bias") if key in weights]
-        bad = [~np.isfinite(part).all(axis=tuple(range(1 + (name == "hidden"), part.ndim))) for part in parts]
-        for heads in np.atleast_2d(np.any(bad, axis=0).T) if bad else ():
+    for key in stack_names_of(weights):
+        parts = weights[f"{key}.weight"], weights[f"{key}.bias"]
+        bad = [~np.isfinite(part).all(axis=tuple(range(1 + (key == "hidden"), part.ndim))) for part in parts]
+        for heads in np.atleast_2d(np.any(bad, axis=0).T):
             if heads.any():
                 return Found("weights", number, heads)
             number += 1

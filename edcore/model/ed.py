@@ -10,7 +10,7 @@ import numpy.typing as npt
 from edcore.arguments import real, whole_number, yes_or_no
 from edcore.arrays import Array, HostWeights, on_its_device
 from edcore.contract.backend import Backend
-from edcore.core.network import Initial, Network
+from edcore.core.network import Initial, Network, checked_depth, checked_width
 from edcore.core.presets import variant
 from edcore.core.randomness import checked_seed
 from edcore.core.rule import Rule, check_together
@@ -31,11 +31,12 @@ class ED(InspectedNetwork):
     ----------
     in_ : int, optional
         Input features. Left out, it is taken from the first x.
-    hidden_width : int
+    hidden_width : int or sequence of int
         Cells per stream in the input layer and in each hidden layer; a stream is excitatory (+) or inhibitory (−).
+        Several widths, such as (512, 128), are those of the input layer and of each hidden layer in turn.
     hidden_depth : int, optional
         Layers beyond the input layer, at least 0. The cells of the input layer are hidden too, so there are
-        hidden_depth + 1 layers of hidden cells. Left out, that of the preset: 1 in the article's.
+        hidden_depth + 1 layers of hidden cells. Left out, several widths say it, else the preset: 1 in the article's.
     alpha : float, optional
         Learning rate of the input layer and the hidden layers. Left out, that of the preset: 0.8 in the article's.
     heads : int
@@ -93,7 +94,7 @@ class ED(InspectedNetwork):
     def __init__(
         self,
         in_: int | None = None,
-        hidden_width: int = 32,
+        hidden_width: int | Sequence[int] = 32,
         hidden_depth: int | None = None,
         alpha: float | None = None,
         *,
@@ -121,8 +122,8 @@ class ED(InspectedNetwork):
         one_hot = whole_number("one_hot", one_hot, 0)
         shape = {"in_": (one_hot or 1) if in_ is None else in_, "heads": heads, "outputs": outputs, "dtype": dtype}
         shape["one_hot"] = one_hot
-        shape["width"] = whole_number("hidden_width", hidden_width, 1)
-        shape["depth"] = None if hidden_depth is None else whole_number("hidden_depth", hidden_depth, 0)
+        shape["width"] = width = checked_width("hidden_width", hidden_width)
+        shape["depth"] = None if hidden_depth is None else checked_depth("hidden_depth", hidden_depth, width)
         network, learning = variant(rule, alpha, alpha_output, shape | cells | {"initial": initial})
         self._begin(network, in_ is not None, learning, checked_seed(seed), make_request(backend, device, precision))
         if self._in_known and self._request.backend != "auto":

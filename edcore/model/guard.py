@@ -64,7 +64,7 @@ class Guard:
         self._measured = False  # whether it is the norm
         self._left = 0  # updates that are in the bound already
         self._allowed = 0, 0.0, 0.0  # for at most these samples, and sums of squares of x and of errors
-        cells, info = 2 * network.width, np.finfo(network.dtype)
+        cells, info = 2 * network.widest, np.finfo(network.dtype)
         self._largest = float(info.max)
         self._most = self._largest * MARGIN
         self._most_sums = math.sqrt(self._most) if network.rms else self._most  # which are squared there

@@ -35,7 +35,7 @@ from edcore.arrays import (
     to_numpy,
 )
 from edcore.core.activations import Activation, readout
-from edcore.core.network import LAYERS, Layer, Network
+from edcore.core.network import Layer, Network
 from edcore.core.rule import MEAN, Rule
 from edcore.errors import EDCoreError, InputError, shown
 from edcore.model.values import located, on_host, refuse_dtype, refuse_non_finite, unreadable
@@ -368,9 +368,9 @@ def checked_weights(
             refuse_non_finite(f"{name}[{key!r}]", array)
         arrays[key] = array
     if floor is not None:
-        for layer in LAYERS:
-            if (key := f"{layer}.weight") in arrays:
-                _check_floor(f"{name}[{key!r}]", arrays[key], network.layer(layer), floor)
+        for layer in network.stacks:
+            if (key := f"{layer.name}.weight") in arrays:
+                _check_floor(f"{name}[{key!r}]", arrays[key], layer, floor)
     return arrays
 
 

@@ -38,13 +38,12 @@ def check_layer_errors(
         hidden = f"{network.depth} hidden layer{'s' * (network.depth != 1)}"
         accepted = f"one array, or a list of {layers}: for the input layer, {hidden} and the output layer"
         raise InputError("error", f"a list of {len(errors)} arrays", accepted)
-    cells = {name: len(network.layer(name).target_signs) for name in ("input", "hidden", "output")}
+    cells = [*(2 * width for width in network.widths), len(network.output_signs)]
     found = []
     for number, error in enumerate(errors):
         if error is None:
             raise InputError(f"error[{number}]", "None", "an array", "A layer keeps its weights where its error is 0.")
-        name = "input" if number == 0 else "output" if number == layers - 1 else "hidden"
-        by_cell = network.heads, shape[0], cells[name]
+        by_cell = network.heads, shape[0], cells[number]
         wanted, meaning = shape, ", that of the outputs"
         if np.ndim(error) > 2:
             wanted, meaning = by_cell, ", of heads, samples and cells of that layer"

@@ -201,7 +201,7 @@ def cell_names(network: Network, number: int) -> list[str]:
     """Return the names of the cells of a column."""
     if number == 0:
         return [f"x{i + 1}{sign}" for sign in "+−" for i in range(network.in_)]
-    letter, count = ("h", network.width) if number < len(network.layers) else ("y", network.outputs)
+    letter, count = ("h", network.widths[number - 1]) if number < len(network.layers) else ("y", network.outputs)
     marks = ["+", "−"] if letter == "h" or network.inhibitory_output else [""]
     return [f"{letter}{i + 1 if count > 1 else ''}{mark}" for mark in marks for i in range(count)]
 

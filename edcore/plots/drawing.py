@@ -107,7 +107,7 @@ def check_size(network: Network) -> None:
     fix = "Draw it with edcore.plots.weights or, of images, edcore.plots.receptive_fields."
     for name, given, most in (
         ("in_", f"{network.in_:,} features, 2 cells each", network.in_ <= MOST_CELLS // 2),
-        ("hidden_width", f"{network.width:,} + {network.width:,} cells", network.width <= MOST_CELLS // 2),
+        ("hidden_width", network.hidden_cells, network.widest <= MOST_CELLS // 2),
         ("outputs", f"{network.outputs:,} outputs, up to 2 cells each", network.outputs <= MOST_CELLS // 2),
         ("hidden_depth", f"{network.depth:,}", network.depth <= MOST_LAYERS - 2),
     ):

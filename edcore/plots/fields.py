@@ -86,10 +86,10 @@ def receptive_fields(
     head = whole_number("head", head, 0)
     if head >= network.heads:
         raise InputError("head", str(head), f"0 to {network.heads - 1}, as there are {network.heads} heads")
-    chosen = _checked_cells(cells, network.width)
+    chosen = _checked_cells(cells, width := network.widths[0])
     weight = ed.weights["input.weight"][head].astype(np.float64)
     fields = (weight[: network.in_] + weight[network.in_ :]).T
-    groups = [fields[: network.width][chosen], fields[network.width :][chosen]]
+    groups = [fields[:width][chosen], fields[width:][chosen]]
     scale = max(np.nanmax(np.abs(group)) for group in groups) or 1.0
     style = {"cmap": DIVERGING, "vmin": -scale, "vmax": scale, "interpolation": "nearest"}
     ax = axes_or_new(ax, (7.5, 4.2))

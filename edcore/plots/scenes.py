@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -11,6 +11,7 @@ import numpy.typing as npt
 from edcore.arrays import HostWeights, to_numpy
 from edcore.core.network import Network
 from edcore.core.randomness import permutation
+from edcore.diagnostics.gradient import layer_part
 from edcore.errors import InputError
 from edcore.model.ed import ED
 from edcore.plots.boundary import decision_boundary
@@ -156,14 +157,14 @@ def deep_layers(ed: ED, x: Any, target: Any, head: int, epochs: int, batch_size:
     for batch, error in enumerate(_batches(copy, x, target, epochs, batch_size)):
         if batch in chosen:
             weights = copy.weights
-            hidden = np.stack(activities(network, weights, x[:1].astype(np.float64), head)[1:-1])
+            hidden = _in_rows(activities(network, weights, x[:1].astype(np.float64), head)[1:-1], network.widest)
             with np.errstate(invalid="ignore", divide="ignore"):  # weights that were 0 have no growth
                 states.append((batch, error, hidden, _sizes(network, weights, head) / start))
     growths = np.stack([growth for *_, growth in states])
     known = growths[np.isfinite(growths) & (growths > 0)]
     low, high = min(known.min(initial=1.0), 0.99), max(known.max(initial=1.0), 1.01)
     margin = (high / low) ** 0.05
-    most = max(1.0, *(float(np.abs(hidden).max()) for _, _, hidden, _ in states))
+    most = max(1.0, *(float(np.nanmax(np.abs(hidden))) for _, _, hidden, _ in states))
     figure, rows = new_figure((9.0, 4.8)), len(network.layers)
 
     from matplotlib.ticker import MaxNLocator
@@ -175,8 +176,8 @@ def deep_layers(ed: ED, x: Any, target: Any, head: int, epochs: int, batch_size:
         extent = (-0.5, hidden.shape[1] - 0.5, len(hidden) + 0.5, 0.5)
         style = {"cmap": ACTIVITY, "vmin": 0, "vmax": most, "interpolation": "nearest", "aspect": "auto"}
         figure.colorbar(left.imshow(np.abs(hidden), extent=extent, **style), ax=left)
-        left.axvline(network.width - 0.5, color=COLOURS[0], linewidth=1)
-        left.set_xticks([network.width / 2 - 0.5, 1.5 * network.width - 0.5], ["+ cells", "− cells"])
+        left.axvline(network.widest - 0.5, color=COLOURS[0], linewidth=1)
+        left.set_xticks([network.widest / 2 - 0.5, 1.5 * network.widest - 0.5], ["+ cells", "− cells"])
         left.tick_params(axis="x", length=0)
         left.set_ylabel("hidden layer (last: output)")
         layers = np.arange(1, rows + 1)
@@ -192,6 +193,14 @@ def deep_layers(ed: ED, x: Any, target: Any, head: int, epochs: int, batch_size:
         figure.suptitle(network.hidden_layers, x=0.01, ha="left", fontsize="medium")
 
     return Scene(figure, draw_frame, len(states))
+
+
+def _in_rows(hidden: Sequence[Floats], widest: int) -> Floats:
+    """Return the cells of each layer as a row, which meet in the middle; narrower layers leave its ends empty."""
+    rows = np.full((len(hidden), 2 * widest), np.nan)
+    for row, cells in zip(rows, hidden, strict=True):
+        row[widest - len(cells) // 2 : widest + len(cells) // 2] = cells
+    return rows
 
 
 def _checked(copy: ED, x: Any, target: Any) -> tuple[Floats, Floats]:
@@ -219,6 +228,5 @@ def _batches(ed: ED, x: Floats, target: Floats, epochs: int, batch_size: int) ->
 
 def _sizes(network: Network, weights: HostWeights, head: int) -> Floats:
     """Return the mean size of each layer's weights."""
-    stack = np.abs(weights["hidden.weight"][head]).mean(axis=(1, 2), dtype=np.float64)
-    first, last = (np.abs(weights[f"{name}.weight"][head]).mean(dtype=np.float64) for name in ("input", "output"))
-    return np.array([first, *stack, last])
+    matrices = (layer_part(weights, layer, "weight")[head] for layer in network.layers)
+    return np.array([np.abs(matrix).mean(dtype=np.float64) for matrix in matrices])

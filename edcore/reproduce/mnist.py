@@ -188,7 +188,7 @@ def _describe(experiment: Experiment) -> str:
         f"{experiment.name}: {network.heads} × ({network.in_} → {network.width} + {network.width} → {network.outputs} "
         f"cells), {network.activation} of width {network.u0:g}, {network.n_bias} bias cell"
         f"{'s' * (network.n_bias > 1)}; initially abs(N(0, 1)) · {scale:g} / {fan_in}{unequal}, output abs(N(0, 1)) · "
-        f"{output_scale:g} / √{len(network.hidden_signs)}, biases 0. edcore: {rule.error} error{more}, learning rates "
+        f"{output_scale:g} / √{2 * network.widest}, biases 0. edcore: {rule.error} error{more}, learning rates "
         f"{rule.alpha:g} and {rule.alpha_output:g} (output), batches of {BATCH}, float32; of {len(experiment.epochs)} "
         f"epochs {stages} times these rates.{baselines}"
     )

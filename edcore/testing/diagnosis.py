@@ -157,7 +157,7 @@ def _others(backend: Backend, case: Case) -> Iterator[Case]:
     """Yield cases beside the failing one, in which another fault has other numbers: a larger one and a classic one."""
     network, rule, seed = case.network, case.rule, case.seed + 1
     sizes = {"in_": 3, "width": 4, "depth": 2, "heads": 2}
-    if max(network.in_, network.width, network.depth, network.heads, len(case.x)) >= LARGE:
+    if max(network.in_, network.widest, network.depth, network.heads, len(case.x)) >= LARGE:
         larger = network
     else:
         larger = dataclasses.replace(network, **{k: max(v, getattr(network, k)) for k, v in sizes.items()})

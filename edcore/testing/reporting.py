@@ -261,7 +261,7 @@ def _finding(
         case = as_code(simplest) if example.drawn else ""
         if diagnosis.stage in STAGES[:2] and (there := in_case(backend, simplest)) and there.stage == diagnosis.stage:
             diagnosis = dataclasses.replace(there, detail=diagnosis.detail)
-        sizes = max(simplest.network.in_, simplest.network.width, simplest.network.depth, len(simplest.x))
+        sizes = max(simplest.network.in_, simplest.network.widest, simplest.network.depth, len(simplest.x))
         if cause in UNDETERMINED and sizes >= LARGE:
             cause, diagnosis = "size", dataclasses.replace(diagnosis, detail="")
     diagnosis = dataclasses.replace(diagnosis, cause=cause)

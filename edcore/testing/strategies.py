@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from edcore.arguments import DType
 from edcore.arrays import Array, HostWeights
 from edcore.core.activations import ACTIVATIONS, SOFTMAX
-from edcore.core.network import LAYERS, Initial, Network
+from edcore.core.network import Initial, Network
 from edcore.core.presets import PRESETS
 from edcore.core.rule import Rule
 from edcore.core.weights import initialise
@@ -132,7 +132,7 @@ def drawn_case(network: Network, rule: Rule, batch: int, scale: float, seed: int
     weights = {key: value * factor for key, value in initialise(network, seed).items()}
     if rule.floor is not None:
         least = initialise(dataclasses.replace(network, initial=Initial(weight=0)), seed, rule.floor)
-        for key in (f"{layer}.weight" for layer in LAYERS):
+        for key in (f"{layer.name}.weight" for layer in network.stacks):
             weights[key] = np.where(abs(weights[key]) < abs(least[key]), least[key], weights[key])
     random = np.random.default_rng(seed)
     if network.one_hot:

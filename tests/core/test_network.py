@@ -22,7 +22,7 @@ def test_shapes_signs_and_count():
     }
     assert network.parameters == 5 * (24 + 8 + 64 + 32 + 8 + 4)
     assert network.input_signs == (1, 1, 1, -1, -1, -1)
-    assert network.hidden_signs == (1, 1, -1, -1)
+    assert network.layer("hidden").target_signs == (1, 1, -1, -1)
     assert network.output_signs == (1, -1)
     assert network.bias_signs == (1, -1)
     assert [(layer.name, layer.where(2)) for layer in network.layers] == [
@@ -111,9 +111,8 @@ def test_initial_weights_have_the_articles_signs_and_ranges(seed, dtype):
     network = Network(in_=3, width=4, depth=2, heads=2, n_bias=2, dtype=dtype)
     for key, value in initialise(network, seed).items():
         assert value.dtype == dtype
-        targets = network.output_signs if key.startswith("output") else network.hidden_signs
-        sources = network.input_signs if key == "input.weight" else network.hidden_signs
-        signs = np.outer(network.bias_signs if key.endswith("bias") else sources, targets)
+        layer = network.layer(key.partition(".")[0])
+        signs = np.outer(network.bias_signs if key.endswith("bias") else layer.source_signs, layer.target_signs)
         assert (value * signs >= 0).all()
         if key.endswith("bias"):
             assert np.abs(value).max() <= 1

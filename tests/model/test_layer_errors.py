@@ -94,7 +94,7 @@ def test_direct_feedback_alignment(name, rms):
     states = gradient.forward(ed.network, ed.weights, X.astype("f8"))
     expected = gradient.descent(ed.network, ed.weights, states, error, feedback)
     by_head = error.reshape(5, 2, 2).swapaxes(0, 1)
-    errors = [by_head @ matrix * np.asarray(ed.network.hidden_signs) for matrix in feedback]
+    errors = [by_head @ matrix * np.asarray(ed.network.layer("hidden").target_signs) for matrix in feedback]
     errors.append(np.concatenate([by_head, 0 * by_head], axis=-1))
     close(change(ed, errors), expected, atol=1e-12)
 

@@ -77,7 +77,7 @@ class NumbaCPU(Backend):
             x = np.array(x, order="C")
         workers = self._workers(weights, len(x))
         tile, parts = _shares(network, len(x), workers)
-        layers = empty((1, 2, workers // parts * tile, 2 * network.width), x.dtype)  # used in turn
+        layers = empty((1, 2, workers // parts * tile, 2 * network.widest), x.dtype)  # used in turn
         outputs = np.empty((network.heads, len(x), 2 * network.outputs), x.dtype)
         self.run(network, weights, [x, layers, layers[:, :0], outputs], 0, len(x), kept=False)
         return join_heads(network, outputs)
@@ -177,7 +177,7 @@ class NumbaCPU(Backend):
             key = None
         if key == (network, batch):
             return room
-        shape = network.heads, network.depth + 1, batch, 2 * network.width
+        shape = network.heads, network.depth + 1, batch, 2 * network.widest
         hidden = empty(shape, network.dtype)
         return [hidden, empty(shape if network.rms else (*shape[:-1], 1), network.dtype)]
 
@@ -208,7 +208,7 @@ def _shares(network: Network, rows: int, workers: int) -> tuple[int, int]:
     """
     tiles = workers // math.gcd(network.heads, workers)
     tile = min(TILE, _fours(-(-rows // tiles)))
-    panels = 2 * network.width * np.dtype(network.dtype).itemsize // PANEL_BYTES
+    panels = 2 * network.widest * np.dtype(network.dtype).itemsize // PANEL_BYTES
     fused = network.activation == "sigmoid" and not network.rms
     if fused and tile < min(rows, FEW) and panels >= 8 * workers:
         return min(TILE, _fours(rows)), workers

@@ -23,7 +23,7 @@ class NumbaStage:
         self._network = replace(stage.network, depth=stage.depth)
         # Layers of another stage become an input layer without sources or an output layer without cells, so that the
         # kernels need not know of stages.
-        heads, biases, cells = stage.network.heads, stage.network.n_bias, 2 * stage.network.width
+        heads, biases, cells = stage.network.heads, stage.network.n_bias, 2 * stage.network.widest
         empty = ((heads, 0, cells), (heads, biases, cells), (heads, cells, 0), (heads, biases, 0))
         keys = ("input.weight", "input.bias", "output.weight", "output.bias")
         lacking = {key: np.zeros(shape, self._network.dtype) for key, shape in zip(keys, empty, strict=True)}
@@ -43,7 +43,7 @@ class NumbaStage:
     def predict(self, arriving: Array) -> Array:
         """Take the rows through the layers; the activities of two layers take turns."""
         rows, network = arriving.shape[0 if self._stage.first else 1], self._network
-        hidden = empty((network.heads, min(network.depth + 1, 2), rows, 2 * network.width), network.dtype)
+        hidden = empty((network.heads, min(network.depth + 1, 2), rows, 2 * network.widest), network.dtype)
         return self._run(self._around(rows, hidden, hidden[:, :0]), 0, rows, arriving, network.depth % 2)
 
     def update(self, rule: Rule, error: Array) -> None:

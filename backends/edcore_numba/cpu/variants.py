@@ -87,7 +87,7 @@ def variant_of(network: Network, rule: Rule | None = None, calls: bool = True) -
 def _skips(network: Network, rule: Rule) -> bool:
     """Return whether layers may saturate, and are large enough for it to matter; a floor would move saturated ones."""
     saturates = network.activation in ("sigmoid", "tanh") and not network.rms
-    return saturates and network.width >= SKIPPED and rule.floor is None
+    return saturates and network.widest >= SKIPPED and rule.floor is None
 
 
 @compiled

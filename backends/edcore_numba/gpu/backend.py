@@ -87,8 +87,8 @@ class NumbaCUDA(Backend):
         has = known(network, rule, activation=ACTIVATIONS, output_activation=ACTIVATIONS)
         if has is not True:
             return has
-        if 2 * network.width > WIDEST:
-            return f"a block of threads holds layers of width {WIDEST // 2} at most, not {network.width}"
+        if 2 * network.widest > WIDEST:
+            return f"a block of threads holds layers of width {WIDEST // 2} at most, not {network.widest}"
         return fits(network, self.memory())
 
     def from_host(self, weights: HostWeights) -> _Weights:
@@ -196,7 +196,7 @@ class NumbaCUDA(Backend):
         """Launch the forward pass in one of its forms, `ForwardKernels`."""
         real = np.dtype(network.dtype).type
         few = network.heads * -(-batch // ROWS) <= FEW_BLOCKS
-        tile = forward_tile(2 * network.width, real().itemsize, few, adds_slices=not simulated())
+        tile = forward_tile(2 * network.widest, real().itemsize, few, adds_slices=not simulated())
         kernels = self._forward.forward_kernels(tile, Variant.of(network))
         sizes = (network.in_, network.depth, batch, *start, real(2 / network.u0))
         blocks = network.heads * -(-batch // tile.rows)
@@ -215,7 +215,7 @@ class NumbaCUDA(Backend):
             kernel, threads = self._errors.centre, self._errors.SUM_THREADS
             call.launch(kernel, network.columns, threads, errors, centred, start, batch)
             errors, start = centred, 0
-        real, cells = np.dtype(network.dtype).type, 2 * network.width
+        real, cells = np.dtype(network.dtype).type, 2 * network.widest
         variant, tile = Variant.of(network), update_tile(cells)
         kernel = self._update.update_kernel(tile, variant, SPLIT[rule.error], rule.floor, self._skips)
         share = 1 / batch if MEAN[rule.reduction] else 1.0
@@ -244,5 +244,5 @@ def _places(shapes: dict[str, tuple[int, ...]]) -> tuple[dict[str, slice], int]:
 
 def _record_shape(network: Network, batch: int) -> tuple[int]:
     """Return the shape of a batch's record, with room behind for samples that an update reads and does not use."""
-    room = SAMPLES * max(network.in_, 2 * network.width, len(network.output_signs))
+    room = SAMPLES * max(network.in_, 2 * network.widest, len(network.output_signs))
     return (batch * (network.in_ + traced(network)) + room,)

@@ -90,7 +90,7 @@ def gentle(backend: Backend, rule: st.SearchStrategy[Rule]) -> st.SearchStrategy
     """Return shallow cases with small batches, on which rounding errors do not explode within ten steps."""
 
     def gentle(case: Case) -> bool:
-        return case.network.depth <= 1 and case.network.width <= 3
+        return case.network.depth <= 1 and case.network.widest <= 3
 
     return cases(dtypes(backend), rule, batches=(1, 2, 5)).filter(gentle)
 

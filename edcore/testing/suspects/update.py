@@ -127,26 +127,27 @@ def _without_rms_slope(case: Case, activities: Activities) -> HostWeights | None
     return learned(case, [[(y, np.ones_like(slope)) for y, slope in layers] for layers in activities])
 
 
-def _taught(teachers: Callable[[Network], list[int]]) -> Compute:
+def _taught(teachers: Callable[[int, int], list[int]]) -> Compute:
     """Return the update with another output as the teacher of each hidden cell of a stream."""
 
     def compute(case: Case, activities: Activities) -> HostWeights | None:
         network = case.network
         if network.outputs == 1:
             return None
-        own = _by_head(case).swapaxes(0, 1)[..., teachers(network) * 2]  # (heads, batch, cells)
-        errors = [*[own] * (len(network.layers) - 1), case.error]
+        by_head = _by_head(case).swapaxes(0, 1)
+        own = [by_head[..., teachers(width, network.outputs) * 2] for width in network.widths]  # (heads, batch, cells)
+        errors = [*own, case.error]
         return ORACLE.update_layers(network, case.rule, case.weights, activities, errors)
 
     return compute
 
 
-def _in_blocks(network: Network) -> list[int]:
-    return sorted(j % network.outputs for j in range(network.width))
+def _in_blocks(width: int, outputs: int) -> list[int]:
+    return sorted(j % outputs for j in range(width))
 
 
-def _in_equal_blocks(network: Network) -> list[int]:
-    return [j * network.outputs // network.width for j in range(network.width)]
+def _in_equal_blocks(width: int, outputs: int) -> list[int]:
+    return [j * outputs // width for j in range(width)]
 
 
 def _split_by(chosen: Callable[[Layer, Network, str], Array]) -> Compute:
@@ -220,7 +221,7 @@ def update_suspects() -> Iterator[Suspect]:
     yield Suspect("outputs_order", "in the errors", _by_error(_outputs_mixed))
     yield Suspect("teachers", "in blocks, the first cells by output 0", _taught(_in_blocks))
     yield Suspect("teachers", "in blocks, the first cells by output 0", _taught(_in_equal_blocks))
-    yield Suspect("teachers", "all by output 0", _taught(lambda network: [0] * network.width))
+    yield Suspect("teachers", "all by output 0", _taught(lambda width, outputs: [0] * width))
     every, hidden = ("input", "hidden", "output"), ("input", "hidden")
     yield Suspect("not_updated", "all of them", _changed(_only(())))
     yield Suspect("not_updated", "the biases", _changed(_only(every, ("weight",))))
