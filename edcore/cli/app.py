@@ -32,6 +32,7 @@ from edcore.cli.reproduce import reproduce
 from edcore.cli.saved import inspect
 from edcore.cli.sweep import sweep
 from edcore.cli.train import train
+from edcore.cli.write import write
 from edcore.console import NARROW, say
 from edcore.contract.compilation import compiling_on_stderr
 from edcore.environment import VERSION, missing_for
@@ -54,6 +55,7 @@ EXAMPLES = {
         "edcore train --dataset mnist --checkpoint run.safetensors",
         "edcore train --resume run.safetensors",
         "edcore train --data people.csv --target income --checkpoint model.safetensors",
+        "edcore train --text book.txt --checkpoint model.safetensors",
         "edcore train --config run.toml --report run.html",
     ),
     "sweep": (
@@ -67,6 +69,10 @@ EXAMPLES = {
     ),
     "report": ("edcore report run.safetensors", "edcore report run.safetensors --out report.html --force"),
     "predict": ("edcore predict run.safetensors digits", "edcore predict model.safetensors new.csv --proba"),
+    "write": (
+        'edcore write model.safetensors --start "The " --length 500',
+        "edcore write model.safetensors --temperature 0.5 --seed 1",
+    ),
     "inspect": ("edcore inspect run.safetensors", "edcore inspect run.safetensors --json"),
     "info": ("edcore info", "edcore info --explain 784 32 4096"),
     "check": (
@@ -145,6 +151,7 @@ COMMANDS: tuple[Callable[..., Any], ...] = (
     plot,
     report,
     predict,
+    write,
     inspect,
     info,
     check,

@@ -28,6 +28,7 @@ from edcore.cli.saved import FileArgument
 from edcore.console import print_json, say, write
 from edcore.datasets.delimited import NUMBER
 from edcore.datasets.tables import read_table
+from edcore.datasets.text import are_characters
 from edcore.datasets.user_files import STDIN, read_samples
 from edcore.environment import check_package
 from edcore.errors import EDCoreError, InputError, listed, printable
@@ -88,6 +89,9 @@ def predict(
         # Left to itself, an estimator computes with its own backend, to the same bits.
         saved, model = networks.read_model(file, None if backend == "auto" else backend, device)
         _check_options(saved, outputs, proba)
+        if are_characters(saved.classes):
+            fix = "edcore write continues a text with this one."
+            raise InputError("FILE", f"{str(file)!r}, which has learnt a text", "a network for samples", fix)
         samples = _load(data, saved, model, data_dir)
         found = _of_network(samples.x, saved, model) if saved.estimator is None else _of_model(samples.x, data, model)
     if not np.isfinite(found.outputs).all():

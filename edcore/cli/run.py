@@ -91,11 +91,11 @@ class RunFiles:
             return "the run was not kept; with --checkpoint FILE a run can go on"
         return f"to go on: {shlex.join(['edcore', 'train', '--resume', str(self.saved)])}"
 
-    def saved_in(self, data: str, *, stopped: bool) -> str:
+    def saved_in(self, data: str, *, stopped: bool, word: str = "predict") -> str:
         """Where the run is kept, and what can be done with it, in words."""
         if not self.saved:
             return self.to_go_on if stopped else ""
-        use = f"to use it: {shlex.join(['edcore', 'predict', str(self.saved)])} {data}"
+        use = f"to use it: {shlex.join(['edcore', word, str(self.saved)])} {data}"
         return f"saved in {self.saved}; {self.to_go_on if stopped else use}"
 
 
@@ -124,6 +124,7 @@ def carry_out(run: TrainingRun, files: RunFiles, *, diagnose: bool, json: bool) 
             epochs=state.epochs,
             batch_size=state.batch_size,
             eval_every=state.eval_every,
+            decay=bool(state.options.get("decay")),
             learnt=[learnt.latest] if learnt.latest else [],
         )
         steps = _record(steps, learnt)
@@ -168,7 +169,8 @@ def carry_out(run: TrainingRun, files: RunFiles, *, diagnose: bool, json: bool) 
             except EDCoreError as error:
                 failed.append(error)
         shown.summarise(ed, data)
-        if not failed and (line := files.saved_in("DATA", stopped=bool(stop.signal))):
+        use = {"data": "--start TEXT", "word": "write"} if state.text else {"data": "DATA"}
+        if not failed and (line := files.saved_in(**use, stopped=bool(stop.signal))):
             console.print(f"\n{line}", soft_wrap=True)
         if json:
             print_json(shown.as_dict(ed, data) | {"command": run.command})

@@ -9,8 +9,9 @@ from typing import Annotated, Any
 import typer
 
 from edcore.cli.options import JsonOption
-from edcore.cli.show import shape_in_words
+from edcore.cli.show import characters_in_words, shape_in_words
 from edcore.console import plain_console, print_json, print_pairs
+from edcore.datasets.text import are_characters
 from edcore.io import Saved, networks
 from edcore.training.checkpoint import RunState, run_of
 
@@ -65,7 +66,9 @@ def _describe(saved: Saved, run: RunState | None) -> dict[str, str]:
         for options in (saved.run or {}).values():
             if isinstance(options, dict):
                 rows["options"] = ", ".join(f"{name}={value}" for name, value in options.items())
-    if saved.classes is not None:
+    if are_characters(saved.classes):
+        rows["characters"] = f"{characters_in_words(saved.classes)}; context {network.features:,}"
+    elif saved.classes is not None:
         rows["classes"] = ", ".join(map(str, saved.classes))
     if saved.x_range is not None:
         rows["learnt from"] = "values from {:g} to {:g}".format(*saved.x_range)

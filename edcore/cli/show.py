@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
+import numpy as np
 from rich.console import Console
 
 from edcore.console import bar, print_numbers, print_pairs
 from edcore.contract.compilation import clock
 from edcore.core.network import Network
 from edcore.datasets.catalogue import Dataset
+from edcore.datasets.text import are_characters
 from edcore.diagnostics.diagnose import DeadStackWarning, diagnose
 from edcore.diagnostics.diagnosis import Diagnosis
 from edcore.environment import VERSION
@@ -22,12 +24,19 @@ from edcore.model.ed import ED
 from edcore.training import History, Progress
 from edcore.training.options import as_options
 
+MOST_SHOWN = 40
+"""Characters of a vocabulary that a table shows."""
+
+MOST_COUNTED, LONGEST = 5, 10**7
+"""Characters that are counted together to compare a text's bits with, and the longest text of which they are."""
+
 
 class ProgressDisplay:
     """Shows the progress of a run, and sums it up when it ends or stops. `learnt` has each batch that it is shown."""
 
     def __init__(self, console: Console, learnt: History) -> None:
         self._console, self._learnt = console, learnt
+        self._ngrams: tuple[float, ...] | None = None
 
     @property
     def _evaluated(self) -> Progress | None:
@@ -54,6 +63,8 @@ class ProgressDisplay:
         latest, evaluated, error = self._learnt.latest, self._evaluated, self._learnt.mean_error
         return {
             "accuracy": evaluated and evaluated.accuracy,
+            "bits": evaluated and evaluated.bits,
+            **({"ngram_bits": counts} if (counts := self._counts(data)) else {}),
             "mean_error": error if evaluated and math.isfinite(error) else None,
             "seconds": evaluated and evaluated.seconds,
             "batch": latest.batch if latest else 0,
@@ -74,21 +85,47 @@ class ProgressDisplay:
 
     def _print(self, progress: Progress) -> None:
         width = len(str(progress.batches))
+        # Bits say more than the error, and a line has 80 columns.
+        error = f"error {self._learnt.mean_error:.4f}" if progress.bits is None else f"{progress.bits:.3f} bits"
         self._console.print(
             f"batch {progress.batch:{width}}/{progress.batches}  accuracy {progress.accuracy:7.2%}  "
-            f"error {self._learnt.mean_error:.4f}  {_speed(progress):>16}  epoch {progress.epoch}"
+            f"{error}  {_speed(progress):>16}  epoch {progress.epoch}"
         )
 
     def _figures(self, data: Dataset) -> dict[str, str]:
         evaluated = self._evaluated
         if evaluated is None:
             return {}
+        samples, one = (
+            ("characters that were held out", "character")
+            if are_characters(data.classes)
+            else ("test samples", "sample")
+        )
         return {
-            "accuracy": f"{evaluated.accuracy:.2%} of {len(data.x_test):,} test samples",
+            "accuracy": f"{evaluated.accuracy:.2%} of {len(data.x_test):,} {samples}",
+            **({} if evaluated.bits is None else {"bits": f"{evaluated.bits:.3f} per {one}, the mean of -log2 p"}),
+            **self._counts_in_words(data),
             "mean error": f"{self._learnt.mean_error:.4f}",
             "time in training": f"{evaluated.seconds:,.2f} s",
             "speed": _speed(evaluated),
         }
+
+    def _counts(self, data: Dataset) -> tuple[float, ...]:
+        """Return the bits per character of counts of 1, 2, … characters, to compare those of a text with."""
+        if self._ngrams is None and are_characters(data.classes):
+            from edcore.comparison.ngrams import bits_of_counts
+
+            codes = np.concatenate([data.x_train[0].astype(np.int64), data.y_train, data.y_test])
+            cut = data.features + len(data.y_train)
+            self._ngrams = bits_of_counts(codes, cut, len(data.classes), MOST_COUNTED) if len(codes) <= LONGEST else ()
+        return self._ngrams or ()
+
+    def _counts_in_words(self, data: Dataset) -> dict[str, str]:
+        counts = self._counts(data)
+        if not counts:
+            return {}
+        numbers = ", ".join(f"{bits:.2f}" for bits in counts)
+        return {"to compare": f"n-grams, n = 1 to {len(counts)}: {numbers} bits"}
 
     def _stopped(self) -> dict[str, str]:
         """Return the line about a run that was stopped before its end."""
@@ -103,8 +140,19 @@ class ProgressDisplay:
 
 def describe(ed: ED, data: Dataset) -> dict[str, str]:
     """Return the data set, the network and the backend in words, by their names."""
-    named = f"{data.name}, {len(data.x_train):,} training samples"
-    return {"data set": named, "classes": ", ".join(map(str, data.classes))} | describe_network(ed)
+    if are_characters(data.classes):
+        named = {"text": f"{data.name}, {len(data.x_train) + data.features:,} characters to learn"}
+        named |= {"characters": characters_in_words(data.classes)}
+    else:
+        named = {"data set": f"{data.name}, {len(data.x_train):,} training samples"}
+        named |= {"classes": ", ".join(map(str, data.classes))}
+    return named | describe_network(ed)
+
+
+def characters_in_words(characters: Sequence[int | str]) -> str:
+    """Return the characters of a text for a table."""
+    shown = repr("".join(map(str, characters[:MOST_SHOWN])))
+    return f"{len(characters):,}, {shown}{' …' if len(characters) > MOST_SHOWN else ''}"
 
 
 def describe_network(ed: ED) -> dict[str, str]:

@@ -13,12 +13,13 @@ from edcore.cli.table import learn_table, saves_table
 from edcore.errors import InputError
 from edcore.files.locking import locked
 from edcore.training import setup
-from edcore.training.options import OF_TABLES, SHOWN, TrainOptions
+from edcore.training.options import OF_TABLES, OF_TEXTS, SHOWN, TrainOptions
+from edcore.training.texts import text_options
 
 
 @takes_train_options
 def train(
-    context: typer.Context,
+    command: typer.Context,
     diagnose: Annotated[
         bool,
         typer.Option(
@@ -70,7 +71,8 @@ def train(
 ) -> None:
     """Train a network: with no options, a deep one on the zeros and ones of scikit-learn's digits.
 
-    With --data and --target it learns to predict a column of your own table.
+    With --data and --target it learns to predict a column of your own table, with --text the next character of your own
+    text, which edcore write then continues.
 
     Ctrl-C stops after the batch that is being learnt, with --data after the epoch; all files are still written, until
     it comes again.
@@ -86,7 +88,7 @@ def train(
         force=force,
     )
     files.check()
-    sources = {name: source.name for name in context.params if (source := context.get_parameter_source(name))}
+    sources = {name: source.name for name in command.params if (source := command.get_parameter_source(name))}
     typed = {name for name, source in sources.items() if source != "DEFAULT"}
     given = {name: options[name] for name in options if name in typed}
     # Only a typed --epochs shortens a run: a file of options may be older than the checkpoint.
@@ -101,7 +103,8 @@ def train(
         if files.resume:
             run = setup.resume(files.resume, given, fewer_epochs=fewer_epochs)
         else:
+            begun = text_options(given) if any(name in typed for name in OF_TEXTS) else TrainOptions(**options)
             named_in = config if sources.get("data_dir") == "DEFAULT_MAP" else None
-            run = setup.begin(TrainOptions(**options), keep=bool(files.saved), named_in=named_in)
+            run = setup.begin(begun, keep=bool(files.saved), named_in=named_in)
         code = carry_out(run, files, diagnose=diagnose, json=json)
     raise typer.Exit(code)

@@ -52,7 +52,11 @@ def ngram_bits(text: Text, most: int = 5) -> tuple[float, ...]:
     """
     if not isinstance(text, Text):
         raise InputError("text", shown(text), "an edcore.datasets.Text(…)")
-    most, codes, cut, k = whole_number("most", most, 1), text.codes.astype(np.int64), text.cut, len(text.characters)
+    return bits_of_counts(text.codes.astype(np.int64), text.cut, len(text.characters), whole_number("most", most, 1))
+
+
+def bits_of_counts(codes: npt.NDArray[np.int64], cut: int, k: int, most: int) -> tuple[float, ...]:
+    """Return what `ngram_bits` does of codes below k, of which those before `cut` are learnt."""
     kept = cut - max(1, cut // HELD_BACK)
     fitted, tested = np.full(cut - kept, 1 / k), np.full(len(codes) - cut, 1 / k)
     contexts = np.zeros(len(codes), np.intp)

@@ -20,7 +20,7 @@ from edcore.errors import DataFileError, InputError, OutOfMemoryError, shown
 OTHER = "\N{REPLACEMENT CHARACTER}"
 """The last character of each vocabulary: it stands for all characters that are not in it."""
 
-CHARACTERS, CONTEXT, HELD_OUT = 64, 16, 0.1
+CHARACTERS, CONTEXT, HELD_OUT = 64, 8, 0.1
 """Characters of a vocabulary, those from which the next one is predicted, and the share of the text that only tests."""
 
 MOST_CHARACTERS = 2**16

@@ -57,7 +57,7 @@ def panels(result: Result) -> Iterator[Panel]:
     if result.run:
         yield curve(result)
     yield confusion(result)
-    if image_shape(result.data.features):
+    if image_shape(result.data.features) and not result.ed.network.one_hot:
         yield fields(result)
     if result.data.features == 2:
         yield boundary(result)

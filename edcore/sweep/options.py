@@ -10,7 +10,7 @@ import numpy as np
 
 from edcore.arguments import check_text, real
 from edcore.errors import InputError, UnknownNameError, shown
-from edcore.training.options import OPTIONS
+from edcore.training.options import OF_TEXTS, OPTIONS
 
 Value: TypeAlias = str | int | float | bool
 
@@ -24,6 +24,8 @@ REFUSED = {
     "seed": "Seeds are the line seeds = 10, above all tables.",
     "seeds": "It stands above all tables.",
     "eval_every": "A run of a sweep is tested once, at its end.",
+    "decay": "The rates of a run of a sweep stay as they are.",
+    **dict.fromkeys(OF_TEXTS, "A text is learnt by edcore train --text."),
 }
 """Options that a single run of a sweep does not have, and what to do about each."""
 

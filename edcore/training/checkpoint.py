@@ -13,7 +13,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from edcore.arguments import whole_number
 from edcore.contract.compilation import clock
@@ -28,6 +28,9 @@ from edcore.model.classes import heads
 from edcore.model.ed import ED
 from edcore.training.history import PREFIX, History
 from edcore.training.loop import Progress
+
+TEXT = "text"
+"""The name of the data of all runs on texts, whose files may be moved."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +49,11 @@ class RunState:
     def batches(self) -> int:
         """Batches of the whole run."""
         return self.epochs * math.ceil(self.samples / self.batch_size)
+
+    @property
+    def text(self) -> str | None:
+        """The file of a run on a text."""
+        return cast(str | None, self.options.get("text"))
 
     def progress(self, batch: int, error: float, seconds: float, accuracy: float | None) -> Progress:
         """Return the progress after a batch; its counts follow from its number."""
@@ -67,6 +75,8 @@ class RunState:
         for name in ("dataset", "classes", "data_dir", "rule"):
             if not isinstance(state.options[name], str):
                 raise TypeError(f"{name} is {state.options[name]!r:.50}")
+        if not isinstance(state.text, str | None):
+            raise TypeError(f"text is {state.text!r:.50}")
         if whole_number("batch", state.batch, 0) > state.batches:
             raise ValueError(f"{state.batch} batches of {state.batches}")
         return state
@@ -180,19 +190,19 @@ def run_of(saved: Saved) -> RunState | None:
         raise damaged(saved.path, f"its run: {' '.join(reason.split()):.200}") from error
 
 
-def fingerprint(data: Dataset) -> str:
-    """Return a checksum of all samples: a run goes on to the same bits only on the same data."""
+def fingerprint(data: Dataset, name: str | None = None) -> str:
+    """Return a checksum of all samples: a run goes on to the same bits only on the same data, under this name."""
     arrays = (data.x_train, data.y_train, data.x_test, data.y_test)
-    return checksum(arrays, prefix=repr((data.name, data.classes)))
+    return checksum(arrays, prefix=repr((name or data.name, data.classes)))
 
 
 def check_data(path: Path, state: RunState, data: Dataset) -> None:
     """Refuse data that are not those on which the run in this checkpoint started."""
-    if fingerprint(data) != state.data:
-        raise EDCoreError(
-            f"{path}: {data.name} has other samples here than where the run started. "
-            "Give the folder of the same data with --data-dir."
-        )
+    if fingerprint(data, TEXT if state.text else None) != state.data:
+        other, fix = "other samples", "the folder of the same data with --data-dir"
+        if state.text:
+            other, fix = "other characters", "the same text with --text"
+        raise EDCoreError(f"{path}: {data.name} has {other} here than where the run started. Give {fix}.")
 
 
 def _stamp(path: Path) -> tuple[int, int] | None:

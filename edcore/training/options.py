@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, get_args
 
 from edcore.core.presets import PRESETS
 from edcore.datasets.catalogue import MOST_BITS, NAMES
+from edcore.datasets.text import CHARACTERS, CONTEXT, HELD_OUT
 from edcore.dispatch.registry import installed
 
 WIDTH, DEPTH = 32, 32
@@ -16,11 +17,14 @@ SCHEDULES = {"digits": (10, 4), "mnist": (1, 64), "fashion_mnist": (1, 64)}
 PATTERN_SCHEDULE = (1000, 64)  # of XOR and parity: few samples, many epochs
 """Epochs and batch size of each data set, used where none are given."""
 
+EVAL_EVERY = 50
+"""Batches from one test to the next."""
+
 TASKS = ("classification", "regression")
 TEST_SIZE = 0.2
 """What a table is for, and the share of its rows that only test."""
 
-DATA, TABLE, NETWORK, LEARNING = "Data", "Your own table", "Network", "Learning"
+DATA, TABLE, TEXT, NETWORK, LEARNING = "Data", "Your own table", "Your own text", "Network", "Learning"
 PLACE, SHOWN = "Where it runs", "What is shown"
 """Tables of the command line's help."""
 
@@ -78,19 +82,44 @@ class TrainOptions:
     validation: float | None = field(
         default=None, metadata=_flag(TABLE, "Share of the other rows that --early-stopping holds out.", "0.1")
     )
+    text: str | None = field(
+        default=None,
+        metadata=_flag(TEXT, "A text in UTF-8, of which each next character is learnt; - for stdin."),
+    )
+    context: int | None = field(
+        default=None,
+        metadata=_flag(TEXT, "Characters from which the next one is predicted.", f"{CONTEXT}"),
+    )
+    characters: int | None = field(
+        default=None,
+        metadata=_flag(TEXT, "The most frequent characters, one of which stands for all others.", f"{CHARACTERS}"),
+    )
+    held_out: float | None = field(
+        default=None, metadata=_flag(TEXT, "Share of the text, at its end, that only tests.", f"{HELD_OUT}")
+    )
     width: int = field(
-        default=WIDTH, metadata=_flag(NETWORK, "Cells per stream of each layer.", f"{WIDTH}; 64 with --data")
+        default=WIDTH,
+        metadata=_flag(NETWORK, "Cells per stream of each layer.", f"{WIDTH}; 64 with --data, 256 with --text"),
     )
     depth: int | None = field(
         default=None,
         metadata=_flag(
             NETWORK,
             "Layers beyond the input layer, whose cells are hidden too: 0 has one layer of hidden cells.",
-            f"{DEPTH}; 0 with kaneko, edla, modulo and --data",
+            f"{DEPTH}; 0 with kaneko, edla, modulo, --data and --text",
         ),
     )
     activation: str | None = field(
-        default=None, metadata=_flag(NETWORK, "Of the cells: sigmoid, tanh, relu, relu6 or linear.", "the rule's")
+        default=None,
+        metadata=_flag(NETWORK, "Of the cells: sigmoid, tanh, relu, relu6 or linear.", "the rule's; tanh with --text"),
+    )
+    output_activation: str | None = field(
+        default=None,
+        metadata=_flag(
+            NETWORK,
+            "Of the output cells, likewise; softmax, for several outputs of one network, makes them probabilities.",
+            "the rule's; softmax with --text",
+        ),
     )
     u0: float | None = field(
         default=None,
@@ -118,6 +147,7 @@ class TrainOptions:
             LEARNING,
             "The variant: signed (the article's), split (with Kaneko's error), kaneko (his program), "
             "edla (Fujita's) or modulo (Diffusing Blame's: one network for all classes).",
+            "signed; modulo with --text",
             names=lambda: PRESETS,
         ),
     )
@@ -125,18 +155,25 @@ class TrainOptions:
         default=None, metadata=_flag(LEARNING, "Learning rate of all layers but the output layer.", "the rule's")
     )
     alpha_output: float | None = field(
-        default=None, metadata=_flag(LEARNING, "Learning rate of the output layer.", "the rule's")
+        default=None, metadata=_flag(LEARNING, "Learning rate of the output layer.", "the rule's; 1 with --text")
+    )
+    decay: bool | None = field(
+        default=None,
+        metadata=_flag(LEARNING, "Let both rates fall linearly over the run, to a hundredth.", "only with --text"),
     )
     batch_size: int | None = field(
         default=None,
-        metadata=_flag(LEARNING, "Samples in a batch.", f"64; digits {SCHEDULES['digits'][1]}; 16 with --data"),
+        metadata=_flag(
+            LEARNING, "Samples in a batch.", f"64; digits {SCHEDULES['digits'][1]}; 16 with --data, 128 with --text"
+        ),
     )
     epochs: int | None = field(
         default=None,
         metadata=_flag(
             LEARNING,
             "Passes over the training samples.",
-            f"1; digits {SCHEDULES['digits'][0]}; xor and parity {PATTERN_SCHEDULE[0]}; 100 with --data",
+            f"1; digits {SCHEDULES['digits'][0]}; xor and parity {PATTERN_SCHEDULE[0]}; 100 with --data; as many as "
+            "make two million characters with --text",
         ),
     )
     seed: int | None = field(
@@ -152,7 +189,10 @@ class TrainOptions:
     dtype: str = field(
         default="float32", metadata=_flag(PLACE, "float32 or float64.", names=lambda: ["float32", "float64"])
     )
-    eval_every: int = field(default=50, metadata=_flag(SHOWN, "Batches from one test to the next."))
+    eval_every: int | None = field(
+        default=None,
+        metadata=_flag(SHOWN, "Batches from one test to the next.", f"{EVAL_EVERY}; a tenth of the run with --text"),
+    )
 
 
 class Option(NamedTuple):
@@ -177,7 +217,9 @@ OPTIONS = {one.name: Option(one.name, one.type, one.default, **one.metadata) for
 """The table, by the names of the options."""
 
 OF_TABLES = tuple(name for name, option in OPTIONS.items() if option.panel == TABLE)
-"""Options of runs on a user's own table."""
+OF_TEXTS = tuple(name for name, option in OPTIONS.items() if option.panel == TEXT)
+OF_DATA_SETS = tuple(name for name, option in OPTIONS.items() if option.panel == DATA)
+"""Options of runs on a user's own table, on a text, and on a data set."""
 
 KEPT = tuple(
     name

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,12 +13,24 @@ from edcore.arguments import real, whole_number
 from edcore.core.network import Initial
 from edcore.core.presets import preset
 from edcore.datasets import Dataset
+from edcore.datasets.user_files import STDIN
 from edcore.errors import BackendUnavailableError, DataFileError, InputError
 from edcore.model.classes import heads
 from edcore.model.ed import ED
-from edcore.training.checkpoint import RunState, check_data, fingerprint, read, with_epochs
+from edcore.training.checkpoint import TEXT, RunState, check_data, fingerprint, read, with_epochs
 from edcore.training.history import History
-from edcore.training.options import DEPTH, KEPT, PATTERN_SCHEDULE, SCHEDULES, TrainOptions, typed_command
+from edcore.training.options import (
+    DEPTH,
+    EVAL_EVERY,
+    KEPT,
+    OF_DATA_SETS,
+    OF_TEXTS,
+    PATTERN_SCHEDULE,
+    SCHEDULES,
+    TrainOptions,
+    typed_command,
+)
+from edcore.training.texts import TESTS, VISITS, load_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +48,8 @@ class TrainingRun:
         state = self.state
         schedule = {"batch_size": state.batch_size, "epochs": state.epochs, "eval_every": state.eval_every}
         place = {"backend": self.ed.backend, "device": self.ed.device}
-        return typed_command("train", (), state.options | schedule | place)
+        options = {name: value for name, value in state.options.items() if not (state.text and name in OF_DATA_SETS)}
+        return typed_command("train", (), options | schedule | place)
 
 
 def begin(
@@ -45,13 +59,17 @@ def begin(
 
     `named_in` is the file that names the folder of its data, if one does.
     """
-    data = data or load_data(options.dataset, options.data_dir, options.classes, options.dtype, named_in)
+    kept = {name: getattr(options, name) for name in KEPT} | {"data_dir": str(options.data_dir)}
+    data = data or _load(kept, options.dtype, named_in)
+    text, outputs = options.text is not None, heads(len(data.classes))
     usual_epochs, usual_batch_size = SCHEDULES.get(data.name, PATTERN_SCHEDULE)
-    outputs = heads(len(data.classes))
+    if text:
+        usual_epochs = max(1, round(VISITS / len(data.x_train)))
     variant = preset(options.rule, options.alpha, options.alpha_output)
     depth = options.depth
     ed = ED(
-        in_=data.features,
+        in_=data.features * (outputs if text else 1),
+        one_hot=outputs if text else 0,
         hidden_width=options.width,
         hidden_depth=DEPTH if depth is None and "depth" not in variant.network else depth,
         alpha=options.alpha,
@@ -62,6 +80,7 @@ def begin(
         dtype=options.dtype,
         u0=options.u0,
         activation=options.activation,
+        output_activation=options.output_activation,
         rms=options.rms,
         initial=_initial(options, variant.network.get("initial", Initial())),
         seed=options.seed,
@@ -70,14 +89,18 @@ def begin(
     )
     epochs = usual_epochs if options.epochs is None else options.epochs
     batch_size = usual_batch_size if options.batch_size is None else options.batch_size
+    eval_every = EVAL_EVERY if options.eval_every is None else options.eval_every
     state = RunState(
-        options={name: getattr(options, name) for name in KEPT} | {"seed": ed.seed, "data_dir": str(options.data_dir)},
+        options=kept | {"seed": ed.seed},
         epochs=whole_number("epochs", epochs, 1),
         batch_size=whole_number("batch_size", batch_size, 1),
-        eval_every=whole_number("eval_every", options.eval_every, 1),
+        eval_every=whole_number("eval_every", eval_every, 1),
         samples=len(data.x_train),
-        data=fingerprint(data) if keep else "",
+        data=fingerprint(data, TEXT if text else None) if keep else "",
     )
+    if text and options.eval_every is None:
+        # To test all that is held out takes as long as to learn many batches.
+        state = replace(state, eval_every=math.ceil(state.batches / TESTS))
     return TrainingRun(ed, data, state, History())
 
 
@@ -90,6 +113,13 @@ def resume(file: Path, given: Mapping[str, Any], fewer_epochs: bool) -> Training
             raise
         fix = "To go on with another backend, whose results differ in the last bits, give --backend."
         raise BackendUnavailableError(f"{error} The run in {file} used it. {fix}") from error
+    for name, value in given.items():
+        if name in (OF_DATA_SETS if state.text else OF_TEXTS):
+            accepted = f"options of a run on a {'text' if state.text else 'data set'}, as in {file}"
+            raise InputError(name, f"{str(value)!r} beside --resume", accepted, "Leave it out.")
+    if state.text == STDIN and "text" not in given:
+        fix = "Give the same text as a file."
+        raise InputError("text", "standard input", f"the text of the run in {file}", fix)
     for name, value in _fixed(ed, state).items():
         if name in given and _meaning(name, given[name]) != _meaning(name, value):
             fix = "Leave it out, or start a new run without --resume."
@@ -99,12 +129,23 @@ def resume(file: Path, given: Mapping[str, Any], fewer_epochs: bool) -> Training
         state = with_epochs(state, learnt, epochs)
     if "eval_every" in given:
         state = replace(state, eval_every=whole_number("eval_every", given["eval_every"], 1))
-    if "data_dir" in given:
-        state = replace(state, options=state.options | {"data_dir": str(given["data_dir"])})
-    kept: dict[str, Any] = state.options
-    data = load_data(kept["dataset"], kept["data_dir"], kept["classes"], ed.network.dtype, file)
+    places = {name: str(given[name]) for name in ("data_dir", "text") if name in given}
+    state = replace(state, options={**state.options, **places})
+    data = _load(state.options, ed.network.dtype, file)
     check_data(file, state, data)
     return TrainingRun(ed, data, state, learnt)
+
+
+def _load(options: Mapping[str, Any], dtype: str, named_in: Path | None) -> Dataset:
+    """Return the data of a run with these options."""
+    if options.get("text") is not None:
+        try:
+            return load_text(options, dtype)
+        except DataFileError as error:
+            if named_in is None:
+                raise
+            raise DataFileError(f"{named_in}: {error} If the text was moved, --text says where it is.") from error
+    return load_data(options["dataset"], options["data_dir"], options["classes"], dtype, named_in)
 
 
 def load_data(
@@ -137,7 +178,10 @@ def _fixed(ed: ED, state: RunState) -> dict[str, Any]:
     network, rule = ed.network, ed.rule
     return {
         **{name: state.options[name] for name in ("dataset", "classes", "rule")},
-        **{name: getattr(network, name) for name in ("dtype", "width", "depth", "activation", "u0", "rms")},
+        **{name: state.options.get(name) for name in OF_TEXTS if name != "text"},
+        "decay": bool(state.options.get("decay")),
+        **{name: getattr(network, name) for name in ("dtype", "width", "depth", "u0", "rms")},
+        **{name: getattr(network, name) for name in ("activation", "output_activation")},
         "seed": ed.seed,
         "batch_size": state.batch_size,
         "initial_weight": network.initial.weight,

@@ -86,7 +86,7 @@ def test_line_ends_of_all_kinds_and_the_mark_at_the_begin():
     ("options", "said"),
     [
         ({"content": b"abc"}, r"content: given b'abc'"),
-        ({"content": "short"}, r"content: given text with 5 characters; accepted: at least 19\. Give a longer text"),
+        ({"content": "short"}, r"content: given text with 5 characters; accepted: at least 10\. Give a longer text"),
         ({"content": "", "context": 1}, r"content: given text with 0 characters"),
         ({"content": "a" * 100}, r"content: given text with only one character"),
         ({"content": "ab\ud800" * 100}, r"content: given '\\ud800' at character 3"),
@@ -147,7 +147,7 @@ def test_files_in_utf8_are_read_with_any_ending_packed_or_from_a_pipe(tmp_path, 
     ("content", "said"),
     [
         (b"", r"an empty file\. Give a text\."),
-        (b"too short", r"given .*with 9 characters; accepted: at least 19\."),
+        (b"too short", r"given .*with 9 characters; accepted: at least 10\."),
         ("カナ".encode("cp932") * 50, r"byte 1, 0x83, .*UTF-8 .*iconv -f SHIFT_JIS"),
         ("née ".encode("latin-1") * 50, r"byte 2, 0xe9, "),
         ("text ".encode("utf-16") * 50, r"byte 1, 0xff, "),

@@ -26,7 +26,7 @@ ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "README.ja.md", *sorted((ROOT / "docs").rglob("*.md"))]
 # The code of a Japanese page is held to that of its English twin (test_translations.py), so it runs once.
 RUN = [page for page in PAGES if page.name != "README.ja.md" and ("ja" not in page.parts or page.name == "index.md")]
-SHELL = [ROOT / "docs/how-to/your-table.md", ROOT / "docs/how-to/compare.md"]
+SHELL = [ROOT / f"docs/how-to/{page}.md" for page in ("your-table", "compare", "write-text")]
 OTHERS = [ROOT / name for name in ("CONTRIBUTING.md", "edcore/README.md", "backends/README.md")]
 MODULE = re.compile(r"`(edcore\.[a-z_.]+[a-z_])")
 PATH = re.compile(r"(?<![\w/.])((?:edcore|backends|tests|docs)/[\w/.-]*\w/?)")

@@ -10,7 +10,7 @@ import pytest
 
 from edcore.cli.train import train
 from edcore.sweep.options import TYPES
-from edcore.training.options import KEPT, OPTIONS, TrainOptions
+from edcore.training.options import KEPT, OF_TEXTS, OPTIONS, TrainOptions
 from edcore.training.setup import begin
 
 
@@ -28,7 +28,7 @@ def test_the_help_shows_each_option(command_line):
 
 
 def test_a_sweep_has_all_options_of_a_single_run_as_columns():
-    assert OPTIONS.keys() - TYPES.keys() == {"seed", "eval_every"}
+    assert OPTIONS.keys() - TYPES.keys() == {"seed", "eval_every", "decay", *OF_TEXTS}
     assert TYPES.keys() - OPTIONS.keys() == {"tolerance"}
     assert {name: TYPES[name] for name in ("data_dir", "width", "depth", "u0", "rms", "device")} == {
         "data_dir": str,

@@ -69,6 +69,7 @@ COMMANDS = {
     "reproduce": ["kaneko-xor", "--quick", "--backend", "numpy"],
     "kaneko": ["--inputs", "5", "--hidden", "2", "--epochs", "100000", "--seed", "3"],
     "predict": ["trained", "digits"],
+    "write": ["model", "--length", "100000"],
 }
 
 
@@ -81,6 +82,9 @@ def test_ctrl_c_ends_each_command_with_no_traceback(command, tmp_path):
         tmp_path / "trained",
         classes=(0, 1),
     )
+    text = datasets.Text("abc " * 30, context=2)
+    network = ED(2 * 5, 5, 0, one_hot=5, outputs=5, rule="modulo", seed=1, backend="numpy")
+    io.save(network, tmp_path / "model", classes=text.characters)
     moments, codes = random.Random(command), []
     for latest in (0.05, 0.4, 1.2):  # while it is loaded, while it starts, while it works
         (tmp_path / "net").unlink(missing_ok=True)  # what the run before has kept
