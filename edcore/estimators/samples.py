@@ -22,8 +22,8 @@ from edcore.estimators.inputs import dtype_of, readable
 from edcore.estimators.scaling import moments_of, scale, span_of
 from edcore.model.classes import predict_in_parts
 from edcore.model.ed import ED
-from edcore.model.inputs import checked_weights_of
 from edcore.model.pieces import fit_epoch, fit_in_pieces
+from edcore.model.sample_weights import checked_weights_of
 
 PIECE_BYTES = 2**25
 """Bytes of a sparse matrix's piece that is dense at one time; it has at least one batch, or one feature."""

@@ -9,7 +9,6 @@ been given. So all numbers that a call needs of x and target are read at once (`
 from __future__ import annotations
 
 import math
-import sys
 import warnings
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -31,12 +30,11 @@ from edcore.arrays import (
     like,
     missing_dtype,
     read,
-    rows,
     to_numpy,
 )
 from edcore.core.activations import Activation, readout
 from edcore.core.network import Layer, Network
-from edcore.core.rule import MEAN, Rule
+from edcore.core.rule import Rule
 from edcore.errors import EDCoreError, InputError, shown
 from edcore.model.values import located, on_host, refuse_dtype, refuse_non_finite, unreadable
 
@@ -166,53 +164,6 @@ def warn_of_negative(least: float) -> None:
     """Warn if the least value of x is below 0, which a split rule's promises exclude."""
     if least < 0:
         warnings.warn(NEGATIVE, stacklevel=4)
-
-
-def weighed(
-    x: Located, target: Array, sample_weight: Any, rule: Rule, dtype: str
-) -> tuple[Located, Array, npt.NDArray[np.floating] | None, float]:
-    """Return the samples whose weight is not 0, their weights as `Schedule.weights`, and by what these were divided.
-
-    That is their mean, if the rule takes means: so the same weights, but for a factor, learn the same. It is the mean
-    over all samples, not over each batch, as a batch of light samples shall learn less. Weights of 1 are None.
-    """
-    if sample_weight is None:
-        return x, target, None, 1.0
-    samples = x.array.shape[0]
-    given = checked_weights_of(sample_weight, samples)
-    weights, scale = factors_of("sample_weight", given, dtype, bool(MEAN[rule.reduction]))
-    kept = np.flatnonzero(weights)
-    if len(kept) < samples:
-        weights, target, x = weights[kept], rows(target, kept), x._replace(array=rows(x.array, kept))
-    return x, target, None if (weights == 1).all() else weights, scale
-
-
-def checked_weights_of(sample_weight: Any, samples: int) -> npt.NDArray[np.float64]:
-    """Return the weights of some samples in float64, or refuse them."""
-    name = "sample_weight"
-    host = on_host(name, sample_weight)
-    given = to_numpy(checked(name, host, (samples,), "float64", ", one for each sample").array)
-    if (given < 0).any():
-        raise InputError(name, f"{float(given.min())!r}, at [{given.argmin()}]", "values of at least 0")
-    return given
-
-
-def factors_of(
-    name: str, weights: npt.NDArray[np.float64], dtype: str, relative: bool
-) -> tuple[npt.NDArray[np.floating], float]:
-    """Return weights of at least 0 in this dtype, divided by the mean of those above 0 if relative, and that mean."""
-    scale = 1.0
-    if relative and weights.any():
-        share = weights / weights.max()  # whose sum cannot overflow
-        mean = share[share > 0].mean()
-        weights, scale = share / mean, max(float(weights.max() * mean), sys.float_info.min)
-    with np.errstate(over="ignore"):
-        factors = weights.astype(dtype)
-        total = factors.sum()
-    if not 0 < total < math.inf:
-        given = f"values that are all zero in {dtype}" if not total else f"values whose sum in {dtype} is {total:g}"
-        raise InputError(name, given, "a finite sum above zero")
-    return factors, scale
 
 
 def sum_of_squares(array: Array, device: str) -> float:

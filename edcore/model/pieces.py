@@ -13,9 +13,9 @@ from edcore.contract.steps import batches
 from edcore.core.rule import MEAN, Rule, check_centred
 from edcore.interrupts import uninterrupted
 from edcore.model.callbacks import Callback, EpochRecord, any_stops
-from edcore.model.inputs import checked_weights_of, factors_of, weighed
 from edcore.model.learning import Fit, LearningNetwork
 from edcore.model.rates import scaled
+from edcore.model.sample_weights import checked_weights_of, factors_of, weighed
 
 Numbers = npt.NDArray[np.intp]
 
