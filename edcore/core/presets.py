@@ -8,8 +8,9 @@ from types import MappingProxyType
 from typing import Any
 
 from edcore.arguments import assign
+from edcore.core.activations import SOFTMAX
 from edcore.core.network import Initial, Network
-from edcore.core.rule import Rule, check_together
+from edcore.core.rule import SPLIT, Rule, check_together
 from edcore.errors import InputError, UnknownNameError, shown
 
 
@@ -120,3 +121,13 @@ def variant(
     network = Network(**{**usual, **own})
     check_together(network, found.rule)
     return network, found.rule
+
+
+def check_softmax(output_activation: str | None, rule: Rule | str | None) -> None:
+    """Refuse softmax outputs for classes under a split rule; None stands for the signed rule."""
+    if output_activation == SOFTMAX and SPLIT[preset("signed" if rule is None else rule).rule.error]:
+        given, fix = (
+            f"'softmax' with rule={shown(rule)}",
+            "Split has one error for a network, softmax one for each class.",
+        )
+        raise InputError("output_activation", given, "'softmax' with rule='signed' or rule='modulo'", fix)

@@ -10,8 +10,11 @@ from array_api_compat import array_namespace
 from sklearn.base import ClassifierMixin
 from sklearn.utils.multiclass import check_classification_targets
 
+from edcore.arguments import one_of
 from edcore.arrays import Array, like, to_numpy
+from edcore.core.activations import SOFTMAX
 from edcore.core.network import Initial
+from edcore.core.presets import check_softmax
 from edcore.core.rule import Rule
 from edcore.errors import InputError, shown
 from edcore.estimators.base import BaseED
@@ -25,11 +28,12 @@ from edcore.estimators.labels import (
     has_columns,
     in_library,
     indicators,
+    share_right,
+    shares_of,
     weighted_by_class,
 )
 from edcore.estimators.refusals import refusal
 from edcore.estimators.samples import checked_sample_weight
-from edcore.estimators.scaling import nonzero
 from edcore.model.callbacks import Callback
 from edcore.model.classes import heads, predicted_classes, targets
 
@@ -58,6 +62,9 @@ class EDClassifier(ClassifierMixin, BaseED):  # type: ignore[misc]  # scikit-lea
         Width of the sigmoid. Left out: 2, or with a rule that of its preset.
     activation : {"sigmoid", "tanh", "relu", "relu6", "linear"} or str, optional
         Activation of the cells, perhaps a registered one. Left out: relu, or with a rule that of its preset.
+    output_activation : {"sigmoid", "softmax"}, optional
+        How outputs are read: each by itself, or as probabilities that add up to 1, see `Network`, of one network that
+        has an output for each class, also of two. Softmax is for a signed rule. Left out: sigmoid.
     rms : bool, optional
         Divide the sums of each layer by their root mean square, see `Network`. Left out: no.
     initial : Initial, optional
@@ -145,7 +152,7 @@ class EDClassifier(ClassifierMixin, BaseED):  # type: ignore[misc]  # scikit-lea
     A call of `fit` or `partial_fit` that raises leaves the estimator as it was. After Ctrl-C it keeps the epochs that
     it has learnt, if any; the loss of the last may then be NaN.
 
-    `predict_proba` divides the outputs by their sum. Nothing calibrates these shares.
+    `predict_proba` divides the outputs by their sum, which with softmax is 1. Nothing calibrates these shares.
 
     Examples
     --------
@@ -169,6 +176,7 @@ class EDClassifier(ClassifierMixin, BaseED):  # type: ignore[misc]  # scikit-lea
         rule: str | Rule | None = None,
         u0: float | None = None,
         activation: str | None = None,
+        output_activation: str | None = None,
         rms: bool | None = None,
         initial: Initial | None = None,
         input_range: Any = "data",
@@ -212,6 +220,7 @@ class EDClassifier(ClassifierMixin, BaseED):  # type: ignore[misc]  # scikit-lea
             backend=backend,
             device=device,
         )
+        self.output_activation = output_activation
         self.class_weight = class_weight
 
     def partial_fit(self, X: Array, y: Array, classes: Any = None, sample_weight: Any = None) -> Self:  # noqa: N803
@@ -304,14 +313,9 @@ class EDClassifier(ClassifierMixin, BaseED):  # type: ignore[misc]  # scikit-lea
 
     def _shares(self, X: Array, method: str) -> Array:  # noqa: N803
         outputs = self._outputs(X, method)
-        xp = array_namespace(outputs)
-        if self._has_labels:
+        if self._has_labels or self.output_activation == SOFTMAX:
             return outputs
-        if len(outputs.shape) == 1:
-            return xp.stack([1 - outputs, outputs], axis=1)
-        most = xp.max(outputs, axis=1, keepdims=True)
-        shares = xp.where(most > 0, outputs / nonzero(most), outputs * 0 + 1)
-        return shares / xp.sum(shares, axis=1, keepdims=True)
+        return shares_of(outputs)
 
     def _checks_of_y(self, labels: Any) -> dict[str, bool]:
         return {"several": has_columns(labels)}
@@ -324,6 +328,8 @@ class EDClassifier(ClassifierMixin, BaseED):  # type: ignore[misc]  # scikit-lea
             raise InputError("y", f"shape {labels.shape}", f"{accepted}, as in the first call")
         self._several = several
         if several:
+            if self.output_activation == SOFTMAX:
+                raise InputError("output_activation", "'softmax' with a matrix y", "'sigmoid' for several labels")
             return self._indicators(labels, x, resumed, classes)
         present = distinct("y", labels)
         try:
@@ -355,17 +361,10 @@ class EDClassifier(ClassifierMixin, BaseED):  # type: ignore[misc]  # scikit-lea
         return like(found.astype(dtype_of(x)), x)
 
     def _weighted(self, y: Array, weight: Weight, partial: bool) -> Weight:
-        if self.class_weight is None:
+        if (given := self.class_weight) is None:
             return weight
-        if self._has_labels:
-            raise InputError(
-                "class_weight", f"{shown(self.class_weight)} with a matrix y", "None", "Weigh the samples."
-            )
-        if partial and isinstance(self.class_weight, str):
-            fix = "Compute it of all labels, with sklearn.utils.class_weight.compute_class_weight."
-            raise InputError("class_weight", f"{shown(self.class_weight)} with partial_fit", "a dictionary", fix)
-        known = to_numpy(self.classes_)
-        return weighted_by_class(self.class_weight, classes_of(to_numpy(y), known), known, weight)
+        known, several = to_numpy(self.classes_), self._has_labels
+        return weighted_by_class(given, to_numpy(y), known, weight, several=several, partial=partial)
 
     @property
     def _has_labels(self) -> bool:
@@ -374,23 +373,25 @@ class EDClassifier(ClassifierMixin, BaseED):  # type: ignore[misc]  # scikit-lea
 
     @property
     def _columns(self) -> int:
-        return self.classes_.shape[0] if self._has_labels else heads(self.classes_.shape[0])
+        classes = self.classes_.shape[0]
+        return classes if self._has_labels else heads(classes, self.output_activation)
 
     def _variant(self) -> dict[str, Any]:
-        shape = "outputs" if isinstance(self.rule, str) and self.rule == "modulo" else "heads"
+        in_one = self.output_activation == SOFTMAX or (isinstance(self.rule, str) and self.rule == "modulo")
         tuned = {"activation": "relu", "initial": spread(2.0)} if self.rule is None else {}
-        return {shape: self._columns, **tuned}
+        return {"outputs" if in_one else "heads": self._columns, **tuned, "output_activation": self.output_activation}
+
+    def _check_parameters(self) -> None:
+        super()._check_parameters()
+        if self.output_activation is not None:
+            one_of("output_activation", self.output_activation, ("sigmoid", SOFTMAX))
+        check_softmax(self.output_activation, self.rule)
 
     def _strata(self, target: Array) -> npt.NDArray[Any] | None:
         return None if self._has_labels else predicted_classes(to_numpy(target))
 
     def _validation_score(self, target: Array, outputs: Array, weight: Weight) -> float:
-        wanted, found = to_numpy(target), to_numpy(outputs)
-        if self._has_labels:
-            right = ((found > 0.5) == (wanted > 0.5)).all(axis=1)
-        else:
-            right = predicted_classes(wanted) == predicted_classes(found)
-        return float(np.average(right, weights=weight))
+        return share_right(to_numpy(target), to_numpy(outputs), self._has_labels, weight)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

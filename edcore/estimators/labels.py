@@ -7,12 +7,15 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from array_api_compat import array_namespace
 from sklearn.metrics import accuracy_score
 
 from edcore.arguments import real
 from edcore.arrays import Array, like, to_numpy
 from edcore.errors import EDCoreError, InputError, shown
 from edcore.estimators.inputs import check_one_kind, readable
+from edcore.estimators.scaling import nonzero
+from edcore.model.classes import predicted_classes
 
 Weight = npt.NDArray[np.float64] | None
 
@@ -103,9 +106,21 @@ def accuracy_of(
 
 
 def weighted_by_class(
-    class_weight: Any, classes: npt.NDArray[np.intp], known: npt.NDArray[Any], weight: Weight
+    class_weight: Any,
+    labels: npt.NDArray[Any],
+    known: npt.NDArray[Any],
+    weight: Weight,
+    *,
+    several: bool,
+    partial: bool,
 ) -> npt.NDArray[np.float64]:
-    """Return the weights of samples of these classes, times those of the classes."""
+    """Return the weights of samples of these labels, times those of the classes; for `partial_fit` if `partial`."""
+    if several:
+        raise InputError("class_weight", f"{shown(class_weight)} with a matrix y", "None", "Weigh the samples.")
+    if partial and isinstance(class_weight, str):
+        fix = "Compute it of all labels, with sklearn.utils.class_weight.compute_class_weight."
+        raise InputError("class_weight", f"{shown(class_weight)} with partial_fit", "a dictionary", fix)
+    classes = classes_of(labels, known)
     own = np.ones(len(classes)) if weight is None else weight
     sums = np.bincount(classes, own, len(known))
     if isinstance(class_weight, str) and class_weight == "balanced":
@@ -125,3 +140,25 @@ def weighted_by_class(
     if not (found := own * factors[classes]).any():
         raise InputError("class_weight", "weights that are all zero for the samples", "some above zero")
     return found
+
+
+def shares_of(outputs: Array) -> Array:
+    """Return a share for each class (samples, classes): outputs of at least 0 by their sum, or 1 − y and y of one."""
+    xp = array_namespace(outputs)
+    if len(outputs.shape) == 1:
+        return xp.stack([1 - outputs, outputs], axis=1)
+    most = xp.max(outputs, axis=1, keepdims=True)
+    shares = xp.where(most > 0, outputs / nonzero(most), outputs * 0 + 1)
+    return shares / xp.sum(shares, axis=1, keepdims=True)
+
+
+def share_right(wanted: npt.NDArray[Any], found: npt.NDArray[Any], several: bool, weight: Weight) -> float:
+    """Return the share of samples, by their weights, whose outputs stand for the class, or all labels, of the targets.
+
+    `several` says that a sample may have several labels.
+    """
+    if several:
+        right = ((found > 0.5) == (wanted > 0.5)).all(axis=1)
+    else:
+        right = predicted_classes(wanted) == predicted_classes(found)
+    return float(np.average(right, weights=weight))

@@ -35,6 +35,7 @@ PARAMETERS = {
     "rule": "rule",
     "u0": "u0",
     "activation": "activation",
+    "output_activation": "output_activation",
     "rms": "rms",
     "batch_size": "batch_size",
     "early_stopping": "early_stopping",
@@ -182,6 +183,9 @@ def begin(given: Mapping[str, Any], read: Callable[..., Table] | None = None) ->
         raise InputError("seed", str(seed), "a whole number from 0 to 2**32 - 1 beside --data")
     epochs = whole_number("epochs", given.get("epochs", EPOCHS), 1)
     table = (read or load_table)(given["data"], given["target"], given.get("task"))
+    if "output_activation" in given and table.task == "regression":
+        fix = "The outputs of a regression are linear: leave it out."
+        raise InputError("output_activation", repr(given["output_activation"]), "none for numbers", fix)
     parameters = {PARAMETERS[name]: value for name, value in given.items() if name in PARAMETERS}
     pipeline = table.pipeline(**parameters, max_iter=epochs, random_state=seed)
     run = TableRun(
@@ -216,7 +220,7 @@ def resume(file: Path, given: Mapping[str, Any], fewer_epochs: bool) -> TableRun
         fix = "To go on with another backend, whose results differ in the last bits, give --backend."
         raise BackendUnavailableError(f"{error} The run in {file} used it. {fix}") from error
     fixed = {name: state[name] for name in ("target", "task", "test_size", "seed")}
-    fixed |= {name: getattr(estimator, parameter) for name, parameter in PARAMETERS.items() if name not in CHANGE}
+    fixed |= {name: getattr(estimator, parameter, None) for name, parameter in PARAMETERS.items() if name not in CHANGE}
     for name, value in given.items():
         if name not in (*fixed, *CHANGE, "data", "epochs"):
             raise InputError(name, f"{value!r} beside --resume of a run on a table", OF_TABLES, "Leave it out.")

@@ -10,6 +10,7 @@ from array_api_compat import array_namespace
 
 from edcore.arrays import Array
 from edcore.contract.memory import host_room
+from edcore.core.activations import SOFTMAX
 from edcore.errors import OutOfMemoryError
 
 if TYPE_CHECKING:
@@ -30,12 +31,12 @@ ROWS_AT_ONCE = 1024
 """Samples that are predicted in one part: the size of a test set does not show in memory."""
 
 
-def heads(classes: int) -> int:
-    """Return the number of outputs for this many classes: one for two, and beyond that one for each.
+def heads(classes: int, output_activation: str | None = None) -> int:
+    """Return the number of outputs for this many classes: one for two, and beyond that, or with softmax, one for each.
 
-    They are heads, or under the modulo rule the outputs of one network.
+    They are heads, or under the modulo rule and with softmax the outputs of one network.
     """
-    return 1 if classes == 2 else classes
+    return 1 if classes == 2 and output_activation != SOFTMAX else classes
 
 
 def targets(y: npt.NDArray[np.int64], heads: int) -> npt.NDArray[Any]:

@@ -174,7 +174,7 @@ def _run_in(saved: Saved, arrays: Mapping[str, Any]) -> tuple[RunState, History]
     except (KeyError, ValueError) as error:
         reason = f"it lacks {error.args[0]}" if isinstance(error, KeyError) else f"the history of its run: {error}"
         raise damaged(saved.path, reason) from error
-    if saved.classes is None or heads(len(saved.classes)) != saved.network.columns:
+    if saved.classes is None or (heads(len(saved.classes), saved.network.output_activation) != saved.network.columns):
         raise damaged(saved.path, "the classes of its outputs")
     return state, learnt
 

@@ -76,7 +76,7 @@ def train(
     Parameters
     ----------
     ed : ED
-        The network, with one output for two classes, else one output for each class.
+        The network, with one output for two classes, else, or with softmax, one output for each class.
     data : Dataset
         The data set.
     epochs : int
@@ -134,7 +134,8 @@ def train(
 def _run(
     ed: ED, data: Dataset, epochs: int, batch_size: int, eval_every: int, decay: bool, latest: Progress | None
 ) -> Iterator[Progress]:
-    outputs_of_all, n = heads(len(data.classes)), len(data.y_train)
+    outputs_of_all = heads(len(data.classes), ed.network.output_activation)
+    n = len(data.y_train)
     batches_of_epoch = math.ceil(n / batch_size)
     batches = epochs * batches_of_epoch
     learnt, samples, seconds = (latest.batch, latest.samples, latest.seconds) if latest else (0, 0, 0.0)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, NamedTuple, get_args
 
+from edcore.core.activations import ACTIVATIONS, SOFTMAX
 from edcore.core.presets import PRESETS
 from edcore.datasets.catalogue import MOST_BITS, NAMES
 from edcore.datasets.text import CHARACTERS, CONTEXT, HELD_OUT
@@ -117,8 +118,9 @@ class TrainOptions:
         default=None,
         metadata=_flag(
             NETWORK,
-            "Of the output cells, likewise; softmax, for several outputs of one network, makes them probabilities.",
+            "Of the outputs, likewise; softmax makes those of one network for all classes probabilities.",
             "the rule's; softmax with --text",
+            names=lambda: (*ACTIVATIONS, SOFTMAX),
         ),
     )
     u0: float | None = field(

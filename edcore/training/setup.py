@@ -10,8 +10,9 @@ from typing import Any
 
 from edcore import datasets
 from edcore.arguments import real, whole_number
+from edcore.core.activations import SOFTMAX
 from edcore.core.network import Initial
-from edcore.core.presets import preset
+from edcore.core.presets import check_softmax, preset
 from edcore.datasets import Dataset
 from edcore.datasets.user_files import STDIN
 from edcore.errors import BackendUnavailableError, DataFileError, InputError
@@ -61,11 +62,13 @@ def begin(
     """
     kept = {name: getattr(options, name) for name in KEPT} | {"data_dir": str(options.data_dir)}
     data = data or _load(kept, options.dtype, named_in)
-    text, outputs = options.text is not None, heads(len(data.classes))
+    text, outputs = options.text is not None, heads(len(data.classes), options.output_activation)
     usual_epochs, usual_batch_size = SCHEDULES.get(data.name, PATTERN_SCHEDULE)
     if text:
         usual_epochs = max(1, round(VISITS / len(data.x_train)))
     variant = preset(options.rule, options.alpha, options.alpha_output)
+    check_softmax(options.output_activation, options.rule)
+    in_one = options.rule == "modulo" or options.output_activation == SOFTMAX  # one network has all outputs
     depth = options.depth
     ed = ED(
         in_=data.features * (outputs if text else 1),
@@ -74,8 +77,8 @@ def begin(
         hidden_depth=DEPTH if depth is None and "depth" not in variant.network else depth,
         alpha=options.alpha,
         alpha_output=options.alpha_output,
-        heads=1 if options.rule == "modulo" else outputs,  # its one network has all outputs
-        outputs=outputs if options.rule == "modulo" else 1,
+        heads=1 if in_one else outputs,
+        outputs=outputs if in_one else 1,
         rule=options.rule,
         dtype=options.dtype,
         u0=options.u0,
