@@ -41,7 +41,7 @@ def reproduce(
         str,
         typer.Argument(
             metavar="NAME",
-            help="kaneko-xor, kaneko-parity, article-mnist01, edla-digits, edla-polynomial or mnist.",
+            help="kaneko-xor, kaneko-parity, article-mnist01, edla-digits, edla-polynomial, mnist or language.",
             autocompletion=complete_from(_names),
         ),
     ],
@@ -60,6 +60,9 @@ def reproduce(
     data_dir: Annotated[
         Path | None, typer.Option(help="Folder that holds MNIST/raw, for article-mnist01 and mnist.")
     ] = None,
+    text: Annotated[
+        Path | None, typer.Option(help="A text in UTF-8, for language.", show_default="one that Python has")
+    ] = None,
     backend: BackendOption = "auto",
     config: ConfigOption = None,
 ) -> None:
@@ -71,7 +74,9 @@ def reproduce(
     _check(out, name, config)
     chosen = None if methods is None else tuple(method.strip() for method in methods.split(","))
     kept = None if chosen is None else _read(out / f"{name}.json", quick)
-    options = Options(seeds=seeds, quick=quick, data_dir=data_dir, backend=backend, methods=chosen, announce=_announce)
+    options = Options(
+        seeds=seeds, quick=quick, data_dir=data_dir, text=text, backend=backend, methods=chosen, announce=_announce
+    )
     outcome = catalogue.reproduce(name, options)
     if kept:
         outcome = outcome.beside(kept)

@@ -101,7 +101,9 @@ class Readout:
         """Fit the readout of each head to all samples; the options are those of `ED.fit`, and change nothing."""
         target = target.reshape(len(x), self.network.heads, self.network.outputs)
         cells = hidden_activities(self.network, self.weights, x)
-        self._fitted = [_fitted(cells[head], target[:, head], self.penalty) for head in range(self.network.heads)]
+        self._fitted = [
+            fitted_readout(cells[head], target[:, head], self.penalty) for head in range(self.network.heads)
+        ]
         self.epochs += epochs
         return self
 
@@ -124,7 +126,7 @@ def hidden_activities(network: Network, weights: HostWeights, x: Floats) -> Floa
     return np.concatenate(found, axis=1)
 
 
-def _fitted(cells: Floats, target: Floats, penalty: float) -> Any:
+def fitted_readout(cells: Floats, target: Floats, penalty: float) -> Any:
     """Return what reads (samples, outputs) from the cells of one head."""
     from sklearn.exceptions import ConvergenceWarning  # here, as scikit-learn is slow to load
     from sklearn.linear_model import LogisticRegression, Ridge

@@ -25,6 +25,9 @@ CHARACTERS, CONTEXT, HELD_OUT = 64, 8, 0.1
 
 MOST_CHARACTERS = 2**16
 
+TOPICS = "topics"
+"""The name of the text that Python has."""
+
 BYTES = 48
 """Memory that a run needs for each character of its text: windows, targets, and the order of an epoch."""
 
@@ -276,7 +279,7 @@ def python_topics(
     from pydoc_data.topics import topics
 
     content = "\n".join(topics[name] for name in sorted(topics))
-    return Text(content, name="topics", characters=characters, context=context, held_out=held_out)
+    return Text(content, name=TOPICS, characters=characters, context=context, held_out=held_out)
 
 
 def normalised(content: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from edcore.plots import language
 from edcore.plots.canvas import Picture, method_styles, new_figure, rendered
 from edcore.reproduce.outcome import Outcome, Score
 
@@ -23,6 +24,8 @@ WIDTH = 6.8
 
 def png(outcome: Outcome) -> bytes:
     """Draw an outcome, with a panel for each group, and return the picture as PNG."""
+    if outcome.curves:
+        return language.png(outcome)
     groups = list(dict.fromkeys(group for group, _ in outcome.settings))
     counts = [sum(group == of for of, _ in outcome.settings) for group in groups]
     below = len(groups) > 1 and sum(counts) > ACROSS

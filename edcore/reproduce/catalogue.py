@@ -16,6 +16,7 @@ FUNCTIONS = {
     "edla-digits": ("digits", "digits"),
     "edla-polynomial": ("polynomial", "polynomial"),
     "mnist": ("mnist", "mnist"),
+    "language": ("language", "language"),
 }
 """Module and function of each reproduction."""
 

@@ -33,6 +33,7 @@ class Options:
     seeds: int | None = None  # of each setting, at least 1; None for the number that the published result asks for
     quick: bool = False  # fewer seeds, epochs and settings, for a look
     data_dir: Path | None = None  # the folder that holds MNIST/raw
+    text: Path | None = None  # a text to learn, for language; None for the one that Python has
     backend: str = "auto"  # of edcore; the other methods use NumPy
     methods: tuple[str, ...] | None = None  # those to run; None for all
     announce: Callable[[str], object] = _say_nothing  # gets lines on the progress

@@ -109,6 +109,8 @@ class Outcome:
     digits: int = 2  # of a value, after the point
     logarithmic: bool = False  # whether the plot has a logarithmic axis for the values
     quick: bool = False  # whether it had fewer seeds, epochs or settings
+    curves: dict[str, list[list[float]]] = field(default_factory=dict)  # of a method: samples learnt, and the value
+    texts: dict[str, str] = field(default_factory=dict)  # what a network has written, by its setting
     environment: Environment = field(default_factory=here)
     versions: dict[str, str] = field(default_factory=versions)  # of the libraries that took part
     earlier: tuple[Run, ...] = ()  # of the rows that were kept from before
@@ -141,7 +143,8 @@ class Outcome:
         rows.sort(key=lambda score: (places.index((score.group, score.setting)), methods.index(score.method)))
         dates = {score.date for score in rows} - {self.environment.date}
         runs = *kept.earlier, Run(kept.environment, kept.versions)
-        return replace(self, rows=rows, earlier=tuple(run for run in runs if run.environment.date in dates))
+        others: dict[str, Any] = {"curves": kept.curves | self.curves, "texts": kept.texts | self.texts}
+        return replace(self, rows=rows, earlier=tuple(run for run in runs if run.environment.date in dates), **others)
 
     @property
     def runs(self) -> list[tuple[Run, list[str]]]:

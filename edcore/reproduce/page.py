@@ -36,6 +36,9 @@ def show(outcome: Outcome, console: Console) -> None:
     for table in tables(outcome):
         console.print()
         table.show(console)
+    for setting, text in outcome.texts.items():
+        console.print(f"\nWritten by ED, {setting}:\n")
+        console.print(text, soft_wrap=True)
     for line in [*_verdicts(outcome), *outcome.notes, *_environment(outcome)]:
         console.print(f"\n{line}", soft_wrap=True)
 
@@ -48,6 +51,8 @@ def markdown(outcome: Outcome) -> str:
     lines += [f"![{outcome.measure}, by {outcome.axis} and method]({outcome.name}.png)", ""]
     for table in tables(outcome):
         lines += [f"## {table.title}", "", *table.in_markdown(), ""]
+    for setting, text in outcome.texts.items():
+        lines += [f"## Written by ED, {setting}", "", "```text", *text.splitlines(), "```", ""]
     lines += ["## How, and what to make of it", ""]
     lines += [f"- {line}" for line in [*_verdicts(outcome), *outcome.notes]]
     lines += ["", "  \n".join(_environment(outcome)), ""]

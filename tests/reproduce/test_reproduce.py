@@ -438,12 +438,15 @@ def test_the_command_leaves_three_files(command):
 
 def test_every_option_of_the_command_arrives(command, instant):
     pytest.importorskip("matplotlib")
-    options = "--seeds 7 --quick --out a/b --data-dir d --backend torch"
+    options = "--seeds 7 --quick --out a/b --data-dir d --text t --backend torch"
     code, _, err, files = command("mnist", *options.split(), "--methods", f"edcore, {FROZEN}")
     assert (code, err) == (0, "it goes on\n")
     assert files == {"a", "a/b", "a/b/mnist.md", "a/b/mnist.json", "a/b/mnist.png"}
     ((name, given),) = instant
-    assert (name, given) == ("mnist", Options(7, True, Path("d"), "torch", ("edcore", FROZEN), given.announce))
+    assert (name, given) == (
+        "mnist",
+        Options(7, True, Path("d"), Path("t"), "torch", ("edcore", FROZEN), given.announce),
+    )
 
 
 def test_the_command_keeps_the_rows_of_other_methods(command):
