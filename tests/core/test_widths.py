@@ -142,7 +142,7 @@ def test_a_backend_that_does_not_name_them_refuses_them():
     assert known(Network(3, 9), Rule()) is True
 
 
-@pytest.mark.parametrize("backend", ["numpy", "array_api_strict", "torch", "jax"])
+@pytest.mark.parametrize("backend", ["numpy", "array_api_strict", "numba", "torch", "jax"])
 def test_backends_learn_them(backend):
     pytest.importorskip(backend)
     x, target = np.random.default_rng(0).random((2, 7, 3)).astype(np.float32)

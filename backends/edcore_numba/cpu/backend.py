@@ -8,11 +8,13 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from array_api_compat import array_namespace
 
+from edcore.adapters.array_api import ArrayAPIBackend
 from edcore.arrays import Array, HostWeights, to_numpy
 from edcore.contract.backend import ANY, Backend, fills_errors, known, takes_weights
 from edcore.contract.memory import Supported, fits
-from edcore.contract.stages import Stage
+from edcore.contract.stages import Stage, StageWorker
 from edcore.contract.steps import Schedule
 from edcore.core.network import Network
 from edcore.core.rule import Rule
@@ -40,7 +42,8 @@ empties it."""
 class NumbaCPU(Backend):
     """The fused kernels, on all threads that Numba may use (``NUMBA_NUM_THREADS``, ``numba.set_num_threads``).
 
-    Results do not depend on the number of threads. Weights are updated in place.
+    Results do not depend on the number of threads. Weights are updated in place. The kernels are for layers of one
+    width: those of several are computed as by the backend numpy, by NumPy's products.
     """
 
     def __init__(self, limits: Limits = Limits()) -> None:  # noqa: B008 -- it is immutable
@@ -49,27 +52,36 @@ class NumbaCPU(Backend):
         self.limits = limits
         # Fresh memory costs as much as the pass that fills it, so an update keeps its trace's for the next trace.
         self._spare: list[tuple[tuple[Network, int], Activities]] = []
+        self._several = ArrayAPIBackend(array_namespace(np.empty(0)), info=BACKEND)
 
     def supports(self, network: Network, rule: Rule) -> Supported:
         """Return True unless it lacks a value of a field, or the network is larger than memory."""
-        has = known(network, rule, activation=NUMBERS, output_activation=OF_OUTPUTS, one_hot=ANY)
+        has = known(network, rule, activation=NUMBERS, output_activation=OF_OUTPUTS, one_hot=ANY, width=ANY)
         return fits(network, self.memory()) if has is True else has
 
-    def from_host(self, weights: HostWeights) -> NumbaWeights:
+    def from_host(self, weights: HostWeights) -> Any:
         """Return a copy in panels."""
+        if "hidden.weight" not in weights:
+            return self._several.from_host(weights)
         return NumbaWeights({key: in_panels(key, value) for key, value in weights.items()})
 
-    def to_host(self, weights: NumbaWeights) -> HostWeights:
+    def to_host(self, weights: Any) -> HostWeights:
         """Return a copy, without the cells that were added."""
+        if not isinstance(weights, NumbaWeights):
+            return self._several.to_host(weights)
         cells = {key: value.shape[-1] - weights.added * key.startswith("output") for key, value in weights.items()}
         return {key: np.array(in_columns(key, value)[..., : cells[key]], order="C") for key, value in weights.items()}
 
-    def copy(self, weights: NumbaWeights) -> NumbaWeights:
+    def copy(self, weights: Any) -> Any:
         """Return a copy."""
+        if not isinstance(weights, NumbaWeights):
+            return self._several.copy(weights)
         return NumbaWeights({key: copied(value) for key, value in weights.items()}, weights.added, weights.least.copy())
 
-    def forward(self, network: Network, weights: NumbaWeights, x: Array) -> Array:
+    def forward(self, network: Network, weights: Any, x: Array) -> Array:
         """Return the outputs, with room for the activities of two layers of a few rows."""
+        if not isinstance(weights, NumbaWeights):
+            return self._several.forward(network, weights, x)
         if len(x) == 0:
             return np.empty((0, network.columns), network.dtype)
         x = to_numpy(x)
@@ -82,18 +94,20 @@ class NumbaCPU(Backend):
         self.run(network, weights, [x, layers, layers[:, :0], outputs], 0, len(x), kept=False)
         return join_heads(network, outputs)
 
-    def trace(self, network: Network, weights: NumbaWeights, x: Array) -> tuple[Array, Activities]:
+    def trace(self, network: Network, weights: Any, x: Array) -> tuple[Array, Any]:
         """Return the outputs and the activities of all layers."""
+        if not isinstance(weights, NumbaWeights):
+            return self._several.trace(network, weights, x)
         x = np.array(to_numpy(x), order="C")
         outputs = np.empty((network.heads, len(x), 2 * network.outputs), x.dtype)
         trace = [x, *self.room(network, len(x)), outputs]
         self.run(network, weights, trace, 0, len(x))
         return join_heads(network, outputs), trace
 
-    def update(
-        self, network: Network, rule: Rule, weights: NumbaWeights, trace: Activities, error: Array
-    ) -> NumbaWeights:
+    def update(self, network: Network, rule: Rule, weights: Any, trace: Any, error: Array) -> Any:
         """Return the weights, updated in place."""
+        if not isinstance(weights, NumbaWeights):
+            return self._several.update(network, rule, weights, trace, error)
         x, hidden, slopes, outputs = trace
         errors = np.array(to_numpy(error).T, order="C").reshape(network.heads, network.outputs, len(x))
         arrays, variant = weights.arguments(network), variant_of(network, rule)
@@ -104,20 +118,24 @@ class NumbaCPU(Backend):
         self._spare = [((network, len(x)), [hidden, slopes])]
         return weights
 
-    def stage(self, stage: Stage, weights: HostWeights) -> NumbaStage:
+    def stage(self, stage: Stage, weights: HostWeights) -> StageWorker:
         """Return the stage, with the same kernels."""
+        if not isinstance(stage.network.width, int):
+            return self._several.stage(stage, weights)
         return NumbaStage(stage, weights, self)
 
     @takes_weights
     @fills_errors
     def fit(
-        self, network: Network, rule: Rule, weights: NumbaWeights, x: Array, target: Array, schedule: Schedule
-    ) -> tuple[NumbaWeights, npt.NDArray[np.intp]]:
+        self, network: Network, rule: Rule, weights: Any, x: Array, target: Array, schedule: Schedule
+    ) -> tuple[Any, npt.NDArray[np.intp]]:
         """Return the weights and when each head stopped, after one compiled call for all epochs.
 
         The threads share out the heads where the network is small or heads come out even, else each batch. An interrupt
         ends it after the batch: compiled code hears of none, so it runs on other threads and looks at a flag.
         """
+        if not isinstance(weights, NumbaWeights):
+            return self._several.fit(network, rule, weights, x, target, schedule)
         if schedule.weights is not None:  # there are no kernels for them
             return super().fit(network, rule, weights, x, target, schedule)
         learned, stopped = self.copy(weights), np.zeros(network.heads, np.intp)
