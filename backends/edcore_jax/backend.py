@@ -41,6 +41,8 @@ class JaxBackend(ArrayAPIBackend):
     # So `update` replaces the weights by others in the same memory, and the next trace gets the memory of one that was
     # learnt from.
 
+    has_several_widths = True
+
     def __init__(self, device: str, info: BackendInfo) -> None:
         super().__init__(libraries.namespace_of(jax), libraries.native_device("jax", device), info)
         self._spare: list[States] = []  # memory for the hidden states of a trace

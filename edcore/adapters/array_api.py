@@ -32,6 +32,7 @@ from edcore.arrays import (
 from edcore.contract.backend import (
     ANY,
     API_VERSION,
+    ONE_WIDTH,
     Availability,
     Backend,
     BackendInfo,
@@ -69,13 +70,19 @@ class ArrayAPIBackend(Backend):
         itself names its own.
     has_softmax : bool
         Whether it has softmax outputs too: True, but for a subclass that names its activations and not this.
+    has_several_widths : bool
+        Whether it has layers of several widths: True, but for a subclass that computes a pass or an update by itself
+        and does not name this.
     """
 
     activations: Collection[str] = FUNCTIONS
     has_softmax = True
+    has_several_widths = True
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
+        if vars(cls).keys() & {"forward", "trace", "update"} and "has_several_widths" not in vars(cls):
+            cls.has_several_widths = False
         if "activations" in vars(cls) and "has_softmax" not in vars(cls):
             cls.has_softmax = False
         if "update" in vars(cls) and "update_layers" not in vars(cls):  # the core's would not do the same
@@ -95,7 +102,14 @@ class ArrayAPIBackend(Backend):
     def supports(self, network: Network, rule: Rule) -> Supported:
         """Return True, or what it lacks: a value of a field, or the dtype or the memory of its device."""
         outputs = (*self.activations, SOFTMAX) if self.has_softmax else self.activations
-        has = known(network, rule, activation=self.activations, output_activation=outputs, one_hot=ANY, width=ANY)
+        has = known(
+            network,
+            rule,
+            activation=self.activations,
+            output_activation=outputs,
+            one_hot=ANY,
+            width=ANY if self.has_several_widths else ONE_WIDTH,
+        )
         if has is not True:
             return has
         if not has_dtype(self.namespace, self._device, network.dtype):

@@ -39,6 +39,8 @@ class InPlaceBackend(ArrayAPIBackend):
         The library's operations on that device.
     """
 
+    has_several_widths = True
+
     def __init__(self, namespace: Any, device: Any, info: BackendInfo, operations: Operations) -> None:
         super().__init__(namespace, device, info)
         self._ops = operations

@@ -120,7 +120,7 @@ class CheckedCommand(PlainIfNarrow, TyperCommand):
                 declared_as = str(get_args(declared[option].annotation)[0])
                 kinds = [kind for kind in (int, float) if re.search(rf"\b{kind.__name__}\b", declared_as)]
                 for text in values[option] if isinstance(values[option], tuple) else (values[option],):
-                    for kind in kinds:
+                    for kind in [int] if option == "width" and "," not in text else kinds:
                         check_text(option, text, kind)
         return list(super().parse_args(ctx, args))
 

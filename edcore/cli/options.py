@@ -38,6 +38,11 @@ def complete_from(names: Callable[[], Iterable[str]]) -> Callable[[str], list[st
     return matching
 
 
+def _whole_numbers(text: str) -> Any:
+    """Return a whole number, or the text of several with commas between them, which are checked where they are used."""
+    return text if "," in str(text) else int(float(text)) if "." in str(text) else int(text)
+
+
 def flag(name: str, shown_default: str | bool = "") -> Any:
     """Return the flag of a training option; for another default, with words for that or True, which shows it."""
     option = OPTIONS[name]
@@ -45,6 +50,8 @@ def flag(name: str, shown_default: str | bool = "") -> Any:
         help=option.help,
         show_default=shown_default or option.shown_default or True,
         autocompletion=complete_from(option.names) if option.names else None,
+        parser=_whole_numbers if name == "width" else None,
+        metavar="INTEGERS" if name == "width" else None,
         rich_help_panel=option.panel,
     )
 
@@ -54,8 +61,9 @@ def takes_train_options(command: Callable[..., None]) -> Callable[..., None]:
     signature = inspect.signature(command, eval_str=True)
     context, *others = [one for one in signature.parameters.values() if one.kind is not inspect.Parameter.VAR_KEYWORD]
     flags = [
-        inspect.Parameter(name, context.kind, default=one.default, annotation=Annotated[one.declared, flag(name)])
+        inspect.Parameter(name, context.kind, default=one.default, annotation=Annotated[declared, flag(name)])
         for name, one in OPTIONS.items()
+        for declared in [str if name == "width" else one.declared]  # a parser reads it
     ]
     cast(Any, command).__signature__ = signature.replace(parameters=[context, *flags, *others])
     return command
@@ -118,6 +126,8 @@ def _read_config(context: typer.Context, path: Path | None) -> Path | None:
         if names[option] in context.default_map:
             raise InputError(f"config, {path}, {key}", f"twice in [{command}]", "each option once", "Give it once.")
         declared, *_ = get_args(signature.parameters[names[option]].annotation)  # of Annotated[int | None, flag]
+        if names[option] == "width" and not (isinstance(value, list) and len(value) > 1):
+            declared = int
         context.default_map[names[option]] = _as_typed(f"config, {path}, {key}", value, declared)
     return path
 

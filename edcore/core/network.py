@@ -64,7 +64,7 @@ def checked_width(name: str, value: Any) -> int | tuple[int, ...]:
         if len(value):
             return tuple(whole_number(name, width, 1, accepted) for width in value)
         raise InputError(name, shown(value), accepted)
-    return whole_number(name, value, 1, accepted)
+    return whole_number(name, value, 1)
 
 
 def checked_depth(name: str, value: Any, width: int | tuple[int, ...]) -> int:

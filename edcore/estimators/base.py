@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABCMeta, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 from typing import Any, Self
@@ -18,7 +18,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from edcore.arguments import real, whole_number, yes_or_no
 from edcore.arrays import HOST, Array, Place, place, rows, to_numpy
-from edcore.core.network import Initial
+from edcore.core.network import Initial, checked_width
 from edcore.core.rule import Rule
 from edcore.errors import InputError
 from edcore.estimators.defaults import TUNED, tuned_rule, warn_of_constant_cells
@@ -76,7 +76,7 @@ class BaseED(PickledEstimator, metaclass=ABCMeta):
 
     def __init__(
         self,
-        hidden_width: int = 64,
+        hidden_width: int | Sequence[int] = 64,
         hidden_depth: int | None = None,
         alpha: float | None = None,
         alpha_output: float | None = None,
@@ -262,8 +262,10 @@ class BaseED(PickledEstimator, metaclass=ABCMeta):
         """Return a new network with the estimator's parameters."""
         names = ("hidden_depth", "alpha", "alpha_output", "u0", "activation", "rms", "initial")
         given = {name: getattr(self, name) for name in names if getattr(self, name) is not None}
-        width = whole_number("hidden_width", self.hidden_width, 1)
+        width = checked_width("hidden_width", self.hidden_width)
         variant = {**(TUNED if self.rule is None else {"rule": self.rule}), **self._variant()}
+        if isinstance(width, tuple):  # which says the depth
+            variant.pop("hidden_depth", None)
         options = {**variant, **given, "dtype": dtype, "seed": seed, "backend": backend, "device": device}
         ed = ED(features, width, **options)
         if self.rule is None:

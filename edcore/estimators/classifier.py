@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Self
 
 import numpy as np
@@ -46,10 +47,12 @@ class EDClassifier(ClassifierMixin, BaseED):  # type: ignore[misc]  # scikit-lea
 
     Parameters
     ----------
-    hidden_width : int
-        Cells per stream in the input layer and in each hidden layer.
+    hidden_width : int or sequence of int
+        Cells per stream in the input layer and in each hidden layer. Several, such as (512, 128), are those of each
+        layer of hidden cells in turn, as ``hidden_layer_sizes`` of scikit-learn's MLPs.
     hidden_depth : int, optional
-        Layers beyond the input layer, whose cells are hidden too. Left out: 0, or with a rule that of its preset.
+        Layers beyond the input layer, whose cells are hidden too. Left out: what several widths say, else 0, or with a
+        rule that of its preset.
     alpha : float, optional
         Learning rate of all layers but the output layer. Left out: one that suits the samples (see the notes), or with
         a rule that of its preset.
@@ -168,7 +171,7 @@ class EDClassifier(ClassifierMixin, BaseED):  # type: ignore[misc]  # scikit-lea
 
     def __init__(
         self,
-        hidden_width: int = 64,
+        hidden_width: int | Sequence[int] = 64,
         hidden_depth: int | None = None,
         alpha: float | None = None,
         alpha_output: float | None = None,

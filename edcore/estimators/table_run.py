@@ -25,7 +25,7 @@ from edcore.estimators.table import Table
 from edcore.files.container import damaged
 from edcore.io import networks
 from edcore.model.callbacks import EpochRecord
-from edcore.training.options import TASKS, TEST_SIZE, typed_command
+from edcore.training.options import TASKS, TEST_SIZE, parsed_width, typed_command, width_in_words
 
 PARAMETERS = {
     "width": "hidden_width",
@@ -98,7 +98,7 @@ class TableRun:
         for name, parameter in PARAMETERS.items():
             value = getattr(estimator, parameter)
             if value != getattr(usual, parameter):
-                options[name] = value
+                options[name] = width_in_words(value) if name == "width" else value
         return typed_command("train", (), options)
 
     def learn(self, callback: Callable[[EpochRecord], None] | None = None) -> None:
@@ -187,6 +187,8 @@ def begin(given: Mapping[str, Any], read: Callable[..., Table] | None = None) ->
         fix = "The outputs of a regression are linear: leave it out."
         raise InputError("output_activation", repr(given["output_activation"]), "none for numbers", fix)
     parameters = {PARAMETERS[name]: value for name, value in given.items() if name in PARAMETERS}
+    if "width" in given:
+        parameters["hidden_width"] = parsed_width(given["width"])
     pipeline = table.pipeline(**parameters, max_iter=epochs, random_state=seed)
     run = TableRun(
         table=table,
@@ -221,6 +223,7 @@ def resume(file: Path, given: Mapping[str, Any], fewer_epochs: bool) -> TableRun
         raise BackendUnavailableError(f"{error} The run in {file} used it. {fix}") from error
     fixed = {name: state[name] for name in ("target", "task", "test_size", "seed")}
     fixed |= {name: getattr(estimator, parameter, None) for name, parameter in PARAMETERS.items() if name not in CHANGE}
+    fixed["width"] = width_in_words(fixed["width"])
     for name, value in given.items():
         if name not in (*fixed, *CHANGE, "data", "epochs"):
             raise InputError(name, f"{value!r} beside --resume of a run on a table", OF_TABLES, "Leave it out.")

@@ -10,7 +10,7 @@ import numpy as np
 
 from edcore.arguments import check_text, real
 from edcore.errors import InputError, UnknownNameError, shown
-from edcore.training.options import OF_TEXTS, OPTIONS
+from edcore.training.options import OF_TEXTS, OPTIONS, parsed_width, width_in_words
 
 Value: TypeAlias = str | int | float | bool
 
@@ -51,6 +51,14 @@ def checked(where: str, name: Any, value: Any) -> tuple[str, Value]:
     if option == "classes" and isinstance(value, list) and value and all(type(item) in (int, str) for item in value):
         check_size(argument, value)
         value = ",".join(map(str, value))
+    if option == "width" and (isinstance(value, list | tuple) or (isinstance(value, str) and "," in value)):
+        check_size(argument, list(value))
+        try:
+            return option, width_in_words(parsed_width(value))
+        except InputError as error:
+            error.args = (f"{where}, {error}",)
+            error.argument = f"{where}, {error.argument}"
+            raise
     value = cell(argument, value, TYPES[option])
     if value != value:
         raise InputError(argument, "nan", "a number other than NaN")

@@ -100,6 +100,8 @@ class Sweep(ReadOnly):
                 raise InputError(f"grid, {name}", given, "each option once", "Give it once.")
             _check_different(f"grid, {name}", unique)
             varied[option] = unique
+        if any(isinstance(width, str) for width in varied.get("width", ())):  # a column has values of one type
+            varied["width"] = tuple(map(str, varied["width"]))
         count = math.prod(len(values) for values in varied.values())
         if count > MOST:
             raise InputError("grid", f"{count:,} combinations", f"a sweep of at most {MOST:,} runs")

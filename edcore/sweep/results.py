@@ -85,7 +85,8 @@ class Results(ReadOnly):
         if not isinstance(sweep, Sweep):
             raise InputError("sweep", shown(sweep), "an edcore.sweep.Sweep(…)")
         self._done: dict[int, None] = {}
-        self._set(columns=MappingProxyType(columns_of(sweep.parameters)), done=self._done.keys(), failed=0)
+        texts = ["width"] if isinstance({**sweep.train, **sweep.points[0]}.get("width"), str) else []
+        self._set(columns=MappingProxyType(columns_of(sweep.parameters, texts)), done=self._done.keys(), failed=0)
         self._fingerprint = sweep.fingerprint
         self._stack = ExitStack()
         self._table: Table | None = None  # of the block

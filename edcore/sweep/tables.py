@@ -6,7 +6,7 @@ import contextlib
 import csv
 import io
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol
@@ -19,9 +19,10 @@ from edcore.sweep.options import TYPES
 OTHER = "Use another file, or the sweep that wrote this one: all options and the version of edcore must be the same."
 
 
-def columns_of(parameters: Iterable[str]) -> dict[str, type]:
-    """Return names and types of the columns of a sweep with these options."""
-    columns: dict[str, type] = {"run": int, "seed": int} | {name: TYPES[name] for name in parameters}
+def columns_of(parameters: Iterable[str], texts: Collection[str] = ()) -> dict[str, type]:
+    """Return names and types of the columns of a sweep with these options, of which some are texts here."""
+    kinds = TYPES | dict.fromkeys(texts, str)
+    columns: dict[str, type] = {"run": int, "seed": int} | {name: kinds[name] for name in parameters}
     columns |= {"accuracy": float, "error": float, "learnt_epochs": int, "seconds": float, "weights": str}
     return columns | dict.fromkeys(("backend", "device", "failed", "sweep"), str)
 
@@ -224,6 +225,8 @@ def _value(kind: type, text: str) -> Any:
     """Return the value of a cell; None of an empty one."""
     if not text:
         return None
+    if kind is int and "," in text:  # several widths
+        return text
     return {"True": True, "False": False}[text] if kind is bool else kind(text)
 
 

@@ -5,13 +5,16 @@ import shlex
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, NamedTuple, get_args
+from typing import Any, NamedTuple, cast, get_args
 
+from edcore.arguments import check_text
 from edcore.core.activations import ACTIVATIONS, SOFTMAX
+from edcore.core.network import checked_width
 from edcore.core.presets import PRESETS
 from edcore.datasets.catalogue import MOST_BITS, NAMES
 from edcore.datasets.text import CHARACTERS, CONTEXT, HELD_OUT
 from edcore.dispatch.registry import installed
+from edcore.errors import InputError, shown
 
 WIDTH, DEPTH = 32, 32
 SCHEDULES = {"digits": (10, 4), "mnist": (1, 64), "fashion_mnist": (1, 64)}
@@ -98,9 +101,13 @@ class TrainOptions:
     held_out: float | None = field(
         default=None, metadata=_flag(TEXT, "Share of the text, at its end, that only tests.", f"{HELD_OUT}")
     )
-    width: int = field(
+    width: int | str = field(
         default=WIDTH,
-        metadata=_flag(NETWORK, "Cells per stream of each layer.", f"{WIDTH}; 64 with --data, 256 with --text"),
+        metadata=_flag(
+            NETWORK,
+            "Cells per stream of each layer; with commas between them, of one layer of hidden cells each: 512,128.",
+            f"{WIDTH}; 64 with --data, 256 with --text",
+        ),
     )
     depth: int | None = field(
         default=None,
@@ -210,9 +217,9 @@ class Option(NamedTuple):
 
     @property
     def value_type(self) -> type:
-        """The type of a value that is given, such as int."""
-        (only,) = set(get_args(self.declared) or (self.declared,)) - {type(None)}
-        return only
+        """The type of a value that is given, such as int; of whole numbers in a text, too."""
+        only, *_ = [kind for kind in get_args(self.declared) or (self.declared,) if kind is not type(None)]
+        return cast(type, only)
 
 
 OPTIONS = {one.name: Option(one.name, one.type, one.default, **one.metadata) for one in fields(TrainOptions)}
@@ -247,6 +254,25 @@ LISTED = re.compile(r"(?<!\w)\(\w+(?:, \w+)*\)")
 BARE = re.compile(r"(?<![\w'\"/.-])([a-z]+_[a-z_]*)(?![\w'\"/.=-]*[\w'\"/=:-])")
 """Arguments of Python in a sentence, such as ``rms=True``; their names in brackets; and those with a _, but not in
 paths or quotes."""
+
+
+def parsed_width(value: Any) -> Any:
+    """Return what the option width says: "512,128" are the widths of the layers of hidden cells in turn."""
+    if not isinstance(value, str):
+        return checked_width("width", value) if isinstance(value, list | tuple) else value  # `ED` checks an int
+    if "," not in value:
+        check_text("width", value, int)
+        return int(float(value))
+    parts = [part.strip() for part in value.split(",")]
+    if all(re.fullmatch("[1-9][0-9]*", part) for part in parts):
+        return checked_width("width", tuple(map(int, parts)))
+    fix = f"Write it without commas: {''.join(parts)}." if re.fullmatch(r"\d{1,3}(,\d{3})+", value) else ""
+    raise InputError("width", shown(value), "a whole number, or several with commas between them, as 512,128", fix)
+
+
+def width_in_words(width: int | tuple[int, ...]) -> int | str:
+    """Return one width, or several as they are typed."""
+    return ",".join(map(str, width)) if isinstance(width, tuple) else width
 
 
 def typed(name: str) -> str:

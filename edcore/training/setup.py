@@ -29,7 +29,9 @@ from edcore.training.options import (
     PATTERN_SCHEDULE,
     SCHEDULES,
     TrainOptions,
+    parsed_width,
     typed_command,
+    width_in_words,
 )
 from edcore.training.texts import TESTS, VISITS, load_text
 
@@ -69,12 +71,14 @@ def begin(
     variant = preset(options.rule, options.alpha, options.alpha_output)
     check_softmax(options.output_activation, options.rule)
     in_one = options.rule == "modulo" or options.output_activation == SOFTMAX  # one network has all outputs
-    depth = options.depth
+    width, depth = parsed_width(options.width), options.depth
+    if depth is None and isinstance(width, int) and "depth" not in variant.network:
+        depth = DEPTH
     ed = ED(
         in_=data.features * (outputs if text else 1),
         one_hot=outputs if text else 0,
-        hidden_width=options.width,
-        hidden_depth=DEPTH if depth is None and "depth" not in variant.network else depth,
+        hidden_width=width,
+        hidden_depth=depth,
         alpha=options.alpha,
         alpha_output=options.alpha_output,
         heads=1 if in_one else outputs,
@@ -183,8 +187,9 @@ def _fixed(ed: ED, state: RunState) -> dict[str, Any]:
         **{name: state.options[name] for name in ("dataset", "classes", "rule")},
         **{name: state.options.get(name) for name in OF_TEXTS if name != "text"},
         "decay": bool(state.options.get("decay")),
-        **{name: getattr(network, name) for name in ("dtype", "width", "depth", "u0", "rms")},
+        **{name: getattr(network, name) for name in ("dtype", "depth", "u0", "rms")},
         **{name: getattr(network, name) for name in ("activation", "output_activation")},
+        "width": width_in_words(network.width),
         "seed": ed.seed,
         "batch_size": state.batch_size,
         "initial_weight": network.initial.weight,
@@ -196,7 +201,8 @@ def _fixed(ed: ED, state: RunState) -> dict[str, Any]:
 
 def _meaning(name: str, value: Any) -> Any:
     """Return the value of an option in one form: the classes "0,1" and "0, 1" are the same."""
-    return parse_classes(value) if name == "classes" else value
+    forms: dict[str, Any] = {"classes": parse_classes, "width": parsed_width}
+    return forms[name](value) if name in forms else value
 
 
 def _initial(options: TrainOptions, usual: Initial) -> Initial | None:

@@ -5,8 +5,10 @@ import itertools
 
 import numpy as np
 import pytest
+from array_api_compat import array_namespace
 
 from edcore import ED, Network, Rule
+from edcore.adapters import ArrayAPIBackend
 from edcore.contract import known
 from edcore.contract.memory import traced
 from edcore.contract.stages import divide, initialise_stage, join_weights
@@ -154,3 +156,19 @@ def test_backends_learn_them(backend):
     for key, value in expected.weights.items():
         np.testing.assert_allclose(ed.weights[key], value, rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(ed.predict(x), expected.predict(x), rtol=1e-4, atol=1e-5)
+
+
+def test_a_backend_with_a_pass_of_its_own_has_to_name_them():
+    class Own(ArrayAPIBackend):
+        def forward(self, network, weights, x):
+            raise NotImplementedError
+
+    class Named(Own):
+        has_several_widths = True
+
+    xp = array_namespace(np.empty(0))
+    assert "no width (5, 2, 4)" in Own(xp).supports(SEVERAL, Rule())
+    assert Named(xp).supports(SEVERAL, Rule()) is True
+    from edcore_cupy.backend import CuPyBackend
+
+    assert not CuPyBackend.has_several_widths

@@ -439,7 +439,7 @@ def test_what_is_done_is_read_only_and_a_copy_is_ready_for_the_file():
         (lambda sweep: Sweep({"data_dir": 200_000 * "x"}), "train, data_dir: given 'xxx"),
         (lambda sweep: Sweep({}, {"width": b"ab"}), "grid, width: given b'ab'; accepted: a list"),
         (lambda sweep: Sweep({}, {"width": range(1, 10**30)}), "grid, width: given range"),
-        (lambda sweep: Sweep({}, {"width": np.ones((2, 2), int)}), r"grid, width: given \[1, 1\]; accepted: a whole"),
+        (lambda sweep: Sweep({}, {"depth": np.ones((2, 2), int)}), r"grid, depth: given \[1, 1\]; accepted: a whole"),
         (lambda sweep: Sweep({"width": np.ndarray}), "train, width: given <class 'numpy.ndarray'>; accepted: a whole"),
         (lambda sweep: Sweep({}, {}, b"ab"), "seeds: given b'ab'"),
         (lambda sweep: Sweep({}, {}, np.float64(2)), "seeds: given 2.0"),

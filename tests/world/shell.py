@@ -157,7 +157,7 @@ TYPES = [
         for line, typed, accepted in (
             (XOR, "--width 1e3", "'1e3'; accepted: a whole number. Write 1000."),
             (XOR, "--width ''", "''; accepted: a whole number."),
-            (XOR, "--width 8,5", "'8,5'; accepted: a whole number."),
+            (XOR, "--width 8,x", "'8,x'; accepted: a whole number, or several with commas"),
             (XOR, "--width 1,000", "Write it without commas: 1000."),
             (XOR, "--width ８", "'８'; accepted: a whole number."),
             (XOR, "--alpha 0,8", "'0,8'; accepted: a number, such as 0.5. Write it with a decimal point: 0.8."),
