@@ -27,6 +27,7 @@ from edcore.reproduce.language_runs import (
     READ,
     READOUT_RATE,
     RULE,
+    SATURATED,
     TOLD,
     WATCHED,
     Found,
@@ -52,6 +53,10 @@ DEEP = {"rms": True, "initial": replace(INITIAL, weight=DEEP_WEIGHT, excitatory=
 """With these, several hidden layers learn at all: the sums of a layer are divided by their root mean square."""
 SHALLOW = Trial(DEPTH, "depth 0", (EDCORE, FROZEN), steps=2_000, cells=DEEP)
 
+SIGMOIDS = {**PRESETS["modulo"].network, "activation": "sigmoid", "output_activation": "sigmoid"}
+PLAIN = {**PRESETS["modulo"].network, "activation": "sigmoid"}
+"""The preset as it is, whose outputs are independent sigmoids, and with softmax in their place."""
+
 TRIALS = (
     MAIN,
     *(Trial(ONE, f"width {width:,}", width=width) for width in (64, 512, 1024)),
@@ -60,8 +65,11 @@ TRIALS = (
     replace(SHALLOW, setting="depth 1", depth=1),
     replace(SHALLOW, setting="depth 2", depth=READ_DEPTH, reads=True),
     *(replace(SHALLOW, setting=f"depth {depth}", depth=depth, methods=(EDCORE,), seeds=1) for depth in (4, 8)),
-    Trial(CHANGED, "preset as it is", rule=PRESETS["modulo"].rule, cells=PRESETS["modulo"].network),
+    Trial(CHANGED, "preset with softmax", rule=PRESETS["modulo"].rule, cells=PLAIN),
+    Trial(CHANGED, "the same, sigmoid outputs", rule=PRESETS["modulo"].rule, cells=SIGMOIDS),
+    Trial(CHANGED, "the same, depth 1", rule=PRESETS["modulo"].rule, cells=SIGMOIDS, depth=1),
     Trial(CHANGED, "sigmoid cells", cells={"activation": "sigmoid"}),
+    Trial(CHANGED, "rms", cells={"rms": True}),
     Trial(CHANGED, "constant rates", decay=False),
     Trial(CHANGED, "3 times the rates", rule=replace(RULE, alpha=30.0, alpha_output=3.0)),
     Trial(CHANGED, "a third of the rates", rule=replace(RULE, alpha=10 / 3, alpha_output=1 / 3)),
@@ -112,7 +120,7 @@ def language(options: Options) -> Outcome:
         axis="setting",
         rows=rows,
         digits=3,
-        notes=[*_verdict(rows), *_notes(text)],
+        notes=[*_verdict(rows), *_notes(text), *_states(trials, found)],
         quick=options.quick,
         curves=curves,
         texts=texts,
@@ -122,6 +130,13 @@ def language(options: Options) -> Outcome:
 def _counted(text: Text) -> list[Score]:
     """Return the scores of interpolated counts of 1, 2, … characters."""
     return [Score(f"{n}-gram", COUNTS, (bits,), group=COUNTS) for n, bits in enumerate(ngram_bits(text), 1)]
+
+
+def _states(trials: tuple[Trial, ...], found: dict[tuple[int, str, int], Found]) -> list[str]:
+    """Return a sentence on the cells of each network of ED."""
+    states = [(trials[key[0]], one.state) for key, one in found.items() if one.state]
+    listed = "; ".join(f"{trial.group}, {trial.setting}: {state}" for trial, state in states)
+    return [f"{STATES} {listed}."] if listed else []
 
 
 def _verdict(rows: list[Score]) -> list[str]:
@@ -142,6 +157,11 @@ def _verdict(rows: list[Score]) -> list[str]:
     cells = f"ED with one hidden layer of {MAIN.width} + {MAIN.width} cells"
     return [f"{cells} comes to {ours.mean:.3f} bits. {'; '.join(lines)}."]
 
+
+STATES = (
+    f"The state of the hidden layers at the end, of the first seed: cells with a slope below {SATURATED:g}, the share "
+    "of the mean over the samples in the mean square of the activities, and weights within 0.1 % of the floor."
+)
 
 PYTHONS = " Every Python has this text (`pydoc_data.topics`), each version its own."
 

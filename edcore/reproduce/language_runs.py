@@ -15,6 +15,7 @@ import numpy.typing as npt
 from edcore.comparison.baselines import METHODS, Baseline, Learner, Method
 from edcore.comparison.controls import FROZEN, READOUT, SteppedReadout, fitted_readout
 from edcore.contract.compilation import clock
+from edcore.core.activations import derivative
 from edcore.core.network import Initial
 from edcore.core.presets import PRESETS
 from edcore.core.randomness import permutation
@@ -43,11 +44,14 @@ RATES: dict[Method, tuple[float, float]] = {
 }
 """First learning rates of the baselines, of the hidden cells and of the output."""
 
-LINEAR_RATE, READOUT_RATE, FROZEN_RATE = 20.0, 15.0, 1.0
+LINEAR_RATE, READOUT_RATE, FROZEN_RATE = 20.0, 15.0, 20.0
 """First learning rates of the linear model, of the readout of untrained cells, and of ED over frozen cells."""
 
 GAIN = 8.0
 """Factor of the baselines' first weights of the input layer, of whose 2,048 sources 32 are 1."""
+
+SATURATED = 1e-3
+"""The slope below which a cell counts as saturated, of at most 1 (tanh) or 1/4 (sigmoid)."""
 
 READ, TOLD = 6_000, 5_000
 """Samples to which the readout of a layer is fitted, and held-out characters that it predicts."""
@@ -96,6 +100,7 @@ class Found:
     curve: list[list[float]]  # while it learns: samples, and the bits of the first held-out characters
     written: str  # what ED continues the training text with, where that is wanted
     layers: list[tuple[str, str, float]]  # a layer, a method and the bits that a readout of it comes to
+    state: str = ""  # of ED's cells and weights, in words
 
 
 def run(trial: Trial, method: str, seed: int, file: Path | None, backend: str, quick: bool) -> Found:
@@ -111,7 +116,8 @@ def run(trial: Trial, method: str, seed: int, file: Path | None, backend: str, q
         if trial.writes:
             start = text.decode(text.codes[text.cut - text.context : text.cut])
             written = start + "".join(write_text(ed, text.characters, start, length=400, temperature=0.7, seed=1))
-    return Found(one.bits(), one.seconds, backend_of(ed), one.curve, written, layers)
+    state = cell_state(ed, text) if isinstance(ed, ED) and method == EDCORE and seed == 1 else ""
+    return Found(one.bits(), one.seconds, backend_of(ed), one.curve, written, layers, state)
 
 
 @functools.cache
@@ -163,8 +169,9 @@ class Run:
         """Return the bits per character of the held-out part, or of its first characters."""
         held_out = slice(self.text.train_samples, None if most is None else self.text.train_samples + most)
         x, y = self._x[held_out], self._y[held_out]
-        probabilities = predict_in_parts(self.learner, x)
-        return float(bits_of(np.asarray(probabilities)[np.arange(len(y)), y]).mean())
+        found = np.asarray(predict_in_parts(self.learner, x))
+        found = found / found.sum(axis=1, keepdims=True)  # sigmoid outputs are no probabilities before
+        return float(bits_of(found[np.arange(len(y)), y]).mean())
 
     def _set_rates(self, factor: float) -> None:
         hidden, output = (factor * rate for rate in self._rates)
@@ -197,6 +204,24 @@ class LinearModel:
         sums = self._weights[self._columns, x.astype(np.intp)].sum(axis=1)
         shares = np.exp(sums - sums.max(axis=1, keepdims=True))
         return np.asarray(shares / shares.sum(axis=1, keepdims=True))
+
+
+def cell_state(ed: ED, text: Text) -> str:
+    """Return in words how far the hidden cells are saturated and alike, and how many weights are at the floor."""
+    held_out = text.x(ed.network.dtype)[text.train_samples :][:1_000]
+    hidden = [cells[0].astype(np.float64) for cells in list(ed.activities(held_out).values())[1:-1]]
+    saturated = [float((derivative(ed.network.activation, y) < SATURATED).mean()) for y in hidden]
+    common = [float((y.mean(axis=0) ** 2).sum() / (y**2).mean(axis=0).sum()) for y in hidden]
+    parts = f"saturated {_percents(saturated)}, common mode {_percents(common)}"
+    if ed.rule.floor:
+        weights = [abs(value) for key, value in ed.weights.items() if key.endswith("weight") and value.size]
+        low = sum(int((value <= ed.rule.floor * 1.001).sum()) for value in weights) / sum(map(np.size, weights))
+        parts += f", weights at the floor {_percents([low])}"
+    return parts
+
+
+def _percents(shares: list[float]) -> str:
+    return ", ".join(f"{100 * share:.0f}" for share in shares) + " %"
 
 
 def readouts(ed: ED, text: Text, seed: int) -> dict[str, float]:
