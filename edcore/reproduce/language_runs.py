@@ -44,7 +44,7 @@ RATES: dict[Method, tuple[float, float]] = {
 }
 """First learning rates of the baselines, of the hidden cells and of the output."""
 
-LINEAR_RATE, READOUT_RATE, FROZEN_RATE = 20.0, 15.0, 20.0
+LINEAR_RATE, READOUT_RATE, FROZEN_RATE = 20.0, 15.0, 40.0
 """First learning rates of the linear model, of the readout of untrained cells, and of ED over frozen cells."""
 
 GAIN = 8.0
