@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sized
+from collections.abc import Iterable, Sequence, Sized
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -27,8 +27,9 @@ FEW = 40
 
 MEASURE = "(mean |target − output|)"
 
-NAMES = "batches learnt", f"error {MEASURE}", "accuracy on test samples"
-"""What is drawn of a run."""
+NAMES = "batches learnt", f"error {MEASURE}"
+ACCURACIES, BITS = "accuracy on test samples", "bits on test samples"
+"""What is drawn of a run: bits, where its outputs are probabilities, else accuracies."""
 
 UNITS = {"batches": "batch", "epochs": "epoch"}
 
@@ -56,6 +57,8 @@ class Curve(NamedTuple):
 
 def learning_curve(run: Iterable[Progress] | History | EpochHistory | Any, ax: Picture | None = None) -> Picture:
     """Draw the error and the accuracy over the batches of a run, or over the epochs of a fit.
+
+    Where outputs are probabilities (softmax), the bits of `Progress.bits` stand in place of the accuracy.
 
     Parameters
     ----------
@@ -125,7 +128,8 @@ def _of_progress(run: Any, name: str) -> Curve:
         entries = list(run)
         numbers = np.array([entry.batch for entry in entries], float)
         error = np.array([entry.error for entry in entries], float)
-        reached = [(place, entry.accuracy) for place, entry in enumerate(entries) if entry.accuracy is not None]
+        places = [place for place, entry in enumerate(entries) if entry.accuracy is not None]
+        score, score_name = _scores([entries[place] for place in places])
     except (TypeError, AttributeError):
         accepted = "a sequence of edcore.training.Progress, or a History, or a fitted estimator with loss_curve_"
         raise InputError(name, type(run).__name__, accepted, "Collect it: run = list(train(ed, data)).") from None
@@ -133,19 +137,25 @@ def _of_progress(run: Any, name: str) -> Curve:
     # A run that counts from 1 again goes on where the one before ended.
     steps = np.diff(numbers, prepend=0.0)
     x = np.cumsum(np.where(steps > 0, steps, numbers))
-    places = [place for place, _ in reached]
-    score = np.array([score for _, score in reached], float)
     ends = np.arange(1, len(x) + 1)
-    return Curve(x, error, error, error, ends, x[places], score, *NAMES)
+    return Curve(x, error, error, error, ends, x[places], score, *NAMES, score_name)
+
+
+def _scores(evaluations: Sequence[Progress]) -> tuple[Floats, str]:
+    """Return the scores of evaluations, and their name."""
+    bits = [entry.bits for entry in evaluations]
+    if bits and None not in bits:
+        return np.array(bits, float), BITS
+    return np.array([entry.accuracy for entry in evaluations], float), ACCURACIES
 
 
 def _of_history(run: History, name: str) -> Curve:
     _check_any(run, name)
     scored = np.array([entry.batch for entry in run.evaluations], float)
-    score = np.array([entry.accuracy for entry in run.evaluations], float)
+    score, score_name = _scores(run.evaluations)
     mean, least, largest = run.errors.T
     before = run.latest.batch - len(run) if run.latest else 0  # a history may begin with a resumed run
-    return Curve((run.ends + before).astype(float), mean, least, largest, run.ends, scored, score, *NAMES)
+    return Curve((run.ends + before).astype(float), mean, least, largest, run.ends, scored, score, *NAMES, score_name)
 
 
 def _of_epochs(run: EpochHistory, name: str) -> Curve:
@@ -157,7 +167,7 @@ def _of_epochs(run: EpochHistory, name: str) -> Curve:
     ends = np.arange(1, len(x) + 1)
     column = next((column for column in reversed(run.columns) if column.endswith(ACCURACY)), None)
     score = np.array([] if column is None else run[column], float)
-    score_name = f"accuracy on {column.removesuffix(ACCURACY)} samples" if column else NAMES[2]
+    score_name = f"accuracy on {column.removesuffix(ACCURACY)} samples" if column else ACCURACIES
     return Curve(x, error, error, error, ends, x[: len(score)], score, "epochs", f"loss {MEASURE}", score_name)
 
 

@@ -67,10 +67,12 @@ def panels(result: Result) -> Iterator[Panel]:
 
 def curve(result: Result) -> Panel:
     """Return the learning curve."""
+    has_bits = any(entry.bits is not None for entry in History.of(result.run).evaluations)
+    score, way = ("bits of the test samples", "fall") if has_bits else ("accuracy on the test samples", "rise")
     return Panel(
         (6.5, 4.2),
         lambda figure: learning_curve(result.run, figure.add_subplot()),
-        "The error (left scale) should fall and the accuracy on the test samples (right scale) should rise; "
+        f"The error (left scale) should fall and the {score} (right scale) should {way}; "
         "where both are flat, more batches of this kind change little.",
         _in_words(History.of(result.run)),
     )
@@ -122,6 +124,8 @@ def layers(result: Result) -> Panel:
 def _in_words(run: History) -> str:
     reached, error = [entry.accuracy for entry in run.evaluations], run.latest.error if run.latest else 0.0
     last = f" The accuracy on the test samples goes from {reached[0]:.2%} to {reached[-1]:.2%}." if reached else ""
+    if reached and None not in (bits := [entry.bits for entry in run.evaluations]):
+        last += f" Their bits go from {bits[0]:.3f} to {bits[-1]:.3f}."
     return f"The error goes from {run.first_error:.4f} to {error:.4f} in {len(run):,} batches.{last}"
 
 

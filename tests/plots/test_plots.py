@@ -15,6 +15,7 @@ from edcore import ED, EDCoreError, Rule, diagnostics
 from edcore.diagnostics.diagnosis import Diagnosis
 from edcore.errors import InputError
 from edcore.model.classes import targets
+from edcore.training.history import History
 from edcore.training.loop import Progress, train
 
 pytest.importorskip("matplotlib")
@@ -89,6 +90,18 @@ def test_a_short_run_is_drawn_as_it_is():
     assert error.get_xlabel() == "batches learnt"
     assert [text.get_text() for text in error.get_legend().get_texts()] == ["error", "accuracy on test samples"]
     assert line.get_linestyle() != accuracy.lines[0].get_linestyle()  # told apart in grey, too
+
+
+def test_a_run_with_bits_shows_them_in_place_of_the_accuracy():
+    run = entries([0.5, 0.3, 0.2], {2: 0.7, 3: 0.9})
+    with_bits = [replace(entry, bits=entry.accuracy and 4 - entry.accuracy) for entry in run]
+    for each in (with_bits, History.of(with_bits)):
+        _, bits = drawn(plots.learning_curve, each).axes
+        assert bits.lines[0].get_xdata().tolist() == [2, 3]
+        assert bits.lines[0].get_ydata().tolist() == pytest.approx([3.3, 3.1])
+        assert bits.get_ylabel() == "bits on test samples"
+    some = [*run[:2], with_bits[2]]  # not all evaluations have them
+    assert drawn(plots.learning_curve, some).axes[1].get_ylabel() == "accuracy on test samples"
 
 
 def test_one_batch():
