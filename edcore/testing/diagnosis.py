@@ -156,7 +156,7 @@ def _one_step(case: Case) -> Case:
 def _others(backend: Backend, case: Case) -> Iterator[Case]:
     """Yield cases beside the failing one, in which another fault has other numbers: a larger one and a classic one."""
     network, rule, seed = case.network, case.rule, case.seed + 1
-    sizes = {"in_": 3, "width": 4, "depth": 2, "heads": 2}
+    sizes = {"in_": 3, "heads": 2} | ({"width": 4, "depth": 2} if isinstance(network.width, int) else {})
     if max(network.in_, network.widest, network.depth, network.heads, len(case.x)) >= LARGE:
         larger = network
     else:

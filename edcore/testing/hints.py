@@ -48,6 +48,10 @@ HINTS = {
         "The signs of the source cells are multiplied in twice.", "The weights have the signs folded in: z = x W."
     ),
     "layer_skipped": Hint("The last hidden layer is skipped.", "Look at the loop over the network.depth layers."),
+    "layers_sorted": Hint(
+        "Hidden layers come in the order of the letters of their names, with hidden.10 before hidden.2.",
+        "Take them in the order of network.layers.",
+    ),
     "layers_reversed": Hint("The hidden layers come in reverse.", "hidden.weight[:, 0] follows the input layer."),
     "heads_order": Hint("The heads' outputs are in another order.", "Columns are those of head 0, then of head 1 …"),
     "inhibitory_outputs": Hint(
@@ -230,6 +234,10 @@ HINTS = {
         "An activation that was registered is computed as another one.",
         "Take its f and g from edcore.core.activations.FUNCTIONS, or refuse its name in supports.",
     ),
+    "widths": Hint(
+        "Layers of several widths are wrong.",
+        "Layer n has network.widths[n] cells per stream and weights of its own, see network.layers; or refuse them.",
+    ),
     "one_hot": Hint(
         "Categories are not computed as the inputs that they stand for.",
         "Where network.one_hot is K, input K · c + k is 1 if x[:, c] is k, else 0: see edcore.core.expand_one_hot.",
@@ -296,5 +304,6 @@ BY_CHECK = {
     "check_new_activation": "new_activation",
     "check_layer_errors": "layer_errors",
     "check_one_hot": "one_hot",
+    "check_widths": "widths",
 }
 """The cause of a failed check where its error names none, and a single step of its case is right."""

@@ -53,6 +53,7 @@ CONSEQUENCES = (
     "new_activation",
     "layer_errors",
     "one_hot",
+    "widths",
     "sample_weights",
     "no_precision",
     "unusable",

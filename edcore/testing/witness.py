@@ -50,11 +50,10 @@ class Witness(NamedTuple):
 def changes(witness: Witness) -> dict[str, float | None]:
     """Return the ratio of the changes, got by expected, by array and sign of the target cells; None if it varies."""
     ratios: dict[str, float | None] = {}
-    for name in ("input", "hidden", "output"):
-        layer = witness.case.network.layer(name)
+    for layer in witness.case.network.stacks:
         signs = np.array(layer.target_signs)
         for part in ("weight", "bias"):
-            key = f"{name}.{part}"
+            key = f"{layer.name}.{part}"
             step, got = (value[key] - witness.before[key] for value in (witness.expected, witness.got))
             for sign, cells in ((1, "excitatory"), (-1, "inhibitory")):
                 clear = (np.abs(step) > 20 * witness.bounds[key]) & (signs == sign)

@@ -266,6 +266,37 @@ class OneHotByCategory(Sound):
         return dataclasses.replace(network, one_hot=0), weights, inputs
 
 
+class LayersInTheOrderOfTheirNames(Sound):
+    """Take hidden layers as files list them: hidden.10 before hidden.2."""
+
+    has_several_widths = True
+
+    def trace(self, network, weights, x):
+        return super().trace(network, self._sorted(weights), x)
+
+    def forward(self, network, weights, x):
+        return super().forward(network, self._sorted(weights), x)
+
+    def _sorted(self, weights):
+        found = dict(weights)
+        for part in ("weight", "bias"):
+            keys = [key for key in weights if key.endswith(part) and key.count(".") == 2]
+            found |= {key: weights[other] for key, other in zip(keys, sorted(keys), strict=True)}
+        return found
+
+
+class TaughtAsTheInputLayer(Sound):
+    """Teach cell j of each layer as cell j of the input layer, which may have another width."""
+
+    has_several_widths = True
+
+    def update(self, network, rule, weights, trace, error):
+        by_head = error.reshape(len(error), network.heads, network.outputs).swapaxes(0, 1)
+        cells = [j % network.widths[0] % network.outputs for j in range(2 * network.widest)]
+        own = [by_head[..., cells[: 2 * width]] for width in network.widths]
+        return core.update_layers(network, rule, weights, trace, [*own, error])
+
+
 class LayersLearnFromTheOutputsError(Sound):
     def update_layers(self, network, rule, weights, trace, errors):
         return super().update_layers(network, rule, weights, trace, [errors[-1]] * len(errors))

@@ -79,6 +79,8 @@ FAULTS = [
     # what a researcher adds
     (faulty.NewActivationIsSigmoid, "new_activation", "check_new_activation", ""),
     (faulty.OneHotByCategory, "one_hot", "check_one_hot", ""),
+    (faulty.LayersInTheOrderOfTheirNames, "layers_sorted", "check_widths", "hidden.10"),
+    (faulty.TaughtAsTheInputLayer, "teachers", "check_widths", "in all layers"),
     (faulty.LayersLearnFromTheOutputsError, "layer_errors", "check_layer_errors", ""),
     # the contract
     (faulty.MoreIsFreeThanThereIs, "memory", "check_protocol", ""),

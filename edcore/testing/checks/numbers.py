@@ -187,6 +187,27 @@ def check_variants(backend: Backend, extent: Extent = FULL) -> None:
     for_all(extent, variants(dtypes(backend)), run)
 
 
+def check_widths(backend: Backend, extent: Extent = FULL) -> None:
+    """Layers of several widths are computed, or refused with a reason: in one step, and in a run."""
+
+    def learn(case: Case) -> None:
+        compare_forward(backend, case)
+        compare_update(backend, case)
+        compare_fit(backend, case)
+
+    kinds: tuple[tuple[tuple[int, ...], Rule, dict[str, Any]], ...] = (
+        ((5, 3, 4), Rule("split"), {"n_bias": 2}),
+        # Cells learn by their place in their own layer; a wide layer follows a narrow one.
+        ((5, 3, 7), Rule(centred=True, floor=0.05), {"outputs": 2, "activation": "tanh", "heads": 2}),
+        ((2, 17), Rule(reduction="sum", alpha=0.1, alpha_output=0.1), {"rms": True, "activation": "relu"}),
+        ((3, *[2] * 11), Rule(), {"heads": 2}),  # hidden.10 comes after hidden.9
+    )
+    for (widths, rule, kind), dtype in itertools.product(kinds, dtypes(backend)):
+        case = drawn_case(Network(3, widths, u0=1.0, dtype=dtype, **kind), rule, batch=5, scale=0.3, seed=1)
+        if supported(backend, case):
+            examine(case, learn)
+
+
 def check_one_hot(backend: Backend, extent: Extent = FULL) -> None:
     """Categories are computed as the inputs that they stand for, or refused: in one step, and in a run."""
     kinds: tuple[tuple[Rule, dict[str, Any]], ...] = (

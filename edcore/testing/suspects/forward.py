@@ -16,7 +16,9 @@ from edcore_loop.loops import Activities
 # Each function returns the case whose right outputs are those of the fault.
 
 
-def _transposed(case: Case) -> Case:
+def _transposed(case: Case) -> Case | None:
+    if not isinstance(case.network.width, int):
+        return None
     return with_weights(case, {"hidden.weight": np.swapaxes(case.weights["hidden.weight"], -1, -2)})
 
 
@@ -46,15 +48,28 @@ def _signs_twice(case: Case) -> Case:
 
 
 def _without_last_layer(case: Case) -> Case | None:
-    if not case.network.depth:
+    if not case.network.depth or not isinstance(case.network.width, int):
         return None
     fewer = {key: case.weights[key][:, :-1] for key in ("hidden.weight", "hidden.bias")}
     network = dataclasses.replace(case.network, depth=case.network.depth - 1)
     return dataclasses.replace(case, network=network, weights=case.weights | fewer)
 
 
-def _layers_reversed(case: Case) -> Case:
+def _layers_reversed(case: Case) -> Case | None:
+    if not isinstance(case.network.width, int):
+        return None
     return with_weights(case, {key: case.weights[key][:, ::-1] for key in ("hidden.weight", "hidden.bias")})
+
+
+def _layers_sorted(case: Case) -> Case | None:
+    names = [layer.name for layer in case.network.layers[1:-1]]
+    changed = {
+        f"{name}.{part}": case.weights[f"{other}.{part}"]
+        for part in ("weight", "bias")
+        for name, other in zip(names, sorted(names), strict=True)
+    }
+    same = all(value.shape == case.weights[key].shape for key, value in changed.items())
+    return with_weights(case, changed) if same and sorted(names) != names else None
 
 
 def _heads_reversed(case: Case) -> Case:
@@ -132,6 +147,7 @@ def forward_suspects() -> Iterator[Suspect]:
     yield Suspect("signs_twice", "", _of(_signs_twice))
     yield Suspect("layer_skipped", "", _of(_without_last_layer))
     yield Suspect("layers_reversed", "", _of(_layers_reversed))
+    yield Suspect("layers_sorted", "", _of(_layers_sorted))
     yield Suspect("heads_order", "", _of(_heads_reversed))
     yield Suspect("inhibitory_outputs", "", _of(_inhibitory_outputs))
     yield Suspect("outputs_order", "", _outputs_first)

@@ -110,7 +110,9 @@ def _flip(cells: str, sign: int) -> Change:
 
 
 def _only(layers: tuple[str, ...], parts: tuple[str, ...] = ("weight", "bias")) -> Change:
-    return lambda case, layer, part, step: step if layer.name in layers and part in parts else 0 * step
+    return lambda case, layer, part, step: (
+        step if layer.name.partition(".")[0] in layers and part in parts else 0 * step
+    )
 
 
 def _slope_factor(case: Case, layer: Layer, part: str, step: Array) -> Array:
@@ -140,6 +142,15 @@ def _taught(teachers: Callable[[int, int], list[int]]) -> Compute:
         return ORACLE.update_layers(network, case.rule, case.weights, activities, errors)
 
     return compute
+
+
+def _taught_as_the_first(case: Case, activities: Activities) -> HostWeights | None:
+    network, by_head = case.network, _by_head(case).swapaxes(0, 1)
+    if network.outputs == 1:
+        return None
+    first = network.widths[0]
+    own = [by_head[..., [j % first % network.outputs for j in range(2 * width)]] for width in network.widths]
+    return ORACLE.update_layers(network, case.rule, case.weights, activities, [*own, case.error])
 
 
 def _in_blocks(width: int, outputs: int) -> list[int]:
@@ -222,6 +233,7 @@ def update_suspects() -> Iterator[Suspect]:
     yield Suspect("teachers", "in blocks, the first cells by output 0", _taught(_in_blocks))
     yield Suspect("teachers", "in blocks, the first cells by output 0", _taught(_in_equal_blocks))
     yield Suspect("teachers", "all by output 0", _taught(lambda width, outputs: [0] * width))
+    yield Suspect("teachers", "those of cells of the input layer, in all layers", _taught_as_the_first)
     every, hidden = ("input", "hidden", "output"), ("input", "hidden")
     yield Suspect("not_updated", "all of them", _changed(_only(())))
     yield Suspect("not_updated", "the biases", _changed(_only(every, ("weight",))))
