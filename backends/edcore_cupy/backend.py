@@ -12,6 +12,7 @@ from edcore.adapters.operations import Operations
 from edcore.arrays import Array, HostWeights
 from edcore.contract.backend import BackendInfo, fills_errors, takes_weights
 from edcore.contract.steps import Schedule
+from edcore.core.activations import SOFTMAX
 from edcore.core.network import Network
 from edcore.core.rule import Rule
 from edcore_cupy.layout import is_narrow, shapes_of
@@ -28,8 +29,6 @@ class CuPyBackend(InPlaceBackend):
     narrow : Narrow
         The kernels of narrow networks.
     """
-
-    has_softmax = False
 
     def __init__(self, namespace: Any, device: Any, info: BackendInfo, operations: Operations, narrow: Narrow) -> None:
         super().__init__(namespace, device, info, operations)
@@ -61,7 +60,7 @@ class CuPyBackend(InPlaceBackend):
         if not isinstance(weights, Packed):
             return super().forward(network, weights, x)
         with self._computing():
-            return self._narrow.forward(network, weights, self._whole(x))
+            return self._read_out(network, self._narrow.forward(network, weights, self._whole(x)))
 
     def trace(self, network: Network, weights: Any, x: Array) -> tuple[Array, Any]:
         """Return the outputs, and what `update` will need."""
@@ -69,7 +68,8 @@ class CuPyBackend(InPlaceBackend):
             return super().trace(network, weights, x)
         with self._computing():
             own = self._whole(x)  # for NumPy's x that is a copy; to another the caller may write before the update
-            return self._narrow.trace(network, weights, own if isinstance(x, np.ndarray) else own.copy())
+            sums, record = self._narrow.trace(network, weights, own if isinstance(x, np.ndarray) else own.copy())
+            return self._read_out(network, sums), record
 
     def update(self, network: Network, rule: Rule, weights: Any, trace: Any, error: Array) -> Any:
         """Return the same weights after an update in place."""
@@ -83,11 +83,18 @@ class CuPyBackend(InPlaceBackend):
     def fit(
         self, network: Network, rule: Rule, weights: Any, x: Array, target: Array, schedule: Schedule
     ) -> tuple[Any, npt.NDArray[np.intp]]:
-        """Run all epochs; samples with weights are learnt batch by batch."""
-        if schedule.weights is not None or not isinstance(weights, Packed):
+        """Run all epochs; samples with weights, and by softmax outputs, are learnt batch by batch."""
+        by_batches = schedule.weights is not None or network.output_activation == SOFTMAX
+        if by_batches or not isinstance(weights, Packed):
             return super().fit(network, rule, weights, x, target, schedule)
         with self._computing():
             return self._narrow.fit(network, rule, weights, self._whole(x), self._whole(target), schedule)
+
+    def _read_out(self, network: Network, y: Array) -> Array:
+        """Return the outputs (batch, columns) for those that the kernels have computed cell by cell."""
+        if network.output_activation != SOFTMAX:
+            return y
+        return self._ops.softmax(y.reshape(len(y), network.heads, network.outputs)).reshape(y.shape)
 
     def _whole(self, array: Array) -> Array:
         """Return the array on the device, row after row, as kernels read it."""

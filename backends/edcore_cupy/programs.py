@@ -31,7 +31,7 @@ def macros(network: Network, layout: Layout, **more: object) -> Options:
         "N_BIAS": network.n_bias,
         "BIAS": float(network.bias),
         "ACTIVATION": ACTIVATIONS.index(network.activation),
-        "OUTPUT_ACTIVATION": ACTIVATIONS.index(network.output_activation),
+        "OUTPUT_ACTIVATION": ACTIVATIONS.index(network.output_cells),
         "RMS": int(network.rms),
         "RMS_EPS": RMS_EPS,
         "OUTPUTS": network.outputs,

@@ -13,6 +13,7 @@ from edcore.arrays import Array, HostWeights
 from edcore.contract.backend import Backend, fills_errors, known, takes_weights
 from edcore.contract.memory import Memory, Supported, fits, host_memory, traced
 from edcore.contract.steps import Schedule
+from edcore.core.activations import SOFTMAX
 from edcore.core.network import WEIGHTS, Network
 from edcore.core.rule import MEAN, SPLIT, Rule
 from edcore_numba.gpu.probe import SIMULATOR, simulated
@@ -84,7 +85,7 @@ class NumbaCUDA(Backend):
 
     def supports(self, network: Network, rule: Rule) -> Supported:
         """Return True, or what it lacks: a value of a field, threads for a layer, or memory."""
-        has = known(network, rule, activation=ACTIVATIONS, output_activation=ACTIVATIONS)
+        has = known(network, rule, activation=ACTIVATIONS, output_activation=(*ACTIVATIONS, SOFTMAX))
         if has is not True:
             return has
         if 2 * network.widest > WIDEST:
@@ -116,6 +117,7 @@ class NumbaCUDA(Backend):
             outputs, memory = call.outputs((x.shape[0], network.columns), network.dtype)
             if x.shape[0]:
                 self._run_forward(call, network, "forward", (weights.flat, call.on_device(x), memory), x.shape[0])
+                self._read_out(call, network, memory, x.shape[0])
             return call.to_numpy(memory) if outputs is None else outputs
 
     def trace(self, network: Network, weights: _Weights, x: Array) -> tuple[Array, _Record]:
@@ -124,6 +126,7 @@ class NumbaCUDA(Backend):
             outputs, memory = call.outputs((x.shape[0], network.columns), network.dtype)
             record = call.allocate(_record_shape(network, x.shape[0]), network.dtype)
             self._run_forward(call, network, "trace", (weights.flat, call.on_device(x), memory, record), x.shape[0])
+            self._read_out(call, network, memory, x.shape[0])
             return call.to_numpy(memory) if outputs is None else outputs, _Record(record, x.shape[0])
 
     def update(self, network: Network, rule: Rule, weights: _Weights, trace: _Record, error: Array) -> _Weights:
@@ -175,6 +178,7 @@ class NumbaCUDA(Backend):
                     self._run_forward(
                         call, network, "step", (flat, xs, targets, order, learns, errors, record), batch, start
                     )
+                    self._read_errors(call, network, record, batch, (errors, start, targets, order, learns))
                     updated = (flat, weights.smallest, record, errors, learns, centred)
                     self._run_update(call, network, rule, updated, batch, start)
                 if schedule.counts_errors:
@@ -201,6 +205,26 @@ class NumbaCUDA(Backend):
         sizes = (network.in_, network.depth, batch, *start, real(2 / network.u0))
         blocks = network.heads * -(-batch // tile.rows)
         call.launch(getattr(kernels, form), blocks, tile.threads, *arrays, *sizes)
+
+    def _read_out(self, call: Any, network: Network, outputs: Any, batch: int) -> None:
+        """Turn the sums of output cells in outputs (batch, columns) into their softmax, if that is asked for."""
+        if network.output_activation == SOFTMAX:
+            sums = outputs.ravel(), 0, network.outputs, network.columns
+            self._run_softmax(call, network, sums, batch, (outputs, 0))
+
+    def _read_errors(self, call: Any, network: Network, record: Any, batch: int, results: Arrays) -> None:
+        """Write the errors of softmax outputs, whose sums are in the record, over those of the sums."""
+        if network.output_activation == SOFTMAX:
+            at = batch * (network.in_ + network.heads * (network.depth + 1) * 2 * network.widest)
+            cells = len(network.output_signs)
+            self._run_softmax(call, network, (record, at, batch * cells, cells), batch, results)
+
+    def _run_softmax(self, call: Any, network: Network, sums: Arrays, batch: int, results: Arrays) -> None:
+        kernel, threads = (
+            self._errors.softmax(network.outputs, network.dtype, len(results) > 2),
+            self._errors.SUM_THREADS,
+        )
+        call.launch(kernel, -(-batch * network.heads // threads), threads, *sums, network.heads, batch, *results)
 
     def _no_sizes(self, call: Any, shapes: dict[str, tuple[int, ...]], dtype: Any) -> Any:
         """Return sizes of 0 of the smallest weights, one for each block of an update."""

@@ -1,9 +1,10 @@
-"""The CUDA kernels that add up errors: those of a head for its tolerance, and those of an output to centre them."""
+"""The CUDA kernels behind a forward pass: softmax outputs and their errors, sums of errors, centred errors."""
 
 # mypy: disable-error-code="no-untyped-def"
 
 from __future__ import annotations
 
+import math
 from functools import cache
 from typing import Any
 
@@ -15,7 +16,54 @@ SUM_THREADS = 32
 """Threads of a block."""
 
 U = np.uint64
-U0 = U(0)
+U0, U1 = U(0), U(1)
+
+
+@cache
+def softmax(outputs: int, dtype: str, learning: bool) -> Any:
+    """Return the kernel that reads softmax outputs, or with `learning` their errors; a thread has a sample of a head.
+
+    The sums z of a head's sample `row` begin at ``at + head · by_head + row · by_row`` of a flat array. Results have
+    columns for all heads, and rows from `start` on; without `learning` they may be in the same memory.
+    """
+    count, zero = U(outputs), np.dtype(dtype).type(0)
+
+    @cuda.jit(device=True)
+    def place(heads, at, by_head, by_row):
+        e = U(cuda.blockIdx.x) * U(SUM_THREADS) + U(cuda.threadIdx.x)
+        row, head = e // U(heads), e % U(heads)
+        return row, head, U(at) + head * U(by_head) + row * U(by_row)
+
+    @cuda.jit(device=True)
+    def largest_and_total(sums, first):
+        most = sums[first]
+        for k in range(U1, count):  # a NaN beyond the first makes the total NaN
+            most = sums[first + k] if sums[first + k] > most else most
+        total = zero
+        for k in range(count):
+            total += math.exp(sums[first + k] - most)
+        return most, total
+
+    @cuda.jit
+    def softmax_outputs(sums, at, by_head, by_row, heads, batch, results, start):
+        row, head, first = place(heads, at, by_head, by_row)
+        if row < U(batch):
+            most, total = largest_and_total(sums, first)
+            for k in range(count):
+                results[U(start) + row, head * count + k] = math.exp(sums[first + k] - most) / total
+
+    @cuda.jit
+    def softmax_errors(sums, at, by_head, by_row, heads, batch, results, start, target, order, learns):
+        row, head, first = place(heads, at, by_head, by_row)
+        if row < U(batch):
+            most, total = largest_and_total(sums, first)
+            sample = U(order[U(start) + row])
+            for k in range(count):
+                column = head * count + k
+                error = target[sample, column] - math.exp(sums[first + k] - most) / total
+                results[U(start) + row, column] = error if learns[head] else zero
+
+    return softmax_errors if learning else softmax_outputs
 
 
 @cache

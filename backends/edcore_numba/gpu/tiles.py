@@ -228,5 +228,5 @@ class Variant:
     def of(cls, network: Network) -> Variant:
         """Return the variant of a network."""
         numbers = network.dtype, network.n_bias, network.bias
-        activations = network.activation, network.output_activation
+        activations = network.activation, network.output_cells
         return cls(*numbers, *activations, network.rms, network.outputs, len(network.output_signs))
