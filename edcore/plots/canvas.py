@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import warnings
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -44,6 +45,9 @@ MARKERS = "os^DvPX*<"
 
 DIVERGING = "RdBu_r"
 """ColorBrewer's blue below the centre and red above it, which colour-blind readers can tell apart."""
+
+EAST_ASIAN = ("Noto Sans CJK JP", "Noto Sans JP", "Hiragino Sans", "Yu Gothic", "Meiryo", "IPAexGothic", "IPAGothic")
+"""Fonts that come with systems or their packages."""
 
 DPI = 120
 
@@ -100,16 +104,24 @@ def set_title(ax: Picture, title: str) -> None:
 def rendered(figure: Picture, kind: str, dpi: float = DPI) -> bytes:
     """Return a figure as the bytes of a file, such as ``"png"`` or ``"svg"``."""
     file = io.BytesIO()
-    figure.savefig(file, format=kind, dpi=dpi)
+    with warnings.catch_warnings():  # one for each character of a text, which is drawn as a box
+        warnings.filterwarnings("ignore", r"Glyph .* missing from")
+        figure.savefig(file, format=kind, dpi=dpi)
     return file.getvalue()
 
 
 @contextlib.contextmanager
 def plain_text() -> Iterator[None]:
-    """Draw texts as they stand in this block: TeX, which a user's settings may ask for, takes % and _ as commands."""
-    import matplotlib
+    """Draw texts as they stand in this block: TeX, which a user's settings may ask for, takes % and _ as commands.
 
-    with matplotlib.rc_context({"text.usetex": False}):
+    Characters of Chinese and Japanese, which matplotlib's own font lacks, are those of a font that is installed.
+    """
+    import matplotlib
+    from matplotlib.font_manager import fontManager
+
+    installed = {font.name for font in fontManager.ttflist}
+    family = [*matplotlib.rcParams["font.family"], *(name for name in EAST_ASIAN if name in installed)]
+    with matplotlib.rc_context({"text.usetex": False, "font.family": family}):
         yield
 
 

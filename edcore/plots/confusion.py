@@ -12,7 +12,7 @@ from edcore.errors import InputError, printable
 from edcore.plots.canvas import Picture, axes_or_new, set_title
 
 NUMBERED = 30
-"""The most classes for which the cells show their counts."""
+"""The most classes for which the cells show their counts, and the names have their usual size."""
 
 LETTERS = 16
 """The most letters of a class name."""
@@ -98,7 +98,7 @@ def _labels(given: dict[str, npt.NDArray[Any]]) -> npt.NDArray[Any]:
 
 def short(name: object) -> str:
     """Return the name of a class, cut if it is long."""
-    text = printable(str(name))
+    text = printable(str(name)) if str(name).strip() else repr(name)  # a blank is not seen
     return text if len(text) <= LETTERS else f"{text[: LETTERS - 1]}…"
 
 
@@ -106,9 +106,11 @@ def _draw(ax: Picture, counts: npt.NDArray[Any], names: list[str]) -> None:
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     ax.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     places, n = range(len(names)), len(names)
-    slanted = {"rotation": 45, "ha": "right"} if n * max(map(len, names)) > 40 else {}
-    ax.set_xticks(places, names, parse_math=False, **slanted)
-    ax.set_yticks(places, names, parse_math=False)
+    longest = max(map(len, names))
+    slanted = {"rotation": 45, "ha": "right"} if n * longest > 40 and longest > 3 else {}
+    small = {"fontsize": max(3.5, 250 / n)} if n > NUMBERED else {}  # the 64 characters of a text
+    ax.set_xticks(places, names, parse_math=False, **slanted, **small)
+    ax.set_yticks(places, names, parse_math=False, **small)
     ax.set_xlabel("predicted class")
     ax.set_ylabel("true class")
     ax.spines[:].set_visible(False)

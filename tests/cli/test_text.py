@@ -235,6 +235,8 @@ def test_japanese_is_learnt_and_written(run):
     assert run("train", "--text", "neko.txt", "--epochs", "20", *SMALL, "--checkpoint", "neko")[0] == 0
     code, out, _ = run("write", "neko", "--start", "吾輩は", "--length", "14", "--temperature", "0")
     assert (code, out) == (0, NEKO)
+    code, _, err = run("plot", "neko", "--out", "neko.png")
+    assert (code, err) == (0, "")
 
 
 def test_what_commands_a_terminal_is_written_as_an_escape(run):

@@ -24,6 +24,7 @@ TWINS = {  # English: Japanese
             "tutorial/2-two-digits",
             "tutorial/3-ten-classes",
             "how-to/your-table",
+            "how-to/write-text",
             "how-to/use-your-data",
             "how-to/plots",
             "how-to/play",
