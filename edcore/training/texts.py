@@ -14,6 +14,9 @@ RULE = "modulo"
 LEARNT_BY = {"activation": "tanh", "output_activation": "softmax", "alpha_output": 1.0, "decay": True}
 """The rule with which a text is learnt, and the options that suit it: other rules have their own."""
 
+DEEP = {"rms": True, "initial_weight": 0.5}
+"""And those with which several hidden layers learn: without them, the sums of the second one all have one sign."""
+
 WIDTH, BATCH_SIZE = 256, 128
 VISITS, TESTS = 2 * 10**6, 10
 """Characters that are learnt by default, a short text's again and again, and the tests on the way."""
@@ -31,7 +34,7 @@ def text_options(given: Mapping[str, Any]) -> TrainOptions:
     usual: dict[str, Any] = {"context": CONTEXT, "characters": CHARACTERS, "held_out": HELD_OUT, "depth": 0}
     usual |= {"rule": RULE, "batch_size": BATCH_SIZE, "width": max(WIDTH, given.get("characters", CHARACTERS))}
     if given.get("rule", RULE) == RULE:
-        usual |= LEARNT_BY
+        usual |= LEARNT_BY | (DEEP if given.get("depth") else {})
     return TrainOptions(**{**usual, **given, "dataset": "text", "classes": "all"})
 
 

@@ -126,6 +126,13 @@ def test_a_run_of_which_only_the_text_is_given(results):
     assert "--decay" in command
 
 
+def test_several_hidden_layers_have_other_defaults_which_options_replace(results):
+    network = results(*TRAIN, "--depth", "2")["network"]
+    assert (network["depth"], network["rms"], network["initial"]["weight"]) == (2, True, 0.5)
+    network = results(*TRAIN, "--depth", "2", "--no-rms", "--initial-weight", "1")["network"]
+    assert (network["rms"], network["initial"]["weight"]) == (False, 1)
+
+
 @pytest.mark.parametrize("batches", [1, 17, 40])
 def test_a_run_that_is_interrupted_goes_on_to_the_same_bits(run, monkeypatch, batches):
     assert run(*TRAIN, "--checkpoint", "whole", "--every", "7")[0] == 0
