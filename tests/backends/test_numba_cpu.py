@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
+import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -130,6 +131,22 @@ def all_bits(limits):
 
 
 @pytest.mark.slow
+def test_weights_are_read_with_room_for_them_once():
+    """Those of a large network may be half of the machine's memory."""
+    network = Network(4, width=128, depth=6)
+    backend, expected = cpu.NumbaCPU(), initialise(network, 1)
+    weights = backend.from_host(expected)
+    tracemalloc.start()
+    try:
+        read = backend.to_host(weights)
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert all(value.flags.c_contiguous and value.flags.writeable for key, value in read.items())
+    assert all(np.array_equal(value, expected[key]) for key, value in read.items())
+    assert most < 1.3 * 4 * network.parameters
+
+
 def test_bits_do_not_depend_on_the_number_of_threads():
     in_a_process(
         """

@@ -43,7 +43,7 @@ def run(folder, size, *scenarios):
 SCENARIOS = {
     2: ("pipeline:numpy", "parallel:numpy", "runs:numpy"),
     3: ("refusals", "divergence:numpy", "saturation:numpy"),
-    4: ("depth:numba", "pipeline:numba"),
+    4: ("depth:numba", "language:numba", "pipeline:numba"),
 }
 
 

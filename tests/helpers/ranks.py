@@ -27,6 +27,8 @@ CHECKS = (
     *("check_forward", "check_update_signed", "check_update_split", "check_deep_stack", "check_presets"),
     *("check_variants", "check_floor", "check_zero_error_leaves_every_bit"),
 )
+LANGUAGE = "check_one_hot", "check_softmax"
+"""For numba, whose kernels of categories take a minute to compile, `a_language_model` compares one network."""
 
 
 def everyones(value):
@@ -112,7 +114,7 @@ def conform(kind, name):
     """The conformance suite; all ranks compute each example together."""
     backend = kind(registry.installed()[name].load("cpu"))
     checks = dict(iter_checks(quick=True))
-    for check in CHECKS:
+    for check in CHECKS + LANGUAGE * (name == "numpy"):
         checks[check](backend)
 
 
@@ -135,6 +137,28 @@ def the_articles_depth(name):
     assert all(np.array_equal(value, alone.weights[key]) for key, value in ed.weights.items())
     assert np.array_equal(outputs, alone.predict(x))
     assert ed.epochs.tolist() == [2]
+
+
+def a_language_model(name):
+    """Categories in the first stage and softmax in the last end with the bits of one process, whatever the parts."""
+    cells = {"activation": "tanh", "output_activation": "softmax", "u0": 6.0}
+    network = Network(in_=40, width=12, depth=4, one_hot=10, outputs=10, **cells)
+    rule = Rule(alpha=3.0, centred=True, floor=1e-4)
+    random = np.random.default_rng(1)
+    x = random.integers(0, 10, (150, 4)).astype(np.float32)
+    target = np.eye(10, dtype=np.float32)[random.integers(0, 10, 150)]
+    alone = ED.from_network(network, rule, seed=1, backend=name)
+    before = alone.weights
+    alone.fit(x, target, epochs=2, batch_size=140)
+    for parts in (None, 3):
+        pipeline = Pipeline(network, rule, seed=1, backend=name, parts=parts)
+        pipeline.fit(x if pipeline.stage.first else None, target, epochs=2, batch_size=140)
+        outputs = pipeline.predict(x if pipeline.stage.first else None, len(x))
+        assert np.array_equal(outputs, alone.predict(x))
+        ed = pipeline.to_ed()
+        if ed is not None:
+            assert all(np.array_equal(value, alone.weights[key]) for key, value in ed.weights.items())
+            assert all((value != before[key]).any() for key, value in ed.weights.items())
 
 
 def runs(name):
@@ -314,6 +338,7 @@ SCENARIOS = {
     "pipeline": lambda name: conform(InPipeline, name),
     "parallel": lambda name: conform(InParallel, name),
     "depth": the_articles_depth,
+    "language": a_language_model,
     "runs": runs,
     "refusals": refusals,
     "divergence": divergence,

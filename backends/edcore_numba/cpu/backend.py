@@ -70,7 +70,8 @@ class NumbaCPU(Backend):
         if not isinstance(weights, NumbaWeights):
             return self._several.to_host(weights)
         cells = {key: value.shape[-1] - weights.added * key.startswith("output") for key, value in weights.items()}
-        return {key: np.array(in_columns(key, value)[..., : cells[key]], order="C") for key, value in weights.items()}
+        # `in_columns` copies, so what has no cells added is not copied again: it may be most of the machine's memory.
+        return {key: np.ascontiguousarray(in_columns(key, value)[..., : cells[key]]) for key, value in weights.items()}
 
     def copy(self, weights: Any) -> Any:
         """Return a copy."""
