@@ -1,10 +1,22 @@
 """The formulas of the model in docs/explanation/scaling.md; `benchmarks/scaling.py` compares it with clocks."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.scaling_model import ETHERNET, NVLINK, STACKS, bytes_needed, filled, pipeline, schedule
+from benchmarks.scaling_model import (
+    ETHERNET,
+    LANGUAGE,
+    NVLINK,
+    STACKS,
+    back_propagation,
+    bytes_needed,
+    filled,
+    pipeline,
+    schedule,
+)
 
 PIECES = st.floats(0.01, 10)
 RANKS, PARTS = st.integers(1, 5), st.integers(1, 7)
@@ -37,3 +49,15 @@ def test_a_trillion_weights_fit_no_device():
     stack = STACKS["10¹², wide"]
     assert bytes_needed(stack, 8) > NVLINK.memory > bytes_needed(stack, 64)
     assert pipeline(stack, ETHERNET, 512, 64) < pipeline(stack, ETHERNET, 64, 64)
+
+
+IDEAL = replace(NVLINK, bandwidth=1e30, layer=0.0, latency=0.0, link=1e30)
+"""A device for which only products take time."""
+
+
+@given(st.integers(1, 15), st.integers(1, 64))
+def test_bubbles_are_those_of_the_page(ranks, parts):
+    """In units of a part's way forward, ED takes 2 m + p − 1, and back-propagation 3 (m + p − 1)."""
+    unit = 2 * LANGUAGE.batch * LANGUAGE.weights / (IDEAL.flops * ranks * parts)
+    assert pipeline(LANGUAGE, IDEAL, ranks, parts) / unit == pytest.approx(2 * parts + ranks - 1)
+    assert back_propagation(LANGUAGE, IDEAL, ranks, parts) / unit == pytest.approx(3 * (parts + ranks - 1))

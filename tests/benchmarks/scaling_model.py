@@ -1,12 +1,12 @@
 """The model of docs/explanation/scaling.md: seconds of a step, and bytes, for networks on many devices.
 
-    python tests/benchmarks/scaling_model.py        # the page's table of networks of 10⁹ and 10¹² weights
+    python tests/benchmarks/scaling_model.py        # the page's tables of networks of 10⁹ and 10¹² weights
 
 `scaling.py` times the pieces on processes, has them put together here, and measures the steps that should come out.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 ITEM = 4
 """Bytes of a number."""
@@ -158,11 +158,24 @@ NVLINK = Device(flops=67e12, bandwidth=4.8e12, memory=141e9, layer=0.5e-6, laten
 ETHERNET = Device(flops=67e12, bandwidth=4.8e12, memory=141e9, layer=0.5e-6, latency=20e-6, link=50e9)
 """The same with a link of 400 Gbit/s for each."""
 
+H100 = Device(flops=67e12, bandwidth=3.35e12, memory=80e9, layer=0.5e-6, latency=10e-6, link=450e9)
+"""An H100 (SXM), by the vendor's figures and the same guesses."""
+
 STACKS = {
     "10⁹, narrow": Stack(cells=64, depth=244_141, batch=64),
     "10⁹, wide": Stack(cells=4096, depth=60, batch=1024),
     "10¹², wide": Stack(cells=32_768, depth=931, batch=4096),
 }
+
+
+LANGUAGE, TOKENS_PER_WEIGHT = Stack(cells=8192, depth=15, batch=128), 20
+"""The largest model of `language_scale.py`, without its input and output layers, and the tokens that it is to see."""
+
+CLUSTERS = (
+    *(("H100", H100, 1, batch) for batch in (1, 32, 128, 1024)),
+    *(("H200", NVLINK, ranks, batch) for ranks in (1, 5, 15) for batch in (128, 1024, 8192)),
+)
+"""GPUs, how many, and the samples of a batch. Beyond 8 devices the link is that of `ETHERNET`."""
 
 
 def best(step, stack, device, ranks):
@@ -176,8 +189,35 @@ HEAD = (
 )
 
 
+LANGUAGE_HEAD = (
+    *("GPU", "devices", "batch", "GB on each", "parts", "a step, ms", "tokens a second", "days"),
+    *("back-propagation, GB", "parts", "a step, ms", "days"),
+)
+
+
+def language(device, ranks, batch):
+    """Return the cells of a row on the language model: ED, then back-propagation."""
+    stack = replace(LANGUAGE, batch=batch)
+    if ranks > 8:
+        device = replace(ETHERNET, flops=device.flops, bandwidth=device.bandwidth)
+    tokens = TOKENS_PER_WEIGHT * stack.weights
+    seconds, parts = best(pipeline, stack, device, ranks)
+    back, back_parts = best(back_propagation, stack, device, ranks)
+    needed = bytes_needed(stack, ranks)
+    gradients = ITEM * stack.weights / ranks  # as large as the weights
+    return (
+        *(f"{needed / 1e9:,.2f}", parts, f"{1e3 * seconds:,.2f}", f"{batch / seconds:,.0f}"),
+        *(f"{tokens / batch * seconds / 86400:,.1f}", f"{(needed + gradients) / 1e9:,.2f}", back_parts),
+        *(f"{1e3 * back:,.2f}", f"{tokens / batch * back / 86400:,.1f}"),
+    )
+
+
 def main():
-    """Print the table."""
+    """Print the tables."""
+    print(f"| {' | '.join(LANGUAGE_HEAD)} |\n|---|{'---:|' * 11}")
+    for name, device, ranks, batch in CLUSTERS:
+        cells = name, ranks, f"{batch:,}", *language(device, ranks, batch)
+        print(f"| {' | '.join(map(str, cells))} |")
     print(f"| {' | '.join(HEAD)} |\n|{'---|' * 2}---:|---:|---|{'---:|' * 6}")
     for name, stack in STACKS.items():
         alone = pipeline(stack, NVLINK, 1, 1)
