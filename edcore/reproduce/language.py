@@ -46,8 +46,8 @@ GROUPS = (COUNTS, ONE, DEPTH, READ_FROM, CHANGED)
 SEEDS: dict[str, int] = {ADAM: 2, "back-propagation": 3, "direct feedback alignment": 3}
 """The most seeds of methods that take long."""
 
-MAIN = Trial(ONE, "width 256", (EDCORE, *METHODS, ADAM, LINEAR, FROZEN, READOUT), seeds=5, writes=True)
-LONG = Trial(ONE, "width 512, context 8, twice as long", seeds=2, width=512, context=8, steps=8_000, writes=True)
+MAIN = Trial(ONE, "width 256", (EDCORE, *METHODS, ADAM, LINEAR, FROZEN, READOUT), seeds=5, shown=True)
+LONG = Trial(ONE, "width 512, context 8, twice as long", seeds=2, width=512, context=8, steps=8_000, shown=True)
 DEEP_WEIGHT, READ_DEPTH = 0.5, 2
 DEEP = {"rms": True, "initial": replace(INITIAL, weight=DEEP_WEIGHT, excitatory=1.5, inhibitory=0.5)}
 """With these, several hidden layers learn at all: the sums of a layer are divided by their root mean square."""

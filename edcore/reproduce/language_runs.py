@@ -77,7 +77,7 @@ class Trial:
     rule: Rule = RULE
     cells: Mapping[str, Any] = field(default_factory=dict)  # fields of the network that differ from CELLS
     decay: bool = True  # whether learning rates fall to 0 in a straight line
-    writes: bool = False  # whether a sample is written
+    shown: bool = False  # whether a curve is drawn, and a sample is written
     reads: bool = False  # whether each layer is read
 
     def network(self, text: Text, seed: int, backend: str) -> ED:
@@ -113,7 +113,7 @@ def run(trial: Trial, method: str, seed: int, file: Path | None, backend: str, q
         if trial.reads:
             for name, network in ((EDCORE, ed), (READOUT, trial.network(text, seed, backend))):
                 layers += [(layer, name, bits) for layer, bits in readouts(network, text, seed).items()]
-        if trial.writes:
+        if trial.shown:
             start = text.decode(text.codes[text.cut - text.context : text.cut])
             written = start + "".join(write_text(ed, text.characters, start, length=400, temperature=0.7, seed=1))
     state = cell_state(ed, text) if isinstance(ed, ED) and method == EDCORE and seed == 1 else ""
@@ -163,7 +163,8 @@ class Run:
             self.learner.fit(x, target, batch_size=BATCH, shuffle=False)
             self.seconds += clock() - start
             samples += len(rows)
-            self.curve.append([samples, self.bits(WATCHED)])
+            if self.trial.shown:
+                self.curve.append([samples, self.bits(WATCHED)])
 
     def bits(self, most: int | None = None) -> float:
         """Return the bits per character of the held-out part, or of its first characters."""

@@ -86,7 +86,7 @@ def test_a_linear_model_learns_what_follows():
 def test_rates_fall_in_a_straight_line_or_stay():
     text = Text(VERSE, context=4)
     for decay, last in ((True, 10.0 * 0.025), (False, 10.0)):
-        run = Run(Trial("", "", width=32, context=4, decay=decay), EDCORE, 1, text, "numpy")
+        run = Run(Trial("", "", width=32, context=4, decay=decay, shown=True), EDCORE, 1, text, "numpy")
         run.learn(20)
         assert run.learner.rule.alpha == pytest.approx(last)
         assert run.curve[-1][1] < run.curve[0][1]
