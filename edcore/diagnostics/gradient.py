@@ -91,9 +91,16 @@ def forward_layer(network: Network, layer: Layer, weights: HostWeights, sources:
 
 def outputs(network: Network, states: list[LayerState]) -> Floats:
     """Return the outputs (batch, columns) of a forward pass."""
-    y = states[-1].y[..., : network.outputs]
-    y = softmax(y) if network.output_activation == SOFTMAX else y
+    y = read_out(network, states[-1].y)[..., : network.outputs]
     return y.swapaxes(0, 1).reshape(y.shape[1], network.columns)
+
+
+def read_out(network: Network, y: Floats) -> Floats:
+    """Return the output cells, with the excitatory ones as they are read: with softmax as probabilities."""
+    if network.output_activation != SOFTMAX:
+        return y
+    read = network.outputs
+    return np.concatenate([softmax(y[..., :read]), y[..., read:]], axis=-1)
 
 
 def output_signal(network: Network, error: Floats) -> Floats:

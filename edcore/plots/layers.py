@@ -10,8 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from edcore.arrays import Array, HostWeights, to_numpy
+from edcore.core.activations import SOFTMAX
 from edcore.core.network import Network
-from edcore.diagnostics.gradient import forward_layer, input_state, layer_part
+from edcore.diagnostics.gradient import forward_layer, input_state, layer_part, read_out
 from edcore.errors import InputError
 from edcore.model.ed import ED, checked_ed
 from edcore.model.inputs import checked_x
@@ -92,6 +93,8 @@ def activities(ed: ED, x: Array, *, head: int = 0, ax: Picture | None = None) ->
     found = _activities(network, ed.weights, samples, head, chosen)
     signs = [network.layers[number].target_signs for number in chosen]
     values = [[cells[:, np.equal(sign, way)] for way in (1, -1)] for cells, sign in zip(found, signs, strict=True)]
+    if network.output_activation == SOFTMAX:  # the inhibitory output cells are sums, which nobody reads
+        values[-1][1] = values[-1][1][:, :0]
     ax = axes_or_new(ax, (6.5, 1.4 + 0.4 * len(chosen)))
     names = ["excitatory cells", "inhibitory cells"]
     draw_histograms(ax, [layer_name(network, number) for number in chosen], values, [(EXCITATORY, INHIBITORY)], names)
@@ -210,7 +213,7 @@ def _activities(network: Network, weights: HostWeights, x: Floats, head: int, ch
         for number, layer in enumerate(network.layers):
             state = forward_layer(one, layer, part, state)
             if number in chosen:
-                found.append(state.y[0])
+                found.append(state.y[0] if layer.name != "output" else read_out(network, state.y)[0])
     return found
 
 

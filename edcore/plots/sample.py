@@ -18,6 +18,7 @@ from edcore.diagnostics.gradient import (
     layer_part,
     output_signal,
     outputs,
+    read_out,
 )
 from edcore.errors import InputError, shown
 from edcore.model.ed import ED
@@ -75,7 +76,8 @@ def weights_of(network: Network, weights: HostWeights, head: int) -> list[LayerW
 def activities(network: Network, weights: HostWeights, x: Floats, head: int) -> list[Floats]:
     """Return the activities of the input cells and of each layer of a head, for one sample."""
     states = forward(network, weights, x.astype(network.dtype))
-    return [states[0].y[0, 0].astype(np.float64), *(state.y[head, 0].astype(np.float64) for state in states[1:])]
+    layers = [*(state.y for state in states[1:-1]), read_out(network, states[-1].y)]
+    return [states[0].y[0, 0].astype(np.float64), *(y[head, 0].astype(np.float64) for y in layers)]
 
 
 def copy_of(ed: ED) -> ED:

@@ -75,6 +75,7 @@ def backend_of(name):
 CHECKS = (
     *("check_forward", "check_update_signed", "check_update_split", "check_deep_stack", "check_sizes_beyond_one_tile"),
     *("check_presets", "check_variants", "check_floor", "check_empty_batch", "check_zero_error_leaves_every_bit"),
+    "check_softmax",
 )
 
 

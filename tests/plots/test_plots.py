@@ -25,6 +25,7 @@ from matplotlib.figure import Figure
 from edcore import plots
 from edcore.plots import panels as panels_module
 from edcore.plots.panels import Result, panels
+from edcore.plots.sample import activities as sample_cells
 
 
 @pytest.fixture(scope="module")
@@ -678,3 +679,14 @@ def test_the_numbers_below_the_heat_map_of_a_summary_do_not_touch(zeros_and_ones
         boxes = [label.get_window_extent() for label in axes.get_xticklabels()]
         assert boxes
         assert all(right.x0 - left.x1 > 4 for left, right in itertools.pairwise(boxes))
+
+
+def test_outputs_of_softmax_are_drawn_as_probabilities():
+    ed = ED(3, 4, 0, outputs=2, output_activation="softmax", activation="linear", seed=0, backend="numpy")
+    ed.load_weights({key: value * 9 for key, value in ed.weights.items()})  # the sums are far beyond 1
+    x = np.random.default_rng(0).random((5, 3))
+    cells = sample_cells(ed.network, ed.weights, x[:1], 0)
+    np.testing.assert_allclose(cells[-1][:2], ed.predict(x[:1])[0], rtol=1e-4)
+    figure = plots.activities(ed, x)
+    rows = [patch.get_data() for patch in figure.axes[0].patches]
+    assert rows[-1].values.max() == rows[-1].values.min()  # no inhibitory cells of the output
