@@ -280,7 +280,7 @@ class Network:
     @property
     def widest(self) -> int:
         """The largest of these widths."""
-        return max(self._given)
+        return self.width if isinstance(self.width, int) else max(self.width)  # read in each step: no tuple of one
 
     @property
     def _given(self) -> tuple[int, ...]:

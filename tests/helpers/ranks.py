@@ -25,7 +25,7 @@ from edcore.testing import iter_checks
 
 CHECKS = (
     *("check_forward", "check_update_signed", "check_update_split", "check_deep_stack", "check_presets"),
-    *("check_variants", "check_floor", "check_zero_error_leaves_every_bit"),
+    *("check_variants", "check_widths", "check_floor", "check_zero_error_leaves_every_bit"),
 )
 LANGUAGE = "check_one_hot", "check_softmax"
 """For numba, whose kernels of categories take a minute to compile, `a_language_model` compares one network."""
