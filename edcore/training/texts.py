@@ -8,7 +8,7 @@ from typing import Any
 from edcore.datasets import Dataset, read_text
 from edcore.datasets.text import CHARACTERS, CONTEXT, HELD_OUT
 from edcore.errors import InputError
-from edcore.training.options import OF_DATA_SETS, TrainOptions
+from edcore.training.options import OF_DATA_SETS, TrainOptions, parsed_width
 
 RULE = "modulo"
 LEARNT_BY = {"activation": "tanh", "output_activation": "softmax", "alpha_output": 1.0, "decay": True}
@@ -33,8 +33,12 @@ def text_options(given: Mapping[str, Any]) -> TrainOptions:
         raise InputError(name, f"{given[name]!r} without --text", "an option beside --text FILE", "Give that, too.")
     usual: dict[str, Any] = {"context": CONTEXT, "characters": CHARACTERS, "held_out": HELD_OUT, "depth": 0}
     usual |= {"rule": RULE, "batch_size": BATCH_SIZE, "width": max(WIDTH, given.get("characters", CHARACTERS))}
+    widths = parsed_width(given.get("width", WIDTH))
+    if isinstance(widths, tuple):  # which say the depth
+        usual["depth"] = None
+    deep = len(widths) > 1 if isinstance(widths, tuple) else given.get("depth")
     if given.get("rule", RULE) == RULE:
-        usual |= LEARNT_BY | (DEEP if given.get("depth") else {})
+        usual |= LEARNT_BY | (DEEP if deep else {})
     return TrainOptions(**{**usual, **given, "dataset": "text", "classes": "all"})
 
 

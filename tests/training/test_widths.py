@@ -8,6 +8,7 @@ from edcore.errors import InputError
 from edcore.sweep import Results, Sweep, summarise
 from edcore.training.options import TrainOptions, parsed_width, width_in_words
 from edcore.training.setup import begin
+from edcore.training.texts import text_options
 
 XOR = ["train", "--dataset", "xor", "--rule", "split", "--backend", "numpy", "--seed", "3", "--batch-size", "4"]
 
@@ -48,6 +49,13 @@ def test_a_run_goes_on_to_the_same_bits(run, tmp_path):
     )
     assert "4 + 4 and 3 + 3 cells" in run("inspect", whole)[1]
     assert "--depth: given 0; accepted: 1" in run(*XOR, "--width", "4,3", "--depth", "0")[2]
+
+
+def test_a_text_has_them(tmp_path):
+    options = text_options({"text": str(tmp_path / "a.txt"), "width": "80,70"})
+    assert (options.width, options.depth, options.rms) == ("80,70", None, True)
+    (tmp_path / "a.txt").write_text("abcabc " * 60)
+    assert begin(options, keep=False).ed.network.width == (80, 70)
 
 
 def test_a_file_of_options_lists_them(run, tmp_path):
