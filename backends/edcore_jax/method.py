@@ -19,7 +19,7 @@ from jax import lax
 from edcore.arrays import Array
 from edcore.core.activations import Function
 from edcore.core.method import RMS_EPS, SLAB
-from edcore.core.network import stack_names_of
+from edcore.core.widths import stack_names_of
 
 Arrays: TypeAlias = dict[str, Array]
 """Weights under the keys of `Network.weight_shapes`, the hidden ones as (layers, heads, sources, targets)."""

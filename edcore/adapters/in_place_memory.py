@@ -12,7 +12,8 @@ from edcore.adapters.operations import Form, Operations
 from edcore.arrays import Array
 from edcore.core.activations import SOFTMAX
 from edcore.core.method import RMS_EPS, expand_one_hot
-from edcore.core.network import Layer, Network, stack_names_of
+from edcore.core.network import Layer, Network
+from edcore.core.widths import stack_names_of
 
 KEPT = 2
 """Batch sizes whose memory is kept: that of most batches, and that of an epoch's last one."""

@@ -18,8 +18,9 @@ from sklearn.utils.validation import check_is_fitted
 
 from edcore.arguments import real, whole_number, yes_or_no
 from edcore.arrays import HOST, Array, Place, place, rows, to_numpy
-from edcore.core.network import Initial, checked_width
+from edcore.core.network import Initial
 from edcore.core.rule import Rule
+from edcore.core.widths import checked_width
 from edcore.errors import InputError
 from edcore.estimators.defaults import TUNED, tuned_rule, warn_of_constant_cells
 from edcore.estimators.early_stopping import EarlyStopping

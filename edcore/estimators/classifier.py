@@ -48,11 +48,9 @@ class EDClassifier(ClassifierMixin, BaseED):  # type: ignore[misc]  # scikit-lea
     Parameters
     ----------
     hidden_width : int or sequence of int
-        Cells per stream in the input layer and in each hidden layer. Several, such as (512, 128), are those of each
-        layer of hidden cells in turn, as ``hidden_layer_sizes`` of scikit-learn's MLPs.
+        Cells per stream in the input layer and in each hidden layer, or one width for each of them: (512, 128).
     hidden_depth : int, optional
-        Layers beyond the input layer, whose cells are hidden too. Left out: what several widths say, else 0, or with a
-        rule that of its preset.
+        Layers beyond the input layer, whose cells are hidden too. Left out: what several widths say, 0 or the preset's.
     alpha : float, optional
         Learning rate of all layers but the output layer. Left out: one that suits the samples (see the notes), or with
         a rule that of its preset.

@@ -12,8 +12,9 @@ import numpy.typing as npt
 from edcore.arrays import HostWeights
 from edcore.core import method as core
 from edcore.core.activations import FUNCTIONS, readout
-from edcore.core.network import Network, stack_names_of
+from edcore.core.network import Network
 from edcore.core.rule import MEAN, Rule
+from edcore.core.widths import stack_names_of
 from edcore.errors import DivergedError
 
 HIGH, SAMPLES = 10.0, 100

@@ -10,10 +10,11 @@ import numpy.typing as npt
 from edcore.arguments import real, whole_number, yes_or_no
 from edcore.arrays import Array, HostWeights, on_its_device
 from edcore.contract.backend import Backend
-from edcore.core.network import Initial, Network, checked_depth, checked_width
+from edcore.core.network import Initial, Network
 from edcore.core.presets import variant
 from edcore.core.randomness import checked_seed
 from edcore.core.rule import Rule, check_together
+from edcore.core.widths import checked_depth, checked_width
 from edcore.dispatch.choose import make_request
 from edcore.errors import InputError, NoTraceError, shown
 from edcore.model.callbacks import Callback, checked_callbacks

@@ -9,8 +9,8 @@ from typing import Any, NamedTuple, cast, get_args
 
 from edcore.arguments import check_text
 from edcore.core.activations import ACTIVATIONS, SOFTMAX
-from edcore.core.network import checked_width
 from edcore.core.presets import PRESETS
+from edcore.core.widths import checked_width
 from edcore.datasets.catalogue import MOST_BITS, NAMES
 from edcore.datasets.text import CHARACTERS, CONTEXT, HELD_OUT
 from edcore.dispatch.registry import installed
