@@ -107,6 +107,7 @@ class TraceKeepsTheCallersX(Sound):
 
     def update(self, network, rule, weights, trace, error):
         x, (_, *others) = trace
+        x = core.expand_one_hot(network, x)
         inputs = core.Cells(np.concatenate([x, x], axis=-1)[None], None)
         return super().update(network, rule, weights, (inputs, *others), error)
 
