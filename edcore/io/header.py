@@ -77,7 +77,7 @@ def header_of(
 ) -> dict[str, Any]:
     """Return the document that stands in the header of a network's file."""
     return {
-        "network": asdict(ed.network),
+        "network": {name: value for name, value in asdict(ed.network).items() if (name, value) not in LATER.items()},
         "rule": asdict(ed.rule),
         "seed": ed.seed,
         "random_state": RANDOM_STATE,
@@ -159,9 +159,15 @@ def checked_classes(network: Network, classes: Iterable[Any] | None) -> tuple[in
     raise InputError("classes", shown(classes if given is None else given), accepted)
 
 
+LATER = {"one_hot": 0}
+"""Fields of `Network` that files of before lack, with their values then; with these they are not written."""
+
+
 def _value(kind: type[Value], values: Any) -> Value:
     """Return a dataclass with these values for its fields, which must be all of them and no others."""
     names = {field.name for field in fields(kind)}
+    if isinstance(values, dict):
+        values = (LATER if kind is Network else {}) | values
     if not isinstance(values, dict) or values.keys() != names:
         given = sorted(set(values) ^ names) if isinstance(values, dict) else values
         raise ValueError(f"{kind.__name__} has missing or unknown fields: {given!r:.100}")
