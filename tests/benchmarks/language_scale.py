@@ -6,7 +6,7 @@
 
 Each model is measured in processes of its own, so that their peaks of memory are theirs: ED by Numba on all cores; ED
 in a pipeline of two processes with one thread each; back-propagation with as many cells by PyTorch. A first step does
-not count. Then steps and products of the machine's BLAS take turns, and medians count. The largest needs 14 GB of
+not count. Then steps and products of the machine's BLAS take turns, and medians count. The largest needs 15 GB of
 memory, and a model that needs more than is free is left out.
 """
 
@@ -38,7 +38,7 @@ END = "<!-- end of language model -->\n"
 
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
 CONTEXT, CHARACTERS, PARTS = 16, 64, 4
-ROOM = 3.5  # times the weights: what both processes of a pipeline take together
+ROOM = 3.6  # times the weights: what both processes of a pipeline take together
 SIDE = 2048  # of the matrices of the BLAS product
 
 
