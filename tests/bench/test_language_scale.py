@@ -30,7 +30,7 @@ def test_tables():
     pytest.importorskip("numba")
     head, alone, others = tables([TINY]).strip().split("\n\n")
     assert "commit" in head
-    for text, columns in ((alone, 10), (others, 8)):
+    for text, columns in ((alone, 9), (others, 8)):
         _, _, row = text.splitlines()
         cells = [cell.strip() for cell in row.strip("| ").split("|")]
         assert len(cells) == columns

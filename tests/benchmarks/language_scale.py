@@ -56,7 +56,7 @@ SIZES = Size(256, 0, 30), Size(768, 3, 15), Size(2048, 6, 5), Size(4096, 15, 3)
 
 HEADS = (
     (
-        *("weights", "width × layers of hidden cells", "weights, GB", "peak, GB", "drawn and copied, s"),
+        *("weights", "width × layers", "peak, GB", "drawn, s"),
         *("forward, ms", "update, ms", "samples a second", "GFLOP/s", "share of BLAS"),
     ),
     (
@@ -228,7 +228,7 @@ def tables(sizes):
         stages, back = pipeline(size), result(run("back", *size))
         step, work = ed["forward"] + ed["update"], operations(size)
         weights, shape = f"{ed['weights']:,}", f"{size.width:,} × {size.depth + 1}"
-        memory = gigabytes(4 * ed["weights"]), gigabytes(ed["peak"]), f"{ed['drawn']:.1f}"
+        memory = gigabytes(ed["peak"]), f"{ed['drawn']:.1f}"
         times = milliseconds(ed["forward"]), milliseconds(ed["update"]), f"{BATCH / step:,.0f}"
         alone.append((weights, shape, *memory, *times, f"{work / step / 1e9:,.0f}", f"{work / step / ed['blas']:.0%}"))
         peaks = " and ".join(gigabytes(stage["peak"]) for stage in stages)
