@@ -17,7 +17,6 @@ from edcore.reproduce.language_runs import (
     BATCH,
     CELLS,
     COUNTS,
-    FROZEN_RATE,
     GAIN,
     INITIAL,
     LINEAR,
@@ -47,11 +46,12 @@ SEEDS: dict[str, int] = {ADAM: 2, "back-propagation": 3, "direct feedback alignm
 """The most seeds of methods that take long."""
 
 MAIN = Trial(ONE, "width 256", (EDCORE, *METHODS, ADAM, LINEAR, FROZEN, READOUT), seeds=5, shown=True)
-LONG = Trial(ONE, "width 512, context 8, twice as long", seeds=2, width=512, context=8, steps=8_000, shown=True)
+LONG = Trial(ONE, "512, context 8, twice as long", seeds=2, width=512, context=8, steps=8_000, shown=True)
 DEEP_WEIGHT, READ_DEPTH = 0.5, 2
 DEEP = {"rms": True, "initial": replace(INITIAL, weight=DEEP_WEIGHT, excitatory=1.5, inhibitory=0.5)}
 """With these, several hidden layers learn at all: the sums of a layer are divided by their root mean square."""
-SHALLOW = Trial(DEPTH, "depth 0", (EDCORE, FROZEN), steps=2_000, cells=DEEP)
+SHALLOW = Trial(DEPTH, "depth 0", (EDCORE, FROZEN), steps=2_000, cells=DEEP, frozen_rate=5.0)
+DEEPER = replace(SHALLOW, frozen_rate=0.1)
 
 SIGMOIDS = {**PRESETS["modulo"].network, "activation": "sigmoid", "output_activation": "sigmoid"}
 PLAIN = {**PRESETS["modulo"].network, "activation": "sigmoid"}
@@ -62,11 +62,11 @@ TRIALS = (
     *(Trial(ONE, f"width {width:,}", width=width) for width in (64, 512, 1024)),
     LONG,
     SHALLOW,
-    replace(SHALLOW, setting="depth 1", depth=1),
-    replace(SHALLOW, setting="depth 2", depth=READ_DEPTH, reads=True),
+    replace(DEEPER, setting="depth 1", depth=1),
+    replace(DEEPER, setting="depth 2", depth=READ_DEPTH, reads=True),
     *(replace(SHALLOW, setting=f"depth {depth}", depth=depth, methods=(EDCORE,), seeds=1) for depth in (4, 8)),
-    Trial(CHANGED, "preset with softmax", rule=PRESETS["modulo"].rule, cells=PLAIN),
-    Trial(CHANGED, "the same, sigmoid outputs", rule=PRESETS["modulo"].rule, cells=SIGMOIDS),
+    Trial(CHANGED, "preset, softmax", rule=PRESETS["modulo"].rule, cells=PLAIN),
+    Trial(CHANGED, "preset, sigmoid outputs", rule=PRESETS["modulo"].rule, cells=SIGMOIDS),
     Trial(CHANGED, "the same, depth 1", rule=PRESETS["modulo"].rule, cells=SIGMOIDS, depth=1),
     Trial(CHANGED, "sigmoid cells", cells={"activation": "sigmoid"}),
     Trial(CHANGED, "rms", cells={"rms": True}),
@@ -181,10 +181,11 @@ def _notes(text: Text) -> list[str]:
         f"to 0 in a straight line. {MAIN.steps:,} steps of {BATCH} samples: each sample about once. First weights as "
         "in the preset, but with + and − cells alike.",
         f"Several hidden layers: {SHALLOW.steps:,} steps, `rms=True`, first weights of {DEEP_WEIGHT:g}, and the "
-        "preset's unequal + and − cells. Without these a second hidden layer does more harm.",
+        "preset's unequal + and − cells. Without these a second hidden layer does more harm. Frozen cells there: first "
+        f"rates {SHALLOW.frozen_rate:g} and {DEEPER.frozen_rate:g} (beyond depth 0); larger ones are unstable.",
         f"The linear model has no hidden cells: it is a softmax of the same inputs, first rate {LINEAR_RATE:g}. "
-        f"Hidden layers frozen: ED's output layer alone learns, first rate {FROZEN_RATE:g}. The readout of untrained "
-        f"cells has weights of either sign and plain gradient steps, first rate {READOUT_RATE:g}.",
+        f"Hidden layers frozen: ED's output layer alone learns, first rate {MAIN.frozen_rate:g}. The readout of "
+        f"untrained cells has weights of either sign and plain gradient steps, first rate {READOUT_RATE:g}.",
         f"Read from a layer: a logistic regression on the activities of each hidden layer, for {READ:,} training "
         f"samples, predicts {TOLD:,} held-out characters (depth {READ_DEPTH}; trained by ED, and untrained). It has "
         "few samples, so its bits compare layers with each other, and say nothing about the network.",

@@ -44,8 +44,8 @@ RATES: dict[Method, tuple[float, float]] = {
 }
 """First learning rates of the baselines, of the hidden cells and of the output."""
 
-LINEAR_RATE, READOUT_RATE, FROZEN_RATE = 20.0, 15.0, 40.0
-"""First learning rates of the linear model, of the readout of untrained cells, and of ED over frozen cells."""
+LINEAR_RATE, READOUT_RATE = 20.0, 15.0
+"""First learning rates of the linear model, and of the readout of untrained cells."""
 
 GAIN = 8.0
 """Factor of the baselines' first weights of the input layer, of whose 2,048 sources 32 are 1."""
@@ -76,6 +76,7 @@ class Trial:
     steps: int = 4_000
     rule: Rule = RULE
     cells: Mapping[str, Any] = field(default_factory=dict)  # fields of the network that differ from CELLS
+    frozen_rate: float = 40.0  # of ED's output layer over frozen cells
     decay: bool = True  # whether learning rates fall to 0 in a straight line
     shown: bool = False  # whether a curve is drawn, and a sample is written
     reads: bool = False  # whether each layer is read
@@ -146,7 +147,7 @@ class Run:
         if method in BASELINES:
             rates = RATES[method]
             return Baseline(network, method, rates, self.seed, GAIN), rates
-        return ed, (0.0, FROZEN_RATE) if method == FROZEN else (rule.alpha, rule.alpha_output)
+        return ed, (0.0, self.trial.frozen_rate) if method == FROZEN else (rule.alpha, rule.alpha_output)
 
     def learn(self, steps: int) -> None:
         """Learn the samples of some steps, in an order of this seed."""

@@ -15,6 +15,9 @@ from edcore.sweep.statistics import paired
 
 QUICK = "This is a quick look (`--quick`), with fewer seeds, epochs or settings: its figures are no reproduction."
 
+FOLDED = 80
+"""The most columns of a text that was written."""
+
 SHORT = 14
 """The most letters of a cell that shall stay in one line."""
 
@@ -52,13 +55,19 @@ def markdown(outcome: Outcome) -> str:
     for table in tables(outcome):
         lines += [f"## {table.title}", "", *table.in_markdown(), ""]
     for setting, text in outcome.texts.items():
-        lines += [f"## Written by ED, {setting}", "", "```text", *text.splitlines(), "```", ""]
+        lines += [f"## Written by ED, {setting}", "", "```text", *_folded(text), "```", ""]
     lines += ["## How, and what to make of it", ""]
     lines += [f"- {line}" for line in [*_verdicts(outcome), *outcome.notes]]
     lines += ["", "  \n".join(_environment(outcome)), ""]
     more = "the value of each seed, standard errors, z, time-outs and the seconds of all seeds"
     lines += [f"[{outcome.name}.json]({outcome.name}.json) has the rest: {more}."]
     return "\n".join(lines) + "\n"
+
+
+def _folded(text: str) -> list[str]:
+    """Return the lines of a text, long ones in parts that fit a page."""
+    lines = text.splitlines()
+    return [line[start : start + FOLDED] for line in lines for start in range(0, max(len(line), 1), FOLDED)]
 
 
 def _lead(outcome: Outcome) -> Iterator[str]:

@@ -194,6 +194,7 @@ def test_a_fit_of_every_variant_gives_the_same_bits_again(backend, library, name
 
 
 @pytest.mark.emulated
+@pytest.mark.slow  # a minute on the emulator
 def test_the_articles_size(backend):
     network, rule = Network(in_=784, width=32, depth=4096), Rule("split")
     case = drawn_case(network, rule, batch=64, scale=0.05, seed=0)  # larger weights saturate the outputs
