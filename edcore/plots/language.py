@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 from edcore.plots.canvas import Picture, method_styles, new_figure, rendered
 from edcore.reproduce.language_runs import COUNTS
 from edcore.reproduce.outcome import Outcome
+
+BEYOND = 1.6
+"""Bits beyond the largest of the counts up to which means are drawn."""
 
 ROW, GAP, WIDTH = 0.24, 0.8, 6.8
 """Inches of a setting, settings between two groups, and inches of the picture."""
@@ -48,6 +53,8 @@ def _settings(
 ) -> dict[str, object]:
     """Draw the mean and the seeds of each method, a line for each setting; return the entries of the legend."""
     handles, place, ticks, before = {}, 0.0, [], ""
+    counts = [score.mean for score in outcome.rows if score.method == COUNTS and score.mean]
+    most = max(counts, default=math.inf) + BEYOND
     for group, setting in rows:
         if group != before:
             place += GAP if before else 0
@@ -55,13 +62,19 @@ def _settings(
             place, before = place + 0.2, group
         for method, style in styles.items():
             score = outcome.score(group, setting, method)
-            if score is not None and score.mean is not None:
-                axes.plot(score.values, [place] * len(score.values), ".", color="0.75", markersize=3, zorder=1)
-                (handles[method],) = axes.plot(score.mean, place, linestyle="none", markersize=6, **style)
+            if score is None or score.mean is None:
+                continue
+            if score.mean > most:  # of a method that is far off: the others could not be told apart
+                axes.annotate(f"{score.mean:.1f} →", (most, place), color=style["color"], ha="right", va="center")
+                continue
+            axes.plot(score.values, [place] * len(score.values), ".", color="0.75", markersize=3, zorder=1)
+            (handles[method],) = axes.plot(score.mean, place, linestyle="none", markersize=6, **style)
         ticks.append((place, setting))
         place += 1
     axes.set_yticks(*zip(*ticks, strict=True), fontsize="small")
     axes.set_ylim(place, -1.3)
+    if counts:
+        axes.set_xlim(min(counts) - BEYOND / 8, most)
     axes.set_xlabel(outcome.measure)
     axes.grid(axis="y", alpha=0.2)
     return handles

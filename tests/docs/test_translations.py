@@ -16,6 +16,7 @@ ROOT = Path(__file__).parents[2]
 TWINS = {  # English: Japanese
     "README.md": "README.ja.md",
     "docs/explanation/method.md": "docs/ja/method.md",
+    "docs/explanation/language-model.md": "docs/ja/language-model.md",
     **{
         f"docs/{page}.md": f"docs/ja/{page}.md"
         for page in (
