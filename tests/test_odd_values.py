@@ -324,6 +324,7 @@ EXCEPTED = {
         (f"kaneko.Parameters.{flag}" for flag in ("f3", "f6", "f7", "f10", "f11")),
         "switches of the program of 1999, 0 or 1: True and False are taken too",
     ),
+    "Network.depth": "None stands for 1, or for what the widths say; the attribute is an int in each network",
     "ED.fit.schedule": "a function of the user may raise what it likes, as len does of a number",
 }
 """The arguments that take some odd value wrongly or that the table does not describe, each with the reason."""

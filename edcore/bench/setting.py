@@ -79,7 +79,7 @@ class Work:
         # update reads input, activities and weights, and writes the weights.
         network, batch = setting.network, setting.batch
         weights = sum(math.prod(shape) for key, shape in network.weight_shapes.items() if key.endswith(".weight"))
-        cells = 2 * sum(network.widths) + network.weight_shapes["output.bias"][-1]
+        cells = 2 * network.hidden_count + network.weight_shapes["output.bias"][-1]
         activities, x, size = batch * network.heads * cells, batch * network.in_, np.dtype(network.dtype).itemsize
         product = 2 * batch * weights
         return cls(product, product, (weights + x + activities) * size, (activities + x + 2 * weights) * size)

@@ -146,7 +146,7 @@ def needed(network: Network, batch: int = 0) -> int:
 
 def traced(network: Network) -> int:
     """Return the numbers that a trace keeps of each sample, beside x: activities, and slopes where there are any."""
-    inner = 2 * sum(network.widths) * (2 if network.rms else 1)
+    inner = 2 * network.hidden_count * (2 if network.rms else 1)
     return network.heads * (inner + network.weight_shapes["output.bias"][-1])
 
 

@@ -204,7 +204,7 @@ class Network:
         for name in ("activation", "output_activation"):
             known = (*FUNCTIONS, SOFTMAX) if name == "output_activation" else FUNCTIONS
             if not isinstance(value := getattr(self, name), str) or value not in known:
-                if value == SOFTMAX:
+                if isinstance(value, str) and value == SOFTMAX:
                     fix = "It is for outputs, as it joins the cells of a layer: write output_activation='softmax'."
                     raise InputError(name, repr(value), f"one of {', '.join(FUNCTIONS)}", fix)
                 raise UnknownNameError(name, value, known, REGISTER.format(value) if isinstance(value, str) else "")
@@ -245,6 +245,11 @@ class Network:
     def widths(self) -> tuple[int, ...]:
         """Cells per stream of the input layer and of each hidden layer in turn."""
         return self.width if isinstance(self.width, tuple) else (self.width,) * (self.depth + 1)
+
+    @property
+    def hidden_count(self) -> int:
+        """Cells per stream of all these layers together."""
+        return sum(self.width) if isinstance(self.width, tuple) else self.width * (self.depth + 1)
 
     @property
     def widest(self) -> int:

@@ -96,6 +96,8 @@ class TableRun:
         options |= {"epochs": self.epochs, "seed": self.seed}
         usual = type(estimator)()
         for name, parameter in PARAMETERS.items():
+            if not hasattr(usual, parameter):  # a regressor has no kind of outputs
+                continue
             value = getattr(estimator, parameter)
             if value != getattr(usual, parameter):
                 options[name] = width_in_words(value) if name == "width" else value
