@@ -17,7 +17,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from .compiling import compiled_inside
+from .compiling import compiled_inside, inlined
 from .functions import call
 from .variants import clamp
 from .vectors import INDEX, PANEL_BYTES, VECTORS, Vector, at, code_of, in_vectors, shifted
@@ -49,15 +49,21 @@ def gather_weights(x, first, weight, bias, y, cells, rows, activated, variant, g
         call(variant.multiply, (*given, 1, 0, activated, variant.scale))
 
 
+@inlined
+def new_order(batch, categories) -> Any:
+    """Return room for what `order_rows` finds in a batch."""
+    return np.empty(4 * COLUMNS * batch + categories + 1 if categories else 0, np.intp)
+
+
 @compiled_inside
-def order_rows(x, start, rows, columns, categories) -> Any:
+def order_rows(x, start, rows, columns, categories, room) -> Any:
     """Sort some rows of x by their category, for each of some columns.
 
     Returns the rows (columns · rows,), and for each pair of a column and a category that occurs its input, and where
-    its rows begin and end.
+    its rows begin and end. They lie in the room, which is from `new_order`.
     """
     size, pairs = (columns[1] - columns[0]) * rows, 0
-    order, found, ends = np.empty(size, np.intp), np.empty((size, 3), np.intp), np.empty(categories + 1, np.intp)
+    order, found, ends = room[:size], room[size : 4 * size].reshape(size, 3), room[4 * size : 4 * size + categories + 1]
     for column in range(columns[0], columns[1]):
         ends[:] = 0
         for row in range(start, start + rows):

@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from .categories import COLUMNS, clamp_inputs, gather_weights, learn_inputs, order_rows
+from .categories import COLUMNS, clamp_inputs, gather_weights, learn_inputs, new_order, order_rows
 from .compiling import compiled, compiled_inside, inlined
 from .deltas import SIGMOID
 from .functions import call
@@ -259,15 +259,16 @@ def aligned(count, like) -> Any:
 def new_buffers(weights, x, batch, size, variant) -> Any:
     """Return room for the activities of a block's sources and for the factors of a panel's targets; and a bias cell.
 
-    And room for rate · E of one head, (inner and output layers, parts, batch, cells). With one output the parts are the
-    errors that synapses of + and of − sources learn from, the same for all target cells. With several, one part has the
-    error of its output for each target cell.
+    And room for rate · E of one head, (inner and output layers, parts, batch, cells). With one output the parts are
+    the errors that synapses of + and of − sources learn from, the same for all target cells. With several, one part
+    has the error of its output for each target cell. The last is from `new_order`.
     """
     rows, sources = min(batch, CHUNK), max(x.shape[1], weights[0].shape[2])
     copies = np.empty(rows * 2 * size if sources * x.itemsize > SPREAD else 0, x.dtype)
     one, cells = variant.outputs == 1, max(weights[0].shape[2], 2 * variant.outputs)
     credited = np.empty((2, 2 if one else 1, batch, 1 if one else cells), x.dtype)
-    return copies, aligned(rows * (PANEL_BYTES // x.itemsize), x), np.full(3, variant.bias), credited
+    order = new_order(batch, variant.categories)
+    return copies, aligned(rows * (PANEL_BYTES // x.itemsize), x), np.full(3, variant.bias), credited, order
 
 
 @inlined
@@ -302,7 +303,7 @@ def _update_block(weights, head, block, x, hidden, slopes, outputs, variant, buf
     """
     input_weight, input_bias, hidden_weight, hidden_bias, output_weight, output_bias, least = weights
     features, width, depth = x.shape[1], input_weight.shape[2] // 2, hidden_weight.shape[1]
-    copies, delta, active, credited = buffers
+    copies, delta, active, credited, room = buffers
     size, place = block
     inner = (width + size - 1) // size
     first = _count_blocks(features, width, -1, size, variant)
@@ -334,11 +335,13 @@ def _update_block(weights, head, block, x, hidden, slopes, outputs, variant, buf
     high, cells = min(low + size, sources), y.shape[1]
     d, a, none, panel = at(delta, 0), at(active, 0), active[0] - active[0], PANEL_BYTES // x.itemsize
     gathered, columns = place < first and variant.categories > 0, (low, min(low + size, features))
+    ordered = room, room.reshape(-1, 1)
     for start in range(0, batch, CHUNK):
         stop = min(start + CHUNK, batch)
         rows, row, each = stop - start, source.shape[1], 1
         begin, beside = at(source, start * row + low), shift
-        ordered = order_rows(x, start, rows if gathered else 0, columns, variant.categories)
+        if gathered:
+            ordered = order_rows(x, start, rows, columns, variant.categories, room)
         if row * x.itemsize > SPREAD:
             _pack(source, start, rows, low, high - low, copies)
             begin, row, each, beside = at(copies, 0), -1, rows, 0
@@ -376,7 +379,8 @@ def _update_block(weights, head, block, x, hidden, slopes, outputs, variant, buf
                     call(variant.multiply, (a, 0, 0, 0, d, targets, rows, *c_y, b, 1, 0, 0, none))
     if variant.floor >= 0 and gathered:
         if batch > CHUNK:  # else they are clamped as they learn
-            clamp_inputs(order_rows(x, 0, batch, columns, variant.categories)[1], weight, variant.floor, panel)
+            _, found = order_rows(x, 0, batch, columns, variant.categories, room)
+            clamp_inputs(found, weight, variant.floor, panel)
     elif variant.floor >= 0:
         for stream in range(2):
             clamp(weight, stream * sources + low, high - low, stream == 0, variant.floor, panel)
