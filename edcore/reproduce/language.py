@@ -33,10 +33,9 @@ from edcore.reproduce.language_runs import (
     Trial,
     read,
     run,
-    standard_errors_below,
 )
 from edcore.reproduce.options import Options
-from edcore.reproduce.outcome import EDCORE, Outcome, Score
+from edcore.reproduce.outcome import EDCORE, Outcome, Score, standard_errors_below
 
 ONE, DEPTH, CHANGED, READ_FROM = "one hidden layer", "several hidden layers", "one thing changed", "read from a layer"
 GROUPS = (COUNTS, ONE, DEPTH, READ_FROM, CHANGED)
@@ -150,7 +149,7 @@ def _verdict(rows: list[Score]) -> list[str]:
     bounds |= {method: score.mean for method, score in main.items()}
     for name, bound in bounds.items():
         if bound is not None:
-            apart = standard_errors_below(ours.values, bound)
+            apart = standard_errors_below(ours, bound)
             far = f", {abs(apart):,.0f} of its standard errors," if abs(apart) < 1e9 else ""
             side = "below" if apart > 0 else "above"
             lines.append(f"{name} {bound:.3f}: ED{far} {side}")

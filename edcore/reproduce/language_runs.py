@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -15,7 +14,7 @@ import numpy.typing as npt
 from edcore.comparison.baselines import METHODS, Baseline, Learner, Method
 from edcore.comparison.controls import FROZEN, READOUT, SteppedReadout, fitted_readout
 from edcore.contract.compilation import clock
-from edcore.core.activations import derivative
+from edcore.core.activations import derivative, softmax
 from edcore.core.network import Initial
 from edcore.core.presets import PRESETS
 from edcore.core.randomness import permutation
@@ -203,9 +202,7 @@ class LinearModel:
 
     def predict(self, x: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """Return the probabilities of the characters that follow the codes x (batch, context)."""
-        sums = self._weights[self._columns, x.astype(np.intp)].sum(axis=1)
-        shares = np.exp(sums - sums.max(axis=1, keepdims=True))
-        return np.asarray(shares / shares.sum(axis=1, keepdims=True))
+        return np.asarray(softmax(self._weights[self._columns, x.astype(np.intp)].sum(axis=1)))
 
 
 def cell_state(ed: ED, text: Text) -> str:
@@ -239,9 +236,3 @@ def readouts(ed: ED, text: Text, seed: int) -> dict[str, float]:
         p = 0.999 * read(told[name][0]) + 0.001 / len(text.characters)
         found[name] = float(bits_of(p[np.arange(len(wanted)), wanted]).mean())
     return found
-
-
-def standard_errors_below(values: tuple[float, ...], bound: float) -> float:
-    """Return by how many standard errors the mean of some values lies below a bound; ±infinity for a single value."""
-    spread, below = float(np.std(values, ddof=1)) if len(values) > 1 else 0.0, bound - float(np.mean(values))
-    return below * math.sqrt(len(values)) / spread if spread else math.copysign(math.inf, below)

@@ -87,6 +87,12 @@ def standard_errors_apart(score: Score, other: Score) -> float | None:
     return (score.mean - other.mean) / math.hypot(score.error, other.error)
 
 
+def standard_errors_below(score: Score, bound: float) -> float:
+    """Return by how many standard errors a mean lies below a bound; ±infinity without a spread."""
+    below = bound - fmean(score.values)
+    return below / score.error if score.error else math.copysign(math.inf, below)
+
+
 @dataclass(frozen=True, slots=True)
 class Run:
     """Where and with what some methods ran."""

@@ -10,9 +10,9 @@ from edcore.comparison.controls import FROZEN, READOUT
 from edcore.datasets import Text
 from edcore.errors import UnknownNameError
 from edcore.reproduce import catalogue, language, page
-from edcore.reproduce.language_runs import COUNTS, LINEAR, LinearModel, Run, Trial, readouts, standard_errors_below
+from edcore.reproduce.language_runs import COUNTS, LINEAR, LinearModel, Run, Trial, readouts
 from edcore.reproduce.options import Options
-from edcore.reproduce.outcome import EDCORE, Outcome
+from edcore.reproduce.outcome import EDCORE, Outcome, Score, standard_errors_below
 
 VERSE = "the cat sat on the mat, and the rat sat on the cat, and then the hat sat on the rat. " * 60
 
@@ -102,10 +102,10 @@ def test_each_hidden_layer_is_read():
 
 
 def test_standard_errors_below_a_bound():
-    assert standard_errors_below((1.0, 3.0), 4.0) == pytest.approx(2.0)
-    assert standard_errors_below((1.0, 3.0), 0.0) == pytest.approx(-2.0)
-    assert standard_errors_below((1.0,), 2.0) == math.inf
-    assert standard_errors_below((3.0,), 2.0) == -math.inf
+    assert standard_errors_below(Score("", "", (1.0, 3.0)), 4.0) == pytest.approx(2.0)
+    assert standard_errors_below(Score("", "", (1.0, 3.0)), 0.0) == pytest.approx(-2.0)
+    assert standard_errors_below(Score("", "", (1.0,)), 2.0) == math.inf
+    assert standard_errors_below(Score("", "", (3.0,)), 2.0) == -math.inf
 
 
 def test_controls_are_named_as_elsewhere():
