@@ -52,9 +52,9 @@ DEEP = {"rms": True, "initial": replace(INITIAL, weight=DEEP_WEIGHT, excitatory=
 SHALLOW = Trial(DEPTH, "depth 0", (EDCORE, FROZEN), steps=2_000, cells=DEEP, frozen_rate=5.0)
 DEEPER = replace(SHALLOW, frozen_rate=0.1)
 
-SIGMOIDS = {**PRESETS["modulo"].network, "activation": "sigmoid", "output_activation": "sigmoid"}
 PLAIN = {**PRESETS["modulo"].network, "activation": "sigmoid"}
-"""The preset as it is, whose outputs are independent sigmoids, and with softmax in their place."""
+SIGMOIDS = {**PLAIN, "output_activation": "sigmoid"}
+"""The preset with softmax, and as it is: its outputs are independent sigmoids."""
 
 TRIALS = (
     MAIN,
@@ -97,6 +97,7 @@ def language(options: Options) -> Outcome:
         found[key] = one
         trial, (_, method, seed) = trials[key[0]], key
         options.announce(f"{trial.group}, {trial.setting}, {method}, seed {seed}: {one.bits:.3f} bits")
+    found = {key: found[key] for key in tasks}  # in their order, not in that in which they were done
     rows = [] if COUNTS not in chosen else _counted(text)
     curves, texts = dict[str, list[list[float]]](), dict[str, str]()
     for number, method in dict.fromkeys((number, method) for number, method, _ in tasks):
