@@ -52,13 +52,8 @@ def checked(where: str, name: Any, value: Any) -> tuple[str, Value]:
         check_size(argument, value)
         value = ",".join(map(str, value))
     if option == "width" and (isinstance(value, list | tuple) or (isinstance(value, str) and "," in value)):
-        check_size(argument, list(value))
-        try:
-            return option, width_in_words(parsed_width(value))
-        except InputError as error:
-            error.args = (f"{where}, {error}",)
-            error.argument = f"{where}, {error.argument}"
-            raise
+        check_size(argument, value)
+        return option, width_in_words(parsed_width(value, argument))
     value = cell(argument, value, TYPES[option])
     if value != value:
         raise InputError(argument, "nan", "a number other than NaN")

@@ -256,18 +256,18 @@ BARE = re.compile(r"(?<![\w'\"/.-])([a-z]+_[a-z_]*)(?![\w'\"/.=-]*[\w'\"/=:-])")
 paths or quotes."""
 
 
-def parsed_width(value: Any) -> Any:
+def parsed_width(value: Any, name: str = "width") -> Any:
     """Return what the option width says: "512,128" are the widths of the layers of hidden cells in turn."""
     if not isinstance(value, str):
-        return checked_width("width", value) if isinstance(value, list | tuple) else value  # `ED` checks an int
+        return checked_width(name, value) if isinstance(value, list | tuple) else value  # `ED` checks an int
     if "," not in value:
-        check_text("width", value, int)
+        check_text(name, value, int)
         return int(float(value))
     parts = [part.strip() for part in value.split(",")]
     if all(re.fullmatch("[1-9][0-9]*", part) for part in parts):
-        return checked_width("width", tuple(map(int, parts)))
+        return checked_width(name, tuple(map(int, parts)))
     fix = f"Write it without commas: {''.join(parts)}." if re.fullmatch(r"\d{1,3}(,\d{3})+", value) else ""
-    raise InputError("width", shown(value), "a whole number, or several with commas between them, as 512,128", fix)
+    raise InputError(name, shown(value), "a whole number, or several with commas between them, as 512,128", fix)
 
 
 def width_in_words(width: int | tuple[int, ...]) -> int | str:
