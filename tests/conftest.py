@@ -1,3 +1,4 @@
+import json
 import os
 import shutil
 import sys
@@ -94,6 +95,30 @@ def in_a_folder_of_its_own(monkeypatch, tmp_path):
 def run(command_line):
     """Do as `command_line` does, by a shorter name."""
     return command_line
+
+
+@pytest.fixture
+def results(run):
+    """Run a command with --json; return its results."""
+
+    def results(*arguments):
+        code, out, err = run(*arguments, "--json")
+        assert code == 0, err
+        return json.loads(out)
+
+    return results
+
+
+@pytest.fixture
+def refused(run):
+    """Run the command line on something that it must refuse with one line; return that line."""
+
+    def refused(*arguments):
+        code, _, err = run(*arguments)
+        assert (code, err[:8], err.count("\n")) == (2, "edcore: ", 1)
+        return err.removeprefix("edcore: ").rstrip("\n")
+
+    return refused
 
 
 @pytest.fixture

@@ -24,20 +24,6 @@ QUICK = ["train", "--depth", "2", "--epochs", "2", "--seed", "1"]
 ESCAPE = "\x1b"
 
 
-@pytest.fixture
-def refused(run):
-    """Run the command line on something that it must refuse with one line; return that line."""
-
-    def refused(*arguments):
-        code, _, err = run(*arguments)
-        assert code == 2
-        assert err.startswith("edcore: ")
-        assert err.count("\n") == 1
-        return err.removeprefix("edcore: ").rstrip("\n")
-
-    return refused
-
-
 def summary(out):
     return dict(re.findall(r"^(?!batch )(\w[\w ]*?) {2,}(.*?) *$", out, re.MULTILINE))
 

@@ -12,19 +12,6 @@ from edcore.contract.backend import API_VERSION, Availability, BackendInfo
 from edcore.testing import reporting
 
 
-@pytest.fixture
-def refused(run):
-    """Run the command line on something that it must refuse with one line; return that line."""
-
-    def refused(*arguments):
-        code, _, err = run(*arguments)
-        assert code == 2
-        assert err.count("\n") == 1
-        return err.removeprefix("edcore: ").rstrip("\n")
-
-    return refused
-
-
 def entry(name, load, reason=""):
     return BackendInfo(
         name=name,

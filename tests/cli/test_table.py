@@ -1,7 +1,6 @@
 """``edcore train --data``: a user's table from the shell, its file, and what is refused."""
 
 import io
-import json
 import re
 import signal
 import sys
@@ -36,30 +35,6 @@ def frame(monkeypatch, tmp_path):
     frame.loc[[6, 7], "skin"] = None
     frame.to_csv("t.csv", index=False)
     return frame
-
-
-@pytest.fixture
-def results(run):
-    """Run a command with --json; return its results."""
-
-    def results(*arguments):
-        code, out, err = run(*arguments, "--json")
-        assert code == 0, err
-        return json.loads(out)
-
-    return results
-
-
-@pytest.fixture
-def refused(run):
-    """Run the command line on something that it must refuse with one line; return that line."""
-
-    def refused(*arguments):
-        code, _, err = run(*arguments)
-        assert (code, err[:8], err.count("\n")) == (2, "edcore: ", 1)
-        return err.removeprefix("edcore: ").rstrip("\n")
-
-    return refused
 
 
 def summary(out):

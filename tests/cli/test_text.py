@@ -1,7 +1,6 @@
 """``edcore train --text`` and ``edcore write``: a user's text from the shell, its file, and what is refused."""
 
 import io
-import json
 import re
 import signal
 import sys
@@ -21,6 +20,7 @@ from edcore.training.options import OF_TEXTS
 ROSE = "a rose is a rose is a rose, said the rose.\n"
 NEKO = "吾輩は猫である。名前はまだ無い。\n"
 SMALL = ["--backend", "numpy", "--seed", "3", "--width", "24", "--context", "5", "--batch-size", "16"]
+XOR = ["train", "--dataset", "xor", "--epochs", "1", "--backend", "numpy", "--width", "2", "--depth", "0"]
 TRAIN = ["train", "--text", "rose.txt", "--epochs", "2", *SMALL]
 
 
@@ -30,30 +30,6 @@ def texts(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     Path("rose.txt").write_text(ROSE * 12, encoding="utf-8")
     Path("neko.txt").write_text(NEKO * 30, encoding="utf-8")
-
-
-@pytest.fixture
-def results(run):
-    """Run a command with --json; return its results."""
-
-    def results(*arguments):
-        code, out, err = run(*arguments, "--json")
-        assert code == 0, err
-        return json.loads(out)
-
-    return results
-
-
-@pytest.fixture
-def refused(run):
-    """Run the command line on something that it must refuse with one line; return that line."""
-
-    def refused(*arguments):
-        code, _, err = run(*arguments)
-        assert (code, err[:8], err.count("\n")) == (2, "edcore: ", 1)
-        return err.removeprefix("edcore: ").rstrip("\n")
-
-    return refused
 
 
 @pytest.fixture
@@ -202,8 +178,7 @@ def test_another_rule_has_its_own_rates_and_outputs(results):
 def test_what_cannot_be_learnt_is_refused(run, refused, arguments, said):
     if "--resume" in arguments:
         assert run(*TRAIN, "--checkpoint", "rose")[0] == 0
-        xor = ["--dataset", "xor", "--epochs", "1", "--backend", "numpy", "--width", "2", "--depth", "0"]
-        assert run("train", *xor, "--checkpoint", "xor")[0] == 0
+        assert run(*XOR, "--checkpoint", "xor")[0] == 0
     assert re.search(said, refused("train", *arguments))
 
 
@@ -269,8 +244,7 @@ def test_what_cannot_be_written_is_refused(refused, model, options, said):
 
 
 def test_a_file_that_is_no_model_of_a_text(run, refused):
-    xor = ["--dataset", "xor", "--epochs", "1", "--backend", "numpy", "--width", "2", "--depth", "0"]
-    assert run("train", *xor, "--checkpoint", "xor")[0] == 0
+    assert run(*XOR, "--checkpoint", "xor")[0] == 0
     said = refused("write", "xor")
     assert "'xor', which predicts no characters" in said
     assert "edcore train --text" in said
