@@ -129,7 +129,7 @@ def _of_progress(run: Any, name: str) -> Curve:
         numbers = np.array([entry.batch for entry in entries], float)
         error = np.array([entry.error for entry in entries], float)
         places = [place for place, entry in enumerate(entries) if entry.accuracy is not None]
-        score, score_name = _scores([entries[place] for place in places])
+        score, score_name = scores_of([entries[place] for place in places])
     except (TypeError, AttributeError):
         accepted = "a sequence of edcore.training.Progress, or a History, or a fitted estimator with loss_curve_"
         raise InputError(name, type(run).__name__, accepted, "Collect it: run = list(train(ed, data)).") from None
@@ -141,8 +141,8 @@ def _of_progress(run: Any, name: str) -> Curve:
     return Curve(x, error, error, error, ends, x[places], score, *NAMES, score_name)
 
 
-def _scores(evaluations: Sequence[Progress]) -> tuple[Floats, str]:
-    """Return the scores of evaluations, and their name."""
+def scores_of(evaluations: Sequence[Progress]) -> tuple[Floats, str]:
+    """Return the scores of evaluations, and their name: bits if all have them, else accuracies."""
     bits = [entry.bits for entry in evaluations]
     if bits and None not in bits:
         return np.array(bits, float), BITS
@@ -152,7 +152,7 @@ def _scores(evaluations: Sequence[Progress]) -> tuple[Floats, str]:
 def _of_history(run: History, name: str) -> Curve:
     _check_any(run, name)
     scored = np.array([entry.batch for entry in run.evaluations], float)
-    score, score_name = _scores(run.evaluations)
+    score, score_name = scores_of(run.evaluations)
     mean, least, largest = run.errors.T
     before = run.latest.batch - len(run) if run.latest else 0  # a history may begin with a resumed run
     return Curve((run.ends + before).astype(float), mean, least, largest, run.ends, scored, score, *NAMES, score_name)

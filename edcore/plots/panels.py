@@ -18,7 +18,7 @@ from edcore.plots.canvas import Picture, evenly_picked, set_title
 from edcore.plots.confusion import confusion_matrix
 from edcore.plots.depth import DEEP, layer_map, side_by_side
 from edcore.plots.fields import image_shape, receptive_fields
-from edcore.plots.learning import learning_curve
+from edcore.plots.learning import BITS, learning_curve, scores_of
 from edcore.training.history import History
 from edcore.training.loop import Progress
 
@@ -67,14 +67,15 @@ def panels(result: Result) -> Iterator[Panel]:
 
 def curve(result: Result) -> Panel:
     """Return the learning curve."""
-    has_bits = any(entry.bits is not None for entry in History.of(result.run).evaluations)
-    score, way = ("bits of the test samples", "fall") if has_bits else ("accuracy on the test samples", "rise")
+    history = History.of(result.run)
+    _, name = scores_of(history.evaluations)
+    score, way = ("bits of the test samples", "fall") if name == BITS else ("accuracy on the test samples", "rise")
     return Panel(
         (6.5, 4.2),
         lambda figure: learning_curve(result.run, figure.add_subplot()),
         f"The error (left scale) should fall and the {score} (right scale) should {way}; "
         "where both are flat, more batches of this kind change little.",
-        _in_words(History.of(result.run)),
+        _in_words(history),
     )
 
 
@@ -124,8 +125,9 @@ def layers(result: Result) -> Panel:
 def _in_words(run: History) -> str:
     reached, error = [entry.accuracy for entry in run.evaluations], run.latest.error if run.latest else 0.0
     last = f" The accuracy on the test samples goes from {reached[0]:.2%} to {reached[-1]:.2%}." if reached else ""
-    if reached and None not in (bits := [entry.bits for entry in run.evaluations]):
-        last += f" Their bits go from {bits[0]:.3f} to {bits[-1]:.3f}."
+    scores, name = scores_of(run.evaluations)
+    if name == BITS:
+        last += f" Their bits go from {scores[0]:.3f} to {scores[-1]:.3f}."
     return f"The error goes from {run.first_error:.4f} to {error:.4f} in {len(run):,} batches.{last}"
 
 
