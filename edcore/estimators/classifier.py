@@ -36,7 +36,7 @@ from edcore.estimators.labels import (
 from edcore.estimators.refusals import refusal
 from edcore.estimators.samples import checked_sample_weight
 from edcore.model.callbacks import Callback
-from edcore.model.classes import heads, predicted_classes, targets
+from edcore.model.classes import heads, predicted_classes, shape_of, targets
 
 
 class EDClassifier(ClassifierMixin, BaseED):  # type: ignore[misc]  # scikit-learn has no types
@@ -378,9 +378,9 @@ class EDClassifier(ClassifierMixin, BaseED):  # type: ignore[misc]  # scikit-lea
         return classes if self._has_labels else heads(classes, self.output_activation)
 
     def _variant(self) -> dict[str, Any]:
-        in_one = self.output_activation == SOFTMAX or (isinstance(self.rule, str) and self.rule == "modulo")
         tuned = {"activation": "relu", "initial": spread(2.0)} if self.rule is None else {}
-        return {"outputs" if in_one else "heads": self._columns, **tuned, "output_activation": self.output_activation}
+        shape = shape_of(self._columns, self.rule, self.output_activation)
+        return {**shape, **tuned, "output_activation": self.output_activation}
 
     def _check_parameters(self) -> None:
         super()._check_parameters()

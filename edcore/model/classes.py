@@ -32,11 +32,14 @@ ROWS_AT_ONCE = 1024
 
 
 def heads(classes: int, output_activation: str | None = None) -> int:
-    """Return the number of outputs for this many classes: one for two, and beyond that, or with softmax, one for each.
-
-    They are heads, or under the modulo rule and with softmax the outputs of one network.
-    """
+    """Return the number of outputs for so many classes: one for two, and beyond that, or with softmax, one for each."""
     return 1 if classes == 2 and output_activation != SOFTMAX else classes
+
+
+def shape_of(outputs: int, rule: Any, output_activation: str | None) -> dict[str, Any]:
+    """Return the argument of `ED` for so many outputs: of one network under modulo and with softmax, else heads."""
+    in_one = output_activation == SOFTMAX or (isinstance(rule, str) and rule == "modulo")
+    return {"outputs" if in_one else "heads": outputs}
 
 
 def targets(y: npt.NDArray[np.int64], heads: int) -> npt.NDArray[Any]:
@@ -85,7 +88,7 @@ class Score(NamedTuple):
 
 def evaluate(ed: ED, x: npt.NDArray[Any], y: npt.NDArray[np.int64]) -> Score:
     """Return how well a network predicts the classes of some samples, which are predicted in parts."""
-    right, bits, probabilities = 0, 0.0, ed.network.output_activation == "softmax"
+    right, bits, probabilities = 0, 0.0, ed.network.output_activation == SOFTMAX
     for start in range(0, len(x), ROWS_AT_ONCE):
         rows = slice(start, start + ROWS_AT_ONCE)
         outputs = ed.predict(x[rows])

@@ -10,13 +10,12 @@ from typing import Any
 
 from edcore import datasets
 from edcore.arguments import real, whole_number
-from edcore.core.activations import SOFTMAX
 from edcore.core.network import Initial
 from edcore.core.presets import check_softmax, preset
 from edcore.datasets import Dataset
 from edcore.datasets.user_files import STDIN
 from edcore.errors import BackendUnavailableError, DataFileError, InputError
-from edcore.model.classes import heads
+from edcore.model.classes import heads, shape_of
 from edcore.model.ed import ED
 from edcore.training.checkpoint import TEXT, RunState, check_data, fingerprint, read, with_epochs
 from edcore.training.history import History
@@ -70,7 +69,6 @@ def begin(
         usual_epochs = max(1, round(VISITS / len(data.x_train)))
     variant = preset(options.rule, options.alpha, options.alpha_output)
     check_softmax(options.output_activation, options.rule)
-    in_one = options.rule == "modulo" or options.output_activation == SOFTMAX  # one network has all outputs
     width, depth = parsed_width(options.width), options.depth
     if depth is None and isinstance(width, int) and "depth" not in variant.network:
         depth = DEPTH
@@ -81,8 +79,6 @@ def begin(
         hidden_depth=depth,
         alpha=options.alpha,
         alpha_output=options.alpha_output,
-        heads=1 if in_one else outputs,
-        outputs=outputs if in_one else 1,
         rule=options.rule,
         dtype=options.dtype,
         u0=options.u0,
@@ -93,6 +89,7 @@ def begin(
         seed=options.seed,
         backend=options.backend,
         device=options.device,
+        **shape_of(outputs, options.rule, options.output_activation),
     )
     epochs = usual_epochs if options.epochs is None else options.epochs
     batch_size = usual_batch_size if options.batch_size is None else options.batch_size
