@@ -29,9 +29,6 @@ from edcore.model.ed import ED
 from edcore.training.history import PREFIX, History
 from edcore.training.loop import Progress
 
-TEXT = "text"
-"""The name of the data of all runs on texts, whose files may be moved."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunState:
@@ -190,15 +187,17 @@ def run_of(saved: Saved) -> RunState | None:
         raise damaged(saved.path, f"its run: {' '.join(reason.split()):.200}") from error
 
 
-def fingerprint(data: Dataset, name: str | None = None) -> str:
-    """Return a checksum of all samples: a run goes on to the same bits only on the same data, under this name."""
+def fingerprint(data: Dataset, *, text: bool = False) -> str:
+    """Return a checksum of all samples: a run goes on to the same bits only on the same data."""
+    if text:  # whose file may be moved; all windows but the first follow from y
+        return checksum((data.x_train[0], data.y_train, data.y_test), prefix=repr(data.classes))
     arrays = (data.x_train, data.y_train, data.x_test, data.y_test)
-    return checksum(arrays, prefix=repr((name or data.name, data.classes)))
+    return checksum(arrays, prefix=repr((data.name, data.classes)))
 
 
 def check_data(path: Path, state: RunState, data: Dataset) -> None:
     """Refuse data that are not those on which the run in this checkpoint started."""
-    if fingerprint(data, TEXT if state.text else None) != state.data:
+    if fingerprint(data, text=state.text is not None) != state.data:
         other, fix = "other samples", "the folder of the same data with --data-dir"
         if state.text:
             other, fix = "other characters", "the same text with --text"

@@ -17,7 +17,7 @@ from edcore.datasets.user_files import STDIN
 from edcore.errors import BackendUnavailableError, DataFileError, InputError
 from edcore.model.classes import heads, shape_of
 from edcore.model.ed import ED
-from edcore.training.checkpoint import TEXT, RunState, check_data, fingerprint, read, with_epochs
+from edcore.training.checkpoint import RunState, check_data, fingerprint, read, with_epochs
 from edcore.training.history import History
 from edcore.training.options import (
     DEPTH,
@@ -100,7 +100,7 @@ def begin(
         batch_size=whole_number("batch_size", batch_size, 1),
         eval_every=whole_number("eval_every", eval_every, 1),
         samples=len(data.x_train),
-        data=fingerprint(data, TEXT if text else None) if keep else "",
+        data=fingerprint(data, text=text) if keep else "",
     )
     if text and options.eval_every is None:
         # To test all that is held out takes as long as to learn many batches.
