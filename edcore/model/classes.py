@@ -94,13 +94,13 @@ def evaluate(ed: ED, x: npt.NDArray[Any], y: npt.NDArray[np.int64]) -> Score:
         outputs = ed.predict(x[rows])
         right += int((predicted_classes(outputs) == y[rows]).sum())
         if probabilities:
-            bits += float(bits_of(outputs[np.arange(len(outputs)), y[rows]]).sum())
+            bits += float(bits_of(outputs, y[rows]).sum())
     return Score(right / len(x), bits / len(x) if probabilities else None)
 
 
-def bits_of(probabilities: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
-    """Return -log2 of probabilities; one that float32 has rounded to 0 counts as the least that it holds."""
-    return -np.log2(np.maximum(probabilities.astype(np.float64), LEAST))
+def bits_of(probabilities: npt.NDArray[np.floating], y: npt.NDArray[np.integer]) -> npt.NDArray[np.float64]:
+    """Return -log2 p of each sample's class; one that float32 has rounded to 0 counts as the least that it holds."""
+    return -np.log2(np.maximum(probabilities[np.arange(len(y)), y].astype(np.float64), LEAST))
 
 
 def accuracy(ed: Predictor, x: npt.NDArray[Any], y: npt.NDArray[np.int64]) -> float:

@@ -172,7 +172,7 @@ class Run:
         x, y = self._x[held_out], self._y[held_out]
         found = np.asarray(predict_in_parts(self.learner, x))
         found = found / found.sum(axis=1, keepdims=True)  # sigmoid outputs are no probabilities before
-        return float(bits_of(found[np.arange(len(y)), y]).mean())
+        return float(bits_of(found, y).mean())
 
     def _set_rates(self, factor: float) -> None:
         hidden, output = (factor * rate for rate in self._rates)
@@ -234,5 +234,5 @@ def readouts(ed: ED, text: Text, seed: int) -> dict[str, float]:
         read = fitted_readout(learnt[name][0], target, penalty=100.0)
         # A character that is not among the samples would take endless bits: each has a chance of one in a thousand.
         p = 0.999 * read(told[name][0]) + 0.001 / len(text.characters)
-        found[name] = float(bits_of(p[np.arange(len(wanted)), wanted]).mean())
+        found[name] = float(bits_of(p, wanted).mean())
     return found
