@@ -31,7 +31,7 @@ from edcore.cli.plot import Drawing, draw_alone, rendered
 from edcore.console import WIDTH, bar, plain_console, print_json
 from edcore.datasets.catalogue import NAMES
 from edcore.errors import InputError, UnknownNameError
-from edcore.training.options import DATA, LEARNING, TABLE, TEST_SIZE, dataset_names, typed_command
+from edcore.training.options import DATA, LEARNING, NETWORK, TABLE, TEST_SIZE, dataset_names, typed_command
 
 QUICK_SEEDS, QUICK_EPOCHS, QUICK_TRIALS, QUICK_SAMPLES = 3, 20, 3, 600
 """What a quick look has of each, at most."""
@@ -77,7 +77,7 @@ def compare(
             autocompletion=complete_from(_names),
         ),
     ] = None,
-    width: Annotated[int, flag("width", True)] = 64,
+    width: Annotated[int, typer.Option(help="Cells per stream of each layer.", rich_help_panel=NETWORK)] = 64,
     depth: Annotated[int, flag("depth", True)] = 0,
     epochs: Annotated[int | None, flag("epochs", "100; fewer beyond 5,000 samples")] = None,
     batch_size: Annotated[int, flag("batch_size", True)] = 16,
