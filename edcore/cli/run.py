@@ -91,11 +91,11 @@ class RunFiles:
             return "the run was not kept; with --checkpoint FILE a run can go on"
         return f"to go on: {shlex.join(['edcore', 'train', '--resume', str(self.saved)])}"
 
-    def saved_in(self, data: str, *, stopped: bool, word: str = "predict") -> str:
-        """Where the run is kept, and what can be done with it, in words."""
+    def saved_in(self, word: str, argument: str, *, stopped: bool) -> str:
+        """Where the run is kept, and the command that uses it with this argument, in words."""
         if not self.saved:
             return self.to_go_on if stopped else ""
-        use = f"to use it: {shlex.join(['edcore', word, str(self.saved)])} {data}"
+        use = f"to use it: {shlex.join(['edcore', word, str(self.saved)])} {argument}"
         return f"saved in {self.saved}; {self.to_go_on if stopped else use}"
 
 
@@ -169,8 +169,8 @@ def carry_out(run: TrainingRun, files: RunFiles, *, diagnose: bool, json: bool) 
             except EDCoreError as error:
                 failed.append(error)
         shown.summarise(ed, data)
-        use = {"data": "--start TEXT", "word": "write"} if state.text else {"data": "DATA"}
-        if not failed and (line := files.saved_in(**use, stopped=bool(stop.signal))):
+        use = ("write", "--start TEXT") if state.text else ("predict", "DATA")
+        if not failed and (line := files.saved_in(*use, stopped=bool(stop.signal))):
             console.print(f"\n{line}", soft_wrap=True)
         if json:
             print_json(shown.as_dict(ed, data) | {"command": run.command})

@@ -96,11 +96,9 @@ class ProgressDisplay:
         evaluated = self._evaluated
         if evaluated is None:
             return {}
-        samples, one = (
-            ("characters that were held out", "character")
-            if are_characters(data.classes)
-            else ("test samples", "sample")
-        )
+        samples, one = "test samples", "sample"
+        if are_characters(data.classes):
+            samples, one = "characters that were held out", "character"
         return {
             "accuracy": f"{evaluated.accuracy:.2%} of {len(data.x_test):,} {samples}",
             **({} if evaluated.bits is None else {"bits": f"{evaluated.bits:.3f} per {one}, the mean of -log2 p"}),

@@ -71,7 +71,7 @@ def learn_table(given: Mapping[str, Any], files: RunFiles, *, json: bool, fewer_
         results, stopped = _results(run, progress.seconds, features), bool(stop.signal)
         console.print()
         print_pairs(console, _in_words(run, results, by_signal=stopped))
-        advice = files.saved_in("NEW.csv", stopped=stopped)
+        advice = files.saved_in("predict", "NEW.csv", stopped=stopped)
         if advice and not unsaved and (run.learnt or not files.saved):
             console.print(f"\n{advice}", soft_wrap=True)
         if json:
