@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from edcore.arguments import DType, assign, dtype_name, one_of, real, whole_number, yes_or_no
 from edcore.core.activations import FUNCTIONS, REGISTER, SOFTMAX, Activation
-from edcore.core.widths import checked_depth, checked_width
+from edcore.core.widths import cells_in_words, checked_depth, checked_width
 from edcore.errors import InputError, UnknownNameError, shown
 
 LEAST_U0 = 1e-30
@@ -25,8 +25,6 @@ WEIGHTS = tuple(f"{layer}.{part}" for layer in LAYERS for part in ("weight", "bi
 """Keys of the weights of a network of one width, in the order of the layers."""
 SHARED = WEIGHTS[2:4]
 """Those that all its hidden layers have in common, as (heads, layers, …)."""
-MOST_WIDTHS = 4
-"""Widths that are named one by one."""
 
 
 class Layer(NamedTuple):
@@ -222,7 +220,7 @@ class Network:
         if self.in_ % self.categories:
             fix = f"Each column of x stands for {self.one_hot} inputs."
             raise InputError("in_", repr(self.in_), f"a multiple of one_hot={self.one_hot}", fix)
-        if min(self._given) < self.outputs:
+        if min(self._stack_widths) < self.outputs:
             fix = "Cell j learns from output j mod outputs: with fewer cells, some outputs would teach none of them."
             raise InputError("width", repr(self.width), f"at least {self.outputs}, the number of outputs", fix)
 
@@ -257,9 +255,9 @@ class Network:
         return self.width if isinstance(self.width, int) else max(self.width)  # read in each step: no tuple of one
 
     @property
-    def _given(self) -> tuple[int, ...]:
-        """Several widths, or the one that all layers have."""
-        return self.width if isinstance(self.width, tuple) else (self.width,)
+    def _stack_widths(self) -> tuple[int, ...]:
+        """Cells per stream of the layers of `stack_names`, but the output layer."""
+        return self.width if isinstance(self.width, tuple) else (self.width, self.width)
 
     @property
     def output_signs(self) -> tuple[int, ...]:
@@ -291,10 +289,7 @@ class Network:
     @property
     def hidden_cells(self) -> str:
         """Their cells in words: "8 + 8 cells", or "512 + 512 and 128 + 128 cells"; of many widths, the extremes."""
-        many = len(self._given) > MOST_WIDTHS
-        words = [f"{width:,} + {width:,}" for width in ((min(self._given), self.widest) if many else self._given)]
-        listed = " to ".join(words) if many else " and ".join(filter(None, (", ".join(words[:-1]), words[-1])))
-        return f"{listed} cells"
+        return cells_in_words(self.width)
 
     @property
     def stack_names(self) -> tuple[str, ...]:
@@ -306,7 +301,7 @@ class Network:
     def layer(self, name: str) -> Layer:
         """Return the layer of this name; of hidden layers that share one, which are all alike, the first."""
         if name == "output":
-            sources, signs = self._hidden_signs(self.depth), self.output_signs
+            sources, signs = self._hidden_signs(-1), self.output_signs
             taught = tuple(range(self.outputs)) * (len(signs) // self.outputs)
             return Layer(name, None, sources, signs, taught, self.output_cells, False)
         number = 0 if name == "input" else int(name.partition(".")[2] or 1)
@@ -316,8 +311,8 @@ class Network:
         return Layer(name, position, sources, signs, taught, self.activation, self.rms)
 
     def _hidden_signs(self, number: int) -> tuple[int, ...]:
-        """Return the signs of the cells of a layer: 0 is the input layer, 1 the first hidden one."""
-        width = self.width if isinstance(self.width, int) else self.width[number]
+        """Return the signs of the cells of a layer of `stack_names`, of which 0 is the input layer."""
+        width = self._stack_widths[number]
         return (1,) * width + (-1,) * width
 
     @property
@@ -342,18 +337,11 @@ class Network:
     def weight_shapes(self) -> dict[str, tuple[int, ...]]:
         """Key → shape of every weight array: sources by targets, signs folded in."""
         outputs = self.outputs * (2 if self.inhibitory_output else 1)
-        heads: tuple[int, ...] = (self.heads,)
-        first, last = 2 * self._given[0], 2 * self._given[-1]
-        joined = {"input": (heads, 2 * self.in_, first)}
-        if isinstance(self.width, int):
-            joined["hidden"] = ((self.heads, self.depth), first, first)
-        else:
-            pairs = enumerate(itertools.pairwise(self.width), 1)
-            joined |= {f"hidden.{number}": (heads, 2 * of, 2 * to) for number, (of, to) in pairs}
-        joined["output"] = (heads, last, outputs)
+        cells = 2 * self.in_, *(2 * width for width in self._stack_widths), outputs
+        shared = {"hidden": (self.heads, self.depth)}
         return {
-            f"{name}.{part}": (*before, rows, targets)
-            for name, (before, sources, targets) in joined.items()
+            f"{name}.{part}": (*shared.get(name, (self.heads,)), rows, targets)
+            for name, (sources, targets) in zip(self.stack_names, itertools.pairwise(cells), strict=True)
             for part, rows in (("weight", sources), ("bias", self.n_bias))
         }
 

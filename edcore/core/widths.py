@@ -1,4 +1,4 @@
-"""The widths of a network's layers, its depth and the names of its layers, checked and ordered."""
+"""The widths of a network's layers, its depth and the names of its layers: checked, ordered, in words."""
 
 from __future__ import annotations
 
@@ -10,6 +10,18 @@ import numpy as np
 
 from edcore.arguments import whole_number
 from edcore.errors import InputError, shown
+
+MOST_NAMED = 4
+"""Widths that are named one by one."""
+
+
+def cells_in_words(width: int | tuple[int, ...]) -> str:
+    """Return "8 + 8 cells", or of several widths "512 + 512 and 128 + 128 cells"; of many, the extremes."""
+    widths = width if isinstance(width, tuple) else (width,)
+    many = len(widths) > MOST_NAMED
+    words = [f"{cells:,} + {cells:,}" for cells in ((min(widths), max(widths)) if many else widths)]
+    listed = " to ".join(words) if many else " and ".join(filter(None, (", ".join(words[:-1]), words[-1])))
+    return f"{listed} cells"
 
 
 def stack_names_of(keys: Iterable[str]) -> list[str]:
