@@ -90,9 +90,7 @@ class Stage:
     @property
     def part(self) -> Network:
         """A network of its hidden layers, with an input layer and an output layer: no stage needs more than that."""
-        widths = self.network.width
-        if not isinstance(widths, int):
-            widths = widths[self.hidden.start : self.hidden.stop + 1]
+        widths = self.network.widths[self.hidden.start : self.hidden.stop + 1]
         return replace(self.network, width=widths, depth=self.depth)
 
     @property

@@ -158,6 +158,7 @@ class _Measurement:
         # The states of thousands of layers would take too much memory. The first forward pass keeps the state in front
         # of each slab only; a slab's states are computed again from it when its turn comes.
         network, layers, depth = self.network, self.network.layers, self.network.depth
+        widths = network.widths
         slab = max(1, min(SLAB_LAYERS, SLAB_BYTES // (8 * network.heads * (2 * network.widest) ** 2)))
         inputs = last = input_state(network, x)
         fronts = {}  # by the first hidden layer of a slab, from 0: the state in front of it
@@ -178,9 +179,7 @@ class _Measurement:
             for number in sorted(self.picked.intersection(range(first + 1, stop + 1))):
                 chain += [number] if chain[-1] == number - 1 else [number - 1, number]
             part = [inputs, *(states[number - first] for number in chain), last]
-            width = network.width
-            if not isinstance(width, int):
-                width = tuple(width[number] for number in chain)
+            width = tuple(widths[number] for number in chain)
             slab_network = replace(network, width=width, depth=len(chain) - 1)
             in_slab = dict(zip([*chain, depth + 1], slab_network.layers, strict=True))
             step, most = self._updates(slab_network, part, error)
