@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from array_api_compat import device as array_device
@@ -101,7 +102,7 @@ class ForwardPass:
         self._scaled: list[tuple[Array, float, Array]] = []
         if ops.scales_biases(network.heads):
             self._weights = self._with_scaled_biases(weights)
-        self.stacks = tuple(itertools.starmap(self._stack, enumerate(network.stacks))) if traced else ()
+        self.stacks = tuple(self._stacks()) if traced else ()
 
     def __call__(self, x: Array) -> Array:
         """Return the outputs (batch, columns), which stay as they are when the pass is run again."""
@@ -173,19 +174,23 @@ class ForwardPass:
         shapes = [(1, network.heads, self.batch, 2 * width) for width in widths]
         return [turns[number % 2, : math.prod(shape)].reshape(shape) for number, shape in enumerate(shapes)]
 
-    def _stack(self, number: int, layer: Layer) -> Stack:
-        device, hidden, slopes = array_device(self._like), self._hidden, self._slopes
-        signs = self._xp.asarray(layer.target_signs, dtype=self._like.dtype, device=device)
-        teachers = None
-        if self.network.outputs > 1:
-            teachers = self._xp.asarray(layer.teachers, dtype=self._xp.int64, device=device)
-        if layer.name == "output":
-            return Stack(layer, hidden[-1][-1:], self._y, None, signs, teachers)
-        at, part = number, slice(None)
-        if isinstance(self.network.width, int):  # one array has them all
-            at, part = 0, slice(1) if layer.name == "input" else slice(1, None)
-        x = self._x_of_heads if layer.name == "input" else hidden[0][:-1] if layer.name == "hidden" else hidden[at - 1]
-        return Stack(layer, x, hidden[at][part], None if slopes is None else slopes[at][part], signs, teachers)
+    def _stacks(self) -> Iterator[Stack]:
+        """Yield the stacks of layers, with the memory of their activities."""
+        xp, dtype, device = self._xp, self._like.dtype, array_device(self._like)
+        sources, targets = self._by_stack(self._hidden)
+        slopes = [None] * len(targets) if self._slopes is None else self._by_stack(self._slopes)[1]
+        cells = zip([self._x_of_heads, *sources], [*targets, self._y], [*slopes, None], strict=True)
+        for layer, (x, y, slope) in zip(self.network.stacks, cells, strict=True):
+            signs, teachers = xp.asarray(layer.target_signs, dtype=dtype, device=device), None
+            if self.network.outputs > 1:
+                teachers = xp.asarray(layer.teachers, dtype=xp.int64, device=device)
+            yield Stack(layer, x, y, slope, signs, teachers)
+
+    def _by_stack(self, layers: list[Array]) -> tuple[list[Array], list[Array]]:
+        """Return what `_empty_layers` gave as the sources of the stacks behind the input layer, and as targets."""
+        if isinstance(self.network.width, int):  # one array has all layers
+            return [layers[0][:-1], layers[0][-1:]], [layers[0][:1], layers[0][1:]]
+        return layers, layers
 
 
 class PassPool:
