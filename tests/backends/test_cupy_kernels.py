@@ -10,7 +10,7 @@ from edcore import Network, Rule
 from edcore.arrays import to_numpy
 from edcore.contract.steps import Schedule
 from edcore.testing import iter_checks
-from edcore.testing.checks.oracle import compare_fit, compare_forward, compare_update
+from edcore.testing.checks.oracle import compare_all, compare_forward, compare_update
 from edcore.testing.strategies import drawn_case
 from edcore_loop.loops import LoopBackend
 from emulated import MARKS, load_cupy, plant
@@ -134,8 +134,7 @@ def test_softmax_outputs_are_read_behind_the_kernels(backend):
     network = Network(3, 5, 1, 2, outputs=3, activation="tanh", output_activation="softmax", inhibitory_output=False)
     case = drawn_case(network, Rule(alpha=0.1, alpha_output=0.1, centred=True), batch=5, scale=0.3, seed=1)
     assert backend.supports(network, case.rule) is True
-    for compare in (compare_forward, compare_update, compare_fit):
-        compare(backend, case)
+    compare_all(backend, case)
 
 
 def test_an_error_of_zero_leaves_a_negative_zero(backend):

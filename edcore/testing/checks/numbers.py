@@ -17,6 +17,7 @@ from edcore.core.presets import PRESETS
 from edcore.core.rule import Rule
 from edcore.testing.checks.examples import FULL, Extent, dtypes, examine, fewer, for_all, supported
 from edcore.testing.checks.oracle import (
+    compare_all,
     compare_fit,
     compare_forward,
     compare_update,
@@ -189,12 +190,6 @@ def check_variants(backend: Backend, extent: Extent = FULL) -> None:
 
 def check_widths(backend: Backend, extent: Extent = FULL) -> None:
     """Layers of several widths are computed, or refused with a reason: in one step, and in a run."""
-
-    def learn(case: Case) -> None:
-        compare_forward(backend, case)
-        compare_update(backend, case)
-        compare_fit(backend, case)
-
     kinds: tuple[tuple[tuple[int, ...], Rule, dict[str, Any]], ...] = (
         ((5, 3, 4), Rule("split"), {"n_bias": 2}),
         # Cells learn by their place in their own layer; a wide layer follows a narrow one.
@@ -205,7 +200,7 @@ def check_widths(backend: Backend, extent: Extent = FULL) -> None:
     for (widths, rule, kind), dtype in itertools.product(kinds, dtypes(backend)):
         case = drawn_case(Network(3, widths, u0=1.0, dtype=dtype, **kind), rule, batch=5, scale=0.3, seed=1)
         if supported(backend, case):
-            examine(case, learn)
+            examine(case, functools.partial(compare_all, backend))
 
 
 def check_one_hot(backend: Backend, extent: Extent = FULL) -> None:
@@ -243,12 +238,6 @@ def check_floor(backend: Backend, extent: Extent = FULL) -> None:
 
 def check_softmax(backend: Backend, extent: Extent = FULL) -> None:
     """The softmax of each head's sums is computed, or refused with a reason; it never overflows."""
-
-    def learn(case: Case) -> None:
-        compare_forward(backend, case)
-        compare_update(backend, case)
-        compare_fit(backend, case)
-
     for dtype in dtypes(backend):
         for outputs, both in ((2, True), (3, False), (37, True)):
             cells = {"activation": "tanh", "output_activation": "softmax", "inhibitory_output": both}
@@ -256,7 +245,7 @@ def check_softmax(backend: Backend, extent: Extent = FULL) -> None:
             case = drawn_case(Network(3, max(outputs, 5), 0, 2, **shape), Rule(alpha=0.1), batch=5, scale=0.3, seed=1)
             if not supported(backend, case):
                 continue
-            examine(case, learn if outputs < 9 else functools.partial(compare_forward, backend))
+            examine(case, functools.partial(compare_all if outputs < 9 else compare_forward, backend))
             # The same in all sums of a head changes no output, and exp(±1000) is beyond float64.
             bias = case.weights["output.bias"].copy()
             bias[:, 0] += np.array([[1000], [-1000]])

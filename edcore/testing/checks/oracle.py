@@ -56,6 +56,13 @@ def compare_fit(backend: Backend, case: Case) -> None:
     all_close(backend.to_host(learned), expected, bounds, "after fit")
 
 
+def compare_all(backend: Backend, case: Case) -> None:
+    """Assert that outputs, one update and a fit are the oracle's, within the bounds."""
+    compare_forward(backend, case)
+    compare_update(backend, case)
+    compare_fit(backend, case)
+
+
 def compare_weighted_fit(backend: Backend, case: Case) -> None:
     """Assert that a fit of samples with weights gives the weights of the oracle's steps, within the bounds."""
     x, target, schedule, weights = weighted_plan(case)

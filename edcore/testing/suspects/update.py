@@ -129,36 +129,31 @@ def _without_rms_slope(case: Case, activities: Activities) -> HostWeights | None
     return learned(case, [[(y, np.ones_like(slope)) for y, slope in layers] for layers in activities])
 
 
-def _taught(teachers: Callable[[int, int], list[int]]) -> Compute:
-    """Return the update with another output as the teacher of each hidden cell of a stream."""
+def _taught(teachers: Callable[[Network, int], list[int]]) -> Compute:
+    """Return the update with another output as the teacher of each hidden cell, by the width of its layer."""
 
     def compute(case: Case, activities: Activities) -> HostWeights | None:
         network = case.network
         if network.outputs == 1:
             return None
         by_head = _by_head(case).swapaxes(0, 1)
-        own = [by_head[..., teachers(width, network.outputs) * 2] for width in network.widths]  # (heads, batch, cells)
+        own = [by_head[..., teachers(network, width)] for width in network.widths]  # (heads, batch, cells)
         errors = [*own, case.error]
         return ORACLE.update_layers(network, case.rule, case.weights, activities, errors)
 
     return compute
 
 
-def _taught_as_the_first(case: Case, activities: Activities) -> HostWeights | None:
-    network, by_head = case.network, _by_head(case).swapaxes(0, 1)
-    if network.outputs == 1:
-        return None
-    first = network.widths[0]
-    own = [by_head[..., [j % first % network.outputs for j in range(2 * width)]] for width in network.widths]
-    return ORACLE.update_layers(network, case.rule, case.weights, activities, [*own, case.error])
+def _as_in_the_first(network: Network, width: int) -> list[int]:
+    return [j % network.widths[0] % network.outputs for j in range(2 * width)]
 
 
-def _in_blocks(width: int, outputs: int) -> list[int]:
-    return sorted(j % outputs for j in range(width))
+def _in_blocks(network: Network, width: int) -> list[int]:
+    return sorted(j % network.outputs for j in range(width)) * 2
 
 
-def _in_equal_blocks(width: int, outputs: int) -> list[int]:
-    return [j * outputs // width for j in range(width)]
+def _in_equal_blocks(network: Network, width: int) -> list[int]:
+    return [j * network.outputs // width for j in range(width)] * 2
 
 
 def _split_by(chosen: Callable[[Layer, Network, str], Array]) -> Compute:
@@ -232,8 +227,8 @@ def update_suspects() -> Iterator[Suspect]:
     yield Suspect("outputs_order", "in the errors", _by_error(_outputs_mixed))
     yield Suspect("teachers", "in blocks, the first cells by output 0", _taught(_in_blocks))
     yield Suspect("teachers", "in blocks, the first cells by output 0", _taught(_in_equal_blocks))
-    yield Suspect("teachers", "all by output 0", _taught(lambda width, outputs: [0] * width))
-    yield Suspect("teachers", "those of cells of the input layer, in all layers", _taught_as_the_first)
+    yield Suspect("teachers", "all by output 0", _taught(lambda network, width: [0] * 2 * width))
+    yield Suspect("teachers", "those of cells of the input layer, in all layers", _taught(_as_in_the_first))
     every, hidden = ("input", "hidden", "output"), ("input", "hidden")
     yield Suspect("not_updated", "all of them", _changed(_only(())))
     yield Suspect("not_updated", "the biases", _changed(_only(every, ("weight",))))
