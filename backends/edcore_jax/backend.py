@@ -148,9 +148,9 @@ class JaxBackend(ArrayAPIBackend):
 
     def _room(self, network: Network, batch: int) -> States:
         """Return memory for the hidden states of a trace."""
-        shapes: list[tuple[int, ...]] = [(network.heads, batch, 2 * width) for width in network.widths]
-        if isinstance(network.width, int):
-            shapes = [(len(shapes), *shapes[0])]
+        one = isinstance(network.width, int)  # asked in each step: there may be thousands of layers
+        layers, widths = ((network.depth + 1,), (network.widest,)) if one else ((), network.widths)
+        shapes = [(*layers, network.heads, batch, 2 * width) for width in widths]
         each = 2 if network.rms else 1
         parts = [(shape, network.dtype) for shape in shapes for _ in range(each)]
         try:
@@ -161,7 +161,7 @@ class JaxBackend(ArrayAPIBackend):
             return spare
         arrays = [jnp.empty(*part, device=self._device) for part in parts]
         states = tuple(LayerState(*arrays[first : first + each]) for first in range(0, len(arrays), each))
-        return states[0] if isinstance(network.width, int) else states
+        return states[0] if one else states
 
 
 def _arguments(network: Network, rule: Rule = ANY_RULE, batch: int = 1) -> tuple[Scalars, Variant]:

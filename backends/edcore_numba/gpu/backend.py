@@ -215,15 +215,13 @@ class NumbaCUDA(Backend):
     def _read_errors(self, call: Any, network: Network, record: Any, batch: int, results: Arrays) -> None:
         """Write the errors of softmax outputs, whose sums are in the record, over those of the sums."""
         if network.output_activation == SOFTMAX:
-            at = batch * (network.in_ + network.heads * (network.depth + 1) * 2 * network.widest)
+            at = batch * (network.in_ + network.heads * 2 * network.hidden_count)
             cells = len(network.output_signs)
             self._run_softmax(call, network, (record, at, batch * cells, cells), batch, results)
 
     def _run_softmax(self, call: Any, network: Network, sums: Arrays, batch: int, results: Arrays) -> None:
-        kernel, threads = (
-            self._errors.softmax(network.outputs, network.dtype, len(results) > 2),
-            self._errors.SUM_THREADS,
-        )
+        kernel = self._errors.softmax(network.outputs, network.dtype, learning=len(results) > 2)
+        threads = self._errors.SUM_THREADS
         call.launch(kernel, -(-batch * network.heads // threads), threads, *sums, network.heads, batch, *results)
 
     def _no_sizes(self, call: Any, shapes: dict[str, tuple[int, ...]], dtype: Any) -> Any:
