@@ -130,7 +130,6 @@ def all_bits(limits):
     ]
 
 
-@pytest.mark.slow
 def test_weights_are_read_with_room_for_them_once():
     """Those of a large network may be half of the machine's memory."""
     network = Network(4, width=128, depth=6)
@@ -147,6 +146,7 @@ def test_weights_are_read_with_room_for_them_once():
     assert most < 1.3 * 4 * network.parameters
 
 
+@pytest.mark.slow
 def test_bits_do_not_depend_on_the_number_of_threads():
     in_a_process(
         """
